@@ -1,0 +1,1 @@
+"""Pretrained word vectors, aligned to your vocabulary."""

@@ -1,0 +1,1 @@
+"""Framework adapters: one file each, imported by whoever uses the framework."""

@@ -1,0 +1,89 @@
+"""Every error this package raises on purpose.
+
+::
+
+    PretrainedEmbedError
+    ├── OptionError            ValueError    an argument or option is not one we know
+    ├── VocabularyError        ValueError    the vocabulary given cannot be used
+    ├── FormatError            ValueError    bytes that are not what their format says
+    │   ├── UnknownFormatError               no format recognises them
+    │   ├── RowError                         one row is malformed
+    │   └── TruncatedError                   the bytes end too early
+    ├── WriteError             ValueError    a format cannot hold what it was given
+    ├── SourceError            OSError       a named source cannot be reached or used
+    │   ├── UnknownSourceError               no source of that name, and no such file
+    │   └── MissingPackageError              an optional package has to be installed
+    ├── CoverageError          ValueError    too few tokens were found, or none
+    │   └── OOVError                         a token was not found and may not be filled
+    └── ShapeError             ValueError    a matrix does not fit where it is to go
+
+Leaves also inherit the built-in that callers already catch. A message says what is
+wrong, where (file and line, or offset), and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class PretrainedEmbedError(Exception):
+    """Base of all errors of this package."""
+
+
+class OptionError(PretrainedEmbedError, ValueError):
+    """An argument or option has a value that means nothing here."""
+
+
+class VocabularyError(PretrainedEmbedError, ValueError):
+    """A vocabulary is empty, repeats itself, or cannot be read."""
+
+
+class FormatError(PretrainedEmbedError, ValueError):
+    """The bytes of a file are not what their format says they are."""
+
+
+class UnknownFormatError(FormatError):
+    """No format recognises the content."""
+
+
+class RowError(FormatError):
+    """One row of a file is malformed.
+
+    ``line`` is the 1-based number of the row's line, or ``None`` in a binary file;
+    ``found`` says what stands there.
+    """
+
+    def __init__(self, message: str, *, line: int | None = None, found: str = ""):
+        super().__init__(message)
+        self.line = line
+        self.found = found
+
+
+class TruncatedError(FormatError):
+    """The bytes end before the format says they do."""
+
+
+class WriteError(PretrainedEmbedError, ValueError):
+    """A format cannot hold what it was given so that it would read back the same."""
+
+
+class SourceError(PretrainedEmbedError, OSError):
+    """A source of vectors cannot be reached or used."""
+
+
+class UnknownSourceError(SourceError):
+    """The name is no known source, no path and no URL."""
+
+
+class MissingPackageError(SourceError, ImportError):
+    """An optional package is needed; the message says how to install it."""
+
+
+class CoverageError(PretrainedEmbedError, ValueError):
+    """Fewer tokens were found in the source than was asked for, or none at all."""
+
+
+class OOVError(CoverageError):
+    """Tokens were not found and ``oov="error"`` forbids filling their rows."""
+
+
+class ShapeError(PretrainedEmbedError, ValueError):
+    """A matrix and the place it should go to differ in shape."""

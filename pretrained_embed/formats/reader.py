@@ -1,0 +1,161 @@
+"""What every format gives and takes: the border between files and matrices.
+
+A format turns a `ByteStream` into a `Reader`. A reader gives all its rows in order
+(`Reader.blocks`) or only the wanted ones (`Reader.select`), and tells what it saw
+on the way (`Findings`). Nothing here knows where the bytes came from.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Literal, NamedTuple, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.kernel import TokenIndex
+
+Float32Array = npt.NDArray[np.float32]
+
+#: What a reader does with a malformed row: raise, or leave it out and count it.
+OnBadRow = Literal["error", "skip"]
+
+#: Called with (bytes read so far, bytes in all or ``None`` where that is not known).
+Progress = Callable[[int, int | None], None]
+
+#: How many malformed or suspicious rows are described; all of them are counted.
+EXAMPLES = 10
+
+
+class ByteStream(Protocol):
+    """A run of bytes with a name, as the sources layer hands it over."""
+
+    @property
+    def name(self) -> str:
+        """The name to use in messages."""
+
+    @property
+    def size(self) -> int | None:
+        """Number of bytes, where that is known before reading."""
+
+    @property
+    def path(self) -> Path | None:
+        """The plain local file that holds exactly these bytes, if there is one."""
+
+    @property
+    def tokens_path(self) -> Path | None:
+        """A file that lists the tokens, for formats that hold vectors alone."""
+
+    @property
+    def provenance(self) -> Mapping[str, object]:
+        """Facts about the source that go with its vectors; JSON holds them all."""
+
+    def head(self, size: int) -> bytes:
+        """Return the first ``size`` bytes, or all if there are fewer."""
+
+    def open(self) -> BinaryIO:
+        """Open the bytes for reading from the start."""
+
+
+class Block(NamedTuple):
+    """Some consecutive rows of a file."""
+
+    tokens: list[str]  # bytes that are not UTF-8 are kept as surrogate escapes
+    vectors: Float32Array  # (len(tokens), dim), the caller's to keep
+
+
+class Doubt(NamedTuple):
+    """A row worth a word: malformed and left out, or read but suspicious."""
+
+    row: int  # 0-based, in file order, malformed rows included
+    line: int | None  # 1-based; None in a binary file
+    what: str
+
+
+@dataclass
+class Findings:
+    """What reading a file found beside its vectors. Nothing is lost in silence."""
+
+    rows: int = 0  # rows in the file, malformed ones included
+    bad_rows: int = 0  # malformed rows that were left out
+    suspicious_rows: int = 0  # rows that were read but look one value too long
+    duplicates: int = 0  # later occurrences of a token whose first one was taken
+    doubts: list[Doubt] = field(default_factory=list)  # the first few of these rows
+    notes: list[str] = field(default_factory=list)  # remarks on the file as a whole
+
+
+class Selection(NamedTuple):
+    """Where the rows of a selection came from."""
+
+    source_rows: npt.NDArray[np.int64]  # (rows,) 0-based row in the file; -1: not found
+    ranks: npt.NDArray[np.uint8]  # (rows,) rank of the wanted form that was found
+    findings: Findings
+
+
+class Reader(ABC):
+    """An open file of vectors.
+
+    ``count`` is the number of rows the file declares or is known to have, or
+    ``None``; a declared count is a hint and may be false.
+    """
+
+    format: str
+    name: str
+    dim: int
+    count: int | None = None
+
+    @abstractmethod
+    def blocks(
+        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+    ) -> Iterator[Block]:
+        """Yield all rows in file order, duplicates included.
+
+        Raises `RowError` at the first malformed row unless ``on_bad_row="skip"``,
+        and `TruncatedError` where the bytes end inside a row. After the last block
+        `findings` is complete.
+        """
+
+    @abstractmethod
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row of ``out``.
+
+        ``out`` is float32 (rows, dim), C-contiguous; rows whose token is not in the
+        file keep what they hold. Where several rows of the file serve one row of
+        ``out``, the lowest rank wins, then the first in the file, whatever the
+        number of threads.
+        """
+
+    @property
+    @abstractmethod
+    def findings(self) -> Findings:
+        """What the last complete pass over the file found."""
+
+    def close(self) -> None:  # noqa: B027  (most readers hold nothing open)
+        """Release what the reader holds open."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        count = "?" if self.count is None else f"{self.count:,}"
+        return f"<{self.format} reader: {self.name}, {count} x {self.dim}>"
