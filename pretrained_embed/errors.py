@@ -11,8 +11,8 @@
     │   └── TruncatedError                   the bytes end too early
     ├── WriteError             ValueError    a format cannot hold what it was given
     ├── SourceError            OSError       a named source cannot be reached or used
-    │   ├── UnknownSourceError               no source of that name, and no such file
-    │   └── MissingPackageError              an optional package has to be installed
+    │   └── UnknownSourceError               no source of that name, and no such file
+    ├── MissingPackageError    ImportError   an optional package has to be installed
     ├── CoverageError          ValueError    too few tokens were found, or none
     │   └── OOVError                         a token was not found and may not be filled
     └── ShapeError             ValueError    a matrix does not fit where it is to go
@@ -73,7 +73,7 @@ class UnknownSourceError(SourceError):
     """The name is no known source, no path and no URL."""
 
 
-class MissingPackageError(SourceError, ImportError):
+class MissingPackageError(PretrainedEmbedError, ImportError):
     """An optional package is needed; the message says how to install it."""
 
 

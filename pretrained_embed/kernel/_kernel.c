@@ -1,0 +1,1040 @@
+/* The hot loops of pretrained_embed.  kernel/_reference.py defines what each function
+ * means; this file gives the same results, bit for bit.
+ *
+ * Portable C11 over CPython's stable ABI (3.11).  No files, no threads, no global
+ * state, no printing.  Every function takes its memory from its caller, reads only
+ * between the bounds it is given, and releases the GIL while it works.
+ *
+ *   Bytes           loads, bit counts
+ *   Lines           find the end of a line and count its separators
+ *   Numbers         decimal text to binary32
+ *   Token index     wanted tokens, an open-addressing table
+ *   Scanning        text, binary
+ *   Placing         hits into rows, first come first served
+ *   Module
+ */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(_MSC_VER)
+#include <intrin.h>
+#endif
+#if defined(__SSE2__) || defined(_M_X64)
+#define PE_SSE2 1
+#include <emmintrin.h>
+#endif
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+#define PE_BIG_ENDIAN 1
+#endif
+
+typedef unsigned char byte;
+
+enum { PE_EMPTY = 1, PE_SHORT, PE_NO_TOKEN, PE_BAD_NUMBER, PE_WIDE };
+enum { PE_HIT_COLUMNS = 4, PE_FAULT_COLUMNS = 4, PE_RANK_SHIFT = 56 };
+
+/* ------------------------------------------------------------------ Bytes ------ */
+
+static uint64_t load64(const byte *p) {
+    uint64_t x;
+    memcpy(&x, p, 8);
+    return x;
+}
+
+static uint32_t load32(const byte *p) {
+    uint32_t x;
+    memcpy(&x, p, 4);
+    return x;
+}
+
+#ifndef PE_BIG_ENDIAN
+/* Index of the lowest set bit; x is not zero. */
+static int lowest_bit(uint64_t x) {
+#if defined(__GNUC__)
+    return __builtin_ctzll(x);
+#elif defined(_MSC_VER) && defined(_WIN64)
+    unsigned long i;
+    _BitScanForward64(&i, x);
+    return (int)i;
+#else
+    int i = 0;
+    for (; !(x & 1); x >>= 1) i++;
+    return i;
+#endif
+}
+#endif
+
+/* ------------------------------------------------------------------ Lines ------ */
+
+/* Return the first LF in [p, end), or end.  *count grows by the separators before it.
+ * One pass does both: the count is what makes every row's structure checked, and
+ * memchr alone would leave a second pass for it. */
+static const byte *line_end(const byte *p, const byte *end, byte separator,
+                            size_t *count) {
+    size_t n = 0;
+#ifdef PE_SSE2
+    const __m128i lf = _mm_set1_epi8('\n'), sep = _mm_set1_epi8((char)separator);
+    const __m128i zero = _mm_setzero_si128();
+    __m128i total = zero;
+    int found = 0;
+    while (!found && end - p >= 64) {
+        __m128i lanes = zero; /* each byte counts to 4 a turn: 63 turns fit in it */
+        for (int turn = 0; turn < 63 && end - p >= 64; turn++, p += 64) {
+            __m128i a = _mm_loadu_si128((const __m128i *)p);
+            __m128i b = _mm_loadu_si128((const __m128i *)(p + 16));
+            __m128i c = _mm_loadu_si128((const __m128i *)(p + 32));
+            __m128i d = _mm_loadu_si128((const __m128i *)(p + 48));
+            __m128i any = _mm_or_si128(
+                _mm_or_si128(_mm_cmpeq_epi8(a, lf), _mm_cmpeq_epi8(b, lf)),
+                _mm_or_si128(_mm_cmpeq_epi8(c, lf), _mm_cmpeq_epi8(d, lf)));
+            if (_mm_movemask_epi8(any)) {
+                found = 1;
+                break;
+            }
+            __m128i ab = _mm_add_epi8(_mm_cmpeq_epi8(a, sep), _mm_cmpeq_epi8(b, sep));
+            __m128i cd = _mm_add_epi8(_mm_cmpeq_epi8(c, sep), _mm_cmpeq_epi8(d, sep));
+            lanes = _mm_sub_epi8(lanes, _mm_add_epi8(ab, cd));
+        }
+        total = _mm_add_epi64(total, _mm_sad_epu8(lanes, zero));
+    }
+    while (end - p >= 16) {
+        __m128i a = _mm_loadu_si128((const __m128i *)p);
+        unsigned ends = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(a, lf));
+        __m128i seps = _mm_cmpeq_epi8(a, sep);
+        if (ends) {
+            int at = lowest_bit(ends);
+            unsigned before = (unsigned)_mm_movemask_epi8(seps) & ((1u << at) - 1);
+            for (; before; before &= before - 1) n++;
+            p += at;
+            end = p; /* nothing is left for the loop below */
+            break;
+        }
+        total = _mm_add_epi64(total, _mm_sad_epu8(_mm_sub_epi8(zero, seps), zero));
+        p += 16;
+    }
+    n += (size_t)_mm_cvtsi128_si32(total);
+    n += (size_t)_mm_cvtsi128_si32(_mm_srli_si128(total, 8));
+#endif
+    for (; p < end && *p != '\n'; p++) n += *p == separator;
+    *count += n;
+    return p;
+}
+
+static const byte *last_of(const byte *begin, const byte *end, byte wanted) {
+    while (end > begin)
+        if (*--end == wanted) return end;
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- Numbers ------ */
+
+/* Up to 10**22 these are exact; beyond, within half a unit in the last place. */
+static const double POWERS[] = {
+    1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11, 1e12,
+    1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22, 1e23, 1e24, 1e25,
+    1e26, 1e27, 1e28, 1e29, 1e30, 1e31, 1e32, 1e33, 1e34, 1e35, 1e36, 1e37, 1e38,
+    1e39, 1e40, 1e41, 1e42, 1e43, 1e44, 1e45, 1e46, 1e47, 1e48, 1e49, 1e50, 1e51,
+    1e52, 1e53, 1e54, 1e55, 1e56, 1e57, 1e58, 1e59, 1e60, 1e61, 1e62, 1e63, 1e64};
+enum { EXACT_POWER = 22, LAST_POWER = 64, MANY_DIGITS = 19 };
+static const uint64_t EXACT_MANTISSA = (uint64_t)1 << 53;
+
+enum { NUMBER_OK, NUMBER_BAD, NUMBER_ERROR };
+
+static float with_sign(float value, int negative) {
+    uint32_t bits;
+    memcpy(&bits, &value, 4);
+    bits |= (uint32_t)negative << 31;
+    memcpy(&value, &bits, 4);
+    return value;
+}
+
+static int same_word(const byte *p, const byte *end, const char *word) {
+    for (; p < end && *word; p++, word++)
+        if ((*p | 0x20) != (byte)*word) return 0;
+    return p == end && !*word;
+}
+
+/* A number already known to be well formed, by CPython's own correctly rounding
+ * reader, which needs the GIL and a terminating NUL. */
+static int number_by_python(const byte *p, const byte *end, float *out) {
+    char local[128];
+    size_t length = (size_t)(end - p);
+    char *copy = length < sizeof local ? local : malloc(length + 1);
+    int status = NUMBER_ERROR;
+    PyGILState_STATE gil = PyGILState_Ensure();
+    if (!copy) {
+        PyErr_NoMemory();
+    } else {
+        memcpy(copy, p, length);
+        copy[length] = 0;
+        double value = PyOS_string_to_double(copy, NULL, NULL);
+        if (!(value == -1.0 && PyErr_Occurred())) {
+            *out = (float)value;
+            status = NUMBER_OK;
+        }
+    }
+    PyGILState_Release(gil);
+    if (copy != local) free(copy);
+    return status;
+}
+
+/* Any field at all. */
+static int number_in_full(const byte *p, const byte *end, float *out) {
+    const byte *field = p;
+    int negative = p < end && *p == '-';
+    if (p < end && (*p == '-' || *p == '+')) p++;
+    if (p < end && (*p | 0x20) >= 'i') {
+        uint32_t bits = 0x7f800000; /* infinity */
+        if (same_word(p, end, "nan"))
+            bits = 0x7fc00000;
+        else if (!same_word(p, end, "inf") && !same_word(p, end, "infinity"))
+            return NUMBER_BAD;
+        memcpy(out, &bits, 4);
+        *out = with_sign(*out, negative);
+        return NUMBER_OK;
+    }
+
+    uint64_t mantissa = 0; /* of the first 19 digits that count */
+    int digits = 0, any = 0, point = 0, cut = 0;
+    int64_t exponent = 0;
+    for (; p < end; p++) {
+        if (*p >= '0' && *p <= '9') {
+            any = 1;
+            if (digits < MANY_DIGITS) {
+                mantissa = mantissa * 10 + (uint64_t)(*p - '0');
+                digits += mantissa != 0;
+                exponent -= point;
+            } else {
+                cut = 1;
+                exponent += !point;
+            }
+        } else if (*p == '.' && !point) {
+            point = 1;
+        } else {
+            break;
+        }
+    }
+    if (!any) return NUMBER_BAD;
+    if (p < end && (*p | 0x20) == 'e') {
+        int64_t power = 0;
+        int below = ++p < end && *p == '-';
+        if (p < end && (*p == '-' || *p == '+')) p++;
+        if (p == end) return NUMBER_BAD;
+        for (; p < end && *p >= '0' && *p <= '9'; p++)
+            if (power < 1000000000) power = power * 10 + (*p - '0');
+        exponent += below ? -power : power;
+    }
+    if (p != end) return NUMBER_BAD;
+
+    if (!mantissa) {
+        *out = with_sign(0.0f, negative);
+        return NUMBER_OK;
+    }
+    if (exponent < -LAST_POWER || exponent > LAST_POWER)
+        return number_by_python(field, end, out);
+    double value = (double)mantissa;
+    value = exponent < 0 ? value / POWERS[-exponent] : value * POWERS[exponent];
+    if (!cut && mantissa < EXACT_MANTISSA && exponent >= -EXACT_POWER &&
+        exponent <= EXACT_POWER) {
+        *out = with_sign((float)value, negative); /* Clinger: one rounding, exact */
+        return NUMBER_OK;
+    }
+    /* value is off by less than 2**-51 of itself: three roundings, and less than one
+     * in 10**18 for cut digits.  Rounding never changes order, so where both ends of
+     * that interval give one float, the true value gives it too. */
+    float low = (float)(value * (1.0 - 0x1p-50));
+    float high = (float)(value * (1.0 + 0x1p-50));
+    if (low != high) return number_by_python(field, end, out);
+    *out = with_sign(low, negative);
+    return NUMBER_OK;
+}
+
+/* Read the number at *p, which ends at a separator or at end; leave *p behind it.
+ * Numbers such as -0.071549 take the short way, with no branch on sign or length;
+ * 8 bytes may be looked at as long as they lie before limit. */
+static int read_number(const byte **p, const byte *end, const byte *limit,
+                       byte separator, float *out) {
+#ifndef PE_BIG_ENDIAN
+    const byte *q = *p;
+    if (limit - q >= 12) {
+        int negative = *q == '-';
+        q += negative;
+        uint64_t mantissa = (uint64_t)(byte)(*q - '0');
+        if (mantissa <= 9 && q[1] == '.') {
+            uint64_t x = load64(q + 2) ^ 0x3030303030303030u;
+            uint64_t other = ((x + 0x7676767676767676u) | x) & 0x8080808080808080u;
+            if (other && (other & 0x80) == 0) { /* 1 to 7 digits */
+                int bits = lowest_bit(other) & ~7, count = bits >> 3;
+                x <<= 64 - bits;
+                x = (x * 10 + (x >> 8)) & 0x00ff00ff00ff00ffu;
+                x = (x * 100 + (x >> 16)) & 0x0000ffff0000ffffu;
+                x = (x * 10000 + (x >> 32)) & 0xffffffffu;
+                static const uint32_t TENS[] = {1,      10,      100,     1000,
+                                                10000,  100000,  1000000, 10000000};
+                mantissa = mantissa * TENS[count] + x;
+                q += 2 + count;
+                if (q <= end && (q == end || *q == separator)) {
+                    *out = with_sign((float)((double)mantissa / POWERS[count]),
+                                     negative);
+                    *p = q;
+                    return NUMBER_OK;
+                }
+            }
+        }
+    }
+#else
+    (void)limit;
+#endif
+    const byte *stop = *p;
+    while (stop < end && *stop != separator) stop++;
+    int status = number_in_full(*p, stop, out);
+    *p = stop;
+    return status;
+}
+
+/* Read dim numbers from [p, end), single separators between them.  Returns 0, the
+ * 1-based place of the first bad one, or -1 with an exception set. */
+static Py_ssize_t read_vector(const byte *p, const byte *end, const byte *limit,
+                              byte separator, Py_ssize_t dim, float *out) {
+    for (Py_ssize_t i = 0; i < dim; i++) {
+        int status = read_number(&p, end, limit, separator, out + i);
+        if (status != NUMBER_OK) return status == NUMBER_BAD ? i + 1 : -1;
+        p++; /* the separator; the caller counted them, so there is one */
+    }
+    return 0;
+}
+
+/* ------------------------------------------------------------ Token index ------ */
+
+typedef struct {
+    uint32_t tag; /* high half of the hash: most misses end here */
+    uint32_t key; /* plus one; zero is an empty slot */
+} Slot;
+
+typedef struct {
+    PyObject_HEAD
+    Slot *slots;
+    uint64_t mask;      /* slots minus one, a power of two */
+    uint32_t keys;      /* distinct tokens */
+    byte *arena;        /* their bytes, in order of key */
+    uint64_t *starts;   /* (keys + 1,) offsets into arena */
+    uint64_t *firsts;   /* (keys + 1,) offsets into rows and ranks */
+    int64_t *rows;      /* one for each token given, grouped by key */
+    byte *ranks;
+    int64_t last_row;   /* highest of rows, or -1 */
+} TokenIndex;
+
+static uint64_t mix(uint64_t h, uint64_t x) {
+    h = (h ^ x) * 0x9fb21c651e98df25u;
+    return h ^ h >> 32;
+}
+
+static uint64_t hash_token(const byte *p, size_t n) {
+    uint64_t h = 0x9e3779b97f4a7c15u * (n + 1);
+    if (n >= 8) {
+        const byte *last = p + n - 8;
+        for (; p < last; p += 8) h = mix(h, load64(p));
+        h = mix(h, load64(last));
+    } else if (n >= 4) {
+        h = mix(h, load32(p) | (uint64_t)load32(p + n - 4) << 32);
+    } else if (n) {
+        h = mix(h, p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16);
+    }
+    return mix(h, h >> 29);
+}
+
+/* Return the token's slot: its own, or the empty one where it would go. */
+static Slot *find_slot(const TokenIndex *index, const byte *token, size_t n,
+                       uint64_t hash) {
+    uint32_t tag = (uint32_t)(hash >> 32);
+    for (uint64_t i = hash & index->mask;; i = (i + 1) & index->mask) {
+        Slot *slot = index->slots + i;
+        if (!slot->key) return slot;
+        if (slot->tag == tag) {
+            uint64_t start = index->starts[slot->key - 1];
+            if (index->starts[slot->key] - start == n &&
+                memcmp(index->arena + start, token, n) == 0)
+                return slot;
+        }
+    }
+}
+
+static int64_t find_key(const TokenIndex *index, const byte *token, size_t n) {
+    return (int64_t)find_slot(index, token, n, hash_token(token, n))->key - 1;
+}
+
+/* Bytes of a bytes or str object; *held keeps them alive and is the caller's. */
+static const byte *token_bytes(PyObject *token, Py_ssize_t *n, PyObject **held) {
+    *held = NULL;
+    if (PyUnicode_Check(token)) {
+        const char *text = PyUnicode_AsUTF8AndSize(token, n);
+        if (text) return (const byte *)text;
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return NULL;
+        PyErr_Clear();
+        *held = PyUnicode_AsEncodedString(token, "utf-8", "surrogateescape");
+        if (!*held) return NULL;
+        token = *held;
+    } else if (!PyBytes_Check(token)) {
+        PyErr_SetString(PyExc_TypeError, "a token is neither bytes nor str");
+        return NULL;
+    }
+    *n = PyBytes_Size(token);
+    return (const byte *)PyBytes_AsString(token);
+}
+
+/* Borrow a C-contiguous buffer of the given item type: "f", "B" or "q" (any int64). */
+static int borrow(PyObject *object, Py_buffer *view, const char *type, int ndim,
+                  int writable, const char *name) {
+    int flags = PyBUF_ND | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT;
+    if (PyObject_GetBuffer(object, view, flags | (writable ? PyBUF_WRITABLE : 0)))
+        return -1;
+    const char *format = view->format ? view->format : "B";
+    if (*format == '<' || *format == '=' || *format == '@') format++;
+    int right = *type == 'q' ? (*format == 'q' || *format == 'l') && view->itemsize == 8
+                             : *format == *type;
+    if (right && !format[1] && view->ndim == ndim) return 0;
+    PyErr_Format(PyExc_TypeError, "%s is not a %d-d array of type '%s'", name, ndim,
+                 type);
+    PyBuffer_Release(view);
+    return -1;
+}
+
+static int index_add(TokenIndex *index, PyObject *token, uint64_t *capacity,
+                     uint32_t *key) {
+    PyObject *held;
+    Py_ssize_t n;
+    const byte *bytes = token_bytes(token, &n, &held);
+    if (!bytes) return -1;
+    int status = 0;
+    uint64_t hash = hash_token(bytes, (size_t)n);
+    Slot *slot = find_slot(index, bytes, (size_t)n, hash);
+    if (!slot->key) {
+        uint64_t start = index->starts[index->keys], need = start + (uint64_t)n;
+        if (need > *capacity) {
+            uint64_t room = need + need / 2 + 64;
+            byte *arena = realloc(index->arena, (size_t)room);
+            if (!arena) {
+                PyErr_NoMemory();
+                status = -1;
+                goto done;
+            }
+            index->arena = arena;
+            *capacity = room;
+        }
+        if (n) memcpy(index->arena + start, bytes, (size_t)n);
+        index->keys++;
+        index->starts[index->keys] = need;
+        slot->tag = (uint32_t)(hash >> 32);
+        slot->key = index->keys;
+    }
+    *key = slot->key - 1;
+done:
+    Py_XDECREF(held);
+    return status;
+}
+
+static int index_fill(TokenIndex *index, PyObject *list, const int64_t *rows,
+                      const byte *ranks) {
+    Py_ssize_t count = PyList_Size(list);
+    if ((uint64_t)count >= UINT32_MAX) {
+        PyErr_SetString(PyExc_ValueError, "more tokens than an index can hold");
+        return -1;
+    }
+    uint64_t slots = 8, capacity = 0;
+    while (slots < 2 * (uint64_t)count) slots *= 2;
+    index->mask = slots - 1;
+    index->last_row = -1;
+    size_t n = (size_t)count;
+    index->slots = calloc((size_t)slots, sizeof(Slot));
+    index->arena = malloc(64);
+    index->starts = malloc((n + 1) * sizeof(uint64_t));
+    index->firsts = calloc(n + 2, sizeof(uint64_t));
+    index->rows = malloc((n + 1) * sizeof(int64_t));
+    index->ranks = malloc(n + 1);
+    uint32_t *keys = malloc((n + 1) * sizeof(uint32_t));
+    if (!index->slots || !index->arena || !index->starts || !index->firsts ||
+        !index->rows || !index->ranks || !keys) {
+        PyErr_NoMemory();
+        goto fail;
+    }
+    index->starts[0] = 0;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        if (rows[i] < 0) {
+            PyErr_SetString(PyExc_ValueError, "a row is negative");
+            goto fail;
+        }
+        PyObject *token = PyList_GetItem(list, i);
+        if (!token || index_add(index, token, &capacity, &keys[i])) goto fail;
+        if (rows[i] > index->last_row) index->last_row = rows[i];
+        index->firsts[keys[i] + 2]++; /* counted two ahead, so that filling ends right */
+    }
+    for (size_t k = 2; k < n + 2; k++) index->firsts[k] += index->firsts[k - 1];
+    for (Py_ssize_t i = 0; i < count; i++) {
+        uint64_t at = index->firsts[keys[i] + 1]++;
+        index->rows[at] = rows[i];
+        index->ranks[at] = ranks[i];
+    }
+    free(keys);
+    return 0;
+fail:
+    free(keys);
+    return -1;
+}
+
+static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
+    static char *names[] = {"tokens", "rows", "ranks", NULL};
+    PyObject *tokens, *rows_object, *ranks_object, *list = NULL;
+    Py_buffer rows, ranks;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:TokenIndex", names, &tokens,
+                                     &rows_object, &ranks_object))
+        return NULL;
+    if (borrow(rows_object, &rows, "q", 1, 0, "rows")) return NULL;
+    if (borrow(ranks_object, &ranks, "B", 1, 0, "ranks")) {
+        PyBuffer_Release(&rows);
+        return NULL;
+    }
+    TokenIndex *self = NULL;
+    list = PySequence_List(tokens);
+    if (!list) goto done;
+    if (PyList_Size(list) != rows.shape[0] || rows.shape[0] != ranks.shape[0]) {
+        PyErr_SetString(PyExc_ValueError, "tokens, rows and ranks differ in length");
+        goto done;
+    }
+    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+    self = (TokenIndex *)alloc(type, 0); /* zeroed: freeing it is safe at any time */
+    if (self && index_fill(self, list, rows.buf, ranks.buf)) {
+        Py_DECREF(self);
+        self = NULL;
+    }
+done:
+    Py_XDECREF(list);
+    PyBuffer_Release(&rows);
+    PyBuffer_Release(&ranks);
+    return (PyObject *)self;
+}
+
+static void index_dealloc(TokenIndex *self) {
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    free(self->slots);
+    free(self->arena);
+    free(self->starts);
+    free(self->firsts);
+    free(self->rows);
+    free(self->ranks);
+    ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
+    Py_DECREF(type);
+}
+
+static Py_ssize_t index_len(TokenIndex *self) { return (Py_ssize_t)self->keys; }
+
+static PyObject *index_key(TokenIndex *self, PyObject *token) {
+    if (!PyBytes_Check(token)) {
+        PyErr_SetString(PyExc_TypeError, "a token is looked up as bytes");
+        return NULL;
+    }
+    return PyLong_FromLongLong(find_key(self, (const byte *)PyBytes_AsString(token),
+                                        (size_t)PyBytes_Size(token)));
+}
+
+static PyObject *index_wanted(TokenIndex *self, PyObject *argument) {
+    Py_ssize_t key = PyLong_AsSsize_t(argument);
+    if (key == -1 && PyErr_Occurred()) return NULL;
+    if (key < 0 || key >= (Py_ssize_t)self->keys) {
+        PyErr_SetString(PyExc_IndexError, "no such key");
+        return NULL;
+    }
+    PyObject *list = PyList_New(0);
+    for (uint64_t i = self->firsts[key]; list && i < self->firsts[key + 1]; i++) {
+        PyObject *pair =
+            Py_BuildValue("Li", (long long)self->rows[i], (int)self->ranks[i]);
+        if (!pair || PyList_Append(list, pair)) Py_CLEAR(list);
+        Py_XDECREF(pair);
+    }
+    return list;
+}
+
+static PyMethodDef index_methods[] = {
+    {"key", (PyCFunction)index_key, METH_O, "Return the token's key, or -1."},
+    {"wanted", (PyCFunction)index_wanted, METH_O,
+     "Return the (row, rank) pairs of a key, in the order given."},
+    {NULL, NULL, 0, NULL}};
+
+static PyType_Slot index_slots[] = {
+    {Py_tp_doc, "Wanted tokens and the rows they are wanted for."},
+    {Py_tp_new, index_new},
+    {Py_tp_dealloc, index_dealloc},
+    {Py_tp_methods, index_methods},
+    {Py_sq_length, index_len},
+    {0, NULL}};
+
+static PyType_Spec index_spec = {"pretrained_embed.kernel._kernel.TokenIndex",
+                                 sizeof(TokenIndex), 0, Py_TPFLAGS_DEFAULT,
+                                 index_slots};
+
+/* --------------------------------------------------------------- Scanning ------ */
+
+typedef struct {
+    PyTypeObject *index_type;
+} State;
+
+/* What the scans share: the index (or NULL for all rows) and where hits go. */
+typedef struct {
+    const TokenIndex *index;
+    Py_buffer data, hits, vectors;
+    Py_ssize_t start, stop, dim;
+    int64_t *hit;
+    float *vector;
+    Py_ssize_t hit_count, hit_room;
+} Scan;
+
+static const TokenIndex *as_index(State *state, PyObject *object, int optional) {
+    if (optional && object == Py_None) return NULL;
+    if (Py_TYPE(object) == state->index_type) return (TokenIndex *)object;
+    PyErr_SetString(PyExc_TypeError, "index is not a TokenIndex of this kernel");
+    return NULL;
+}
+
+static void scan_release(Scan *scan) {
+    PyBuffer_Release(&scan->data);
+    PyBuffer_Release(&scan->hits);
+    PyBuffer_Release(&scan->vectors);
+}
+
+/* Borrow all buffers and check that they fit each other. */
+static int scan_begin(Scan *scan, State *state, PyObject *index, PyObject *data,
+                      PyObject *hits, PyObject *vectors) {
+    scan->index = as_index(state, index, 1);
+    if (!scan->index && PyErr_Occurred()) return -1;
+    if (PyObject_GetBuffer(data, &scan->data, PyBUF_SIMPLE)) return -1;
+    if (borrow(hits, &scan->hits, "q", 2, 1, "hits")) {
+        PyBuffer_Release(&scan->data);
+        return -1;
+    }
+    if (borrow(vectors, &scan->vectors, "f", 2, 1, "vectors")) {
+        PyBuffer_Release(&scan->hits);
+        PyBuffer_Release(&scan->data);
+        return -1;
+    }
+    scan->hit = scan->hits.buf;
+    scan->vector = scan->vectors.buf;
+    scan->hit_count = 0;
+    scan->hit_room = scan->hits.shape[0];
+    if (scan->dim < 1 || scan->vectors.shape[1] != scan->dim ||
+        scan->hits.shape[1] != PE_HIT_COLUMNS ||
+        scan->vectors.shape[0] < scan->hit_room || scan->start < 0 ||
+        scan->stop < scan->start || scan->stop > scan->data.len) {
+        PyErr_SetString(PyExc_ValueError, "buffers, bounds and dim do not fit");
+        scan_release(scan);
+        return -1;
+    }
+    return 0;
+}
+
+static void add_hit(Scan *scan, Py_ssize_t row, const byte *token, size_t length,
+                    int64_t key) {
+    int64_t *hit = scan->hit + PE_HIT_COLUMNS * scan->hit_count++;
+    hit[0] = row;
+    hit[1] = token - (const byte *)scan->data.buf;
+    hit[2] = (int64_t)length;
+    hit[3] = key;
+}
+
+/* How lines are built. */
+typedef struct {
+    byte separator, delimiter;
+    size_t need; /* separators that belong to the vector, and to the token's end */
+} Layout;
+
+/* Start of the vector with its need separators counted from the right; they exist. */
+static const byte *vector_start(const byte *line, const byte *end, byte separator,
+                                size_t need) {
+    const byte *p = end;
+    for (; need; need--) p = last_of(line, p, separator);
+    return p;
+}
+
+/* Find the token's end in a trimmed line of count separators.  Returns the kind of
+ * fault, or 0; *found is what a fault reports. */
+static int split_line(const byte *line, const byte *end, const Layout *layout,
+                      size_t count, const byte **token_end, int64_t *found) {
+    *found = (int64_t)count;
+    if (line == end) {
+        *found = 0;
+        return PE_EMPTY;
+    }
+    if (count < layout->need) return PE_SHORT;
+    if (layout->delimiter != layout->separator) {
+        const byte *vector = vector_start(line, end, layout->separator, layout->need);
+        *token_end = last_of(line, vector, layout->delimiter);
+        *found = 0;
+        return !*token_end || *token_end == line ? PE_NO_TOKEN : 0;
+    }
+    if (count == layout->need) {
+        const byte *p = line; /* tokens are short: no call is worth its price here */
+        while (*p != layout->separator) p++;
+        *token_end = p;
+    } else {
+        *token_end = vector_start(line, end, layout->separator, layout->need);
+    }
+    if (*token_end == line) {
+        *found = 0;
+        return PE_NO_TOKEN;
+    }
+    if (count > layout->need) {
+        const byte *last = last_of(line, *token_end, layout->separator) + 1;
+        float value;
+        if (last == *token_end ||
+            number_in_full(last, *token_end, &value) != NUMBER_BAD)
+            return PE_WIDE;
+    }
+    return 0;
+}
+
+static PyObject *scan_text(PyObject *module, PyObject *args) {
+    State *state = PyModule_GetState(module);
+    PyObject *index, *data, *hits, *vectors, *faults_object, *result = NULL;
+    int final, separator, delimiter;
+    Scan scan;
+    Py_buffer faults;
+    if (!PyArg_ParseTuple(args, "OOnnpniiOOO:scan_text", &index, &data, &scan.start,
+                          &scan.stop, &final, &scan.dim, &separator, &delimiter,
+                          &hits, &vectors, &faults_object))
+        return NULL;
+    if (scan_begin(&scan, state, index, data, hits, vectors)) return NULL;
+    if (borrow(faults_object, &faults, "q", 2, 1, "faults")) {
+        scan_release(&scan);
+        return NULL;
+    }
+    if (faults.shape[1] != PE_FAULT_COLUMNS || separator < 0 || separator > 255 ||
+        delimiter < 0 || delimiter > 255 || separator == '\n' || delimiter == '\n') {
+        PyErr_SetString(PyExc_ValueError, "faults or separators do not fit");
+        goto done;
+    }
+
+    Layout layout = {(byte)separator, (byte)delimiter, (size_t)scan.dim};
+    if (separator != delimiter) layout.need--;
+    int64_t *fault_out = faults.buf;
+    Py_ssize_t fault_room = faults.shape[0], fault_count = 0, row = 0;
+    const byte *base = scan.data.buf;
+    const byte *p = base + scan.start, *limit = base + scan.stop;
+
+    PyThreadState *thread = PyEval_SaveThread();
+    while (p < limit && scan.hit_count < scan.hit_room && fault_count < fault_room) {
+        size_t count = 0;
+        const byte *lf = line_end(p, limit, layout.separator, &count);
+        if (lf == limit && !final) break;
+        const byte *end = lf;
+        if (end > p && end[-1] == '\r') {
+            end--;
+            count -= layout.separator == '\r';
+        }
+        for (; end > p && (end[-1] == ' ' || end[-1] == layout.separator); end--)
+            count -= end[-1] == layout.separator;
+
+        const byte *token_end = p;
+        int64_t found = 0;
+        int fault = split_line(p, end, &layout, count, &token_end, &found);
+        if (fault == 0 || fault == PE_WIDE) {
+            size_t length = (size_t)(token_end - p);
+            int64_t key = scan.index ? find_key(scan.index, p, length) : -1;
+            if (key >= 0 || !scan.index) {
+                Py_ssize_t bad = read_vector(token_end + 1, end, limit,
+                                             layout.separator, scan.dim,
+                                             scan.vector + scan.dim * scan.hit_count);
+                if (bad < 0) break;
+                if (bad) {
+                    fault = PE_BAD_NUMBER;
+                    found = bad;
+                } else {
+                    add_hit(&scan, row, p, length, key);
+                }
+            }
+        }
+        if (fault) {
+            int64_t *out = fault_out + PE_FAULT_COLUMNS * fault_count++;
+            out[0] = row;
+            out[1] = fault;
+            out[2] = found;
+            out[3] = p - base;
+        }
+        row++;
+        p = lf < limit ? lf + 1 : limit;
+    }
+    PyEval_RestoreThread(thread);
+
+    if (!PyErr_Occurred()) /* a number that Python read can run out of memory */
+        result = Py_BuildValue("nnnn", (Py_ssize_t)(p - base), row, scan.hit_count,
+                               fault_count);
+done:
+    PyBuffer_Release(&faults);
+    scan_release(&scan);
+    return result;
+}
+
+static void copy_floats(float *out, const byte *p, Py_ssize_t count) {
+    memcpy(out, p, (size_t)count * 4);
+#ifdef PE_BIG_ENDIAN
+    byte *b = (byte *)out;
+    for (Py_ssize_t i = 0; i < count; i++, b += 4) {
+        byte t = b[0];
+        b[0] = b[3];
+        b[3] = t;
+        t = b[1];
+        b[1] = b[2];
+        b[2] = t;
+    }
+#endif
+}
+
+static PyObject *scan_binary(PyObject *module, PyObject *args) {
+    State *state = PyModule_GetState(module);
+    PyObject *index, *data, *hits, *vectors;
+    int newline;
+    Scan scan;
+    if (!PyArg_ParseTuple(args, "OOnnnpOO:scan_binary", &index, &data, &scan.start,
+                          &scan.stop, &scan.dim, &newline, &hits, &vectors))
+        return NULL;
+    if (scan_begin(&scan, state, index, data, hits, vectors)) return NULL;
+
+    const byte *base = scan.data.buf;
+    const byte *p = base + scan.start, *limit = base + scan.stop;
+    Py_ssize_t row = 0;
+    PyThreadState *thread = PyEval_SaveThread();
+    while (p < limit && scan.hit_count < scan.hit_room) {
+        const byte *token = p + (newline && *p == '\n');
+        const byte *space = memchr(token, ' ', (size_t)(limit - token));
+        /* a quotient, not a product: dim may be anything */
+        if (!space || (limit - space - 1) / 4 < scan.dim) break;
+        size_t length = (size_t)(space - token);
+        int64_t key = scan.index ? find_key(scan.index, token, length) : -1;
+        if (key >= 0 || !scan.index) {
+            copy_floats(scan.vector + scan.dim * scan.hit_count, space + 1, scan.dim);
+            add_hit(&scan, row, token, length, key);
+        }
+        row++;
+        p = space + 1 + 4 * scan.dim;
+    }
+    PyEval_RestoreThread(thread);
+
+    PyObject *result =
+        Py_BuildValue("nnn", (Py_ssize_t)(p - base), row, scan.hit_count);
+    scan_release(&scan);
+    return result;
+}
+
+static PyObject *number(PyObject *module, PyObject *field) {
+    Py_buffer view;
+    float value = 0;
+    (void)module;
+    if (PyObject_GetBuffer(field, &view, PyBUF_SIMPLE)) return NULL;
+    const byte *p = view.buf;
+    int status = number_in_full(p, p + view.len, &value);
+    PyBuffer_Release(&view);
+    if (status == NUMBER_ERROR) return NULL;
+    if (status == NUMBER_BAD) Py_RETURN_NONE;
+    return PyFloat_FromDouble((double)value);
+}
+
+/* ---------------------------------------------------------------- Placing ------ */
+
+/* What place and find_rows write their claims to. */
+typedef struct {
+    const TokenIndex *index;
+    Py_buffer best, seen;
+} Claims;
+
+static void claims_release(Claims *claims) {
+    PyBuffer_Release(&claims->best);
+    PyBuffer_Release(&claims->seen);
+}
+
+static int claims_begin(Claims *claims, State *state, PyObject *index, PyObject *best,
+                        PyObject *seen) {
+    claims->index = as_index(state, index, 0);
+    if (!claims->index) return -1;
+    if (borrow(best, &claims->best, "q", 1, 1, "best")) return -1;
+    if (borrow(seen, &claims->seen, "B", 1, 1, "seen")) {
+        PyBuffer_Release(&claims->best);
+        return -1;
+    }
+    if (claims->best.shape[0] <= claims->index->last_row ||
+        claims->seen.shape[0] != (Py_ssize_t)claims->index->keys) {
+        PyErr_SetString(PyExc_ValueError, "best or seen does not fit the index");
+        claims_release(claims);
+        return -1;
+    }
+    return 0;
+}
+
+/* Claim every row that key is wanted for; copy vector to the rows won. */
+static void claim(Claims *claims, int64_t key, int64_t position, const float *vector,
+                  size_t bytes, byte *out) {
+    const TokenIndex *index = claims->index;
+    int64_t *best = claims->best.buf;
+    ((byte *)claims->seen.buf)[key] = 1;
+    for (uint64_t i = index->firsts[key]; i < index->firsts[key + 1]; i++) {
+        int64_t row = index->rows[i];
+        int64_t bid = (int64_t)((uint64_t)index->ranks[i] << PE_RANK_SHIFT) | position;
+        if (bid < best[row]) {
+            best[row] = bid;
+            if (vector) memcpy(out + (size_t)row * bytes, vector, bytes);
+        }
+    }
+}
+
+static PyObject *place(PyObject *module, PyObject *args) {
+    PyObject *index, *hits_object, *vectors_object, *best, *seen, *out_object;
+    PyObject *result = NULL;
+    Py_ssize_t count;
+    long long base;
+    Claims claims;
+    Py_buffer hits, vectors, out;
+    if (!PyArg_ParseTuple(args, "OOnOLOOO:place", &index, &hits_object, &count,
+                          &vectors_object, &base, &best, &seen, &out_object))
+        return NULL;
+    if (claims_begin(&claims, PyModule_GetState(module), index, best, seen))
+        return NULL;
+    if (borrow(hits_object, &hits, "q", 2, 0, "hits")) goto without_hits;
+    if (borrow(vectors_object, &vectors, "f", 2, 0, "vectors")) goto without_vectors;
+    if (borrow(out_object, &out, "f", 2, 1, "out")) goto without_out;
+    if (count < 0 || count > hits.shape[0] || count > vectors.shape[0] ||
+        hits.shape[1] != PE_HIT_COLUMNS || vectors.shape[1] != out.shape[1] ||
+        out.shape[0] != claims.best.shape[0]) {
+        PyErr_SetString(PyExc_ValueError, "hits, vectors and out do not fit");
+        goto done;
+    }
+    const int64_t *hit = hits.buf;
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int64_t key = hit[PE_HIT_COLUMNS * i + 3];
+        if (key < 0 || key >= (int64_t)claims.index->keys) {
+            PyErr_SetString(PyExc_ValueError, "a hit has a key of another index");
+            goto done;
+        }
+    }
+    size_t bytes = (size_t)out.shape[1] * 4;
+    PyThreadState *thread = PyEval_SaveThread();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const int64_t *one = hit + PE_HIT_COLUMNS * i;
+        claim(&claims, one[3], base + one[0],
+              (const float *)vectors.buf + i * out.shape[1], bytes, out.buf);
+    }
+    PyEval_RestoreThread(thread);
+    result = Py_NewRef(Py_None);
+done:
+    PyBuffer_Release(&out);
+without_out:
+    PyBuffer_Release(&vectors);
+without_vectors:
+    PyBuffer_Release(&hits);
+without_hits:
+    claims_release(&claims);
+    return result;
+}
+
+static PyObject *find_rows(PyObject *module, PyObject *args) {
+    PyObject *index, *data_object, *offsets_object, *best, *seen;
+    PyObject *result = NULL;
+    long long base;
+    Claims claims;
+    Py_buffer data, offsets;
+    if (!PyArg_ParseTuple(args, "OOOLOO:find_rows", &index, &data_object,
+                          &offsets_object, &base, &best, &seen))
+        return NULL;
+    if (claims_begin(&claims, PyModule_GetState(module), index, best, seen))
+        return NULL;
+    if (PyObject_GetBuffer(data_object, &data, PyBUF_SIMPLE)) goto without_data;
+    if (borrow(offsets_object, &offsets, "q", 1, 0, "offsets")) goto without_offsets;
+
+    const int64_t *offset = offsets.buf;
+    Py_ssize_t count = offsets.shape[0] - 1, found = 0;
+    int fits = 1;
+    PyThreadState *thread = PyEval_SaveThread();
+    for (Py_ssize_t i = 0; i < count; i++) {
+        int64_t begin = offset[i], end = offset[i + 1];
+        if (begin < 0 || end < begin || end > data.len) {
+            fits = 0;
+            break;
+        }
+        int64_t key = find_key(claims.index, (const byte *)data.buf + begin,
+                               (size_t)(end - begin));
+        if (key < 0) continue;
+        found++;
+        claim(&claims, key, base + i, NULL, 0, NULL);
+    }
+    PyEval_RestoreThread(thread);
+    if (fits)
+        result = PyLong_FromSsize_t(found);
+    else
+        PyErr_SetString(PyExc_ValueError, "offsets do not ascend within the data");
+    PyBuffer_Release(&offsets);
+without_offsets:
+    PyBuffer_Release(&data);
+without_data:
+    claims_release(&claims);
+    return result;
+}
+
+/* ----------------------------------------------------------------- Module ------ */
+
+PyDoc_STRVAR(scan_text_doc,
+             "scan_text(index, data, start, stop, final, dim, separator, delimiter, "
+             "hits, vectors, faults)\n--\n\n"
+             "Scan the lines that lie whole in data[start:stop].");
+PyDoc_STRVAR(scan_binary_doc,
+             "scan_binary(index, data, start, stop, dim, newline, hits, vectors)\n"
+             "--\n\n"
+             "Scan the word2vec rows that lie whole in data[start:stop].");
+PyDoc_STRVAR(number_doc, "number(field)\n--\n\n"
+                         "Return the binary32 value of a number, or None.");
+PyDoc_STRVAR(place_doc,
+             "place(index, hits, count, vectors, base, best, seen, out)\n--\n\n"
+             "Write the first count hits into the rows of out they win.");
+PyDoc_STRVAR(find_rows_doc, "find_rows(index, data, offsets, base, best, seen)\n--\n\n"
+                            "Claim rows for a list of tokens.");
+
+static PyMethodDef methods[] = {
+    {"scan_text", scan_text, METH_VARARGS, scan_text_doc},
+    {"scan_binary", scan_binary, METH_VARARGS, scan_binary_doc},
+    {"number", number, METH_O, number_doc},
+    {"place", place, METH_VARARGS, place_doc},
+    {"find_rows", find_rows, METH_VARARGS, find_rows_doc},
+    {NULL, NULL, 0, NULL}};
+
+static int module_exec(PyObject *module) {
+    State *state = PyModule_GetState(module);
+    PyObject *type = PyType_FromModuleAndSpec(module, &index_spec, NULL);
+    if (!type) return -1;
+    state->index_type = (PyTypeObject *)type; /* the state owns this reference */
+    if (PyModule_AddObjectRef(module, "TokenIndex", type)) return -1;
+    return PyModule_AddStringConstant(module, "IMPLEMENTATION", "native");
+}
+
+static int module_traverse(PyObject *module, visitproc visit, void *arg) {
+    State *state = PyModule_GetState(module);
+    Py_VISIT(state->index_type);
+    return 0;
+}
+
+static int module_clear(PyObject *module) {
+    State *state = PyModule_GetState(module);
+    Py_CLEAR(state->index_type);
+    return 0;
+}
+
+static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+
+static struct PyModuleDef module_def = {
+    PyModuleDef_HEAD_INIT,
+    "_kernel",
+    "The hot loops of pretrained_embed; _reference.py says what they mean.",
+    sizeof(State),
+    methods,
+    module_slots,
+    module_traverse,
+    module_clear,
+    NULL};
+
+PyMODINIT_FUNC PyInit__kernel(void) { return PyModuleDef_Init(&module_def); }
