@@ -1,0 +1,201 @@
+"""Formats that hold a whole table: every token and every vector, in matching order.
+
+What they share once their bytes are understood: tokens packed into one run of bytes,
+the table itself, and a reader over both. Knows no file format.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from itertools import pairwise
+from typing import Any, NamedTuple, NoReturn, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, WriteError
+from pretrained_embed.formats.reader import Float32Array
+
+Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+
+#: Name of the extra array (int64, ascending) that lists the rows without a token. A
+#: row without a token is not the row of the empty token.
+HOLES = "holes"
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+
+
+class Rows(Protocol):
+    """Vectors as they are stored: an array, a mapped one, a data set of a file."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, dim)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """What the numbers are stored as."""
+
+    def __getitem__(self, rows: slice, /) -> npt.NDArray[Any]:
+        """Return some consecutive rows."""
+
+
+class PackedTokens:
+    """Tokens as one run of bytes, without a Python object for each.
+
+    Token ``i`` is ``data[offsets[i]:offsets[i + 1]]``, in UTF-8; bytes that are not
+    are kept. ``data`` is uint8, ``offsets`` int64 (tokens + 1,), from 0 to
+    ``len(data)``, ascending; else `FormatError`, which says ``where``.
+    """
+
+    __slots__ = ("data", "offsets")
+
+    def __init__(
+        self, data: UInt8Array, offsets: Int64Array, *, where: str = "tokens"
+    ) -> None:
+        for array, dtype, name in (
+            (data, np.uint8, "bytes"),
+            (offsets, np.int64, "offsets"),
+        ):
+            if array.ndim != 1 or array.dtype != dtype:
+                raise FormatError(
+                    f"{where}: the tokens' {name} are {array.dtype} of shape "
+                    f"{array.shape}, not a row of {np.dtype(dtype)}"
+                )
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(data):
+            raise FormatError(
+                f"{where}: the tokens' offsets do not run from 0 to {len(data)}, the "
+                "number of their bytes; the file is damaged"
+            )
+        if np.any(offsets[1:] < offsets[:-1]):
+            raise FormatError(
+                f"{where}: the tokens' offsets do not ascend; the file is damaged"
+            )
+        self.data = np.ascontiguousarray(data)
+        self.offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+
+    @classmethod
+    def pack(cls, tokens: Iterable[str]) -> Self:
+        """Pack tokens, surrogate escapes as the bytes they stand for."""
+        return cls.join([token.encode("utf-8", "surrogateescape") for token in tokens])
+
+    @classmethod
+    def join(cls, tokens: list[bytes]) -> Self:
+        """Pack tokens that are bytes already."""
+        offsets = np.zeros(len(tokens) + 1, np.int64)
+        np.cumsum([len(token) for token in tokens], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(tokens), np.uint8), offsets)
+
+    def unpack(self) -> list[str]:
+        """Return the tokens; bytes that are not UTF-8 become surrogate escapes."""
+        raw, ends = self.data.tobytes(), self.offsets.tolist()
+        return [
+            raw[begin:end].decode("utf-8", "surrogateescape")
+            for begin, end in pairwise(ends)
+        ]
+
+    def without(self, holes: Int64Array) -> Self:
+        """Return the tokens but those at ``holes``, all of which are empty."""
+        # An empty token has no bytes, so the data stays and one offset goes.
+        return type(self)(self.data, np.delete(self.offsets, holes))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, rows: slice) -> Self:
+        start, stop, step = rows.indices(len(self))
+        if step != 1:
+            raise ValueError("packed tokens are sliced in steps of 1")
+        offsets = self.offsets[start : max(start, stop) + 1]
+        return type(self)(self.data[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} packed tokens, {len(self.data):,} bytes>"
+
+
+class Table(NamedTuple):
+    """A whole table of tokens and vectors, and what belongs to it."""
+
+    tokens: PackedTokens
+    vectors: Float32Array  # (rows, dim); may be mapped from a file, read-only
+    arrays: dict[str, npt.NDArray[Any]]  # numbers only; see HOLES
+    metadata: dict[str, Any]  # what JSON can hold
+
+
+def check_table(table: Table) -> None:
+    """Raise `WriteError` if the table would not read back as it is."""
+    vectors = table.vectors
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or not vectors.shape[1]:
+        raise WriteError(
+            f"vectors are {vectors.dtype} of shape {vectors.shape}; a table holds "
+            "float32 (rows, dim) with at least one dimension"
+        )
+    if len(table.tokens) != len(vectors):
+        raise WriteError(
+            f"{len(table.tokens):,} tokens for {len(vectors):,} vectors; a table "
+            "holds one token for each vector"
+        )
+    for name, array in table.arrays.items():
+        if not _NAME.fullmatch(name):
+            raise WriteError(
+                f"array name {name!r}: use ASCII letters, digits and _, a letter first"
+            )
+        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+            raise WriteError(
+                f"array {name!r} is {array.dtype}; a table holds arrays of plain "
+                "numbers only"
+            )
+    try:
+        check_holes(table.tokens, table.arrays, "table")
+    except FormatError as error:
+        raise WriteError(str(error)) from error
+
+
+def check_holes(
+    tokens: PackedTokens, arrays: dict[str, npt.NDArray[Any]], where: str
+) -> Int64Array:
+    """Return the numbers of the rows without a token, or raise `FormatError`."""
+    holes = arrays.get(HOLES, np.empty(0, np.int64))
+    fine = holes.ndim == 1 and holes.dtype == np.int64
+    if fine and len(holes):
+        fine = bool(
+            holes[0] >= 0
+            and holes[-1] < len(tokens)
+            and np.all(holes[1:] > holes[:-1])
+            and np.all(tokens.offsets[holes] == tokens.offsets[holes + 1])
+        )
+    if not fine:
+        raise FormatError(
+            f"{where}: array {HOLES!r} does not list, in ascending order, rows whose "
+            "token is empty"
+        )
+    return holes
+
+
+def encode_metadata(metadata: dict[str, Any]) -> bytes:
+    """Return the metadata as JSON: ASCII, sorted, the same bytes for equal ones."""
+    try:
+        text = json.dumps(
+            metadata, sort_keys=True, allow_nan=False, separators=(",", ":")
+        )
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WriteError(f"the metadata does not fit into JSON: {error}") from error
+    return text.encode("ascii")
+
+
+def decode_metadata(raw: bytes, where: str) -> dict[str, Any]:
+    """Return the metadata written by `encode_metadata`, or raise `FormatError`."""
+    try:
+        metadata = json.loads(raw, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError too
+        raise FormatError(f"{where}: the metadata is not JSON: {error}") from error
+    if not isinstance(metadata, dict):
+        raise FormatError(f"{where}: the metadata is not a JSON object")
+    return metadata
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

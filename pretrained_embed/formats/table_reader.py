@@ -1,0 +1,188 @@
+"""The reader of every format that holds a whole table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed import kernel
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.reader import (
+    Block,
+    Findings,
+    Float32Array,
+    OnBadRow,
+    Progress,
+    Reader,
+    Selection,
+)
+from pretrained_embed.formats.table import (
+    Int64Array,
+    PackedTokens,
+    Rows,
+    Table,
+    check_holes,
+)
+from pretrained_embed.kernel import TokenIndex
+
+_BLOCK_ROWS = 4096
+_BLOCK_BYTES = 1 << 24
+
+
+class TableReader(Reader):
+    """Reads rows out of packed tokens and vectors of any floating-point dtype.
+
+    Vectors are handed out as float32; the findings' notes say what they were stored
+    as. Rows without a token (`HOLES`) match nothing and are left out of `blocks`. No
+    row of such a file can be malformed: ``on_bad_row`` and ``threads`` change nothing.
+    Raises `FormatError` if tokens and vectors do not belong together.
+    """
+
+    def __init__(
+        self,
+        format: str,
+        name: str,
+        tokens: PackedTokens,
+        vectors: Rows,
+        *,
+        arrays: dict[str, npt.NDArray[Any]] | None = None,
+        metadata: dict[str, Any] | None = None,
+        notes: Sequence[str] = (),
+        release: Callable[[], None] | None = None,
+    ) -> None:
+        if len(vectors.shape) != 2 or not vectors.shape[1]:
+            raise FormatError(
+                f"{name}: vectors of shape {vectors.shape}; expected (rows, dim)"
+            )
+        if vectors.dtype.kind != "f" or vectors.dtype.itemsize > 8:
+            raise FormatError(
+                f"{name}: vectors are {vectors.dtype}; expected float16, float32 or "
+                "float64"
+            )
+        if len(tokens) != vectors.shape[0]:
+            raise FormatError(
+                f"{name}: {len(tokens):,} tokens for {vectors.shape[0]:,} vectors; the "
+                "two do not belong together"
+            )
+        self.format = format
+        self.name = name
+        self.count, self.dim = vectors.shape
+        self._tokens = tokens
+        self._vectors = vectors
+        self._arrays = arrays or {}
+        self._metadata = metadata or {}
+        self._holes = check_holes(tokens, self._arrays, name)
+        self._notes = [*notes, *_storage_note(vectors.dtype)]
+        if len(self._holes):
+            self._notes.append(f"{len(self._holes):,} rows without a token")
+        self._release = release
+        self._findings = Findings()
+
+    @property
+    def findings(self) -> Findings:
+        """What the last complete pass over the table found."""
+        return self._findings
+
+    def table(self) -> Table:
+        """Return the whole table, its vectors as float32 (rows, dim) in C order.
+
+        They stay mapped where they are stored just so.
+        """
+        vectors = self._vectors
+        if not isinstance(vectors, np.ndarray):
+            vectors = vectors[: vectors.shape[0]]
+        with np.errstate(over="ignore", invalid="ignore"):
+            plain = np.require(vectors, np.float32, ["C", "A"])
+        return Table(self._tokens, plain, self._arrays, self._metadata)
+
+    def blocks(
+        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+    ) -> Iterator[Block]:
+        """Yield all rows that have a token, in order, duplicates included."""
+        for start, stop in self._slabs(progress):
+            with np.errstate(over="ignore", invalid="ignore"):
+                vectors = np.array(self._vectors[start:stop], np.float32, order="C")
+            tokens = self._tokens[start:stop].unpack()
+            low, high = np.searchsorted(self._holes, (start, stop))
+            if high > low:
+                holes = self._holes[low:high] - start
+                vectors = np.delete(vectors, holes, axis=0)
+                for hole in holes[::-1].tolist():
+                    del tokens[hole]
+            if tokens:
+                yield Block(tokens, vectors)
+        self._findings = self._found(0)
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row of ``out``."""
+        tokens = self._tokens.without(self._holes) if len(self._holes) else self._tokens
+        best = np.full(len(out), kernel.UNCLAIMED, np.int64)
+        seen = np.zeros(len(index), np.uint8)
+        matched = kernel.find_rows(
+            index, tokens.data.data, tokens.offsets, 0, best, seen
+        )
+
+        claimed = best != kernel.UNCLAIMED
+        positions = best & ((1 << kernel.RANK_SHIFT) - 1)
+        if len(self._holes):
+            present = np.delete(np.arange(len(self._tokens)), self._holes)
+            positions[claimed] = present[positions[claimed]]
+        source_rows = np.where(claimed, positions, -1)
+        ranks = np.where(claimed, best >> kernel.RANK_SHIFT, 0).astype(np.uint8)
+
+        self._gather(source_rows, out, progress)
+        self._findings = self._found(matched - int(np.count_nonzero(seen)))
+        return Selection(source_rows, ranks, self._findings)
+
+    def close(self) -> None:
+        """Release the file, if it is held open."""
+        if self._release is not None:
+            self._release()
+            self._release = None
+
+    def _gather(
+        self, source_rows: Int64Array, out: Float32Array, progress: Progress | None
+    ) -> None:
+        """Copy the rows found, in the order of the file, a slab at a time.
+
+        A slab of an array is a view, so only the wanted rows of it are touched.
+        """
+        targets = np.argsort(source_rows, kind="stable")
+        wanted = source_rows[targets]
+        for start, stop in self._slabs(progress):
+            low, high = np.searchsorted(wanted, (start, stop))
+            if high > low:
+                slab = self._vectors[start:stop]
+                with np.errstate(over="ignore", invalid="ignore"):
+                    out[targets[low:high]] = slab[wanted[low:high] - start]
+
+    def _slabs(self, progress: Progress | None) -> Iterator[tuple[int, int]]:
+        count, dim = self._vectors.shape
+        row_bytes = dim * self._vectors.dtype.itemsize
+        rows = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // row_bytes))
+        for start in range(0, count, rows):
+            stop = min(start + rows, count)
+            yield start, stop
+            if progress is not None:
+                progress(stop * row_bytes, count * row_bytes)
+
+    def _found(self, duplicates: int) -> Findings:
+        rows = self._vectors.shape[0]
+        return Findings(rows=rows, duplicates=duplicates, notes=list(self._notes))
+
+
+def _storage_note(dtype: np.dtype[Any]) -> list[str]:
+    if dtype.itemsize > 4:
+        return [f"stored as {dtype.name}; rounded to float32"]
+    return [f"stored as {dtype.name}"] if dtype.itemsize < 4 else []
