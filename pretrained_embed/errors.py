@@ -5,6 +5,7 @@
     PretrainedEmbedError
     ├── OptionError            ValueError    an argument or option is not one we know
     ├── VocabularyError        ValueError    the vocabulary given cannot be used
+    │   └── UnknownTokenError  KeyError      a token is not in the vocabulary
     ├── FormatError            ValueError    bytes that are not what their format says
     │   ├── UnknownFormatError               no format recognises them
     │   ├── RowError                         one row is malformed
@@ -34,6 +35,12 @@ class OptionError(PretrainedEmbedError, ValueError):
 
 class VocabularyError(PretrainedEmbedError, ValueError):
     """A vocabulary is empty, repeats itself, or cannot be read."""
+
+
+class UnknownTokenError(VocabularyError, KeyError):
+    """A token is not in the vocabulary, and no unk token stands in for it."""
+
+    __str__ = Exception.__str__  # KeyError would show the message as a quoted key
 
 
 class FormatError(PretrainedEmbedError, ValueError):
