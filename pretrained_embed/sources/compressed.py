@@ -1,0 +1,89 @@
+"""Compressed files, read as streams.
+
+Which compression is told by the first bytes alone, never by the name. Nothing is
+unpacked to disk, and no more than a buffer is held in memory.
+
+gzip RFC 1952; xz https://tukaani.org/xz/xz-file-format.txt; Zstandard RFC 8878;
+bzip2 has no specification but its source.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from importlib import import_module
+from typing import Any, NamedTuple
+
+from pretrained_embed.errors import MissingPackageError
+from pretrained_embed.sources.stream import AnyStream, Guarded, derived, translated
+
+_MAGIC = {
+    b"\x1f\x8b\x08": "gzip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ\x00": "xz",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+#: A block, or the end of an empty file; a text may begin with the letters BZh too.
+_BZIP2 = (b"1AY&SY", b"\x17rE8P\x90")
+#: Bytes that `compression` wants to see.
+HEAD = 10
+
+
+def compression(head: bytes) -> str | None:
+    """Return the compression that bytes beginning with ``head`` have, or ``None``.
+
+    >>> compression(b"\\x1f\\x8b\\x08\\x00")
+    'gzip'
+    """
+    for magic, kind in _MAGIC.items():
+        if head.startswith(magic) and (kind != "bzip2" or head[4:10] in _BZIP2):
+            return kind
+    return None
+
+
+def decompressed(stream: AnyStream, kind: str) -> AnyStream:
+    """Return the decompressed bytes of ``stream``, whose compression is ``kind``.
+
+    Reading them raises `TruncatedError` or `FormatError` where the data is cut or
+    damaged. Raises `MissingPackageError` for Zstandard without a package for it.
+    """
+    codec = _codec(kind, stream.name)
+
+    def opener() -> Guarded:
+        with ExitStack() as closing:
+            raw = closing.enter_context(stream.open())
+            with translated(stream.name, codec.corrupt):
+                file = closing.enter_context(codec.module.open(raw))
+            return Guarded(file, stream.name, codec.corrupt, closing.pop_all())
+
+    return derived(stream, stream.name, opener, compression=kind)
+
+
+class _Codec(NamedTuple):
+    module: Any  # gzip, bz2, lzma or compression.zstd: each has open(file)
+    corrupt: tuple[type[Exception], ...]  # what it raises on damaged data
+
+
+def _codec(kind: str, name: str) -> _Codec:
+    if kind == "gzip":
+        import gzip
+        import zlib
+
+        return _Codec(gzip, (zlib.error,))
+    if kind == "bzip2":
+        import bz2
+
+        return _Codec(bz2, ())
+    if kind == "xz":
+        import lzma
+
+        return _Codec(lzma, (lzma.LZMAError,))
+    for package in ("compression.zstd", "backports.zstd"):  # Python 3.14; before
+        try:
+            zstd = import_module(package)
+        except ImportError:
+            continue
+        return _Codec(zstd, (zstd.ZstdError,))
+    raise MissingPackageError(
+        f"{name} is compressed with Zstandard, which Python reads by itself from "
+        "3.14 on; until then: pip install backports.zstd"
+    )

@@ -1,0 +1,216 @@
+"""Runs of bytes with a name: what the sources hand to the formats.
+
+`Stream` can be opened as often as one likes; `OneShot` (standard input, a pipe, a
+handle that cannot seek) once. Neither knows a format. Everything they open is an
+unbuffered binary file object whose ``readinto`` works and whose failures are this
+package's own errors.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
+
+from pretrained_embed.errors import (
+    FormatError,
+    PretrainedEmbedError,
+    SourceError,
+    TruncatedError,
+)
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+#: Opens some bytes for reading from the start.
+Opener = Callable[[], IO[bytes] | io.RawIOBase]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Bytes that can be read again and again.
+
+    ``size`` is the number of bytes ``open`` gives, where that is known; ``path`` the
+    plain local file that holds exactly these bytes; ``provenance`` holds what JSON
+    can hold.
+    """
+
+    name: str
+    opener: Opener = field(repr=False)
+    provenance: Mapping[str, object] = field(default_factory=dict)
+    size: int | None = None
+    path: Path | None = None
+    tokens_path: Path | None = None
+
+    def head(self, size: int) -> bytes:
+        """Return the first ``size`` bytes, or all if there are fewer."""
+        with self.open() as file:
+            return read_fully(file, size)
+
+    def open(self) -> BinaryIO:
+        """Open the bytes for reading from the start.
+
+        Raises `SourceError` if they cannot be opened.
+        """
+        return cast(BinaryIO, self.opener())
+
+
+class OneShot:
+    """Bytes that go by once: what ``head`` has looked at, ``open`` gives again."""
+
+    size: int | None = None
+    path: Path | None = None
+    tokens_path: Path | None = None
+
+    def __init__(
+        self, name: str, opener: Opener, provenance: Mapping[str, object]
+    ) -> None:
+        self.name = name
+        self.provenance = provenance
+        self._opener = opener
+        self._file: BinaryIO | None = None
+        self._head = b""
+        self._taken = False
+
+    def _started(self) -> BinaryIO:
+        if self._taken:
+            raise SourceError(
+                f"{self.name}: these bytes can be read only once and have been; "
+                "save them to a file to read them again"
+            )
+        if self._file is None:
+            self._file = cast(BinaryIO, self._opener())
+        return self._file
+
+    def head(self, size: int) -> bytes:
+        """Return the first ``size`` bytes, or all if there are fewer."""
+        file = self._started()
+        self._head += read_fully(file, size - len(self._head))
+        return self._head[:size]
+
+    def open(self) -> BinaryIO:
+        """Open the bytes for reading from the start: once.
+
+        Raises `SourceError` the second time.
+        """
+        file = self._started()
+        self._taken = True
+        return cast(BinaryIO, _Replay(self._head, file))
+
+
+AnyStream = Stream | OneShot
+
+
+def derived(
+    stream: AnyStream,
+    name: str,
+    opener: Opener,
+    *,
+    size: int | None = None,
+    **facts: object,
+) -> AnyStream:
+    """Return a stream of other bytes made from those of ``stream``.
+
+    ``opener`` opens ``stream``; ``facts`` are added to the provenance.
+    """
+    provenance = {**stream.provenance, **facts}
+    if isinstance(stream, OneShot):
+        return OneShot(name, opener, provenance)
+    return Stream(name, opener, provenance, size=size)
+
+
+def read_fully(file: BinaryIO, size: int) -> bytes:
+    """Read ``size`` bytes, fewer only where the file ends."""
+    parts = []
+    while size > 0 and (part := file.read(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+@contextmanager
+def translated(name: str, corrupt: tuple[type[Exception], ...] = ()) -> Iterator[None]:
+    """Turn the exceptions of decompressors and handles into this package's own.
+
+    ``corrupt`` are those that mean damaged data. `bz2` says the same with a bare
+    `OSError`, which unlike one of the operating system has no ``errno``.
+    """
+    try:
+        yield
+    except PretrainedEmbedError:
+        raise
+    except EOFError as error:
+        raise TruncatedError(
+            f"{name}: the data ends too early ({error}); "
+            "the file is incomplete, copy or download it again"
+        ) from error
+    except corrupt as error:
+        raise _damaged(name, error) from error
+    except OSError as error:
+        if error.errno is None:
+            raise _damaged(name, error) from error
+        raise SourceError(f"{name}: cannot be read: {error.strerror}") from error
+
+
+def _damaged(name: str, error: Exception) -> FormatError:
+    return FormatError(
+        f"{name}: the data is damaged ({error}); copy or download the file again"
+    )
+
+
+class Guarded(io.RawIOBase):
+    """A binary file that reads another one and translates its failures.
+
+    ``closing`` closes ``file`` and what it reads from.
+    """
+
+    def __init__(
+        self,
+        file: IO[bytes] | io.RawIOBase,
+        name: str,
+        corrupt: tuple[type[Exception], ...] = (),
+        closing: ExitStack | None = None,
+    ) -> None:
+        self._inner: Any = file  # of BinaryIO, not every class has readinto
+        self._name = name
+        self._corrupt = corrupt
+        self._closing = closing
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 is the end."""
+        with translated(self._name, self._corrupt):
+            return int(self._inner.readinto(buffer) or 0)
+
+    def close(self) -> None:
+        """Close all that was opened."""
+        if not self.closed:
+            super().close()
+            if self._closing is None:
+                self._inner.close()
+            else:
+                self._closing.close()
+
+
+class _Replay(Guarded):
+    """First the bytes that were looked at, then the rest of the file."""
+
+    def __init__(self, head: bytes, file: BinaryIO) -> None:
+        super().__init__(file, getattr(file, "name", "stream"))
+        self._head = memoryview(head)
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 is the end."""
+        if not self._head:
+            return super().readinto(buffer)
+        target = memoryview(buffer).cast("B")
+        count = min(len(target), len(self._head))
+        target[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count
