@@ -38,11 +38,11 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     closed at the end of the block.
     """
     target = Path(os.path.realpath(path))
-    # Not tempfile: its files are private (0600), and asking for the umask sets it.
-    name = f".{target.name[:32]}.{os.urandom(6).hex()}.part"
-    temporary = target.with_name(name)
     try:
         mode = _mode(target)
+        # Not tempfile: its files are private (0600), and asking for the umask sets it.
+        name = f".{target.name[:32]}.{os.urandom(6).hex()}.part"
+        temporary = target.with_name(name)
         with temporary.open("xb"):
             pass
         try:
@@ -66,8 +66,6 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 def _mode(target: Path) -> int | None:
     """Return the permissions of an existing file, ``None`` if there is none."""
-    if not target.name:
-        raise WriteError(f"cannot write {target}: it is a folder; name a file in it")
     try:
         mode = target.stat().st_mode
     except FileNotFoundError:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Any, NamedTuple, NoReturn, Protocol, Self
 
@@ -25,6 +25,7 @@ UInt8Array = npt.NDArray[np.uint8]
 #: row without a token is not the row of the empty token.
 HOLES = "holes"
 
+_PIECE_BYTES = 1 << 24
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -128,10 +129,10 @@ class Table(NamedTuple):
 def check_table(table: Table) -> None:
     """Raise `WriteError` if the table would not read back as it is."""
     vectors = table.vectors
-    if vectors.ndim != 2 or vectors.dtype != np.float32 or not vectors.shape[1]:
+    if vectors.ndim != 2 or vectors.dtype != np.float32 or not vectors.size:
         raise WriteError(
             f"vectors are {vectors.dtype} of shape {vectors.shape}; a table holds "
-            "float32 (rows, dim) with at least one dimension"
+            "float32 (rows, dim), at least one of each"
         )
     if len(table.tokens) != len(vectors):
         raise WriteError(
@@ -143,7 +144,7 @@ def check_table(table: Table) -> None:
             raise WriteError(
                 f"array name {name!r}: use ASCII letters, digits and _, a letter first"
             )
-        if array.dtype.kind not in "biuf" or array.dtype.itemsize > 8:
+        if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
             raise WriteError(
                 f"array {name!r} is {array.dtype}; a table holds arrays of plain "
                 "numbers only"
@@ -199,3 +200,13 @@ def decode_metadata(raw: bytes, where: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def in_pieces(array: npt.NDArray[Any]) -> Iterator[memoryview]:
+    """Yield the bytes of an array in C order, without a copy of the whole."""
+    if not array.size:
+        return
+    rows = array.reshape(1) if not array.ndim else array
+    step = max(1, _PIECE_BYTES * len(rows) // array.nbytes)
+    for start in range(0, len(rows), step):
+        yield np.ascontiguousarray(rows[start : start + step]).data.cast("B")

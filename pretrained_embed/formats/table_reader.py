@@ -53,9 +53,10 @@ class TableReader(Reader):
         notes: Sequence[str] = (),
         release: Callable[[], None] | None = None,
     ) -> None:
-        if len(vectors.shape) != 2 or not vectors.shape[1]:
+        if len(vectors.shape) != 2 or 0 in vectors.shape:
             raise FormatError(
-                f"{name}: vectors of shape {vectors.shape}; expected (rows, dim)"
+                f"{name}: vectors of shape {vectors.shape}; expected (rows, dim), at "
+                "least one of each"
             )
         if vectors.dtype.kind != "f" or vectors.dtype.itemsize > 8:
             raise FormatError(

@@ -1,0 +1,78 @@
+"""Formats that are not read from front to back need a file the system can map."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.reader import ByteStream
+
+
+def open_local(stream: ByteStream) -> BinaryIO:
+    """Open the stream's bytes as a local file.
+
+    Bytes that are not one already (packed, or from a pipe) are copied into a temporary
+    file that goes when it is closed and no longer mapped. Raises `SourceError` where
+    the system refuses.
+    """
+    try:
+        if stream.path is not None:
+            return stream.path.open("rb")
+        return _copy(stream)
+    except SourceError:
+        raise
+    except OSError as error:
+        raise SourceError(
+            f"cannot read {stream.name}: {error.strerror or error}"
+        ) from error
+
+
+def _copy(stream: ByteStream) -> BinaryIO:
+    import tempfile
+
+    copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  (handed on open)
+    try:
+        with stream.open() as file:
+            shutil.copyfileobj(file, copy, 1 << 20)
+        copy.flush()
+    except BaseException:
+        copy.close()
+        raise
+    return copy
+
+
+def file_size(file: BinaryIO) -> int:
+    """Return the number of bytes of an open file."""
+    return file.seek(0, 2)
+
+
+def array_bytes(shape: tuple[int, ...], itemsize: int, where: str) -> int:
+    """Return the bytes an array takes; `FormatError` if no array has that shape."""
+    # numpy bounds the product even of shapes that hold a zero
+    if math.prod(max(size, 1) for size in shape) * itemsize > np.iinfo(np.intp).max:
+        raise FormatError(f"{where}: an array of shape {shape} cannot exist")
+    return math.prod(shape) * itemsize
+
+
+def map_array(
+    file: BinaryIO,
+    dtype: npt.DTypeLike,
+    shape: tuple[int, ...],
+    offset: int,
+    *,
+    order: str = "C",
+) -> npt.NDArray[Any]:
+    """Map a part of the file as a read-only array.
+
+    The caller has checked that the part lies within the file. The array stays good
+    when the file is closed.
+    """
+    if not math.prod(shape):  # nothing cannot be mapped
+        return np.empty(shape, dtype)
+    mapped = np.memmap(file, dtype, "r", offset, shape, order)  # type: ignore[call-overload]  # order is "C" or "F"
+    return np.asarray(mapped)

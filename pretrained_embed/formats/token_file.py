@@ -1,0 +1,175 @@
+"""Files that list tokens alone, for formats that hold vectors alone.
+
+- Text: one token a line. A line ends at LF and nowhere else; one CR before it goes.
+- Parquet: the only column of strings, or the one with a name that says token.
+- JSON: a list of tokens, an object of token to row, or a Hugging Face
+  ``tokenizer.json``.
+
+Token ``i`` belongs to row ``i``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, MissingPackageError, SourceError
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.table import PackedTokens
+
+_COLUMNS = ("token", "tokens", "word", "words", "index", "__index_level_0__")
+
+
+def find_tokens(stream: ByteStream, siblings: Iterable[str]) -> Path:
+    """Return the stream's file of tokens, or the first there is of its siblings.
+
+    Raises `FormatError` that says what to do where there is none.
+    """
+    if stream.tokens_path is not None:
+        return stream.tokens_path
+    siblings = list(siblings)
+    if stream.path is not None:
+        for sibling in siblings:
+            candidate = stream.path.with_name(sibling)
+            if candidate.is_file():
+                return candidate
+    raise FormatError(
+        f"{stream.name} holds vectors without tokens; put the list of its tokens, one "
+        f"a line in the order of the rows, beside it as {siblings[-1]}"
+    )
+
+
+def read_tokens(path: Path) -> PackedTokens:
+    """Read all tokens; raises `FormatError`, `SourceError`, `MissingPackageError`."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+            if start == b"PAR1":
+                return _read_parquet(path)
+            raw = start + file.read()
+    except SourceError:
+        raise
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+    return _parse_json(raw, path) if path.suffix == ".json" else _split_lines(raw)
+
+
+def _split_lines(raw: bytes) -> PackedTokens:
+    if raw and not raw.endswith(b"\n"):
+        raw += b"\n"
+    data = np.frombuffer(raw, np.uint8)
+    feeds = np.flatnonzero(data == 0x0A)
+    keep = np.ones(len(data), np.bool_)
+    keep[feeds] = False
+    returns = feeds[feeds > 0] - 1
+    keep[returns[data[returns] == 0x0D]] = False
+    offsets = np.zeros(len(feeds) + 1, np.int64)
+    offsets[1:] = np.cumsum(keep)[feeds]
+    return PackedTokens(data[keep], offsets)
+
+
+def _parse_json(raw: bytes, path: Path) -> PackedTokens:
+    try:
+        content = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not JSON: {error}") from error
+    tokens = _by_row(content, path) if isinstance(content, dict) else content
+    if not isinstance(tokens, list) or not all(isinstance(t, str) for t in tokens):
+        raise FormatError(f"{path}: no JSON list of strings and no object of them")
+    try:
+        return PackedTokens.pack(tokens)
+    except UnicodeEncodeError as error:
+        raise FormatError(f"{path}: a token is half a character: {error}") from error
+
+
+def _by_row(content: Mapping[str, Any], path: Path) -> list[str]:
+    """Return the tokens of a token-to-row object or a tokenizer, in row order."""
+    model = content.get("model")
+    if isinstance(model, dict) and "vocab" in model:
+        vocab = model["vocab"]
+        if isinstance(vocab, list):  # Unigram: [token, score] pairs in row order
+            vocab = {pair[0]: row for row, pair in enumerate(vocab) if _is_pair(pair)}
+        added = content.get("added_tokens") or []
+        if not isinstance(vocab, dict) or not isinstance(added, list):
+            raise FormatError(f"{path}: not the vocabulary of a tokenizer")
+        content = vocab | {
+            token["content"]: token["id"]
+            for token in added
+            if isinstance(token, dict) and {"content", "id"} <= token.keys()
+        }
+    rows = {row: token for token, row in content.items() if type(row) is int}
+    if len(rows) != len(content) or rows.keys() != set(range(len(rows))):
+        raise FormatError(
+            f"{path}: its {len(content):,} tokens do not have the rows 0 to "
+            f"{len(content) - 1:,}, one each"
+        )
+    return [rows[row] for row in range(len(rows))]
+
+
+def _is_pair(pair: object) -> bool:
+    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
+
+
+def _read_parquet(path: Path) -> PackedTokens:
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingPackageError(
+            f"reading {path} needs pyarrow: pip install pyarrow"
+        ) from error
+    try:
+        with parquet.ParquetFile(path) as file:
+            name = _token_column(file.schema_arrow, path)
+            column = file.read(columns=[name]).column(name)
+            if column.null_count:
+                raise FormatError(
+                    f"{path}: {column.null_count:,} tokens in column {name!r} are null"
+                )
+            chunks = [chunk.cast(pa.large_binary()) for chunk in column.chunks]
+    except FormatError:
+        raise
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise FormatError(f"{path}: cannot be read as Parquet: {error}") from error
+    return _join([_pack_arrow(chunk) for chunk in chunks])
+
+
+def _token_column(schema: Any, path: Path) -> str:
+    strings = [
+        field.name
+        for field in schema
+        if str(field.type) in ("string", "large_string", "binary", "large_binary")
+    ]
+    named = [name for name in _COLUMNS if name in strings]
+    if len(strings) == 1:
+        return str(strings[0])
+    if named:
+        return named[0]
+    raise FormatError(
+        f"{path}: no column of tokens among {schema.names[:10]}; a column of strings "
+        f"named {_COLUMNS[0]!r} would be one"
+    )
+
+
+def _pack_arrow(chunk: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the bytes and offsets that an Arrow array of large_binary consists of."""
+    _, offsets, data = chunk.buffers()
+    if data is None or not len(chunk):
+        return np.empty(0, np.uint8), np.zeros(len(chunk) + 1, np.int64)
+    ends = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
+    raw = np.frombuffer(data, np.uint8)
+    return raw[ends[0] : ends[-1]], ends - ends[0]
+
+
+def _join(
+    chunks: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
+) -> PackedTokens:
+    lengths = [np.diff(offsets) for _, offsets in chunks]
+    ends = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
+    data = np.concatenate([np.empty(0, np.uint8), *(data for data, _ in chunks)])
+    return PackedTokens(data, ends)
