@@ -1,0 +1,106 @@
+"""Which rows of a table train and which stay, and where a layer keeps each.
+
+A layer that trains a part of its rows keeps two tables: a trained one, the parameter,
+and a frozen one that no optimiser sees. Masking gradients or restoring rows after a
+step would not do: weight decay and the moments of Adam move rows without a gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.matrix import EmbeddingMatrix, Origin
+
+BoolArray = npt.NDArray[np.bool_]
+
+#: A choice of rows: all or none; those whose token was found in the source, or was
+#: not; those where a mask (rows,) is true; those of the tokens listed.
+Rows = bool | Literal["found", "oov"] | BoolArray | Iterable[str]
+
+
+class Split(NamedTuple):
+    """The rows of a table, parted in two.
+
+    ``slots`` (rows,) int32 says where a row is kept: ``j >= 0`` is row ``j`` of the
+    trained table, ``~k < 0`` is row ``k`` of the frozen one.
+    """
+
+    trained: npt.NDArray[np.int64]  # ids of the rows of the trained table
+    frozen: npt.NDArray[np.int64]  # ids of the rows of the frozen table
+    slots: npt.NDArray[np.int32]
+
+
+def split(frozen: BoolArray) -> Split:
+    """Part the rows where ``frozen`` (rows,) is true from the others."""
+    trained_ids, frozen_ids = np.flatnonzero(~frozen), np.flatnonzero(frozen)
+    slots = np.empty(len(frozen), np.int32)
+    slots[trained_ids] = np.arange(len(trained_ids), dtype=np.int32)
+    slots[frozen_ids] = ~np.arange(len(frozen_ids), dtype=np.int32)
+    return Split(trained_ids, frozen_ids, slots)
+
+
+def fixed(matrix: EmbeddingMatrix) -> BoolArray:
+    """Return the mask (rows,) of the rows that are zero for good: pad and holes."""
+    return np.isin(matrix.origin, (Origin.UNUSED, Origin.PAD))
+
+
+def chosen(matrix: EmbeddingMatrix, rows: Rows, option: str) -> BoolArray:
+    """Return the mask (rows,) of a choice of rows; ``option`` names it in messages.
+
+    Raises `OptionError` for a choice that means nothing or a token that is not in the
+    vocabulary, and `ShapeError` for a mask of another length.
+    """
+    if isinstance(rows, bool | np.bool_):
+        return np.full(len(matrix.origin), bool(rows))
+    if isinstance(rows, str):
+        return _by_origin(matrix, rows, option)
+    if isinstance(rows, np.ndarray):
+        return _by_mask(matrix, rows, option)
+    if isinstance(rows, Iterable):
+        return _by_token(matrix, list(rows), option)
+    raise OptionError(f"{option}={rows!r}: {_CHOICES}")
+
+
+_CHOICES = (
+    'give True, False, "found", "oov", a boolean array with one entry for each row, '
+    "or a list of tokens"
+)
+
+
+def _by_origin(matrix: EmbeddingMatrix, rows: str, option: str) -> BoolArray:
+    found: BoolArray = matrix.origin >= Origin.EXACT
+    if rows == "found":
+        return found
+    if rows == "oov":
+        return ~found & ~fixed(matrix)
+    raise OptionError(f"{option}={rows!r}: {_CHOICES}")
+
+
+def _by_mask(
+    matrix: EmbeddingMatrix, mask: npt.NDArray[np.generic], option: str
+) -> BoolArray:
+    if mask.dtype != np.bool_:
+        raise OptionError(f"{option} is an array of {mask.dtype}: {_CHOICES}")
+    if mask.shape != matrix.origin.shape:
+        raise ShapeError(
+            f"the mask for {option} has shape {mask.shape}, but the matrix has "
+            f"{len(matrix.origin)} rows: give one entry for each row"
+        )
+    return mask.astype(np.bool_)  # a copy
+
+
+def _by_token(matrix: EmbeddingMatrix, tokens: list[str], option: str) -> BoolArray:
+    ids = matrix.vocabulary.ids
+    mask = np.zeros(len(matrix.origin), np.bool_)
+    for token in tokens:
+        if not isinstance(token, str):
+            raise OptionError(f"{option} lists {token!r}: {_CHOICES}")
+        if token not in ids:
+            raise OptionError(f"{option} lists {token!r}, not in the vocabulary")
+        mask[ids[token]] = True
+    return mask

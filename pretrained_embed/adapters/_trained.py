@@ -1,0 +1,40 @@
+"""The way back: the table of a trained layer as a matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.adapters._shapes import check_shape
+from pretrained_embed.errors import ShapeError
+from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.vocabulary import Vocabulary
+
+
+def trained_matrix(
+    table: npt.NDArray[np.float32],
+    vocabulary: Vocabulary,
+    layer: object,
+    started_from: EmbeddingMatrix | None,
+) -> EmbeddingMatrix:
+    """Return ``table`` (rows, dim), the caller's no more, as a matrix.
+
+    Its provenance says what kind of ``layer`` it was trained in and, where that is
+    known, the provenance of the matrix the training began with, whose row ledger it
+    keeps. Raises `ShapeError` if the three differ in shape.
+    """
+    if len(table) != len(vocabulary):
+        raise ShapeError(
+            f"the layer has {len(table)} rows, but the vocabulary {len(vocabulary)}: "
+            "give the vocabulary the layer was made for"
+        )
+    kind = type(layer)
+    provenance: dict[str, object] = {
+        "trained_in": f"{kind.__module__}.{kind.__qualname__}"
+    }
+    origin = None
+    if started_from is not None:
+        check_shape(started_from.shape, table.shape, "the layer")
+        origin = started_from.origin
+        provenance["trained_from"] = started_from.provenance
+    return EmbeddingMatrix(table, vocabulary, origin=origin, provenance=provenance)
