@@ -21,18 +21,21 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import reprlib
 import stat
 from pathlib import Path
 from typing import Literal, get_args
 
 from pretrained_embed.errors import OptionError, VocabularyError
-from pretrained_embed.vocabulary.rows import repeated
+from pretrained_embed.vocabulary.checks import repeated
 
 Kind = Literal["text", "counts", "json"]
 
 #: Tokens, or tokens and their ids; and the counts where the file has them.
 Content = tuple[list[str] | dict[str, int], dict[str, int] | None]
 
+_COUNT = re.compile(r".+\t[0-9]{1,18}", re.DOTALL)  # 18 digits fit int64
 _BOM = b"\xef\xbb\xbf"
 _MAGIC = {
     b"\x80\x02": "a pickle",
@@ -58,7 +61,7 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
     """
     if kind is not None and kind not in get_args(Kind):
         raise OptionError(f"kind is {kind!r}; it can be {', '.join(get_args(Kind))}")
-    name = os.fspath(path)
+    name = os.fsdecode(path)
     text = _decoded(_bytes(name), name)
 
     must_be_json = kind == "json" or (kind is None and name.lower().endswith(".json"))
@@ -74,7 +77,7 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
             return _from_json(value, name), None
 
     lines = _lines(text, name)
-    if kind == "counts" or (kind is None and _count(lines[0])):
+    if kind == "counts" or (kind is None and _COUNT.fullmatch(lines[0])):
         return _from_counts(lines, name)
     _check_lines(lines, name)
     return lines, None
@@ -168,20 +171,17 @@ def _check_lines(tokens: list[str], name: str) -> None:
         )
 
 
-def _count(line: str) -> bool:
-    """Return whether the line is ``TOKEN TAB DIGITS``."""
-    token, _, digits = line.rpartition("\t")
-    return token != "" and digits.isascii() and digits.isdigit() and len(digits) < 19
-
-
 def _from_counts(lines: list[str], name: str) -> Content:
+    tokens: list[str] = []
+    counts: list[int] = []
     for number, line in enumerate(lines, 1):
-        if not _count(line):
+        if not _COUNT.fullmatch(line):
             raise VocabularyError(
                 f"{name}:{number}: expected TOKEN<TAB>COUNT as in a list of counts, "
-                f'found {line!r}; kind="text" reads every line as a token'
+                f'found {reprlib.repr(line)}; kind="text" takes each line as a token'
             )
-    parts = [line.rpartition("\t") for line in lines]
-    tokens = [token for token, _, _ in parts]
+        token, _, digits = line.rpartition("\t")
+        tokens.append(token)
+        counts.append(int(digits))
     _check_lines(tokens, name)
-    return tokens, {token: int(digits) for token, _, digits in parts}
+    return tokens, dict(zip(tokens, counts, strict=True))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Self, overload
 
@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import OptionError, UnknownTokenError, VocabularyError
-from pretrained_embed.vocabulary import encoding, files, rows
-from pretrained_embed.vocabulary.encoding import Text, Tokenizer, Truncate
+from pretrained_embed.vocabulary import checks, files, rows
+from pretrained_embed.vocabulary.encoding import Truncate, encode
+from pretrained_embed.vocabulary.tokens import Text, Tokenize, Tokenizer, frequent
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -33,8 +34,8 @@ class Vocabulary:
 
     * an iterable of ``str``, numbered in order (a ``set`` in sorted order, so that the
       ids are the same in every run);
-    * a ``Counter``, or anything that goes with ``counts``: a ``Counter`` is numbered by
-      falling count, ties in the order they came, and brings its counts along;
+    * a ``Counter``: numbered by falling count, ties in the order they came; it is its
+      own ``counts``;
     * any other mapping, from token to id: it keeps its ids, and an id that no token has
       is a hole. The highest id may be 1,000,000 or 100 times the number of tokens,
       whichever is more.
@@ -76,32 +77,21 @@ class Vocabulary:
         pad: str | None = "<pad>",
         unk: str | None = None,
         counts: Mapping[str, int] | None = None,
-        tokenize: Callable[[str], Iterable[str]] | None = None,
+        tokenize: Tokenize | None = None,
         lower: bool = False,
     ) -> None:
-        _check_specials(pad, unk)
+        checks.specials(pad, unk)
+        if isinstance(tokens, Vocabulary):
+            raise VocabularyError("this is a Vocabulary already; use it, or its ids")
+        if counts is None and isinstance(tokens, Counter):
+            counts = tokens
         if counts is not None and not isinstance(counts, Mapping):
-            raise OptionError("counts must be a mapping from token to count")
-        if isinstance(tokens, Counter):
-            names = rows.checked_tokens(tokens)
-            rows.whole_numbers(names, tokens.values(), "count")  # they must sort
-            counts = tokens if counts is None else counts
-            ids = rows.ids_of_list((t for t, _ in tokens.most_common()), pad, unk)
-        elif isinstance(tokens, Mapping):
-            ids = rows.ids_of_mapping(tokens, pad, unk)
-        else:
-            ids = rows.ids_of_list(_in_order(tokens), pad, unk)
-
-        by_id: list[str | None] = [None] * (max(ids.values()) + 1)
-        for token, row in ids.items():
-            by_id[row] = token
-        self._ids = ids
-        self._tokens = tuple(by_id)
-        self._pad = pad if pad in ids else None
+            raise OptionError(f"counts is {type(counts).__name__}, not a mapping")
+        self._ids = rows.ids_of(tokens, pad, unk)
+        self._tokens = rows.tokens_by_id(self._ids)
+        self._counts = None if counts is None else rows.counts_by_id(self._ids, counts)
+        self._pad = pad if pad in self._ids else None
         self._unk = unk
-        self._counts = (
-            None if counts is None else rows.count_array(ids, counts, len(by_id))
-        )
         self._tokenizer = Tokenizer(tokenize, lower)
 
     @classmethod
@@ -119,7 +109,7 @@ class Vocabulary:
         kind: files.Kind | None = None,
         pad: str | None = "<pad>",
         unk: str | None = None,
-        tokenize: Callable[[str], Iterable[str]] | None = None,
+        tokenize: Tokenize | None = None,
         lower: bool = False,
     ) -> Self:
         r"""Read a vocabulary file.
@@ -139,14 +129,14 @@ class Vocabulary:
                 tokens, pad=pad, unk=unk, counts=counts, tokenize=tokenize, lower=lower
             )
         except VocabularyError as error:
-            raise VocabularyError(f"{os.fspath(path)}: {error}") from error
+            raise VocabularyError(f"{os.fsdecode(path)}: {error}") from error
 
     @classmethod
     def from_texts(
         cls,
         texts: Iterable[Text],
         *,
-        tokenize: Callable[[str], Iterable[str]] | None = None,
+        tokenize: Tokenize | None = None,
         lower: bool = False,
         min_count: int = 1,
         max_tokens: int | None = None,
@@ -167,32 +157,20 @@ class Vocabulary:
         >>> Vocabulary.from_texts(["Hope to see you", "Nice to see you"]).tokens
         ('<pad>', 'to', 'see', 'you', 'Hope', 'Nice')
         """
-        for name, value in (("min_count", min_count), ("max_tokens", max_tokens)):
-            if value is not None and value < 1:
-                raise OptionError(f"{name} is {value}; it must be 1 or more")
+        checks.specials(pad, unk)
+        checks.positive("min_count", min_count)
+        checks.positive("max_tokens", max_tokens)
         counts: Counter[str] = Counter()
         for tokens in Tokenizer(tokenize, lower).rows(texts):
             counts.update(tokens)
-        specials = [token for token in (pad, unk) if token is not None]
-        frequent = [
-            token
-            for token, count in counts.most_common()
-            if count >= min_count and token not in specials
-        ]
-        if max_tokens is not None:
-            del frequent[max(max_tokens - len(specials), 0) :]
-        if not frequent:
-            raise VocabularyError(
-                f"no token is left of {len(counts)} in the texts with min_count="
-                f"{min_count} and max_tokens={max_tokens}"
-            )
+        kept = frequent(
+            counts,
+            min_count=min_count,
+            max_tokens=max_tokens,
+            specials=[token for token in (pad, unk) if token is not None],
+        )
         return cls(
-            specials + frequent,
-            pad=pad,
-            unk=unk,
-            counts=counts,
-            tokenize=tokenize,
-            lower=lower,
+            kept, pad=pad, unk=unk, counts=counts, tokenize=tokenize, lower=lower
         )
 
     @property
@@ -270,7 +248,7 @@ class Vocabulary:
         >>> Vocabulary(["see", "you"]).encode(["you see"], max_length=4)
         array([[2, 1, 0, 0]])
         """
-        return encoding.encode(
+        return encode(
             self._tokenizer.rows(texts),
             self._ids,
             pad_id=self.pad_id,
@@ -316,29 +294,3 @@ class Vocabulary:
         if self._unk is not None:
             parts.append(f"unk {self._unk!r} at {self.unk_id}")
         return f"<Vocabulary: {', '.join(parts)}>"
-
-
-def _check_specials(pad: str | None, unk: str | None) -> None:
-    for name, token in (("pad", pad), ("unk", unk)):
-        if token is not None and not isinstance(token, str):
-            raise OptionError(f"{name} is {token!r}; it must be a token or None")
-    if pad is not None and pad == unk:
-        raise VocabularyError(
-            f"pad and unk are both {pad!r}; they need a token and a row each"
-        )
-
-
-def _in_order(tokens: Iterable[str]) -> Iterable[str]:
-    if isinstance(tokens, str | bytes):
-        raise VocabularyError(
-            f"expected a list of tokens, found the single {tokens!r}; put it in a list"
-            ", or read a file with Vocabulary.from_file"
-        )
-    if isinstance(tokens, Vocabulary) or not isinstance(tokens, Iterable):
-        raise VocabularyError(
-            f"expected an iterable of tokens or a mapping from token to id, found "
-            f"{tokens!r}"
-        )
-    if isinstance(tokens, set | frozenset):
-        return sorted(rows.checked_tokens(tokens))
-    return tokens
