@@ -1,0 +1,131 @@
+"""Tables in HDF5.
+
+::
+
+    /vectors         float32 (rows, dim), contiguous
+    /tokens/bytes    uint8   all tokens, UTF-8, one after the other
+    /tokens/offsets  int64   (rows + 1,) where each begins and the last ends
+    /metadata        uint8   a JSON object
+    /arrays/NAME     numbers any other array that belongs to the table
+
+No times are stored: equal tables give equal bytes. Vectors that lie contiguous in a
+local file are mapped, others are read slab by slab. Files of other writers are read
+where they hold a matrix (``vectors``, ``embeddings``, ``embedding`` or ``matrix``) and
+its tokens as strings (``tokens``, ``words``, ``vocab``, ``vocabulary`` or
+``index_to_key``). Links into other files, data kept in other files and virtual data
+sets are refused: reading a file reads that file.
+
+https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t4.html
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.atomic import replacing_path
+from pretrained_embed.formats.hdf5_data import DataFile, write_datasets
+from pretrained_embed.formats.local import open_local
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.table import (
+    PackedTokens,
+    Table,
+    check_table,
+    decode_metadata,
+    encode_metadata,
+)
+from pretrained_embed.formats.table_reader import TableReader
+
+NAME = "hdf5"
+
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+_EXTRA = "arrays/"
+_VECTORS = ("vectors", "embeddings", "embedding", "matrix")
+_TOKENS = ("tokens", "words", "vocab", "vocabulary", "index_to_key")
+
+
+def recognise(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes are HDF5, also behind a user block."""
+    starts = [0, *(512 << i for i in range(len(head).bit_length()))]
+    return any(head.startswith(_MAGIC, start) for start in starts)
+
+
+def open_reader(stream: ByteStream) -> TableReader:
+    """Open a file for reading; raises `FormatError` where it is damaged."""
+    held = ExitStack()
+    try:
+        file = held.enter_context(open_local(stream))
+        data = held.enter_context(DataFile(file, stream.name))
+        own = {"vectors", "tokens/bytes", "tokens/offsets"} <= data.names
+        return (_own if own else _foreign)(data, stream.name, held.close)
+    except BaseException:
+        held.close()
+        raise
+
+
+def read_table(stream: ByteStream) -> Table:
+    """Read the whole table; raises `FormatError` where it is damaged."""
+    with open_reader(stream) as reader:
+        return reader.table()
+
+
+def write_table(path: str | os.PathLike[str], table: Table) -> None:
+    """Write a table that `read_table` gives back; raises `WriteError`."""
+    check_table(table)
+    datasets: dict[str, npt.NDArray[Any]] = {
+        "vectors": table.vectors,
+        "tokens/bytes": table.tokens.data,
+        "tokens/offsets": table.tokens.offsets,
+        "metadata": np.frombuffer(encode_metadata(table.metadata), np.uint8),
+    }
+    for name in sorted(table.arrays):
+        datasets[_EXTRA + name] = table.arrays[name]
+    with replacing_path(path) as temporary:
+        write_datasets(temporary, datasets)
+
+
+def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:
+    tokens = PackedTokens(
+        data.read("tokens/bytes"), data.read("tokens/offsets"), where=where
+    )
+    metadata: dict[str, Any] = {}
+    if "metadata" in data.names:
+        metadata = decode_metadata(data.read("metadata").tobytes(), where)
+    return TableReader(
+        NAME,
+        where,
+        tokens,
+        data.rows("vectors"),
+        arrays={
+            name.removeprefix(_EXTRA): data.read(name)
+            for name in sorted(data.names)
+            if name.startswith(_EXTRA)
+        },
+        metadata=metadata,
+        release=release,
+    )
+
+
+def _foreign(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:
+    def pick(wanted: tuple[str, ...], what: str) -> str:
+        for name in wanted:
+            if name in data.names:
+                return name
+        raise FormatError(
+            f"{where}: no data set of {what}; it holds {sorted(data.names)[:10]}, "
+            f"and {what} are looked for under {', '.join(wanted)}; links are not "
+            "followed"
+        )
+
+    vectors, tokens = pick(_VECTORS, "vectors"), pick(_TOKENS, "tokens")
+    packed = PackedTokens.join(data.read_strings(tokens))
+    left = sorted(data.names - {vectors, tokens})
+    notes = [f"data sets left out: {', '.join(left[:10])}"] if left else []
+    rows = data.rows(vectors)
+    return TableReader(NAME, where, packed, rows, notes=notes, release=release)

@@ -1,0 +1,198 @@
+"""Data sets of HDF5 files, read and written without trusting the file.
+
+Everything that touches h5py is here, and none of its errors gets past it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, PretrainedEmbedError
+from pretrained_embed.formats.local import file_size, map_array
+from pretrained_embed.formats.table import Rows, in_pieces
+
+_CHUNK_CACHE = 1 << 26  # bytes; h5py's own 1 MiB unpacks wide chunks once a slab
+_PACKING_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
+
+# What h5py raises when a file is damaged. It has no error of its own.
+_DAMAGE = (
+    OSError,
+    RuntimeError,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
+
+
+class DataFile:
+    """The data sets of an open file, by path: those of its root and one level below.
+
+    Only what lies in the file itself counts: no link is followed, no data in other
+    files is read. Sizes are checked against what is stored before anything is
+    allocated: a few bytes can declare a data set of any size.
+    """
+
+    def __init__(self, file: BinaryIO, where: str) -> None:
+        import h5py
+
+        self._file = file
+        self._size = file_size(file)
+        self._where = where
+        self._sets: dict[str, Any] = {}
+        with _refusing_damage(where):
+            self._root = h5py.File(file, "r", rdcc_nbytes=_CHUNK_CACHE)
+            self._list(self._root, "", h5py)
+        self.names = self._sets.keys()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._sets.clear()
+        with _refusing_damage(self._where):
+            self._root.close()
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Return a data set of numbers, mapped where that is possible."""
+        with _refusing_damage(self._where):
+            dataset = self._checked(name)
+            if dataset.dtype.kind not in "iuf":
+                raise FormatError(
+                    f"{self._where}, data set {name!r}: {dataset.dtype} is not a "
+                    "dtype of plain numbers"
+                )
+            mapped = self._map(dataset)
+            return dataset[()] if mapped is None else mapped
+
+    def rows(self, name: str) -> Rows:
+        """Return a matrix, mapped where that is possible, else read as it is asked."""
+        with _refusing_damage(self._where):
+            dataset = self._checked(name)
+            mapped = self._map(dataset)
+            return _StoredRows(dataset, self._where) if mapped is None else mapped
+
+    def read_strings(self, name: str) -> list[bytes]:
+        """Return a row of strings, of fixed or of variable length, as their bytes."""
+        import h5py
+
+        with _refusing_damage(self._where):
+            dataset = self._checked(name)
+            kind = h5py.check_string_dtype(dataset.dtype)
+            if kind is None or len(dataset.shape) != 1:
+                raise FormatError(
+                    f"{self._where}, data set {name!r}: {dataset.dtype} of shape "
+                    f"{dataset.shape}; tokens have to be a row of strings"
+                )
+            return [bytes(string) for string in dataset[()].tolist()]
+
+    def _list(self, group: Any, prefix: str, h5py: Any) -> None:
+        for name in group:
+            # Soft links count as links too: they may lead through external ones.
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                continue
+            entry = group[name]
+            if isinstance(entry, h5py.Dataset):
+                self._sets[prefix + name] = entry
+            elif isinstance(entry, h5py.Group) and not prefix:
+                self._list(entry, f"{name}/", h5py)
+
+    def _checked(self, name: str) -> Any:
+        """Return the data set if all of it is stored in this file."""
+        dataset = self._sets[name]
+        if dataset.external or dataset.is_virtual:
+            raise FormatError(
+                f"{self._where}, data set {name!r}: its data is in other files, which "
+                "are not read; copy it into one file"
+            )
+        if dataset.shape is None:
+            raise FormatError(f"{self._where}, data set {name!r}: it is empty")
+        stored, declared = dataset.id.get_storage_size(), dataset.nbytes
+        if dataset.chunks:
+            grid = [
+                -(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True)
+            ]
+            chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+            declared = max(declared, math.prod(grid) * chunk)
+            whole = declared <= stored * _PACKING_RATIO
+            whole = whole and dataset.id.get_num_chunks() == math.prod(grid)
+        else:
+            whole = declared <= stored
+        if (declared and not whole) or stored > self._size:
+            raise FormatError(
+                f"{self._where}, data set {name!r}: {dataset.dtype} of shape "
+                f"{dataset.shape} is not all there; get the file again"
+            )
+        return dataset
+
+    def _map(self, dataset: Any) -> npt.NDArray[Any] | None:
+        """Map a data set that lies in the file just as numpy would have it."""
+        import h5py
+
+        offset = dataset.id.get_offset()  # None unless contiguous
+        stored = dataset.id.get_type()
+        if offset is None or not stored.equal(h5py.h5t.py_create(dataset.dtype)):
+            return None
+        if offset + dataset.nbytes > self._size:
+            raise FormatError(f"{self._where}: ends too early; get the file again")
+        return map_array(self._file, dataset.dtype, dataset.shape, offset)
+
+
+class _StoredRows:
+    """A matrix that is packed or scattered, read as it is asked for."""
+
+    def __init__(self, dataset: Any, where: str) -> None:
+        self._dataset = dataset
+        self._where = where
+        self.shape: tuple[int, ...] = dataset.shape
+        self.dtype: np.dtype[Any] = dataset.dtype
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        with _refusing_damage(self._where):
+            block: npt.NDArray[Any] = self._dataset[rows]
+        return block
+
+
+@contextmanager
+def _refusing_damage(where: str) -> Iterator[None]:
+    try:
+        yield
+    except PretrainedEmbedError:
+        raise
+    except _DAMAGE as error:
+        raise FormatError(f"{where}: the HDF5 file is damaged ({error})") from error
+
+
+def write_datasets(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays as contiguous data sets without times; raises `OSError`."""
+    import h5py
+
+    try:
+        with h5py.File(
+            path, "w", alignment_threshold=4096, alignment_interval=64
+        ) as file:
+            for name, array in arrays.items():
+                dtype = array.dtype.newbyteorder("<")
+                dataset = file.create_dataset(
+                    name, array.shape, dtype, track_times=False
+                )
+                position = 0
+                for piece in in_pieces(array):
+                    flat = np.frombuffer(piece, array.dtype)
+                    if not array.ndim:
+                        dataset[()] = flat[0]
+                        continue
+                    rows = flat.reshape(-1, *array.shape[1:])
+                    dataset[position : position + len(rows)] = rows
+                    position += len(rows)
+    except (RuntimeError, ValueError) as error:  # a full disk, on closing the file
+        raise OSError(f"HDF5: {error}") from error
