@@ -1,0 +1,115 @@
+"""What tokens, ids, counts and options must be.
+
+Whole lists are checked at C speed; the culprit is looked for once there is one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.errors import OptionError, VocabularyError
+
+_INT64_MAX = 2**63 - 1
+
+
+def strings(values: Iterable[object]) -> list[str]:
+    """Return the tokens as a list of plain ``str``.
+
+    Raises `VocabularyError` where there is none, one is no ``str``, or one is no text
+    that bytes can hold.
+    """
+    tokens: list[Any] = [*values]
+    if not tokens:
+        raise VocabularyError("the vocabulary is empty; it needs at least one token")
+    if {*map(type, tokens)} != {str}:
+        tokens = [_string(token, position) for position, token in enumerate(tokens)]
+    try:
+        "".join(tokens).encode()
+    except UnicodeEncodeError:
+        for position, token in enumerate(tokens):
+            _check_surrogates(token, f"at position {position}")
+    return tokens
+
+
+def _string(token: object, position: int) -> str:
+    if not isinstance(token, str):
+        raise VocabularyError(
+            f"the token at position {position} is {token!r}, of type "
+            f"{type(token).__name__}; a token is a str"
+        )
+    return str.__str__(token)  # of np.str_ and the like
+
+
+def _check_surrogates(token: str, where: str) -> None:
+    """Refuse surrogates other than those that stand for bytes that are not UTF-8."""
+    try:
+        raw = token.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise VocabularyError(
+            f"token {token!r} {where} holds a lone surrogate, which no bytes stand for"
+        ) from error
+    if raw.decode("utf-8", "surrogateescape") != token:
+        raise VocabularyError(
+            f"token {token!r} {where} has bytes escaped that are valid "
+            f"UTF-8; decode {raw!r} instead"
+        )
+
+
+def repeated(values: Sequence[object]) -> tuple[int, int] | None:
+    """Return the positions of the first value that comes again, and of its return."""
+    if len(set(values)) == len(values):
+        return None
+    first: dict[object, int] = {}
+    seen = ((first.setdefault(value, i), i) for i, value in enumerate(values))
+    return next(pair for pair in seen if pair[0] != pair[1])
+
+
+def whole_numbers(
+    tokens: Iterable[str], values: Iterable[object], what: str
+) -> list[int]:
+    """Return the value of each token as an ``int`` from 0 to 2**63 - 1.
+
+    Raises `VocabularyError` naming the token; ``what`` says what its value is.
+    """
+    given = list(values)
+    numbers = [value for value in given if type(value) is int]
+    if len(numbers) == len(given) and 0 <= min(numbers) <= max(numbers) <= _INT64_MAX:
+        return numbers
+    numbers = []
+    for token, value in zip(tokens, given, strict=True):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, int | np.integer)
+            or not 0 <= value <= _INT64_MAX
+        ):
+            raise VocabularyError(
+                f"the {what} of token {token!r} is {value!r}; it must be a whole "
+                "number from 0 to 2**63 - 1"
+            )
+        numbers.append(int(value))
+    return numbers
+
+
+def specials(pad: str | None, unk: str | None) -> None:
+    """Raise where pad and unk are no tokens, or one and the same."""
+    for name, token in (("pad", pad), ("unk", unk)):
+        if token is not None and not isinstance(token, str):
+            raise OptionError(f"{name} is {token!r}; it must be a str or None")
+        if token is not None:
+            _check_surrogates(token, f"as {name}")
+    if pad is not None and pad == unk:
+        raise VocabularyError(
+            f"pad and unk are both {pad!r}; each needs a token and a row of its own"
+        )
+
+
+def positive(name: str, value: int | None) -> None:
+    """Raise `OptionError` unless the value is a whole number from 1, or ``None``."""
+    if value is None:
+        return
+    whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not whole or value < 1:
+        raise OptionError(f"{name} is {value!r}; it must be a whole number, 1 or more")
