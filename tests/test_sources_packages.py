@@ -22,7 +22,8 @@ def install(
     info = f"{name.replace('-', '_')}-1.2.dist-info"
     files = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.2\n".encode(),
+        f"{info}/METADATA": b"Metadata-Version: 2.1\nName: %b\nVersion: 1.2\n"
+        % name.encode(),
         f"{info}/entry_points.txt": entry_points.encode(),
     }
     record = []

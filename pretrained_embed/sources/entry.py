@@ -1,0 +1,98 @@
+"""What the catalog knows of one set of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+Container = Literal["gzip", "bzip2", "xz", "zstd", "zip", "tar", "tar.gz"]
+Algorithm = Literal["sha256", "sha1", "md5"]  # the strongest first
+
+
+@dataclass(frozen=True)
+class Checksum:
+    """A published checksum.
+
+    ``of`` is ``"file"``, the bytes that the URLs give, or ``"member"``, what is in
+    them; ``vouched`` says who stands for it.
+    """
+
+    algorithm: Algorithm
+    of: Literal["file", "member"]
+    value: str
+    vouched: str = ""
+
+
+@dataclass(frozen=True)
+class Download:
+    """One file to download: the same bytes from each of its ``urls``, in this order."""
+
+    urls: tuple[str, ...]
+    checksums: tuple[Checksum, ...] = ()
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One set of vectors."""
+
+    id: str
+    urls: tuple[str, ...]  # all give the same bytes
+    family: str | None = None
+    title: str | None = None
+    languages: tuple[str, ...] = ()  # codes of the publisher; "mul": many in one file
+    case: Literal["cased", "uncased"] | None = None
+    format: str | None = None
+    header: bool | None = None  # whether a text begins with its count and dim
+    dim: int | None = None
+    rows: int | None = None
+    container: Container | None = None
+    member: str | None = None  # of the archive; None: its only file
+    size: int | None = None  # bytes to download
+    member_size: int | None = None  # bytes unpacked
+    checksums: tuple[Checksum, ...] = ()
+    checksums_by_language: Mapping[str, tuple[Checksum, ...]] = field(
+        default_factory=dict
+    )
+    tokens: Download | None = None  # a second file, which holds the tokens
+    licence: str | None = None
+    licence_url: str | None = None
+    corpus: str | None = None
+    citation: str | None = None
+
+    @property
+    def is_template(self) -> bool:
+        """Whether this stands for one entry for each of ``languages``."""
+        return "{lang}" in self.id
+
+    def for_language(self, code: str) -> Entry:
+        """Return the entry of one language of a template."""
+
+        def filled(text: str | None) -> Any:
+            return text and text.replace("{lang}", code)
+
+        return replace(
+            self,
+            id=filled(self.id),
+            title=filled(self.title),
+            member=filled(self.member),
+            urls=tuple(filled(url) for url in self.urls),
+            languages=(code,),
+            checksums=self.checksums_by_language.get(code, self.checksums),
+            checksums_by_language={},
+        )
+
+    def download(self) -> Download:
+        """Return the file to download."""
+        return Download(self.urls, self.checksums, self.size)
+
+    def facts(self) -> dict[str, object]:
+        """Return what goes into the provenance of its vectors."""
+        return {
+            "source": self.id,
+            "title": self.title,
+            "licence": self.licence,
+            "citation": self.citation,
+            "corpus": self.corpus,
+        }
