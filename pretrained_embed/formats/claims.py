@@ -1,0 +1,69 @@
+"""Which row of a file serves which wanted row."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed import kernel
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.kernel import TokenIndex
+
+_POSITION_MASK = (1 << kernel.RANK_SHIFT) - 1
+
+
+class Claims:
+    """Collects the hits of one pass over a file, from any number of threads.
+
+    For each row of ``out`` the lowest rank wins, then the lowest position, in
+    whatever order the hits come in.
+    """
+
+    def __init__(self, index: TokenIndex, rows: int) -> None:
+        self.index = index
+        self.hits = 0
+        self._best = np.full(rows, kernel.UNCLAIMED, np.int64)
+        self._seen = np.zeros(len(index), np.uint8)
+        self._lock = threading.Lock()
+
+    def place(
+        self,
+        hits: npt.NDArray[np.int64],
+        count: int,
+        vectors: Float32Array,
+        base: int,
+        out: Float32Array,
+    ) -> None:
+        """Write hits into the rows they win; positions count from ``base``."""
+        with self._lock:
+            kernel.place(
+                self.index, hits, count, vectors, base, self._best, self._seen, out
+            )
+            self.hits += count
+
+    def find(
+        self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64], base: int = 0
+    ) -> None:
+        """Claim rows for packed tokens, which stand at positions from ``base``."""
+        with self._lock:
+            self.hits += kernel.find_rows(
+                self.index, data.data, offsets, base, self._best, self._seen
+            )
+
+    @property
+    def duplicates(self) -> int:
+        """How many hits were later occurrences of a token already met."""
+        return self.hits - int(np.count_nonzero(self._seen))
+
+    def positions(self) -> npt.NDArray[np.int64]:
+        """Return the position of each row's winner, -1 where there is none."""
+        return np.where(
+            self._best == kernel.UNCLAIMED, -1, self._best & _POSITION_MASK
+        )
+
+    def ranks(self) -> npt.NDArray[np.uint8]:
+        """Return the rank of each row's winner, 0 where there is none."""
+        unclaimed = self._best == kernel.UNCLAIMED
+        return np.where(unclaimed, 0, self._best >> kernel.RANK_SHIFT).astype(np.uint8)

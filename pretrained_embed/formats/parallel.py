@@ -1,0 +1,106 @@
+"""Work cut into numbered parts, done by threads, handed over in order."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from typing import Generic, TypeVar
+
+from pretrained_embed.errors import OptionError
+
+Result = TypeVar("Result")
+
+
+def thread_count(threads: int | None) -> int:
+    """Return ``threads``, or by default the number of CPUs this process may use."""
+    if threads is None:
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
+    if threads < 1:
+        raise OptionError(f"threads is {threads}; at least 1 is needed")
+    return threads
+
+
+def run_in_order(
+    work: Callable[[int], Result], parts: int, threads: int
+) -> Iterator[Result]:
+    """Yield ``work(0)``, ``work(1)``, ... in order, done by ``threads`` threads.
+
+    The threads are at most twice their number ahead of the consumer. An exception of
+    a part comes out in that part's turn, so the first one in order is the one seen.
+    """
+    if threads == 1 or parts == 1:
+        yield from map(work, range(parts))
+        return
+    run = _Run(work, parts, threads)
+    workers = [threading.Thread(target=run.work) for _ in range(min(threads, parts))]
+    for worker in workers:
+        worker.start()
+    try:
+        for part in range(parts):
+            yield run.take(part)
+    finally:
+        run.stop()
+        for worker in workers:
+            worker.join()
+
+
+class _Run(Generic[Result]):
+    """What the threads of one run share."""
+
+    def __init__(
+        self, work: Callable[[int], Result], parts: int, threads: int
+    ) -> None:
+        self._work = work
+        self._end = parts  # parts from here on are not begun
+        self._ahead = 2 * threads
+        self._begun = self._taken = 0
+        self._done: dict[int, tuple[Result | None, BaseException | None]] = {}
+        self._change = threading.Condition()
+
+    def work(self) -> None:
+        """Do parts in order of number until there are no more."""
+        while (part := self._begin()) is not None:
+            outcome: tuple[Result | None, BaseException | None]
+            try:
+                outcome = self._work(part), None
+            except BaseException as error:  # noqa: BLE001  (raised again by take)
+                outcome = None, error
+                self._stop_after(part)
+            with self._change:
+                self._done[part] = outcome
+                self._change.notify_all()
+
+    def take(self, part: int) -> Result:
+        """Wait for a part, and return its result or raise its exception."""
+        with self._change:
+            self._change.wait_for(lambda: part in self._done)
+            result, error = self._done.pop(part)
+            self._taken = part + 1
+            self._change.notify_all()
+        if error is not None:
+            raise error
+        return result  # type: ignore[return-value]  # None only where there is an error
+
+    def stop(self) -> None:
+        """Begin no more parts."""
+        self._stop_after(-1)
+
+    def _begin(self) -> int | None:
+        with self._change:
+            self._change.wait_for(
+                lambda: (
+                    self._begun >= self._end or self._begun < self._taken + self._ahead
+                )
+            )
+            if self._begun >= self._end:
+                return None
+            self._begun += 1
+            return self._begun - 1
+
+    def _stop_after(self, part: int) -> None:
+        with self._change:
+            self._end = min(self._end, part + 1)
+            self._change.notify_all()

@@ -1,0 +1,161 @@
+"""Scanning one byte range of a text file.
+
+A line belongs to the range in which it begins. So ranges can be scanned apart, by
+several threads, and together they see every line once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from pretrained_embed import kernel
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.blocks import Hits
+from pretrained_embed.formats.faults import Fault, Faults
+from pretrained_embed.formats.reader import ByteStream, Float32Array, OnBadRow, Progress
+from pretrained_embed.formats.text_layout import TextLayout
+from pretrained_embed.formats.window import ALIGNMENT, READ_SIZE, Window
+from pretrained_embed.kernel import TokenIndex
+
+_FAULTS_AT_ONCE = 64
+_EXCERPT = 80
+_LF = b"\n"
+
+
+class Part(NamedTuple):
+    """A byte range of a file. Only the first part of a file begins with its row."""
+
+    begin: int
+    end: int
+    first: bool
+    last: bool
+
+
+class PartScan:
+    """One pass over the rows of a part.
+
+    `run` yields the hits; when it has ended the attributes tell the rest. Where bad
+    rows are errors it ends at the first one, ``stopped_by``.
+    """
+
+    def __init__(
+        self,
+        stream: ByteStream,
+        layout: TextLayout,
+        part: Part,
+        index: TokenIndex | None,
+        on_bad_row: OnBadRow,
+    ) -> None:
+        self.rows = 0
+        self.faults = Faults()
+        self.stopped_by: Fault | None = None
+        self.unterminated = False  # the file ends without an LF
+        self.read = part.begin  # place in the file up to which was read
+        self._stream = stream
+        self._layout = layout
+        self._part = part
+        self._index = index
+        self._skip_bad = on_bad_row == "skip"
+        room = max(16, READ_SIZE // (4 * layout.dim))
+        self._hits = np.empty((room, kernel.HIT_COLUMNS), np.int64)
+        self._vectors = np.empty((room, layout.dim), np.float32)
+        self._found = np.empty((_FAULTS_AT_ONCE, kernel.FAULT_COLUMNS), np.int64)
+
+    def run(self, progress: Progress | None = None) -> Iterator[Hits]:
+        """Yield the hits of the part in order."""
+        part = self._part
+        plain = self._stream.path is not None
+        begin = 0 if part.first else part.begin - ALIGNMENT
+        with self._stream.open() as file:
+            if begin:
+                file.seek(begin)
+            with Window(
+                file, name=self._stream.name, begin=begin, ahead=not plain
+            ) as window:
+                if not self._find_first(window):
+                    return
+                more = True
+                while more:
+                    self.read = window.read
+                    self.unterminated = window.final and window.start < window.stop
+                    ended = self._clip(window)
+                    yield from self._scan(window)
+                    if ended or self.stopped_by:
+                        return
+                    if progress is not None:
+                        progress(window.read, self._stream.size)
+                    more = window.fill()
+        size = self._stream.size
+        if plain and size is not None and self.read < size:
+            raise FormatError(
+                f"{self._stream.name}: {size:,} bytes when opened, ends at byte "
+                f"{self.read:,} now; it was changed while it was read"
+            )
+
+    def _find_first(self, window: Window) -> bool:
+        """Move to the first row of the part; False if it has none of its own."""
+        if self._part.first:
+            return window.discard(self._layout.skip)
+        # an LF in the byte before the part means that a row begins with the part
+        if not window.discard(ALIGNMENT - 1):
+            return False
+        while (lf := window.data.find(_LF, window.start, window.stop)) < 0:
+            if window.offset + window.stop >= self._part.end:
+                return False
+            window.start = window.stop
+            if not window.fill():
+                return False
+        window.start = lf + 1
+        return window.offset + window.start < self._part.end
+
+    def _clip(self, window: Window) -> bool:
+        """Cut off what belongs to the next part; True if this was the last of ours."""
+        if self._part.last or window.offset + window.stop < self._part.end:
+            return False
+        from_ = max(window.start, self._part.end - 1 - window.offset)
+        lf = window.data.find(_LF, from_, window.stop)
+        if lf < 0:
+            return False
+        window.stop = lf + 1
+        return True
+
+    def _scan(self, window: Window) -> Iterator[Hits]:
+        layout = self._layout
+        room = len(self._hits)
+        while True:
+            before = self.rows
+            window.start, rows, count, faults = kernel.scan_text(
+                self._index,
+                window.data,
+                window.start,
+                window.stop,
+                window.final,
+                layout.dim,
+                layout.separator[0],
+                layout.delimiter[0],
+                self._hits,
+                self._vectors,
+                self._found,
+            )
+            self.rows += rows
+            if faults:
+                self._note(window, before, faults)
+            if count and not self.stopped_by:
+                yield Hits(before, count, self._hits, self._vectors, window.data)
+            if self.stopped_by or (count < room and faults < _FAULTS_AT_ONCE):
+                return
+
+    def _note(self, window: Window, before: int, count: int) -> None:
+        data = window.data
+        for row, kind, found, start in self._found[:count].tolist():
+            end = data.find(_LF, start, window.stop)
+            cut = end < 0
+            excerpt = bytes(data[start : window.stop if cut else end][:_EXCERPT])
+            fault = Fault(before + row, kind, found, excerpt, cut)
+            self.faults.add(fault)
+            if kind != kernel.WIDE and not self._skip_bad:
+                self.stopped_by = fault
+                return

@@ -1,0 +1,174 @@
+"""A window that moves over a file's bytes in large, even reads.
+
+The scanning functions of the kernel take a buffer and say how far they got. A
+`Window` keeps what they left, reads on behind it, and can let a second thread do
+the reading (and decompressing) meanwhile. It knows nothing of rows.
+"""
+
+from __future__ import annotations
+
+import mmap
+import queue
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+
+from pretrained_embed.errors import FormatError
+
+#: Bytes of one read. With what a scan writes it stays in a second-level cache.
+READ_SIZE = 1 << 18
+#: Room kept before each read for what the last scan left.
+HEADROOM = 1 << 16
+#: A row may be this long. More without an end is no row of any embedding.
+LONGEST_ROW = 1 << 26
+#: Buffers that a reading thread may be ahead by.
+AHEAD = 3
+
+
+#: Reads that begin at a multiple of this in the file are fast: the system copies
+#: page to page. Where either end is off by a few bytes they take up to five times as
+#: long (measured on an AMD Zen 3), hence memory that begins at a page, too.
+ALIGNMENT = mmap.PAGESIZE
+
+#: What a window shows: pages of our own, or a copy of a row that outgrew them.
+Buffer = mmap.mmap | bytearray
+
+
+def _new_buffer() -> mmap.mmap:
+    return mmap.mmap(-1, HEADROOM + READ_SIZE)
+
+
+class _Reads(Protocol):
+    """Gives one read after another: a buffer, filled from HEADROOM to the number."""
+
+    def next(self) -> tuple[mmap.mmap, int]: ...
+
+    def close(self) -> None: ...
+
+
+class _HereAndNow:
+    """Reads when asked, always into the same buffer."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._readinto: Callable[[memoryview], int | None] = file.readinto  # type: ignore[attr-defined]  # every binary stream has it; BinaryIO does not say so
+        self._buffer = _new_buffer()
+        self._room = memoryview(self._buffer)[HEADROOM:]
+
+    def next(self) -> tuple[mmap.mmap, int]:
+        return self._buffer, HEADROOM + (self._readinto(self._room) or 0)
+
+    def close(self) -> None:
+        pass
+
+
+class _Ahead:
+    """Reads in a thread of its own, a few buffers ahead."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._free: queue.SimpleQueue[mmap.mmap | None] = queue.SimpleQueue()
+        self._full: queue.SimpleQueue[tuple[mmap.mmap, int] | BaseException] = (
+            queue.SimpleQueue()
+        )
+        for _ in range(AHEAD):
+            self._free.put(_new_buffer())
+        self._lent: mmap.mmap | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        readinto: Callable[[memoryview], int | None] = self._file.readinto  # type: ignore[attr-defined]  # as above
+        try:
+            while (buffer := self._free.get()) is not None:
+                with memoryview(buffer) as view, view[HEADROOM:] as room:
+                    size = readinto(room) or 0
+                self._full.put((buffer, HEADROOM + size))
+                if not size:
+                    return
+        except BaseException as error:  # noqa: BLE001  (raised again by the thread that reads on)
+            self._full.put(error)
+
+    def next(self) -> tuple[mmap.mmap, int]:
+        if self._lent is not None:
+            self._free.put(self._lent)
+        item = self._full.get()
+        if isinstance(item, BaseException):
+            raise item
+        self._lent = item[0]
+        return item
+
+    def close(self) -> None:
+        self._free.put(None)
+        self._thread.join(timeout=1.0)  # a stalled pipe must not hold up an interrupt
+
+
+class Window:
+    """Whole rows of ``file`` from its present position, a buffer at a time.
+
+    After each `fill`, ``data[start:stop]`` waits to be scanned; the caller moves
+    ``start`` past what it has dealt with. ``offset`` is the place of ``data[0]`` in
+    the file, counted from ``begin``. ``final`` says that the file ends at ``stop``.
+    With ``ahead`` a second thread reads.
+    """
+
+    def __init__(
+        self, file: BinaryIO, *, name: str, begin: int = 0, ahead: bool = False
+    ) -> None:
+        self.data: Buffer = bytearray()
+        self.start = self.stop = 0
+        self.offset = begin
+        self.final = False
+        self._name = name
+        self._end = begin  # place in the file of the next byte to read
+        self._reads: _Reads = _Ahead(file) if ahead else _HereAndNow(file)
+
+    def fill(self) -> bool:
+        """Read on. Returns False when all has been read and handed out.
+
+        Raises `FormatError` if what was left over grows beyond any row's length.
+        """
+        if self.final:
+            return False
+        rest = bytes(memoryview(self.data)[self.start : self.stop])
+        if len(rest) > LONGEST_ROW:
+            raise FormatError(
+                f"{self._name}, offset {self._end - len(rest):,}: no end of a row in "
+                f"{LONGEST_ROW >> 20} MiB; this is not a file of the format it seems"
+            )
+        data, stop = self._reads.next()
+        self.final = stop == HEADROOM
+        self._end += stop - HEADROOM
+        if len(rest) <= HEADROOM:
+            self.start = HEADROOM - len(rest)
+            data[self.start : HEADROOM] = rest
+            self.data, self.stop = data, stop
+        else:  # a row longer than the headroom: rare enough for a buffer of its own
+            self.data = bytearray(rest) + memoryview(data)[HEADROOM:stop]
+            self.start, self.stop = 0, len(self.data)
+        self.offset = self._end - self.stop
+        return True
+
+    def discard(self, count: int) -> bool:
+        """Pass over bytes at the start. Returns False if the file ends within them."""
+        while self.stop - self.start < count:
+            if not self.fill():
+                return False
+        self.start += count
+        return True
+
+    @property
+    def read(self) -> int:
+        """Place in the file up to which bytes have been read."""
+        return self._end
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._reads.close()

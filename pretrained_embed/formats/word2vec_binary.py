@@ -1,0 +1,208 @@
+"""The binary files of word2vec.c and gensim.
+
+::
+
+    file   = header LF row row ...
+    header = count SP dim
+    row    = token SP dim x binary32 (little-endian) [LF]
+
+word2vec.c writes the LF after each vector, gensim and GoogleNews have none; the first
+rows tell. A token holds no space. Defined by word2vec.c,
+https://code.google.com/archive/p/word2vec/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from pretrained_embed import kernel
+from pretrained_embed.errors import TruncatedError, UnknownFormatError
+from pretrained_embed.formats.blocks import Hits, gathered
+from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.reader import (
+    Block,
+    ByteStream,
+    Doubt,
+    Findings,
+    Float32Array,
+    OnBadRow,
+    Progress,
+    Reader,
+    Selection,
+)
+from pretrained_embed.formats.window import READ_SIZE, Window
+from pretrained_embed.kernel import TokenIndex
+
+NAME = "word2vec-binary"
+
+#: Bytes looked at to find the layout out, and how many rows of them.
+HEAD_SIZE = 1 << 20
+_SAMPLE_ROWS = 64
+_LONGEST_HEADER = 64
+_BLOCK_SIZE = 1 << 22
+_LF, _SPACE = b"\n", b" "
+
+
+class Layout(NamedTuple):
+    """How the rows of one binary file are built."""
+
+    count: int  # rows, as the header declares
+    dim: int
+    skip: int  # bytes of the header
+    newline: bool  # an LF follows each vector
+
+
+def recognise(stream: ByteStream) -> bool:
+    """Whether the file begins with a header and is not text (which is asked first)."""
+    return _layout(stream.head(HEAD_SIZE)) is not None
+
+
+def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
+    """Return a reader for a word2vec binary file.
+
+    Raises `UnknownFormatError` if the first line is no header.
+    """
+    layout = _layout(stream.head(HEAD_SIZE))
+    if layout is None:
+        raise UnknownFormatError(
+            f"{stream.name}: the first line is not 'count dim', so this is no word2vec "
+            "binary file"
+        )
+    return Word2VecBinaryReader(stream, layout)
+
+
+def _layout(head: bytes) -> Layout | None:
+    line, lf, _ = head[:_LONGEST_HEADER].partition(_LF)
+    fields = line.removesuffix(b"\r").split()
+    if not lf or len(fields) != 2 or not all(field.isdigit() for field in fields):
+        return None
+    count, dim = int(fields[0]), int(fields[1])
+    if dim < 1:
+        return None
+    skip = len(line) + 1
+    return Layout(count, dim, skip, _has_newlines(head, skip, dim))
+
+
+def _has_newlines(head: bytes, position: int, dim: int) -> bool:
+    """Whether an LF follows each vector in the head. A token alone may begin with LF."""
+    after = []
+    for _ in range(_SAMPLE_ROWS):
+        space = head.find(_SPACE, position)
+        end = space + 1 + 4 * dim
+        if space < 0 or end >= len(head):
+            break
+        after.append(head[end : end + 1] == _LF)
+        position = end + after[-1]
+    return bool(after) and all(after)
+
+
+class Word2VecBinaryReader(Reader):
+    """Reads the rows of one word2vec binary file. See `Reader`.
+
+    Rows have no borders of their own, so one thread finds them while another reads;
+    vectors that are not wanted are stepped over.
+    """
+
+    format = NAME
+
+    def __init__(self, stream: ByteStream, layout: Layout) -> None:
+        self.name = stream.name
+        self.dim = layout.dim
+        self.count = layout.count
+        self.layout = layout
+        self._stream = stream
+        self._findings = Findings()
+
+    @property
+    def findings(self) -> Findings:
+        """What the last complete pass over the file found."""
+        return self._findings
+
+    def blocks(
+        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+    ) -> Iterator[Block]:
+        """Yield all rows in file order. See `Reader`."""
+        hits = self._scan(None, on_bad_row, progress)
+        yield from gathered((hit.block() for hit in hits), _BLOCK_SIZE)
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row. See `Reader`."""
+        claims = Claims(index, len(out))
+        for found in self._scan(index, on_bad_row, progress):
+            claims.place(
+                found.hits, found.count, found.vectors, found.rows_before, out
+            )
+        self._findings.duplicates = claims.duplicates
+        return Selection(claims.positions(), claims.ranks(), self._findings)
+
+    def _scan(
+        self,
+        index: TokenIndex | None,
+        on_bad_row: OnBadRow,
+        progress: Progress | None,
+    ) -> Iterator[Hits]:
+        layout = self.layout
+        room = max(16, READ_SIZE // (4 * layout.dim))
+        hits = np.empty((room, kernel.HIT_COLUMNS), np.int64)
+        vectors = np.empty((room, layout.dim), np.float32)
+        findings = Findings()
+        with (
+            self._stream.open() as file,
+            Window(file, name=self.name, ahead=True) as window,
+        ):
+            more = window.discard(layout.skip)
+            while more:
+                count = room
+                while count == room:
+                    before = findings.rows
+                    window.start, rows, count = kernel.scan_binary(
+                        index,
+                        window.data,
+                        window.start,
+                        window.stop,
+                        layout.dim,
+                        layout.newline,
+                        hits,
+                        vectors,
+                    )
+                    findings.rows += rows
+                    if count:
+                        yield Hits(before, count, hits, vectors, window.data)
+                if progress is not None:
+                    progress(window.read, self._stream.size)
+                more = window.fill()
+            rest = bytes(window.data[window.start : window.stop])
+            self._end(findings, rest, window.read - len(rest), on_bad_row)
+
+    def _end(
+        self, findings: Findings, rest: bytes, offset: int, on_bad_row: OnBadRow
+    ) -> None:
+        """Account for the bytes behind the last whole row."""
+        if rest not in (b"", _LF):
+            what = (
+                f"offset {offset:,}: {len(rest):,} bytes that are no whole row of "
+                f"{self.dim} values, after {findings.rows:,} rows of {self.count:,}"
+            )
+            if on_bad_row != "skip":
+                raise TruncatedError(
+                    f"{self.name}, {what}. Probably a cut download: fetch it again, or "
+                    "pass on_bad_row='skip' to keep the whole rows."
+                )
+            findings.bad_rows = 1
+            findings.doubts.append(Doubt(findings.rows, None, what))
+        if findings.rows != self.count:
+            findings.notes.append(
+                f"the header declares {self.count:,} rows, there are {findings.rows:,}"
+            )
+        self._findings = findings
