@@ -177,9 +177,7 @@ def write_datasets(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     import h5py
 
     try:
-        with h5py.File(
-            path, "w", alignment_threshold=4096, alignment_interval=64
-        ) as file:
+        with h5py.File(path, "w", alignment_threshold=8, alignment_interval=64) as file:
             for name, array in arrays.items():
                 dtype = array.dtype.newbyteorder("<")
                 dataset = file.create_dataset(

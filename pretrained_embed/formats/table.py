@@ -76,7 +76,8 @@ class PackedTokens:
                 f"{where}: the tokens' offsets do not ascend; the file is damaged"
             )
         self.data = np.ascontiguousarray(data)
-        self.offsets = np.ascontiguousarray(offsets, dtype=np.int64)
+        # The kernel reads these as plain C; mapped ones may lie at odd addresses.
+        self.offsets = np.require(offsets, np.int64, ["C", "A"])
 
     @classmethod
     def pack(cls, tokens: Iterable[str]) -> Self:

@@ -91,17 +91,7 @@ def _by_row(content: Mapping[str, Any], path: Path) -> list[str]:
     """Return the tokens of a token-to-row object or a tokenizer, in row order."""
     model = content.get("model")
     if isinstance(model, dict) and "vocab" in model:
-        vocab = model["vocab"]
-        if isinstance(vocab, list):  # Unigram: [token, score] pairs in row order
-            vocab = {pair[0]: row for row, pair in enumerate(vocab) if _is_pair(pair)}
-        added = content.get("added_tokens") or []
-        if not isinstance(vocab, dict) or not isinstance(added, list):
-            raise FormatError(f"{path}: not the vocabulary of a tokenizer")
-        content = vocab | {
-            token["content"]: token["id"]
-            for token in added
-            if isinstance(token, dict) and {"content", "id"} <= token.keys()
-        }
+        content = _of_tokenizer(model["vocab"], content.get("added_tokens", []), path)
     rows = {row: token for token, row in content.items() if type(row) is int}
     if len(rows) != len(content) or rows.keys() != set(range(len(rows))):
         raise FormatError(
@@ -111,8 +101,13 @@ def _by_row(content: Mapping[str, Any], path: Path) -> list[str]:
     return [rows[row] for row in range(len(rows))]
 
 
-def _is_pair(pair: object) -> bool:
-    return isinstance(pair, list) and len(pair) == 2 and isinstance(pair[0], str)
+def _of_tokenizer(vocab: Any, added: Any, path: Path) -> dict[str, Any]:
+    try:
+        if isinstance(vocab, list):  # Unigram: [token, score] pairs in row order
+            vocab = {token: row for row, (token, _) in enumerate(vocab)}
+        return {**vocab, **{token["content"]: token["id"] for token in added}}
+    except (TypeError, ValueError, KeyError) as error:
+        raise FormatError(f"{path}: not the vocabulary of a tokenizer") from error
 
 
 def _read_parquet(path: Path) -> PackedTokens:

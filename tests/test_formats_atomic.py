@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import stat
+import threading
+
+import pytest
+
+from pretrained_embed.errors import SourceError, WriteError
+from pretrained_embed.formats.atomic import replacing, replacing_path
+
+
+def test_the_file_appears_at_the_end_and_not_before(tmp_path):
+    target = tmp_path / "file"
+
+    with replacing(target) as file:
+        file.write(b"whole")
+        assert not target.exists()
+
+    assert target.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), SourceError("gone")])
+def test_a_failure_leaves_the_target_as_it_was(tmp_path, failure):
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+
+    def write() -> None:
+        with replacing(target) as file:
+            file.write(b"new")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        write()
+
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_permissions_follow_the_umask_or_the_file_replaced(tmp_path):
+    old = tmp_path / "old"
+    old.touch(mode=0o600)
+    previous = os.umask(0o027)
+    try:
+        for name in ("old", "new"):
+            with replacing(tmp_path / name) as file:
+                file.write(b"new")
+    finally:
+        os.umask(previous)
+
+    assert stat.S_IMODE(old.stat().st_mode) == 0o600
+    assert stat.S_IMODE((tmp_path / "new").stat().st_mode) == 0o640
+
+
+def test_a_link_keeps_pointing_at_the_file_written(tmp_path):
+    (tmp_path / "data").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "data" / "file")
+
+    with replacing(link) as file:
+        file.write(b"new")
+
+    assert link.is_symlink()
+    assert (tmp_path / "data" / "file").read_bytes() == b"new"
+
+
+@pytest.mark.parametrize("place", ["", "no/such/folder/file", "/dev/null", "/"])
+def test_a_place_that_takes_no_file_is_named(tmp_path, place):
+    with (
+        pytest.raises(WriteError, match=r"cannot write .*" + place),
+        replacing(tmp_path / place),
+    ):
+        pass
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_name_of_full_length_can_be_written(tmp_path):
+    target = tmp_path / ("ü" * 127)
+
+    with replacing(target) as file:
+        file.write(b"x")
+
+    assert target.read_bytes() == b"x"
+
+
+def test_no_room_is_a_clear_error(tmp_path):
+    assert threading.current_thread() is threading.main_thread()
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with (
+            pytest.raises(WriteError, match="File too large"),
+            replacing(target) as file,
+        ):
+            file.write(bytes(8192))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+    assert target.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_library_can_write_by_name(tmp_path):
+    target = tmp_path / "file"
+
+    with replacing_path(target) as temporary:
+        assert temporary.parent == tmp_path
+        temporary.write_bytes(b"whole")
+
+    assert target.read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [target]

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+import h5py
+import numpy as np
+import pytest
+from tables import example, stream_of
+
+from pretrained_embed import kernel
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats import hdf5
+
+VECTORS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+TOKENS = ["the", "été", "b c"]
+
+
+def test_h5py_reads_what_is_written(tmp_path):
+    hdf5.write_table(tmp_path / "table.h5", example())
+
+    with h5py.File(tmp_path / "table.h5") as file:
+        assert file["vectors"].chunks is None
+        assert file["vectors"].dtype == "<f4"
+        assert file["vectors"][:].tobytes() == example().vectors.tobytes()
+        assert file["arrays/mean"][()] == 0.25
+        for name in ("vectors", "tokens/bytes", "tokens/offsets", "metadata"):
+            assert file[name].id.get_offset() % 64 == 0
+            assert h5py.h5g.get_objinfo(file[name].id).mtime == 0
+
+
+@pytest.mark.parametrize(
+    "strings",
+    [
+        np.array(TOKENS, object),
+        np.array([token.encode() for token in TOKENS]),
+        np.array([token.encode() for token in TOKENS], h5py.string_dtype("utf-8", 9)),
+    ],
+    ids=["variable", "fixed", "fixed utf-8"],
+)
+@pytest.mark.parametrize(
+    "storage",
+    [
+        {},
+        {"chunks": (2, 1), "compression": "gzip", "shuffle": True},
+        {"chunks": (2, 2), "maxshape": (None, 2)},
+        {"dtype": "<f2"},
+        {"dtype": ">f4"},
+        {"dtype": "<f8", "compression": "lzf"},
+    ],
+    ids=str,
+)
+def test_files_of_other_writers_are_read(tmp_path, strings, storage):
+    with h5py.File(tmp_path / "other.h5", "w", userblock_size=512) as file:
+        file.create_dataset("embeddings", data=VECTORS, **storage)
+        file["vocabulary"] = strings
+        file["counts"] = [1, 2, 3]
+    stream = stream_of(tmp_path / "other.h5")
+    out = np.zeros((2, 2), np.float32)
+    index = kernel.TokenIndex(["b c", "the"], np.array([0, 1]), np.zeros(2, np.uint8))
+
+    with hdf5.open_reader(stream) as reader:
+        (block,) = reader.blocks()
+        selection = reader.select(index, out)
+
+    assert hdf5.recognise(stream.head(4096), stream)
+    assert block.tokens == TOKENS
+    assert block.vectors.tolist() == VECTORS.tolist()
+    assert out.tolist() == [[5, 6], [1, 2]]
+    assert selection.source_rows.tolist() == [2, 0]
+    assert selection.findings.notes[0] == "data sets left out: counts"
+
+
+def test_a_matrix_in_slabs_reads_like_a_mapped_one(tmp_path):
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(9_000, 3)).astype(np.float32)
+    names = [f"w{row}" for row in range(9_000)]
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_dataset("vectors", data=vectors, compression="gzip")
+        file["tokens"] = names
+    wanted = rng.permutation(9_000)[:500]
+    index = kernel.TokenIndex(
+        [names[row] for row in wanted], np.arange(500), np.zeros(500, np.uint8)
+    )
+    out = np.zeros((500, 3), np.float32)
+
+    with hdf5.open_reader(stream_of(tmp_path / "other.h5")) as reader:
+        selection = reader.select(index, out)
+
+    assert selection.source_rows.tolist() == wanted.tolist()
+    assert out.tobytes() == vectors[wanted].tobytes()
+
+
+def test_a_closed_reader_of_slabs_is_our_error(tmp_path):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file.create_dataset("vectors", data=VECTORS, compression="gzip")
+        file["tokens"] = TOKENS
+    with hdf5.open_reader(stream_of(tmp_path / "other.h5")) as reader:
+        pass
+
+    with pytest.raises(FormatError):
+        list(reader.blocks())
+
+
+def outside(folder, kind: str) -> None:
+    """Make a file whose vectors lie in another file."""
+    with h5py.File(folder / "secret.h5", "w") as file:
+        file["vectors"] = VECTORS
+    (folder / "secret.raw").write_bytes(VECTORS.tobytes())
+    with h5py.File(folder / "other.h5", "w") as file:
+        file["tokens"] = TOKENS
+        if kind == "external link":
+            file["vectors"] = h5py.ExternalLink(str(folder / "secret.h5"), "vectors")
+        elif kind == "soft link":
+            file["elsewhere"] = h5py.ExternalLink(str(folder / "secret.h5"), "/")
+            file["vectors"] = h5py.SoftLink("/elsewhere/vectors")
+        elif kind == "external data":
+            file.create_dataset(
+                "vectors", (3, 2), "<f4", external=str(folder / "secret.raw")
+            )
+        else:
+            layout = h5py.VirtualLayout((3, 2), "<f4")
+            layout[:] = h5py.VirtualSource(str(folder / "secret.h5"), "vectors", (3, 2))
+            file.create_virtual_dataset("vectors", layout)
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        ("external link", "links are not followed"),
+        ("soft link", "links are not followed"),
+        ("external data", "other files"),
+        ("virtual data set", "other files"),
+    ],
+)
+def test_nothing_is_read_from_other_files(tmp_path, kind, message):
+    outside(tmp_path, kind)
+    with h5py.File(tmp_path / "other.h5") as file:
+        assert file["vectors"][0, 0] == 1  # h5py alone would read it
+
+    with pytest.raises(FormatError, match=message):
+        hdf5.open_reader(stream_of(tmp_path / "other.h5"))
+
+
+@pytest.mark.parametrize(
+    "storage",
+    [
+        {"shape": (10**9, 300)},
+        {"shape": (10**9, 300), "chunks": (1000, 300)},
+        {"shape": (3, 2), "chunks": (10**6, 500), "maxshape": (None, None)},
+    ],
+    ids=str,
+)
+def test_vectors_that_are_declared_but_not_stored_are_refused(tmp_path, storage):
+    with h5py.File(tmp_path / "hollow.h5", "w") as file:
+        file.create_dataset("vectors", dtype="<f4", **storage)
+        file["tokens"] = TOKENS
+
+    with pytest.raises(FormatError, match="not all there"):
+        hdf5.open_reader(stream_of(tmp_path / "hollow.h5"))
+
+
+def test_files_without_a_table_are_refused(tmp_path):
+    contents: list[tuple[dict[str, object], str]] = [
+        ({}, "no data set of vectors"),
+        ({"vectors": VECTORS}, "no data set of tokens"),
+        ({"vectors": VECTORS, "tokens": TOKENS[:1]}, "1 tokens for 3 vectors"),
+        ({"vectors": VECTORS, "tokens": [1, 2, 3]}, "row of strings"),
+        ({"vectors": TOKENS, "tokens": TOKENS}, "shape"),
+        ({"vectors": h5py.Empty("f4"), "tokens": TOKENS}, "empty"),
+        ({"vectors": VECTORS.astype(int), "tokens": TOKENS}, "int64"),
+    ]
+    for content, message in contents:
+        with h5py.File(tmp_path / "other.h5", "w") as file:
+            for name, data in content.items():
+                file[name] = data
+        with pytest.raises(FormatError, match=message):
+            hdf5.open_reader(stream_of(tmp_path / "other.h5"))
