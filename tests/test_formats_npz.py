@@ -145,6 +145,19 @@ def test_two_members_of_one_name_are_refused(tmp_path):
         npz.open_reader(stream_of(tmp_path / "other.npz"))
 
 
+@pytest.mark.parametrize("end", [0, 1, 2, 3])
+def test_members_outside_the_file_are_refused(tmp_path, end):
+    path = tmp_path / "table.npz"
+    npz.write_table(path, example())
+    raw = bytearray(path.read_bytes())
+    # where the directory begins: zipfile moves every member by what it is off
+    raw[len(raw) - 6 + end] ^= 0x7F
+    path.write_bytes(raw)
+
+    with pytest.raises(FormatError):
+        npz.open_reader(stream_of(path))
+
+
 def test_a_wrong_checksum_is_refused(tmp_path):
     path = tmp_path / "table.npz"
     table = Table(PackedTokens.pack(["a"]), VECTORS[:1], {}, {})

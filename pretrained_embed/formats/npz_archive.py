@@ -91,6 +91,8 @@ class Archive:
         )
 
     def _map(self, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
+        if not 0 <= info.header_offset <= self._size:
+            raise self._damaged(f"member {info.filename!r} is not within the file")
         self._file.seek(info.header_offset)
         local = self._file.read(_LOCAL_HEADER)
         if len(local) < _LOCAL_HEADER or not local.startswith(b"PK\x03\x04"):
