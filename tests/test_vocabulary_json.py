@@ -46,6 +46,11 @@ def test_json_is_recognised_by_its_content(write, content):
     assert tokens(write(content)) == ("the",)
 
 
+def test_json_is_recognised_by_its_name(write):
+    assert tokens(write(b' ["the"]', "vocab.JSON")) == ("the",)
+    assert tokens(write(b' ["the"]', "vocab.txt")) == (' ["the"]',)
+
+
 def test_a_byte_order_mark_is_dropped(write):
     assert tokens(write(b'\xef\xbb\xbf["the"]', "vocab.json")) == ("the",)
 

@@ -35,7 +35,7 @@ Kind = Literal["text", "counts", "json"]
 #: Tokens, or tokens and their ids; and the counts where the file has them.
 Content = tuple[list[str] | dict[str, int], dict[str, int] | None]
 
-_COUNT = re.compile(r".+\t[0-9]{1,18}", re.DOTALL)  # 18 digits fit int64
+_COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit int64
 _BOM = b"\xef\xbb\xbf"
 _MAGIC = {
     b"\x80\x02": "a pickle",

@@ -157,7 +157,6 @@ class Vocabulary:
         >>> Vocabulary.from_texts(["Hope to see you", "Nice to see you"]).tokens
         ('<pad>', 'to', 'see', 'you', 'Hope', 'Nice')
         """
-        checks.specials(pad, unk)
         checks.positive("min_count", min_count)
         checks.positive("max_tokens", max_tokens)
         counts: Counter[str] = Counter()
