@@ -19,9 +19,9 @@ class Hits(NamedTuple):
     """
 
     rows_before: int  # rows of the file, or of its part, before this call
-    count: int
-    hits: npt.NDArray[np.int64]  # (>= count, kernel.HIT_COLUMNS)
-    vectors: Float32Array  # (>= count, dim)
+    size: int
+    hits: npt.NDArray[np.int64]  # (>= size, kernel.HIT_COLUMNS)
+    vectors: Float32Array  # (>= size, dim)
     data: Buffer
 
     def block(self) -> Block:
@@ -29,9 +29,9 @@ class Hits(NamedTuple):
         data = self.data
         tokens = [
             data[start : start + length].decode("utf-8", "surrogateescape")
-            for start, length in self.hits[: self.count, 1:3].tolist()
+            for start, length in self.hits[: self.size, 1:3].tolist()
         ]
-        return Block(tokens, self.vectors[: self.count].copy())
+        return Block(tokens, self.vectors[: self.size].copy())
 
 
 def gathered(blocks: Iterable[Block], size: int | None = None) -> Iterator[Block]:

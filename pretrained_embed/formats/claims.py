@@ -59,9 +59,7 @@ class Claims:
 
     def positions(self) -> npt.NDArray[np.int64]:
         """Return the position of each row's winner, -1 where there is none."""
-        return np.where(
-            self._best == kernel.UNCLAIMED, -1, self._best & _POSITION_MASK
-        )
+        return np.where(self._best == kernel.UNCLAIMED, -1, self._best & _POSITION_MASK)
 
     def ranks(self) -> npt.NDArray[np.uint8]:
         """Return the rank of each row's winner, 0 where there is none."""

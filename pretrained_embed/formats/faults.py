@@ -90,7 +90,9 @@ class Faults:
             )
 
 
-def row_error(fault: Fault, name: str, line: int, dim: int) -> RowError | TruncatedError:
+def row_error(
+    fault: Fault, name: str, line: int, dim: int
+) -> RowError | TruncatedError:
     """Return the error for a bad row that may not be skipped."""
     what = fault.sentence(dim)
     message = f"{name}, line {line:,}: {what}. {_ADVICE}"

@@ -50,9 +50,7 @@ def run_in_order(
 class _Run(Generic[Result]):
     """What the threads of one run share."""
 
-    def __init__(
-        self, work: Callable[[int], Result], parts: int, threads: int
-    ) -> None:
+    def __init__(self, work: Callable[[int], Result], parts: int, threads: int) -> None:
         self._work = work
         self._end = parts  # parts from here on are not begun
         self._ahead = 2 * threads

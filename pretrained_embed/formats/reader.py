@@ -27,6 +27,9 @@ OnBadRow = Literal["error", "skip"]
 #: Called with (bytes read so far, bytes in all or ``None`` where that is not known).
 Progress = Callable[[int, int | None], None]
 
+#: Bytes at the start of a file by which its format and layout are found out.
+HEAD_SIZE = 1 << 20
+
 #: How many malformed or suspicious rows are described; all of them are counted.
 EXAMPLES = 10
 

@@ -177,6 +177,16 @@ def check_holes(
     return holes
 
 
+def refuse_holes(table: Table, format: str) -> None:
+    """Raise `WriteError` if a row has no token, for formats that need one a row."""
+    holes = table.arrays.get(HOLES, ())
+    if len(holes):
+        raise WriteError(
+            f"row {holes[0]:,} has no token, and {format} has no row without one: all "
+            "rows after it would move. Write .npz, .h5 or .safetensors instead."
+        )
+
+
 def encode_metadata(metadata: dict[str, Any]) -> bytes:
     """Return the metadata as JSON: ASCII, sorted, the same bytes for equal ones."""
     try:

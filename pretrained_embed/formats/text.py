@@ -18,6 +18,7 @@ from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.faults import row_error
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import (
+    HEAD_SIZE,
     Block,
     ByteStream,
     Findings,
@@ -34,9 +35,6 @@ from pretrained_embed.kernel import TokenIndex
 
 NAME = "text"
 
-#: Bytes looked at to find the layout out.
-HEAD_SIZE = 1 << 20
-
 #: Bytes of a part: small enough to load threads evenly, and no tiny ones.
 _SMALLEST_PART, _LARGEST_PART = 1 << 20, 1 << 24
 #: Bytes of text, or of vectors, behind one block: some thousand rows.
@@ -45,9 +43,9 @@ _BLOCK_PART = _BLOCK_SIZE = 1 << 22
 _PART_SHIFT = 36
 
 
-def recognise(stream: ByteStream) -> bool:
+def recognise(head: bytes, stream: ByteStream) -> bool:
     """Whether the first lines are rows of a text file of vectors."""
-    return _layout(stream) is not None
+    return _layout(head, stream.name) is not None
 
 
 def open_reader(stream: ByteStream) -> TextReader:
@@ -56,7 +54,7 @@ def open_reader(stream: ByteStream) -> TextReader:
     Raises `UnknownFormatError` if the first lines do not end in numbers, and
     `FormatError` if they contradict the header.
     """
-    layout = _layout(stream)
+    layout = _layout(stream.head(HEAD_SIZE), stream.name)
     if layout is None:
         raise UnknownFormatError(
             f"{stream.name}: the first lines do not end in numbers, so this is no text "
@@ -65,9 +63,8 @@ def open_reader(stream: ByteStream) -> TextReader:
     return TextReader(stream, layout)
 
 
-def _layout(stream: ByteStream) -> TextLayout | None:
-    head = stream.head(HEAD_SIZE)
-    return find_layout(head, whole=len(head) < HEAD_SIZE, name=stream.name)
+def _layout(head: bytes, name: str) -> TextLayout | None:
+    return find_layout(head, whole=len(head) < HEAD_SIZE, name=name)
 
 
 class TextReader(Reader):
@@ -78,7 +75,7 @@ class TextReader(Reader):
     def __init__(self, stream: ByteStream, layout: TextLayout) -> None:
         self.name = stream.name
         self.dim = layout.dim
-        self.count = layout.count
+        self.count = layout.rows
         self.layout = layout
         self._stream = stream
         self._findings = Findings()
@@ -137,7 +134,7 @@ class TextReader(Reader):
             scan = PartScan(self._stream, self.layout, parts[number], index, on_bad_row)
             for found in scan.run(live):
                 base = number << _PART_SHIFT | found.rows_before
-                claims.place(found.hits, found.count, found.vectors, base, out)
+                claims.place(found.hits, found.size, found.vectors, base, out)
             return scan
 
         findings = Findings()
@@ -153,9 +150,7 @@ class TextReader(Reader):
         positions = claims.positions()
         starts = np.array(rows_before, np.int64)[positions >> _PART_SHIFT]
         in_file = starts + (positions & ((1 << _PART_SHIFT) - 1))
-        return Selection(
-            np.where(positions < 0, -1, in_file), claims.ranks(), findings
-        )
+        return Selection(np.where(positions < 0, -1, in_file), claims.ranks(), findings)
 
     def _parts(self, length: int) -> list[Part]:
         size = self._stream.size

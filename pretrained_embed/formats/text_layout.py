@@ -37,7 +37,7 @@ class TextLayout(NamedTuple):
     delimiter: bytes  # between token and numbers
     skip: int  # bytes before the first row: BOM and header
     header: bytes | None  # the header line
-    count: int | None  # rows, as the header declares
+    rows: int | None  # as the header declares
     notes: tuple[str, ...]
 
 

@@ -15,7 +15,7 @@ from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import Hits
 from pretrained_embed.formats.faults import Fault, Faults
-from pretrained_embed.formats.reader import ByteStream, Float32Array, OnBadRow, Progress
+from pretrained_embed.formats.reader import ByteStream, OnBadRow, Progress
 from pretrained_embed.formats.text_layout import TextLayout
 from pretrained_embed.formats.window import ALIGNMENT, READ_SIZE, Window
 from pretrained_embed.kernel import TokenIndex

@@ -131,7 +131,10 @@ def _read_parquet(path: Path) -> PackedTokens:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
         raise FormatError(f"{path}: cannot be read as Parquet: {error}") from error
-    return _join([_pack_arrow(chunk) for chunk in chunks])
+    parts = [_parts(chunk) for chunk in chunks]
+    data = [data for data, _ in parts] or [np.empty(0, np.uint8)]
+    lengths = [np.zeros(1, np.int64), *(lengths for _, lengths in parts)]
+    return PackedTokens(np.concatenate(data), np.cumsum(np.concatenate(lengths)))
 
 
 def _token_column(schema: Any, path: Path) -> str:
@@ -151,20 +154,10 @@ def _token_column(schema: Any, path: Path) -> str:
     )
 
 
-def _pack_arrow(chunk: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
-    """Return the bytes and offsets that an Arrow array of large_binary consists of."""
+def _parts(chunk: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+    """Return the bytes of an Arrow array of large_binary and its tokens' lengths."""
     _, offsets, data = chunk.buffers()
     if data is None or not len(chunk):
-        return np.empty(0, np.uint8), np.zeros(len(chunk) + 1, np.int64)
+        return np.empty(0, np.uint8), np.zeros(len(chunk), np.int64)
     ends = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
-    raw = np.frombuffer(data, np.uint8)
-    return raw[ends[0] : ends[-1]], ends - ends[0]
-
-
-def _join(
-    chunks: list[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]],
-) -> PackedTokens:
-    lengths = [np.diff(offsets) for _, offsets in chunks]
-    ends = np.cumsum(np.concatenate([np.zeros(1, np.int64), *lengths]))
-    data = np.concatenate([np.empty(0, np.uint8), *(data for data, _ in chunks)])
-    return PackedTokens(data, ends)
+    return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]], np.diff(ends)

@@ -13,16 +13,19 @@ https://code.google.com/archive/p/word2vec/
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.errors import TruncatedError, UnknownFormatError
+from pretrained_embed.errors import TruncatedError, UnknownFormatError, WriteError
+from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.blocks import Hits, gathered
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (
+    HEAD_SIZE,
     Block,
     ByteStream,
     Doubt,
@@ -33,31 +36,32 @@ from pretrained_embed.formats.reader import (
     Reader,
     Selection,
 )
+from pretrained_embed.formats.table import Table, check_table, refuse_holes
 from pretrained_embed.formats.window import READ_SIZE, Window
 from pretrained_embed.kernel import TokenIndex
 
 NAME = "word2vec-binary"
 
-#: Bytes looked at to find the layout out, and how many rows of them.
-HEAD_SIZE = 1 << 20
+#: Rows looked at to find out whether an LF follows each vector.
 _SAMPLE_ROWS = 64
 _LONGEST_HEADER = 64
 _BLOCK_SIZE = 1 << 22
+_BLOCK_ROWS = 4096
 _LF, _SPACE = b"\n", b" "
 
 
 class Layout(NamedTuple):
     """How the rows of one binary file are built."""
 
-    count: int  # rows, as the header declares
+    rows: int  # as the header declares
     dim: int
     skip: int  # bytes of the header
     newline: bool  # an LF follows each vector
 
 
-def recognise(stream: ByteStream) -> bool:
+def recognise(head: bytes, stream: ByteStream) -> bool:
     """Whether the file begins with a header and is not text (which is asked first)."""
-    return _layout(stream.head(HEAD_SIZE)) is not None
+    return _layout(head) is not None
 
 
 def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
@@ -87,7 +91,7 @@ def _layout(head: bytes) -> Layout | None:
 
 
 def _has_newlines(head: bytes, position: int, dim: int) -> bool:
-    """Whether an LF follows each vector in the head. A token alone may begin with LF."""
+    """Whether an LF follows every vector in the head; after one, a token may begin so."""
     after = []
     for _ in range(_SAMPLE_ROWS):
         space = head.find(_SPACE, position)
@@ -111,7 +115,7 @@ class Word2VecBinaryReader(Reader):
     def __init__(self, stream: ByteStream, layout: Layout) -> None:
         self.name = stream.name
         self.dim = layout.dim
-        self.count = layout.count
+        self.count = layout.rows
         self.layout = layout
         self._stream = stream
         self._findings = Findings()
@@ -140,9 +144,7 @@ class Word2VecBinaryReader(Reader):
         """Write the vector of each wanted token into its row. See `Reader`."""
         claims = Claims(index, len(out))
         for found in self._scan(index, on_bad_row, progress):
-            claims.place(
-                found.hits, found.count, found.vectors, found.rows_before, out
-            )
+            claims.place(found.hits, found.size, found.vectors, found.rows_before, out)
         self._findings.duplicates = claims.duplicates
         return Selection(claims.positions(), claims.ranks(), self._findings)
 
@@ -206,3 +208,28 @@ class Word2VecBinaryReader(Reader):
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"
             )
         self._findings = findings
+
+
+def write_table(path: str | os.PathLike[str], table: Table) -> None:
+    """Write the table's tokens and vectors as gensim does: no LF after a vector.
+
+    What else the table has is not written. Raises `WriteError` naming the token that
+    would not read back, and for a table that has rows without a token.
+    """
+    check_table(table)
+    refuse_holes(table, "word2vec binary")
+    rows, dim = table.vectors.shape
+    with replacing(path) as file:
+        file.write(b"%d %d\n" % (rows, dim))
+        for start in range(0, rows, _BLOCK_ROWS):
+            tokens = table.tokens[start : start + _BLOCK_ROWS].unpack()
+            vectors = table.vectors[start : start + _BLOCK_ROWS].astype("<f4")
+            for token, vector in zip(tokens, vectors, strict=True):
+                raw = token.encode("utf-8", "surrogateescape")
+                if not raw or _SPACE in raw or raw.startswith(_LF):
+                    raise WriteError(
+                        f"token {token!r} is empty, holds a space or begins with a "
+                        "line end: word2vec binary cannot hold it so that it reads "
+                        "back. Write .npz, .h5 or .safetensors instead."
+                    )
+                file.write(raw + _SPACE + vector.tobytes())

@@ -28,12 +28,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
+from mmap import mmap
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-Bytes = bytes | bytearray | memoryview
+Bytes = bytes | bytearray | memoryview | mmap
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 Float32Array = npt.NDArray[np.float32]
@@ -47,7 +49,7 @@ RANK_SHIFT = 56
 
 #: Columns of ``hits``: row within this call, offset and length of the token, key.
 HIT_COLUMNS = 4
-#: Columns of ``faults``: row within this call, kind, what was found, offset of the line.
+#: Columns of ``faults``: row within this call, kind, what was found, offset of line.
 FAULT_COLUMNS = 4
 
 # Kinds of fault. A WIDE row is read all the same: its token ends in a number or in a
@@ -130,9 +132,7 @@ def number(field: Bytes) -> float | None:
         return float(np.float32(value))
 
 
-def _split(
-    line: bytes, need: int, sep: bytes, delim: bytes
-) -> tuple[bytes, int, int]:
+def _split(line: bytes, need: int, sep: bytes, delim: bytes) -> tuple[bytes, int, int]:
     """Return the token of a trimmed line, its kind of fault or 0, and what was found.
 
     ``need`` separators belong to the vector (and, where it is the delimiter, token).
@@ -287,7 +287,7 @@ def find_rows(
     raw = bytes(data)
     ends = offsets.tolist()
     found = 0
-    for i, (begin, end) in enumerate(zip(ends, ends[1:], strict=False)):
+    for i, (begin, end) in enumerate(pairwise(ends)):
         if not 0 <= begin <= end <= len(raw):
             raise ValueError("offsets do not ascend within the data")
         key = index.key(raw[begin:end])

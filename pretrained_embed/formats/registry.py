@@ -1,0 +1,90 @@
+"""Which format a file has, found in its content, and which one a new file gets."""
+
+from __future__ import annotations
+
+import os
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.errors import FormatError, UnknownFormatError, WriteError
+from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
+from pretrained_embed.formats.table import PackedTokens, Table
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.unknown import diagnosis
+
+# In the order in which they are asked. Text is asked before word2vec binary, whose
+# header it shares; the others have marks of their own.
+_READABLE = ("npz", "npy", "hdf5", "safetensors", "text", "word2vec_binary")
+
+_WRITABLE = {
+    ".npz": "npz",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".safetensors": "safetensors",
+    ".txt": "text_writer",
+    ".vec": "text_writer",
+    ".bin": "word2vec_binary",
+}
+
+#: Suffixes by which `write_table` chooses the format.
+WRITABLE_SUFFIXES = tuple(_WRITABLE)
+
+
+def _format(name: str) -> Any:
+    return import_module(f"pretrained_embed.formats.{name}")
+
+
+def open_reader(stream: ByteStream) -> Reader:
+    """Open a file of vectors, its format recognised by its content.
+
+    Raises `UnknownFormatError` if no format recognises it, and `FormatError` if the
+    one that does finds it damaged.
+    """
+    if stream.path is not None and stream.path.is_dir():
+        raise UnknownFormatError(
+            f"{stream.name}: a folder; name the file of vectors in it"
+        )
+    head = stream.head(HEAD_SIZE)
+    for name in _READABLE:
+        module = _format(name)
+        if module.recognise(head, stream):
+            reader: Reader = module.open_reader(stream)
+            return reader
+    raise UnknownFormatError(f"{stream.name}: {diagnosis(head)}")
+
+
+def read_table(stream: ByteStream) -> Table:
+    """Read a whole file. Formats without arrays and metadata give none.
+
+    Raises `FormatError` as `open_reader` does, for malformed rows, and for a file
+    without any.
+    """
+    with open_reader(stream) as reader:
+        if isinstance(reader, TableReader):
+            return reader.table()
+        tokens: list[str] = []
+        vectors = []
+        for block in reader.blocks():
+            tokens += block.tokens
+            vectors.append(block.vectors)
+    if not vectors:
+        raise FormatError(f"{stream.name}: no rows")
+    return Table(PackedTokens.pack(tokens), np.concatenate(vectors), {}, {})
+
+
+def write_table(path: str | os.PathLike[str], table: Table) -> None:
+    """Write a table in the format that the path's suffix names.
+
+    The file appears whole or not at all. Raises `WriteError` for another suffix, and
+    where the format cannot hold the table.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in _WRITABLE:
+        raise WriteError(
+            f"cannot tell the format of {os.fspath(path)!r} by its suffix; use one of "
+            f"{' '.join(_WRITABLE)}"
+        )
+    _format(_WRITABLE[suffix]).write_table(path, table)

@@ -1,0 +1,61 @@
+from collections.abc import Sequence
+
+from pretrained_embed.kernel._reference import (
+    Bytes,
+    Float32Array,
+    Int64Array,
+    UInt8Array,
+)
+
+IMPLEMENTATION: str
+
+class TokenIndex:
+    def __init__(
+        self, tokens: Sequence[bytes | str], rows: Int64Array, ranks: UInt8Array
+    ) -> None: ...
+    def __len__(self) -> int: ...
+    def key(self, token: bytes) -> int: ...
+    def wanted(self, key: int) -> list[tuple[int, int]]: ...
+
+def number(field: Bytes) -> float | None: ...
+def scan_text(
+    index: TokenIndex | None,
+    data: Bytes,
+    start: int,
+    stop: int,
+    final: bool,
+    dim: int,
+    separator: int,
+    delimiter: int,
+    hits: Int64Array,
+    vectors: Float32Array,
+    faults: Int64Array,
+) -> tuple[int, int, int, int]: ...
+def scan_binary(
+    index: TokenIndex | None,
+    data: Bytes,
+    start: int,
+    stop: int,
+    dim: int,
+    newline: bool,
+    hits: Int64Array,
+    vectors: Float32Array,
+) -> tuple[int, int, int]: ...
+def place(
+    index: TokenIndex,
+    hits: Int64Array,
+    count: int,
+    vectors: Float32Array,
+    base: int,
+    best: Int64Array,
+    seen: UInt8Array,
+    out: Float32Array,
+) -> None: ...
+def find_rows(
+    index: TokenIndex,
+    data: Bytes,
+    offsets: Int64Array,
+    base: int,
+    best: Int64Array,
+    seen: UInt8Array,
+) -> int: ...

@@ -1,0 +1,21 @@
+"""The matrix aligned to a vocabulary: matching, filling, coverage, the row ledger."""
+
+from pretrained_embed.matrix.build import build
+from pretrained_embed.matrix.coverage import Coverage
+from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+from pretrained_embed.matrix.match import FORMS
+from pretrained_embed.matrix.oov import POLICIES, Policy, Statistics
+from pretrained_embed.matrix.origin import Origin
+from pretrained_embed.matrix.saved import from_table
+
+__all__ = [
+    "FORMS",
+    "POLICIES",
+    "Coverage",
+    "EmbeddingMatrix",
+    "Origin",
+    "Policy",
+    "Statistics",
+    "build",
+    "from_table",
+]

@@ -1,0 +1,166 @@
+"""The matrix: one row a token, and where each row comes from."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import ShapeError, VocabularyError
+from pretrained_embed.formats import Findings, write_table
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.matrix.coverage import Coverage, measure
+from pretrained_embed.matrix.origin import Origin, OriginArray
+from pretrained_embed.vocabulary import Vocabulary
+
+
+class EmbeddingMatrix:
+    """Vectors aligned to a vocabulary. Row *i* is the token with id *i*. Immutable.
+
+    ``vectors`` is float32 (len(vocabulary), dim), C-contiguous and read-only: training
+    a layer made from it cannot change it. ``origin`` is uint8 (len(vocabulary),), the
+    row ledger of `Origin` codes. ``source_rows`` is int64 (len(vocabulary),): the
+    0-based row of the source that a vector is from, -1 where it is from none.
+    ``provenance`` says how to build the same bytes again; JSON holds it all.
+
+    Made by `build_matrix` and `load_matrix`; the constructor takes arrays of one's own.
+    Without ``origin`` every token counts as found. Raises `ShapeError` if an array does
+    not fit the vocabulary, and `VocabularyError` if the pad row is not zeros.
+    """
+
+    def __init__(
+        self,
+        vectors: npt.ArrayLike,
+        vocabulary: Vocabulary,
+        origin: npt.ArrayLike | None = None,
+        provenance: dict[str, Any] | None = None,
+        findings: Findings | None = None,
+        source_rows: npt.ArrayLike | None = None,
+    ) -> None:
+        rows = len(vocabulary)
+        self.vocabulary = vocabulary
+        self.vectors: Float32Array = _frozen(vectors, np.float32)
+        if self.vectors.ndim != 2 or len(self.vectors) != rows:
+            raise ShapeError(
+                f"vectors of shape {self.vectors.shape} for a vocabulary of {rows:,}; "
+                f"expected ({rows}, dim)"
+            )
+        self.origin: OriginArray = _frozen(
+            _all_found(vocabulary) if origin is None else origin, np.uint8
+        )
+        self.source_rows: npt.NDArray[np.int64] = _frozen(
+            np.full(rows, -1) if source_rows is None else source_rows, np.int64
+        )
+        for name in ("origin", "source_rows"):
+            if getattr(self, name).shape != (rows,):
+                raise ShapeError(
+                    f"{name} of shape {getattr(self, name).shape} for {rows:,} rows"
+                )
+        pad = vocabulary.pad_id
+        if pad is not None and self.vectors[pad].any():
+            raise VocabularyError(
+                f"row {pad}, of the pad token {vocabulary.pad_token!r}, is not zeros; "
+                "make it zeros, or use a vocabulary with pad=None"
+            )
+        self.provenance: dict[str, Any] = {} if provenance is None else provenance
+        self.findings = Findings() if findings is None else findings
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, dim)."""
+        return self.vectors.shape[0], self.vectors.shape[1]
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.shape[1]
+
+    @property
+    def pad_id(self) -> int | None:
+        """Row of the pad token, or ``None``."""
+        return self.vocabulary.pad_id
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of the vocabulary was found; prints as a paragraph."""
+        return measure(self.vocabulary, self.origin)
+
+    def lookup(self, ids: npt.ArrayLike) -> Float32Array:
+        """Return the vectors of ids: float32, the shape of ``ids`` plus (dim,).
+
+        Raises `VocabularyError` for an id that is no row; -1 is none.
+        """
+        wanted = np.asarray(ids)
+        if wanted.dtype.kind not in "iu" and wanted.size:
+            raise VocabularyError(f"ids are {wanted.dtype}; whole numbers are needed")
+        wanted = wanted.astype(np.int64)
+        wrong = (wanted < 0) | (wanted >= len(self))
+        if wrong.any():
+            raise VocabularyError(
+                f"id {int(wanted[wrong][0])} is no row; they go from 0 to {len(self) - 1}"
+            )
+        return self.vectors[wanted]
+
+    def encode_lookup(
+        self, texts: Any, *, max_length: int | None = None, **options: Any
+    ) -> Float32Array:
+        """Return the vectors of texts: float32 (texts, length, dim).
+
+        The same as ``lookup(vocabulary.encode(texts, ...))``.
+        """
+        return self.lookup(
+            self.vocabulary.encode(texts, max_length=max_length, **options)
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the matrix in the format that the suffix names.
+
+        ``.npz``, ``.h5`` and ``.safetensors`` hold all of it. ``.txt`` (word2vec text)
+        and ``.bin`` (word2vec binary) hold tokens and vectors, which is what other
+        tools read. The file appears whole or not at all. Raises `WriteError` for
+        another suffix, or naming the token or row that the format cannot hold.
+        """
+        from pretrained_embed.matrix.saved import as_table
+
+        write_table(path, as_table(self))
+
+    def __getitem__(self, token: str) -> Float32Array:
+        """Return the vector of a token, float32 (dim,); raises KeyError."""
+        return self.vectors[self.vocabulary[token]]
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> npt.NDArray[Any]:
+        if copy:
+            return np.array(self.vectors, dtype)
+        return np.asarray(self.vectors, dtype)
+
+    def __repr__(self) -> str:
+        coverage = self.coverage
+        return (
+            f"<EmbeddingMatrix {self.shape[0]:,} x {self.dim}: {coverage.found:,} of "
+            f"{coverage.tokens:,} tokens found>"
+        )
+
+
+def _frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+    """Return the array in C order, read-only, copied where the caller could change it."""
+    given = np.asarray(array)
+    plain = np.ascontiguousarray(given, dtype)
+    if plain is given and plain.flags.writeable:
+        plain = plain.copy()
+    plain.flags.writeable = False
+    return plain
+
+
+def _all_found(vocabulary: Vocabulary) -> OriginArray:
+    origin = np.full(len(vocabulary), Origin.EXACT, np.uint8)
+    origin[vocabulary.holes] = Origin.UNUSED
+    if vocabulary.pad_id is not None:
+        origin[vocabulary.pad_id] = Origin.PAD
+    return origin

@@ -1,0 +1,25 @@
+"""The row ledger: where each row of a matrix comes from."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+OriginArray = npt.NDArray[np.uint8]
+
+
+class Origin(IntEnum):
+    """One code a row. Codes from `EXACT` on: found in the source, by that form."""
+
+    UNUSED = 0  # no token has this id; the row is zeros
+    PAD = 1  # the padding row; zeros
+    OOV = 2  # not in the source; filled by the OOV policy
+    EXACT = 16  # found as it stands
+    LOWER = 17  # found in lower case
+
+    @property
+    def found(self) -> bool:
+        """Whether the row's vector is from the source."""
+        return self >= Origin.EXACT

@@ -1,0 +1,135 @@
+"""A matrix as a table of a file, and back.
+
+Tokens and vectors are the table's own; the ledger and the counts go into its arrays,
+the rest into its metadata. A table without them, as other tools write it, becomes a
+matrix all of whose tokens count as found.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.errors import FormatError, ShapeError, VocabularyError
+from pretrained_embed.formats import HOLES, Doubt, Findings, PackedTokens, Table
+from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+from pretrained_embed.matrix.origin import Origin
+from pretrained_embed.vocabulary import Vocabulary
+
+#: Version of what `as_table` writes. Raised when an older reader could not read it.
+VERSION = 1
+
+#: The pad token that a file without metadata is asked for.
+_DEFAULT_PAD = "<pad>"
+
+
+def as_table(matrix: EmbeddingMatrix) -> Table:
+    """Return everything there is about a matrix."""
+    vocabulary = matrix.vocabulary
+    arrays = {"origin": matrix.origin, "source_rows": matrix.source_rows}
+    if len(vocabulary.holes):
+        arrays[HOLES] = vocabulary.holes
+    if vocabulary.counts is not None:
+        arrays["counts"] = vocabulary.counts
+    metadata = {
+        "pretrained_embed": VERSION,
+        "vocabulary": {"pad": vocabulary.pad_token, "unk": vocabulary.unk_token},
+        "origins": {origin.name.lower(): int(origin) for origin in Origin},
+        "provenance": matrix.provenance,
+        "findings": asdict(matrix.findings)
+        | {"doubts": [list(doubt) for doubt in matrix.findings.doubts]},
+    }
+    tokens = PackedTokens.pack(token or "" for token in vocabulary.tokens)
+    return Table(tokens, matrix.vectors, arrays, metadata)
+
+
+def from_table(table: Table, name: str) -> EmbeddingMatrix:
+    """Return the matrix that a table holds; ``name`` is for messages.
+
+    Raises `FormatError` if its parts do not fit each other, or if a newer version of
+    this package wrote it.
+    """
+    tokens = table.tokens.unpack()
+    try:
+        if "pretrained_embed" in table.metadata:
+            return _own(table, tokens, name)
+        return _foreign(table, tokens, name)
+    except (VocabularyError, ShapeError) as error:
+        raise FormatError(f"{name}: {error}") from error
+
+
+def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
+    metadata, arrays = table.metadata, table.arrays
+    version = metadata["pretrained_embed"]
+    if version != VERSION:
+        raise FormatError(
+            f"{name}: a matrix of version {version}; this release reads version "
+            f"{VERSION}. Upgrade pretrained-embed."
+        )
+    if metadata.get("origins") != {o.name.lower(): int(o) for o in Origin}:
+        raise FormatError(
+            f"{name}: the codes of its row ledger are not those of this release"
+        )
+    try:
+        special = metadata["vocabulary"]
+        pad, unk = special["pad"], special["unk"]
+        findings = _findings(metadata["findings"])
+        provenance = metadata["provenance"]
+        origin, source_rows = arrays["origin"], arrays["source_rows"]
+    except (KeyError, TypeError) as error:
+        raise FormatError(
+            f"{name}: a part of the matrix is missing: {error}"
+        ) from error
+    if not isinstance(provenance, dict):
+        raise FormatError(f"{name}: the provenance is not a JSON object")
+    vocabulary = _vocabulary(tokens, table, pad, unk)
+    return EmbeddingMatrix(
+        table.vectors, vocabulary, origin, provenance, findings, source_rows
+    )
+
+
+def _vocabulary(
+    tokens: list[str], table: Table, pad: str | None, unk: str | None
+) -> Vocabulary:
+    holes = set(table.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
+    ids = {token: id for id, token in enumerate(tokens) if id not in holes}
+    if len(ids) != len(tokens) - len(holes):
+        raise VocabularyError("a token stands at two rows")
+    counts = table.arrays.get("counts")
+    if counts is None:
+        return Vocabulary(ids, pad=pad, unk=unk)
+    if counts.shape != (len(tokens),):
+        raise ShapeError(f"counts of shape {counts.shape} for {len(tokens):,} tokens")
+    by_token = dict(zip(tokens, counts.tolist(), strict=True))
+    return Vocabulary(ids, pad=pad, unk=unk, counts={t: by_token[t] for t in ids})
+
+
+def _findings(saved: dict[str, Any]) -> Findings:
+    doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
+    return Findings(**saved | {"doubts": doubts})
+
+
+def _foreign(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
+    """Return a matrix of a file that holds tokens and vectors alone.
+
+    Of a token that stands there twice the first row counts; the later rows have no
+    token then. A ``<pad>`` whose row is zeros is the pad.
+    """
+    holes = set(table.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
+    ids: dict[str, int] = {}
+    for id, token in enumerate(tokens):
+        if id not in holes:
+            ids.setdefault(token, id)
+    findings = Findings(
+        rows=len(tokens), duplicates=len(tokens) - len(holes) - len(ids)
+    )
+    row = ids.get(_DEFAULT_PAD)
+    pad = None if row is None or table.vectors[row].any() else _DEFAULT_PAD
+    last = max(ids.values(), default=-1) + 1  # no row without a token at the end
+    vocabulary = Vocabulary(ids, pad=pad)
+    provenance = {"source": {"name": name}}
+    return EmbeddingMatrix(
+        table.vectors[:last], vocabulary, None, provenance, findings, np.arange(last)
+    )
