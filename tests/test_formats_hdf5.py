@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+
 import h5py
 import numpy as np
 import pytest
@@ -155,6 +157,34 @@ def test_vectors_that_are_declared_but_not_stored_are_refused(tmp_path, storage)
 
     with pytest.raises(FormatError, match="not all there"):
         hdf5.open_reader(stream_of(tmp_path / "hollow.h5"))
+
+
+def test_sizes_beyond_the_file_are_refused(tmp_path):
+    rows = 7919  # a number that stands nowhere else in the file
+    path = tmp_path / "beyond.h5"
+    with h5py.File(path, "w") as file:
+        file["vectors"] = np.ones((rows, 2), np.float32)
+        file["tokens"] = np.full(rows, b"a")
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(struct.pack("<Q", rows), struct.pack("<Q", 1 << 40)))
+
+    with pytest.raises(FormatError, match=r"beyond\.h5"):
+        hdf5.open_reader(stream_of(path))
+
+
+def test_an_address_beyond_the_file_is_refused(tmp_path):
+    path = tmp_path / "beyond.h5"
+    hdf5.write_table(path, example())
+    with h5py.File(path) as file:
+        vectors = file["vectors"]
+        place = struct.pack("<QQ", vectors.id.get_offset(), vectors.nbytes)
+        beyond = struct.pack("<QQ", path.stat().st_size - 8, vectors.nbytes)
+    raw = path.read_bytes()
+    assert raw.count(place) == 1
+    path.write_bytes(raw.replace(place, beyond))
+
+    with pytest.raises(FormatError, match=r"beyond\.h5"):
+        hdf5.open_reader(stream_of(path))
 
 
 def test_files_without_a_table_are_refused(tmp_path):

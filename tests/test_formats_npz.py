@@ -14,6 +14,7 @@ from pretrained_embed.formats.npy_header import MAGIC, format_header, parse_head
 from pretrained_embed.formats.table import PackedTokens, Table
 
 VECTORS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
+TOKENS = np.array([b"a", b"b", b"c"])
 
 
 def header(text: str) -> bytes:
@@ -121,7 +122,22 @@ def test_an_archive_that_declares_more_than_it_can_hold_is_refused(tmp_path):
     raw[directory + 24 : directory + 28] = struct.pack("<I", 1 << 31)
     path.write_bytes(raw)
 
-    with pytest.raises(FormatError, match="2,147,48"):
+    with pytest.raises(FormatError, match="packed bytes can hold"):
+        npz.open_reader(stream_of(path))
+
+
+def test_a_member_that_unpacks_to_less_than_declared_is_refused(tmp_path):
+    path = tmp_path / "short.npz"
+    array = format_header(VECTORS) + VECTORS.tobytes()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("vectors.npy", array[:-8])
+        archive.writestr("tokens.npy", format_header(TOKENS) + TOKENS.tobytes())
+    raw = bytearray(path.read_bytes())
+    directory = raw.index(b"PK\x01\x02")
+    raw[directory + 24 : directory + 28] = struct.pack("<I", len(array))
+    path.write_bytes(raw)
+
+    with pytest.raises(FormatError, match=r"vectors\.npy.* too early"):
         npz.open_reader(stream_of(path))
 
 

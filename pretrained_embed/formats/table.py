@@ -179,8 +179,8 @@ def check_holes(
 
 def refuse_holes(table: Table, format: str) -> None:
     """Raise `WriteError` if a row has no token, for formats that need one a row."""
-    holes = table.arrays.get(HOLES, ())
-    if len(holes):
+    holes = table.arrays.get(HOLES)
+    if holes is not None and len(holes):
         raise WriteError(
             f"row {holes[0]:,} has no token, and {format} has no row without one: all "
             "rows after it would move. Write .npz, .h5 or .safetensors instead."
