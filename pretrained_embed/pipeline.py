@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pretrained_embed import formats, matrix, sources
@@ -12,6 +11,7 @@ from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import EmbeddingMatrix, Policy
 from pretrained_embed.sources import Source
+from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.vocabulary import Vocabulary
 
 #: What `build_matrix` reads when no source is named.
@@ -107,12 +107,14 @@ def load_matrix(path: str | os.PathLike[str]) -> EmbeddingMatrix:
     found, and a ``<pad>`` whose row is zeros is the pad. Raises `FormatError` where
     the file is damaged.
     """
-    stream = sources.rereadable(sources.open_source(path))
+    stream = rereadable(sources.open_source(path))
     return matrix.from_table(formats.read_table(stream), stream.name)
 
 
 def versions() -> dict[str, str]:
     """Return the versions that a matrix may depend on."""
+    from importlib.metadata import PackageNotFoundError, version
+
     import numpy
 
     try:
@@ -125,5 +127,5 @@ def versions() -> dict[str, str]:
 def _open(source: Source) -> tuple[Reader, dict[str, Any]]:
     if isinstance(source, Reader):
         return source, {"name": source.name}
-    stream = sources.rereadable(sources.open_source(source))
+    stream = rereadable(sources.open_source(source))
     return formats.open_reader(stream), dict(stream.provenance)

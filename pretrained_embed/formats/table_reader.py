@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (
     Block,
     Findings,
@@ -128,23 +128,17 @@ class TableReader(Reader):
     ) -> Selection:
         """Write the vector of each wanted token into its row of ``out``."""
         tokens = self._tokens.without(self._holes) if len(self._holes) else self._tokens
-        best = np.full(len(out), kernel.UNCLAIMED, np.int64)
-        seen = np.zeros(len(index), np.uint8)
-        matched = kernel.find_rows(
-            index, tokens.data.data, tokens.offsets, 0, best, seen
-        )
-
-        claimed = best != kernel.UNCLAIMED
-        positions = best & ((1 << kernel.RANK_SHIFT) - 1)
+        claims = Claims(index, len(out))
+        claims.find(tokens.data, tokens.offsets)
+        source_rows = claims.positions()
         if len(self._holes):
             present = np.delete(np.arange(len(self._tokens)), self._holes)
-            positions[claimed] = present[positions[claimed]]
-        source_rows = np.where(claimed, positions, -1)
-        ranks = np.where(claimed, best >> kernel.RANK_SHIFT, 0).astype(np.uint8)
+            found = source_rows >= 0
+            source_rows[found] = present[source_rows[found]]
 
         self._gather(source_rows, out, progress)
-        self._findings = self._found(matched - int(np.count_nonzero(seen)))
-        return Selection(source_rows, ranks, self._findings)
+        self._findings = self._found(claims.duplicates)
+        return Selection(source_rows, claims.ranks(), self._findings)
 
     def close(self) -> None:
         """Release the file, if it is held open."""

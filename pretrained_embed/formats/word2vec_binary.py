@@ -91,7 +91,7 @@ def _layout(head: bytes) -> Layout | None:
 
 
 def _has_newlines(head: bytes, position: int, dim: int) -> bool:
-    """Whether an LF follows every vector in the head; after one, a token may begin so."""
+    """Whether an LF follows every vector in the head."""
     after = []
     for _ in range(_SAMPLE_ROWS):
         space = head.find(_SPACE, position)

@@ -47,7 +47,7 @@ def token_keys(tokens: Sequence[str], seed: int) -> UInt64Array:
 
 
 def uniform(keys: UInt64Array, count: int) -> Float64Array:
-    """Return (len(keys), count) numbers, evenly spread between 0 and 1, both excluded."""
+    """Return (len(keys), count) numbers, evenly spread over the open 0 to 1."""
     steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GAMMA)
     bits = keys[:, None] + steps
     for shift, factor in _MIX:

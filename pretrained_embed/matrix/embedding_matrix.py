@@ -99,9 +99,11 @@ class EmbeddingMatrix:
         wrong = (wanted < 0) | (wanted >= len(self))
         if wrong.any():
             raise VocabularyError(
-                f"id {int(wanted[wrong][0])} is no row; they go from 0 to {len(self) - 1}"
+                f"id {int(wanted[wrong][0])} is no row; rows go from 0 to "
+                f"{len(self) - 1}"
             )
-        return self.vectors[wanted]
+        found: Float32Array = self.vectors[wanted]
+        return found
 
     def encode_lookup(
         self, texts: Any, *, max_length: int | None = None, **options: Any
@@ -128,7 +130,8 @@ class EmbeddingMatrix:
 
     def __getitem__(self, token: str) -> Float32Array:
         """Return the vector of a token, float32 (dim,); raises KeyError."""
-        return self.vectors[self.vocabulary[token]]
+        vector: Float32Array = self.vectors[self.vocabulary[token]]
+        return vector
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -149,7 +152,7 @@ class EmbeddingMatrix:
 
 
 def _frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
-    """Return the array in C order, read-only, copied where the caller could change it."""
+    """Return the array in C order, read-only; copied if the caller could change it."""
     given = np.asarray(array)
     plain = np.ascontiguousarray(given, dtype)
     if plain is given and plain.flags.writeable:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, ShapeError, VocabularyError
 from pretrained_embed.formats import HOLES, Doubt, Findings, PackedTokens, Table
@@ -28,7 +29,10 @@ _DEFAULT_PAD = "<pad>"
 def as_table(matrix: EmbeddingMatrix) -> Table:
     """Return everything there is about a matrix."""
     vocabulary = matrix.vocabulary
-    arrays = {"origin": matrix.origin, "source_rows": matrix.source_rows}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        "origin": matrix.origin,
+        "source_rows": matrix.source_rows,
+    }
     if len(vocabulary.holes):
         arrays[HOLES] = vocabulary.holes
     if vocabulary.counts is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import weakref
@@ -22,11 +21,12 @@ def rereadable(stream: AnyStream) -> Stream:
         return stream
     try:
         handle, name = tempfile.mkstemp(prefix="pretrained-embed-")
+        path = Path(name)
         try:
-            with stream.open() as source, open(handle, "wb") as copy:
+            with stream.open() as source, open(handle, "wb") as copy:  # noqa: PTH123  (a descriptor, not a path)
                 shutil.copyfileobj(source, copy, 1 << 20)
         except BaseException:
-            os.unlink(name)
+            path.unlink()
             raise
     except SourceError:
         raise
@@ -35,12 +35,13 @@ def rereadable(stream: AnyStream) -> Stream:
             f"{stream.name}: cannot be kept in a temporary file: "
             f"{error.strerror or error}"
         ) from error
+    size = path.stat().st_size
     kept = Stream(
         stream.name,
-        lambda: open(name, "rb", buffering=0),
+        lambda: path.open("rb", buffering=0),
         stream.provenance,
-        os.path.getsize(name),
-        Path(name),
+        size,
+        path,
     )
-    weakref.finalize(kept, os.unlink, name)
+    weakref.finalize(kept, path.unlink)
     return kept
