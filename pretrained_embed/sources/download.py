@@ -1,0 +1,168 @@
+"""One published file, or a piece of it, brought from the first host that has it.
+
+What was got is kept and gone on with: after a broken connection, after Ctrl-C, after a
+crash, by Range requests that name the version of the file (RFC 9110, 13.1.5). The file
+gets its name when it is complete and right, and not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.sources import http
+from pretrained_embed.sources.digests import Hashes, Progress
+from pretrained_embed.sources.http import Part
+from pretrained_embed.sources.partial import Partial, Version, check_room
+from pretrained_embed.sources.patience import Failure, Patience, persist
+
+if TYPE_CHECKING:
+    import requests
+
+
+@dataclass(frozen=True)
+class Piece:
+    """The bytes to get from one URL: a whole file, or ``start`` to ``start + size``."""
+
+    url: str
+    target: Path
+    size: int | None  # bytes of the piece, where known before
+    covered: bool  # whether a published checksum covers them, now or once unpacked
+    start: int | None = None  # None: the whole file
+    validator: str | None = None  # of the file that ``start`` was found in
+    algorithms: tuple[str, ...] = ()
+
+    def span(self, offset: int) -> str | None:
+        """Return the Range to ask for when ``offset`` bytes are there already."""
+        if self.start is not None and self.size is not None:
+            return f"{self.start + offset}-{self.start + self.size - 1}"
+        return f"{offset}-" if offset else None
+
+
+def download(
+    session: requests.Session,
+    piece: Piece,
+    check: Callable[[Hashes], str | None],
+    *,
+    patience: Patience,
+    progress: Progress | None = None,
+) -> Hashes:
+    """Bring the bytes to ``piece.target``; return their digests.
+
+    ``check`` says what is wrong with them, if anything. Raises `Failure` where this
+    URL does not give them, `SourceError` where they find no room on the disk.
+    """
+    try:
+        with Partial(piece.target, piece.algorithms) as partial:
+            while True:
+                persist(
+                    lambda: _ask(session, piece, partial, patience, progress),
+                    patience,
+                    got=lambda: partial.size,
+                    start_over=partial.restart,
+                )
+                fault = check(partial.hashes)
+                if fault is None:
+                    partial.publish(piece.target)
+                    return partial.hashes
+                resumed = partial.resumed
+                partial.restart()
+                if not resumed:
+                    raise Failure(fault)
+    except OSError as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(
+            f"{piece.target}: cannot be written: {error.strerror or error}"
+        ) from error
+
+
+def _ask(
+    session: requests.Session,
+    piece: Piece,
+    partial: Partial,
+    patience: Patience,
+    progress: Progress | None,
+) -> None:
+    """Ask once for the bytes that are missing."""
+    if partial.version is not None and not _goes_on(piece, partial.version):
+        partial.restart()
+    version = partial.version
+    if version is not None and partial.size == version.total:
+        return
+    validator = piece.validator
+    if validator is None and version is not None:
+        validator = version.validator
+    with http.get(
+        session,
+        piece.url,
+        patience,
+        covered=piece.covered,
+        span=piece.span(partial.size),
+        validator=validator,
+    ) as part:
+        total = _length(piece, part, patience)
+        first = piece.start or 0
+        if part.start != first + partial.size or (version and total != version.total):
+            partial.restart()  # the host sends the whole file, or it is another one
+        if part.start != first + partial.size:
+            raise Failure("the host sends another part than it was asked for")
+        if partial.size == 0:
+            partial.restart(Version(piece.url, part.validator, total))
+        check_room(piece.target.parent, 0 if total is None else total - partial.size)
+        _receive(part, piece, partial, patience, progress)
+
+
+def _goes_on(piece: Piece, version: Version) -> bool:
+    """Whether a part of ``version`` may be gone on with."""
+    if piece.size is not None and version.total not in (None, piece.size):
+        return False
+    # Without a validator only a published checksum can tell that the file is the same.
+    return piece.covered or (version.url == piece.url and version.validator is not None)
+
+
+def _length(piece: Piece, part: Part, patience: Patience) -> int | None:
+    """Return how many bytes the piece has."""
+    if piece.start is not None:
+        if part.response.status_code != 206:
+            raise Failure("the file has changed meanwhile", again=True)
+        return piece.size
+    if part.total is None and piece.size is None and not part.ends_by_itself:
+        raise Failure("the host does not say how long the file is")
+    if None not in (piece.size, part.total) and piece.size != part.total:
+        what = http.not_vectors(next(http.body(part, patience), b""))
+        raise Failure(
+            f"the file there has {part.total:,} bytes, not {piece.size:,}"
+            + (f"; it is {what}" if what else "")
+        )
+    return piece.size if part.total is None else part.total
+
+
+def _receive(
+    part: Part,
+    piece: Piece,
+    partial: Partial,
+    patience: Patience,
+    progress: Progress | None,
+) -> None:
+    total = None if partial.version is None else partial.version.total
+    for chunk in http.body(part, patience):
+        if partial.size == 0 and piece.start is None:
+            what = http.not_vectors(chunk)
+            if what is not None:
+                partial.restart()
+                raise Failure(f"the host sends {what}")
+        if total is not None and partial.size + len(chunk) > total:
+            partial.restart()
+            raise Failure("the host sends more bytes than it said")
+        partial.write(chunk)
+        if progress is not None:
+            progress(partial.size, total)
+    if total is not None and partial.size < total:
+        raise Failure(
+            f"the connection ended after {partial.size:,} of {total:,} bytes",
+            again=True,
+        )

@@ -1,0 +1,136 @@
+"""What is known by a name or a URL, as verified files in the cache."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urldefrag
+
+from pretrained_embed.sources import cache, local
+from pretrained_embed.sources.catalog import load
+from pretrained_embed.sources.digests import Progress
+from pretrained_embed.sources.entry import Entry
+from pretrained_embed.sources.obtaining import obtain
+from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.record import Record
+from pretrained_embed.sources.stream import AnyStream, Stream
+
+OFFLINE = "PRETRAINED_EMBED_OFFLINE"
+
+_URL = re.compile(r"https?://", re.IGNORECASE)
+
+
+class Fetched(NamedTuple):
+    """A source in the cache."""
+
+    path: Path
+    record: Record
+    tokens_path: Path | None
+
+
+def is_url(words: str) -> bool:
+    """Whether ``words`` are a URL that can be fetched."""
+    return _URL.match(words) is not None
+
+
+def entry_of_url(url: str) -> Entry:
+    """Return an entry for a URL of which nothing else is known.
+
+    What follows ``#`` names a member of the archive there.
+    """
+    address, member = urldefrag(url)
+    return Entry(id=url, urls=(address,), member=unquote(member) or None)
+
+
+def fetch(
+    name: str,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+    catalog: Path | None = None,
+    patience: Patience | None = None,
+) -> Path:
+    """Download a catalog name or a URL once; return the verified file in the cache.
+
+    ``offline`` left out means what ``PRETRAINED_EMBED_OFFLINE`` says; then no socket
+    is opened. ``progress`` is called with (bytes so far, bytes in all or ``None``).
+    Raises `UnknownSourceError` for a name that is not known and `SourceError`, which
+    tells what each URL answered, where it cannot be had.
+    """
+    entry = entry_of_url(name) if is_url(name) else load(catalog).find(name)
+    return fetch_entry(
+        entry,
+        cache_dir=cache_dir,
+        offline=offline,
+        progress=progress,
+        patience=patience,
+    ).path
+
+
+def fetch_entry(
+    entry: Entry,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> Fetched:
+    """Like `fetch`, for an entry; with the record and the file of tokens, if any."""
+    if offline is None:
+        offline = os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no")
+    get = partial(
+        obtain,
+        root=cache.locate(cache_dir),
+        source=entry.id,
+        offline=offline,
+        progress=progress,
+        patience=patience or Patience(),
+    )
+    path, known = get(entry.download(), member=entry.member)
+    tokens_path = get(entry.tokens)[0] if entry.tokens else None
+    return Fetched(path, known, tokens_path)
+
+
+def fetch_stream(
+    entry: Entry,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> AnyStream:
+    """Like `fetch_entry`; return the file as a stream, with all that is known."""
+    path, known, tokens_path = fetch_entry(
+        entry,
+        cache_dir=cache_dir,
+        offline=offline,
+        progress=progress,
+        patience=patience,
+    )
+    stream = local.from_path(path, entry.id)
+    checksums = {f"sha256:{known.sha256}": "first use"}
+    if known.published is not None:
+        checksums[known.published] = "published"
+    provenance = {
+        **stream.provenance,
+        **entry.facts(),
+        "name": path.name,
+        "url": entry.urls[0],
+        "digests": [
+            {"algorithm": algorithm, "value": value, "of": path.name, "by": by}
+            for checksum, by in checksums.items()
+            for algorithm, _, value in [checksum.partition(":")]
+        ],
+    }
+    return Stream(
+        entry.id,
+        stream.open,
+        provenance,
+        size=stream.size,
+        path=stream.path,
+        tokens_path=tokens_path,
+    )

@@ -1,0 +1,179 @@
+"""One published file in the cache: taken as it is, or else downloaded.
+
+One process at a time downloads; those that waited find the file there. From each URL
+in turn: a member of an archive alone where the host lets us, else the whole file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.sources import cache, http, local, packing, record
+from pretrained_embed.sources.digests import Hashes, Progress
+from pretrained_embed.sources.download import Piece, download
+from pretrained_embed.sources.entry import Checksum, Download, published
+from pretrained_embed.sources.lock import locked
+from pretrained_embed.sources.patience import Failure, Patience
+from pretrained_embed.sources.record import Record
+from pretrained_embed.sources.remote_zip import NotPiecewise, download_member
+from pretrained_embed.sources.unpack import unpack
+
+if TYPE_CHECKING:
+    import requests
+
+
+def obtain(
+    wanted: Download,
+    *,
+    root: Path,
+    source: str,
+    member: str | None = None,
+    offline: bool,
+    progress: Progress | None,
+    patience: Patience,
+) -> tuple[Path, Record]:
+    """Return a published file, or a member of it, in the cache ``root``.
+
+    ``source`` is what it was asked for by. Raises `SourceError` where it is not there
+    and cannot be had, or is there and is not what it should be.
+    """
+    folder = cache.folder(root, wanted)
+    whole = _Goal(folder, wanted.urls[0], source, published(wanted.checksums, "file"))
+    goal = whole
+    if member is not None:
+        goal = _Goal(folder, member, source, published(wanted.checksums, "member"))
+    if (known := goal.known()) is not None:
+        return goal.path, known
+    if offline and not whole.path.exists():
+        raise SourceError(
+            f"{source} is not in the cache, and the network may not be used; "
+            f"it can be placed there by hand as {whole.path}"
+        )
+    cache.prepare(root)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / cache.LOCK):
+            known = (
+                goal.known()
+                or _Obtaining(wanted, whole, goal, member, patience, progress).run()
+            )
+    except OSError as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(
+            f"the cache folder {folder} cannot be written to: {error.strerror}"
+        ) from error
+    return goal.path, known
+
+
+class _Goal:
+    """A file that is to be in the cache, and how to know it."""
+
+    def __init__(
+        self, folder: Path, name: str, source: str, checksum: Checksum | None
+    ) -> None:
+        self.path = folder / cache.file_name(name)
+        self.source = source
+        self.checksum = checksum
+        self.algorithms = () if checksum is None else (checksum.algorithm,)
+
+    def known(self) -> Record | None:
+        """Return the record if the file is there."""
+        return record.verified(self.path, self.source, self.checksum)
+
+    def check(self, hashes: Hashes) -> str | None:
+        """Say what is wrong with a file of these digests, if anything."""
+        return record.mismatch(hashes, self.checksum, record.read(self.path))
+
+    def record(self, hashes: Hashes) -> Record:
+        """Record the file, which is in place and right."""
+        return record.write(self.path, self.source, hashes["sha256"], self.checksum)
+
+
+@dataclass(frozen=True)
+class _Obtaining:
+    """The work of one process that holds the lock."""
+
+    wanted: Download
+    whole: _Goal
+    goal: _Goal  # the same, or a member of it
+    member: str | None
+    patience: Patience
+    progress: Progress | None
+
+    def run(self) -> Record:
+        if self.member is not None and self.whole.known() is not None:
+            return self._unpacked(self.member)
+        failures = []
+        with http.session() as session:
+            for url in self.wanted.urls:
+                try:
+                    return self._from(session, url)
+                except Failure as failure:
+                    failures.append(f"  {url}: {failure}")
+        raise SourceError(
+            "\n".join([f"{self.goal.source} cannot be downloaded:", *failures])
+        )
+
+    def _from(self, session: requests.Session, url: str) -> Record:
+        if self.member is not None:
+            try:
+                return self._member(session, url, self.member)
+            except NotPiecewise:
+                self._whole(session, url)
+                return self._unpacked(self.member)
+        return self._whole(session, url)
+
+    def _member(self, session: requests.Session, url: str, member: str) -> Record:
+        if self.whole.checksum is not None and self.goal.checksum is None:
+            raise NotPiecewise("the published checksum is that of the whole archive")
+        hashes = download_member(
+            session,
+            url,
+            member,
+            self.goal.path,
+            covered=self.goal.checksum is not None,
+            algorithms=self.goal.algorithms,
+            check=self.goal.check,
+            patience=self.patience,
+            progress=self.progress,
+        )
+        return self.goal.record(hashes)
+
+    def _whole(self, session: requests.Session, url: str) -> Record:
+        piece = Piece(
+            url,
+            self.whole.path,
+            self.wanted.size,
+            covered=self.whole.checksum is not None,
+            algorithms=self.whole.algorithms,
+        )
+        hashes = download(
+            session,
+            piece,
+            self.whole.check,
+            patience=self.patience,
+            progress=self.progress,
+        )
+        return self.whole.record(hashes)
+
+    def _unpacked(self, member: str) -> Record:
+        found = packing.unpacked(
+            local.from_path(self.whole.path, self.goal.source), member
+        )
+        try:
+            with found.open() as file:
+                hashes = unpack(
+                    file,
+                    found.size or 0,
+                    self.goal.path,
+                    self.goal.algorithms,
+                    self.goal.check,
+                    progress=self.progress,
+                )
+        except Failure as failure:
+            raise SourceError(f"{found.name}: {failure}") from failure
+        return self.goal.record(hashes)

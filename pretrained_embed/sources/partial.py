@@ -1,0 +1,112 @@
+"""An unfinished download on disk, which the next run goes on with.
+
+``FILE.part`` holds the bytes got so far, ``FILE.part.json`` says of what: the URL, the
+validator that names the version of the file there, and how long it is. The digests of
+the bytes are taken as they come, and again from the disk when a download goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.sources.digests import Hashes, hashed
+
+#: Room to leave on the disk, in bytes.
+_SPARE = 16 << 20
+
+
+def check_room(folder: Path, need: int) -> None:
+    """Raise `SourceError` unless the disk of ``folder`` has room for ``need`` bytes."""
+    free = shutil.disk_usage(folder).free
+    if need + _SPARE > free:
+        raise SourceError(
+            f"{folder}: {need:,} more bytes are needed and {free:,} are free; "
+            "make room or name another cache folder"
+        )
+
+
+@dataclass(frozen=True)
+class Version:
+    """Which bytes these are a part of."""
+
+    url: str
+    validator: str | None
+    total: int | None
+
+
+class Partial:
+    """The bytes got so far, open for more.
+
+    ``resumed`` tells whether some of them came in an earlier run or try.
+    """
+
+    def __init__(self, target: Path, algorithms: Iterable[str]) -> None:
+        self.path = target.with_name(target.name + ".part")
+        self._note = self.path.with_name(self.path.name + ".json")
+        self._algorithms = tuple(algorithms)
+        self.version = self._read_note()
+        if self.version is None:
+            self.path.unlink(missing_ok=True)  # nobody knows of what this is a part
+        self._file = self.path.open("ab", buffering=0)
+        self.size = self._file.tell()
+        self.hashes = hashed(self.path, self._algorithms)
+        self.resumed = self.size > 0
+
+    def _read_note(self) -> Version | None:
+        try:
+            return Version(**json.loads(self._note.read_bytes()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+    def restart(self, version: Version | None = None) -> None:
+        """Throw the bytes away; what comes is a part of ``version``."""
+        self._note.unlink(missing_ok=True)
+        self._file.truncate(0)
+        self.size = 0
+        self.hashes = Hashes(self._algorithms)
+        self.resumed = False
+        self.version = version
+        if version is not None:
+            self._note.write_text(json.dumps(asdict(version)), encoding="utf-8")
+
+    def write(self, data: bytes) -> None:
+        """Add bytes."""
+        view = memoryview(data)
+        while view:  # an unbuffered file may take fewer than it is given
+            view = view[self._file.write(view) :]
+        self.hashes.update(data)
+        self.size += len(data)
+
+    def publish(self, target: Path) -> None:
+        """Give the file its final name, whole and on disk."""
+        os.fsync(self._file.fileno())
+        self._file.close()
+        self.path.replace(target)
+        self._note.unlink(missing_ok=True)
+
+    def discard(self) -> None:
+        """Delete the part."""
+        self._file.close()
+        self.path.unlink(missing_ok=True)
+        self._note.unlink(missing_ok=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._file.close()
+        if self.path.exists() and self.path.stat().st_size == 0:
+            self.discard()

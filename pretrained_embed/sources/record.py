@@ -1,0 +1,123 @@
+"""What is known of a file in the cache: its digest, and who vouches for it.
+
+A file that nobody publishes a checksum of is vouched for by its first use: the digest
+recorded then has to be met ever after. A file is hashed when it is new or has been
+touched (size or time of change differ from the record), not each time it is used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.sources.digests import Hashes, Progress, hashed
+from pretrained_embed.sources.entry import Checksum
+
+SUFFIX = ".json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is known of one file."""
+
+    source: str  # the name or URL it was asked for by
+    sha256: str
+    size: int
+    mtime_ns: int
+    published: str | None  # the published checksum that it met: "algorithm:value"
+
+
+def read(path: Path) -> Record | None:
+    """Return the record of the file ``path``, ``None`` if it has no readable one."""
+    try:
+        return Record(**json.loads(path.with_name(path.name + SUFFIX).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write(path: Path, source: str, digest: str, published: Checksum | None) -> Record:
+    """Record the file ``path`` as verified."""
+    status = path.stat()
+    record = Record(
+        source,
+        digest,
+        status.st_size,
+        status.st_mtime_ns,
+        _words(published),
+    )
+    target = path.with_name(path.name + SUFFIX)
+    temporary = target.with_name(f"{target.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
+    temporary.replace(target)
+    return record
+
+
+def verified(
+    path: Path,
+    source: str,
+    published: Checksum | None,
+    *,
+    progress: Progress | None = None,
+) -> Record | None:
+    """Return the record of a file that is right; ``None`` if there is no file.
+
+    A file that is new here or was touched is hashed first. Raises `SourceError` where
+    it is not what was published, or not what it was at first use.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    record = read(path)
+    if (
+        record is not None
+        and (record.size, record.mtime_ns) == (status.st_size, status.st_mtime_ns)
+        and record.published == _words(published)
+    ):
+        return record
+    hashes = hashed(path, _algorithms(published), progress=progress)
+    fault = mismatch(hashes, published, record)
+    if fault:
+        raise SourceError(f"{path}: {fault}; delete this file to download it again")
+    with suppress(OSError):  # a cache that may only be read is hashed again next time
+        return write(path, source, hashes["sha256"], published)
+    return Record(
+        source,
+        hashes["sha256"],
+        status.st_size,
+        status.st_mtime_ns,
+        _words(published),
+    )
+
+
+def mismatch(
+    hashes: Hashes, published: Checksum | None, record: Record | None
+) -> str | None:
+    """Say how digests differ from what was published or, without that, recorded."""
+    if published is not None:
+        found = hashes[published.algorithm]
+        if found == published.value:
+            return None
+        return (
+            f"the content is wrong: {published.algorithm} {found}, "
+            f"not the published {published.value}"
+        )
+    if record is None or record.sha256 == hashes["sha256"]:
+        return None
+    return (
+        f"the content has changed since its first use: sha256 {hashes['sha256']}, "
+        f"not {record.sha256}; if the publisher meant to change it, remove "
+        f"{record.source} from the cache and fetch it again"
+    )
+
+
+def _algorithms(published: Checksum | None) -> tuple[str, ...]:
+    return () if published is None else (published.algorithm,)
+
+
+def _words(published: Checksum | None) -> str | None:
+    return None if published is None else f"{published.algorithm}:{published.value}"

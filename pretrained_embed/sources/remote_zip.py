@@ -1,0 +1,173 @@
+"""One member of a zip archive on a host, without the rest of the archive.
+
+The archive's directory, which is at its end, tells where the member lies; only that
+piece is downloaded. `zipfile` then reads the archive as if all of it were here.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from pretrained_embed.sources import http
+from pretrained_embed.sources.digests import Hashes, Progress
+from pretrained_embed.sources.download import Piece, download
+from pretrained_embed.sources.http import Part
+from pretrained_embed.sources.patience import Failure, Patience, persist
+from pretrained_embed.sources.unpack import unpack
+
+if TYPE_CHECKING:
+    import zipfile
+
+    import requests
+
+_TAIL = 1 << 16  # holds the directory of most archives, and any comment after it
+_LARGEST_READ = 1 << 26
+
+
+class NotPiecewise(Failure):
+    """The host or the file does not allow it; the whole archive may be had."""
+
+
+class _Remote:
+    """A file on a host that can seek; what was read of it is kept."""
+
+    def __init__(self, get: Callable[[str], tuple[int, bytes, int]]) -> None:
+        self._get = get
+        start, tail, self.size = get(f"-{_TAIL}")
+        self._pieces: list[tuple[int, int, IO[bytes]]] = []
+        self.add(start, len(tail), io.BytesIO(tail))
+        self._place = 0
+
+    def add(self, start: int, size: int, file: IO[bytes]) -> None:
+        """Say that the bytes from ``start`` on are in a local file."""
+        self._pieces.append((start, start + size, file))
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._place
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = (0, self._place, self.size)[whence]
+        if base + offset < 0:
+            raise OSError("seek before the beginning")
+        self._place = base + offset
+        return self._place
+
+    def read(self, size: int = -1) -> bytes:
+        end = self.size if size < 0 else min(self._place + size, self.size)
+        if end - self._place > _LARGEST_READ:
+            raise NotPiecewise("the archive's directory is too large to be true")
+        data = b""
+        while self._place < end:
+            part = self._piece(end)
+            data += part
+            self._place += len(part)
+        return data
+
+    def _piece(self, end: int) -> bytes:
+        for start, stop, file in self._pieces:
+            if start <= self._place < stop:
+                file.seek(self._place - start)
+                return file.read(min(end, stop) - self._place)
+        last = min(max(end, self._place + _TAIL), self.size) - 1
+        start, data, _ = self._get(f"{self._place}-{last}")
+        self.add(start, len(data), io.BytesIO(data))
+        return data[: end - self._place]
+
+
+def download_member(
+    session: requests.Session,
+    url: str,
+    member: str,
+    target: Path,
+    *,
+    covered: bool,
+    algorithms: tuple[str, ...],
+    check: Callable[[Hashes], str | None],
+    patience: Patience,
+    progress: Progress | None = None,
+) -> Hashes:
+    """Bring one member of the archive at ``url`` to ``target``; return its digests.
+
+    Its CRC is checked and then ``check`` asked. Raises `NotPiecewise` where only the
+    whole archive can be had, another `Failure` where the member cannot.
+    """
+    import zipfile
+
+    validator: str | None = None
+
+    def get(span: str) -> tuple[int, bytes, int]:
+        nonlocal validator
+        ask = lambda: _get(session, url, span, validator, covered, patience)  # noqa: E731
+        part, data = persist(ask, patience)
+        validator = part.validator
+        return part.start, data, cast(int, part.total)
+
+    remote = _Remote(get)
+    with _damage_found(), zipfile.ZipFile(cast(IO[bytes], remote)) as archive:
+        info = _found(archive, member)
+        start, size = _extent(archive, info)
+        raw = target.with_name(target.name + ".zipped")
+        piece = Piece(url, raw, size, covered, start, validator)
+        download(session, piece, lambda _: None, patience=patience, progress=progress)
+        try:
+            with raw.open("rb") as file:
+                remote.add(start, size, file)
+                with archive.open(info) as opened:
+                    return unpack(opened, info.file_size, target, algorithms, check)
+        finally:
+            raw.unlink(missing_ok=True)
+
+
+def _get(
+    session: requests.Session,
+    url: str,
+    span: str,
+    validator: str | None,
+    covered: bool,
+    patience: Patience,
+) -> tuple[Part, bytes]:
+    with http.get(
+        session, url, patience, covered=covered, span=span, validator=validator
+    ) as part:
+        if part.response.status_code != 206:
+            raise NotPiecewise("the host sends whole files only")
+        data = b"".join(http.body(part, patience))
+        return part, data
+
+
+def _found(archive: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
+    found = [info for info in archive.infolist() if info.filename == member]
+    if len(found) != 1:
+        names = ", ".join(info.filename for info in archive.infolist()[:20])
+        raise Failure(
+            f"the archive has {len(found) or 'no'} member {member!r}; it holds: {names}"
+        )
+    if found[0].flag_bits & 1:
+        raise Failure(f"the member {member!r} is encrypted")
+    return found[0]
+
+
+def _extent(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, int]:
+    """Return where a member with its header begins, and how long it is at most."""
+    start = info.header_offset
+    later = [i.header_offset for i in archive.infolist() if i.header_offset > start]
+    return start, min([*later, archive.start_dir]) - start
+
+
+@contextmanager
+def _damage_found() -> Iterator[None]:
+    import zlib
+    from lzma import LZMAError
+    from zipfile import BadZipFile
+
+    try:
+        yield
+    except (BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
+        raise NotPiecewise(f"no zip archive that can be read ({error})") from error
