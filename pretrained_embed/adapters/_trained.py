@@ -21,7 +21,8 @@ def trained_matrix(
 
     Its provenance says what kind of ``layer`` it was trained in and, where that is
     known, the provenance of the matrix the training began with, whose row ledger it
-    keeps. Raises `ShapeError` if the three differ in shape.
+    keeps. Raises `ShapeError` if the three differ in shape, and `VocabularyError` if
+    the training moved the pad row.
     """
     if len(table) != len(vocabulary):
         raise ShapeError(
@@ -37,4 +38,5 @@ def trained_matrix(
         check_shape(started_from.shape, table.shape, "the layer")
         origin = started_from.origin
         provenance["trained_from"] = started_from.provenance
+    table.flags.writeable = False  # handed over, so that the matrix need not copy it
     return EmbeddingMatrix(table, vocabulary, origin=origin, provenance=provenance)

@@ -9,12 +9,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
-from pretrained_embed.adapters._rows import Rows, chosen, fixed, split
+from pretrained_embed.adapters._rows import Rows, chosen, fixed
 from pretrained_embed.adapters._shapes import check_shape
 from pretrained_embed.adapters._trained import trained_matrix
 from pretrained_embed.errors import OptionError
@@ -24,7 +21,8 @@ from pretrained_embed.vocabulary import Vocabulary
 try:
     import torch
     from torch import Tensor, nn
-    from torch.nn import functional
+
+    from pretrained_embed.adapters._torch_split import SplitEmbedding
 except ImportError as error:
     raise missing("PyTorch", "torch") from error
 
@@ -103,10 +101,16 @@ def pretrained_(tensor: Tensor, matrix: EmbeddingMatrix) -> Tensor:
     For layers that exist already, in the manner of ``torch.nn.init``. Values are
     rounded to the dtype of the tensor.
 
-    Raises `ShapeError` if the shapes differ and `OptionError` if the dtype cannot
-    hold the values; the tensor is then as it was.
+    Raises `ShapeError` if the shapes differ, and `OptionError` if the dtype cannot
+    hold the values or the tensor is the computed ``weight`` of a `SplitEmbedding`;
+    the tensor is then as it was.
     """
     check_shape(matrix.shape, tensor.shape, "the tensor")
+    if tensor.grad_fn is not None and not tensor._is_view():
+        raise OptionError(
+            "the tensor is computed from others, so what is filled in would be lost: "
+            "give the parameter itself"
+        )
     vectors = _copy(matrix, tensor.dtype, tensor.device)
     with torch.no_grad():
         return tensor.copy_(vectors)
@@ -123,80 +127,11 @@ def from_layer(
     With ``started_from``, the matrix the layer was made of, the result keeps its row
     ledger, and its provenance in its own.
 
-    Raises `ShapeError` if layer, vocabulary and matrix differ in shape.
+    Raises `ShapeError` if layer, vocabulary and matrix differ in shape, and
+    `VocabularyError` if the pad row of a plain layer was trained away from zero.
     """
     table = layer.weight.detach().to("cpu", torch.float32, copy=True).numpy()
     return trained_matrix(table, vocabulary, layer, started_from)
-
-
-class SplitEmbedding(nn.Module):
-    """An embedding that trains a part of its rows; the others never move.
-
-    Used like the ``torch.nn.Embedding`` it stands for. The trained rows are a
-    parameter, the frozen ones a buffer, which no optimiser sees. ``vectors`` (rows,
-    dim) is the whole table, ``frozen`` (rows,) is true for the rows that stay; at
-    least one row is of either kind.
-
-    `to_embedding` gives one plain table, to serve or to go on with.
-    """
-
-    frozen: Tensor  # (frozen rows, dim)
-    slots: Tensor  # (rows,) int32: see _rows.Split
-
-    def __init__(
-        self,
-        vectors: Tensor,
-        frozen: npt.NDArray[np.bool_],
-        *,
-        padding_idx: int | None = None,
-        sparse: bool = False,
-    ):
-        super().__init__()
-        self.num_embeddings, self.embedding_dim = vectors.shape
-        self.padding_idx = padding_idx
-        self.sparse = sparse
-        parts = split(frozen)
-        # Frozen ids have to look up some row of the trained table too, for shapes may
-        # not depend on values. They get a spare first one, from which padding_idx
-        # keeps gradients away: any other would be touched by sparse optimisers.
-        spare = vectors.new_zeros(1, self.embedding_dim)
-        self.trained = nn.Parameter(torch.cat([spare, vectors[parts.trained]]))
-        self.register_buffer("frozen", vectors[parts.frozen])
-        self.register_buffer("slots", torch.tensor(parts.slots, device=vectors.device))
-
-    def forward(self, ids: Tensor) -> Tensor:
-        """Return the rows of ``ids``, any shape of integers, as (*ids.shape, dim)."""
-        slots = self.slots.index_select(0, ids.reshape(-1)).view(ids.shape)
-        trained = functional.embedding(
-            (slots + 1).clamp(min=0), self.trained, padding_idx=0, sparse=self.sparse
-        )
-        frozen = functional.embedding((~slots).clamp(min=0), self.frozen)
-        return torch.where((slots >= 0).unsqueeze(-1), trained, frozen)
-
-    @property
-    def weight(self) -> Tensor:
-        """The whole table (rows, dim), put together; gradients flow through it."""
-        return self(torch.arange(self.num_embeddings, device=self.slots.device))
-
-    def to_embedding(self, *, freeze: bool = False) -> nn.Embedding:
-        """Return a plain layer with a copy of the whole table."""
-        return nn.Embedding.from_pretrained(
-            self.weight.detach(),
-            freeze=freeze,
-            padding_idx=self.padding_idx,
-            sparse=self.sparse,
-        )
-
-    def extra_repr(self) -> str:
-        """Return what ``repr`` shows between the brackets."""
-        padding = (
-            "" if self.padding_idx is None else f"padding_idx={self.padding_idx}, "
-        )
-        sparse = ", sparse=True" if self.sparse else ""
-        return (
-            f"{self.num_embeddings}, {self.embedding_dim}, {padding}"
-            f"trained={len(self.trained) - 1}, frozen={len(self.frozen)}{sparse}"
-        )
 
 
 def _copy(

@@ -1,0 +1,89 @@
+"""gensim: a matrix as ``KeyedVectors``, and the way back.
+
+``KeyedVectors`` number their keys without gaps and know no pad token, so there a row
+is found by its token, not by its id.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.adapters._missing import missing
+from pretrained_embed.errors import OptionError
+from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.vocabulary import Vocabulary
+
+try:
+    from gensim.models import KeyedVectors
+except ImportError as error:
+    raise missing("gensim", "gensim") from error
+
+__all__ = ["from_keyed_vectors", "to_keyed_vectors"]
+
+
+def to_keyed_vectors(matrix: EmbeddingMatrix) -> KeyedVectors:
+    """Return the tokens of ``matrix`` and their vectors, float32, in order of id.
+
+    The pad token and holes are left out: gensim divides by the norm of every row.
+    Counts of the vocabulary become the attribute ``"count"``.
+    """
+    vocabulary = matrix.vocabulary
+    ids = [
+        row
+        for row, token in enumerate(vocabulary.tokens)
+        if token is not None and row != vocabulary.pad_id
+    ]
+    tokens = [vocabulary.tokens[row] for row in ids]
+    vectors = KeyedVectors(matrix.dim)
+    vectors.add_vectors(tokens, matrix.vectors[ids])
+    if vocabulary.counts is not None:
+        for token, count in zip(tokens, vocabulary.counts[ids], strict=True):
+            vectors.set_vecattr(token, "count", int(count))
+    return vectors
+
+
+def from_keyed_vectors(vectors: Any, *, pad: str | None = "<pad>") -> EmbeddingMatrix:
+    """Return ``vectors`` as a matrix whose vocabulary is its keys, in their order.
+
+    ``vectors`` is a ``KeyedVectors`` of gensim 4, anything with the attributes of
+    gensim 3 (``index2word`` or ``index2entity``, ``vectors`` or ``syn0``), or a model
+    that has one as ``wv``. A row of zeros for ``pad`` comes first, unless that is
+    ``None``; if it is among the keys, its row becomes zeros where it stands. Keys that
+    are ``None``, which gensim makes of duplicates in a file, are dropped and counted
+    in the provenance. Counts are left behind: gensim invents them for files.
+
+    Raises `OptionError` for an object without these attributes, and `VocabularyError`
+    if a key is not a ``str``.
+    """
+    vectors = getattr(vectors, "wv", vectors)
+    names = _attribute(vectors, "index_to_key", "index2word", "index2entity")
+    table = np.asarray(_attribute(vectors, "vectors", "syn0"))
+    rows = [row for row, key in enumerate(names) if key is not None]
+    keys = [names[row] for row in rows]
+    vocabulary = Vocabulary(keys, pad=pad)
+
+    ids = [vocabulary.ids[key] for key in keys]
+    aligned = np.zeros((len(vocabulary), table.shape[1]), np.float32)
+    aligned[ids] = table[rows]
+    if vocabulary.pad_id is not None:
+        aligned[vocabulary.pad_id] = 0
+    kind = type(vectors)
+    provenance = {
+        "source": f"{kind.__module__}.{kind.__qualname__}",
+        "dropped_keys": len(names) - len(keys),
+    }
+    return EmbeddingMatrix(aligned, vocabulary, provenance=provenance)
+
+
+def _attribute(vectors: object, *names: str) -> Any:
+    # By hand rather than with hasattr: for the old names gensim 4 has properties that
+    # raise AttributeError too, so only a value counts.
+    for name in names:
+        value = getattr(vectors, name, None)
+        if value is not None:
+            return value
+    raise OptionError(
+        f"{type(vectors).__name__} is no KeyedVectors: it has no {' or '.join(names)}"
+    )
