@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.adapters._shapes import check_shape
-from pretrained_embed.errors import ShapeError
+from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -24,10 +24,10 @@ def trained_matrix(
     keeps. Raises `ShapeError` if the three differ in shape, and `VocabularyError` if
     the training moved the pad row.
     """
-    if len(table) != len(vocabulary):
+    if table.ndim != 2 or len(table) != len(vocabulary):
         raise ShapeError(
-            f"the layer has {len(table)} rows, but the vocabulary {len(vocabulary)}: "
-            "give the vocabulary the layer was made for"
+            f"the table of the layer has shape {table.shape}, but the vocabulary "
+            f"{len(vocabulary)} rows: give the vocabulary the layer was made for"
         )
     kind = type(layer)
     provenance: dict[str, object] = {
@@ -35,8 +35,13 @@ def trained_matrix(
     }
     origin = None
     if started_from is not None:
-        check_shape(started_from.shape, table.shape, "the layer")
+        check_shape(started_from.shape, table.shape, "the table of the layer")
         origin = started_from.origin
         provenance["trained_from"] = started_from.provenance
     table.flags.writeable = False  # handed over, so that the matrix need not copy it
     return EmbeddingMatrix(table, vocabulary, origin=origin, provenance=provenance)
+
+
+def not_a_layer(layer: object, kinds: str) -> OptionError:
+    """Return the error for a ``layer`` that has no table of the ``kinds`` known."""
+    return OptionError(f"{type(layer).__name__} is not {kinds}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.adapters._missing import missing
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -54,12 +54,15 @@ def from_keyed_vectors(vectors: Any, *, pad: str | None = "<pad>") -> EmbeddingM
     are ``None``, which gensim makes of duplicates in a file, are dropped and counted
     in the provenance. Counts are left behind: gensim invents them for files.
 
-    Raises `OptionError` for an object without these attributes, and `VocabularyError`
-    if a key is not a ``str``.
+    Raises `OptionError` for an object without these attributes, `ShapeError` if it
+    has more keys than vectors or fewer, and `VocabularyError` if a key is not a
+    ``str``.
     """
     vectors = getattr(vectors, "wv", vectors)
     names = _attribute(vectors, "index_to_key", "index2word", "index2entity")
     table = np.asarray(_attribute(vectors, "vectors", "syn0"))
+    if table.ndim != 2 or len(table) != len(names):
+        raise ShapeError(f"{len(names)} keys, but vectors of shape {table.shape}")
     rows = [row for row, key in enumerate(names) if key is not None]
     keys = [names[row] for row in rows]
     vocabulary = Vocabulary(keys, pad=pad)

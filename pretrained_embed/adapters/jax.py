@@ -15,7 +15,7 @@ from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, Split, chosen, fixed, split
 from pretrained_embed.adapters._shapes import check_shape
-from pretrained_embed.adapters._trained import trained_matrix
+from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
@@ -62,16 +62,17 @@ def embedding(
 ) -> nnx.Module:
     """Return a Flax NNX layer whose row ``i`` is the vector of token id ``i``.
 
-    ``freeze`` is True or False for all rows; ``"found"`` to freeze those that came
-    from the source, so that OOV and special tokens train; ``"oov"`` to freeze those;
-    a boolean array (rows,) to freeze the rows where it is true; a list of tokens to
-    freeze theirs. The pad row never trains. Where a part of the rows trains the layer
+    ``freeze`` True freezes all rows, ``"found"`` those that came from the source,
+    ``"oov"`` the others, a boolean array (rows,) those where it is true, a list of
+    tokens theirs. The pad row never trains. Where a part of the rows trains the layer
     is a `SplitEmbed`, else an ``nnx.Embed``, whose table is `Frozen` if none does.
     ``dtype`` is that of the output, ``param_dtype`` that of the table.
 
-    Raises `OptionError` for a choice of rows that means nothing or a ``param_dtype``
-    that cannot hold the values, and `ShapeError` for a mask of another length.
+    Raises `OptionError` for a choice of rows that means nothing or a dtype that cannot
+    hold the values, and `ShapeError` for a mask of another length.
     """
+    if dtype is not None:
+        _check_dtype(matrix, dtype)
     frozen = chosen(matrix, freeze, "freeze") | fixed(matrix)
     table = _copy(matrix, param_dtype)
     if frozen.any() and not frozen.all():
@@ -92,10 +93,13 @@ def from_layer(
     ``started_from``, the matrix the layer was made of, the result keeps its row
     ledger, and its provenance in its own.
 
-    Raises `ShapeError` if layer, vocabulary and matrix differ in shape, and
-    `VocabularyError` if the pad row of a plain layer was trained away from zero.
+    Raises `OptionError` for anything else, `ShapeError` if layer, vocabulary and
+    matrix differ in shape, and `VocabularyError` if the pad row was trained away from
+    zero, which a plain layer does.
     """
     table = getattr(layer, "embedding", getattr(layer, "weight", layer))
+    if not isinstance(table, jax.Array | np.ndarray | nnx.Variable):
+        raise not_a_layer(layer, "an embedding layer or a table")
     array = np.array(jnp.asarray(table[...], jnp.float32))
     return trained_matrix(array, vocabulary, layer, started_from)
 
@@ -160,6 +164,12 @@ def _embed(table: jax.Array, dtype: Any) -> nnx.Embed:
 
 
 def _copy(matrix: EmbeddingMatrix, dtype: Any) -> jax.Array:
+    _check_dtype(matrix, dtype)
+    return jnp.array(matrix.vectors, dtype)
+
+
+def _check_dtype(matrix: EmbeddingMatrix, dtype: Any) -> None:
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise OptionError(f"dtype {dtype} cannot hold vectors: give a floating one")
     if jnp.dtype(dtype) == jnp.float16:
         check_float16(matrix)
-    return jnp.array(matrix.vectors, dtype)

@@ -19,7 +19,7 @@ from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, chosen, fixed, split
 from pretrained_embed.adapters._shapes import check_shape
-from pretrained_embed.adapters._trained import trained_matrix
+from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
@@ -47,11 +47,11 @@ def embedding(
 ) -> keras.layers.Layer:
     """Return a built layer whose row ``i`` is the vector of token id ``i``.
 
-    ``trainable`` is True or False for all rows; ``"oov"`` to train those that did not
-    come from the source (OOV and special tokens), ``"found"`` to train those that
-    did; a boolean array (rows,) to train the rows where it is true; a list of tokens
-    to train theirs. The pad row never trains, whatever is set later. The layer is a
-    `SplitEmbedding`, or a ``keras.layers.Embedding`` if there are no rows to part.
+    ``trainable`` True trains all rows, ``"found"`` those that came from the source,
+    ``"oov"`` the others, a boolean array (rows,) those where it is true, a list of
+    tokens theirs. The pad row never trains, even if ``layer.trainable`` is set later.
+    The layer is a `SplitEmbedding`, or a ``keras.layers.Embedding`` where no row has
+    to be kept from training. A clone has no vectors until it is given weights.
     ``mask_zero`` masks id 0, so that has to be the pad id. ``dtype`` is a dtype or a
     dtype policy.
 
@@ -76,7 +76,7 @@ def embedding(
     else:
         layer = keras.layers.Embedding(*matrix.shape, **options)
         tables = [vectors.copy()]  # some backends keep the array they are given
-    if layer.dtype_policy.variable_dtype == "float16":
+    if "float16" in (layer.variable_dtype, layer.compute_dtype):
         check_float16(matrix)
     layer.build()
     for variable, table in zip(layer.variables, tables, strict=True):
@@ -96,9 +96,12 @@ def from_layer(
     With ``started_from``, the matrix the layer was made of, the result keeps its row
     ledger, and its provenance in its own.
 
-    Raises `ShapeError` if layer, vocabulary and matrix differ in shape, and
-    `VocabularyError` if the pad row of a plain layer was trained away from zero.
+    Raises `OptionError` for another layer or one that is not built, `ShapeError` if
+    layer, vocabulary and matrix differ in shape, and `VocabularyError` if the pad row
+    was trained away from zero, which a plain layer does.
     """
+    if not getattr(layer, "built", False) or not hasattr(layer, "embeddings"):
+        raise not_a_layer(layer, "an embedding layer that is built")
     table = ops.convert_to_numpy(ops.cast(layer.embeddings, "float32"))
     return trained_matrix(np.array(table), vocabulary, layer, started_from)
 
@@ -138,13 +141,9 @@ class Pretrained(keras.initializers.Initializer):
 def _check_mask_zero(matrix: EmbeddingMatrix, mask_zero: bool) -> None:
     if not mask_zero or matrix.pad_id == 0:
         return
-    what = (
-        "there is no pad token"
-        if matrix.pad_id is None
-        else (f"the pad id is {matrix.pad_id}")
-    )
+    pad = "there is none" if matrix.pad_id is None else f"its id is {matrix.pad_id}"
     raise OptionError(
-        f"mask_zero=True masks id 0, which is a token of this vocabulary ({what}): "
+        f"mask_zero=True masks id 0, which is not that of the pad token here ({pad}): "
         "make the vocabulary with its pad token at row 0, or leave mask_zero out and "
         "give the layers that follow a mask of your own (ids != the id to mask)"
     )

@@ -13,7 +13,7 @@ from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, chosen, fixed
 from pretrained_embed.adapters._shapes import check_shape
-from pretrained_embed.adapters._trained import trained_matrix
+from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
@@ -41,12 +41,11 @@ def embedding(
 
     ``freeze`` is False by default: a layer trains unless told otherwise, like
     ``torch.nn.Embedding(...)`` and unlike ``torch.nn.Embedding.from_pretrained``.
-    True freezes all rows; ``"found"`` those that came from the source, so that OOV
-    and special tokens train; ``"oov"`` those; a boolean array (rows,) the rows where
-    it is true; a list of tokens theirs. Where only a part of the rows is frozen the
-    layer is a `SplitEmbedding`, else a ``torch.nn.Embedding``. Its ``padding_idx``
-    is the vocabulary's pad id. ``sparse`` gives sparse gradients, for SparseAdam and
-    SGD.
+    True freezes all rows, ``"found"`` those that came from the source, ``"oov"`` the
+    others, a boolean array (rows,) those where it is true, a list of tokens theirs.
+    Where only a part of the rows is frozen the layer is a `SplitEmbedding`, else a
+    ``torch.nn.Embedding``. Its ``padding_idx`` is the vocabulary's pad id. ``sparse``
+    gives sparse gradients, for SparseAdam and SGD.
 
     Raises `OptionError` for a choice of rows that means nothing or a ``dtype`` that
     cannot hold the values, and `ShapeError` for a mask of another length.
@@ -127,10 +126,14 @@ def from_layer(
     With ``started_from``, the matrix the layer was made of, the result keeps its row
     ledger, and its provenance in its own.
 
-    Raises `ShapeError` if layer, vocabulary and matrix differ in shape, and
-    `VocabularyError` if the pad row of a plain layer was trained away from zero.
+    Raises `OptionError` for a layer without a ``weight``, `ShapeError` if layer,
+    vocabulary and matrix differ in shape, and `VocabularyError` if the pad row was
+    trained away from zero, which a layer without ``padding_idx`` does.
     """
-    table = layer.weight.detach().to("cpu", torch.float32, copy=True).numpy()
+    weight = getattr(layer, "weight", None)
+    if not isinstance(weight, Tensor):
+        raise not_a_layer(layer, "a layer with a weight")
+    table = weight.detach().to("cpu", torch.float32, copy=True).numpy()
     return trained_matrix(table, vocabulary, layer, started_from)
 
 

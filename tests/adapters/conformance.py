@@ -171,11 +171,18 @@ class AdapterTests:
         assert back.provenance["trained_from"] == matrix.provenance
         assert alone.provenance["trained_in"].endswith(self.plain.__name__)
 
-    def test_the_vocabulary_of_a_layer_must_have_its_length(self, matrix):
+    def test_vocabulary_and_matrix_must_fit_the_layer(self, matrix):
         layer = self.choose(matrix, "all rows")
 
-        with pytest.raises(ShapeError, match="7 rows, but the vocabulary 3"):
+        with pytest.raises(ShapeError, match=r"\(7, 4\), but the vocabulary 3"):
             self.from_layer(layer, Vocabulary(["a", "b"]))
+        wider = EmbeddingMatrix(np.zeros((7, 5)), matrix.vocabulary)
+        with pytest.raises(ShapeError, match="the dims differ"):
+            self.from_layer(layer, matrix.vocabulary, started_from=wider)
+
+    def test_what_is_no_embedding_layer_is_refused(self, matrix):
+        with pytest.raises(OptionError, match=r"object is not an? .*layer"):
+            self.from_layer(object(), matrix.vocabulary)
 
     def test_choices_that_mean_nothing_are_refused(self, matrix):
         for wrong in ["fuond", 1, np.ones(7), ["cat", 3], None]:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from pretrained_embed.adapters import keras as pe_keras
-from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.errors import OptionError, ShapeError, VocabularyError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -96,6 +96,23 @@ def model():
 
 def test_runs_on_the_backend_asked_for():
     assert keras.backend.backend() == os.environ["KERAS_BACKEND"]
+
+
+def test_a_plain_layer_that_moved_the_pad_row_is_no_matrix(matrix):
+    layer = keras.layers.Embedding(
+        *matrix.shape, embeddings_initializer=pe_keras.Pretrained(matrix)
+    )
+    train(classifier([layer]), steps=1)
+
+    with pytest.raises(VocabularyError, match="row 0"):
+        pe_keras.from_layer(layer, matrix.vocabulary)
+
+
+def test_a_layer_that_is_not_built_is_no_matrix(matrix):
+    layer = keras.layers.Embedding(*matrix.shape)
+
+    with pytest.raises(OptionError, match="built"):
+        pe_keras.from_layer(layer, matrix.vocabulary)
 
 
 def test_pad_row_stays_zero_when_a_frozen_layer_is_thawed(matrix):
@@ -215,9 +232,9 @@ def test_mask_zero_is_refused_where_id_0_is_a_token():
         np.array([[1, 2], [0, 0]], np.float32), Vocabulary({"cat": 0, "<pad>": 1})
     )
 
-    with pytest.raises(OptionError, match=r"the pad id is 1.* pad token at row 0"):
+    with pytest.raises(OptionError, match=r"its id is 1.* pad token at row 0"):
         pe_keras.embedding(at_the_end, mask_zero=True)
-    with pytest.raises(OptionError, match="there is no pad token"):
+    with pytest.raises(OptionError, match="there is none"):
         pe_keras.embedding(make_matrix(pad=None), mask_zero=True)
 
 
@@ -246,6 +263,8 @@ def test_values_that_float16_cannot_hold_are_refused():
 
     with pytest.raises(OptionError, match=r"float16 cannot hold .* 70000"):
         pe_keras.embedding(matrix, dtype="float16")
+    with pytest.raises(OptionError, match=r"float16 cannot hold .* 70000"):
+        pe_keras.embedding(matrix, dtype="mixed_float16")
     with pytest.raises(OptionError, match=r"float16 cannot hold .* 70000"):
         pe_keras.Pretrained(matrix)((2, 2), "float16")
 

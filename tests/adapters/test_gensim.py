@@ -3,7 +3,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pretrained_embed.errors import OptionError, VocabularyError
+from pretrained_embed.errors import OptionError, ShapeError, VocabularyError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -134,3 +134,6 @@ def test_what_cannot_be_read_is_refused():
         pe_gensim.from_keyed_vectors(numbers)
     with pytest.raises(OptionError, match=r"list is no KeyedVectors: .* index_to_key"):
         pe_gensim.from_keyed_vectors(["the", "cat"])
+    short = SimpleNamespace(index2word=["the", "cat"], vectors=VECTORS)
+    with pytest.raises(ShapeError, match=r"2 keys, .* \(3, 3\)"):
+        pe_gensim.from_keyed_vectors(short)

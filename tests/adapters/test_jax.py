@@ -150,11 +150,15 @@ def test_dtype_is_rounded_from_the_matrix_which_stays(matrix, name, freeze):
     assert matrix.vectors.tobytes() == before
 
 
-def test_values_that_float16_cannot_hold_are_refused():
+def test_dtypes_that_cannot_hold_the_values_are_refused():
     vectors = np.array([[0, 0], [1, 70000]], np.float32)
     matrix = EmbeddingMatrix(vectors, Vocabulary(["cat"]))
 
     with pytest.raises(OptionError, match=r"float16 cannot hold .* 70000"):
         pe_jax.embedding(matrix, param_dtype="float16")
+    with pytest.raises(OptionError, match=r"float16 cannot hold .* 70000"):
+        pe_jax.embedding(matrix, dtype="float16")
+    with pytest.raises(OptionError, match="int32 cannot hold"):
+        pe_jax.embedding(matrix, param_dtype="int32")
     with pytest.raises(OptionError, match=r"float16 cannot hold .* 70000"):
         pe_jax.pretrained(matrix)(None, (2, 2), "float16")

@@ -272,13 +272,13 @@ def test_a_tensor_is_filled_in_place(matrix):
     assert same_bits(weight.detach().numpy(), matrix.vectors)
 
 
-def test_a_part_of_a_tensor_is_filled_in_its_own_dtype(matrix):
-    tensor = torch.ones(9, 4, dtype=torch.bfloat16)
+def test_a_part_of_a_parameter_is_filled_in_its_own_dtype(matrix):
+    weight = torch.nn.Parameter(torch.ones(9, 4, dtype=torch.bfloat16))
 
-    pe_torch.pretrained_(tensor[2:], matrix)
+    pe_torch.pretrained_(weight[2:], matrix)
 
-    assert torch.equal(tensor[2:], torch.tensor(matrix.vectors).bfloat16())
-    assert (tensor[:2] == 1).all()
+    assert torch.equal(weight[2:], torch.tensor(matrix.vectors).bfloat16())
+    assert (weight[:2] == 1).all()
 
 
 def test_the_table_of_a_split_layer_is_not_to_be_filled(matrix):
