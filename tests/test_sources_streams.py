@@ -1,6 +1,7 @@
 """Bytes from files, compressed files, archives, pipes and handles."""
 
 import bz2
+import gc
 import gzip
 import hashlib
 import importlib
@@ -11,6 +12,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -452,10 +454,22 @@ def test_a_handle_that_cannot_seek_is_read_once(pack):
         stream.head(1)
 
 
-def test_an_archive_that_cannot_seek_is_refused_with_a_way_out(tmp_path):
-    for kind in ("zip", "tar", "tar.gz"):
-        with pytest.raises(SourceError, match="save it to a file"):
-            open_source(Unseekable(make(kind, tmp_path).read_bytes()))
+@pytest.mark.parametrize("kind", ["zip", "zip of gz", "tar", "tar.gz"])
+def test_an_archive_that_cannot_seek_is_kept_on_disk_meanwhile(
+    kind, tmp_path, monkeypatch
+):
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(kept))
+    stream = open_source(Unseekable(make(kind, tmp_path).read_bytes()))
+
+    assert stream.head(5) == DATA[:5]
+    with stream.open() as file:
+        assert file.read() == DATA
+    assert len(list(kept.iterdir())) == 1
+    del stream, file
+    gc.collect()
+    assert list(kept.iterdir()) == []
 
 
 def test_a_zip_within_gzip_is_refused_with_a_way_out(tmp_path):

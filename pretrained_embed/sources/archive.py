@@ -18,8 +18,8 @@ from pretrained_embed.errors import SourceError
 from pretrained_embed.sources.stream import (
     AnyStream,
     Guarded,
-    OneShot,
     Opener,
+    Stream,
     derived,
     translated,
 )
@@ -59,20 +59,14 @@ def archive_kind(head: bytes) -> str | None:
     return None
 
 
-def extracted(stream: AnyStream, kind: str, name: str | None) -> AnyStream | None:
+def extracted(stream: Stream, kind: str, name: str | None) -> AnyStream | None:
     """Return one member of the archive that ``stream`` holds.
 
     ``name`` may be left out where the archive holds one file. ``None`` is returned
     for an ``.npz`` with no member asked for. Raises `SourceError` where there is no
     such member or no single one, or it is encrypted, a link, unsafely named or there
-    twice, or the archive comes through a pipe; `FormatError` where it is damaged.
+    twice; `FormatError` where it is damaged.
     """
-    if isinstance(stream, OneShot):
-        raise SourceError(
-            f"{stream.name}: a {kind} archive cannot be read from a pipe, because its "
-            "list of members has to be read first; save it to a file, or unpack the "
-            "member into the pipe"
-        )
     members = list(_tar_members(stream) if kind == "tar" else _zip_members(stream))
     is_npz = kind == "zip" and any(m.name.endswith(".npy") for m in members)
     if is_npz and name is None:
@@ -121,7 +115,7 @@ def _name_fault(name: str) -> str:
     return ""
 
 
-def _zip_members(stream: AnyStream) -> Iterator[_Member]:
+def _zip_members(stream: Stream) -> Iterator[_Member]:
     with ExitStack() as closing:
         archive = _open_zip(stream, closing)
         for info in archive.infolist():
@@ -133,7 +127,7 @@ def _zip_members(stream: AnyStream) -> Iterator[_Member]:
                 yield _Member(name, info.file_size, fault, _zip_opener(stream, info))
 
 
-def _zip_opener(stream: AnyStream, info: zipfile.ZipInfo) -> Opener:
+def _zip_opener(stream: Stream, info: zipfile.ZipInfo) -> Opener:
     def opener() -> Guarded:
         import zlib
         from lzma import LZMAError
@@ -150,7 +144,7 @@ def _zip_opener(stream: AnyStream, info: zipfile.ZipInfo) -> Opener:
     return opener
 
 
-def _open_zip(stream: AnyStream, closing: ExitStack) -> zipfile.ZipFile:
+def _open_zip(stream: Stream, closing: ExitStack) -> zipfile.ZipFile:
     import zipfile
 
     raw = closing.enter_context(stream.open())
@@ -163,7 +157,7 @@ def _open_zip(stream: AnyStream, closing: ExitStack) -> zipfile.ZipFile:
         return closing.enter_context(zipfile.ZipFile(raw))
 
 
-def _tar_members(stream: AnyStream) -> Iterator[_Member]:
+def _tar_members(stream: Stream) -> Iterator[_Member]:
     with ExitStack() as closing:
         archive = _open_tar(stream, closing)
         while info := _next(stream.name, archive):
@@ -181,7 +175,7 @@ def _next(name: str, archive: tarfile.TarFile) -> tarfile.TarInfo | None:
         return archive.next()
 
 
-def _tar_opener(stream: AnyStream, info: tarfile.TarInfo) -> Opener:
+def _tar_opener(stream: Stream, info: tarfile.TarInfo) -> Opener:
     def opener() -> Guarded:
         from tarfile import TarError
 
@@ -196,7 +190,7 @@ def _tar_opener(stream: AnyStream, info: tarfile.TarInfo) -> Opener:
     return opener
 
 
-def _open_tar(stream: AnyStream, closing: ExitStack) -> tarfile.TarFile:
+def _open_tar(stream: Stream, closing: ExitStack) -> tarfile.TarFile:
     import tarfile
 
     raw = closing.enter_context(stream.open())

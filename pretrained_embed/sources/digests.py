@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,10 @@ def fingerprint(path: Path) -> str:
 
     Raises `OSError` where the file cannot be read.
     """
+    from hashlib import blake2b
+
     size = path.stat().st_size
-    state = hashlib.blake2b(size.to_bytes(8, "little"), digest_size=16)
+    state = blake2b(size.to_bytes(8, "little"), digest_size=16)
     with path.open("rb", buffering=0) as file:
         if size <= _SAMPLES * _SAMPLE:
             state.update(file.read())
@@ -41,6 +42,8 @@ class Hashes:
     """Several digests of the same bytes, taken in one pass."""
 
     def __init__(self, algorithms: Iterable[str]) -> None:
+        import hashlib
+
         # MD5 and SHA-1 are what some publishers give; against accidents they serve.
         self._states: dict[str, Any] = {
             name: hashlib.new(name, usedforsecurity=False)

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     import requests
 
 
+class NotPiecewise(Failure):
+    """The host or the file gives no pieces; the whole file may be had."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """The bytes to get from one URL: a whole file, or ``start`` to ``start + size``."""
@@ -128,7 +132,7 @@ def _length(piece: Piece, part: Part, patience: Patience) -> int | None:
     """Return how many bytes the piece has."""
     if piece.start is not None:
         if part.response.status_code != 206:
-            raise Failure("the file has changed meanwhile", again=True)
+            raise NotPiecewise("the file has changed meanwhile")
         return piece.size
     if part.total is None and piece.size is None and not part.ends_by_itself:
         raise Failure("the host does not say how long the file is")

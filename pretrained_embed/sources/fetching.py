@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, urldefrag
 
 from pretrained_embed.sources import cache, local
-from pretrained_embed.sources.catalog import load
 from pretrained_embed.sources.digests import Progress
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.obtaining import obtain
@@ -20,8 +18,6 @@ from pretrained_embed.sources.stream import AnyStream, Stream
 
 OFFLINE = "PRETRAINED_EMBED_OFFLINE"
 
-_URL = re.compile(r"https?://", re.IGNORECASE)
-
 
 class Fetched(NamedTuple):
     """A source in the cache."""
@@ -29,11 +25,6 @@ class Fetched(NamedTuple):
     path: Path
     record: Record
     tokens_path: Path | None
-
-
-def is_url(words: str) -> bool:
-    """Whether ``words`` are a URL that can be fetched."""
-    return _URL.match(words) is not None
 
 
 def entry_of_url(url: str) -> Entry:
@@ -45,32 +36,6 @@ def entry_of_url(url: str) -> Entry:
     return Entry(id=url, urls=(address,), member=unquote(member) or None)
 
 
-def fetch(
-    name: str,
-    *,
-    cache_dir: str | os.PathLike[str] | None = None,
-    offline: bool | None = None,
-    progress: Progress | None = None,
-    catalog: Path | None = None,
-    patience: Patience | None = None,
-) -> Path:
-    """Download a catalog name or a URL once; return the verified file in the cache.
-
-    ``offline`` left out means what ``PRETRAINED_EMBED_OFFLINE`` says; then no socket
-    is opened. ``progress`` is called with (bytes so far, bytes in all or ``None``).
-    Raises `UnknownSourceError` for a name that is not known and `SourceError`, which
-    tells what each URL answered, where it cannot be had.
-    """
-    entry = entry_of_url(name) if is_url(name) else load(catalog).find(name)
-    return fetch_entry(
-        entry,
-        cache_dir=cache_dir,
-        offline=offline,
-        progress=progress,
-        patience=patience,
-    ).path
-
-
 def fetch_entry(
     entry: Entry,
     *,
@@ -79,7 +44,12 @@ def fetch_entry(
     progress: Progress | None = None,
     patience: Patience | None = None,
 ) -> Fetched:
-    """Like `fetch`, for an entry; with the record and the file of tokens, if any."""
+    """Bring an entry into the cache, unless it is there.
+
+    ``offline`` left out means what ``PRETRAINED_EMBED_OFFLINE`` says; then no socket
+    is opened. ``progress`` is called with (bytes so far, bytes in all or ``None``).
+    Raises `SourceError`, which tells what each URL answered, where it cannot be had.
+    """
     if offline is None:
         offline = os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no")
     get = partial(

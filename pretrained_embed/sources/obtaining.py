@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pretrained_embed.errors import SourceError
+from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.sources import cache, http, local, packing, record
 from pretrained_embed.sources.digests import Hashes, Progress
-from pretrained_embed.sources.download import Piece, download
+from pretrained_embed.sources.download import NotPiecewise, Piece, download
 from pretrained_embed.sources.entry import Checksum, Download, published
 from pretrained_embed.sources.lock import locked
 from pretrained_embed.sources.patience import Failure, Patience
 from pretrained_embed.sources.record import Record
-from pretrained_embed.sources.remote_zip import NotPiecewise, download_member
+from pretrained_embed.sources.remote_zip import download_member
 from pretrained_embed.sources.unpack import unpack
 
 if TYPE_CHECKING:
@@ -92,6 +92,10 @@ class _Goal:
         """Record the file, which is in place and right."""
         return record.write(self.path, self.source, hashes["sha256"], self.checksum)
 
+    def forget(self) -> None:
+        """Delete the file and its record."""
+        record.forget(self.path)
+
 
 @dataclass(frozen=True)
 class _Obtaining:
@@ -119,13 +123,22 @@ class _Obtaining:
         )
 
     def _from(self, session: requests.Session, url: str) -> Record:
-        if self.member is not None:
+        if self.member is None:
+            return self._whole(session, url)
+        try:
+            return self._member(session, url, self.member)
+        except NotPiecewise as reason:
             try:
-                return self._member(session, url, self.member)
-            except NotPiecewise:
                 self._whole(session, url)
-                return self._unpacked(self.member)
-        return self._whole(session, url)
+            except Failure as failure:
+                raise Failure(f"{reason}; of the whole archive: {failure}") from failure
+        try:
+            return self._unpacked(self.member)
+        except (SourceError, FormatError) as error:
+            if self.whole.checksum is not None:
+                raise  # it is what was published; another host has the same
+            self.whole.forget()
+            raise Failure(str(error)) from error
 
     def _member(self, session: requests.Session, url: str, member: str) -> Record:
         if self.whole.checksum is not None and self.goal.checksum is None:
@@ -148,7 +161,7 @@ class _Obtaining:
             url,
             self.whole.path,
             self.wanted.size,
-            covered=self.whole.checksum is not None,
+            covered=(self.whole.checksum or self.goal.checksum) is not None,
             algorithms=self.whole.algorithms,
         )
         hashes = download(

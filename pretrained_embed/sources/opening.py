@@ -1,4 +1,4 @@
-"""From what a user names to a stream of bytes: the one entry point of the sources."""
+"""From what a user names to a stream of bytes, or to a file in the cache."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pretrained_embed.errors import (
     MissingPackageError,
@@ -15,17 +15,18 @@ from pretrained_embed.errors import (
     SourceError,
     UnknownSourceError,
 )
-from pretrained_embed.sources import local, packages, packing
-from pretrained_embed.sources.catalog import Catalog, load
+from pretrained_embed.sources import local, packing
 from pretrained_embed.sources.digests import Progress
-from pretrained_embed.sources.entry import Entry
-from pretrained_embed.sources.fetching import entry_of_url, fetch_stream, is_url
-from pretrained_embed.sources.patience import Patience
 from pretrained_embed.sources.stream import AnyStream
+
+if TYPE_CHECKING:
+    from pretrained_embed.sources.entry import Entry
+    from pretrained_embed.sources.patience import Patience
 
 #: A path, a name, a URL, ``archive.zip#member``, ``-``, or an open binary file.
 Source = str | bytes | os.PathLike[str] | os.PathLike[bytes] | Any
 
+_URL = re.compile(r"https?://", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -58,31 +59,66 @@ def open_source(
     if isinstance(source, str):
         if words == "-":
             return packing.unpacked(local.from_stdin())
-        fetched = partial(
-            fetch_stream,
-            cache_dir=cache_dir,
-            offline=offline,
-            progress=progress,
-            patience=patience,
-        )
-        if is_url(words):
-            return packing.unpacked(fetched(entry_of_url(words)))
-        if _NAME.fullmatch(words):
-            stream = _from_name(words, load(catalog), fetched)
-            if stream is not None:
+        if _URL.match(words) or _NAME.fullmatch(words):
+            # Only here, for most sources are files and need no catalog and no network.
+            from pretrained_embed.sources.fetching import entry_of_url, fetch_stream
+
+            fetched = partial(
+                fetch_stream,
+                cache_dir=cache_dir,
+                offline=offline,
+                progress=progress,
+                patience=patience,
+            )
+            if _URL.match(words):
+                return packing.unpacked(fetched(entry_of_url(words)))
+            if (stream := _from_name(words, catalog, fetched)) is not None:
                 return packing.unpacked(stream)
     return packing.unpacked(*_from_path(words))
 
 
+def fetch(
+    name: str,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+    catalog: Path | None = None,
+    patience: Patience | None = None,
+) -> Path:
+    """Download a catalog name or a URL once; return the verified file in the cache.
+
+    ``offline`` left out means what ``PRETRAINED_EMBED_OFFLINE`` says; then no socket
+    is opened. ``progress`` is called with (bytes so far, bytes in all or ``None``).
+    Raises `UnknownSourceError` for a name that is not known and `SourceError`, which
+    tells what each URL answered, where it cannot be had.
+    """
+    from pretrained_embed.sources.catalog import load
+    from pretrained_embed.sources.fetching import entry_of_url, fetch_entry
+
+    entry = entry_of_url(name) if "://" in name else load(catalog).find(name)
+    return fetch_entry(
+        entry,
+        cache_dir=cache_dir,
+        offline=offline,
+        progress=progress,
+        patience=patience,
+    ).path
+
+
 def _from_name(
-    words: str, catalog: Catalog, fetched: Callable[[Entry], AnyStream]
+    words: str, catalog: Path | None, fetched: Callable[[Entry], AnyStream]
 ) -> AnyStream | None:
     """Take ``words`` as the name of known vectors; ``None`` where they are a file.
 
     A name of the catalog comes before a file of that name (``./name`` is the file),
     a name that only installed packages know comes after.
     """
-    entry = catalog.get_entry(words)
+    from pretrained_embed.sources import packages
+    from pretrained_embed.sources.catalog import load
+
+    known = load(catalog)
+    entry = known.get_entry(words)
     if entry is None and Path(words).exists():
         return None
     if (stream := packages.find(words)) is not None:
@@ -90,7 +126,7 @@ def _from_name(
     if entry is None:
         raise UnknownSourceError(
             f"{words!r}: no such file, and no known source of vectors has this name"
-            + catalog.suggestion(words)
+            + known.suggestion(words)
         )
     try:
         return fetched(entry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import archive, compressed
+from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.sources.stream import AnyStream
 
 
@@ -24,6 +25,9 @@ def unpacked(stream: AnyStream, member: str | None = None) -> AnyStream:
                 f"{member!r}"
             )
         return stream
+    stream = rereadable(
+        stream
+    )  # what is in an archive has to be seen before it is read
     found = archive.extracted(stream, kind, member)
     return stream if found is None else _decompressed(found)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,6 +24,8 @@ _SPARE = 16 << 20
 
 def check_room(folder: Path, need: int) -> None:
     """Raise `SourceError` unless the disk of ``folder`` has room for ``need`` bytes."""
+    import shutil
+
     free = shutil.disk_usage(folder).free
     if need + _SPARE > free:
         raise SourceError(

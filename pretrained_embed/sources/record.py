@@ -56,6 +56,12 @@ def write(path: Path, source: str, digest: str, published: Checksum | None) -> R
     return record
 
 
+def forget(path: Path) -> None:
+    """Delete the file ``path`` and its record."""
+    path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
 def verified(
     path: Path,
     source: str,

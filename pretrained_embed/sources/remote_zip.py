@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, cast
 
 from pretrained_embed.sources import http
 from pretrained_embed.sources.digests import Hashes, Progress
-from pretrained_embed.sources.download import Piece, download
+from pretrained_embed.sources.download import NotPiecewise, Piece, download
 from pretrained_embed.sources.http import Part
 from pretrained_embed.sources.patience import Failure, Patience, persist
 from pretrained_embed.sources.unpack import unpack
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
 
 _TAIL = 1 << 16  # holds the directory of most archives, and any comment after it
 _LARGEST_READ = 1 << 26
-
-
-class NotPiecewise(Failure):
-    """The host or the file does not allow it; the whole archive may be had."""
 
 
 class _Remote:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import weakref
 from pathlib import Path
 
@@ -19,6 +17,9 @@ def rereadable(stream: AnyStream) -> Stream:
     """
     if not isinstance(stream, OneShot):
         return stream
+    import shutil
+    import tempfile
+
     try:
         handle, name = tempfile.mkstemp(prefix="pretrained-embed-")
         path = Path(name)
