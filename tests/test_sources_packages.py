@@ -8,6 +8,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 import pytest
+import requests  # noqa: F401  (while `without_glove` hides the folder it is in)
 
 from pretrained_embed.errors import MissingPackageError, SourceError
 from pretrained_embed.sources import open_source, packages
