@@ -26,18 +26,25 @@ from pretrained_embed.errors import (
     VocabularyError,
     WriteError,
 )
-from pretrained_embed.formats import Block, Findings, Reader
+from pretrained_embed.formats import WRITABLE_SUFFIXES, Block, Findings, Reader
+from pretrained_embed.matrix import FORMS as MATCH_FORMS
+from pretrained_embed.matrix import POLICIES as OOV_POLICIES
 from pretrained_embed.matrix import Coverage, EmbeddingMatrix, Origin, Statistics
 from pretrained_embed.pipeline import (
     DEFAULT_SOURCE,
     build_matrix,
     load_matrix,
     open_vectors,
+    versions,
 )
+from pretrained_embed.sources import fetch
 from pretrained_embed.vocabulary import Vocabulary
 
 __all__ = [
     "DEFAULT_SOURCE",
+    "MATCH_FORMS",
+    "OOV_POLICIES",
+    "WRITABLE_SUFFIXES",
     "Block",
     "Coverage",
     "CoverageError",
@@ -62,6 +69,8 @@ __all__ = [
     "VocabularyError",
     "WriteError",
     "build_matrix",
+    "fetch",
     "load_matrix",
     "open_vectors",
+    "versions",
 ]

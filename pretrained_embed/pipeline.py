@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from pretrained_embed import formats, matrix, sources
@@ -14,23 +15,34 @@ from pretrained_embed.sources import Source
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.vocabulary import Vocabulary
 
+Folder = str | os.PathLike[str]
+
 #: What `build_matrix` reads when no source is named.
 DEFAULT_SOURCE = "glove-6b-50d"
 
 
-def open_vectors(source: Source = DEFAULT_SOURCE) -> Reader:
+def open_vectors(
+    source: Source = DEFAULT_SOURCE,
+    *,
+    cache_dir: Folder | None = None,
+    offline: bool | None = None,
+    catalog: Path | None = None,
+    progress: Progress | None = None,
+) -> Reader:
     """Open vectors for reading, their format recognised by their content.
 
-    ``source`` is a name from the catalog, a path, ``archive.zip#member``, ``-`` for
-    standard input, or an open binary file; compressed ones are read as they are.
-    Raises `SourceError` where there is nothing to read, and `FormatError` where what
-    there is holds no vectors or is damaged.
+    ``source`` is a name from the catalog, a URL, a path, ``archive.zip#member``, ``-``
+    for standard input, or an open binary file; compressed ones are read as they are.
+    What is not on this machine is downloaded into the cache first; for that,
+    ``cache_dir``, ``offline``, ``catalog`` and ``progress`` are as in `fetch`. Raises
+    `SourceError` where there is nothing to read, and `FormatError` where what there is
+    holds no vectors or is damaged.
 
     >>> with open_vectors("vectors.txt") as reader:  # doctest: +SKIP
     ...     for tokens, vectors in reader.blocks():
     ...         print(len(tokens), vectors.shape)
     """
-    return _open(source)[0]
+    return _open(source, cache_dir, offline, catalog, progress)[0]
 
 
 def build_matrix(
@@ -44,6 +56,9 @@ def build_matrix(
     min_coverage: float = 0.0,
     threads: int | None = None,
     on_bad_row: OnBadRow = "error",
+    cache_dir: Folder | None = None,
+    offline: bool | None = None,
+    catalog: Path | None = None,
     progress: Progress | None = None,
 ) -> EmbeddingMatrix:
     """Build the matrix whose row *i* is the vector of the token with id *i*.
@@ -70,14 +85,16 @@ def build_matrix(
 
     ``min_coverage``, 0 to 1, is the least share of tokens to be found. ``threads``
     (by default the CPUs this process may use) changes the time, never the result.
-    ``on_bad_row="skip"`` leaves malformed rows out and counts them. ``progress`` is
-    called with bytes read, and bytes in all or ``None``.
+    ``on_bad_row="skip"`` leaves malformed rows out and counts them. ``cache_dir``,
+    ``offline`` and ``catalog`` are as in `fetch`. ``progress`` is called with bytes
+    done, and bytes in all or ``None``: for a download, if there is one, then from the
+    start again for the reading.
 
     Raises `VocabularyError`, `SourceError`, `FormatError`, `OptionError`, and
     `CoverageError` if too few tokens were found, or none.
     """
     vocabulary = Vocabulary.of(vocabulary)
-    reader, provenance = _open(source)
+    reader, provenance = _open(source, cache_dir, offline, catalog, progress)
     opened_here = reader is not source
     try:
         built = matrix.build(
@@ -124,8 +141,22 @@ def versions() -> dict[str, str]:
     return {"pretrained_embed": own, "numpy": numpy.__version__}
 
 
-def _open(source: Source) -> tuple[Reader, dict[str, Any]]:
+def _open(
+    source: Source,
+    cache_dir: Folder | None,
+    offline: bool | None,
+    catalog: Path | None,
+    progress: Progress | None,
+) -> tuple[Reader, dict[str, Any]]:
     if isinstance(source, Reader):
         return source, {"name": source.name}
-    stream = rereadable(sources.open_source(source))
+    stream = rereadable(
+        sources.open_source(
+            source,
+            cache_dir=cache_dir,
+            offline=offline,
+            catalog=catalog,
+            progress=progress,
+        )
+    )
     return formats.open_reader(stream), dict(stream.provenance)

@@ -1,0 +1,188 @@
+"""``build``: from a vocabulary file to a matrix file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.output import answer_json, tell
+from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.report import matrix_facts, remarks
+
+
+@click.command()
+@click.option(
+    "--vocab", required=True, metavar="FILE", help="The vocabulary: one token a line."
+)
+@click.option(
+    "--vocab-kind",
+    **options.one_of(["text", "counts", "json"]),
+    help="text: one token a line; counts: TOKEN<TAB>COUNT lines; json: a list of "
+    "tokens or an object from token to id. Left out: found out.",
+)
+@click.option(
+    "--source",
+    default=pe.DEFAULT_SOURCE,
+    show_default=True,
+    help="The vectors: a name that 'list' shows, a URL, a path, archive.zip#member, "
+    "or - for standard input.",
+)
+@click.option(
+    "--match",
+    **options.list_of(tuple(pe.MATCH_FORMS)),
+    default="exact",
+    show_default=True,
+    help="The forms of a token that are looked for, in this order.",
+)
+@click.option(
+    "--oov",
+    **options.one_of(pe.OOV_POLICIES),
+    default="normal",
+    show_default=True,
+    help="What fills the rows of tokens that are not found.",
+)
+@click.option(
+    "--unk-oov",
+    **options.one_of(pe.OOV_POLICIES),
+    help="The same for the row of the unk token.  [default: as --oov]",
+)
+@click.option(
+    "--seed",
+    type=int,
+    default=0,
+    show_default=True,
+    help="Of the numbers that normal and uniform draw.",
+)
+@click.option(
+    "--pad-token",
+    metavar="TOKEN",
+    help="The token of the padding row, which is zeros.  [default: <pad>]",
+)
+@click.option("--no-pad", is_flag=True, help="No padding row.")
+@click.option(
+    "--unk-token",
+    metavar="TOKEN",
+    help="The token that stands in for unknown ones.  [default: none]",
+)
+@click.option(
+    "--min-coverage",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="The least share of tokens to be found; fewer are an error.",
+)
+@click.option(
+    "--on-bad-row",
+    **options.one_of(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="Malformed rows of the source: stop, or leave them out and say so.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    help="[default: the CPUs this process may use]",
+)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    default="embedding.npz",
+    show_default=True,
+    metavar="FILE",
+    help="Where the matrix goes, replacing what is there. The suffix names the "
+    f"format: {' '.join(pe.WRITABLE_SUFFIXES)}.",
+)
+@options.where_from
+@options.as_json
+@options.quiet
+def build(
+    vocab: str,
+    vocab_kind: Any,
+    source: str,
+    match: tuple[str, ...],
+    oov: Any,
+    unk_oov: Any,
+    seed: int,
+    pad_token: str | None,
+    no_pad: bool,
+    unk_token: str | None,
+    min_coverage: float,
+    on_bad_row: Any,
+    threads: int | None,
+    output: Path,
+    cache_dir: Path | None,
+    offline: bool | None,
+    catalog: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write the matrix whose row I is the vector of token I.
+
+    How much of the vocabulary was found, and what was remarkable about the source, is
+    said on standard error; with --json, standard output has it all.
+
+    \b
+    Example:
+      pretrained-embed build --vocab vocab.txt --match exact,lower
+      pretrained-embed build --vocab vocab.json --source vectors.txt -o matrix.npz
+    """
+    if no_pad and pad_token is not None:
+        raise click.UsageError("--pad-token and --no-pad exclude each other")
+    _check_output(output, vocab, source)
+
+    vocabulary = pe.Vocabulary.from_file(
+        vocab,
+        kind=vocab_kind,
+        pad=None if no_pad else "<pad>" if pad_token is None else pad_token,
+        unk=unk_token,
+    )
+    with Bar(quiet=quiet) as bar:
+        matrix = pe.build_matrix(
+            vocabulary,
+            source,
+            match=match,
+            oov=oov,
+            unk=unk_oov,
+            seed=seed,
+            min_coverage=min_coverage,
+            threads=threads,
+            on_bad_row=on_bad_row,
+            cache_dir=cache_dir,
+            offline=offline,
+            catalog=catalog,
+            progress=bar,
+        )
+    matrix.save(output)
+
+    if not quiet:
+        rows, dim = matrix.shape
+        tell(str(matrix.coverage))
+        for remark in remarks(matrix.findings):
+            tell(remark)
+        tell(f"Wrote {output}: {rows:,} rows of {dim} dimensions.")
+    if as_json:
+        answer_json({"output": str(output), **matrix_facts(matrix)})
+
+
+def _check_output(output: Path, vocab: str, source: str) -> None:
+    """Refuse, before the work is done, a place that the matrix cannot go to."""
+    if output.suffix.lower() not in pe.WRITABLE_SUFFIXES:
+        raise click.BadParameter(
+            f"{str(output)!r} does not end in one of {' '.join(pe.WRITABLE_SUFFIXES)}",
+            param_hint="'--output'",
+        )
+    if not output.parent.is_dir():
+        raise click.BadParameter(
+            f"there is no folder {str(output.parent)!r}", param_hint="'--output'"
+        )
+    for name, path in (("vocabulary", Path(vocab)), ("source", Path(source))):
+        if output.exists() and path.exists() and output.samefile(path):
+            raise click.BadParameter(
+                f"the matrix would take the place of the {name}, {str(path)!r}",
+                param_hint="'--output'",
+            )

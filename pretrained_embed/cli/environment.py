@@ -1,0 +1,57 @@
+"""What this machine has that matters here, found without importing any of it."""
+
+from __future__ import annotations
+
+import platform
+from pathlib import Path
+from typing import Any
+
+from pretrained_embed import kernel, versions
+from pretrained_embed.cli.display import facts, size
+from pretrained_embed.sources import cache, packages
+
+#: The frameworks that an adapter is for.
+_FRAMEWORKS = ("torch", "keras", "jax", "flax", "equinox", "gensim")
+
+
+def environment_facts(cache_dir: Path | None) -> dict[str, Any]:
+    """Return versions, kernel, cache, data packages and frameworks, for JSON."""
+    return {
+        **versions(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "kernel": kernel.IMPLEMENTATION,
+        "cache": str(cache.locate(cache_dir)),
+        "cache_bytes": sum(file.size for file in cache.listing(cache_dir)),
+        "data_packages": packages.names(),
+        "frameworks": _frameworks(),
+    }
+
+
+def environment_text(known: dict[str, Any]) -> str:
+    """Return the same a line each."""
+    frameworks = [f"{name} {version}" for name, version in known["frameworks"].items()]
+    return facts(
+        [
+            ("pretrained-embed", known["pretrained_embed"]),
+            ("kernel", known["kernel"]),
+            ("python", known["python"]),
+            ("numpy", known["numpy"]),
+            ("platform", known["platform"]),
+            ("cache", f"{known['cache']} ({size(known['cache_bytes'])})"),
+            ("data packages", ", ".join(known["data_packages"]) or "none"),
+            ("frameworks", ", ".join(frameworks) or "none"),
+        ]
+    )
+
+
+def _frameworks() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in _FRAMEWORKS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,127 @@
+"""``info``: about this installation, a file of vectors, or a name of the catalog."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.catalog_text import entry_facts, entry_text, here
+from pretrained_embed.cli.display import facts, number
+from pretrained_embed.cli.environment import environment_facts, environment_text
+from pretrained_embed.cli.output import answer, answer_json
+from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.report import findings_facts, matrix_facts, remarks
+from pretrained_embed.sources import catalog as catalogs
+
+_FIRST = 5
+
+#: The formats in which a matrix is saved with all that belongs to it.
+_WHOLE = ("npz", "hdf5", "safetensors")
+
+
+@click.command()
+@click.argument("source", required=False, metavar="[FILE|NAME]")
+@options.catalog
+@options.cache_dir
+@options.as_json
+def info(
+    source: str | None, catalog: Path | None, cache_dir: Path | None, as_json: bool
+) -> None:
+    """Tell about a file of vectors, a saved matrix or a name that 'list' shows.
+
+    A file is read from end to end, so that its rows are counted and the malformed ones
+    named. A file that has the name of a catalog entry is written ./NAME. Without an
+    argument: about this installation. Nothing is ever downloaded.
+
+    \b
+    Example:
+      pretrained-embed info
+      pretrained-embed info embedding.npz
+      pretrained-embed info glove-6b-300d --json
+    """
+    if source is None:
+        known = environment_facts(cache_dir)
+        text = environment_text(known)
+    elif (entry := catalogs.load(catalog).get_entry(source)) is not None:
+        present = here(cache_dir)
+        known, text = entry_facts(entry, present), entry_text(entry, present)
+    else:
+        known, text = _file(source, catalog, cache_dir)
+    if as_json:
+        answer_json(known)
+    else:
+        answer(text)
+
+
+def _file(
+    source: str, catalog: Path | None, cache_dir: Path | None
+) -> tuple[dict[str, Any], str]:
+    """Return what is to be known of a file of vectors, for JSON and as text."""
+    opened = pe.open_vectors(source, cache_dir=cache_dir, offline=True, catalog=catalog)
+    first: list[str] = []
+    with opened as reader, Bar() as bar:
+        for block in reader.blocks(on_bad_row="skip", progress=bar):
+            first += block.tokens[: _FIRST - len(first)]
+        findings = reader.findings
+    known = {
+        "file": source,
+        "format": reader.format,
+        "rows": findings.rows,
+        "declared_rows": reader.count,
+        "dim": reader.dim,
+        "first_tokens": first,
+        "findings": findings_facts(findings),
+    }
+    text = facts(
+        [
+            ("file", source),
+            ("format", reader.format),
+            ("rows", number(findings.rows)),
+            ("declared", "no count" if reader.count is None else number(reader.count)),
+            ("dim", number(reader.dim)),
+            ("first tokens", ", ".join(map(repr, first)) or "none"),
+        ]
+    )
+    lines = [text, *remarks(findings)]
+    if reader.format in _WHOLE and Path(source).is_file():
+        matrix = pe.load_matrix(source)
+        if "options" in matrix.provenance:  # else it is a plain table of vectors
+            known["matrix"] = matrix_facts(matrix)
+            lines += _matrix(matrix)
+    return known, "\n".join(lines)
+
+
+def _matrix(matrix: pe.EmbeddingMatrix) -> list[str]:
+    """Return lines on a saved matrix: its coverage, and what it was built from."""
+    source, chosen = matrix.provenance["source"], matrix.provenance["options"]
+    built = facts(
+        [
+            (
+                "pad token",
+                _token(matrix.vocabulary.pad_token, matrix.vocabulary.pad_id),
+            ),
+            (
+                "unk token",
+                _token(matrix.vocabulary.unk_token, matrix.vocabulary.unk_id),
+            ),
+            ("built from", source.get("source") or source.get("name")),
+            ("licence", source.get("licence")),
+            ("citation", source.get("citation")),
+            *((name, _words(value)) for name, value in chosen.items()),
+        ]
+    )
+    return [built, str(matrix.coverage), *remarks(matrix.findings)]
+
+
+def _token(token: str | None, id: int | None) -> str:
+    return "none" if token is None else f"{token!r}, row {id}"
+
+
+def _words(value: Any) -> str | None:
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return None if value is None else str(value)

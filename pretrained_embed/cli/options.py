@@ -1,0 +1,88 @@
+"""Options that several commands share, and kinds of values."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean ...?"`` for a word that is not known, or ``""``."""
+    near = difflib.get_close_matches(given.lower(), list(known), 1)
+    return f"; did you mean {near[0]}?" if near else ""
+
+
+def one_of(words: Sequence[str]) -> dict[str, Any]:
+    """Return what makes an option take one of the words."""
+
+    def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+        if value is not None:
+            _check_word(value, words)
+        return value
+
+    return {"metavar": f"[{'|'.join(words)}]", "callback": check}
+
+
+def list_of(words: Sequence[str]) -> dict[str, Any]:
+    """Return what makes an option take some of the words, with commas between them."""
+
+    def split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
+        chosen = tuple(word.strip() for word in value.split(","))
+        for word in chosen:
+            _check_word(word, words)
+        if len(set(chosen)) < len(chosen):
+            raise click.BadParameter(f"{value!r} has a word twice")
+        return chosen
+
+    return {"metavar": ",".join(words), "callback": split}
+
+
+def _check_word(word: str, words: Sequence[str]) -> None:
+    if word not in words:
+        near = suggestion(word, words)
+        raise click.BadParameter(f"{word!r} is not one of {', '.join(words)}{near}")
+
+
+as_json = click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON to standard output."
+)
+
+quiet = click.option(
+    "--quiet", "-q", is_flag=True, help="Say nothing on standard error but errors."
+)
+
+cache_dir = click.option(
+    "--cache-dir",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="The cache. Left out: what PRETRAINED_EMBED_CACHE names; else ./cache if it "
+    "is tagged as ours; else your own cache folder.",
+)
+
+offline = click.option(
+    "--offline",
+    is_flag=True,
+    default=None,
+    help="Never use the network. The same as PRETRAINED_EMBED_OFFLINE=1.",
+)
+
+catalog = click.option(
+    "--catalog",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A catalog of your own, merged into ours. Left out: what "
+    "PRETRAINED_EMBED_CATALOG names.",
+)
+
+
+def where_from(command: Command) -> Command:
+    """Add the options that say where a named source may be taken from."""
+    for option in (catalog, offline, cache_dir):  # shown in reverse
+        command = option(command)
+    return command

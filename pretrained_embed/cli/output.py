@@ -1,0 +1,61 @@
+"""Text to standard output and standard error, fit for any terminal and encoding."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+import click
+
+from pretrained_embed import WriteError
+
+
+def answer(text: str) -> None:
+    """Print what was asked for to standard output.
+
+    Raises `WriteError` where it cannot be written there, such as on a full disk.
+    """
+    try:
+        click.echo(printable(text, sys.stdout.encoding))
+    except BrokenPipeError:  # the reader has seen enough; click ends in silence
+        raise
+    except OSError as error:
+        _give_up_on_stdout()
+        raise WriteError(
+            f"cannot write to the standard output: {error.strerror}"
+        ) from error
+
+
+def answer_json(value: Any) -> None:
+    """Print JSON to standard output, in ASCII whatever the locale."""
+    answer(json.dumps(value, indent=2))
+
+
+def tell(text: str) -> None:
+    """Print a remark to standard error."""
+    click.echo(printable(text, sys.stderr.encoding), err=True)
+
+
+def printable(text: str, encoding: str | None = None) -> str:
+    r"""Escape, as ``repr`` does, what would change the terminal or not be seen.
+
+    Line ends stay. So does everything else that ``encoding`` can hold.
+
+    >>> printable("caf\xe9\x1b[2J\n", "ascii")
+    'caf\\xe9\\x1b[2J\n'
+    """
+    if not text.isprintable():
+        text = "".join(
+            c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in text
+        )
+    encoding = encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _give_up_on_stdout() -> None:
+    """Send to nowhere what Python would try to write once more when it ends."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

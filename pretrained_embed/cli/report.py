@@ -1,0 +1,49 @@
+"""What there is to say of a matrix and of a file of vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed import EmbeddingMatrix, Findings, Origin
+from pretrained_embed.cli.display import plural
+
+
+def remarks(findings: Findings) -> Iterator[str]:
+    """Yield what was remarkable about a file, a line each."""
+    for note in findings.notes:
+        yield f"Note: {note}."
+    if findings.duplicates:
+        again = plural(findings.duplicates, "row repeats", "rows repeat")
+        yield f"Note: {again} a token; the first row of a token counts."
+    if findings.bad_rows:
+        bad = plural(findings.bad_rows, "malformed row was", "malformed rows were")
+        yield f"Warning: {bad} left out."
+    if findings.suspicious_rows:
+        doubtful = plural(findings.suspicious_rows, "row looks", "rows look")
+        yield f"Warning: {doubtful} one value too long; read as they stand."
+    for doubt in findings.doubts:
+        place = f"row {doubt.row:,}" if doubt.line is None else f"line {doubt.line:,}"
+        yield f"  {place}: {doubt.what}"
+    if hidden := findings.bad_rows + findings.suspicious_rows - len(findings.doubts):
+        yield f"  and {hidden:,} more"
+
+
+def findings_facts(findings: Findings) -> dict[str, Any]:
+    """Return findings as JSON can hold them."""
+    return asdict(findings) | {"doubts": [doubt._asdict() for doubt in findings.doubts]}
+
+
+def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
+    """Return what there is to know of a matrix as JSON can hold it."""
+    codes = np.bincount(matrix.origin, minlength=256)
+    return {
+        "shape": list(matrix.shape),
+        "coverage": matrix.coverage.to_dict(),
+        "origins": {origin.name.lower(): int(codes[origin]) for origin in Origin},
+        "provenance": matrix.provenance,
+        "findings": findings_facts(matrix.findings),
+    }
