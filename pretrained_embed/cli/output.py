@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from typing import Any
 
@@ -17,12 +16,13 @@ def answer(text: str) -> None:
 
     Raises `WriteError` where it cannot be written there, such as on a full disk.
     """
+    if sys.stdout is None:
+        raise WriteError("cannot write to the standard output: it is closed")
     try:
         click.echo(printable(text, sys.stdout.encoding))
     except BrokenPipeError:  # the reader has seen enough; click ends in silence
         raise
     except OSError as error:
-        _give_up_on_stdout()
         raise WriteError(
             f"cannot write to the standard output: {error.strerror}"
         ) from error
@@ -34,8 +34,9 @@ def answer_json(value: Any) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a remark to standard error."""
-    click.echo(printable(text, sys.stderr.encoding), err=True)
+    """Print a remark to standard error, if there is one."""
+    if sys.stderr is not None:
+        click.echo(printable(text, sys.stderr.encoding), err=True)
 
 
 def printable(text: str, encoding: str | None = None) -> str:
@@ -52,10 +53,3 @@ def printable(text: str, encoding: str | None = None) -> str:
         )
     encoding = encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def _give_up_on_stdout() -> None:
-    """Send to nowhere what Python would try to write once more when it ends."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -16,6 +16,8 @@ import click
 
 from pretrained_embed import OptionError, PretrainedEmbedError, versions
 from pretrained_embed.cli.build import build
+from pretrained_embed.cli.cache import cache
+from pretrained_embed.cli.fetch import fetch
 from pretrained_embed.cli.info import info
 from pretrained_embed.cli.list import list_
 from pretrained_embed.cli.output import answer, tell
@@ -80,7 +82,7 @@ def program() -> None:
     """
 
 
-for command in (build, info, list_):
+for command in (build, info, list_, fetch, cache):
     program.add_command(command)
 
 

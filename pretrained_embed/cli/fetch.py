@@ -1,0 +1,52 @@
+"""``fetch``: bring vectors into the cache."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.cache_text import file_facts, vouched
+from pretrained_embed.cli.display import size
+from pretrained_embed.cli.output import answer, answer_json, tell
+from pretrained_embed.cli.progress import Bar
+from pretrained_embed.sources import cache
+
+
+@click.command()
+@click.argument("name")
+@options.where_from
+@options.as_json
+@options.quiet
+def fetch(
+    name: str,
+    cache_dir: Path | None,
+    offline: bool | None,
+    catalog: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Download a name that 'list' shows, or a URL, into the cache; print its path.
+
+    What is there already is not downloaded again. A download that was interrupted goes
+    on where it stopped. With --offline: tell whether it is there.
+
+    \b
+    Example:
+      pretrained-embed fetch glove-6b-300d
+    """
+    with Bar(quiet=quiet) as bar:
+        path = pe.fetch(
+            name, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=bar
+        )
+    file = next((one for one in cache.listing(cache_dir) if one.path == path), None)
+    if file is None:  # nothing can be recorded in a cache that may only be read
+        file = cache.Cached(path, name, path.stat().st_size, None, None)
+    elif not quiet:
+        tell(f"{size(file.size)}, sha256 {file.sha256}, {vouched(file)}")
+    if as_json:
+        answer_json(file_facts(file))
+    else:
+        answer(str(path))
