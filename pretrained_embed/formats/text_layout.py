@@ -125,8 +125,7 @@ def _shape(body: list[bytes]) -> tuple[int, bytes, bytes] | None:
     if all(_TAB in row for row in body):
         if dim := _most_common([_run(row, _TAB) for row in sample]):
             return dim, _TAB, _TAB
-        values = [row.rsplit(_TAB, 1)[1] for row in sample]
-        if dim := _most_common([_run(b"x " + value, _SPACE) for value in values]):
+        if dim := _most_common([_values(row.rsplit(_TAB, 1)[1]) for row in sample]):
             return dim, _SPACE, _TAB
     if dim := _most_common([_run(row, _SPACE) for row in sample]):
         return dim, _SPACE, _SPACE
@@ -143,10 +142,16 @@ def _run(row: bytes, separator: bytes) -> int:
     return run
 
 
+def _values(text: bytes) -> int:
+    """Return how many numbers the text is, or 0 if it is something else."""
+    run = _run(b"x " + text, _SPACE)
+    return run if run == text.count(_SPACE) + 1 else 0
+
+
 def _most_common(runs: list[int]) -> int:
-    """Return the most common; of several, the smallest that is not zero."""
+    """Return the one that half of them are at least; of two, the smaller; or 0."""
     counts = Counter(run for run in runs if run)
-    if not counts or 2 * sum(counts.values()) < len(runs):
+    best = max(counts.values(), default=0)
+    if 2 * best < len(runs):
         return 0
-    best = max(counts.values())
-    return min(run for run, seen in counts.items() if seen == best)
+    return min((run for run, seen in counts.items() if seen == best), default=0)
