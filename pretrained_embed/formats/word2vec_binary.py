@@ -20,7 +20,12 @@ from typing import NamedTuple
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.errors import TruncatedError, UnknownFormatError, WriteError
+from pretrained_embed.errors import (
+    FormatError,
+    TruncatedError,
+    UnknownFormatError,
+    WriteError,
+)
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.blocks import Hits, gathered
 from pretrained_embed.formats.claims import Claims
@@ -45,6 +50,9 @@ NAME = "word2vec-binary"
 #: Rows looked at to find out whether an LF follows each vector.
 _SAMPLE_ROWS = 64
 _LONGEST_HEADER = 64
+#: Bytes looked at to tell numbers from text, and how few of them tell nothing.
+_TELLING, _TOO_FEW = 4096, 128
+_TEXT = bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100)) + b"\t\n\r"
 _BLOCK_SIZE = 1 << 22
 _BLOCK_ROWS = 4096
 _LF, _SPACE = b"\n", b" "
@@ -60,21 +68,41 @@ class Layout(NamedTuple):
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Whether the file begins with a header and is not text (which is asked first)."""
-    return _layout(head) is not None
+    """Whether a header is followed by bytes that are not text.
+
+    Text files of vectors share the header. They are asked first, but not every text
+    below such a line holds vectors that can be read.
+    """
+    layout = _layout(head)
+    if layout is None:
+        return False
+    rows = head[layout.skip : layout.skip + _TELLING]
+    return len(rows) < _TOO_FEW or rows.translate(None, _TEXT) != b""
 
 
 def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
     """Return a reader for a word2vec binary file.
 
-    Raises `UnknownFormatError` if the first line is no header.
+    Raises `UnknownFormatError` if the first line is no header, `TruncatedError` if the
+    file ends before one row of the declared dim, and `FormatError` if a row of that
+    dim would be absurdly long. Nothing is allocated before.
     """
-    layout = _layout(stream.head(HEAD_SIZE))
+    head = stream.head(HEAD_SIZE)
+    layout = _layout(head)
     if layout is None:
         raise UnknownFormatError(
             f"{stream.name}: the first line is not 'count dim', so this is no word2vec "
             "binary file"
         )
+    behind = len(head) - layout.skip
+    if behind < 1 + 4 * layout.dim:
+        what = f"{stream.name}: the header declares rows of {layout.dim:,} values"
+        if len(head) < HEAD_SIZE:
+            raise TruncatedError(
+                f"{what}, {behind:,} bytes follow it. Probably a cut download: fetch "
+                "it again."
+            )
+        raise FormatError(f"{what}. No embedding has so many: this is another format.")
     return Word2VecBinaryReader(stream, layout)
 
 
@@ -201,8 +229,9 @@ class Word2VecBinaryReader(Reader):
                     f"{self.name}, {what}. Probably a cut download: fetch it again, or "
                     "pass on_bad_row='skip' to keep the whole rows."
                 )
-            findings.bad_rows = 1
             findings.doubts.append(Doubt(findings.rows, None, what))
+            findings.bad_rows = 1
+            findings.rows += 1
         if findings.rows != self.count:
             findings.notes.append(
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"
