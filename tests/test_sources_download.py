@@ -13,6 +13,7 @@ from pretrained_embed.sources.fetching import (
     entry_of_url,
     fetch_entry,
     fetch_stream,
+    remove,
 )
 from pretrained_embed.sources.patience import Patience
 from tests import servers
@@ -225,13 +226,12 @@ def test_ctrl_c_leaves_a_part_that_the_next_run_goes_on_with(host, get, tmp_path
 
 
 def test_a_file_that_changed_meanwhile_starts_over(host, get):
+    host.files["v.txt"] = DATA.replace(b"token", b"TOKEN")
     interrupted(host, get, entry(host))
-    changed = DATA.replace(b"token", b"TOKEN")
-    host.files["v.txt"], host.etag = changed, '"version-2"'
+    host.files["v.txt"], host.etag = DATA, '"version-2"'
 
-    fetched = get(entry(host, checksums=(sha256(changed),)))
-
-    assert fetched.path.read_bytes() == changed
+    assert get(entry(host)).path.read_bytes() == DATA
+    assert [span is None for _, span in host.asked] == [True, False]
 
 
 def test_a_wrong_part_without_a_validator_is_found_out_and_starts_over(host, get):
@@ -244,14 +244,24 @@ def test_a_wrong_part_without_a_validator_is_found_out_and_starts_over(host, get
     assert [span for _, span in host.asked][1:] == [host.asked[1][1], None]
 
 
-def test_a_part_longer_than_the_file_starts_over(host, get, tmp_path):
+def test_a_part_of_a_file_of_another_length_starts_over(host, get):
+    host.etag = None
+    host.files["v.txt"] = DATA + b"old 1 2\n"
     interrupted(host, get, entry(host))
-    short = DATA[:5000]
-    host.files["v.txt"], host.etag = short, None
+    host.files["v.txt"] = DATA
 
-    fetched = get(entry(host, checksums=(sha256(short),)))
+    assert get(entry(host)).path.read_bytes() == DATA
+    assert [span is None for _, span in host.asked] == [True, False, True]
 
-    assert fetched.path.read_bytes() == short
+
+def test_a_part_longer_than_the_file_starts_over(host, get, tmp_path):
+    host.etag = None
+    host.files["v.txt"] = DATA + DATA
+    interrupted(host, get, entry(host), at=len(DATA) + 1)
+    host.files["v.txt"] = DATA
+
+    assert get(entry(host)).path.read_bytes() == DATA
+    assert [span is None for _, span in host.asked] == [True, False, True]
 
 
 def test_a_part_that_nothing_is_known_of_is_thrown_away(host, get, tmp_path):
@@ -383,6 +393,27 @@ def test_without_a_published_checksum_the_first_use_vouches(secure, get, tmp_pat
 
     secure.files["v.txt"] = DATA
     assert get(wanted).path.read_bytes() == DATA
+
+
+def test_a_checksum_published_later_has_to_be_met_too(host, get, tmp_path):
+    path = get(entry(host)).path
+    other = Checksum("md5", "file", "0" * 32)
+    folder = cache.folder(
+        tmp_path / "cache", entry(host, checksums=(other,)).download()
+    )
+    path.parent.rename(folder)
+
+    with pytest.raises(SourceError, match="the content is wrong: md5"):
+        get(entry(host, checksums=(other,)))
+
+
+def test_a_changed_file_is_never_joined_to_an_old_part(secure, get):
+    wanted = entry(secure, checksums=())
+    interrupted(secure, get, wanted)
+    changed = DATA.replace(b"token", b"TOKEN")
+    secure.files["v.txt"], secure.etag = changed, '"version-2"'
+
+    assert get(wanted).path.read_bytes() == changed
 
 
 def test_resuming_without_a_checksum_needs_a_validator(secure, get):
@@ -541,3 +572,17 @@ def test_a_cache_that_cannot_be_made_is_our_error(host, tmp_path):
         fetch_entry(entry(host), cache_dir=tmp_path / "file" / "cache")
 
     assert host.asked == []
+
+
+def test_what_was_fetched_can_be_removed_and_fetched_again(host, get, tmp_path):
+    host.files["tokens.json"] = b"[]"
+    tokens = Download((host.url + "tokens.json",), (sha256(b"[]"),))
+    wanted = entry(host, tokens=tokens)
+    get(wanted)
+
+    freed = remove(wanted, cache_dir=tmp_path / "cache")
+
+    assert freed > len(DATA) + 2
+    assert left(tmp_path) == []
+    assert remove(wanted, cache_dir=tmp_path / "cache") == 0
+    assert get(wanted).path.read_bytes() == DATA

@@ -110,10 +110,12 @@ def _ask(
     ) as part:
         total = _length(piece, part, patience)
         first = piece.start or 0
-        if part.start != first + partial.size or (version and total != version.total):
-            partial.restart()  # the host sends the whole file, or it is another one
-        if part.start != first + partial.size:
+        if part.start == first:
+            partial.restart()  # all of it comes, because the host or the file says so
+        elif part.start != first + partial.size:
             raise Failure("the host sends another part than it was asked for")
+        elif version is not None and version.total != total:
+            raise Failure("the file has changed", again=True, start_over=True)
         if partial.size == 0:
             partial.restart(Version(piece.url, part.validator, total))
         check_room(piece.target.parent, 0 if total is None else total - partial.size)

@@ -104,3 +104,14 @@ def fetch_stream(
         path=stream.path,
         tokens_path=tokens_path,
     )
+
+
+def remove(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> int:
+    """Delete what the cache holds of an entry; return the bytes freed.
+
+    Entries that are members of one archive go together. Raises `SourceError` where it
+    cannot be deleted.
+    """
+    downloads = [entry.download(), *([entry.tokens] if entry.tokens else [])]
+    root = cache.locate(cache_dir)
+    return sum(cache.remove(cache.folder(root, download)) for download in downloads)
