@@ -39,8 +39,8 @@ class SplitEmbedding(nn.Module):
         self.sparse = sparse
         parts = split(frozen)
         # Frozen ids have to look up some row of the trained table too, for shapes may
-        # not depend on values. They get a spare first one, from which padding_idx
-        # keeps gradients away: any other would be touched by sparse optimisers.
+        # not depend on values. They get a spare first one, because they bring it a
+        # gradient of zero, and sparse optimisers move a row whenever it has one.
         spare = vectors.new_zeros(1, self.embedding_dim)
         self.trained = nn.Parameter(torch.cat([spare, vectors[parts.trained]]))
         self.register_buffer("frozen", vectors[parts.frozen])
@@ -50,7 +50,7 @@ class SplitEmbedding(nn.Module):
         """Return the rows of ``ids``, any shape of integers, as (*ids.shape, dim)."""
         slots = self.slots.index_select(0, ids.reshape(-1)).view(ids.shape)
         trained = functional.embedding(
-            (slots + 1).clamp(min=0), self.trained, padding_idx=0, sparse=self.sparse
+            (slots + 1).clamp(min=0), self.trained, sparse=self.sparse
         )
         frozen = functional.embedding((~slots).clamp(min=0), self.frozen)
         return torch.where((slots >= 0).unsqueeze(-1), trained, frozen)

@@ -75,7 +75,7 @@ def embedding(
         tables = [vectors[parts.trained], vectors[parts.frozen], parts.slots]
     else:
         layer = keras.layers.Embedding(*matrix.shape, **options)
-        tables = [vectors.copy()]  # some backends keep the array they are given
+        tables = [vectors.copy()]  # JAX takes over an array that suits it
     if "float16" in (layer.variable_dtype, layer.compute_dtype):
         check_float16(matrix)
     layer.build()
