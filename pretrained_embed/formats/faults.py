@@ -41,7 +41,8 @@ class Fault(NamedTuple):
                 f"{self.found} fields follow the first, {dim} expected: the token "
                 f"itself ends in a number or separator; {row}"
             )
-        return f"{self.found} values, {dim} expected; {row}{self._cause()}"
+        cause = self._cause() if self.kind == kernel.SHORT else ""
+        return f"{self.found} values, {dim} expected; {row}{cause}"
 
     def _cause(self) -> str:
         if self.cut:

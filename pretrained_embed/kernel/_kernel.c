@@ -16,6 +16,7 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
+#include <float.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,14 +28,24 @@
 #define PE_SSE2 1
 #include <emmintrin.h>
 #endif
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-#define PE_BIG_ENDIAN 1
+#if defined(PE_SSE2) && defined(__GNUC__) && defined(__x86_64__)
+#define PE_AVX2 1 /* compiled beside the rest, chosen when it runs */
+#include <immintrin.h>
+#endif
+/* Whether an operation on doubles rounds once, to a double.  The x87 unit of 32-bit PCs
+ * keeps more digits and rounds again. */
+#if !defined(FLT_EVAL_METHOD) || FLT_EVAL_METHOD == 0 || FLT_EVAL_METHOD == 1
+#define PE_ROUNDS_ONCE 1
+#else
+#define PE_ROUNDS_ONCE 0
 #endif
 
 typedef unsigned char byte;
 
-enum { PE_EMPTY = 1, PE_SHORT, PE_NO_TOKEN, PE_BAD_NUMBER, PE_WIDE };
-enum { PE_HIT_COLUMNS = 4, PE_FAULT_COLUMNS = 4, PE_RANK_SHIFT = 56 };
+enum { PE_EMPTY = 1, PE_SHORT, PE_NO_TOKEN, PE_BAD_NUMBER, PE_WIDE, PE_LONG };
+enum { PE_HIT_COLUMNS = 4, PE_FAULT_COLUMNS = 4 };
+enum { PE_RANK_SHIFT = 56, PE_LAST_RANK = 127 };
+static const int64_t PE_POSITIONS = (int64_t)1 << PE_RANK_SHIFT; /* all are below */
 
 /* ------------------------------------------------------------------ Bytes ------ */
 
@@ -50,7 +61,7 @@ static uint32_t load32(const byte *p) {
     return x;
 }
 
-#ifndef PE_BIG_ENDIAN
+#if !PY_BIG_ENDIAN
 /* Index of the lowest set bit; x is not zero. */
 static int lowest_bit(uint64_t x) {
 #if defined(__GNUC__)
@@ -115,12 +126,52 @@ static const byte *line_end(const byte *p, const byte *end, byte separator,
         total = _mm_add_epi64(total, _mm_sad_epu8(_mm_sub_epi8(zero, seps), zero));
         p += 16;
     }
-    n += (size_t)_mm_cvtsi128_si32(total);
-    n += (size_t)_mm_cvtsi128_si32(_mm_srli_si128(total, 8));
+    uint64_t halves[2];
+    _mm_storeu_si128((__m128i *)halves, total);
+    n += (size_t)(halves[0] + halves[1]);
 #endif
     for (; p < end && *p != '\n'; p++) n += *p == separator;
     *count += n;
     return p;
+}
+
+#ifdef PE_AVX2
+/* The same with registers of twice the width, on processors that have them. */
+__attribute__((target("avx2,popcnt"))) static const byte *line_end_avx2(
+    const byte *p, const byte *end, byte separator, size_t *count) {
+    const __m256i lf = _mm256_set1_epi8('\n');
+    const __m256i sep = _mm256_set1_epi8((char)separator);
+    size_t n = 0;
+    for (; end - p >= 64; p += 64) {
+        __m256i a = _mm256_loadu_si256((const __m256i *)p);
+        __m256i b = _mm256_loadu_si256((const __m256i *)(p + 32));
+        uint64_t seps =
+            (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, sep)) |
+            (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, sep)) << 32;
+        __m256i in_a = _mm256_cmpeq_epi8(a, lf), in_b = _mm256_cmpeq_epi8(b, lf);
+        if (_mm256_movemask_epi8(_mm256_or_si256(in_a, in_b))) {
+            uint64_t ends = (uint32_t)_mm256_movemask_epi8(in_a) |
+                            (uint64_t)(uint32_t)_mm256_movemask_epi8(in_b) << 32;
+            int at = lowest_bit(ends);
+            seps &= ((uint64_t)1 << at) - 1;
+            *count += n + (size_t)__builtin_popcountll(seps);
+            return p + at;
+        }
+        n += (size_t)__builtin_popcountll(seps);
+    }
+    *count += n;
+    return line_end(p, end, separator, count);
+}
+#endif
+
+typedef const byte *(*LineEnd)(const byte *, const byte *, byte, size_t *);
+
+static LineEnd fastest_line_end(void) {
+#ifdef PE_AVX2
+    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt"))
+        return line_end_avx2;
+#endif
+    return line_end;
 }
 
 static const byte *last_of(const byte *begin, const byte *end, byte wanted) {
@@ -140,6 +191,8 @@ static const double POWERS[] = {
     1e52, 1e53, 1e54, 1e55, 1e56, 1e57, 1e58, 1e59, 1e60, 1e61, 1e62, 1e63, 1e64};
 enum { EXACT_POWER = 22, LAST_POWER = 64, MANY_DIGITS = 19 };
 static const uint64_t EXACT_MANTISSA = (uint64_t)1 << 53;
+/* Beyond this no number of leading or trailing zeros makes up for an exponent. */
+static const int64_t FAR_POWER = (int64_t)1 << 56;
 
 enum { NUMBER_OK, NUMBER_BAD, NUMBER_ERROR };
 
@@ -224,7 +277,7 @@ static int number_in_full(const byte *p, const byte *end, float *out) {
         if (p < end && (*p == '-' || *p == '+')) p++;
         if (p == end) return NUMBER_BAD;
         for (; p < end && *p >= '0' && *p <= '9'; p++)
-            if (power < 1000000000) power = power * 10 + (*p - '0');
+            if (power < FAR_POWER) power = power * 10 + (*p - '0');
         exponent += below ? -power : power;
     }
     if (p != end) return NUMBER_BAD;
@@ -237,8 +290,8 @@ static int number_in_full(const byte *p, const byte *end, float *out) {
         return number_by_python(field, end, out);
     double value = (double)mantissa;
     value = exponent < 0 ? value / POWERS[-exponent] : value * POWERS[exponent];
-    if (!cut && mantissa < EXACT_MANTISSA && exponent >= -EXACT_POWER &&
-        exponent <= EXACT_POWER) {
+    if (PE_ROUNDS_ONCE && !cut && mantissa < EXACT_MANTISSA &&
+        exponent >= -EXACT_POWER && exponent <= EXACT_POWER) {
         *out = with_sign((float)value, negative); /* Clinger: one rounding, exact */
         return NUMBER_OK;
     }
@@ -252,57 +305,90 @@ static int number_in_full(const byte *p, const byte *end, float *out) {
     return NUMBER_OK;
 }
 
-/* Read the number at *p, which ends at a separator or at end; leave *p behind it.
- * Numbers such as -0.071549 take the short way, with no branch on sign or length;
- * 8 bytes may be looked at as long as they lie before limit. */
-static int read_number(const byte **p, const byte *end, const byte *limit,
-                       byte separator, float *out) {
-#ifndef PE_BIG_ENDIAN
-    const byte *q = *p;
-    if (limit - q >= 12) {
-        int negative = *q == '-';
-        q += negative;
-        uint64_t mantissa = (uint64_t)(byte)(*q - '0');
-        if (mantissa <= 9 && q[1] == '.') {
-            uint64_t x = load64(q + 2) ^ 0x3030303030303030u;
-            uint64_t other = ((x + 0x7676767676767676u) | x) & 0x8080808080808080u;
-            if (other && (other & 0x80) == 0) { /* 1 to 7 digits */
-                int bits = lowest_bit(other) & ~7, count = bits >> 3;
-                x <<= 64 - bits;
-                x = (x * 10 + (x >> 8)) & 0x00ff00ff00ff00ffu;
-                x = (x * 100 + (x >> 16)) & 0x0000ffff0000ffffu;
-                x = (x * 10000 + (x >> 32)) & 0xffffffffu;
-                static const uint32_t TENS[] = {1,      10,      100,     1000,
-                                                10000,  100000,  1000000, 10000000};
-                mantissa = mantissa * TENS[count] + x;
-                q += 2 + count;
-                if (q <= end && (q == end || *q == separator)) {
-                    *out = with_sign((float)((double)mantissa / POWERS[count]),
-                                     negative);
-                    *p = q;
-                    return NUMBER_OK;
-                }
-            }
-        }
-    }
-#else
-    (void)limit;
+#if !PY_BIG_ENDIAN && PE_ROUNDS_ONCE
+/* x below 2**52 as a double: put into the mantissa of 2**52, which is then taken off.
+ * The conversion instruction would wait for the number before, whose register it
+ * writes to only in part. */
+static double small_integer(uint64_t x) {
+    double value;
+    x |= 0x4330000000000000u;
+    memcpy(&value, &x, 8);
+    return value - 0x1p52;
+}
 #endif
-    const byte *stop = *p;
-    while (stop < end && *stop != separator) stop++;
-    int status = number_in_full(*p, stop, out);
-    *p = stop;
-    return status;
+
+/* Numbers such as -0.071549: a digit, the point, 1 to 8 digits.  The 8 bytes behind the
+ * point may be looked at as long as they lie before limit; no branch hangs on the sign
+ * or the length.  Returns 0 for any other field. */
+static int short_number(const byte *p, const byte *end, const byte *limit,
+                        float *out) {
+#if !PY_BIG_ENDIAN && PE_ROUNDS_ONCE
+    if (limit - p < 11) return 0;
+    int negative = *p == '-';
+    p += negative;
+    unsigned digit = (unsigned)*p - '0';
+    uint64_t count = (uint64_t)(end - p) - 2;
+    if (digit > 9 || p[1] != '.' || count - 1 > 7) return 0;
+    static const uint32_t TENS[] = {1,      10,      100,      1000,     10000,
+                                    100000, 1000000, 10000000, 100000000};
+    uint64_t x = (load64(p + 2) ^ 0x3030303030303030u) << (64 - 8 * count);
+    if (((x + 0x7676767676767676u) | x) & 0x8080808080808080u) return 0;
+    x = (x * 10 + (x >> 8)) & 0x00ff00ff00ff00ffu;
+    x = (x * 100 + (x >> 16)) & 0x0000ffff0000ffffu;
+    x = (x * 10000 + (x >> 32)) & 0xffffffffu;
+    x += (uint64_t)digit * TENS[count];
+    *out = with_sign((float)(small_integer(x) / POWERS[count]), negative);
+    return 1;
+#else
+    (void)p, (void)end, (void)limit, (void)out;
+    return 0;
+#endif
+}
+
+enum { PE_BATCH = 64 };
+
+/* Find the next separators, PE_BATCH and up to 63 more, if there are so many before
+ * end.  Known beforehand, they let the numbers between them be read side by side. */
+static int find_separators(const byte **from, const byte *end, byte separator,
+                           const byte **found) {
+    const byte *p = *from;
+    int n = 0;
+#ifdef PE_SSE2
+    const __m128i sep = _mm_set1_epi8((char)separator);
+    for (; n < PE_BATCH && end - p >= 64; p += 64) {
+        uint64_t mask = 0; /* a bit for each of 64 bytes: few loops, so few surprises */
+        for (int i = 0; i < 64; i += 16) {
+            __m128i bytes = _mm_loadu_si128((const __m128i *)(p + i));
+            __m128i equal = _mm_cmpeq_epi8(bytes, sep);
+            mask |= (uint64_t)(unsigned)_mm_movemask_epi8(equal) << i;
+        }
+        for (; mask; mask &= mask - 1) found[n++] = p + lowest_bit(mask);
+    }
+#endif
+    for (; n < PE_BATCH && p < end; p++)
+        if (*p == separator) found[n++] = p;
+    *from = p;
+    return n;
 }
 
 /* Read dim numbers from [p, end), single separators between them.  Returns 0, the
  * 1-based place of the first bad one, or -1 with an exception set. */
 static Py_ssize_t read_vector(const byte *p, const byte *end, const byte *limit,
                               byte separator, Py_ssize_t dim, float *out) {
+    const byte *from = p, *found[PE_BATCH + 63];
+    int n = 0, k = 0;
     for (Py_ssize_t i = 0; i < dim; i++) {
-        int status = read_number(&p, end, limit, separator, out + i);
-        if (status != NUMBER_OK) return status == NUMBER_BAD ? i + 1 : -1;
-        p++; /* the separator; the caller counted them, so there is one */
+        if (k == n && i + 1 < dim) {
+            n = find_separators(&from, end, separator, found);
+            k = 0;
+        }
+        /* the caller counted the separators: there is one for each number but the last */
+        const byte *stop = i + 1 < dim ? found[k++] : end;
+        if (!short_number(p, stop, limit, out + i)) {
+            int status = number_in_full(p, stop, out + i);
+            if (status != NUMBER_OK) return status == NUMBER_BAD ? i + 1 : -1;
+        }
+        p = stop + 1;
     }
     return 0;
 }
@@ -404,12 +490,14 @@ static int borrow(PyObject *object, Py_buffer *view, const char *type, int ndim,
     if (PyObject_GetBuffer(object, view, flags | (writable ? PyBUF_WRITABLE : 0)))
         return -1;
     const char *format = view->format ? view->format : "B";
-    if (*format == '<' || *format == '=' || *format == '@') format++;
+    if (*format == '=' || *format == '@' || *format == (PY_BIG_ENDIAN ? '>' : '<'))
+        format++;
     int right = *type == 'q' ? (*format == 'q' || *format == 'l') && view->itemsize == 8
                              : *format == *type;
-    if (right && !format[1] && view->ndim == ndim) return 0;
-    PyErr_Format(PyExc_TypeError, "%s is not a %d-d array of type '%s'", name, ndim,
-                 type);
+    int aligned = (uintptr_t)view->buf % (uintptr_t)view->itemsize == 0;
+    if (right && !format[1] && view->ndim == ndim && aligned) return 0;
+    PyErr_Format(PyExc_TypeError, "%s is not an aligned %d-d array of type '%s'", name,
+                 ndim, type);
     PyBuffer_Release(view);
     return -1;
 }
@@ -427,7 +515,8 @@ static int index_add(TokenIndex *index, PyObject *token, uint64_t *capacity,
         uint64_t start = index->starts[index->keys], need = start + (uint64_t)n;
         if (need > *capacity) {
             uint64_t room = need + need / 2 + 64;
-            byte *arena = realloc(index->arena, (size_t)room);
+            byte *arena =
+                room <= PY_SSIZE_T_MAX ? realloc(index->arena, (size_t)room) : NULL;
             if (!arena) {
                 PyErr_NoMemory();
                 status = -1;
@@ -470,27 +559,29 @@ static int index_fill(TokenIndex *index, PyObject *list, const int64_t *rows,
     index->rows = malloc((n + 1) * sizeof(int64_t));
     index->ranks = malloc(n + 1);
     uint32_t *keys = malloc((n + 1) * sizeof(uint32_t));
-    if (!index->slots || !index->filter || !index->arena || !index->starts || !index->firsts ||
-        !index->rows || !index->ranks || !keys) {
+    if (!index->slots || !index->filter || !index->arena || !index->starts ||
+        !index->firsts || !index->rows || !index->ranks || !keys) {
         PyErr_NoMemory();
         goto fail;
     }
     index->starts[0] = 0;
     for (Py_ssize_t i = 0; i < count; i++) {
-        if (rows[i] < 0) {
-            PyErr_SetString(PyExc_ValueError, "a row is negative");
-            goto fail;
-        }
         PyObject *token = PyList_GetItem(list, i);
         if (!token || index_add(index, token, &capacity, &keys[i])) goto fail;
-        if (rows[i] > index->last_row) index->last_row = rows[i];
         index->firsts[keys[i] + 2]++; /* counted two ahead, so that filling ends right */
     }
     for (size_t k = 2; k < n + 2; k++) index->firsts[k] += index->firsts[k - 1];
     for (Py_ssize_t i = 0; i < count; i++) {
+        int64_t row = rows[i];
+        byte rank = ranks[i];
+        if (row < 0 || rank > PE_LAST_RANK) {
+            PyErr_SetString(PyExc_ValueError, "a row is negative or a rank above 127");
+            goto fail;
+        }
         uint64_t at = index->firsts[keys[i] + 1]++;
-        index->rows[at] = rows[i];
-        index->ranks[at] = ranks[i];
+        index->rows[at] = row;
+        index->ranks[at] = rank;
+        if (row > index->last_row) index->last_row = row;
     }
     free(keys);
     return 0;
@@ -661,15 +752,26 @@ static void add_hit(Scan *scan, Py_ssize_t row, const byte *token, size_t length
 /* How lines are built. */
 typedef struct {
     byte separator, delimiter;
-    size_t need; /* separators that belong to the vector, and to the token's end */
+    size_t dim;
 } Layout;
 
-/* Start of the vector with its need separators counted from the right; they exist. */
-static const byte *vector_start(const byte *line, const byte *end, byte separator,
-                                size_t need) {
-    const byte *p = end;
-    for (; need; need--) p = last_of(line, p, separator);
-    return p;
+/* A separator is no line end and no part of a number. */
+static int separates(int c) {
+    return c >= 0 && c <= 255 && c != '\n' && c != '+' && c != '-' && c != '.' &&
+           !(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
+}
+
+/* As split_line, where the last delimiter shows where the vector begins. */
+static int split_apart(const byte *line, const byte *end, const Layout *layout,
+                       size_t count, const byte **token_end, int64_t *found) {
+    *token_end = last_of(line, end, layout->delimiter);
+    const byte *vector = *token_end ? *token_end + 1 : line;
+    for (const byte *p = line; p < vector; p++) count -= *p == layout->separator;
+    count += vector < end;
+    *found = (int64_t)count;
+    if (count != layout->dim) return count < layout->dim ? PE_SHORT : PE_LONG;
+    *found = 0;
+    return vector - line > 1 ? 0 : PE_NO_TOKEN;
 }
 
 /* Find the token's end in a trimmed line of count separators.  Returns the kind of
@@ -681,29 +783,27 @@ static int split_line(const byte *line, const byte *end, const Layout *layout,
         *found = 0;
         return PE_EMPTY;
     }
-    if (count < layout->need) return PE_SHORT;
-    if (layout->delimiter != layout->separator) {
-        const byte *vector = vector_start(line, end, layout->separator, layout->need);
-        *token_end = last_of(line, vector, layout->delimiter);
-        *found = 0;
-        return !*token_end || *token_end == line ? PE_NO_TOKEN : 0;
-    }
-    if (count == layout->need) {
-        const byte *p = line; /* tokens are short: no call is worth its price here */
-        while (*p != layout->separator) p++;
-        *token_end = p;
+    if (layout->delimiter != layout->separator)
+        return split_apart(line, end, layout, count, token_end, found);
+    if (count < layout->dim) return PE_SHORT;
+    const byte *at;
+    if (count == layout->dim) { /* tokens are short: no call is worth its price here */
+        for (at = line; at < end && *at != layout->separator; at++) {}
     } else {
-        *token_end = vector_start(line, end, layout->separator, layout->need);
+        at = end;
+        for (size_t n = layout->dim; n && at; n--)
+            at = last_of(line, at, layout->separator);
     }
-    if (*token_end == line) {
+    if (!at || at == line) {
         *found = 0;
         return PE_NO_TOKEN;
     }
-    if (count > layout->need) {
-        const byte *last = last_of(line, *token_end, layout->separator) + 1;
+    *token_end = at;
+    if (count > layout->dim) {
+        const byte *last = last_of(line, at, layout->separator);
         float value;
-        if (last == *token_end ||
-            number_in_full(last, *token_end, &value) != NUMBER_BAD)
+        last = last ? last + 1 : line;
+        if (last == at || number_in_full(last, at, &value) != NUMBER_BAD)
             return PE_WIDE;
     }
     return 0;
@@ -724,23 +824,27 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
         scan_release(&scan);
         return NULL;
     }
-    if (faults.shape[1] != PE_FAULT_COLUMNS || separator < 0 || separator > 255 ||
-        delimiter < 0 || delimiter > 255 || separator == '\n' || delimiter == '\n') {
-        PyErr_SetString(PyExc_ValueError, "faults or separators do not fit");
+    if (faults.shape[1] != PE_FAULT_COLUMNS) {
+        PyErr_SetString(PyExc_ValueError, "faults does not have 4 columns");
+        goto done;
+    }
+    if (!separates(separator) || !separates(delimiter)) {
+        PyErr_SetString(PyExc_ValueError,
+                        "a separator is no byte, a line end or part of a number");
         goto done;
     }
 
     Layout layout = {(byte)separator, (byte)delimiter, (size_t)scan.dim};
-    if (separator != delimiter) layout.need--;
     int64_t *fault_out = faults.buf;
     Py_ssize_t fault_room = faults.shape[0], fault_count = 0, row = 0;
     const byte *base = scan.data.buf;
     const byte *p = base + scan.start, *limit = base + scan.stop;
+    LineEnd find_end = fastest_line_end();
 
     PyThreadState *thread = PyEval_SaveThread();
     while (p < limit && scan.hit_count < scan.hit_room && fault_count < fault_room) {
         size_t count = 0;
-        const byte *lf = line_end(p, limit, layout.separator, &count);
+        const byte *lf = find_end(p, limit, layout.separator, &count);
         if (lf == limit && !final) break;
         const byte *end = lf;
         if (end > p && end[-1] == '\r') {
@@ -792,7 +896,7 @@ done:
 
 static void copy_floats(float *out, const byte *p, Py_ssize_t count) {
     memcpy(out, p, (size_t)count * 4);
-#ifdef PE_BIG_ENDIAN
+#if PY_BIG_ENDIAN
     byte *b = (byte *)out;
     for (Py_ssize_t i = 0; i < count; i++, b += 4) {
         byte t = b[0];
@@ -867,10 +971,14 @@ static void claims_release(Claims *claims) {
     PyBuffer_Release(&claims->seen);
 }
 
-static int claims_begin(Claims *claims, State *state, PyObject *index, PyObject *best,
-                        PyObject *seen) {
+static int claims_begin(Claims *claims, State *state, PyObject *index, int64_t base,
+                        PyObject *best, PyObject *seen) {
     claims->index = as_index(state, index, 0);
     if (!claims->index) return -1;
+    if (base < 0 || base >= PE_POSITIONS) {
+        PyErr_SetString(PyExc_ValueError, "base is negative or too large");
+        return -1;
+    }
     if (borrow(best, &claims->best, "q", 1, 1, "best")) return -1;
     if (borrow(seen, &claims->seen, "B", 1, 1, "seen")) {
         PyBuffer_Release(&claims->best);
@@ -911,7 +1019,7 @@ static PyObject *place(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "OOnOLOOO:place", &index, &hits_object, &count,
                           &vectors_object, &base, &best, &seen, &out_object))
         return NULL;
-    if (claims_begin(&claims, PyModule_GetState(module), index, best, seen))
+    if (claims_begin(&claims, PyModule_GetState(module), index, base, best, seen))
         return NULL;
     if (borrow(hits_object, &hits, "q", 2, 0, "hits")) goto without_hits;
     if (borrow(vectors_object, &vectors, "f", 2, 0, "vectors")) goto without_vectors;
@@ -923,22 +1031,22 @@ static PyObject *place(PyObject *module, PyObject *args) {
         goto done;
     }
     const int64_t *hit = hits.buf;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        int64_t key = hit[PE_HIT_COLUMNS * i + 3];
-        if (key < 0 || key >= (int64_t)claims.index->keys) {
-            PyErr_SetString(PyExc_ValueError, "a hit has a key of another index");
-            goto done;
-        }
-    }
     size_t bytes = (size_t)out.shape[1] * 4;
+    int fits = 1;
     PyThreadState *thread = PyEval_SaveThread();
-    for (Py_ssize_t i = 0; i < count; i++) {
-        const int64_t *one = hit + PE_HIT_COLUMNS * i;
-        claim(&claims, one[3], base + one[0],
-              (const float *)vectors.buf + i * out.shape[1], bytes, out.buf);
+    for (Py_ssize_t i = 0; i < count; i++, hit += PE_HIT_COLUMNS) {
+        int64_t row = hit[0], key = hit[3];
+        fits = row >= 0 && row < PE_POSITIONS - base && key >= 0 &&
+               key < (int64_t)claims.index->keys;
+        if (!fits) break;
+        claim(&claims, key, base + row, (const float *)vectors.buf + i * out.shape[1],
+              bytes, out.buf);
     }
     PyEval_RestoreThread(thread);
-    result = Py_NewRef(Py_None);
+    if (fits)
+        result = Py_NewRef(Py_None);
+    else
+        PyErr_SetString(PyExc_ValueError, "a hit is not one of this index");
 done:
     PyBuffer_Release(&out);
 without_out:
@@ -959,7 +1067,7 @@ static PyObject *find_rows(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "OOOLOO:find_rows", &index, &data_object,
                           &offsets_object, &base, &best, &seen))
         return NULL;
-    if (claims_begin(&claims, PyModule_GetState(module), index, best, seen))
+    if (claims_begin(&claims, PyModule_GetState(module), index, base, best, seen))
         return NULL;
     if (PyObject_GetBuffer(data_object, &data, PyBUF_SIMPLE)) goto without_data;
     if (borrow(offsets_object, &offsets, "q", 1, 0, "offsets")) goto without_offsets;
@@ -970,7 +1078,7 @@ static PyObject *find_rows(PyObject *module, PyObject *args) {
     PyThreadState *thread = PyEval_SaveThread();
     for (Py_ssize_t i = 0; i < count; i++) {
         int64_t begin = offset[i], end = offset[i + 1];
-        if (begin < 0 || end < begin || end > data.len) {
+        if (begin < 0 || end < begin || end > data.len || i >= PE_POSITIONS - base) {
             fits = 0;
             break;
         }
@@ -984,7 +1092,7 @@ static PyObject *find_rows(PyObject *module, PyObject *args) {
     if (fits)
         result = PyLong_FromSsize_t(found);
     else
-        PyErr_SetString(PyExc_ValueError, "offsets do not ascend within the data");
+        PyErr_SetString(PyExc_ValueError, "offsets do not fit the data, or base");
     PyBuffer_Release(&offsets);
 without_offsets:
     PyBuffer_Release(&data);
@@ -1040,6 +1148,8 @@ static int module_clear(PyObject *module) {
     return 0;
 }
 
+static void module_free(void *module) { (void)module_clear(module); }
+
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
 
 static struct PyModuleDef module_def = {
@@ -1051,6 +1161,6 @@ static struct PyModuleDef module_def = {
     module_slots,
     module_traverse,
     module_clear,
-    NULL};
+    module_free};
 
 PyMODINIT_FUNC PyInit__kernel(void) { return PyModuleDef_Init(&module_def); }

@@ -9,7 +9,8 @@ A line of text
     all trailing spaces and separators. The last ``dim`` fields are the vector: single
     ``separator`` bytes part them from each other, and one ``delimiter`` byte (nearly
     always the same byte) parts the first of them from the token. All before that is
-    the token, whatever it holds.
+    the token, whatever it holds. Where the delimiter is another byte, its last one in
+    the line shows where the vector begins. Neither is an LF or part of a number.
 
 A number
     What Python's ``float`` reads, less what only Python would call a number: an
@@ -42,6 +43,8 @@ Float32Array = npt.NDArray[np.float32]
 
 IMPLEMENTATION = "reference"
 
+#: Ranks go from 0 to this.
+LAST_RANK = 127
 #: Value in ``best`` of a row that nothing has claimed yet.
 UNCLAIMED = 2**63 - 1
 #: A claim is ``rank << RANK_SHIFT | position``: the lowest rank wins, then the first.
@@ -53,14 +56,16 @@ HIT_COLUMNS = 4
 FAULT_COLUMNS = 4
 
 # Kinds of fault. A WIDE row is read all the same: its token ends in a number or in a
-# separator, as if the row had one value too many.
-EMPTY, SHORT, NO_TOKEN, BAD_NUMBER, WIDE = 1, 2, 3, 4, 5
+# separator, as if the row had one value too many. Only where the delimiter is a byte
+# of its own is a row known to be too LONG.
+EMPTY, SHORT, NO_TOKEN, BAD_NUMBER, WIDE, LONG = 1, 2, 3, 4, 5, 6
 
-_LF, _CR, _SPACE = 0x0A, 0x0D, 0x20
+_LF = 0x0A
 _NUMBER = re.compile(
-    rb"[+-]?(?:(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)",
+    rb"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)",
     re.IGNORECASE,
 )
+_NO_SEPARATOR = re.compile(rb"[0-9a-z+.\n-]", re.IGNORECASE)
 
 
 class TextScan(NamedTuple):
@@ -97,8 +102,8 @@ class TokenIndex:
         self._keys: dict[bytes, int] = {}
         self._wanted: list[list[tuple[int, int]]] = []
         for token, row, rank in zip(tokens, rows.tolist(), ranks.tolist(), strict=True):
-            if row < 0:
-                raise ValueError("a row is negative")
+            if row < 0 or rank > LAST_RANK:
+                raise ValueError(f"a row is negative or a rank above {LAST_RANK}")
             if isinstance(token, str):
                 token = token.encode("utf-8", "surrogateescape")
             key = self._keys.setdefault(token, len(self._wanted))
@@ -132,22 +137,29 @@ def number(field: Bytes) -> float | None:
         return float(np.float32(value))
 
 
-def _split(line: bytes, need: int, sep: bytes, delim: bytes) -> tuple[bytes, int, int]:
-    """Return the token of a trimmed line, its kind of fault or 0, and what was found.
+def _separator(byte: int) -> bytes:
+    if not 0 <= byte <= 255 or _NO_SEPARATOR.fullmatch(bytes([byte])):
+        raise ValueError("a separator is no byte, a line end or part of a number")
+    return bytes([byte])
 
-    ``need`` separators belong to the vector (and, where it is the delimiter, token).
-    """
-    count = line.count(sep)
+
+def _split(line: bytes, dim: int, sep: bytes, delim: bytes) -> tuple[bytes, int, int]:
+    """Return the token of a trimmed line, its fault or 0, and what was found."""
     if not line:
         return b"", EMPTY, 0
-    if count < need:
-        return b"", SHORT, count
-    token = line.rsplit(sep, need)[0]
     if sep != delim:
-        token = token[: max(token.rfind(delim), 0)]
+        token, _, vector = line.rpartition(delim)
+        values = vector.count(sep) + bool(vector)
+        if values != dim:
+            return b"", SHORT if values < dim else LONG, values
+        return token, 0 if token else NO_TOKEN, 0
+    count = line.count(sep)
+    if count < dim:
+        return b"", SHORT, count
+    token = line.rsplit(sep, dim)[0]
     if not token:
         return b"", NO_TOKEN, 0
-    if sep == delim and count > need:
+    if count > dim:
         last = token[token.rfind(sep) + 1 :]
         if not last or _NUMBER.fullmatch(last):
             return token, WIDE, count
@@ -176,8 +188,7 @@ def scan_text(
     Stops early, before a line, when ``hits`` or ``faults`` has no room left.
     """
     text = bytes(memoryview(data)[start:stop])
-    sep, delim = bytes([separator]), bytes([delimiter])
-    need = dim if delimiter == separator else dim - 1
+    sep, delim = _separator(separator), _separator(delimiter)
     trimmed = b" " + sep
     position = rows = n_hits = n_faults = 0
     while position < len(text):
@@ -191,7 +202,7 @@ def scan_text(
         line = text[position:end]
         line = (line[:-1] if line.endswith(b"\r") else line).rstrip(trimmed)
 
-        token, fault, found = _split(line, need, sep, delim)
+        token, fault, found = _split(line, dim, sep, delim)
         if fault in (0, WIDE):
             key = -1 if index is None else index.key(token)
             if index is None or key >= 0:
@@ -263,6 +274,8 @@ def place(
     """
     for i in range(count):
         row_in_call, _, _, key = hits[i].tolist()
+        if row_in_call < 0 or not 0 <= key < len(index):
+            raise ValueError("a hit is not one of this index")
         seen[key] = 1
         for row, rank in index.wanted(key):
             claim = rank << RANK_SHIFT | (base + row_in_call)
