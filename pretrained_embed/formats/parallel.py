@@ -23,6 +23,19 @@ def thread_count(threads: int | None) -> int:
     return threads
 
 
+def per_thread(make: Callable[[], Result]) -> Callable[[], Result]:
+    """Return a function that makes one object for each thread that calls it."""
+    local = threading.local()
+
+    def get() -> Result:
+        if not hasattr(local, "made"):
+            local.made = make()
+        made: Result = local.made
+        return made
+
+    return get
+
+
 def run_in_order(
     work: Callable[[int], Result], parts: int, threads: int
 ) -> Iterator[Result]:

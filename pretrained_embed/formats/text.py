@@ -16,7 +16,7 @@ from pretrained_embed.errors import UnknownFormatError
 from pretrained_embed.formats.blocks import gathered
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.faults import row_error
-from pretrained_embed.formats.parallel import run_in_order, thread_count
+from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
 from pretrained_embed.formats.reader import (
     HEAD_SIZE,
     Block,
@@ -29,7 +29,7 @@ from pretrained_embed.formats.reader import (
     Selection,
 )
 from pretrained_embed.formats.text_layout import TextLayout, find_layout
-from pretrained_embed.formats.text_scan import Part, PartScan
+from pretrained_embed.formats.text_scan import Part, PartScan, Scratch
 from pretrained_embed.formats.window import ALIGNMENT
 from pretrained_embed.kernel import TokenIndex
 
@@ -96,15 +96,19 @@ class TextReader(Reader):
         parts = self._parts(_BLOCK_PART)
         findings = Findings()
         if len(parts) == 1:
-            scan = PartScan(self._stream, self.layout, parts[0], None, on_bad_row)
+            scan = PartScan(
+                self._stream, self.layout, parts[0], None, on_bad_row, Scratch(self.dim)
+            )
             hits = scan.run(progress)
             yield from gathered((hit.block() for hit in hits), _BLOCK_SIZE)
             self._account(scan, findings)
         else:
+            scratch = per_thread(lambda: Scratch(self.dim))
 
             def work(number: int) -> tuple[list[Block], PartScan]:
+                part = parts[number]
                 scan = PartScan(
-                    self._stream, self.layout, parts[number], None, on_bad_row
+                    self._stream, self.layout, part, None, on_bad_row, scratch()
                 )
                 return list(gathered(hits.block() for hits in scan.run())), scan
 
@@ -129,9 +133,13 @@ class TextReader(Reader):
         parts = self._parts((self._stream.size or 0) // (8 * threads))
         claims = Claims(index, len(out))
         live = progress if len(parts) == 1 else None
+        scratch = per_thread(lambda: Scratch(self.dim))
 
         def work(number: int) -> PartScan:
-            scan = PartScan(self._stream, self.layout, parts[number], index, on_bad_row)
+            part = parts[number]
+            scan = PartScan(
+                self._stream, self.layout, part, index, on_bad_row, scratch()
+            )
             for found in scan.run(live):
                 base = number << _PART_SHIFT | found.rows_before
                 claims.place(found.hits, found.size, found.vectors, base, out)

@@ -22,8 +22,8 @@ from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError
 
 #: Lines looked at, and how many of them, evenly spread, have their numbers read.
-SAMPLE_LINES = 400
-SAMPLE_ROWS = 16
+SAMPLE_LINES = 200
+SAMPLE_ROWS = 12
 
 _BOM = b"\xef\xbb\xbf"
 _SPACE, _TAB = b" ", b"\t"

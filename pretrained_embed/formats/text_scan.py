@@ -17,7 +17,7 @@ from pretrained_embed.formats.blocks import Hits
 from pretrained_embed.formats.faults import Fault, Faults
 from pretrained_embed.formats.reader import ByteStream, OnBadRow, Progress
 from pretrained_embed.formats.text_layout import TextLayout
-from pretrained_embed.formats.window import ALIGNMENT, READ_SIZE, Window
+from pretrained_embed.formats.window import ALIGNMENT, READ_SIZE, Window, new_buffer
 from pretrained_embed.kernel import TokenIndex
 
 _FAULTS_AT_ONCE = 64
@@ -34,6 +34,17 @@ class Part(NamedTuple):
     last: bool
 
 
+class Scratch:
+    """Memory for the scans of one thread, one after the other."""
+
+    def __init__(self, dim: int) -> None:
+        room = max(16, READ_SIZE // (4 * dim))
+        self.buffer = new_buffer()
+        self.hits = np.empty((room, kernel.HIT_COLUMNS), np.int64)
+        self.vectors = np.empty((room, dim), np.float32)
+        self.faults = np.empty((_FAULTS_AT_ONCE, kernel.FAULT_COLUMNS), np.int64)
+
+
 class PartScan:
     """One pass over the rows of a part.
 
@@ -48,6 +59,7 @@ class PartScan:
         part: Part,
         index: TokenIndex | None,
         on_bad_row: OnBadRow,
+        scratch: Scratch,
     ) -> None:
         self.rows = 0
         self.faults = Faults()
@@ -59,10 +71,7 @@ class PartScan:
         self._part = part
         self._index = index
         self._skip_bad = on_bad_row == "skip"
-        room = max(16, READ_SIZE // (4 * layout.dim))
-        self._hits = np.empty((room, kernel.HIT_COLUMNS), np.int64)
-        self._vectors = np.empty((room, layout.dim), np.float32)
-        self._found = np.empty((_FAULTS_AT_ONCE, kernel.FAULT_COLUMNS), np.int64)
+        self._scratch = scratch
 
     def run(self, progress: Progress | None = None) -> Iterator[Hits]:
         """Yield the hits of the part in order."""
@@ -73,27 +82,33 @@ class PartScan:
             if begin:
                 file.seek(begin)
             with Window(
-                file, name=self._stream.name, begin=begin, ahead=not plain
+                file,
+                name=self._stream.name,
+                begin=begin,
+                end=None if part.last else part.end,
+                buffer=self._scratch.buffer if plain else None,
             ) as window:
-                if not self._find_first(window):
-                    return
-                more = True
-                while more:
-                    self.read = window.read
-                    self.unterminated = window.final and window.start < window.stop
-                    ended = self._clip(window)
-                    yield from self._scan(window)
-                    if ended or self.stopped_by:
-                        return
-                    if progress is not None:
-                        progress(window.read, self._stream.size)
-                    more = window.fill()
-        size = self._stream.size
-        if plain and size is not None and self.read < size:
-            raise FormatError(
-                f"{self._stream.name}: {size:,} bytes when opened, ends at byte "
-                f"{self.read:,} now; it was changed while it was read"
-            )
+                if self._find_first(window):
+                    yield from self._rows(window, progress)
+                self.read = window.read
+                size = self._stream.size
+                if window.final and plain and size is not None and self.read < size:
+                    raise FormatError(
+                        f"{self._stream.name}: {size:,} bytes when opened, ends before "
+                        f"byte {self.read + 1:,} now; it was changed while it was read"
+                    )
+
+    def _rows(self, window: Window, progress: Progress | None) -> Iterator[Hits]:
+        more = True
+        while more:
+            self.unterminated = window.final and window.start < window.stop
+            ended = self._clip(window)
+            yield from self._scan(window)
+            if ended or self.stopped_by:
+                return
+            if progress is not None:
+                progress(window.read, self._stream.size)
+            more = window.fill()
 
     def _find_first(self, window: Window) -> bool:
         """Move to the first row of the part; False if it has none of its own."""
@@ -123,8 +138,8 @@ class PartScan:
         return True
 
     def _scan(self, window: Window) -> Iterator[Hits]:
-        layout = self._layout
-        room = len(self._hits)
+        layout, scratch = self._layout, self._scratch
+        room = len(scratch.hits)
         while True:
             before = self.rows
             window.start, rows, count, faults = kernel.scan_text(
@@ -136,21 +151,21 @@ class PartScan:
                 layout.dim,
                 layout.separator[0],
                 layout.delimiter[0],
-                self._hits,
-                self._vectors,
-                self._found,
+                scratch.hits,
+                scratch.vectors,
+                scratch.faults,
             )
             self.rows += rows
             if faults:
                 self._note(window, before, faults)
             if count and not self.stopped_by:
-                yield Hits(before, count, self._hits, self._vectors, window.data)
+                yield Hits(before, count, scratch.hits, scratch.vectors, window.data)
             if self.stopped_by or (count < room and faults < _FAULTS_AT_ONCE):
                 return
 
     def _note(self, window: Window, before: int, count: int) -> None:
         data = window.data
-        for row, kind, found, start in self._found[:count].tolist():
+        for row, kind, found, start in self._scratch.faults[:count].tolist():
             end = data.find(_LF, start, window.stop)
             cut = end < 0
             excerpt = bytes(data[start : window.stop if cut else end][:_EXCERPT])

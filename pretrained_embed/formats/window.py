@@ -16,8 +16,9 @@ from typing import BinaryIO, Protocol, Self
 
 from pretrained_embed.errors import FormatError
 
-#: Bytes of one read. With what a scan writes it stays in a second-level cache.
-READ_SIZE = 1 << 18
+#: Bytes of one read: few enough to be scanned from a cache, and enough that threads
+#: seldom wait for each other between calls.
+READ_SIZE = 1 << 20
 #: Room kept before each read for what the last scan left.
 HEADROOM = 1 << 16
 #: A row may be this long. More without an end is no row of any embedding.
@@ -35,14 +36,15 @@ ALIGNMENT = mmap.PAGESIZE
 Buffer = mmap.mmap | bytearray
 
 
-def _new_buffer() -> mmap.mmap:
+def new_buffer() -> mmap.mmap:
+    """Return memory for a window, to be used again for the next one."""
     return mmap.mmap(-1, HEADROOM + READ_SIZE)
 
 
 class _Reads(Protocol):
     """Gives one read after another: a buffer, filled from HEADROOM to the number."""
 
-    def next(self) -> tuple[mmap.mmap, int]: ...
+    def next(self, size: int) -> tuple[mmap.mmap, int]: ...
 
     def close(self) -> None: ...
 
@@ -50,16 +52,16 @@ class _Reads(Protocol):
 class _HereAndNow:
     """Reads when asked, always into the same buffer."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, buffer: mmap.mmap) -> None:
         self._readinto: Callable[[memoryview], int | None] = file.readinto  # type: ignore[attr-defined]  # every binary stream has it; BinaryIO does not say so
-        self._buffer = _new_buffer()
-        self._room = memoryview(self._buffer)[HEADROOM:]
+        self._buffer = buffer
+        self._room = memoryview(buffer)[HEADROOM:]
 
-    def next(self) -> tuple[mmap.mmap, int]:
-        return self._buffer, HEADROOM + (self._readinto(self._room) or 0)
+    def next(self, size: int) -> tuple[mmap.mmap, int]:
+        return self._buffer, HEADROOM + (self._readinto(self._room[:size]) or 0)
 
     def close(self) -> None:
-        pass
+        self._room.release()
 
 
 class _Ahead:
@@ -72,7 +74,7 @@ class _Ahead:
             queue.SimpleQueue()
         )
         for _ in range(AHEAD):
-            self._free.put(_new_buffer())
+            self._free.put(new_buffer())
         self._lent: mmap.mmap | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
@@ -89,7 +91,7 @@ class _Ahead:
         except BaseException as error:  # noqa: BLE001  (raised again by the thread that reads on)
             self._full.put(error)
 
-    def next(self) -> tuple[mmap.mmap, int]:
+    def next(self, size: int) -> tuple[mmap.mmap, int]:
         if self._lent is not None:
             self._free.put(self._lent)
         item = self._full.get()
@@ -109,19 +111,29 @@ class Window:
     After each `fill`, ``data[start:stop]`` waits to be scanned; the caller moves
     ``start`` past what it has dealt with. ``offset`` is the place of ``data[0]`` in
     the file, counted from ``begin``. ``final`` says that the file ends at ``stop``.
-    With ``ahead`` a second thread reads.
+    Bytes behind ``end`` are read in small steps: only a row's rest is wanted of them.
+    Without a ``buffer`` a second thread reads ahead into buffers of its own.
     """
 
     def __init__(
-        self, file: BinaryIO, *, name: str, begin: int = 0, ahead: bool = False
+        self,
+        file: BinaryIO,
+        *,
+        name: str,
+        begin: int = 0,
+        end: int | None = None,
+        buffer: mmap.mmap | None = None,
     ) -> None:
         self.data: Buffer = bytearray()
         self.start = self.stop = 0
         self.offset = begin
         self.final = False
         self._name = name
-        self._end = begin  # place in the file of the next byte to read
-        self._reads: _Reads = _Ahead(file) if ahead else _HereAndNow(file)
+        self._read = begin  # place in the file of the next byte to read
+        self._end = end
+        self._reads: _Reads = (
+            _Ahead(file) if buffer is None else _HereAndNow(file, buffer)
+        )
 
     def fill(self) -> bool:
         """Read on. Returns False when all has been read and handed out.
@@ -133,12 +145,15 @@ class Window:
         rest = bytes(memoryview(self.data)[self.start : self.stop])
         if len(rest) > LONGEST_ROW:
             raise FormatError(
-                f"{self._name}, offset {self._end - len(rest):,}: no end of a row in "
+                f"{self._name}, offset {self._read - len(rest):,}: no end of a row in "
                 f"{LONGEST_ROW >> 20} MiB; this is not a file of the format it seems"
             )
-        data, stop = self._reads.next()
+        size = READ_SIZE
+        if self._end is not None:
+            size = min(size, max(self._end - self._read, HEADROOM))
+        data, stop = self._reads.next(size)
         self.final = stop == HEADROOM
-        self._end += stop - HEADROOM
+        self._read += stop - HEADROOM
         if len(rest) <= HEADROOM:
             self.start = HEADROOM - len(rest)
             data[self.start : HEADROOM] = rest
@@ -146,7 +161,7 @@ class Window:
         else:  # a row longer than the headroom: rare enough for a buffer of its own
             self.data = bytearray(rest) + memoryview(data)[HEADROOM:stop]
             self.start, self.stop = 0, len(self.data)
-        self.offset = self._end - self.stop
+        self.offset = self._read - self.stop
         return True
 
     def discard(self, count: int) -> bool:
@@ -160,7 +175,7 @@ class Window:
     @property
     def read(self) -> int:
         """Place in the file up to which bytes have been read."""
-        return self._end
+        return self._read
 
     def __enter__(self) -> Self:
         return self

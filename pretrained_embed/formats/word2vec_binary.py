@@ -189,7 +189,7 @@ class Word2VecBinaryReader(Reader):
         findings = Findings()
         with (
             self._stream.open() as file,
-            Window(file, name=self.name, ahead=True) as window,
+            Window(file, name=self.name) as window,
         ):
             more = window.discard(layout.skip)
             while more:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable
+from itertools import compress
+from typing import cast
 
 import numpy as np
 
@@ -46,13 +48,13 @@ def wanted_tokens(vocabulary: Vocabulary, chain: tuple[str, ...]) -> TokenIndex:
     The pad row is not looked for. The unk token is looked for as it stands alone: a
     word of the source that only resembles it is just a word.
     """
-    pad, unk = vocabulary.pad_id, vocabulary.unk_id
-    ids = np.array(
-        [id for id, token in enumerate(vocabulary.tokens) if token is not None],
-        np.int64,
-    )
-    ids = ids[ids != (-1 if pad is None else pad)]
-    tokens = [vocabulary.tokens[id] for id in ids.tolist()]
+    looked_for = np.ones(len(vocabulary), np.bool_)
+    looked_for[vocabulary.holes] = False
+    if vocabulary.pad_id is not None:
+        looked_for[vocabulary.pad_id] = False
+    ids = np.flatnonzero(looked_for)
+    tokens = cast(list[str], list(compress(vocabulary.tokens, looked_for.tolist())))
+    unk = vocabulary.unk_id
     keys, rows, ranks = [], [], []
     for rank, form in enumerate(chain):
         change, _ = FORMS[form]

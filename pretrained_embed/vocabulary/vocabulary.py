@@ -193,6 +193,8 @@ class Vocabulary:
     @property
     def holes(self) -> Int64Array:
         """The ids that no token has, int64 (number of holes,), rising."""
+        if len(self._ids) == len(self._tokens):
+            return np.empty(0, np.int64)
         return np.array(
             [row for row, token in enumerate(self._tokens) if token is None], np.int64
         )
