@@ -60,7 +60,7 @@ def find_layout(head: bytes, *, whole: bool, name: str) -> TextLayout | None:
     shape = _shape(body)
     if header and not body:
         return None
-    if header and shape and not _is_header(header, shape[0], body):
+    if header and shape and not _is_header(header, shape[0]):
         header = None
         shape = _shape([_trim(lines[0]), *body])
     if not shape:
@@ -70,11 +70,11 @@ def find_layout(head: bytes, *, whole: bool, name: str) -> TextLayout | None:
         return TextLayout(dim, separator, delimiter, begin, None, None, tuple(notes))
     count, declared = header[0], (header[1] if len(header) == 2 else None)
     if declared is not None and declared != dim:
-        if count == dim:
+        if _trust_header(declared, dim, body, separator, alone=count != dim):
+            dim = declared
+        elif count == dim:
             count = declared
             notes.append("the header gives dim before count")
-        elif _trust_header(declared, dim, body, separator):
-            dim = declared
         else:
             raise FormatError(
                 f"{name}, line 1: the header declares {declared} values a row, but the "
@@ -96,7 +96,7 @@ def _header_numbers(line: bytes) -> list[int] | None:
     return [int(field) for field in fields]
 
 
-def _is_header(header: list[int], dim: int, body: list[bytes]) -> bool:
+def _is_header(header: list[int], dim: int) -> bool:
     """Tell a header from a first row that happens to be all integers.
 
     Only a file of one column can begin with such a row.
@@ -104,16 +104,19 @@ def _is_header(header: list[int], dim: int, body: list[bytes]) -> bool:
     return len(header) == 1 or dim > 1 or header[1] == 1 or header[0] == 1
 
 
-def _trust_header(declared: int, dim: int, body: list[bytes], separator: bytes) -> bool:
+def _trust_header(
+    declared: int, dim: int, body: list[bytes], separator: bytes, *, alone: bool
+) -> bool:
     """Whether the rows fit a declared dim below the one they seem to have.
 
     They do if one at least cannot be wider: a token such as ``route 66`` makes its
-    row look one value too long, but not all rows of a file have such tokens.
+    row look one value too long, but not all rows of a file have such tokens. A row
+    that is ``alone`` in its file may be such a one.
     """
-    if declared > dim or declared < 1:
+    if not 1 <= declared < dim:
         return False
-    runs = [_run(row, separator) for row in body[:SAMPLE_LINES]]
-    return len(runs) == 1 or declared in runs
+    runs = [_run(row, separator) for row in body]
+    return declared in runs or (alone and len(runs) == 1)
 
 
 def _shape(body: list[bytes]) -> tuple[int, bytes, bytes] | None:
