@@ -36,7 +36,7 @@ from pretrained_embed.kernel import TokenIndex
 NAME = "text"
 
 #: Bytes of a part: small enough to load threads evenly, and no tiny ones.
-_SMALLEST_PART, _LARGEST_PART = 1 << 20, 1 << 24
+_SMALLEST_PART, _LARGEST_PART = 1 << 20, 1 << 25
 #: Bytes of text, or of vectors, behind one block: some thousand rows.
 _BLOCK_PART = _BLOCK_SIZE = 1 << 22
 #: A position is ``part << _PART_SHIFT | row within the part``.

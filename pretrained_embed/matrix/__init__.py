@@ -1,6 +1,6 @@
 """The matrix aligned to a vocabulary: matching, filling, coverage, the row ledger."""
 
-from pretrained_embed.matrix.build import build
+from pretrained_embed.matrix.assembly import build
 from pretrained_embed.matrix.coverage import Coverage
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.match import FORMS

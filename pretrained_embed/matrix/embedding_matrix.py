@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import ShapeError, VocabularyError
-from pretrained_embed.formats import Findings, write_table
+from pretrained_embed.formats import (
+    HOLES,
+    Findings,
+    PackedTokens,
+    Table,
+    write_table,
+)
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix.coverage import Coverage, measure
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
+
+#: Version of what a saved matrix consists of. Raised when an older release could not
+#: read it.
+VERSION = 1
 
 
 class EmbeddingMatrix:
@@ -124,9 +135,29 @@ class EmbeddingMatrix:
         tools read. The file appears whole or not at all. Raises `WriteError` for
         another suffix, or naming the token or row that the format cannot hold.
         """
-        from pretrained_embed.matrix.saved import as_table
+        write_table(path, self.table())
 
-        write_table(path, as_table(self))
+    def table(self) -> Table:
+        """Return everything there is about the matrix, as a table of a file."""
+        vocabulary, findings = self.vocabulary, self.findings
+        arrays: dict[str, npt.NDArray[Any]] = {
+            "origin": self.origin,
+            "source_rows": self.source_rows,
+        }
+        if len(vocabulary.holes):
+            arrays[HOLES] = vocabulary.holes
+        if vocabulary.counts is not None:
+            arrays["counts"] = vocabulary.counts
+        metadata = {
+            "pretrained_embed": VERSION,
+            "vocabulary": {"pad": vocabulary.pad_token, "unk": vocabulary.unk_token},
+            "origins": {origin.name.lower(): int(origin) for origin in Origin},
+            "provenance": self.provenance,
+            "findings": asdict(findings)
+            | {"doubts": [list(doubt) for doubt in findings.doubts]},
+        }
+        tokens = PackedTokens.pack(token or "" for token in vocabulary.tokens)
+        return Table(tokens, self.vectors, arrays, metadata)
 
     def __getitem__(self, token: str) -> Float32Array:
         """Return the vector of a token, float32 (dim,); raises KeyError."""

@@ -1,52 +1,24 @@
-"""A matrix as a table of a file, and back.
+"""From the table of a file back to a matrix.
 
-Tokens and vectors are the table's own; the ledger and the counts go into its arrays,
-the rest into its metadata. A table without them, as other tools write it, becomes a
-matrix all of whose tokens count as found.
+`EmbeddingMatrix.table` puts the ledger and the counts into the table's arrays, the rest
+into its metadata. A table without them, as other tools write it, becomes a matrix all
+of whose tokens count as found.
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, ShapeError, VocabularyError
-from pretrained_embed.formats import HOLES, Doubt, Findings, PackedTokens, Table
-from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+from pretrained_embed.formats import HOLES, Doubt, Findings, Table
+from pretrained_embed.matrix.embedding_matrix import VERSION, EmbeddingMatrix
 from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.vocabulary import Vocabulary
 
-#: Version of what `as_table` writes. Raised when an older reader could not read it.
-VERSION = 1
-
 #: The pad token that a file without metadata is asked for.
 _DEFAULT_PAD = "<pad>"
-
-
-def as_table(matrix: EmbeddingMatrix) -> Table:
-    """Return everything there is about a matrix."""
-    vocabulary = matrix.vocabulary
-    arrays: dict[str, npt.NDArray[Any]] = {
-        "origin": matrix.origin,
-        "source_rows": matrix.source_rows,
-    }
-    if len(vocabulary.holes):
-        arrays[HOLES] = vocabulary.holes
-    if vocabulary.counts is not None:
-        arrays["counts"] = vocabulary.counts
-    metadata = {
-        "pretrained_embed": VERSION,
-        "vocabulary": {"pad": vocabulary.pad_token, "unk": vocabulary.unk_token},
-        "origins": {origin.name.lower(): int(origin) for origin in Origin},
-        "provenance": matrix.provenance,
-        "findings": asdict(matrix.findings)
-        | {"doubts": [list(doubt) for doubt in matrix.findings.doubts]},
-    }
-    tokens = PackedTokens.pack(token or "" for token in vocabulary.tokens)
-    return Table(tokens, matrix.vectors, arrays, metadata)
 
 
 def from_table(table: Table, name: str) -> EmbeddingMatrix:
