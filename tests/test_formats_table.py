@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from conformance import FormatConformance, index_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables import HOLE, TOKENS, assert_same, example, piped, read_all, stream_of
 
-from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats import hdf5, npz, safetensors
 from pretrained_embed.formats.table import HOLES, PackedTokens, Table
@@ -18,11 +18,25 @@ FORMATS = [npz, hdf5, safetensors]
 every_format = pytest.mark.parametrize("module", FORMATS, ids=lambda m: m.NAME)
 
 
-def index_of(wanted: list[tuple[str, int, int]]) -> kernel.TokenIndex:
-    tokens, rows, ranks = zip(*wanted, strict=True)
-    return kernel.TokenIndex(
-        list(tokens), np.array(rows, np.int64), np.array(ranks, np.uint8)
-    )
+class TableConformance(FormatConformance):
+    """Formats that hold any token, one without a character too."""
+
+    tokens = (*FormatConformance.tokens, "", "new york", "\n", "route 66")
+
+    def write(self, path, tokens, vectors):
+        self.module.write_table(path, Table(PackedTokens.pack(tokens), vectors, {}, {}))
+
+
+class TestNpz(TableConformance):
+    module, suffix = npz, ".npz"
+
+
+class TestHdf5(TableConformance):
+    module, suffix = hdf5, ".h5"
+
+
+class TestSafetensors(TableConformance):
+    module, suffix = safetensors, ".safetensors"
 
 
 def reader_of(tokens: list[str], vectors: np.ndarray, **more: object) -> TableReader:
