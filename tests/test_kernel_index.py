@@ -1,0 +1,210 @@
+"""Wanted tokens, and which hit wins which row: both kernels against brute force."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from kernels import Wanted, bits, token_index
+
+from pretrained_embed import kernel
+
+tokens = st.sampled_from(
+    ["the", b"the", "", "é", "\udcff", b"\xff", "a b"]
+) | st.binary(max_size=20)
+wanted_tokens = st.lists(
+    st.tuples(tokens, st.integers(0, 9), st.integers(0, 3) | st.just(127)), max_size=12
+)
+ROWS = 10
+
+
+def raw(token: bytes | str) -> bytes:
+    return (
+        token if isinstance(token, bytes) else token.encode("utf-8", "surrogateescape")
+    )
+
+
+def wants_of(wanted: Wanted) -> dict[bytes, list[tuple[int, int]]]:
+    wants: dict[bytes, list[tuple[int, int]]] = {}
+    for token, row, rank in wanted:
+        wants.setdefault(raw(token), []).append((row, rank))
+    return wants
+
+
+@given(wanted=wanted_tokens, others=st.lists(tokens, max_size=5))
+def test_tokens_are_numbered_in_order_of_first_appearance(kernel_pair, wanted, others):
+    wants = wants_of(wanted)
+    for implementation in kernel_pair:
+        index = token_index(implementation, wanted)
+
+        assert len(index) == len(wants)
+        for key, (token, pairs) in enumerate(wants.items()):
+            assert index.key(token) == key
+            assert index.wanted(key) == pairs
+        for token in map(raw, others):
+            assert (index.key(token) == -1) == (token not in wants)
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 7, 8, 9, 15, 16, 17, 63, 200])
+def test_tokens_that_differ_in_one_byte_are_different_tokens(both_kernels, length):
+    plain = b"a" * length
+    close = [plain[:i] + b"b" + plain[i + 1 :] for i in range(length)]
+    wanted = [plain, *close, plain + b"a", plain[1:], plain[:-1] + b"\0", plain + b"\0"]
+
+    index = token_index(both_kernels, [(token, i, 0) for i, token in enumerate(wanted)])
+
+    assert [index.key(token) for token in wanted] == list(range(len(wanted)))
+    assert index.key(plain[:-1] + b"c") == -1
+
+
+def test_a_hundred_thousand_tokens_are_all_found_and_no_others(both_kernels):
+    count = 100_000
+    wanted = [(f"token{i}", i, 0) for i in range(count)]
+
+    index = token_index(both_kernels, wanted)
+
+    assert len(index) == count
+    assert all(index.key(b"token%d" % i) == i for i in range(count))
+    assert all(index.key(b"tokem%d" % i) == -1 for i in range(count))
+
+
+def test_tokens_whose_hashes_are_equal_are_kept_apart(both_kernels):
+    # The native kernel's hash mixes 8 bytes after 8. The second 8 are chosen here to
+    # undo what the first made of it, so that all these tokens have one hash.
+    mask, length = 2**64 - 1, 16
+    begin = 0x9E3779B97F4A7C15 * (length + 1) & mask
+    colliding = []
+    for i in range(500):
+        mixed = (begin ^ i) * 0x9FB21C651E98DF25 & mask
+        colliding.append(struct.pack("<QQ", i, mixed ^ mixed >> 32))
+
+    index = token_index(
+        both_kernels, [(token, i, 0) for i, token in enumerate(colliding)]
+    )
+
+    assert [index.key(token) for token in colliding] == list(range(500))
+    assert index.key(b"\xff" * length) == -1
+
+
+def test_surrogates_stand_for_the_bytes_they_escape(both_kernels):
+    index = token_index(both_kernels, [("caf\udce9", 0, 0), (b"caf\xe9", 1, 0)])
+
+    assert len(index) == 1
+    assert index.wanted(index.key(b"caf\xe9")) == [(0, 0), (1, 0)]
+    with pytest.raises(UnicodeEncodeError):
+        token_index(both_kernels, [("\ud800", 0, 0)])
+
+
+def claims_for(index: kernel.TokenIndex) -> tuple[np.ndarray, np.ndarray]:
+    best = np.full(ROWS, kernel.UNCLAIMED, np.int64)
+    return best, np.zeros(len(index), np.uint8)
+
+
+positions = st.integers(0, 5) | st.just(2**40)
+files = st.lists(tokens, max_size=8)
+
+
+@given(wanted=wanted_tokens, parts=st.lists(st.tuples(positions, files), max_size=3))
+def test_the_lowest_rank_wins_then_the_first_in_the_file(kernel_pair, wanted, parts):
+    wants = wants_of(wanted)
+    order = list(wants)
+    expected = np.full(ROWS, kernel.UNCLAIMED, np.int64)
+    filled = np.zeros((ROWS, 2), np.float32)
+    met = set()
+    for base, file in parts:
+        for position, token in enumerate(map(raw, file), base):
+            for row, rank in wants.get(token, []):
+                claim = rank << kernel.RANK_SHIFT | position
+                if claim < expected[row]:
+                    expected[row] = claim
+                    filled[row] = position, len(token)
+            met |= {token} & wants.keys()
+
+    for implementation in kernel_pair:
+        index = token_index(implementation, wanted)
+        placed, found = claims_for(index), claims_for(index)
+        out = np.zeros((ROWS, 2), np.float32)
+        hit_count = found_count = 0
+        for base, file in parts:
+            raws = [raw(token) for token in file]
+            hits = [
+                (i, 0, len(t), index.key(t)) for i, t in enumerate(raws) if t in wants
+            ]
+            vectors = [(base + i, length) for i, _, length, _ in hits]
+            implementation.place(
+                index,
+                np.array(hits, np.int64).reshape(-1, 4),
+                len(hits),
+                np.array(vectors, np.float32).reshape(-1, 2),
+                base,
+                *placed,
+                out,
+            )
+            hit_count += len(hits)
+            offsets = np.cumsum([0, *map(len, raws)], dtype=np.int64)
+            found_count += implementation.find_rows(
+                index, b"".join(raws), offsets, base, *found
+            )
+
+        for best, seen in (placed, found):
+            assert best.tolist() == expected.tolist()
+            assert {order[key] for key in np.flatnonzero(seen)} == met
+        assert bits(out) == bits(filled)
+        assert hit_count == found_count
+
+
+def test_only_the_first_count_hits_are_placed(both_kernels):
+    index = token_index(both_kernels, [("a", 0, 0), ("b", 1, 0)])
+    best, seen = claims_for(index)
+    out = np.zeros((ROWS, 1), np.float32)
+    hits = np.array([[0, 0, 1, 0], [1, 0, 1, 1]], np.int64)
+
+    both_kernels.place(index, hits, 1, np.ones((2, 1), np.float32), 0, best, seen, out)
+
+    assert seen.tolist() == [1, 0]
+    assert out[:2].tolist() == [[1.0], [0.0]]
+
+
+def test_no_tokens_are_found_in_no_file(both_kernels):
+    index = token_index(both_kernels, [])
+    for offsets in ([], [0], [3]):
+        array = np.array(offsets, np.int64)
+        assert both_kernels.find_rows(index, b"abc", array, 0, *claims_for(index)) == 0
+
+
+@pytest.mark.parametrize("offsets", [[-1, 2], [0, 2, 1], [0, 4], [2**62, 2**62 + 1]])
+def test_offsets_that_do_not_fit_the_data_are_refused(both_kernels, offsets):
+    index = token_index(both_kernels, [("a", 0, 0)])
+    with pytest.raises(ValueError, match="offsets"):
+        both_kernels.find_rows(
+            index, b"abc", np.array(offsets, np.int64), 0, *claims_for(index)
+        )
+
+
+@pytest.mark.parametrize(
+    ("tokens", "rows", "ranks"),
+    [
+        (["a"], [-1], [0]),
+        (["a"], [0], [128]),
+        (["a"], [0, 1], [0]),
+        (["a"], [0], []),
+        (["a", "b"], [0], [0]),
+    ],
+)
+def test_rows_and_ranks_that_cannot_be_are_refused(both_kernels, tokens, rows, ranks):
+    with pytest.raises(ValueError, match=r"negative|differ"):
+        both_kernels.TokenIndex(
+            tokens, np.array(rows, np.int64), np.array(ranks, np.uint8)
+        )
+
+
+@pytest.mark.parametrize("hit", [(0, 0, 1, 1), (0, 0, 1, -1), (-1, 0, 1, 0)])
+def test_a_hit_of_another_index_is_refused(both_kernels, hit):
+    index = token_index(both_kernels, [("a", 0, 0)])
+    hits, vectors = np.array([hit], np.int64), np.zeros((1, 1), np.float32)
+    out = np.zeros((ROWS, 1), np.float32)
+    with pytest.raises(ValueError, match="hit"):
+        both_kernels.place(index, hits, 1, vectors, 0, *claims_for(index), out)

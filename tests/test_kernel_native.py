@@ -1,0 +1,376 @@
+"""What a C extension can get wrong and Python cannot: bounds, types, references."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+from types import ModuleType
+
+import numpy as np
+import pytest
+from kernels import token_index
+
+from pretrained_embed import kernel
+from pretrained_embed.kernel import _reference
+
+REFUSALS = (TypeError, ValueError, OverflowError)
+
+DATA = b"the 1 2\nof 3 4\n"
+BINARY = b"the " + bytes(8)
+
+
+@pytest.fixture
+def native(kernel_pair) -> ModuleType:
+    return kernel_pair[0]
+
+
+def index_of(native: ModuleType) -> kernel.TokenIndex:
+    return token_index(native, [("the", 3, 0), ("of", 1, 1)])
+
+
+def text_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "index": index_of(native),
+        "data": bytearray(DATA),
+        "start": 0,
+        "stop": len(DATA),
+        "final": True,
+        "dim": 2,
+        "separator": 32,
+        "delimiter": 32,
+        "hits": np.empty((4, 4), np.int64),
+        "vectors": np.empty((4, 2), np.float32),
+        "faults": np.empty((4, 4), np.int64),
+    }
+
+
+def binary_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "index": index_of(native),
+        "data": bytearray(BINARY),
+        "start": 0,
+        "stop": len(BINARY),
+        "dim": 2,
+        "newline": True,
+        "hits": np.empty((4, 4), np.int64),
+        "vectors": np.empty((4, 2), np.float32),
+    }
+
+
+def place_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "index": index_of(native),
+        "hits": np.array([[0, 0, 3, 0], [1, 8, 2, 1]], np.int64),
+        "count": 2,
+        "vectors": np.zeros((2, 2), np.float32),
+        "base": 0,
+        "best": np.full(4, kernel.UNCLAIMED, np.int64),
+        "seen": np.zeros(2, np.uint8),
+        "out": np.zeros((4, 2), np.float32),
+    }
+
+
+def find_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "index": index_of(native),
+        "data": bytearray(b"theof"),
+        "offsets": np.array([0, 3, 5], np.int64),
+        "base": 0,
+        "best": np.full(4, kernel.UNCLAIMED, np.int64),
+        "seen": np.zeros(2, np.uint8),
+    }
+
+
+def index_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "tokens": ["the", b"of"],
+        "rows": np.array([3, 1], np.int64),
+        "ranks": np.zeros(2, np.uint8),
+    }
+
+
+ARGUMENTS = {
+    "scan_text": text_arguments,
+    "scan_binary": binary_arguments,
+    "place": place_arguments,
+    "find_rows": find_arguments,
+    "TokenIndex": index_arguments,
+}
+
+
+def unaligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    return np.zeros(size + 1, np.uint8)[1:].view(dtype).reshape(shape)
+
+
+ARRAYS = {  # wrong for each array, by what it holds
+    np.int64: [
+        np.zeros((4, 4), np.int32),
+        np.zeros((4, 4), np.float64),
+        np.zeros((4, 4), ">i8"),
+        np.zeros((4, 4), np.uint64),
+        np.zeros((4, 8), np.int64)[:, ::2],
+        np.asfortranarray(np.zeros((4, 4), np.int64)),
+        np.zeros((4, 3), np.int64),
+        np.zeros(16, np.int64)[1:].reshape(3, 5),
+        np.zeros((4, 2, 2), np.int64),
+        np.zeros((), np.int64),
+        unaligned((4, 4), np.int64),
+        unaligned((16,), np.int64),
+        [[0, 0, 0, 0]],
+        bytearray(32),
+        None,
+    ],
+    np.float32: [
+        np.zeros((4, 2), np.float64),
+        np.zeros((4, 2), np.float16),
+        np.zeros((4, 2), ">f4"),
+        np.zeros((4, 3), np.float32),
+        np.zeros((4, 4), np.float32)[:, ::2],
+        np.zeros(8, np.float32),
+        np.zeros((1, 2), np.float32),
+        unaligned((4, 2), np.float32),
+        None,
+    ],
+    np.uint8: [
+        np.zeros(2, np.int8),
+        np.zeros(2, np.bool_),
+        np.zeros(3, np.uint8),
+        np.zeros((2, 1), np.uint8),
+        np.zeros(4, np.uint8)[::2],
+        np.zeros((), np.uint8),
+        "ab",
+        None,
+    ],
+}
+HOLDS = {
+    "hits": np.int64,
+    "faults": np.int64,
+    "best": np.int64,
+    "rows": np.int64,
+    "offsets": np.int64,
+    "vectors": np.float32,
+    "out": np.float32,
+    "seen": np.uint8,
+    "ranks": np.uint8,
+}
+WRONG = {
+    "index": [
+        None,  # place and find_rows alone
+        0,
+        "the",
+        _reference.TokenIndex([], np.empty(0, np.int64), np.empty(0, np.uint8)),
+    ],
+    "data": ["the 1 2", 7, None, [1], np.zeros((4, 4), np.uint8)[:, ::2]],
+    "start": [-1, 16, 2**40, 2**62, 2**70, -(2**70), 0.5, None, "0"],
+    "stop": [-1, 16, 2**40, 2**63 - 1, 2**70, 1.5, None],
+    "dim": [0, -1, 1, 3, 2**31, 2**32 + 2, 2**62, 2**70, 2.0, None],
+    "separator": [-1, 10, 256, 2**40, b" ", None],
+    "delimiter": [-1, 10, 256, 2**32 + 32, "\t", None],
+    "count": [-1, 3, 2**40, 2**70, None],
+    "base": [-1, 2**56, 2**56 - 1, 2**63 - 1, -(2**63), 2**64, None],
+    "tokens": [["the"], [1, 2], ["the", None], 5, None, ["the", "\ud800"], "a"],
+}
+
+
+MORE = {  # of the right type, but too short
+    ("place", "best"): [np.zeros(3, np.int64), np.zeros(0, np.int64)],
+    ("find_rows", "best"): [np.zeros(3, np.int64), np.zeros(0, np.int64)],
+    ("place", "hits"): [np.zeros((1, 4), np.int64)],
+    ("place", "out"): [np.zeros((3, 2), np.float32)],
+    ("TokenIndex", "rows"): [np.zeros(1, np.int64), np.zeros(3, np.int64)],
+}
+
+
+def refusals() -> list[object]:
+    cases = []
+    for function, arguments in ARGUMENTS.items():
+        for name in arguments(_reference):
+            wrong = ARRAYS[HOLDS[name]] if name in HOLDS else WRONG.get(name, [])
+            if name == "index" and function.startswith("scan"):
+                wrong = wrong[1:]  # None means all rows
+            cases += [
+                pytest.param(function, name, value, id=f"{function}-{name}-{i}")
+                for i, value in enumerate(wrong + MORE.get((function, name), []))
+            ]
+    return cases
+
+
+def references(arguments: dict[str, object]) -> dict[str, int]:
+    """Count the references to what is ours alone: small numbers are everyone's."""
+    kinds = (np.ndarray, bytearray, list, kernel.TokenIndex)
+    return {
+        name: sys.getrefcount(value)
+        for name, value in arguments.items()
+        if isinstance(value, kinds)
+    }
+
+
+@pytest.mark.parametrize(("function", "name", "value"), refusals())
+def test_a_wrong_argument_is_refused_and_nothing_is_kept(native, function, name, value):
+    call = getattr(native, function)
+    arguments = ARGUMENTS[function](native)
+    right = arguments[name]
+    before = references(arguments)
+
+    arguments[name] = value
+    wrong = references(arguments)
+
+    for _ in range(3):
+        with pytest.raises(REFUSALS):
+            call(*arguments.values())
+
+    assert references(arguments) == wrong
+    arguments[name] = right
+    assert references(arguments) == before
+    call(*arguments.values())
+
+
+@pytest.mark.parametrize("function", ARGUMENTS)
+def test_a_call_keeps_no_reference_to_its_arguments(native, function):
+    call = getattr(native, function)
+    arguments = ARGUMENTS[function](native)
+    before = references(arguments)
+
+    for _ in range(100):
+        call(*arguments.values())
+
+    assert references(arguments) == before
+
+
+@pytest.mark.parametrize("function", ARGUMENTS)
+def test_too_few_and_too_many_arguments_are_refused(native, function):
+    values = [*ARGUMENTS[function](native).values()]
+    for arguments in (values[:-1], [*values, None], []):
+        with pytest.raises(TypeError):
+            getattr(native, function)(*arguments)
+
+
+@pytest.mark.parametrize(
+    ("function", "name"),
+    [
+        ("scan_text", "hits"),
+        ("scan_text", "vectors"),
+        ("scan_text", "faults"),
+        ("scan_binary", "hits"),
+        ("scan_binary", "vectors"),
+        ("place", "best"),
+        ("place", "seen"),
+        ("place", "out"),
+        ("find_rows", "best"),
+        ("find_rows", "seen"),
+    ],
+)
+def test_what_is_written_to_has_to_be_writable(native, function, name):
+    arguments = ARGUMENTS[function](native)
+    arguments[name].flags.writeable = False
+
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(native, function)(*arguments.values())
+
+
+@pytest.mark.parametrize("field", ["1", 1, None, [49], np.zeros((2, 2))[:, 1]])
+def test_a_field_is_bytes(native, field):
+    with pytest.raises((TypeError, ValueError)):
+        native.number(field)
+
+
+def test_keys_are_looked_up_by_bytes_and_wanted_by_keys(native):
+    index = index_of(native)
+    for token in ("the", None, bytearray(b"the")):
+        with pytest.raises(TypeError):
+            index.key(token)
+    for key in (-1, 2, 2**40):
+        with pytest.raises(IndexError):
+            index.wanted(key)
+    with pytest.raises(TypeError):
+        index.wanted("0")
+
+
+def test_tokens_may_come_from_any_sequence(native):
+    rows, ranks = np.arange(2), np.zeros(2, np.uint8)
+    for tokens in (("a", "b"), iter("ab"), {"a": 0, "b": 1}, np.array(["a", "b"])):
+        assert len(native.TokenIndex(tokens, rows, ranks)) == 2
+
+
+def test_an_index_outlives_what_it_was_made_of(native):
+    tokens = [f"token{i}" for i in range(1000)]
+    rows, ranks = np.arange(1000), np.zeros(1000, np.uint8)
+    index = native.TokenIndex(tokens, rows, ranks)
+
+    rows[:] = -1
+    del tokens, rows, ranks
+
+    assert index.wanted(index.key(b"token999")) == [(999, 0)]
+
+
+def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_an_index_gives_all_its_memory_back(native):
+    pytest.importorskip("resource", reason="needs the peak memory of a process")
+    ran = run(
+        """
+        import resource
+        import numpy as np
+        from pretrained_embed.kernel import _kernel
+        tokens = [f"token{i}" for i in range(20_000)]
+        rows, ranks = np.arange(20_000), np.zeros(20_000, np.uint8)
+        def peak(turns):
+            for turn in range(turns):
+                _kernel.TokenIndex(tokens, rows, ranks)
+                try:
+                    _kernel.TokenIndex([*tokens[1:], None], rows, ranks)
+                except TypeError:
+                    pass
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(peak(10), peak(100))
+        """
+    )
+
+    first, last = map(int, ran.stdout.split())
+    assert last < 1.3 * first  # each index left behind would add a megabyte
+
+
+@pytest.mark.parametrize("choice", ["native", "reference"])
+def test_the_environment_chooses_the_kernel(native, choice):
+    ran = run(
+        "from pretrained_embed import kernel;"
+        "print(kernel.IMPLEMENTATION, kernel.number(b'0.5'))",
+        PRETRAINED_EMBED_KERNEL=choice,
+    )
+
+    assert ran.stdout == f"{choice} 0.5\n"
+
+
+def test_an_unknown_kernel_is_refused():
+    ran = run("import pretrained_embed.kernel", PRETRAINED_EMBED_KERNEL="nonsense")
+
+    assert ran.returncode == 1
+    assert "OptionError: PRETRAINED_EMBED_KERNEL is 'nonsense'" in ran.stderr
+
+
+def test_without_a_native_kernel_the_reference_runs_unless_native_was_asked_for():
+    hide = "import sys; sys.modules['pretrained_embed.kernel._kernel'] = None;"
+    code = hide + "from pretrained_embed import kernel; print(kernel.IMPLEMENTATION)"
+
+    assert run(code, PRETRAINED_EMBED_KERNEL="").stdout == "reference\n"
+    assert "ImportError" in run(code, PRETRAINED_EMBED_KERNEL="native").stderr or (
+        "ModuleNotFoundError" in run(code, PRETRAINED_EMBED_KERNEL="native").stderr
+    )
+
+
+def test_both_kernels_have_the_same_names(kernel_pair):
+    for name in kernel.__all__:
+        if not name.isupper():
+            assert all(callable(getattr(kernel, name)) for kernel in kernel_pair), name
+    assert [module.IMPLEMENTATION for module in kernel_pair] == ["native", "reference"]
