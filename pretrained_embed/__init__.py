@@ -6,39 +6,43 @@
 >>> matrix.save("matrix.npz")  # doctest: +SKIP
 
 The adapters for frameworks are imported by name, for example
-``from pretrained_embed.adapters import torch``.
+``from pretrained_embed.adapters import torch``. The names below are loaded when they
+are first used, so that importing the package takes no time.
 """
 
-from pretrained_embed.errors import (
-    CoverageError,
-    FormatError,
-    MissingPackageError,
-    OOVError,
-    OptionError,
-    PretrainedEmbedError,
-    RowError,
-    ShapeError,
-    SourceError,
-    TruncatedError,
-    UnknownFormatError,
-    UnknownSourceError,
-    UnknownTokenError,
-    VocabularyError,
-    WriteError,
-)
-from pretrained_embed.formats import WRITABLE_SUFFIXES, Block, Findings, Reader
-from pretrained_embed.matrix import FORMS as MATCH_FORMS
-from pretrained_embed.matrix import POLICIES as OOV_POLICIES
-from pretrained_embed.matrix import Coverage, EmbeddingMatrix, Origin, Statistics
-from pretrained_embed.pipeline import (
-    DEFAULT_SOURCE,
-    build_matrix,
-    load_matrix,
-    open_vectors,
-    versions,
-)
-from pretrained_embed.sources import fetch
-from pretrained_embed.vocabulary import Vocabulary
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pretrained_embed.errors import (
+        CoverageError,
+        FormatError,
+        MissingPackageError,
+        OOVError,
+        OptionError,
+        PretrainedEmbedError,
+        RowError,
+        ShapeError,
+        SourceError,
+        TruncatedError,
+        UnknownFormatError,
+        UnknownSourceError,
+        UnknownTokenError,
+        VocabularyError,
+        WriteError,
+    )
+    from pretrained_embed.formats import WRITABLE_SUFFIXES, Block, Findings, Reader
+    from pretrained_embed.matrix import FORMS as MATCH_FORMS
+    from pretrained_embed.matrix import POLICIES as OOV_POLICIES
+    from pretrained_embed.matrix import Coverage, EmbeddingMatrix, Origin, Statistics
+    from pretrained_embed.pipeline import (
+        DEFAULT_SOURCE,
+        build_matrix,
+        load_matrix,
+        open_vectors,
+        versions,
+    )
+    from pretrained_embed.sources import fetch
+    from pretrained_embed.vocabulary import Vocabulary
 
 __all__ = [
     "DEFAULT_SOURCE",
@@ -74,3 +78,39 @@ __all__ = [
     "open_vectors",
     "versions",
 ]
+
+# Where the names live that are not an error's, and what they are called there.
+_HOMES = {
+    "DEFAULT_SOURCE": ("pipeline", "DEFAULT_SOURCE"),
+    "MATCH_FORMS": ("matrix", "FORMS"),
+    "OOV_POLICIES": ("matrix", "POLICIES"),
+    "WRITABLE_SUFFIXES": ("formats", "WRITABLE_SUFFIXES"),
+    "Block": ("formats", "Block"),
+    "Coverage": ("matrix", "Coverage"),
+    "EmbeddingMatrix": ("matrix", "EmbeddingMatrix"),
+    "Findings": ("formats", "Findings"),
+    "Origin": ("matrix", "Origin"),
+    "Reader": ("formats", "Reader"),
+    "Statistics": ("matrix", "Statistics"),
+    "Vocabulary": ("vocabulary", "Vocabulary"),
+    "build_matrix": ("pipeline", "build_matrix"),
+    "fetch": ("sources", "fetch"),
+    "load_matrix": ("pipeline", "load_matrix"),
+    "open_vectors": ("pipeline", "open_vectors"),
+    "versions": ("pipeline", "versions"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    module, own_name = _HOMES.get(name, ("errors", name))
+    value = getattr(import_module(f"{__name__}.{module}"), own_name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

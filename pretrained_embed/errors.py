@@ -24,6 +24,8 @@ wrong, where (file and line, or offset), and what to do about it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 
 class PretrainedEmbedError(Exception):
     """Base of all errors of this package."""
@@ -94,3 +96,11 @@ class OOVError(CoverageError):
 
 class ShapeError(PretrainedEmbedError, ValueError):
     """A matrix and the place it should go to differ in shape."""
+
+
+def suggestion(given: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean ...?"`` for a word that is nearly known, or ``""``."""
+    import difflib
+
+    near = difflib.get_close_matches(given.lower(), list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -10,14 +10,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Literal, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.kernel import TokenIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Float32Array = npt.NDArray[np.float32]
 

@@ -6,7 +6,6 @@ the table itself, and a reader over both. Knows no file format.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -189,6 +188,8 @@ def refuse_holes(table: Table, format: str) -> None:
 
 def encode_metadata(metadata: dict[str, Any]) -> bytes:
     """Return the metadata as JSON: ASCII, sorted, the same bytes for equal ones."""
+    import json
+
     try:
         text = json.dumps(
             metadata, sort_keys=True, allow_nan=False, separators=(",", ":")
@@ -200,6 +201,8 @@ def encode_metadata(metadata: dict[str, Any]) -> bytes:
 
 def decode_metadata(raw: bytes, where: str) -> dict[str, Any]:
     """Return the metadata written by `encode_metadata`, or raise `FormatError`."""
+    import json
+
     try:
         metadata = json.loads(raw, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError too

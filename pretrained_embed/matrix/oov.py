@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.errors import OOVError, OptionError
+from pretrained_embed.errors import OOVError, OptionError, suggestion
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import Float32Array, OnBadRow
 from pretrained_embed.matrix import draws
@@ -43,11 +42,9 @@ def check_policy(policy: Policy, name: str = "oov") -> None:
     """Raise `OptionError` for what is no policy."""
     if callable(policy) or policy in POLICIES:
         return
-    near = difflib.get_close_matches(str(policy), POLICIES, 1)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
     raise OptionError(
         f"unknown policy {name}={policy!r}; known: {', '.join(POLICIES)}, or a "
-        f"callable{hint}"
+        f"callable{suggestion(str(policy), POLICIES)}"
     )
 
 

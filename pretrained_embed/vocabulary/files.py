@@ -19,7 +19,6 @@ else is text.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import reprlib
@@ -67,6 +66,8 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
     must_be_json = kind == "json" or (kind is None and name.lower().endswith(".json"))
     may_be_json = kind is None and text.startswith(("[", "{"))
     if must_be_json or may_be_json:
+        import json
+
         try:
             # Objects become tuples of pairs: a dict would swallow repeated keys.
             value = json.loads(text, object_pairs_hook=tuple)
@@ -123,6 +124,8 @@ def _not_a_vocabulary(name: str, what: str) -> str:
 
 
 def _json_fault(name: str, error: Exception) -> str:
+    import json
+
     if isinstance(error, json.JSONDecodeError):
         return f"{name}:{error.lineno}:{error.colno}: not JSON: {error.msg}"
     return f"{name}: not JSON that can be read: {error}"
