@@ -170,9 +170,12 @@ class EmbeddingMatrix:
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> npt.NDArray[Any]:
-        if copy:
-            return np.array(self.vectors, dtype)
-        return np.asarray(self.vectors, dtype)
+        return np.array(self.vectors, dtype, copy=copy)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)  # pickled and copied arrays can be written to
+        for array in (self.vectors, self.origin, self.source_rows):
+            array.flags.writeable = False
 
     def __repr__(self) -> str:
         coverage = self.coverage
