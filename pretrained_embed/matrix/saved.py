@@ -58,6 +58,10 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         raise FormatError(
             f"{name}: a part of the matrix is missing: {error}"
         ) from error
+    if origin.dtype != np.uint8 or source_rows.dtype != np.int64:
+        raise FormatError(f"{name}: the row ledger is not of whole numbers")
+    if unknown := set(origin.ravel().tolist()) - set(Origin):
+        raise FormatError(f"{name}: the row ledger holds the code {min(unknown)}")
     if not isinstance(provenance, dict):
         raise FormatError(f"{name}: the provenance is not a JSON object")
     vocabulary = _vocabulary(tokens, table, pad, unk)
@@ -78,8 +82,9 @@ def _vocabulary(
         return Vocabulary(ids, pad=pad, unk=unk)
     if counts.shape != (len(tokens),):
         raise ShapeError(f"counts of shape {counts.shape} for {len(tokens):,} tokens")
-    by_token = dict(zip(tokens, counts.tolist(), strict=True))
-    return Vocabulary(ids, pad=pad, unk=unk, counts={t: by_token[t] for t in ids})
+    listed = counts.tolist()
+    by_token = {token: listed[id] for token, id in ids.items()}
+    return Vocabulary(ids, pad=pad, unk=unk, counts=by_token)
 
 
 def _findings(saved: dict[str, Any]) -> Findings:
@@ -91,7 +96,7 @@ def _foreign(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
     """Return a matrix of a file that holds tokens and vectors alone.
 
     Of a token that stands there twice the first row counts; the later rows have no
-    token then. A ``<pad>`` whose row is zeros is the pad.
+    token then, and are zeros. A ``<pad>`` whose row is zeros is the pad.
     """
     holes = set(table.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
     ids: dict[str, int] = {}
@@ -103,9 +108,12 @@ def _foreign(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
     )
     row = ids.get(_DEFAULT_PAD)
     pad = None if row is None or table.vectors[row].any() else _DEFAULT_PAD
-    last = max(ids.values(), default=-1) + 1  # no row without a token at the end
     vocabulary = Vocabulary(ids, pad=pad)
+    vectors = table.vectors[: len(vocabulary)]  # ends with the last token
+    source_rows = np.arange(len(vocabulary))
+    if len(vocabulary.holes):
+        vectors = vectors.copy()
+        vectors[vocabulary.holes] = 0.0
+        source_rows[vocabulary.holes] = -1
     provenance = {"source": {"name": name}}
-    return EmbeddingMatrix(
-        table.vectors[:last], vocabulary, None, provenance, findings, np.arange(last)
-    )
+    return EmbeddingMatrix(vectors, vocabulary, None, provenance, findings, source_rows)
