@@ -12,7 +12,7 @@ from pretrained_embed.errors import CoverageError, OptionError
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import Float32Array, OnBadRow, Progress, Selection
 from pretrained_embed.matrix import draws, oov
-from pretrained_embed.matrix.coverage import percent
+from pretrained_embed.matrix.coverage import measure, percent
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.match import FORMS, match_chain, wanted_tokens
 from pretrained_embed.matrix.origin import Origin, OriginArray
@@ -57,12 +57,18 @@ def build(
         progress=progress,
     )
     origin = _ledger(vocabulary, selection, chain)
-    if not np.any(origin >= Origin.EXACT):
+    coverage = measure(vocabulary, origin)
+    if coverage.tokens and not coverage.found:
         raise _nothing_found(vocabulary, reader, chain, on_bad_row)
+    if coverage.ratio < min_coverage:
+        raise CoverageError(
+            f"{percent(coverage.ratio)} of the tokens were found, "
+            f"{percent(min_coverage)} are asked for. {coverage}"
+        )
     _fill(vocabulary, reader, origin, vectors, oov_policy, unk_policy, seed, on_bad_row)
 
     vectors.flags.writeable = False  # and so need not be copied
-    matrix = EmbeddingMatrix(
+    return EmbeddingMatrix(
         vectors,
         vocabulary,
         origin,
@@ -84,13 +90,6 @@ def build(
         selection.findings,
         selection.source_rows,
     )
-    coverage = matrix.coverage
-    if coverage.ratio < min_coverage:
-        raise CoverageError(
-            f"{percent(coverage.ratio)} of the tokens were found, "
-            f"{percent(min_coverage)} are asked for. {coverage}"
-        )
-    return matrix
 
 
 def _ledger(
