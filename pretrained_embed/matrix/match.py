@@ -46,7 +46,8 @@ def wanted_tokens(vocabulary: Vocabulary, chain: tuple[str, ...]) -> TokenIndex:
     """Return the index of every form of every token that is looked for.
 
     The pad row is not looked for. The unk token is looked for as it stands alone: a
-    word of the source that only resembles it is just a word.
+    word of the source that only resembles it is just a word. A form that leaves a
+    token as it is counts as exact, if that is asked for too.
     """
     looked_for = np.ones(len(vocabulary), np.bool_)
     looked_for[vocabulary.holes] = False
@@ -54,20 +55,20 @@ def wanted_tokens(vocabulary: Vocabulary, chain: tuple[str, ...]) -> TokenIndex:
         looked_for[vocabulary.pad_id] = False
     ids = np.flatnonzero(looked_for)
     tokens = cast(list[str], list(compress(vocabulary.tokens, looked_for.tolist())))
-    unk = vocabulary.unk_id
+    unk, alone = vocabulary.unk_id, "exact" not in chain
     keys, rows, ranks = [], [], []
     for rank, form in enumerate(chain):
         change, _ = FORMS[form]
         if form == "exact":
             forms, chosen = tokens, ids
         else:
-            changed = [
-                (form, id)
+            pairs = [
+                (changed, id)
                 for token, id in zip(tokens, ids.tolist(), strict=True)
-                if id != unk and (form := change(token)) != token
+                if (alone if (changed := change(token)) == token else id != unk)
             ]
-            forms = [form for form, _ in changed]
-            chosen = np.array([id for _, id in changed], np.int64)
+            forms = [changed for changed, _ in pairs]
+            chosen = np.array([id for _, id in pairs], np.int64)
         keys += forms
         rows.append(chosen)
         ranks.append(np.full(len(chosen), rank, np.uint8))
