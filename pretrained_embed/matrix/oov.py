@@ -127,7 +127,11 @@ _SQRT_12 = 3.4641016151377544
 def _called(
     policy: Callback, tokens: Sequence[str], stats: Statistics, dim: int
 ) -> npt.NDArray[np.float32]:
-    filled = np.asarray(policy(tokens, stats, dim))
+    given = policy(tokens, stats, dim)
+    try:
+        filled = np.asarray(given)
+    except ValueError as error:  # rows of several lengths
+        raise OptionError(f"the oov {policy_name(policy)} returned: {error}") from error
     if filled.shape != (len(tokens), dim) or filled.dtype.kind not in "fiu":
         raise OptionError(
             f"the oov {policy_name(policy)} returned {filled.dtype} of shape "
