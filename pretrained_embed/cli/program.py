@@ -64,7 +64,11 @@ def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
         context.exit()
 
 
-@click.group(cls=Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    "pretrained-embed",
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.option(
     "--version",
     is_flag=True,
@@ -88,4 +92,4 @@ for command in (build, info, list_, fetch, cache):
 
 def main() -> NoReturn:
     """Run the command line of this process; then exit."""
-    program.main(prog_name="pretrained-embed")
+    program.main(prog_name=program.name)

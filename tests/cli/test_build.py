@@ -1,0 +1,237 @@
+"""``build``: options, what is said, what is printed, what is refused."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pretrained_embed as pe
+from tests.command_line import run
+
+BUILD = ("build", "--vocab", "vocab.txt", "--source", "vectors.txt")
+
+
+def test_it_writes_the_matrix_that_the_library_builds():
+    result = run(*BUILD, "--match", "exact,lower", "--oov", "uniform", "--seed", "7")
+
+    assert (result.exit_code, result.stdout) == (0, "")
+    vocabulary = pe.Vocabulary.from_file("vocab.txt")
+    expected = pe.build_matrix(
+        vocabulary, "vectors.txt", match=("exact", "lower"), oov="uniform", seed=7
+    )
+    matrix = pe.load_matrix("embedding.npz")
+    assert matrix.vocabulary.tokens == ("<pad>", "the", "cat", "Dog", "zebra")
+    np.testing.assert_array_equal(matrix.vectors, expected.vectors, strict=True)
+    np.testing.assert_array_equal(matrix.origin, expected.origin, strict=True)
+    assert matrix.provenance == expected.provenance
+
+
+def test_people_are_told_of_coverage_remarks_and_the_file():
+    Path("vectors.txt").write_text("the 1 2\ncat 3 4\nbad 5\nthe 6 7\n\ncat 8 9")
+
+    result = run(*BUILD, "--on-bad-row", "skip", "-o", "matrix.h5")
+
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "Found 2 of 4 tokens (50.0 %). 2 are OOV. First of them: 'Dog', 'zebra'.",
+        "Note: the last line has no line end; it may be cut short.",
+        "Note: 2 rows repeat a token; the first row of a token counts.",
+        "Warning: 2 malformed rows were left out.",
+        "  line 3: 1 values, 2 expected; the row begins b'bad 5'",
+        "  line 5: blank line",
+        "Wrote matrix.h5: 5 rows of 2 dimensions.",
+    ]
+
+
+def test_all_malformed_rows_are_counted_where_not_all_are_shown():
+    Path("vectors.txt").write_text("the 1 2\n" * 30 + "bad 5\n" * 25)
+
+    result = run(*BUILD, "--on-bad-row", "skip")
+
+    assert "Warning: 25 malformed rows were left out." in result.stderr
+    assert "line 40: " in result.stderr
+    assert "line 41: " not in result.stderr
+    assert "  and 15 more\n" in result.stderr
+
+
+def test_json_holds_all_there_is_to_know():
+    result = run(*BUILD, "--json", "--unk-token", "<unk>", "-o", "m.npz")
+
+    known = json.loads(result.stdout)
+    matrix = pe.load_matrix("m.npz")
+    assert known["output"] == "m.npz"
+    assert known["shape"] == [6, 3]
+    assert known["coverage"] == matrix.coverage.to_dict()
+    assert known["origins"] == {"unused": 0, "pad": 1, "oov": 3, "exact": 2, "lower": 0}
+    assert known["provenance"] == matrix.provenance
+    assert known["findings"]["rows"] == 3
+    assert "Wrote m.npz" in result.stderr
+
+
+def test_quiet_says_nothing():
+    result = run(*BUILD, "--quiet")
+
+    assert (result.exit_code, result.output) == (0, "")
+    assert Path("embedding.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "tokens"),
+    [
+        (("--no-pad",), ("the", "cat", "Dog", "zebra")),
+        (("--pad-token", "cat"), ("the", "cat", "Dog", "zebra")),
+        (("--pad-token", ""), ("", "the", "cat", "Dog", "zebra")),
+        (
+            ("--unk-token", "?", "--pad-token", "_"),
+            ("_", "?", "the", "cat", "Dog", "zebra"),
+        ),
+    ],
+)
+def test_pad_and_unk_are_named_or_left_out(words, tokens):
+    result = run(*BUILD, *words)
+
+    assert result.exit_code == 0
+    assert pe.load_matrix("embedding.npz").vocabulary.tokens == tokens
+
+
+def test_the_row_of_unk_can_have_a_policy_of_its_own():
+    run(*BUILD, "--unk-token", "<unk>", "--oov", "zeros", "--unk-oov", "mean")
+
+    matrix = pe.load_matrix("embedding.npz")
+    np.testing.assert_array_equal(matrix["<unk>"], [4, 5, 6])
+    np.testing.assert_array_equal(matrix["zebra"], [0, 0, 0])
+
+
+def test_the_kind_of_vocabulary_can_be_named():
+    Path("counts.txt").write_text("the\t7\ncat\t2\n")
+
+    as_counts = run(*BUILD, "--vocab", "counts.txt", "--vocab-kind", "counts")
+    as_text = run(*BUILD, "--vocab", "counts.txt", "--vocab-kind", "text")
+
+    assert as_counts.exit_code == 0
+    assert "which make up 100.0 % of the text" in as_counts.stderr
+    assert as_text.exit_code == 1  # none of these tokens has a vector
+    assert "'the\\t7'" in as_text.stderr
+
+
+def test_vectors_come_through_a_pipe():
+    result = run(*BUILD, "--source", "-", input=Path("vectors.txt").read_bytes())
+
+    assert result.exit_code == 0
+    assert "Found 2 of 4" in result.stderr
+
+
+@pytest.mark.parametrize("suffix", pe.WRITABLE_SUFFIXES)
+def test_the_suffix_names_the_format_and_what_is_there_is_replaced(suffix):
+    output = Path(f"m{suffix}")
+    output.write_bytes(b"old")
+
+    result = run(*BUILD, "--output", output)
+
+    assert result.exit_code == 0
+    assert pe.load_matrix(output).shape == (5, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--match", "exact,lowre"), "'lowre' is not one of exact, lower; did you"),
+        (("--match", "exact,exact"), "has a word twice"),
+        (("--match", ""), "'' is not one of"),
+        (("--oov", "norml"), "did you mean normal?"),
+        (("--unk-oov", "zero"), "did you mean zeros?"),
+        (("--on-bad-row", "ignore"), "'ignore' is not one of error, skip"),
+        (("--vocab-kind", "jsn"), "did you mean json?"),
+        (("--seed", "x"), "'x' is not a valid integer"),
+        (("--seed", "-1"), "seed"),
+        (("--threads", "0"), "--threads"),
+        (("--min-coverage", "1.5"), "--min-coverage"),
+        (("--min-coverage", "nan"), "min_coverage"),
+        (("--no-pad", "--pad-token", "_"), "exclude each other"),
+        (("--output", "m.csv"), "does not end in one of .npz"),
+        (("--output", "nowhere/m.npz"), "there is no folder 'nowhere'"),
+        (("--output", "vectors.txt"), "take the place of the source"),
+        (("--output", "./vocab.txt"), "take the place of the vocabulary"),
+    ],
+)
+def test_wrong_usage_is_explained_and_changes_nothing(words, said):
+    before = {path: path.read_bytes() for path in Path().iterdir()}
+
+    result = run(*BUILD, *words)
+
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+    assert {path: path.read_bytes() for path in Path().iterdir()} == before
+
+
+def test_a_link_to_the_vocabulary_is_not_written_through():
+    Path("m.txt").symlink_to("vocab.txt")
+
+    result = run(*BUILD, "--output", "m.txt")
+
+    assert result.exit_code == 2
+    assert "take the place of the vocabulary" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--vocab", "nowhere.txt"), "nowhere.txt cannot be read"),
+        (("--vocab", "."), "it is a directory"),
+        (("--source", "nowhere.txt"), "no such file"),
+        (("--source", "glove-6b-50"), "did you mean glove-6b-50d"),
+        (("--source", "."), "a folder"),
+        (("--source", "vocab.txt"), "not recognised"),
+        (("--min-coverage", "0.9"), "50.0 % of the tokens were found"),
+        (("--oov", "error"), "'Dog'"),
+        (("--unk-token", "<pad>"), "pad and unk are both"),
+        (("--catalog", "vocab.txt", "--source", "glove-6b-50d"), "is no JSON"),
+    ],
+)
+def test_what_cannot_be_done_is_explained_and_changes_nothing(words, said):
+    before = sorted(Path().iterdir())
+
+    result = run(*BUILD, *words)
+
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: ")
+    assert said in result.stderr
+    assert sorted(Path().iterdir()) == before
+
+
+def test_a_vocabulary_of_which_nothing_is_found_shows_both_sides():
+    Path("vocab.txt").write_text("alpha\nbeta\n")
+
+    result = run(*BUILD)
+
+    assert result.exit_code == 1
+    assert "'alpha', 'beta'" in result.stderr
+    assert "'the', 'cat'" in result.stderr
+
+
+def test_a_malformed_row_is_named_with_its_line():
+    Path("vectors.txt").write_text("the 1 2 3\ncat 4 5 6\nbad 7 x 9\n")
+
+    result = run(*BUILD)
+
+    assert result.exit_code == 1
+    assert "vectors.txt, line 3: value 2 of 3 is not a number" in result.stderr
+
+
+def test_a_pipe_is_no_vocabulary_to_wait_for():
+    os.mkfifo("pipe")
+
+    result = run(*BUILD, "--vocab", "pipe")
+
+    assert result.exit_code == 1
+    assert "not a regular file" in result.stderr
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that takes no file")
+def test_a_folder_that_takes_no_file_is_a_message():
+    result = run(*BUILD, "--output", "/proc/m.npz")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: cannot write /proc/m.npz")
