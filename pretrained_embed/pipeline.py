@@ -47,7 +47,7 @@ def open_vectors(
 
 def build_matrix(
     vocabulary: Vocabulary | Iterable[str] | Mapping[str, int],
-    source: Source = DEFAULT_SOURCE,
+    source: Source | Reader = DEFAULT_SOURCE,
     *,
     match: str | Iterable[str] = ("exact",),
     oov: Policy = "normal",
@@ -142,7 +142,7 @@ def versions() -> dict[str, str]:
 
 
 def _open(
-    source: Source,
+    source: Source | Reader,
     cache_dir: Folder | None,
     offline: bool | None,
     catalog: Path | None,

@@ -13,6 +13,7 @@ from pretrained_embed.sources.fetching import (
     entry_of_url,
     fetch_entry,
     fetch_stream,
+    place,
     remove,
 )
 from pretrained_embed.sources.patience import Patience
@@ -467,7 +468,7 @@ def test_offline_no_socket_is_opened(host, get, monkeypatch, tmp_path):
     with pytest.raises(SourceError, match="may not be used"):
         get(wanted)
 
-    path = cache.folder(tmp_path / "cache", wanted.download()) / "v.txt"
+    path = place(wanted, cache_dir=tmp_path / "cache")
     assert str(path) == by_hand
     path.parent.mkdir(parents=True)
     path.write_bytes(DATA)
@@ -475,7 +476,7 @@ def test_offline_no_socket_is_opened(host, get, monkeypatch, tmp_path):
 
 
 def test_a_wrong_file_placed_by_hand_is_refused_and_kept(host, get, tmp_path):
-    path = cache.folder(tmp_path / "cache", entry(host).download()) / "v.txt"
+    path = place(entry(host), cache_dir=tmp_path / "cache")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
 

@@ -235,6 +235,14 @@ def test_a_directory_too_large_to_be_true_is_not_read(host, get, monkeypatch):
     assert host.asked[-1] == ("a.zip", None)
 
 
+def test_a_host_that_sends_other_parts_is_asked_for_the_whole(host, get, monkeypatch):
+    monkeypatch.setattr(remote_zip, "_TAIL", 22)
+    host.answers += [servers.good, servers.other_span]
+
+    assert get(entry(host)).path.read_bytes() == DATA
+    assert host.asked[-1] == ("a.zip", None)
+
+
 def test_plain_http_needs_a_checksum_of_what_comes(host, get):
     with pytest.raises(SourceError, match="plain http"):
         get(entry(host, checksums=()))

@@ -157,6 +157,36 @@ def test_a_flipped_byte_gives_the_right_bytes_or_our_error(
         assert data == DATA
 
 
+@pytest.mark.parametrize("kind", ["gz", "tar.gz", "zip", "zip of gz"])
+def test_the_standard_library_does_where_isal_is_missing(kind, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "isal.igzip", None)
+    path = make(kind, tmp_path)
+
+    assert read(path) == DATA
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(FormatError, match="vectors"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    "method",
+    [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA],
+)
+def test_a_zip_may_be_packed_in_every_way(method, tmp_path):
+    path = tmp_path / "vectors"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("v.txt", DATA)
+        archive.writestr("empty.txt", b"")
+
+    assert read(f"{path}#v.txt") == DATA
+    assert read(f"{path}#empty.txt") == b""
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 3] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(FormatError, match=r"vectors#v\.txt: the data is damaged"):
+        read(f"{path}#v.txt")
+
+
 def test_concatenated_gzip_files_are_read_to_the_end(tmp_path):
     path = tmp_path / "two.gz"
     path.write_bytes(gzip.compress(b"a 1\n") + gzip.compress(b"b 2\n"))

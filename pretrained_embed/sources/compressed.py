@@ -14,7 +14,8 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 from pretrained_embed.errors import MissingPackageError
-from pretrained_embed.sources.stream import AnyStream, Guarded, derived, translated
+from pretrained_embed.sources.guard import Guarded, translated
+from pretrained_embed.sources.stream import AnyStream, derived
 
 _MAGIC = {
     b"\x1f\x8b\x08": "gzip",
@@ -46,44 +47,54 @@ def decompressed(stream: AnyStream, kind: str) -> AnyStream:
     Reading them raises `TruncatedError` or `FormatError` where the data is cut or
     damaged. Raises `MissingPackageError` for Zstandard without a package for it.
     """
-    codec = _codec(kind, stream.name)
+    reads = codec(kind, stream.name)
 
     def opener() -> Guarded:
         with ExitStack() as closing:
             raw = closing.enter_context(stream.open())
-            with translated(stream.name, codec.corrupt):
-                file = closing.enter_context(codec.module.open(raw))
-            return Guarded(file, stream.name, codec.corrupt, closing.pop_all())
+            with translated(stream.name, reads.corrupt):
+                file = closing.enter_context(reads.module.open(raw))
+            return Guarded(file, stream.name, reads.corrupt, closing.pop_all())
 
     return derived(stream, stream.name, opener, compression=kind)
 
 
-class _Codec(NamedTuple):
-    module: Any  # gzip, bz2, lzma or compression.zstd: each has open(file)
+class Codec(NamedTuple):
+    """What reads one kind of compression."""
+
+    module: Any  # gzip, bz2, lzma, or one that is alike: each has open(file)
     corrupt: tuple[type[Exception], ...]  # what it raises on damaged data
 
 
-def _codec(kind: str, name: str) -> _Codec:
+def codec(kind: str, name: str) -> Codec:
+    """Return what reads ``kind``; ``name`` is that of the file, for messages.
+
+    Raises `MissingPackageError` where a package is needed that is not installed.
+    """
     if kind == "gzip":
-        import gzip
         import zlib
 
-        return _Codec(gzip, (zlib.error,))
+        if (igzip := _imported("isal.igzip")) is not None:  # several times as fast
+            return Codec(igzip, (zlib.error, import_module("isal.isal_zlib").error))
+        return Codec(import_module("gzip"), (zlib.error,))
     if kind == "bzip2":
-        import bz2
-
-        return _Codec(bz2, ())
+        return Codec(import_module("bz2"), ())
     if kind == "xz":
-        import lzma
+        lzma = import_module("lzma")
+        return Codec(lzma, (lzma.LZMAError,))
+    # The one is in the standard library from Python 3.14 on, the other is its copy.
+    zstd = _imported("compression.zstd") or _imported("backports.zstd")
+    if zstd is None:
+        raise MissingPackageError(
+            f"{name} is compressed with Zstandard, which Python reads by itself from "
+            "3.14 on; until then: pip install backports.zstd"
+        )
+    return Codec(zstd, (zstd.ZstdError,))
 
-        return _Codec(lzma, (lzma.LZMAError,))
-    for package in ("compression.zstd", "backports.zstd"):  # Python 3.14; before
-        try:
-            zstd = import_module(package)
-        except ImportError:
-            continue
-        return _Codec(zstd, (zstd.ZstdError,))
-    raise MissingPackageError(
-        f"{name} is compressed with Zstandard, which Python reads by itself from "
-        "3.14 on; until then: pip install backports.zstd"
-    )
+
+def _imported(name: str) -> Any:
+    """Return a module, or ``None`` where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError:
+        return None

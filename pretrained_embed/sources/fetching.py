@@ -106,6 +106,15 @@ def fetch_stream(
     )
 
 
+def place(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Return where the cache has the file of an entry, or would have it.
+
+    One that is placed there by hand is verified when it is first asked for.
+    """
+    folder = cache.folder(cache.locate(cache_dir), entry.download())
+    return folder / cache.file_name(entry.member or entry.urls[0])
+
+
 def remove(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> int:
     """Delete what the cache holds of an entry; return the bytes freed.
 

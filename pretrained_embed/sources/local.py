@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.sources.digests import fingerprint
-from pretrained_embed.sources.stream import AnyStream, Guarded, OneShot, Stream
+from pretrained_embed.sources.guard import Guarded
+from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

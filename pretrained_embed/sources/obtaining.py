@@ -45,26 +45,26 @@ def obtain(
     goal = whole
     if member is not None:
         goal = _Goal(folder, member, source, published(wanted.checksums, "member"))
-    if (known := goal.known()) is not None:
-        return goal.path, known
-    if offline and not whole.path.exists():
-        raise SourceError(
-            f"{source} is not in the cache, and the network may not be used; "
-            f"it can be placed there by hand as {whole.path}"
-        )
-    cache.prepare(root)
     try:
+        if (known := goal.known()) is not None:
+            return goal.path, known
+        if offline and not whole.path.exists():
+            raise SourceError(
+                f"{source} is not in the cache, and the network may not be used; "
+                f"it can be placed there by hand as {whole.path}"
+            )
+        cache.prepare(root)
         folder.mkdir(parents=True, exist_ok=True)
         with locked(folder / cache.LOCK):
             known = (
                 goal.known()
                 or _Obtaining(wanted, whole, goal, member, patience, progress).run()
             )
+    except SourceError:
+        raise
     except OSError as error:
-        if isinstance(error, SourceError):
-            raise
         raise SourceError(
-            f"the cache folder {folder} cannot be written to: {error.strerror}"
+            f"the cache folder {folder} cannot be used: {error.strerror or error}"
         ) from error
     return goal.path, known
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Protocol
 
 from pretrained_embed.errors import (
     MissingPackageError,
@@ -23,8 +23,16 @@ if TYPE_CHECKING:
     from pretrained_embed.sources.entry import Entry
     from pretrained_embed.sources.patience import Patience
 
+
+class Readable(Protocol):
+    """An open binary file, or what is enough of one."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return up to ``size`` bytes; none at the end."""
+
+
 #: A path, a name, a URL, ``archive.zip#member``, ``-``, or an open binary file.
-Source = str | bytes | os.PathLike[str] | os.PathLike[bytes] | Any
+Source = str | bytes | os.PathLike[str] | os.PathLike[bytes] | Readable
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")

@@ -73,6 +73,8 @@ class _Remote:
                 return file.read(min(end, stop) - self._place)
         last = min(max(end, self._place + _TAIL), self.size) - 1
         start, data, _ = self._get(f"{self._place}-{last}")
+        if start != self._place or not data:
+            raise NotPiecewise("the host sends another part than it was asked for")
         self.add(start, len(data), io.BytesIO(data))
         return data[: end - self._place]
 
@@ -134,7 +136,11 @@ def _get(
     ) as part:
         if part.response.status_code != 206:
             raise NotPiecewise("the host sends whole files only")
-        data = b"".join(http.body(part, patience))
+        data = b""
+        for chunk in http.body(part, patience):
+            data += chunk
+            if len(data) > _LARGEST_READ:
+                raise NotPiecewise("the host sends more than it was asked for")
         return part, data
 
 
