@@ -54,7 +54,8 @@ def uniform(keys: UInt64Array, count: int) -> Float64Array:
         bits ^= bits >> np.uint64(shift)
         bits *= np.uint64(factor)
     bits ^= bits >> np.uint64(31)
-    return ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53
+    # 52 bits: with 53 the half would be rounded away, and up to 1 for the largest
+    return ((bits >> np.uint64(12)).astype(np.float64) + 0.5) * 2.0**-52
 
 
 def normal(keys: UInt64Array, count: int) -> Float64Array:
