@@ -46,7 +46,11 @@ def split(frozen: BoolArray) -> Split:
 
 def fixed(matrix: EmbeddingMatrix) -> BoolArray:
     """Return the mask (rows,) of the rows that are zero for good: pad and holes."""
-    return np.isin(matrix.origin, (Origin.UNUSED, Origin.PAD))
+    mask = np.zeros(len(matrix.origin), np.bool_)
+    mask[matrix.vocabulary.holes] = True
+    if matrix.pad_id is not None:
+        mask[matrix.pad_id] = True
+    return mask
 
 
 def chosen(matrix: EmbeddingMatrix, rows: Rows, option: str) -> BoolArray:

@@ -154,6 +154,16 @@ class AdapterTests:
         for layer in layers:
             assert (self.output(layer, np.arange(64)) == 1).all()
 
+    def test_pad_row_is_that_of_the_vocabulary_whatever_the_ledger_says(self, matrix):
+        origin = np.full(7, Origin.EXACT, np.uint8)
+        matrix = EmbeddingMatrix(matrix.vectors, matrix.vocabulary, origin=origin)
+        layers = [self.choose(matrix, choice) for choice in ("all rows", "found")]
+
+        self.train_briefly(*layers)
+
+        for layer in layers:
+            assert not self.table(layer)[0].any()
+
     def test_a_token_at_row_0_trains_where_there_is_no_pad(self):
         matrix = make_matrix(pad=None)
         layer = self.choose(matrix, "all rows")

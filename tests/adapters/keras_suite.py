@@ -197,6 +197,13 @@ def test_a_clone_takes_the_weights_of_its_model(model):
     assert same_bits(output(twin, IDS), output(model, IDS))
 
 
+def test_a_clone_without_weights_gives_nothing_that_passes_for_vectors(model):
+    twin = keras.models.clone_model(model)
+
+    assert np.isnan(output(twin.layers[1], IDS)).all()  # filled by the initialiser
+    assert np.isnan(output(twin.layers[3], IDS)).all()  # made by the adapter
+
+
 def test_the_matrix_is_in_no_config(model, tmp_path):
     model.save(tmp_path / "model.keras")
 

@@ -9,20 +9,41 @@ from pathlib import Path
 import pytest
 
 SUITE = Path(__file__).with_name("keras_suite.py")
+BACKENDS = ["tensorflow", "torch", "jax"]
 pytest.importorskip("keras", reason="Keras is not installed")
 
 
-@pytest.mark.parametrize("backend", ["tensorflow", "torch", "jax"])
-def test_adapter_suite(backend):
-    if find_spec(backend) is None:
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """Start the suite on all backends at once."""
+    folder = tmp_path_factory.mktemp("keras")
+    command = [sys.executable, "-m", "pytest", SUITE, "-p", "no:cacheprovider"]
+    processes = {}
+    for backend in filter(find_spec, BACKENDS):
+        environment = {
+            **os.environ,
+            "KERAS_BACKEND": backend,
+            "TF_CPP_MIN_LOG_LEVEL": "3",
+        }
+        with (folder / backend).open("wb") as log:
+            processes[backend] = subprocess.Popen(
+                [*command, "--basetemp", folder / f"{backend}.tmp"],
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+    yield folder, processes
+    for process in processes.values():
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_adapter_suite(backend, runs):
+    folder, processes = runs
+    if backend not in processes:
         pytest.skip(f"the backend {backend} is not installed")
 
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", SUITE, "-p", "no:cacheprovider"],
-        env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    code = processes[backend].wait()
 
-    assert run.returncode == 0, run.stdout + run.stderr
+    assert code == 0, (folder / backend).read_text()
