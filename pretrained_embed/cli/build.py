@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -180,7 +181,9 @@ def _check_output(output: Path, vocab: str, source: str) -> None:
         raise click.BadParameter(
             f"there is no folder {str(output.parent)!r}", param_hint="'--output'"
         )
-    for name, path in (("vocabulary", Path(vocab)), ("source", Path(source))):
+    # Not Path.expanduser: a name that begins with ~ need not be that of a user.
+    source_path = Path(os.path.expanduser(source))  # noqa: PTH111
+    for name, path in (("vocabulary", Path(vocab)), ("source", source_path)):
         if output.exists() and path.exists() and output.samefile(path):
             raise click.BadParameter(
                 f"the matrix would take the place of the {name}, {str(path)!r}",

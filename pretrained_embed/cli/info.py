@@ -89,7 +89,7 @@ def _file(
     lines = [text, *remarks(findings)]
     if reader.format in _WHOLE and Path(source).is_file():
         matrix = pe.load_matrix(source)
-        if "options" in matrix.provenance:  # else it is a plain table of vectors
+        if matrix.provenance.get("options"):  # else it is a plain table of vectors
             known["matrix"] = matrix_facts(matrix)
             lines += _matrix(matrix)
     return known, "\n".join(lines)
@@ -97,7 +97,9 @@ def _file(
 
 def _matrix(matrix: pe.EmbeddingMatrix) -> list[str]:
     """Return lines on a saved matrix: its coverage, and what it was built from."""
-    source, chosen = matrix.provenance["source"], matrix.provenance["options"]
+    source, chosen = (
+        _object(matrix.provenance, name) for name in ("source", "options")
+    )
     built = facts(
         [
             (
@@ -108,13 +110,19 @@ def _matrix(matrix: pe.EmbeddingMatrix) -> list[str]:
                 "unk token",
                 _token(matrix.vocabulary.unk_token, matrix.vocabulary.unk_id),
             ),
-            ("built from", source.get("source") or source.get("name")),
-            ("licence", source.get("licence")),
-            ("citation", source.get("citation")),
+            ("built from", _words(source.get("source") or source.get("name"))),
+            ("licence", _words(source.get("licence"))),
+            ("citation", _words(source.get("citation"))),
             *((name, _words(value)) for name, value in chosen.items()),
         ]
     )
     return [built, str(matrix.coverage), *remarks(matrix.findings)]
+
+
+def _object(provenance: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return a part of the provenance, which a file may hold in any form."""
+    part = provenance.get(name)
+    return part if isinstance(part, dict) else {}
 
 
 def _token(token: str | None, id: int | None) -> str:

@@ -11,7 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.errors import FormatError, ShapeError, VocabularyError
+from pretrained_embed.errors import (
+    FormatError,
+    OptionError,
+    ShapeError,
+    VocabularyError,
+)
 from pretrained_embed.formats import HOLES, Doubt, Findings, Table
 from pretrained_embed.matrix.embedding_matrix import VERSION, EmbeddingMatrix
 from pretrained_embed.matrix.origin import Origin
@@ -32,7 +37,7 @@ def from_table(table: Table, name: str) -> EmbeddingMatrix:
         if "pretrained_embed" in table.metadata:
             return _own(table, tokens, name)
         return _foreign(table, tokens, name)
-    except (VocabularyError, ShapeError) as error:
+    except (OptionError, VocabularyError, ShapeError) as error:
         raise FormatError(f"{name}: {error}") from error
 
 
@@ -88,8 +93,18 @@ def _vocabulary(
 
 
 def _findings(saved: dict[str, Any]) -> Findings:
+    """Return saved findings; raises TypeError for what was not saved by `as_table`."""
     doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
-    return Findings(**saved | {"doubts": doubts})
+    found = Findings(**saved | {"doubts": doubts})
+    counts = (found.rows, found.bad_rows, found.suspicious_rows, found.duplicates)
+    numbers = [*counts, *(doubt.row for doubt in doubts)]
+    numbers += [doubt.line for doubt in doubts if doubt.line is not None]
+    texts = [*found.notes, *(doubt.what for doubt in doubts)]
+    if not all(type(n) is int for n in numbers) or not all(
+        isinstance(text, str) for text in texts
+    ):
+        raise TypeError("findings of another form")
+    return found
 
 
 def _foreign(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:

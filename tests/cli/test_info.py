@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -125,6 +126,40 @@ def test_a_saved_matrix_tells_its_coverage_and_provenance(suffix):
     assert lines["pad token"] == "'<pad>', row 0"
     assert lines["built from"] == "vectors.txt"
     assert (lines["match"], lines["seed"]) == ("exact,lower", "9")
+
+
+@pytest.mark.parametrize(
+    ("part", "value"),
+    [
+        ("findings", {}),
+        ("findings", 1),
+        ("findings", {"doubts": [1]}),
+        ("findings", {"doubts": [], "rows": "4"}),
+        ("findings", {"doubts": [[0, 1, 2]]}),
+        ("findings", {"doubts": [[0, "1", "short"]]}),
+        ("findings", {"doubts": [], "notes": [1]}),
+        ("provenance", []),
+        ("provenance", {"options": 1}),
+        ("provenance", {"options": {"seed": [], "match": {}}, "source": "s"}),
+        ("provenance", {"options": {"x": 1}, "source": {"name": 1, "licence": []}}),
+        ("vocabulary", {"pad": 1, "unk": None}),
+        ("vocabulary", []),
+        ("origins", None),
+        ("pretrained_embed", "1"),
+    ],
+)
+def test_metadata_of_any_form_is_shown_or_is_a_message(part, value):
+    run("build", "--vocab", "vocab.txt", "--source", "vectors.txt", "-o", "m.h5")
+    with h5py.File("m.h5", "r+") as file:
+        changed = json.loads(file["metadata"][()].tobytes()) | {part: value}
+        del file["metadata"]
+        file["metadata"] = np.frombuffer(json.dumps(changed).encode(), np.uint8)
+
+    for words in (("info", "m.h5"), ("info", "m.h5", "--json")):
+        result = run(*words)
+
+        assert result.exit_code in (0, 1)
+        assert (result.exit_code == 1) == result.stderr.startswith("Error: m.h5")
 
 
 def test_a_table_of_another_tool_is_no_saved_matrix():
