@@ -79,6 +79,8 @@ __all__ = [
     "versions",
 ]
 
+__version__ = "0.1.0"
+
 # Where the names live that are not an error's, and what they are called there.
 _HOMES = {
     "DEFAULT_SOURCE": ("pipeline", "DEFAULT_SOURCE"),

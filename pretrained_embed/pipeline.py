@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pretrained_embed import formats, matrix, sources
+from pretrained_embed import __version__, formats, matrix, sources
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import EmbeddingMatrix, Policy
@@ -130,15 +130,9 @@ def load_matrix(path: str | os.PathLike[str]) -> EmbeddingMatrix:
 
 def versions() -> dict[str, str]:
     """Return the versions that a matrix may depend on."""
-    from importlib.metadata import PackageNotFoundError, version
-
     import numpy
 
-    try:
-        own = version("pretrained-embed")
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        own = "unknown"
-    return {"pretrained_embed": own, "numpy": numpy.__version__}
+    return {"pretrained_embed": __version__, "numpy": numpy.__version__}
 
 
 def _open(
