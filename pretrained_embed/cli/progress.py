@@ -33,7 +33,8 @@ class Bar:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
-        self._silent = quiet or not self._stream.isatty()
+        # there is no standard error where it was closed, or under pythonw
+        self._silent = quiet or self._stream is None or not self._stream.isatty()
         self._clock = clock
         self._next = clock() + _DELAY
         self._begun: tuple[float, int] | None = None  # when, and with how many bytes
