@@ -12,7 +12,7 @@ from pretrained_embed.cli.cache_text import file_facts, vouched
 from pretrained_embed.cli.display import size
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.sources import cache
+from pretrained_embed.sources import cache, packages
 
 
 @click.command()
@@ -37,6 +37,8 @@ def fetch(
     Example:
       pretrained-embed fetch glove-6b-300d
     """
+    if name in packages.names() and not quiet:
+        tell(f"An installed package has {name} already, and comes before the cache.")
     with Bar(quiet=quiet) as bar:
         path = pe.fetch(
             name, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=bar

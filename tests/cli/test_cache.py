@@ -75,6 +75,22 @@ def test_fetch_can_be_quiet(host):
     assert run("fetch", "mini", "--quiet").stderr == ""
 
 
+def test_fetch_tells_of_a_package_that_makes_it_needless(host, tmp_path, monkeypatch):
+    info = tmp_path / "site" / "mini-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: mini\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[pretrained_embed.sources]\nmini = m:PATH\n"
+    )
+    monkeypatch.syspath_prepend(info.parent)
+
+    result = run("fetch", "mini")
+
+    assert result.exit_code == 0
+    assert result.stderr.startswith("An installed package has mini already")
+    assert "installed" in run("list", "--family", "mini").stdout
+
+
 def test_offline_asks_no_host(host):
     for words in (
         ("fetch", "mini"),
