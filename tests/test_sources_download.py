@@ -1,6 +1,7 @@
 """Downloads from a host that does everything wrong, and the cache they leave."""
 
 import hashlib
+import json
 import socket
 import zipfile
 
@@ -587,3 +588,19 @@ def test_what_was_fetched_can_be_removed_and_fetched_again(host, get, tmp_path):
     assert left(tmp_path) == []
     assert remove(wanted, cache_dir=tmp_path / "cache") == 0
     assert get(wanted).path.read_bytes() == DATA
+
+
+def test_a_name_of_ones_own_catalog_is_a_source(host, tmp_path):
+    sums = [{"algorithm": "sha256", "of": "file", "value": sha256(DATA).value}]
+    mine = {"id": "mine", "urls": [host.url + "v.txt"], "checksums": sums}
+    path = tmp_path / "catalog.json"
+    path.write_text(json.dumps({"schema": 1, "entries": [mine]}))
+    options = {"cache_dir": tmp_path / "cache", "catalog": path}
+
+    stream = open_source("mine", **options)
+    again = open_source("mine", **options, offline=True)
+
+    assert stream.name == "mine"
+    assert stream.head(len(DATA)) == DATA
+    assert again.path == stream.path == fetch("mine", **options)
+    assert len(host.asked) == 1

@@ -66,7 +66,7 @@ class Codec(NamedTuple):
     corrupt: tuple[type[Exception], ...]  # what it raises on damaged data
 
 
-def codec(kind: str, name: str) -> Codec:
+def codec(kind: str, name: str = "the file") -> Codec:
     """Return what reads ``kind``; ``name`` is that of the file, for messages.
 
     Raises `MissingPackageError` where a package is needed that is not installed.

@@ -68,18 +68,15 @@ def open_source(
         if words == "-":
             return packing.unpacked(local.from_stdin())
         if _URL.match(words) or _NAME.fullmatch(words):
-            # Only here, for most sources are files and need no catalog and no network.
-            from pretrained_embed.sources.fetching import entry_of_url, fetch_stream
-
             fetched = partial(
-                fetch_stream,
+                _fetched,
                 cache_dir=cache_dir,
                 offline=offline,
                 progress=progress,
                 patience=patience,
             )
             if _URL.match(words):
-                return packing.unpacked(fetched(entry_of_url(words)))
+                return packing.unpacked(fetched(words))
             if (stream := _from_name(words, catalog, fetched)) is not None:
                 return packing.unpacked(stream)
     return packing.unpacked(*_from_path(words))
@@ -112,6 +109,27 @@ def fetch(
         progress=progress,
         patience=patience,
     ).path
+
+
+def _fetched(
+    source: str | Entry,
+    *,
+    cache_dir: str | os.PathLike[str] | None,
+    offline: bool | None,
+    progress: Progress | None,
+    patience: Patience | None,
+) -> AnyStream:
+    """Return the stream of a URL or an entry."""
+    # Only here, for most sources are files and need nothing of this.
+    from pretrained_embed.sources.fetching import entry_of_url, fetch_stream
+
+    return fetch_stream(
+        entry_of_url(source) if isinstance(source, str) else source,
+        cache_dir=cache_dir,
+        offline=offline,
+        progress=progress,
+        patience=patience,
+    )
 
 
 def _from_name(

@@ -7,17 +7,19 @@ piece is downloaded. `zipfile` then reads the archive as if all of it were here.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
+from pretrained_embed.errors import FormatError
 from pretrained_embed.sources import http
 from pretrained_embed.sources.digests import Hashes, Progress
 from pretrained_embed.sources.download import NotPiecewise, Piece, download
+from pretrained_embed.sources.guard import translated
 from pretrained_embed.sources.http import Part
 from pretrained_embed.sources.patience import Failure, Patience, persist
 from pretrained_embed.sources.unpack import unpack
+from pretrained_embed.sources.zip_members import damage, member_file, packing_fault
 
 if TYPE_CHECKING:
     import zipfile
@@ -107,20 +109,26 @@ def download_member(
         validator = part.validator
         return part.start, data, cast(int, part.total)
 
-    remote = _Remote(get)
-    with _damage_found(), zipfile.ZipFile(cast(IO[bytes], remote)) as archive:
-        info = _found(archive, member)
-        start, size = _extent(archive, info)
-        raw = target.with_name(target.name + ".zipped")
-        piece = Piece(url, raw, size, covered, start, validator)
-        download(session, piece, lambda _: None, patience=patience, progress=progress)
-        try:
-            with raw.open("rb") as file:
-                remote.add(start, size, file)
-                with archive.open(info) as opened:
-                    return unpack(opened, info.file_size, target, algorithms, check)
-        finally:
-            raw.unlink(missing_ok=True)
+    remote = cast(BinaryIO, here := _Remote(get))
+    try:
+        with translated(url, damage()), zipfile.ZipFile(remote) as archive:
+            info = _found(archive, member)
+            start, size = _extent(archive, info)
+            raw = target.with_name(target.name + ".zipped")
+            piece = Piece(url, raw, size, covered, start, validator)
+            download(
+                session, piece, lambda _: None, patience=patience, progress=progress
+            )
+            try:
+                with raw.open("rb") as file:
+                    here.add(start, size, file)
+                    with member_file(archive, remote, info) as opened:
+                        size = info.file_size
+                        return unpack(opened, size, target, algorithms, check)
+            finally:
+                raw.unlink(missing_ok=True)
+    except FormatError as error:
+        raise NotPiecewise(str(error)) from error
 
 
 def _get(
@@ -151,8 +159,8 @@ def _found(archive: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
         raise Failure(
             f"the archive has {len(found) or 'no'} member {member!r}; it holds: {names}"
         )
-    if found[0].flag_bits & 1:
-        raise Failure(f"the member {member!r} is encrypted")
+    if fault := packing_fault(found[0]):
+        raise Failure(f"the member {member!r} {fault}")
     return found[0]
 
 
@@ -161,15 +169,3 @@ def _extent(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, int]:
     start = info.header_offset
     later = [i.header_offset for i in archive.infolist() if i.header_offset > start]
     return start, min([*later, archive.start_dir]) - start
-
-
-@contextmanager
-def _damage_found() -> Iterator[None]:
-    import zlib
-    from lzma import LZMAError
-    from zipfile import BadZipFile
-
-    try:
-        yield
-    except (BadZipFile, zlib.error, LZMAError, EOFError, NotImplementedError) as error:
-        raise NotPiecewise(f"no zip archive that can be read ({error})") from error

@@ -93,7 +93,7 @@ class OneShot:
         """
         file = self._started()
         self._taken = True
-        return cast(BinaryIO, _Replay(self._head, file))
+        return cast(BinaryIO, _Replay(self.name, self._head, file))
 
 
 AnyStream = Stream | OneShot
@@ -129,8 +129,8 @@ def read_fully(file: BinaryIO, size: int) -> bytes:
 class _Replay(Guarded):
     """First the bytes that were looked at, then the rest of the file."""
 
-    def __init__(self, head: bytes, file: BinaryIO) -> None:
-        super().__init__(file, getattr(file, "name", "stream"))
+    def __init__(self, name: str, head: bytes, file: BinaryIO) -> None:
+        super().__init__(file, name)
         self._head = memoryview(head)
 
     def readinto(self, buffer: WriteableBuffer) -> int:

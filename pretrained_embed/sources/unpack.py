@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from pretrained_embed.errors import SourceError
 from pretrained_embed.sources.digests import Hashes, Progress
 from pretrained_embed.sources.partial import check_room
 from pretrained_embed.sources.patience import Failure
@@ -26,7 +27,7 @@ def unpack(
     """Write the bytes of ``file``, ``size`` of them, to ``target``, if they are right.
 
     ``check`` says what is wrong with them, if anything. Raises `Failure` then,
-    `SourceError` where they find no room, and `OSError` where they cannot be written;
+    `SourceError` where they cannot be written, and what reading ``file`` raises;
     ``target`` is whole or as it was.
     """
     check_room(target.parent, size)
@@ -47,6 +48,12 @@ def unpack(
         if fault is not None:
             raise Failure(fault)
         temporary.replace(target)
+    except OSError as error:
+        if error.errno is None:  # it is not the operating system's, but of ``file``
+            raise
+        raise SourceError(
+            f"{target}: cannot be written: {error.strerror or error}"
+        ) from error
     finally:
         temporary.unlink(missing_ok=True)
     return hashes

@@ -1,8 +1,9 @@
 """The members of a zip archive.
 
-A deflated member is what is between the header and the trailer of a gzip file. With
-these put around it (the archive's directory has the checksum and the length that the
-trailer holds) it is read by the same library as gzip, which checks both.
+`zipfile` reads the directory. A deflated member is what is between the header and the
+trailer of a gzip file: with these put around it (the directory has the checksum and
+the length that the trailer holds) it is read as gzip, which checks both and, unlike
+`zipfile`, never holds more than a buffer in memory. A bzip2 member is a bzip2 file.
 
 https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT; RFC 1952.
 """
@@ -13,7 +14,7 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources.compressed import codec
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
     from _typeshed import WriteableBuffer
 
+_STORED, _DEFLATED, _BZIP2 = 0, 8, 12
+
 
 def zip_members(stream: Stream) -> Iterator[Member]:
     """Yield the members of a zip archive. Raises as `archive.extracted` does."""
@@ -35,44 +38,69 @@ def zip_members(stream: Stream) -> Iterator[Member]:
             if not info.is_dir():
                 name = info.orig_filename.replace("\\", "/")  # of zips from Windows
                 fault = name_fault(name)
-                if info.flag_bits & 1:
-                    fault = "is encrypted; unpack it first"
+                fault = fault or packing_fault(info)
                 yield Member(name, info.file_size, fault, _zip_opener(stream, info))
 
 
 def _zip_opener(stream: Stream, info: zipfile.ZipInfo) -> Opener:
     def opener() -> Guarded:
-        import zlib
-        from lzma import LZMAError
-        from zipfile import ZIP_DEFLATED, BadZipFile
-
-        gzip = codec("gzip", stream.name)
-        unzip = (BadZipFile, zlib.error, LZMAError, NotImplementedError)
-        corrupt: tuple[type[Exception], ...] = (*unzip, *gzip.corrupt)
         name = f"{stream.name}#{info.filename}"
         with ExitStack() as closing:
             archive = _open_zip(stream, closing)
-            with translated(name, corrupt):
-                file: IO[bytes] = closing.enter_context(archive.open(info))
-                if info.compress_type == ZIP_DEFLATED:
-                    packed = _AsGzip(closing.enter_context(stream.open()), info)
-                    file = closing.enter_context(gzip.module.open(packed))
-            return Guarded(file, name, corrupt, closing.pop_all())
+            raw = closing.enter_context(stream.open())
+            with translated(name, damage()):
+                file = closing.enter_context(member_file(archive, raw, info))
+            return Guarded(file, name, damage(), closing.pop_all())
 
     return opener
 
 
-class _AsGzip(io.RawIOBase):
-    """The bytes of a deflated member, with the header and trailer of a gzip file."""
+def packing_fault(info: zipfile.ZipInfo) -> str:
+    """Say why a member cannot be read; "" if it can."""
+    if info.flag_bits & 1:
+        return "is encrypted; unpack it first"
+    if info.compress_type not in (_STORED, _DEFLATED, _BZIP2):
+        return f"is packed by method {info.compress_type}; unpack it first"
+    return ""
+
+
+def damage() -> tuple[type[Exception], ...]:
+    """Return what `member_file` and reading it raise for damaged data.
+
+    Beside these it is `EOFError`, and `OSError` without an ``errno``.
+    """
+    from zipfile import BadZipFile
+
+    return (BadZipFile, NotImplementedError, *codec("gzip").corrupt)
+
+
+def member_file(
+    archive: zipfile.ZipFile, raw: BinaryIO, info: zipfile.ZipInfo
+) -> IO[bytes]:
+    """Open a member that has no `packing_fault`; ``raw`` is the file of the archive."""
+    file = archive.open(info)  # which checks the header in front of the member
+    if info.compress_type == _STORED:
+        return file
+    file.close()
+    packed = _Packed(raw, info)
+    kind = "gzip" if info.compress_type == _DEFLATED else "bzip2"
+    opened: IO[bytes] = codec(kind).module.open(packed)
+    return opened
+
+
+class _Packed(io.RawIOBase):
+    """The bytes of a packed member; those of a deflated one made a gzip file."""
 
     def __init__(self, file: BinaryIO, info: zipfile.ZipInfo) -> None:
         file.seek(info.header_offset)
         name, extra = struct.unpack("<26x2H", read_fully(file, 30))
         file.seek(name + extra, io.SEEK_CUR)
-        self._file: Any = file
+        self._file = file
         self._left = info.compress_size
-        self._header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
-        self._trailer = struct.pack("<2I", info.CRC, info.file_size & 0xFFFFFFFF)
+        self._header = self._trailer = b""
+        if info.compress_type == _DEFLATED:
+            self._header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+            self._trailer = struct.pack("<2I", info.CRC, info.file_size & 0xFFFFFFFF)
 
     def readable(self) -> bool:
         """Return True."""
@@ -81,18 +109,16 @@ class _AsGzip(io.RawIOBase):
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read up to ``len(buffer)`` bytes; 0 is the end."""
         target = memoryview(buffer).cast("B")
-        if self._left and not self._header:
-            count = int(self._file.readinto(target[: self._left]))
-            self._left -= count
-            return count
-        part = self._header or self._trailer
-        count = min(len(part), len(target))
-        target[:count] = part[:count]
+        size = len(target)
         if self._header:
-            self._header = part[count:]
+            part, self._header = self._header[:size], self._header[size:]
+        elif self._left:
+            part = self._file.read(min(size, self._left))
+            self._left -= len(part)
         else:
-            self._trailer = part[count:]
-        return count
+            part, self._trailer = self._trailer[:size], self._trailer[size:]
+        target[: len(part)] = part
+        return len(part)
 
 
 def _open_zip(stream: Stream, closing: ExitStack) -> zipfile.ZipFile:
