@@ -32,6 +32,8 @@ KERNEL_NAMES = (
     "IMPLEMENTATION",
     "TokenIndex",
     "find_rows",
+    "hash_tokens",
+    "look_up",
     "number",
     "place",
     "scan_binary",

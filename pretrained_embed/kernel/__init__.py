@@ -41,6 +41,8 @@ __all__ = [
     "WIDE",
     "TokenIndex",
     "find_rows",
+    "hash_tokens",
+    "look_up",
     "number",
     "place",
     "scan_binary",
@@ -69,6 +71,8 @@ IMPLEMENTATION = implementation.IMPLEMENTATION
 
 TokenIndex = implementation.TokenIndex
 find_rows = implementation.find_rows
+hash_tokens = implementation.hash_tokens
+look_up = implementation.look_up
 number = implementation.number
 place = implementation.place
 scan_binary = implementation.scan_binary

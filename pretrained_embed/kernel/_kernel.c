@@ -11,6 +11,7 @@
  *   Token index     wanted tokens, an open-addressing table
  *   Scanning        text, binary
  *   Placing         hits into rows, first come first served
+ *   Sorted hashes   tokens found in a list that is sorted by their hashes
  *   Module
  */
 #define PY_SSIZE_T_CLEAN
@@ -49,6 +50,16 @@ static const int64_t PE_POSITIONS = (int64_t)1 << PE_RANK_SHIFT; /* all are belo
 
 /* ------------------------------------------------------------------ Bytes ------ */
 
+/* Little-endian loads. */
+#if PY_BIG_ENDIAN
+static uint32_t load32(const byte *p) {
+    return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
+}
+
+static uint64_t load64(const byte *p) {
+    return (uint64_t)load32(p + 4) << 32 | load32(p);
+}
+#else
 static uint64_t load64(const byte *p) {
     uint64_t x;
     memcpy(&x, p, 8);
@@ -61,7 +72,6 @@ static uint32_t load32(const byte *p) {
     return x;
 }
 
-#if !PY_BIG_ENDIAN
 /* Index of the lowest set bit; x is not zero. */
 static int lowest_bit(uint64_t x) {
 #if defined(__GNUC__)
@@ -420,6 +430,7 @@ static uint64_t mix(uint64_t h, uint64_t x) {
     return h ^ h >> 32;
 }
 
+/* Is written to disk: equal on all machines, and never to be changed. */
 static uint64_t hash_token(const byte *p, size_t n) {
     uint64_t h = 0x9e3779b97f4a7c15u * (n + 1);
     if (n >= 8) {
@@ -483,7 +494,8 @@ static const byte *token_bytes(PyObject *token, Py_ssize_t *n, PyObject **held) 
     return (const byte *)PyBytes_AsString(token);
 }
 
-/* Borrow a C-contiguous buffer of the given item type: "f", "B" or "q" (any int64). */
+/* Borrow a C-contiguous buffer of the given item type: "f", "B", "q" (any int64) or "Q"
+ * (any uint64). */
 static int borrow(PyObject *object, Py_buffer *view, const char *type, int ndim,
                   int writable, const char *name) {
     int flags = PyBUF_ND | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT;
@@ -492,8 +504,9 @@ static int borrow(PyObject *object, Py_buffer *view, const char *type, int ndim,
     const char *format = view->format ? view->format : "B";
     if (*format == '=' || *format == '@' || *format == (PY_BIG_ENDIAN ? '>' : '<'))
         format++;
-    int right = *type == 'q' ? (*format == 'q' || *format == 'l') && view->itemsize == 8
-                             : *format == *type;
+    char also = *type; /* what a long is called where it has these 64 bits */
+    if (view->itemsize == 8) also = *type == 'q' ? 'l' : *type == 'Q' ? 'L' : *type;
+    int right = *format == *type || *format == also;
     int aligned = (uintptr_t)view->buf % (uintptr_t)view->itemsize == 0;
     if (right && !format[1] && view->ndim == ndim && aligned) return 0;
     PyErr_Format(PyExc_TypeError, "%s is not an aligned %d-d array of type '%s'", name,
@@ -1101,6 +1114,131 @@ without_data:
     return result;
 }
 
+/* ---------------------------------------------------------- Sorted hashes ------ */
+
+/* Packed tokens: token i is data[offsets[i]] to data[offsets[i + 1]]. */
+typedef struct {
+    Py_buffer data, offsets;
+    Py_ssize_t count;
+} Tokens;
+
+static int tokens_begin(Tokens *tokens, PyObject *data, PyObject *offsets) {
+    if (PyObject_GetBuffer(data, &tokens->data, PyBUF_SIMPLE)) return -1;
+    if (borrow(offsets, &tokens->offsets, "q", 1, 0, "offsets")) {
+        PyBuffer_Release(&tokens->data);
+        return -1;
+    }
+    tokens->count = tokens->offsets.shape[0] ? tokens->offsets.shape[0] - 1 : 0;
+    return 0;
+}
+
+static void tokens_release(Tokens *tokens) {
+    PyBuffer_Release(&tokens->offsets);
+    PyBuffer_Release(&tokens->data);
+}
+
+/* Return the bytes of a token and how many there are, or NULL if there is none. */
+static const byte *token_at(const Tokens *tokens, int64_t i, size_t *n) {
+    const int64_t *offset = tokens->offsets.buf;
+    if (i < 0 || i >= tokens->count) return NULL;
+    int64_t begin = offset[i], end = offset[i + 1];
+    if (begin < 0 || end < begin || end > tokens->data.len) return NULL;
+    *n = (size_t)(end - begin);
+    return (const byte *)tokens->data.buf + begin;
+}
+
+static PyObject *hash_tokens(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *data, *offsets, *out_object;
+    Tokens tokens;
+    Py_buffer out;
+    if (!PyArg_ParseTuple(args, "OOO:hash_tokens", &data, &offsets, &out_object))
+        return NULL;
+    if (tokens_begin(&tokens, data, offsets)) return NULL;
+    if (borrow(out_object, &out, "Q", 1, 1, "out")) {
+        tokens_release(&tokens);
+        return NULL;
+    }
+    int fits = out.shape[0] == tokens.count;
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t i = 0; fits && i < tokens.count; i++) {
+        size_t n;
+        const byte *token = token_at(&tokens, i, &n);
+        fits = token != NULL;
+        if (fits) ((uint64_t *)out.buf)[i] = hash_token(token, n);
+    }
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&out);
+    tokens_release(&tokens);
+    if (fits) Py_RETURN_NONE;
+    PyErr_SetString(PyExc_ValueError, "offsets do not fit the data, or out");
+    return NULL;
+}
+
+/* Index of the first of n ascending hashes that is not below hash. */
+static Py_ssize_t first_not_below(const uint64_t *hashes, Py_ssize_t n, uint64_t hash) {
+    Py_ssize_t low = 0;
+    while (n > 0) {
+        Py_ssize_t half = n / 2;
+        if (hashes[low + half] < hash) {
+            low += half + 1;
+            n -= half + 1;
+        } else {
+            n = half;
+        }
+    }
+    return low;
+}
+
+static PyObject *look_up(PyObject *module, PyObject *args) {
+    PyObject *index_object, *hashes_object, *rows_object, *data, *offsets, *best, *seen;
+    PyObject *result = NULL;
+    Claims claims;
+    Tokens tokens;
+    Py_buffer hashes, rows;
+    if (!PyArg_ParseTuple(args, "OOOOOOO:look_up", &index_object, &hashes_object,
+                          &rows_object, &data, &offsets, &best, &seen))
+        return NULL;
+    if (claims_begin(&claims, PyModule_GetState(module), index_object, 0, best, seen))
+        return NULL;
+    if (tokens_begin(&tokens, data, offsets)) goto without_tokens;
+    if (borrow(hashes_object, &hashes, "Q", 1, 0, "hashes")) goto without_hashes;
+    if (borrow(rows_object, &rows, "q", 1, 0, "rows")) goto without_rows;
+
+    const TokenIndex *index = claims.index;
+    const uint64_t *hash_at = hashes.buf;
+    const int64_t *row_at = rows.buf;
+    Py_ssize_t count = hashes.shape[0], found = 0;
+    int fits = rows.shape[0] == count;
+    PyThreadState *thread = PyEval_SaveThread();
+    for (uint32_t key = 0; fits && key < index->keys; key++) {
+        const byte *wanted = index->arena + index->starts[key];
+        size_t length = (size_t)(index->starts[key + 1] - index->starts[key]), n;
+        uint64_t hash = hash_token(wanted, length);
+        Py_ssize_t i = first_not_below(hash_at, count, hash);
+        for (; i < count && hash_at[i] == hash; i++) {
+            const byte *token = token_at(&tokens, row_at[i], &n);
+            fits = token != NULL && row_at[i] < PE_POSITIONS;
+            if (!fits) break;
+            if (n != length || memcmp(token, wanted, n) != 0) continue;
+            found++;
+            claim(&claims, key, row_at[i], NULL, 0, NULL);
+        }
+    }
+    PyEval_RestoreThread(thread);
+    if (fits)
+        result = PyLong_FromSsize_t(found);
+    else
+        PyErr_SetString(PyExc_ValueError, "rows or offsets do not fit the tokens");
+    PyBuffer_Release(&rows);
+without_rows:
+    PyBuffer_Release(&hashes);
+without_hashes:
+    tokens_release(&tokens);
+without_tokens:
+    claims_release(&claims);
+    return result;
+}
+
 /* ----------------------------------------------------------------- Module ------ */
 
 PyDoc_STRVAR(scan_text_doc,
@@ -1119,12 +1257,20 @@ PyDoc_STRVAR(place_doc,
 PyDoc_STRVAR(find_rows_doc, "find_rows(index, data, offsets, base, best, seen)\n--\n\n"
                             "Claim rows for a list of tokens.");
 
+PyDoc_STRVAR(hash_tokens_doc, "hash_tokens(data, offsets, out)\n--\n\n"
+                              "Write the hash of each packed token to out.");
+PyDoc_STRVAR(look_up_doc,
+             "look_up(index, hashes, rows, data, offsets, best, seen)\n--\n\n"
+             "Claim rows for packed tokens that are sorted by their hashes.");
+
 static PyMethodDef methods[] = {
     {"scan_text", scan_text, METH_VARARGS, scan_text_doc},
     {"scan_binary", scan_binary, METH_VARARGS, scan_binary_doc},
     {"number", number, METH_O, number_doc},
     {"place", place, METH_VARARGS, place_doc},
     {"find_rows", find_rows, METH_VARARGS, find_rows_doc},
+    {"hash_tokens", hash_tokens, METH_VARARGS, hash_tokens_doc},
+    {"look_up", look_up, METH_VARARGS, look_up_doc},
     {NULL, NULL, 0, NULL}};
 
 static int module_exec(PyObject *module) {

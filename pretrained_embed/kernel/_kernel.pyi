@@ -5,6 +5,7 @@ from pretrained_embed.kernel._reference import (
     Float32Array,
     Int64Array,
     UInt8Array,
+    UInt64Array,
 )
 
 IMPLEMENTATION: str
@@ -56,6 +57,16 @@ def find_rows(
     data: Bytes,
     offsets: Int64Array,
     base: int,
+    best: Int64Array,
+    seen: UInt8Array,
+) -> int: ...
+def hash_tokens(data: Bytes, offsets: Int64Array, out: UInt64Array) -> None: ...
+def look_up(
+    index: TokenIndex,
+    hashes: UInt64Array,
+    rows: Int64Array,
+    data: Bytes,
+    offsets: Int64Array,
     best: Int64Array,
     seen: UInt8Array,
 ) -> int: ...

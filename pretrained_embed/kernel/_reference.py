@@ -23,12 +23,22 @@ A number
 A row of a word2vec binary file
     The token's bytes, one space, ``dim`` little-endian binary32 numbers. Some writers
     put an LF after each vector: ``newline`` says that one LF before a token is theirs.
+
+The hash of a token
+    Goes to disk, so it is the same on all machines and in all versions. Of a token of
+    ``n`` bytes, in whole numbers modulo 2**64: ``h = 0x9e3779b97f4a7c15 * (n + 1)``;
+    for each word ``x`` of the token, ``h = mix(h, x)``; at last ``mix(h, h >> 29)``.
+    ``mix(h, x)`` is ``m ^ m >> 32`` with ``m = (h ^ x) * 0x9fb21c651e98df25``.
+    The words, little-endian: with 8 bytes or more, the 8 bytes at 0, 8, 16, ... as long
+    as that is below ``n - 8``, then the last 8; with 4 to 7, the first 4 bytes and,
+    above them, the last 4; with 1 to 3, the bytes at 0, ``n // 2`` and ``n - 1``; with
+    none, no word.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from mmap import mmap
 from typing import NamedTuple
@@ -39,6 +49,7 @@ import numpy.typing as npt
 Bytes = bytes | bytearray | memoryview | mmap
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
+UInt64Array = npt.NDArray[np.uint64]
 Float32Array = npt.NDArray[np.float32]
 
 IMPLEMENTATION = "reference"
@@ -118,6 +129,10 @@ class TokenIndex:
     def key(self, token: bytes) -> int:
         """Return the token's key, or -1."""
         return self._keys.get(token, -1)
+
+    def tokens(self) -> list[bytes]:
+        """Return the distinct tokens, in order of key."""
+        return list(self._keys)
 
     def wanted(self, key: int) -> list[tuple[int, int]]:
         """Return the (row, rank) pairs of a key, in the order given."""
@@ -311,3 +326,104 @@ def find_rows(
         for row, rank in index.wanted(key):
             best[row] = min(int(best[row]), rank << RANK_SHIFT | (base + i))
     return found
+
+
+def hash_tokens(data: Bytes, offsets: Int64Array, out: UInt64Array) -> None:
+    """Write the hash of each packed token to ``out``, uint64 (tokens,).
+
+    Token ``i`` is ``data[offsets[i]:offsets[i + 1]]``.
+    """
+    raw = np.frombuffer(data, np.uint8)
+    starts, lengths = offsets[:-1], np.diff(offsets)
+    _check_offsets(offsets, len(raw))
+    if len(out) != len(lengths):
+        raise ValueError("out does not have one place for each token")
+    for length in np.unique(lengths).tolist():
+        chosen = np.flatnonzero(lengths == length)
+        start = _HASH_START * (length + 1) % 2**64
+        h = np.full(len(chosen), start, np.uint64)
+        for word in _words(raw, starts[chosen], length):
+            h = _mix(h, word)
+        out[chosen] = _mix(h, h >> np.uint64(29))
+
+
+_HASH_START = 0x9E3779B97F4A7C15
+_HASH_FACTOR = np.uint64(0x9FB21C651E98DF25)
+
+
+def _mix(h: UInt64Array, x: UInt64Array) -> UInt64Array:
+    m = (h ^ x) * _HASH_FACTOR
+    return m ^ m >> np.uint64(32)
+
+
+def _words(raw: UInt8Array, starts: Int64Array, length: int) -> Iterator[UInt64Array]:
+    """Yield the words of tokens that all have the same length, one for each token."""
+
+    def load(at: int, dtype: str) -> UInt64Array:
+        columns = np.arange(at, at + np.dtype(dtype).itemsize)
+        loaded = raw[starts[:, None] + columns].view(dtype)[:, 0]
+        words: UInt64Array = loaded.astype(np.uint64)
+        return words
+
+    if length >= 8:
+        for at in [*range(0, length - 8, 8), length - 8]:
+            yield load(at, "<u8")
+    elif length >= 4:
+        yield load(0, "<u4") | load(length - 4, "<u4") << np.uint64(32)
+    elif length:
+        yield (
+            load(0, "u1")
+            | load(length // 2, "u1") << np.uint64(8)
+            | load(length - 1, "u1") << np.uint64(16)
+        )
+
+
+def look_up(
+    index: TokenIndex,
+    hashes: UInt64Array,
+    rows: Int64Array,
+    data: Bytes,
+    offsets: Int64Array,
+    best: Int64Array,
+    seen: UInt8Array,
+) -> int:
+    """Claim rows for packed tokens, found by a search in their sorted hashes.
+
+    ``hashes`` ascend; ``rows[i]`` says which token ``hashes[i]`` belongs to. A token
+    stands at the position of its number. Claims and ``seen`` as in `place`. Returns how
+    many tokens of the list are in ``index``, as `find_rows` does for all of them.
+    """
+    if len(rows) != len(hashes):
+        raise ValueError("hashes and rows differ in length")
+    raw = bytes(data)
+    tokens = index.tokens()
+    wanted = np.empty(len(tokens), np.uint64)
+    ends = np.cumsum([0, *map(len, tokens)], dtype=np.int64)
+    hash_tokens(b"".join(tokens), ends, wanted)
+    runs = zip(
+        np.searchsorted(hashes, wanted, "left").tolist(),
+        np.searchsorted(hashes, wanted, "right").tolist(),
+        strict=True,
+    )
+    found = 0
+    for key, (token, (start, stop)) in enumerate(zip(tokens, runs, strict=True)):
+        for position in rows[start:stop].tolist():
+            if not 0 <= position < len(offsets) - 1:
+                raise ValueError("a row is none of the tokens")
+            begin, end = offsets[position : position + 2].tolist()
+            if not 0 <= begin <= end <= len(raw):
+                raise ValueError("offsets do not ascend within the data")
+            if raw[begin:end] != token:
+                continue
+            found += 1
+            seen[key] = 1
+            for row, rank in index.wanted(key):
+                best[row] = min(int(best[row]), rank << RANK_SHIFT | position)
+    return found
+
+
+def _check_offsets(offsets: Int64Array, size: int) -> None:
+    if len(offsets) and not (
+        offsets[0] >= 0 and offsets[-1] <= size and np.all(np.diff(offsets) >= 0)
+    ):
+        raise ValueError("offsets do not ascend within the data")
