@@ -57,12 +57,11 @@ def test_the_first_error_in_order_is_raised(threads):
             raise ValueError(part)
         return part
 
-    seen = []
-    with pytest.raises(ValueError, match=r"^3$"):
-        for result in run_in_order(work, 12, threads):
-            seen.append(result)  # noqa: PERF402  (what came before the error counts)
+    results = run_in_order(work, 12, threads)
 
-    assert seen == [0, 1, 2]
+    assert [next(results) for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ValueError, match=r"^3$"):
+        next(results)
 
 
 def test_an_earlier_error_wins_over_one_that_happened_before_it():
