@@ -56,7 +56,7 @@ def run(host, tmp_path):
             input=json.dumps(task),
             capture_output=True,
             text=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
             check=False,
         )
         assert done.returncode == 0, done.stderr

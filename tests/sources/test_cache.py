@@ -14,7 +14,7 @@ from pretrained_embed.sources.entry import Checksum, Download, Entry
 from pretrained_embed.sources.fetching import fetch_entry
 from tests.servers import serving
 
-TAG = Path(__file__).parents[1] / "cache" / "CACHEDIR.TAG"
+TAG = Path(__file__).parents[2] / "cache" / "CACHEDIR.TAG"
 
 
 @pytest.fixture

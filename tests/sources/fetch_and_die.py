@@ -1,6 +1,6 @@
 """Fetch one file in forked processes, some of which are killed on the way.
 
-Run by ``test_sources_processes.py`` with a JSON object on standard input: ``url``,
+Run by ``test_processes.py`` with a JSON object on standard input: ``url``,
 ``cache``, ``sha256``, ``member`` and ``rounds``, a list with one object for each
 process, in which all is optional: ``die_at``, the number of the file operation before
 which it kills itself with SIGKILL; ``largest``, the size beyond which it can write no

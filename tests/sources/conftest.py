@@ -1,0 +1,45 @@
+"""Hosts to download from, and a cache to download into."""
+
+import pytest
+
+from pretrained_embed.sources.fetching import (
+    fetch_entry,
+)
+from pretrained_embed.sources.patience import Patience
+from tests import servers
+from tests.sources.published import DATA
+
+
+@pytest.fixture
+def host():
+    with servers.serving() as host:
+        host.files["v.txt"] = DATA
+        yield host
+
+
+@pytest.fixture
+def secure(monkeypatch):
+    """Return a host whose certificate is trusted."""
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(servers.TLS / "good.pem"))
+    with servers.serving("good.pem") as host:
+        host.files["v.txt"] = DATA
+        yield host
+
+
+@pytest.fixture
+def waits():
+    """Return the pauses that were made; none of them takes time."""
+    return []
+
+
+@pytest.fixture
+def get(tmp_path, waits):
+    """Fetch an entry into a cache of this test."""
+
+    def get(entry, **options):
+        patience = options.pop("patience", None) or Patience(sleep=waits.append)
+        return fetch_entry(
+            entry, cache_dir=tmp_path / "cache", patience=patience, **options
+        )
+
+    return get
