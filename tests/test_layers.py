@@ -1,0 +1,193 @@
+"""Which part of the package may import which, read from every import statement."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+import pretrained_embed
+
+ROOT = Path(pretrained_embed.__file__).parent
+PACKAGE = "pretrained_embed"
+
+#: A layer, and the layers or modules that it may import. Nothing calls to the left.
+#: "public names" are those of the package itself.
+LAYERS = {
+    "errors": set(),
+    "vocabulary": {"errors"},
+    "sources": {"errors"},
+    "kernel": {"errors"},
+    "formats": {"errors", "kernel"},
+    "matrix": {"errors", "vocabulary", "formats", "kernel"},
+    "adapters": {"errors", "vocabulary", "matrix"},
+    "pipeline": {"errors", "vocabulary", "sources", "kernel", "formats", "matrix"},
+    "cli": {
+        "public names",
+        "kernel",
+        "sources.cache",
+        "sources.catalog",
+        "sources.entry",
+        "sources.packages",
+        "adapters.evaluation",
+    },
+    "__init__": {"errors", "vocabulary", "sources", "formats", "matrix", "pipeline"},
+    "__main__": {"cli"},
+}
+
+#: Other people's packages that a layer, or a module of it, may import at its head.
+AT_THE_HEAD = {
+    "vocabulary": {"numpy"},
+    "kernel": {"numpy"},
+    "formats": {"numpy"},
+    "matrix": {"numpy"},
+    "adapters": {"numpy"},
+    "adapters.torch": {"torch"},
+    "adapters._torch_split": {"torch"},
+    "adapters.keras": {"keras"},
+    "adapters._keras_split": {"keras"},
+    "adapters.jax": {"jax", "flax"},
+    "adapters.gensim": {"gensim"},
+    "adapters.evaluation": {"gensim"},
+    "cli": {"click", "numpy"},
+}
+
+#: What is imported only by the function that needs it.
+WHERE_NEEDED = {
+    "sources": {"requests", "urllib3"},
+    "formats": {"h5py", "pyarrow"},
+    "pipeline": {"numpy"},
+}
+
+
+class Import(NamedTuple):
+    name: str  # dotted, in full
+    at_head: bool  # runs when the module is imported
+
+
+def imports(tree: ast.Module) -> Iterator[Import]:
+    deferred = {
+        child
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        or (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
+        for child in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute here"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            yield Import(name, node not in deferred)
+
+
+def is_module(name: str) -> bool:
+    path = ROOT.joinpath(*name.split("."))
+    return path.is_dir() or path.with_suffix(".py").is_file()
+
+
+def may_import(module: str, below: str) -> bool:
+    """Whether a module may import a name of this package, dotted below it."""
+    layer, target = module.partition(".")[0], below.partition(".")[0]
+    if below == "__version__":
+        return True
+    if not below or not is_module(target):  # the package itself, or a name of it
+        known = below in ("", *pretrained_embed.__all__)
+        return known and "public names" in LAYERS[layer]
+    if layer == target == "adapters":  # they share private modules only
+        return below.startswith("adapters._")
+    parts = below.split(".")
+    prefixes = {".".join(parts[:length]) for length in range(1, len(parts) + 1)}
+    return layer == target or bool(prefixes & LAYERS[layer])
+
+
+def faults(module: str, source: str) -> list[str]:
+    """Return what a module (its name below the package) imports and may not."""
+    layer = module.partition(".")[0]
+    found = []
+    for name, at_head in imports(ast.parse(source)):
+        top, _, below = name.partition(".")
+        if top == PACKAGE:
+            if not may_import(module, below):
+                found.append(f"{module}: {name}")
+        elif top not in sys.stdlib_module_names and top != "_typeshed":
+            allowed = AT_THE_HEAD.get(layer, set()) | AT_THE_HEAD.get(module, set())
+            if not at_head:
+                allowed = allowed | WHERE_NEEDED.get(layer, set())
+            if top not in allowed:
+                found.append(f"{module}: {name}{' at its head' if at_head else ''}")
+    return found
+
+
+def modules() -> list[str]:
+    paths = [path.relative_to(ROOT).with_suffix("") for path in ROOT.rglob("*.py")]
+    return sorted(".".join(path.parts).removesuffix(".__init__") for path in paths)
+
+
+def source_of(module: str) -> str:
+    path = ROOT.joinpath(*module.split("."))
+    path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    return path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("module", modules())
+def test_a_module_imports_only_what_its_layer_may(module):
+    assert faults(module, source_of(module)) == []
+
+
+def test_every_layer_is_in_the_table():
+    assert {module.partition(".")[0] for module in modules()} == set(LAYERS)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("errors", "import numpy"),
+        ("sources.http", "import requests"),
+        ("sources.http", "from pretrained_embed.formats import Reader"),
+        ("formats.text", "from pretrained_embed import sources"),
+        ("formats.text", "def f():\n    import pretrained_embed.matrix.oov"),
+        ("formats.text", "if TYPE_CHECKING:\n    from pretrained_embed import matrix"),
+        ("formats.hdf5", "import h5py"),
+        ("formats.hdf5", "class A:\n    import h5py"),
+        ("formats.text", "def f():\n    import torch"),
+        ("kernel._reference", "from pretrained_embed.vocabulary import Vocabulary"),
+        ("matrix.oov", "from pretrained_embed import pipeline"),
+        ("matrix.oov", "from pretrained_embed import Vocabulary"),
+        ("adapters.torch", "import keras"),
+        ("adapters.torch", "from pretrained_embed.adapters import keras"),
+        ("adapters.torch", "import click"),
+        ("pipeline", "def f():\n    from pretrained_embed.adapters import torch"),
+        ("cli.build", "from pretrained_embed.pipeline import build_matrix"),
+        ("cli.build", "from pretrained_embed import _HOMES"),
+        ("cli.build", "from pretrained_embed.sources import stream"),
+        ("matrix.oov", "import pretrained_embed as pe"),
+        ("__init__", "from pretrained_embed import cli"),
+    ],
+)
+def test_the_rule_can_be_broken(module, source):
+    assert len(faults(module, source)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("sources.http", "def f():\n    import requests, json, os.path"),
+        ("formats.text", "from pretrained_embed import kernel\nimport numpy as np"),
+        ("adapters.torch", "from pretrained_embed.adapters import _rows\nimport torch"),
+        ("cli.build", "import click\nfrom pretrained_embed import build_matrix"),
+        ("cli.list", "from pretrained_embed.sources import catalog as catalogs"),
+        ("cli.list", "import pretrained_embed as pe"),
+        ("pipeline", "from pretrained_embed import __version__, formats"),
+    ],
+)
+def test_the_rule_can_be_kept(module, source):
+    assert faults(module, source) == []

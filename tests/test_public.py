@@ -1,0 +1,167 @@
+"""The package as its users see it: names, docstrings, examples, cost of an import."""
+
+from __future__ import annotations
+
+import ast
+import doctest
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import pretrained_embed as pe
+
+#: What is heavy, and is imported by the function that needs it alone.
+HEAVY = (
+    *("h5py", "requests", "urllib3", "gensim", "pyarrow", "click", "safetensors"),
+    *("torch", "keras", "tensorflow", "jax", "flax", "scipy", "pandas"),
+)
+
+#: Modules that any installation can import: all but those that need a framework.
+MODULES = [
+    "pretrained_embed",
+    *(
+        module.name
+        for module in pkgutil.walk_packages(pe.__path__, "pretrained_embed.")
+        if ".adapters." not in module.name and not module.name.endswith("__main__")
+    ),
+]
+
+
+# Names
+
+
+def test_the_public_names_are_sorted_and_there():
+    assert pe.__all__ == sorted(pe.__all__, key=lambda name: (not name.isupper(), name))
+    assert len(set(pe.__all__)) == len(pe.__all__)
+    for name in pe.__all__:
+        assert getattr(pe, name) is not None
+        assert name in dir(pe)
+
+
+def test_star_imports_all_of_them():
+    names: dict[str, object] = {}
+
+    exec("from pretrained_embed import *", names)
+
+    assert set(names) - {"__builtins__"} == set(pe.__all__)
+
+
+def test_type_checkers_see_the_same_names():
+    tree = ast.parse(Path(pe.__file__).read_text("utf-8"))
+    (checked,) = (node for node in tree.body if isinstance(node, ast.If))
+
+    seen = [
+        alias.asname or alias.name
+        for statement in checked.body
+        if isinstance(statement, ast.ImportFrom)
+        for alias in statement.names
+    ]
+
+    assert sorted(seen) == sorted(pe.__all__)
+
+
+def test_every_error_is_public():
+    from pretrained_embed import errors
+
+    classes = {
+        name
+        for name, item in vars(errors).items()
+        if inspect.isclass(item) and issubclass(item, Exception)
+    }
+
+    assert classes <= set(pe.__all__)
+    for name in classes:
+        assert issubclass(getattr(pe, name), pe.PretrainedEmbedError)
+        assert name in errors.__doc__
+
+
+def test_a_name_that_is_none_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'build_matrices'"):
+        _ = pe.build_matrices
+
+
+# Docstrings
+
+
+def public_objects() -> list[tuple[str, object]]:
+    found = [(name, getattr(pe, name)) for name in pe.__all__]
+    found = [(name, item) for name, item in found if callable(item)]
+    for name, item in list(found):
+        if inspect.isclass(item):
+            found += [
+                (f"{name}.{member}", value)
+                for member, value in vars(item).items()
+                if not member.startswith("_")
+                and (callable(value) or isinstance(value, property | classmethod))
+            ]
+    return found
+
+
+@pytest.mark.parametrize(("name", "item"), public_objects(), ids=lambda x: str(x)[:40])
+def test_everything_public_says_what_it_is(name, item):
+    doc = inspect.getdoc(item) or ""
+
+    assert len(doc) > 10
+    assert not doc.startswith(f"{name}(")  # what dataclasses write by themselves
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_says_what_it_is_and_its_examples_run(name):
+    module = importlib.import_module(name)
+
+    assert (module.__doc__ or "").strip()
+    assert doctest.testmod(module, optionflags=doctest.ELLIPSIS).failed == 0
+
+
+def test_there_are_examples():
+    finder = doctest.DocTestFinder()
+    examples = [
+        example
+        for name in MODULES
+        for test in finder.find(importlib.import_module(name))
+        for example in test.examples
+        if not example.options.get(doctest.SKIP)
+    ]
+
+    assert len(examples) >= 5
+
+
+# What an import costs
+
+
+def loaded(code: str) -> set[str]:
+    """Return the heavy modules that a new process has loaded after some code."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=Path(pe.__file__).parents[1],
+    )
+    return {name.partition(".")[0] for name in done.stdout.split()} & set(HEAVY)
+
+
+def test_an_import_loads_nothing_heavy():
+    everything = "import pretrained_embed as pe\nfor n in pe.__all__: getattr(pe, n)"
+
+    assert loaded("import pretrained_embed") == set()
+    assert loaded(everything) == set()
+
+
+def test_a_build_from_text_loads_nothing_heavy(tmp_path):
+    path = tmp_path / "f.txt"
+    path.write_bytes(b"a 1 2\nb 3 4\n")
+    build = f"import pretrained_embed as pe; pe.build_matrix(['a', 'c'], {str(path)!r})"
+
+    assert loaded(build) == set()
+    assert loaded(f"{build}.save({str(tmp_path / 'm.npz')!r})") == set()
+
+
+@pytest.mark.parametrize("name", ["h5py", "requests", "click"])
+def test_what_is_loaded_would_be_seen(name):
+    assert name in loaded(f"import pretrained_embed, {name}")
