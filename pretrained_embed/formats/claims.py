@@ -50,6 +50,19 @@ class Claims:
                 self.index, data.data, offsets, 0, self._best, self._seen
             )
 
+    def look_up(
+        self,
+        hashes: npt.NDArray[np.uint64],
+        rows: npt.NDArray[np.int64],
+        data: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int64],
+    ) -> None:
+        """Claim rows as `find` does, by a search in the tokens' sorted hashes."""
+        with self._lock:
+            self.hits += kernel.look_up(
+                self.index, hashes, rows, data.data, offsets, self._best, self._seen
+            )
+
     @property
     def duplicates(self) -> int:
         """How many hits were later occurrences of a token already met."""

@@ -101,17 +101,27 @@ class Selection(NamedTuple):
     findings: Findings
 
 
+class Statistics(NamedTuple):
+    """Of the first rows of a file, dimension by dimension."""
+
+    mean: npt.NDArray[np.float64]  # (dim,)
+    std: npt.NDArray[np.float64]  # (dim,), of the population
+    rows: int  # how many rows there were
+
+
 class Reader(ABC):
     """An open file of vectors.
 
     ``count`` is the number of rows the file declares or is known to have, or
-    ``None``; a declared count is a hint and may be false.
+    ``None``; a declared count is a hint and may be false. ``statistics`` are those that
+    the file holds itself, or ``None``.
     """
 
     format: str
     name: str
     dim: int
     count: int | None = None
+    statistics: Statistics | None = None
 
     @abstractmethod
     def blocks(

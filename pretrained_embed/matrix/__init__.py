@@ -1,10 +1,11 @@
 """The matrix aligned to a vocabulary: matching, filling, coverage, the row ledger."""
 
+from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.matrix.assembly import build
 from pretrained_embed.matrix.coverage import Coverage
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.match import FORMS
-from pretrained_embed.matrix.oov import POLICIES, Policy, Statistics
+from pretrained_embed.matrix.oov import POLICIES, Policy
 from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.matrix.saved import from_table
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import OOVError, OptionError, suggestion
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow
+from pretrained_embed.formats.reader import Float32Array, OnBadRow, Statistics
 from pretrained_embed.matrix import draws
 
 #: Rows of the source that the statistics are taken from: its first ones, which in the
@@ -18,14 +18,6 @@ from pretrained_embed.matrix import draws
 STATISTICS_ROWS = 10_000
 
 _BLOCK_NUMBERS = 1 << 20
-
-
-class Statistics(NamedTuple):
-    """Of the first `STATISTICS_ROWS` rows of a source, dimension by dimension."""
-
-    mean: npt.NDArray[np.float64]  # (dim,)
-    std: npt.NDArray[np.float64]  # (dim,), of the population
-    rows: int  # how many rows there were
 
 
 Named = Literal["zeros", "normal", "uniform", "mean", "error"]
@@ -59,8 +51,11 @@ def source_statistics(reader: Reader, on_bad_row: OnBadRow) -> Statistics:
     """Return mean and standard deviation of each dimension of the first rows.
 
     The sums run row by row in binary64, so that they are the same on any machine.
-    Numbers that are not finite are left out of them.
+    Numbers that are not finite are left out of them. A reader that knows them already
+    is not asked for rows.
     """
+    if reader.statistics is not None:
+        return reader.statistics
     parts: list[Float32Array] = []
     rows = 0
     for block in reader.blocks(on_bad_row=on_bad_row):

@@ -1,0 +1,24 @@
+"""The store: an indexed copy of a source, from which any rows are had at once.
+
+One HDF5 file that `write_store` makes from any reader and `open_store` opens without
+reading its vectors. It holds all rows of the source, duplicates included::
+
+    /vectors         float32 or float16 (rows, dim), contiguous; mapped when opened
+    /tokens/bytes    uint8   all tokens, one after the other
+    /tokens/offsets  int64   (rows + 1,) where each begins and the last ends
+    /index/hashes    uint64  (rows,) ascending: the hashes of the tokens
+    /index/rows      int64   (rows,) the row of each hash; of equal hashes, ascending
+    /statistics      float64 (2, dim) mean and deviation of the source's first rows
+    /metadata        uint8   a JSON object: versions, format, findings, provenance
+    /digest          uint8   (32,) SHA-256 of all of these but the vectors
+
+A look-up hashes the token, searches the sorted hashes, and compares the bytes of the
+token found. Vectors, tokens and metadata lie where `pretrained_embed.formats.hdf5` has
+them, so a store is also a table in HDF5.
+"""
+
+from pretrained_embed.store.layout import DTYPES, VERSION, Dtype
+from pretrained_embed.store.reader import StoreReader, open_store
+from pretrained_embed.store.writer import write_store
+
+__all__ = ["DTYPES", "VERSION", "Dtype", "StoreReader", "open_store", "write_store"]

@@ -1,0 +1,134 @@
+"""From a store to the rows of the wanted tokens."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats import Doubt, Findings, PackedTokens
+from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.hdf5_data import DataFile
+from pretrained_embed.formats.local import array_bytes, file_size, map_array
+from pretrained_embed.formats.reader import (
+    Float32Array,
+    OnBadRow,
+    Progress,
+    Selection,
+    Statistics,
+)
+from pretrained_embed.formats.table import decode_metadata
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.store import layout
+
+
+class StoreReader(TableReader):
+    """Gives what the reader gave that the store was made from, without reading it all.
+
+    ``format``, ``name``, findings and row numbers are those of the source. ``dtype`` is
+    what the vectors are kept as; they are handed out as float32. See `Reader`.
+    """
+
+    def __init__(self, parts: _Parts, name: str) -> None:
+        metadata = parts.metadata
+        super().__init__(metadata["format"], name, parts.tokens, parts.vectors)
+        self.dtype: str = metadata["dtype"]
+        self.provenance: dict[str, Any] = metadata["provenance"]
+        self.statistics = Statistics(
+            parts.statistics[0], parts.statistics[1], metadata["statistics_rows"]
+        )
+        self._hashes = parts.hashes
+        self._rows = parts.rows
+        self._known: dict[str, Any] = metadata["findings"]
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row. See `Reader`."""
+        claims = Claims(index, len(out))
+        claims.look_up(
+            self._hashes, self._rows, self._tokens.data, self._tokens.offsets
+        )
+        source_rows = claims.positions()
+        self._gather(source_rows, out, progress)
+        self._findings = self._found(claims.duplicates)
+        return Selection(source_rows, claims.ranks(), self._findings)
+
+    def _found(self, duplicates: int) -> Findings:
+        doubts = [Doubt(*doubt) for doubt in self._known["doubts"]]
+        notes = list(self._known["notes"])
+        if self.dtype != "float32":
+            notes.append(f"read from a store that keeps the vectors as {self.dtype}")
+        found = {"doubts": doubts, "notes": notes, "duplicates": duplicates}
+        return Findings(**self._known | found)
+
+
+class _Parts(NamedTuple):
+    """What a store holds, mapped and checked."""
+
+    metadata: dict[str, Any]
+    vectors: npt.NDArray[np.floating]
+    tokens: PackedTokens
+    hashes: npt.NDArray[np.uint64]
+    rows: npt.NDArray[np.int64]
+    statistics: npt.NDArray[np.float64]
+
+
+def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> StoreReader:
+    """Open a store; ``name`` is what to call it, by default what its source was called.
+
+    Everything but the vectors is checked against the store's digest. Raises
+    `FormatError` where it is damaged, cut, no store or one of another version, and
+    `SourceError` where it cannot be read.
+    """
+    path = Path(path)
+    try:
+        with path.open("rb") as file, ExitStack() as held:
+            data = held.enter_context(DataFile(file, str(path)))
+            missing = {*layout.COVERED, layout.DIGEST} - data.names
+            if missing:
+                raise FormatError(f"{path}: is no store; it has no {min(missing)}")
+            arrays = {part: data.read(part) for part in layout.COVERED}
+            if not np.array_equal(data.read(layout.DIGEST), layout.digest(arrays)):
+                raise FormatError(f"{path}: the store is damaged: its digest is wrong")
+            metadata = decode_metadata(arrays[layout.METADATA].tobytes(), str(path))
+            if metadata.get("store") != layout.VERSION:
+                raise FormatError(
+                    f"{path}: is a store of version {metadata.get('store')}; this "
+                    f"release reads version {layout.VERSION}"
+                )
+            shape, start = tuple(metadata["shape"]), metadata["start"]
+            dtype = np.dtype(metadata["dtype"]).newbyteorder("<")
+            if start + array_bytes(shape, dtype.itemsize, str(path)) > file_size(file):
+                raise FormatError(f"{path}: the store ends too early")
+            parts = _Parts(
+                metadata,
+                map_array(file, dtype, shape, start),
+                PackedTokens(
+                    arrays[layout.TOKEN_BYTES],
+                    arrays[layout.TOKEN_OFFSETS],
+                    where=str(path),
+                ),
+                arrays[layout.HASHES],
+                arrays[layout.ROWS],
+                arrays[layout.STATISTICS],
+            )
+    except SourceError:
+        raise
+    except OSError as error:
+        raise SourceError(
+            f"{path}: cannot be read: {error.strerror or error}"
+        ) from error
+    return StoreReader(parts, metadata["name"] if name is None else name)

@@ -1,0 +1,97 @@
+"""An HDF5 file whose matrix is written row by row, its rows counted at the end.
+
+A contiguous data set gets its size when it is made, before its data. So the data goes
+first: to the place that HDF5 gives the first data set of a new file. When all of it is
+there, the data set is made around it, without a copy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.store.layout import VECTORS
+
+# All things begin on a page: so the first data set begins at the same place whatever
+# its size, and is mapped from the start of a page.
+_ALIGNED = {"alignment_threshold": 1, "alignment_interval": 4096}
+
+
+class RowFile:
+    """Takes the rows of `VECTORS`, then all other arrays. Raises `OSError`.
+
+    ``start`` is the offset of the first row in the file.
+    """
+
+    def __init__(self, path: Path, dim: int, dtype: npt.DTypeLike) -> None:
+        self._path = path
+        self._dim = dim
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        self._empty()
+        with self._hdf5() as file:
+            self.start = self._make_rows(file, 1)
+        self._empty()
+        self._file: BinaryIO = path.open("r+b")
+        self._file.seek(self.start)
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Write rows (n, dim) of the file's dtype after those before."""
+        self._file.write(np.ascontiguousarray(rows, self._dtype).data)
+
+    def finish(self, count: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Make ``count`` rows a data set, and write the arrays beside it."""
+        self._file.close()
+        with self._hdf5() as file:
+            if self._make_rows(file, count) != self.start:
+                raise OSError("HDF5 gives data of another size another place")
+            for name, array in arrays.items():
+                dtype = array.dtype.newbyteorder("<")
+                file.create_dataset(
+                    name, data=array.astype(dtype, copy=False), track_times=False
+                )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    def _empty(self) -> None:
+        import h5py
+
+        with _as_oserror(), h5py.File(self._path, "w"):
+            pass
+
+    @contextmanager
+    def _hdf5(self) -> Iterator[Any]:
+        import h5py
+
+        with _as_oserror(), h5py.File(self._path, "r+", **_ALIGNED) as file:
+            yield file
+
+    def _make_rows(self, file: Any, count: int) -> int:
+        """Make the data set without writing to it; return where it begins."""
+        from h5py import h5d, h5p, h5s, h5t
+
+        properties = h5p.create(h5p.DATASET_CREATE)
+        properties.set_layout(h5d.CONTIGUOUS)
+        properties.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+        properties.set_fill_time(h5d.FILL_TIME_NEVER)
+        properties.set_obj_track_times(False)
+        stored = h5t.py_create(self._dtype)
+        space = h5s.create_simple((count, self._dim))
+        made = h5d.create(file.id, VECTORS.encode(), stored, space, properties)
+        return int(made.get_offset())
+
+
+@contextmanager
+def _as_oserror() -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:  # such as a full disk, on closing
+        raise OSError(f"HDF5: {error}") from error

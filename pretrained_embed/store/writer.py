@@ -1,0 +1,133 @@
+"""From an open reader to a store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed import kernel
+from pretrained_embed.errors import FormatError, OptionError, WriteError
+from pretrained_embed.formats import PackedTokens, Reader
+from pretrained_embed.formats.atomic import replacing_path
+from pretrained_embed.formats.reader import Findings, Float32Array, Progress, Statistics
+from pretrained_embed.formats.table import encode_metadata
+from pretrained_embed.store import layout
+from pretrained_embed.store.layout import Dtype
+from pretrained_embed.store.row_file import RowFile
+
+
+def write_store(
+    path: str | os.PathLike[str],
+    reader: Reader,
+    statistics: Statistics,
+    *,
+    dtype: Dtype = "float32",
+    provenance: Mapping[str, object] | None = None,
+    progress: Progress | None = None,
+) -> Findings:
+    """Write all rows that ``reader`` gives into a store.
+
+    It appears whole or not at all. Holds the tokens in memory, of the vectors one block
+    at a time. ``statistics`` are those of the reader's first rows, ``provenance`` what
+    JSON can hold. Returns what was found on the way.
+
+    Raises `RowError` at the first malformed row, `FormatError` where there are no rows
+    or rows without a token, `OptionError` for another dtype, and `WriteError` where the
+    file cannot be written or a number is too large for float16.
+    """
+    if dtype not in layout.DTYPES:
+        raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(layout.DTYPES)}")
+    tokens = _Tokens()
+    with (
+        replacing_path(path) as temporary,
+        RowFile(temporary, reader.dim, dtype) as file,
+    ):
+        for block in reader.blocks(progress=progress):
+            file.append(_converted(block.vectors, dtype, reader.name))
+            tokens.append(PackedTokens.pack(block.tokens))
+        findings = reader.findings
+        _check(reader, tokens.count, findings)
+        arrays = tokens.arrays() | {
+            layout.STATISTICS: np.stack([statistics.mean, statistics.std]),
+            layout.METADATA: _json(
+                {
+                    "store": layout.VERSION,
+                    "format": reader.format,
+                    "name": reader.name,
+                    "dtype": dtype,
+                    "shape": [tokens.count, reader.dim],
+                    "start": file.start,
+                    "statistics_rows": statistics.rows,
+                    "findings": asdict(findings),
+                    "provenance": dict(provenance or {}),
+                }
+            ),
+        }
+        arrays[layout.DIGEST] = layout.digest(arrays)
+        file.finish(tokens.count, arrays)
+    return findings
+
+
+class _Tokens:
+    """The tokens of all blocks so far, and their hashes."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._bytes: list[npt.NDArray[np.uint8]] = []
+        self._lengths: list[npt.NDArray[np.int64]] = []
+        self._hashes: list[npt.NDArray[np.uint64]] = []
+
+    def append(self, tokens: PackedTokens) -> None:
+        hashes = np.empty(len(tokens), np.uint64)
+        kernel.hash_tokens(tokens.data.data, tokens.offsets, hashes)
+        self.count += len(tokens)
+        self._bytes.append(tokens.data)
+        self._lengths.append(np.diff(tokens.offsets))
+        self._hashes.append(hashes)
+
+    def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
+        """Return the tokens and their index as data sets."""
+        offsets = np.zeros(self.count + 1, np.int64)
+        np.cumsum(np.concatenate(self._lengths), out=offsets[1:])
+        hashes = np.concatenate(self._hashes)
+        rows = np.argsort(hashes, kind="stable").astype(np.int64)
+        return {
+            layout.TOKEN_BYTES: np.concatenate(self._bytes),
+            layout.TOKEN_OFFSETS: offsets,
+            layout.HASHES: hashes[rows],
+            layout.ROWS: rows,
+        }
+
+
+def _converted(
+    vectors: Float32Array, dtype: Dtype, name: str
+) -> npt.NDArray[np.floating]:
+    if dtype == "float32":
+        return vectors
+    with np.errstate(over="ignore", invalid="ignore"):
+        halves = vectors.astype(np.float16)
+    lost = np.isinf(halves) & np.isfinite(vectors)
+    if lost.any():
+        raise WriteError(
+            f"{name} holds the number {vectors[lost][0]}, which float16 cannot hold; "
+            "make a store of float32"
+        )
+    return halves
+
+
+def _check(reader: Reader, count: int, findings: Findings) -> None:
+    if not count:
+        raise FormatError(f"{reader.name}: no rows")
+    if findings.rows != count:
+        raise FormatError(
+            f"{reader.name}: {findings.rows - count:,} of its rows have no token, so "
+            "rows would have other numbers in a store; save it without such rows"
+        )
+
+
+def _json(metadata: dict[str, object]) -> npt.NDArray[np.uint8]:
+    return np.frombuffer(encode_metadata(metadata), np.uint8)
