@@ -17,6 +17,7 @@ import click
 from pretrained_embed import OptionError, PretrainedEmbedError, versions
 from pretrained_embed.cli.build import build
 from pretrained_embed.cli.cache import cache
+from pretrained_embed.cli.evaluate import evaluate
 from pretrained_embed.cli.fetch import fetch
 from pretrained_embed.cli.info import info
 from pretrained_embed.cli.list import list_
@@ -86,7 +87,7 @@ def program() -> None:
     """
 
 
-for command in (build, info, list_, fetch, cache):
+for command in (build, info, list_, fetch, cache, evaluate):
     program.add_command(command)
 
 
