@@ -116,10 +116,6 @@ def wanted(random: Random) -> list[tuple[bytes, int, int]] | None:
     ]
 
 
-def index_for(implementation: ModuleType, want: list[tuple[bytes, int, int]] | None):
-    return None if want is None else token_index(implementation, want)
-
-
 def fuzz_number(random: Random) -> None:
     field = mutated(random, random.choice(FIELDS))
     values = [implementation.number(exactly(field)) for implementation in BOTH]
@@ -153,7 +149,7 @@ def fuzz_scan_text(random: Random) -> None:
     }
     compare(
         (data, want, layout),
-        [scan_text(k, index_for(k, want), exactly(data), **layout) for k in BOTH],
+        [scan_text(k, token_index(k, want), exactly(data), **layout) for k in BOTH],
     )
 
 
@@ -169,7 +165,7 @@ def fuzz_scan_binary(random: Random) -> None:
     layout = {"dim": dim, "newline": newline, "room": random.choice((0, 1, 9))}
     compare(
         (data, want, layout),
-        [scan_binary(k, index_for(k, want), exactly(data), **layout) for k in BOTH],
+        [scan_binary(k, token_index(k, want), exactly(data), **layout) for k in BOTH],
     )
 
 
@@ -229,6 +225,36 @@ def fuzz_claims(random: Random) -> None:
         return refused, best.tolist(), seen.tolist(), bits(out)
 
     compare((want, hits, offsets, data, base), [run(k) for k in BOTH])
+
+
+def fuzz_hashes(random: Random) -> None:
+    """`hash_tokens` and `look_up`, on what is sometimes impossible."""
+    want = wanted(random) or []
+    listed = [
+        random.choice((a_token(random), *TOKENS)) for _ in range(random.randrange(9))
+    ]
+    data = b"".join(listed)
+    offsets = np.cumsum([0, *map(len, listed)], dtype=np.int64)
+    spoilt = offsets.copy()
+    rows = np.arange(len(listed))
+    if listed and random.randrange(4) == 0:
+        spoilt[random.randrange(len(spoilt))] = random.choice((-1, 0, len(data) + 1))
+        rows[random.randrange(len(rows))] = random.choice((-1, 0, len(rows), 2**62))
+
+    def run(implementation: ModuleType) -> object:
+        index = token_index(implementation, want)
+        best = np.full(8, kernel.UNCLAIMED, np.int64)
+        seen = np.zeros(len(index), np.uint8)
+        hashes = np.zeros(len(listed), np.uint64)
+        implementation.hash_tokens(exactly(data), offsets, hashes)
+        order = np.argsort(hashes, kind="stable")
+        look_up = (hashes[order], rows[order], exactly(data), spoilt, best, seen)
+        found = outcome(lambda: implementation.look_up(index, *look_up), ValueError)
+        if isinstance(found, tuple):
+            return "refused"
+        return found, hashes.tolist(), best.tolist(), seen.tolist()
+
+    compare((want, listed, spoilt, rows), [run(k) for k in BOTH])
 
 
 def files(folder: Path) -> dict[str, list[bytes]]:
@@ -291,6 +317,7 @@ ENTRIES = {
     "scan_binary": fuzz_scan_binary,
     "TokenIndex": fuzz_token_index,
     "place, find_rows": fuzz_claims,
+    "hash_tokens, look_up": fuzz_hashes,
     "open_reader": fuzz_readers,
 }
 
@@ -326,7 +353,7 @@ def main() -> None:
     for name in names:
         share = options.seconds / len(names)
         count = fuzz(name, share, options.seed, options.first)
-        sys.stdout.write(f"{name:>16}: {count:>10,} inputs in {share:.0f} s\n")
+        sys.stdout.write(f"{name:>20}: {count:>10,} inputs in {share:.0f} s\n")
         sys.stdout.flush()
 
 

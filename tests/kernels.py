@@ -16,6 +16,13 @@ Wanted = Sequence[tuple[bytes | str, int, int]]
 BLANK = -77
 
 
+#: Parts of tokens that readers tend to trip over, and a vocabulary made of some.
+ATOMS = [b"the", b"of", b"new york", b"route 66", b"\xc2\xa0", b"\xc2\x85", b"\xff\x80"]
+ATOMS += [b".", b"\0", b"\r", b"\t", b" ", b"", b"1", b"-0.5", b"nan", b"x" * 70]
+WANTED = [(b"the", 0, 0), (b"route 66", 1, 0), (b"\xc2\xa0", 2, 1), (b"", 3, 0)]
+WANTED += [(b"\xff\x80", 4, 0), (b"the", 5, 2), (b"x" * 70, 4, 1), (b"1", 6, 0)]
+
+
 class Scanned(NamedTuple):
     """What one call of a scan did; the float32 values as their bits."""
 
@@ -47,7 +54,12 @@ def bits(values: object) -> list[int]:
     return np.asarray(values, np.float32).view(np.uint32).tolist()
 
 
-def token_index(implementation: ModuleType, wanted: Wanted) -> kernel.TokenIndex:
+def token_index(
+    implementation: ModuleType, wanted: Wanted | None
+) -> kernel.TokenIndex | None:
+    """Build an index of (token, row, rank) triples; None stands for all rows."""
+    if wanted is None:
+        return None
     tokens, rows, ranks = zip(*wanted, strict=True) if wanted else ((), (), ())
     return implementation.TokenIndex(
         list(tokens), np.array(rows, np.int64), np.array(ranks, np.uint8)

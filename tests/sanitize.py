@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -39,24 +40,47 @@ FLAGS = [
     "-Wshadow",
     "-Wno-missing-field-initializers",
     "-Wno-cast-function-type",
-    "-Werror",
     "-DPy_LIMITED_API=0x030B0000",
 ]
 #: Not run: they start Python again or need more memory than the sanitizer leaves.
 NOT_HERE = "memory or environment or unknown_kernel or without_a_native"
 
 
-def build(copy: Path) -> None:
-    """Copy package, tests and configuration; build the kernel in the copy."""
+def compiler() -> list[str]:
+    return os.environ.get("CC", "gcc").split()
+
+
+def builds() -> dict[str, list[str]]:
+    """Flags for each way to build: for this processor, and as if for others."""
+    asked = [*compiler(), "--version"]
+    version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+    clang = "clang" in version
+    # by default clang's sanitizers are for programs, not for libraries
+    common = ["-shared-libasan", "-fno-sanitize=function"] if clang else []
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return {"native": common}
+    x87 = [] if clang else ["-mfpmath=387"]  # rounds as 32-bit PCs do
+    return {
+        "native": common,
+        "without AVX2": [*common, "-DPE_NO_AVX2"],
+        "without vectors": [*common, "-U__SSE2__", *x87],
+    }
+
+
+def copy_project(copy: Path) -> None:
     for name in ("pretrained_embed", "tests"):
         ignored = shutil.ignore_patterns("*.so", "*.pyd", "__pycache__")
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
     shutil.copy(ROOT / "pyproject.toml", copy)
+
+
+def build(copy: Path, more_flags: list[str]) -> None:
     kernel = copy / "pretrained_embed" / "kernel"
     subprocess.run(
         [
             *compiler(),
             *FLAGS,
+            *more_flags,
             # not ours to mend: warnings of Python's own headers
             *("-isystem", sysconfig.get_path("include")),
             *("-o", str(kernel / "_kernel.abi3.so")),
@@ -64,10 +88,6 @@ def build(copy: Path) -> None:
         ],
         check=True,
     )
-
-
-def compiler() -> list[str]:
-    return os.environ.get("CC", "gcc").split()
 
 
 def library(*names: str) -> str:
@@ -98,6 +118,24 @@ def environment(copy: Path) -> dict[str, str]:
     }
 
 
+def run(copy: Path, *command: str) -> None:
+    """Run Python with the sanitizers in the copy; end everything if it fails."""
+    ran = subprocess.run(
+        [sys.executable, *command], cwd=copy, env=environment(copy), check=False
+    )
+    at = copy / "fuzz.at"
+    if ran.returncode:
+        where = f"; fuzz_kernel.py {at.read_text()}" if at.exists() else ""
+        raise SystemExit(f"sanitize: failed, as reported above{where}")
+    at.unlink(missing_ok=True)
+
+
+def run_tests(copy: Path, rooms: list[str]) -> None:
+    files = [p for room in rooms for p in sorted(copy.glob(f"tests/test_{room}_*.py"))]
+    options = ["-p", "no:cacheprovider", "-k", f"not ({NOT_HERE})"]
+    run(copy, "-m", "pytest", *options, *map(str, files))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -108,26 +146,17 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder)
-        build(copy)
-        commands = [
-            [
-                *("-m", "pytest", "-p", "no:cacheprovider", "-k", f"not ({NOT_HERE})"),
-                *sorted(str(p) for p in copy.glob("tests/test_kernel_*.py")),
-                *sorted(str(p) for p in copy.glob("tests/test_formats_*.py")),
-            ],
-            [
-                str(copy / "tests" / "fuzz_kernel.py"),
-                *("--seconds", str(options.seconds), "--seed", str(options.seed)),
-            ],
-        ]
-        for command in commands[options.no_tests :]:
-            ran = subprocess.run(
-                [sys.executable, *command], cwd=copy, env=environment(copy), check=False
-            )
-            if ran.returncode:
-                at = copy / "fuzz.at"
-                where = f"; fuzz_kernel.py {at.read_text()}" if at.exists() else ""
-                raise SystemExit(f"sanitize: failed, as reported above{where}")
+        copy_project(copy)
+        kinds = builds()
+        for number, (name, more_flags) in enumerate(kinds.items()):
+            sys.stdout.write(f"sanitize: {name} kernel\n")
+            sys.stdout.flush()
+            build(copy, more_flags)
+            if not options.no_tests:
+                run_tests(copy, ["kernel", "formats"] if number == 0 else ["kernel"])
+            seconds = str(options.seconds / len(kinds))
+            fuzz = str(copy / "tests" / "fuzz_kernel.py")
+            run(copy, fuzz, "--seconds", seconds, "--seed", str(options.seed + number))
     sys.stdout.write("sanitize: nothing found\n")
 
 

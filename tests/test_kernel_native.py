@@ -91,11 +91,33 @@ def index_arguments(native: ModuleType) -> dict[str, object]:
     }
 
 
+def hash_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "data": bytearray(b"theof"),
+        "offsets": np.array([0, 3, 5], np.int64),
+        "out_hashes": np.zeros(2, np.uint64),
+    }
+
+
+def look_up_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "index": index_of(native),
+        "hashes": np.zeros(2, np.uint64),
+        "rows": np.arange(2),
+        "data": bytearray(b"theof"),
+        "offsets": np.array([0, 3, 5], np.int64),
+        "best": np.full(4, kernel.UNCLAIMED, np.int64),
+        "seen": np.zeros(2, np.uint8),
+    }
+
+
 ARGUMENTS = {
     "scan_text": text_arguments,
     "scan_binary": binary_arguments,
     "place": place_arguments,
     "find_rows": find_arguments,
+    "hash_tokens": hash_arguments,
+    "look_up": look_up_arguments,
     "TokenIndex": index_arguments,
 }
 
@@ -134,6 +156,16 @@ ARRAYS = {  # wrong for each array, by what it holds
         unaligned((4, 2), np.float32),
         None,
     ],
+    np.uint64: [
+        np.zeros(2, np.int64),
+        np.zeros(2, np.uint32),
+        np.zeros(2, ">u8"),
+        np.zeros(3, np.uint64),
+        np.zeros((2, 1), np.uint64),
+        np.zeros(4, np.uint64)[::2],
+        unaligned((2,), np.uint64),
+        None,
+    ],
     np.uint8: [
         np.zeros(2, np.int8),
         np.zeros(2, np.bool_),
@@ -153,12 +185,14 @@ HOLDS = {
     "offsets": np.int64,
     "vectors": np.float32,
     "out": np.float32,
+    "hashes": np.uint64,
+    "out_hashes": np.uint64,
     "seen": np.uint8,
     "ranks": np.uint8,
 }
 WRONG = {
     "index": [
-        None,  # place and find_rows alone
+        None,
         0,
         "the",
         _reference.TokenIndex([], np.empty(0, np.int64), np.empty(0, np.uint8)),
@@ -178,6 +212,8 @@ WRONG = {
 MORE = {  # of the right type, but too short
     ("place", "best"): [np.zeros(3, np.int64), np.zeros(0, np.int64)],
     ("find_rows", "best"): [np.zeros(3, np.int64), np.zeros(0, np.int64)],
+    ("look_up", "best"): [np.zeros(3, np.int64), np.zeros(0, np.int64)],
+    ("look_up", "rows"): [np.zeros(1, np.int64)],
     ("place", "hits"): [np.zeros((1, 4), np.int64)],
     ("place", "out"): [np.zeros((3, 2), np.float32)],
     ("TokenIndex", "rows"): [np.zeros(1, np.int64), np.zeros(3, np.int64)],
@@ -261,6 +297,9 @@ def test_too_few_and_too_many_arguments_are_refused(native, function):
         ("place", "out"),
         ("find_rows", "best"),
         ("find_rows", "seen"),
+        ("hash_tokens", "out_hashes"),
+        ("look_up", "best"),
+        ("look_up", "seen"),
     ],
 )
 def test_what_is_written_to_has_to_be_writable(native, function, name):

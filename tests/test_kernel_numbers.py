@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 from decimal import Decimal, localcontext
+from fractions import Fraction
+from random import Random
 
 import numpy as np
 import pytest
@@ -289,8 +291,8 @@ def test_all_short_decimals_read_right(kernel_pair):
     fields = [
         f"{sign}{i / 10**places:.{places}f}"
         for sign in ("", "-")
-        for places in range(1, 8)
-        for i in range(0, 10**places, max(1, 10**places // 3001))
+        for places in range(10)
+        for i in range(0, 10 * 10**places, max(1, 10**places // 307))
     ]
     row = " ".join(["word", *fields]).encode()
 
@@ -298,6 +300,36 @@ def test_all_short_decimals_read_right(kernel_pair):
         scanned = scan_text(implementation, None, row, dim=len(fields))
 
         assert scanned.vectors[0] == bits([float(field) for field in fields])
+
+
+def test_whole_numbers_times_powers_of_ten_next_to_halfway_read_right(kernel_pair):
+    # Of each number of digits and power the ones nearest to the middle between two
+    # binary32 numbers: an error in the last place of binary64 shows in nearly half.
+    random = Random(0)
+    fields = []
+    for digits in range(1, 22):
+        for power in range(-70, 70):
+            for _ in range(6):
+                leading = random.randrange(10 ** (digits - 1), 10**digits)
+                with np.errstate(over="ignore"):
+                    low = np.float32(float(f"{leading}e{power}"))
+                if not 0 < low < 3e38:
+                    fields.append(f"{leading}e{power}")
+                    continue
+                middle = (Fraction(float(low)) + Fraction(float(_next(low)))) / 2
+                nearest = round(middle / Fraction(10) ** power)
+                fields += [f"{nearest + i}e{power}" for i in (-1, 0, 1)]
+    row = " ".join(["word", *fields]).encode()
+
+    for implementation in kernel_pair:
+        scanned = scan_text(implementation, None, row, dim=len(fields))
+
+        with np.errstate(over="ignore"):
+            assert scanned.vectors[0] == bits([float(field) for field in fields])
+
+
+def _next(value: np.float32) -> np.float32:
+    return np.nextafter(value, np.float32(np.inf))
 
 
 @pytest.mark.parametrize("position", range(1, 4))

@@ -1,4 +1,4 @@
-"""Scanning buffers: both kernels see the same rows, hits and faults, however cut."""
+"""Scanning text: both kernels see the same rows, hits and faults, however cut."""
 
 from __future__ import annotations
 
@@ -8,25 +8,13 @@ import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from kernels import (
-    Read,
-    bits,
-    read_binary,
-    read_text,
-    scan_binary,
-    scan_text,
-    token_index,
-)
+from kernels import ATOMS, WANTED, Read, bits, read_text, scan_text, token_index
 
 from pretrained_embed import kernel
 
-ATOMS = [b"the", b"of", b"new york", b"route 66", b"\xc2\xa0", b"\xc2\x85", b"\xff\x80"]
-ATOMS += [b".", b"\0", b"\r", b"\t", b" ", b"", b"1", b"-0.5", b"nan", b"x" * 70]
 VALUES = [b"0", b"1", b"-0.25", b"0.071549", b"-1.5e-3", b"12345678.12345678", b"nan"]
 VALUES += [b"1.0000000596046447753906251"]  # needs the slow way
 BAD_VALUES = [b"", b"x", b"1_0", b"\xc2\xa01", b"0.5.", b"1\t2", b"1 2"]
-WANTED = [(b"the", 0, 0), (b"route 66", 1, 0), (b"\xc2\xa0", 2, 1), (b"", 3, 0)]
-WANTED += [(b"\xff\x80", 4, 0), (b"the", 5, 2), (b"x" * 70, 4, 1), (b"1", 6, 0)]
 
 tokens = st.lists(st.sampled_from(ATOMS), min_size=1, max_size=2).map(b"".join)
 tokens |= st.binary(max_size=20).map(lambda raw: raw.replace(b"\n", b""))
@@ -34,7 +22,9 @@ values = st.sampled_from(VALUES) | st.sampled_from(VALUES) | st.sampled_from(BAD
 tails = st.sampled_from(
     [b"", b"", b"\r", b" ", b"  \r", b"\r\r", b"\t", b" \r ", b"\r\t"]
 )
-layouts = st.sampled_from([(b" ", b" "), (b"\t", b"\t"), (b" ", b"\t"), (b",", b" ")])
+layouts = st.sampled_from(
+    [(b" ", b" "), (b"\t", b"\t"), (b" ", b"\t"), (b",", b" "), (b"\r", b"\r")]
+)
 dims = st.integers(1, 5)
 rooms = st.tuples(st.integers(1, 4), st.integers(1, 4))
 
@@ -52,19 +42,15 @@ def lines(draw, dim: int, separator: bytes, delimiter: bytes) -> bytes:
 
 
 @st.composite
-def texts(draw) -> tuple[bytes, dict[str, object]]:
+def texts(draw, most_rows: int = 8) -> tuple[bytes, dict[str, object]]:
     separator, delimiter = draw(layouts)
     dim = draw(dims)
-    rows = draw(st.lists(lines(dim, separator, delimiter), max_size=8))
+    rows = draw(st.lists(lines(dim, separator, delimiter), max_size=most_rows))
     text = b"\n".join(rows) + draw(st.sampled_from([b"\n", b"\n", b"", b"\n\n"]))
     return text, {"dim": dim, "separator": separator, "delimiter": delimiter}
 
 
 indexes = st.sampled_from([None, WANTED, []])
-
-
-def index_for(implementation, wanted):
-    return None if wanted is None else token_index(implementation, wanted)
 
 
 @given(
@@ -83,7 +69,7 @@ def test_both_kernels_scan_a_text_alike(kernel_pair, text, wanted, final, room, 
     native, reference = (
         scan_text(
             implementation,
-            index_for(implementation, wanted),
+            token_index(implementation, wanted),
             data,
             span=span,
             final=final,
@@ -103,7 +89,7 @@ def test_both_kernels_make_the_same_of_any_bytes(
     native, reference = (
         scan_text(
             implementation,
-            index_for(implementation, wanted),
+            token_index(implementation, wanted),
             data,
             dim=dim,
             separator=layout[0],
@@ -115,11 +101,11 @@ def test_both_kernels_make_the_same_of_any_bytes(
     assert native == reference
 
 
-@given(text=texts(), wanted=indexes, room=rooms)
+@given(text=texts(most_rows=4), wanted=indexes, room=rooms)
 def test_a_text_may_be_cut_at_every_byte(kernel_pair, text, wanted, room):
     data, layout = text
     for implementation in kernel_pair:
-        index = index_for(implementation, wanted)
+        index = token_index(implementation, wanted)
         whole = read_text(implementation, index, [data], **layout)
 
         for cut in range(len(data) + 1):
@@ -136,7 +122,7 @@ def test_every_line_is_a_hit_a_miss_or_a_fault(kernel_pair, text, wanted):
     data, layout = text
     for implementation in kernel_pair:
         read = read_text(
-            implementation, index_for(implementation, wanted), [data], **layout
+            implementation, token_index(implementation, wanted), [data], **layout
         )
 
         bad = {row for row, kind, *_ in read.faults if kind != kernel.WIDE}
@@ -255,74 +241,6 @@ def test_a_separator_is_no_line_end_and_no_part_of_a_number(both_kernels, byte):
             both_kernels.scan_text(
                 None, b"a 1", 0, 3, True, 1, *pair, hits, vectors, hits
             )
-
-
-@st.composite
-def binaries(draw) -> tuple[bytes, dict[str, object]]:
-    dim = draw(dims)
-    newline = draw(st.booleans())
-    token = st.sampled_from([*ATOMS, b"\n", b"a\nb"]) | st.binary(max_size=6)
-    rows = draw(st.lists(st.tuples(token, st.binary(max_size=4)), max_size=6))
-    data = b"".join(
-        token.replace(b" ", b"_")
-        + b" "
-        + (raw * 4 * dim).ljust(4 * dim, b"\x7f")[: 4 * dim]
-        + b"\n" * newline
-        for token, raw in rows
-    )
-    data = data[: len(data) - draw(st.sampled_from([0, 0, 1, 2, 5]))]
-    return data, {"dim": dim, "newline": draw(st.sampled_from([newline] * 3 + [True]))}
-
-
-@given(
-    file=binaries() | st.tuples(st.binary(max_size=80), st.just({"dim": 1})),
-    wanted=indexes,
-    room=st.integers(0, 4) | st.just(64),
-    cuts=st.tuples(st.integers(0, 9), st.integers(0, 9)),
-)
-@example((b"\n", {"dim": 1, "newline": True}), None, 64, (0, 0))
-def test_both_kernels_scan_a_binary_alike(kernel_pair, file, wanted, room, cuts):
-    data, layout = file
-    start = min(cuts[0], len(data))
-    span = (start, max(start, len(data) - cuts[1]))
-
-    native, reference = (
-        scan_binary(
-            implementation,
-            index_for(implementation, wanted),
-            data,
-            span=span,
-            room=room,
-            **layout,
-        )
-        for implementation in kernel_pair
-    )
-
-    assert native == reference
-
-
-@given(file=binaries(), wanted=indexes, room=st.integers(1, 4))
-def test_a_binary_may_be_cut_at_every_byte(kernel_pair, file, wanted, room):
-    data, layout = file
-    for implementation in kernel_pair:
-        index = index_for(implementation, wanted)
-        whole = read_binary(implementation, index, [data], **layout)
-
-        for cut in range(len(data) + 1):
-            parts = [data[:cut], data[cut:]]
-            read = read_binary(implementation, index, parts, room=room, **layout)
-            assert read == whole
-
-
-def test_a_binary_row_is_token_space_and_numbers(both_kernels):
-    vectors = np.array([[1, -2], [np.nan, 0.1]], "<f4")
-    data = b"\nthe " + vectors[0].tobytes() + b"\nof\n " + vectors[1].tobytes() + b"\n"
-
-    read = read_binary(both_kernels, None, [data], dim=2, newline=True)
-
-    assert [hit.token for hit in read.hits] == [b"the", b"of\n"]
-    assert [list(hit.vector) for hit in read.hits] == [bits(row) for row in vectors]
-    assert read.rest == b"\n"
 
 
 def test_scans_in_many_threads_do_not_disturb_each_other(kernel_pair):

@@ -29,7 +29,7 @@
 #define PE_SSE2 1
 #include <emmintrin.h>
 #endif
-#if defined(PE_SSE2) && defined(__GNUC__) && defined(__x86_64__)
+#if defined(PE_SSE2) && defined(__GNUC__) && defined(__x86_64__) && !defined(PE_NO_AVX2)
 #define PE_AVX2 1 /* compiled beside the rest, chosen when it runs */
 #include <immintrin.h>
 #endif
@@ -391,6 +391,7 @@ static Py_ssize_t read_vector(const byte *p, const byte *end, const byte *limit,
         if (k == n && i + 1 < dim) {
             n = find_separators(&from, end, separator, found);
             k = 0;
+            if (!n) return i + 1; /* only if the buffer changed since they were counted */
         }
         /* the caller counted the separators: there is one for each number but the last */
         const byte *stop = i + 1 < dim ? found[k++] : end;
@@ -1114,6 +1115,44 @@ without_data:
     return result;
 }
 
+static PyObject *gather(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *source_object, *rows_object, *targets_object, *out_object;
+    PyObject *result = NULL;
+    Py_buffer source, rows, targets, out;
+    if (!PyArg_ParseTuple(args, "OOOO:gather", &source_object, &rows_object,
+                          &targets_object, &out_object))
+        return NULL;
+    if (borrow(source_object, &source, "f", 2, 0, "source")) return NULL;
+    if (borrow(rows_object, &rows, "q", 1, 0, "rows")) goto without_rows;
+    if (borrow(targets_object, &targets, "q", 1, 0, "targets")) goto without_targets;
+    if (borrow(out_object, &out, "f", 2, 1, "out")) goto without_out;
+
+    const int64_t *row = rows.buf, *target = targets.buf;
+    size_t bytes = (size_t)source.shape[1] * sizeof(float);
+    int fits = rows.shape[0] == targets.shape[0] && source.shape[1] == out.shape[1];
+    PyThreadState *thread = PyEval_SaveThread();
+    for (Py_ssize_t i = 0; fits && i < rows.shape[0]; i++) {
+        fits = row[i] >= 0 && row[i] < source.shape[0] && target[i] >= 0 &&
+               target[i] < out.shape[0];
+        if (fits && bytes)
+            memcpy((byte *)out.buf + (size_t)target[i] * bytes,
+                   (const byte *)source.buf + (size_t)row[i] * bytes, bytes);
+    }
+    PyEval_RestoreThread(thread);
+    if (fits)
+        result = Py_NewRef(Py_None);
+    else
+        PyErr_SetString(PyExc_ValueError, "rows or targets do not fit source or out");
+    PyBuffer_Release(&out);
+without_out:
+    PyBuffer_Release(&targets);
+without_targets:
+    PyBuffer_Release(&rows);
+without_rows:
+    PyBuffer_Release(&source);
+    return result;
+}
+
 /* ---------------------------------------------------------- Sorted hashes ------ */
 
 /* Packed tokens: token i is data[offsets[i]] to data[offsets[i + 1]]. */
@@ -1174,17 +1213,28 @@ static PyObject *hash_tokens(PyObject *Py_UNUSED(module), PyObject *args) {
     return NULL;
 }
 
-/* Index of the first of n ascending hashes that is not below hash. */
+/* Index of the first of n ascending hashes that is not below hash.  They are spread
+ * evenly, so it is near its share of the way: look around there, further and further,
+ * then halve.  Most searches stay within a page or two. */
 static Py_ssize_t first_not_below(const uint64_t *hashes, Py_ssize_t n, uint64_t hash) {
-    Py_ssize_t low = 0;
-    while (n > 0) {
-        Py_ssize_t half = n / 2;
-        if (hashes[low + half] < hash) {
-            low += half + 1;
-            n -= half + 1;
-        } else {
-            n = half;
-        }
+    Py_ssize_t low = (Py_ssize_t)((double)hash * 0x1p-64 * (double)n), high, step = 64;
+    if (low >= n) low = n - 1; /* rounded up; or -1, of no hashes */
+    if (low < 0) return 0;
+    if (hashes[low] < hash) {
+        low++;
+        for (; n - low > step && hashes[low + step - 1] < hash; step *= 2) low += step;
+        high = n - low > step ? low + step : n;
+    } else {
+        high = low;
+        for (; high > step && hashes[high - step] >= hash; step *= 2) high -= step;
+        low = high > step ? high - step : 0;
+    }
+    while (low < high) {
+        Py_ssize_t middle = low + (high - low) / 2;
+        if (hashes[middle] < hash)
+            low = middle + 1;
+        else
+            high = middle;
     }
     return low;
 }
@@ -1216,12 +1266,13 @@ static PyObject *look_up(PyObject *module, PyObject *args) {
         uint64_t hash = hash_token(wanted, length);
         Py_ssize_t i = first_not_below(hash_at, count, hash);
         for (; i < count && hash_at[i] == hash; i++) {
-            const byte *token = token_at(&tokens, row_at[i], &n);
-            fits = token != NULL && row_at[i] < PE_POSITIONS;
+            int64_t row = row_at[i]; /* read once: what was checked is what is used */
+            const byte *token = token_at(&tokens, row, &n);
+            fits = token != NULL && row < PE_POSITIONS;
             if (!fits) break;
             if (n != length || memcmp(token, wanted, n) != 0) continue;
             found++;
-            claim(&claims, key, row_at[i], NULL, 0, NULL);
+            claim(&claims, key, row, NULL, 0, NULL);
         }
     }
     PyEval_RestoreThread(thread);
@@ -1257,6 +1308,8 @@ PyDoc_STRVAR(place_doc,
 PyDoc_STRVAR(find_rows_doc, "find_rows(index, data, offsets, base, best, seen)\n--\n\n"
                             "Claim rows for a list of tokens.");
 
+PyDoc_STRVAR(gather_doc, "gather(source, rows, targets, out)\n--\n\n"
+                         "Copy rows of source to rows of out.");
 PyDoc_STRVAR(hash_tokens_doc, "hash_tokens(data, offsets, out)\n--\n\n"
                               "Write the hash of each packed token to out.");
 PyDoc_STRVAR(look_up_doc,
@@ -1269,6 +1322,7 @@ static PyMethodDef methods[] = {
     {"number", number, METH_O, number_doc},
     {"place", place, METH_VARARGS, place_doc},
     {"find_rows", find_rows, METH_VARARGS, find_rows_doc},
+    {"gather", gather, METH_VARARGS, gather_doc},
     {"hash_tokens", hash_tokens, METH_VARARGS, hash_tokens_doc},
     {"look_up", look_up, METH_VARARGS, look_up_doc},
     {NULL, NULL, 0, NULL}};
