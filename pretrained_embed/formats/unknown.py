@@ -14,6 +14,8 @@ _MARKS = {
     "with it",
     b"version https://git-lfs": "a git-lfs pointer, not the file itself; run "
     "'git lfs pull' or download the file",
+    b"\xff\xfe": "text in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16; save it as UTF-8",
     b"%PDF": "a PDF",
     b"ARROW1": "an Arrow file",
     b"PAR1": "a Parquet file",
