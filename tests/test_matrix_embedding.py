@@ -149,7 +149,9 @@ def test_ids_of_any_shape_give_vectors_of_that_shape(matrix, ids):
 
 @pytest.mark.parametrize("ids", [-1, [0, 3], [[0], [-3]], np.uint64(2**63)])
 def test_an_id_that_is_no_row_is_refused(matrix, ids):
-    with pytest.raises(pe.VocabularyError, match="is no row; rows go from 0 to 2"):
+    with pytest.raises(
+        pe.VocabularyError, match=r"^id (-1|3|-3|9\d*8) is no row; rows go from 0 to 2"
+    ):
         matrix.lookup(ids)
 
 

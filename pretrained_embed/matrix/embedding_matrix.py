@@ -106,14 +106,13 @@ class EmbeddingMatrix:
         wanted = np.asarray(ids)
         if wanted.dtype.kind not in "iu" and wanted.size:
             raise VocabularyError(f"ids are {wanted.dtype}; whole numbers are needed")
-        wanted = wanted.astype(np.int64)
         wrong = (wanted < 0) | (wanted >= len(self))
         if wrong.any():
             raise VocabularyError(
                 f"id {int(wanted[wrong][0])} is no row; rows go from 0 to "
                 f"{len(self) - 1}"
             )
-        found: Float32Array = self.vectors[wanted]
+        found: Float32Array = self.vectors[wanted.astype(np.int64)]
         return found
 
     def encode_lookup(
