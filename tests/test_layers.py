@@ -23,9 +23,12 @@ LAYERS = {
     "sources": {"errors"},
     "kernel": {"errors"},
     "formats": {"errors", "kernel"},
+    "store": {"errors", "formats", "kernel"},
     "matrix": {"errors", "vocabulary", "formats", "kernel"},
     "adapters": {"errors", "vocabulary", "matrix"},
-    "pipeline": {"errors", "vocabulary", "sources", "kernel", "formats", "matrix"},
+    "pipeline": {
+        *("errors", "vocabulary", "sources", "kernel", "formats", "store", "matrix"),
+    },
     "cli": {
         "public names",
         "kernel",
@@ -44,6 +47,7 @@ AT_THE_HEAD = {
     "vocabulary": {"numpy"},
     "kernel": {"numpy"},
     "formats": {"numpy"},
+    "store": {"numpy"},
     "matrix": {"numpy"},
     "adapters": {"numpy"},
     "adapters.torch": {"torch"},
@@ -60,6 +64,7 @@ AT_THE_HEAD = {
 WHERE_NEEDED = {
     "sources": {"requests", "urllib3"},
     "formats": {"h5py", "pyarrow"},
+    "store": {"h5py"},
     "pipeline": {"numpy"},
 }
 
