@@ -42,6 +42,12 @@ FLAGS = [
     "-Wno-cast-function-type",
     "-DPy_LIMITED_API=0x030B0000",
 ]
+#: What AddressSanitizer's library is called, by clang (which finds gcc's too) and gcc.
+ASAN = (
+    f"libclang_rt.asan-{platform.machine()}.so",
+    "libclang_rt.asan.so",
+    "libasan.so",
+)
 #: Not run: they start Python again or need more memory than the sanitizer leaves.
 NOT_HERE = "memory or environment or unknown_kernel or without_a_native"
 
@@ -55,8 +61,10 @@ def builds() -> dict[str, list[str]]:
     asked = [*compiler(), "--version"]
     version = subprocess.run(asked, check=True, capture_output=True, text=True).stdout
     clang = "clang" in version
-    # by default clang's sanitizers are for programs, not for libraries
-    common = ["-shared-libasan", "-fno-sanitize=function"] if clang else []
+    common = []
+    if clang:  # its sanitizers are for programs, unless asked for a library's
+        where = f"-Wl,-rpath,{Path(library(*ASAN)).parent}"
+        common = ["-shared-libasan", where, "-fno-sanitize=function"]
     if platform.machine() not in ("x86_64", "AMD64"):
         return {"native": common}
     x87 = [] if clang else ["-mfpmath=387"]  # rounds as 32-bit PCs do
@@ -102,11 +110,10 @@ def library(*names: str) -> str:
 
 
 def environment(copy: Path) -> dict[str, str]:
-    asan = library("libasan.so", "libclang_rt.asan-x86_64.so", "libclang_rt.asan.so")
     return {
         **os.environ,
         # the sanitizer has to come first, and C++ libraries before it wraps them
-        "LD_PRELOAD": f"{asan} {library('libstdc++.so.6')}",
+        "LD_PRELOAD": f"{library(*ASAN)} {library('libstdc++.so.6')}",
         "ASAN_OPTIONS": "detect_leaks=0:allocator_may_return_null=1:"
         "strict_string_checks=1:detect_stack_use_after_return=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
