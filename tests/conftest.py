@@ -32,6 +32,7 @@ KERNEL_NAMES = (
     "IMPLEMENTATION",
     "TokenIndex",
     "find_rows",
+    "gather",
     "hash_tokens",
     "look_up",
     "number",

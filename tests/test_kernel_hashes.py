@@ -1,4 +1,4 @@
-"""The hash that goes to disk, and the search in sorted hashes: both kernels."""
+"""The hash that goes to disk, what is found by it, and rows copied: both kernels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from kernels import Wanted, token_index
 
 from pretrained_embed import kernel
 from pretrained_embed.formats import PackedTokens
+from pretrained_embed.store.layout import Buckets
 
 MASK = 2**64 - 1
 
@@ -63,12 +64,12 @@ def look_up(
     """Look tokens up in a list that is sorted here; return count, claims and seen."""
     packed = PackedTokens.join(listed)
     hashes = hashes_of(implementation, listed)
-    rows = np.argsort(hashes, kind="stable").astype(np.int64)
+    buckets = Buckets.of(hashes)
     index = token_index(implementation, wanted)
     best = np.full(10, kernel.UNCLAIMED, np.int64)
     seen = np.zeros(len(index), np.uint8)
     found = implementation.look_up(
-        index, hashes[rows], rows, packed.data, packed.offsets, best, seen
+        index, *buckets, packed.data, packed.offsets, best, seen
     )
     return found, best.tolist(), seen.tolist()
 
@@ -159,29 +160,65 @@ def test_another_number_of_hashes_than_of_tokens_is_refused(both_kernels):
 
 
 @pytest.mark.parametrize(
-    ("rows", "offsets"),
+    ("starts", "rows", "offsets"),
     [
-        ([1], [0, 1]),
-        ([-1], [0, 1]),
-        ([2**62], [0, 1]),
-        ([0], []),
-        ([0], [0, 4]),
-        ([0], [-1, 0]),
-        ([0], [2, 1]),
-        ([0, 0], [0, 1]),
+        ([0, 1, 1], [1], [0, 1]),
+        ([0, 1, 1], [-1], [0, 1]),
+        ([0, 1, 1], [2**62], [0, 1]),
+        ([0, 1, 1], [0], []),
+        ([0, 1, 1], [0], [0, 4]),
+        ([0, 1, 1], [0], [-1, 0]),
+        ([0, 1, 1], [0], [2, 1]),
+        ([0, 1, 1], [0, 0], [0, 1]),
+        ([0, 2, 2], [0], [0, 1]),
+        ([-1, 1, 1], [0], [0, 1]),
+        ([1, 0, 1], [0], [0, 1]),
+        ([0, 1], [0], [0, 1]),
+        ([0, 1, 1, 1], [0], [0, 1]),
+        ([], [0], [0, 1]),
     ],
 )
-def test_rows_that_are_no_tokens_are_refused(both_kernels, rows, offsets):
-    index = token_index(both_kernels, [("a", 0, 0)])
-    hashes = hashes_of(both_kernels, [b"a"])
+def test_an_index_that_does_not_fit_is_refused(both_kernels, starts, rows, offsets):
+    token = next(t for t in (b"a", b"b", b"c", b"d") if by_definition(t) < 2**63)
+    index = token_index(both_kernels, [(token, 0, 0)])
     best, seen = np.full(1, kernel.UNCLAIMED, np.int64), np.zeros(1, np.uint8)
-    with pytest.raises(ValueError, match=r"row|offsets|length"):
+    with pytest.raises(ValueError, match=r"row|offsets|starts"):
         both_kernels.look_up(
             index,
-            hashes,
+            np.array(starts, np.int64),
+            hashes_of(both_kernels, [token]),
             np.array(rows, np.int64),
-            b"abc",
+            token * 3,
             np.array(offsets, np.int64),
             best,
             seen,
         )
+
+
+def test_rows_are_copied_to_their_targets(both_kernels):
+    source = np.arange(12, dtype=np.float32).reshape(4, 3)
+    source[1, 0] = np.nan
+    out = np.full((5, 3), -7, np.float32)
+
+    both_kernels.gather(source, np.array([3, 1, 1]), np.array([0, 4, 2]), out)
+
+    expected = np.full((5, 3), -7, np.float32)
+    expected[[0, 4, 2]] = source[[3, 1, 1]]
+    assert out.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("rows", "targets", "width"),
+    [
+        ([4], [0], 3),
+        ([-1], [0], 3),
+        ([0], [5], 3),
+        ([0], [-1], 3),
+        ([0, 1], [0], 3),
+        ([0], [0], 2),
+    ],
+)
+def test_rows_that_are_not_there_are_not_copied(both_kernels, rows, targets, width):
+    source, out = np.zeros((4, 3), np.float32), np.zeros((5, width), np.float32)
+    with pytest.raises(ValueError, match=r"row|fit"):
+        both_kernels.gather(source, np.array(rows), np.array(targets), out)

@@ -52,15 +52,23 @@ class Claims:
 
     def look_up(
         self,
+        starts: npt.NDArray[np.int64],
         hashes: npt.NDArray[np.uint64],
         rows: npt.NDArray[np.int64],
         data: npt.NDArray[np.uint8],
         offsets: npt.NDArray[np.int64],
     ) -> None:
-        """Claim rows as `find` does, by a search in the tokens' sorted hashes."""
+        """Claim rows as `find` does, by an index of the tokens' hashes."""
         with self._lock:
             self.hits += kernel.look_up(
-                self.index, hashes, rows, data.data, offsets, self._best, self._seen
+                self.index,
+                starts,
+                hashes,
+                rows,
+                data.data,
+                offsets,
+                self._best,
+                self._seen,
             )
 
     @property

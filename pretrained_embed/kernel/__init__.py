@@ -41,6 +41,7 @@ __all__ = [
     "WIDE",
     "TokenIndex",
     "find_rows",
+    "gather",
     "hash_tokens",
     "look_up",
     "number",
@@ -71,6 +72,7 @@ IMPLEMENTATION = implementation.IMPLEMENTATION
 
 TokenIndex = implementation.TokenIndex
 find_rows = implementation.find_rows
+gather = implementation.gather
 hash_tokens = implementation.hash_tokens
 look_up = implementation.look_up
 number = implementation.number

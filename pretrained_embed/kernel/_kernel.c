@@ -11,7 +11,7 @@
  *   Token index     wanted tokens, an open-addressing table
  *   Scanning        text, binary
  *   Placing         hits into rows, first come first served
- *   Sorted hashes   tokens found in a list that is sorted by their hashes
+ *   Hashes          rows copied by number, tokens found by an index of their hashes
  *   Module
  */
 #define PY_SSIZE_T_CLEAN
@@ -29,7 +29,7 @@
 #define PE_SSE2 1
 #include <emmintrin.h>
 #endif
-#if defined(PE_SSE2) && defined(__GNUC__) && defined(__x86_64__) && !defined(PE_NO_AVX2)
+#if defined(PE_SSE2) && defined(__GNUC__) && defined(__x86_64__)
 #define PE_AVX2 1 /* compiled beside the rest, chosen when it runs */
 #include <immintrin.h>
 #endif
@@ -391,7 +391,6 @@ static Py_ssize_t read_vector(const byte *p, const byte *end, const byte *limit,
         if (k == n && i + 1 < dim) {
             n = find_separators(&from, end, separator, found);
             k = 0;
-            if (!n) return i + 1; /* only if the buffer changed since they were counted */
         }
         /* the caller counted the separators: there is one for each number but the last */
         const byte *stop = i + 1 < dim ? found[k++] : end;
@@ -1153,7 +1152,7 @@ without_rows:
     return result;
 }
 
-/* ---------------------------------------------------------- Sorted hashes ------ */
+/* ----------------------------------------------------------------- Hashes ------ */
 
 /* Packed tokens: token i is data[offsets[i]] to data[offsets[i + 1]]. */
 typedef struct {
@@ -1213,77 +1212,131 @@ static PyObject *hash_tokens(PyObject *Py_UNUSED(module), PyObject *args) {
     return NULL;
 }
 
-/* Index of the first of n ascending hashes that is not below hash.  They are spread
- * evenly, so it is near its share of the way: look around there, further and further,
- * then halve.  Most searches stay within a page or two. */
-static Py_ssize_t first_not_below(const uint64_t *hashes, Py_ssize_t n, uint64_t hash) {
-    Py_ssize_t low = (Py_ssize_t)((double)hash * 0x1p-64 * (double)n), high, step = 64;
-    if (low >= n) low = n - 1; /* rounded up; or -1, of no hashes */
-    if (low < 0) return 0;
-    if (hashes[low] < hash) {
-        low++;
-        for (; n - low > step && hashes[low + step - 1] < hash; step *= 2) low += step;
-        high = n - low > step ? low + step : n;
-    } else {
-        high = low;
-        for (; high > step && hashes[high - step] >= hash; step *= 2) high -= step;
-        low = high > step ? high - step : 0;
+/* An index of packed tokens: see look_up in _reference.py. */
+typedef struct {
+    Py_buffer starts, hashes, rows;
+    Py_ssize_t count;
+    int shift; /* of a hash, to get the number of its bucket */
+} Buckets;
+
+static int buckets_begin(Buckets *buckets, PyObject *starts, PyObject *hashes,
+                         PyObject *rows) {
+    if (borrow(starts, &buckets->starts, "q", 1, 0, "starts")) return -1;
+    if (borrow(hashes, &buckets->hashes, "Q", 1, 0, "hashes")) goto without_hashes;
+    if (borrow(rows, &buckets->rows, "q", 1, 0, "rows")) goto without_rows;
+    buckets->count = buckets->hashes.shape[0];
+    buckets->shift = 63;
+    while (buckets->shift && ((uint64_t)1 << (64 - buckets->shift)) + 1 <
+                                 (uint64_t)buckets->starts.shape[0])
+        buckets->shift--;
+    if (((uint64_t)1 << (64 - buckets->shift)) + 1 ==
+            (uint64_t)buckets->starts.shape[0] &&
+        buckets->rows.shape[0] == buckets->count)
+        return 0;
+    PyErr_SetString(PyExc_ValueError, "starts, hashes and rows do not fit each other");
+    PyBuffer_Release(&buckets->rows);
+without_rows:
+    PyBuffer_Release(&buckets->hashes);
+without_hashes:
+    PyBuffer_Release(&buckets->starts);
+    return -1;
+}
+
+static void buckets_release(Buckets *buckets) {
+    PyBuffer_Release(&buckets->rows);
+    PyBuffer_Release(&buckets->hashes);
+    PyBuffer_Release(&buckets->starts);
+}
+
+/* One wanted token on its way through the buckets. */
+typedef struct {
+    uint64_t hash;
+    Py_ssize_t at, stop; /* what is left of its bucket, from an equal hash on */
+    const byte *token;   /* of the row there, or NULL */
+    size_t n;
+} Search;
+
+enum { PE_SEARCHES = 64 };
+
+/* Move on to the next equal hash. */
+static void next_equal(const Buckets *buckets, Search *search) {
+    const uint64_t *hash = buckets->hashes.buf;
+    while (search->at < search->stop && hash[search->at] != search->hash) search->at++;
+}
+
+/* Look count keys up from the first on.  Return how many rows were found, or -1 if the
+ * index does not fit the tokens.  Each step is done for all keys before the next one,
+ * so that the memory they wait for comes at the same time. */
+static Py_ssize_t look_up_some(Claims *claims, const Buckets *buckets,
+                               const Tokens *tokens, uint32_t first, uint32_t count) {
+    Search searches[PE_SEARCHES];
+    const TokenIndex *index = claims->index;
+    const int64_t *start = buckets->starts.buf, *row = buckets->rows.buf;
+    const uint64_t *offset = index->starts + first;
+    Py_ssize_t found = 0;
+    for (uint32_t k = 0; k < count; k++) {
+        const byte *wanted = index->arena + offset[k];
+        uint64_t hash = hash_token(wanted, (size_t)(offset[k + 1] - offset[k]));
+        int64_t at = start[hash >> buckets->shift];
+        int64_t stop = start[(hash >> buckets->shift) + 1];
+        if (at < 0 || stop < at || stop > buckets->count) return -1;
+        searches[k] = (Search){hash, (Py_ssize_t)at, (Py_ssize_t)stop, NULL, 0};
     }
-    while (low < high) {
-        Py_ssize_t middle = low + (high - low) / 2;
-        if (hashes[middle] < hash)
-            low = middle + 1;
-        else
-            high = middle;
+    for (uint32_t k = 0; k < count; k++) next_equal(buckets, searches + k);
+    for (uint32_t k = 0; k < count; k++) {
+        Search *search = searches + k;
+        if (search->at < search->stop)
+            search->token = token_at(tokens, row[search->at], &search->n);
     }
-    return low;
+    for (uint32_t k = 0; k < count; k++) {
+        Search *search = searches + k;
+        const byte *wanted = index->arena + offset[k];
+        size_t n = (size_t)(offset[k + 1] - offset[k]);
+        while (search->at < search->stop) {
+            int64_t position = row[search->at];
+            if (!search->token || position >= PE_POSITIONS) return -1;
+            if (search->n == n && memcmp(search->token, wanted, n) == 0) {
+                found++;
+                claim(claims, first + k, position, NULL, 0, NULL);
+            }
+            search->at++;
+            next_equal(buckets, search);
+            if (search->at < search->stop)
+                search->token = token_at(tokens, row[search->at], &search->n);
+        }
+    }
+    return found;
 }
 
 static PyObject *look_up(PyObject *module, PyObject *args) {
-    PyObject *index_object, *hashes_object, *rows_object, *data, *offsets, *best, *seen;
+    PyObject *index, *starts, *hashes, *rows, *data, *offsets, *best, *seen;
     PyObject *result = NULL;
     Claims claims;
     Tokens tokens;
-    Py_buffer hashes, rows;
-    if (!PyArg_ParseTuple(args, "OOOOOOO:look_up", &index_object, &hashes_object,
-                          &rows_object, &data, &offsets, &best, &seen))
+    Buckets buckets;
+    if (!PyArg_ParseTuple(args, "OOOOOOOO:look_up", &index, &starts, &hashes, &rows,
+                          &data, &offsets, &best, &seen))
         return NULL;
-    if (claims_begin(&claims, PyModule_GetState(module), index_object, 0, best, seen))
+    if (claims_begin(&claims, PyModule_GetState(module), index, 0, best, seen))
         return NULL;
     if (tokens_begin(&tokens, data, offsets)) goto without_tokens;
-    if (borrow(hashes_object, &hashes, "Q", 1, 0, "hashes")) goto without_hashes;
-    if (borrow(rows_object, &rows, "q", 1, 0, "rows")) goto without_rows;
+    if (buckets_begin(&buckets, starts, hashes, rows)) goto without_buckets;
 
-    const TokenIndex *index = claims.index;
-    const uint64_t *hash_at = hashes.buf;
-    const int64_t *row_at = rows.buf;
-    Py_ssize_t count = hashes.shape[0], found = 0;
-    int fits = rows.shape[0] == count;
+    uint32_t keys = claims.index->keys;
+    Py_ssize_t found = 0, more = 0;
     PyThreadState *thread = PyEval_SaveThread();
-    for (uint32_t key = 0; fits && key < index->keys; key++) {
-        const byte *wanted = index->arena + index->starts[key];
-        size_t length = (size_t)(index->starts[key + 1] - index->starts[key]), n;
-        uint64_t hash = hash_token(wanted, length);
-        Py_ssize_t i = first_not_below(hash_at, count, hash);
-        for (; i < count && hash_at[i] == hash; i++) {
-            int64_t row = row_at[i]; /* read once: what was checked is what is used */
-            const byte *token = token_at(&tokens, row, &n);
-            fits = token != NULL && row < PE_POSITIONS;
-            if (!fits) break;
-            if (n != length || memcmp(token, wanted, n) != 0) continue;
-            found++;
-            claim(&claims, key, row, NULL, 0, NULL);
-        }
+    for (uint32_t first = 0; more >= 0 && first < keys; first += PE_SEARCHES) {
+        uint32_t count = keys - first < PE_SEARCHES ? keys - first : PE_SEARCHES;
+        more = look_up_some(&claims, &buckets, &tokens, first, count);
+        found += more;
     }
     PyEval_RestoreThread(thread);
-    if (fits)
+    if (more >= 0)
         result = PyLong_FromSsize_t(found);
     else
-        PyErr_SetString(PyExc_ValueError, "rows or offsets do not fit the tokens");
-    PyBuffer_Release(&rows);
-without_rows:
-    PyBuffer_Release(&hashes);
-without_hashes:
+        PyErr_SetString(PyExc_ValueError, "starts, rows or offsets do not fit");
+    buckets_release(&buckets);
+without_buckets:
     tokens_release(&tokens);
 without_tokens:
     claims_release(&claims);
@@ -1313,8 +1366,8 @@ PyDoc_STRVAR(gather_doc, "gather(source, rows, targets, out)\n--\n\n"
 PyDoc_STRVAR(hash_tokens_doc, "hash_tokens(data, offsets, out)\n--\n\n"
                               "Write the hash of each packed token to out.");
 PyDoc_STRVAR(look_up_doc,
-             "look_up(index, hashes, rows, data, offsets, best, seen)\n--\n\n"
-             "Claim rows for packed tokens that are sorted by their hashes.");
+             "look_up(index, starts, hashes, rows, data, offsets, best, seen)\n--\n\n"
+             "Claim rows for packed tokens, found by an index of their hashes.");
 
 static PyMethodDef methods[] = {
     {"scan_text", scan_text, METH_VARARGS, scan_text_doc},

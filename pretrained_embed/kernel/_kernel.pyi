@@ -60,9 +60,13 @@ def find_rows(
     best: Int64Array,
     seen: UInt8Array,
 ) -> int: ...
+def gather(
+    source: Float32Array, rows: Int64Array, targets: Int64Array, out: Float32Array
+) -> None: ...
 def hash_tokens(data: Bytes, offsets: Int64Array, out: UInt64Array) -> None: ...
 def look_up(
     index: TokenIndex,
+    starts: Int64Array,
     hashes: UInt64Array,
     rows: Int64Array,
     data: Bytes,

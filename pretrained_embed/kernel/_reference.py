@@ -328,6 +328,18 @@ def find_rows(
     return found
 
 
+def gather(
+    source: Float32Array, rows: Int64Array, targets: Int64Array, out: Float32Array
+) -> None:
+    """Copy row ``rows[i]`` of ``source`` to row ``targets[i]`` of ``out``."""
+    if len(rows) != len(targets) or source.shape[1] != out.shape[1]:
+        raise ValueError("rows and targets, or source and out, do not fit each other")
+    for numbers, count in ((rows, len(source)), (targets, len(out))):
+        if not np.all((numbers >= 0) & (numbers < count)):
+            raise ValueError("a row or a target does not exist")
+    out[targets] = source[rows]
+
+
 def hash_tokens(data: Bytes, offsets: Int64Array, out: UInt64Array) -> None:
     """Write the hash of each packed token to ``out``, uint64 (tokens,).
 
@@ -380,6 +392,7 @@ def _words(raw: UInt8Array, starts: Int64Array, length: int) -> Iterator[UInt64A
 
 def look_up(
     index: TokenIndex,
+    starts: Int64Array,
     hashes: UInt64Array,
     rows: Int64Array,
     data: Bytes,
@@ -387,27 +400,29 @@ def look_up(
     best: Int64Array,
     seen: UInt8Array,
 ) -> int:
-    """Claim rows for packed tokens, found by a search in their sorted hashes.
+    """Claim rows for packed tokens, found by an index of their hashes.
 
-    ``hashes`` ascend; ``rows[i]`` says which token ``hashes[i]`` belongs to. A token
-    stands at the position of its number. Claims and ``seen`` as in `place`. Returns how
-    many tokens of the list are in ``index``, as `find_rows` does for all of them.
+    ``starts`` are int64 (2**bits + 1,) with at least 1 bit: the hashes with the highest
+    bits ``b`` are ``hashes[starts[b]:starts[b + 1]]``, and ``rows`` says which tokens
+    they belong to. A token stands at the position of its number. Claims and ``seen`` as
+    in `place`. Returns how many tokens of the list are in ``index``, as `find_rows`
+    does.
     """
-    if len(rows) != len(hashes):
-        raise ValueError("hashes and rows differ in length")
+    bits = (len(starts) - 1).bit_length() - 1
+    if bits < 1 or len(starts) != 2**bits + 1 or len(rows) != len(hashes):
+        raise ValueError("starts, hashes and rows do not fit each other")
     raw = bytes(data)
     tokens = index.tokens()
     wanted = np.empty(len(tokens), np.uint64)
     ends = np.cumsum([0, *map(len, tokens)], dtype=np.int64)
     hash_tokens(b"".join(tokens), ends, wanted)
-    runs = zip(
-        np.searchsorted(hashes, wanted, "left").tolist(),
-        np.searchsorted(hashes, wanted, "right").tolist(),
-        strict=True,
-    )
     found = 0
-    for key, (token, (start, stop)) in enumerate(zip(tokens, runs, strict=True)):
-        for position in rows[start:stop].tolist():
+    for key, (token, hash_) in enumerate(zip(tokens, wanted, strict=True)):
+        bucket = int(hash_) >> (64 - bits)
+        start, stop = starts[bucket : bucket + 2].tolist()
+        if not 0 <= start <= stop <= len(hashes):
+            raise ValueError("starts do not ascend within the hashes")
+        for position in rows[start:stop][hashes[start:stop] == hash_].tolist():
             if not 0 <= position < len(offsets) - 1:
                 raise ValueError("a row is none of the tokens")
             begin, end = offsets[position : position + 2].tolist()

@@ -6,15 +6,16 @@ reading its vectors. It holds all rows of the source, duplicates included::
     /vectors         float32 or float16 (rows, dim), contiguous; mapped when opened
     /tokens/bytes    uint8   all tokens, one after the other
     /tokens/offsets  int64   (rows + 1,) where each begins and the last ends
+    /index/starts    int64   (2**bits + 1,) where hashes with each highest bits begin
     /index/hashes    uint64  (rows,) ascending: the hashes of the tokens
     /index/rows      int64   (rows,) the row of each hash; of equal hashes, ascending
     /statistics      float64 (2, dim) mean and deviation of the source's first rows
     /metadata        uint8   a JSON object: versions, format, findings, provenance
     /digest          uint8   (32,) SHA-256 of all of these but the vectors
 
-A look-up hashes the token, searches the sorted hashes, and compares the bytes of the
-token found. Vectors, tokens and metadata lie where `pretrained_embed.formats.hdf5` has
-them, so a store is also a table in HDF5.
+A look-up hashes the token, finds its hash by the highest bits, and compares the bytes
+of the token there. Vectors, tokens and metadata lie where
+`pretrained_embed.formats.hdf5` has them, so a store is also a table in HDF5.
 """
 
 from pretrained_embed.store.layout import DTYPES, VERSION, Dtype

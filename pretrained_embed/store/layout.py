@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, Self, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,31 @@ VERSION = 1
 
 VECTORS = "vectors"
 TOKEN_BYTES, TOKEN_OFFSETS = "tokens/bytes", "tokens/offsets"
-HASHES, ROWS = "index/hashes", "index/rows"
+BUCKETS = ("index/starts", "index/hashes", "index/rows")
 STATISTICS = "statistics"
 METADATA = "metadata"
 DIGEST = "digest"
 
 #: What the digest covers. The vectors are not read when a store is opened.
-COVERED = (METADATA, STATISTICS, TOKEN_BYTES, TOKEN_OFFSETS, HASHES, ROWS)
+COVERED = (METADATA, STATISTICS, TOKEN_BYTES, TOKEN_OFFSETS, *BUCKETS)
+
+
+class Buckets(NamedTuple):
+    """An index of tokens by the highest bits of their hashes: see `kernel.look_up`."""
+
+    starts: npt.NDArray[np.int64]  # (2**bits + 1,)
+    hashes: npt.NDArray[np.uint64]  # (tokens,) ascending
+    rows: npt.NDArray[np.int64]  # (tokens,)
+
+    @classmethod
+    def of(cls, hashes: npt.NDArray[np.uint64]) -> Self:
+        """Return the index of tokens with these hashes, in the order of the rows."""
+        bits = max(1, len(hashes).bit_length() - 1)  # a bucket holds one or two
+        rows = np.argsort(hashes, kind="stable").astype(np.int64)
+        numbers = (hashes >> np.uint64(64 - bits)).astype(np.int64)
+        starts = np.zeros(2**bits + 1, np.int64)
+        np.cumsum(np.bincount(numbers, minlength=2**bits), out=starts[1:])
+        return cls(starts, hashes[rows], rows)
 
 
 def digest(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats import Doubt, Findings, PackedTokens
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.hdf5_data import DataFile
 from pretrained_embed.formats.local import array_bytes, file_size, map_array
+from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import (
     Float32Array,
     OnBadRow,
@@ -26,6 +28,9 @@ from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.store import layout
+
+#: Rows that a thread copies at a time.
+_PART_ROWS = 8192
 
 
 class StoreReader(TableReader):
@@ -43,8 +48,7 @@ class StoreReader(TableReader):
         self.statistics = Statistics(
             parts.statistics[0], parts.statistics[1], metadata["statistics_rows"]
         )
-        self._hashes = parts.hashes
-        self._rows = parts.rows
+        self._buckets = parts.buckets
         self._known: dict[str, Any] = metadata["findings"]
 
     def select(
@@ -58,13 +62,36 @@ class StoreReader(TableReader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`."""
         claims = Claims(index, len(out))
-        claims.look_up(
-            self._hashes, self._rows, self._tokens.data, self._tokens.offsets
-        )
+        claims.look_up(*self._buckets, self._tokens.data, self._tokens.offsets)
         source_rows = claims.positions()
-        self._gather(source_rows, out, progress)
+        self._copy(source_rows, out, thread_count(threads), progress)
         self._findings = self._found(claims.duplicates)
         return Selection(source_rows, claims.ranks(), self._findings)
+
+    def _copy(
+        self,
+        source_rows: npt.NDArray[np.int64],
+        out: Float32Array,
+        threads: int,
+        progress: Progress | None,
+    ) -> None:
+        """Copy the rows found, in the order of the store, by several threads."""
+        if self._vectors.dtype != np.float32:
+            self._gather(source_rows, out, progress)
+            return
+        vectors = cast(Float32Array, self._vectors)
+        targets = np.flatnonzero(source_rows >= 0)
+        targets = targets[np.argsort(source_rows[targets])]
+        rows = source_rows[targets]
+
+        def work(part: int) -> int:
+            chosen = slice(part * _PART_ROWS, (part + 1) * _PART_ROWS)
+            kernel.gather(vectors, rows[chosen], targets[chosen], out)
+            return min(chosen.stop, len(rows))
+
+        for done in run_in_order(work, -(-len(rows) // _PART_ROWS), threads):
+            if progress is not None:
+                progress(done * self.dim * 4, len(rows) * self.dim * 4)
 
     def _found(self, duplicates: int) -> Findings:
         doubts = [Doubt(*doubt) for doubt in self._known["doubts"]]
@@ -81,8 +108,7 @@ class _Parts(NamedTuple):
     metadata: dict[str, Any]
     vectors: npt.NDArray[np.floating]
     tokens: PackedTokens
-    hashes: npt.NDArray[np.uint64]
-    rows: npt.NDArray[np.int64]
+    buckets: layout.Buckets
     statistics: npt.NDArray[np.float64]
 
 
@@ -121,8 +147,7 @@ def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> Stor
                     arrays[layout.TOKEN_OFFSETS],
                     where=str(path),
                 ),
-                arrays[layout.HASHES],
-                arrays[layout.ROWS],
+                layout.Buckets(*(arrays[part] for part in layout.BUCKETS)),
                 arrays[layout.STATISTICS],
             )
     except SourceError:

@@ -16,7 +16,7 @@ from pretrained_embed.formats.atomic import replacing_path
 from pretrained_embed.formats.reader import Findings, Float32Array, Progress, Statistics
 from pretrained_embed.formats.table import encode_metadata
 from pretrained_embed.store import layout
-from pretrained_embed.store.layout import Dtype
+from pretrained_embed.store.layout import Buckets, Dtype
 from pretrained_embed.store.row_file import RowFile
 
 
@@ -93,13 +93,11 @@ class _Tokens:
         """Return the tokens and their index as data sets."""
         offsets = np.zeros(self.count + 1, np.int64)
         np.cumsum(np.concatenate(self._lengths), out=offsets[1:])
-        hashes = np.concatenate(self._hashes)
-        rows = np.argsort(hashes, kind="stable").astype(np.int64)
+        buckets = Buckets.of(np.concatenate(self._hashes))
         return {
             layout.TOKEN_BYTES: np.concatenate(self._bytes),
             layout.TOKEN_OFFSETS: offsets,
-            layout.HASHES: hashes[rows],
-            layout.ROWS: rows,
+            **dict(zip(layout.BUCKETS, buckets, strict=True)),
         }
 
 
