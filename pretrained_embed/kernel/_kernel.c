@@ -29,7 +29,7 @@
 #define PE_SSE2 1
 #include <emmintrin.h>
 #endif
-#if defined(PE_SSE2) && defined(__GNUC__) && defined(__x86_64__)
+#if defined(PE_SSE2) && defined(__GNUC__) && defined(__x86_64__) && !defined(PE_NO_AVX2)
 #define PE_AVX2 1 /* compiled beside the rest, chosen when it runs */
 #include <immintrin.h>
 #endif
@@ -71,7 +71,9 @@ static uint32_t load32(const byte *p) {
     memcpy(&x, p, 4);
     return x;
 }
+#endif
 
+#ifdef PE_SSE2
 /* Index of the lowest set bit; x is not zero. */
 static int lowest_bit(uint64_t x) {
 #if defined(__GNUC__)
@@ -391,6 +393,7 @@ static Py_ssize_t read_vector(const byte *p, const byte *end, const byte *limit,
         if (k == n && i + 1 < dim) {
             n = find_separators(&from, end, separator, found);
             k = 0;
+            if (!n) return i + 1; /* only if the buffer changed since they were counted */
         }
         /* the caller counted the separators: there is one for each number but the last */
         const byte *stop = i + 1 < dim ? found[k++] : end;
