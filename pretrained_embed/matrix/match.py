@@ -7,7 +7,6 @@ the lowest rank wins, then the first in the file.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from itertools import compress
 from typing import cast
@@ -15,7 +14,7 @@ from typing import cast
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.vocabulary import Vocabulary
@@ -32,10 +31,9 @@ def match_chain(match: str | Iterable[str]) -> tuple[str, ...]:
     chain = tuple(match.split(",") if isinstance(match, str) else match)
     for form in chain:
         if form not in FORMS:
-            near = difflib.get_close_matches(str(form), FORMS, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
             raise OptionError(
-                f"unknown form {form!r} in match; known: {', '.join(FORMS)}{hint}"
+                f"unknown form {form!r} in match; known: {', '.join(FORMS)}"
+                f"{suggestion(str(form), FORMS)}"
             )
     if not chain or len(set(chain)) < len(chain):
         raise OptionError(f"match is {chain!r}; name each form once, and one at least")
