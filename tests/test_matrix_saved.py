@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -268,3 +269,25 @@ def test_a_matrix_is_a_file_of_vectors_too(tmp_path):
 
     assert again["cat"].tobytes() == matrix["cat"].tobytes()
     assert block.tokens == ["<pad>", "the", "cat"]
+
+
+def test_a_saved_vocabulary_still_lowers_texts(tmp_path: Path) -> None:
+    vocabulary = pe.Vocabulary(["nice"], lower=True)
+    matrix = pe.EmbeddingMatrix(np.eye(2, dtype=np.float32) * [[0], [1]], vocabulary)
+
+    matrix.save(tmp_path / "m.npz")
+
+    loaded = pe.load_matrix(tmp_path / "m.npz")
+    assert loaded.vocabulary.encode(["NICE"]).tolist() == [[1]]
+
+
+def test_a_tokenizer_that_no_file_can_hold_is_missed_aloud(tmp_path: Path) -> None:
+    vocabulary = pe.Vocabulary(["n", "i"], tokenize=list)
+    matrix = pe.EmbeddingMatrix(np.zeros((3, 2), np.float32), vocabulary)
+
+    matrix.save(tmp_path / "m.npz")
+
+    loaded = pe.load_matrix(tmp_path / "m.npz")
+    assert loaded.vocabulary.encode([["n", "i"]]).tolist() == [[1, 2]]
+    with pytest.raises(pe.OptionError, match="split texts with list"):
+        loaded.vocabulary.encode(["ni"])

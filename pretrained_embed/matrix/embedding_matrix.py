@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -149,7 +150,12 @@ class EmbeddingMatrix:
             arrays["counts"] = vocabulary.counts
         metadata = {
             "pretrained_embed": VERSION,
-            "vocabulary": {"pad": vocabulary.pad_token, "unk": vocabulary.unk_token},
+            "vocabulary": {
+                "pad": vocabulary.pad_token,
+                "unk": vocabulary.unk_token,
+                "lower": vocabulary.tokenizer.lower,
+                "tokenize": _name(vocabulary.tokenizer.tokenize),
+            },
             "origins": {origin.name.lower(): int(origin) for origin in Origin},
             "provenance": self.provenance,
             "findings": asdict(findings)
@@ -200,3 +206,10 @@ def _all_found(vocabulary: Vocabulary) -> OriginArray:
     if vocabulary.pad_id is not None:
         origin[vocabulary.pad_id] = Origin.PAD
     return origin
+
+
+def _name(function: Callable[..., Any] | None) -> str | None:
+    """Return what a file can hold of a function: its name."""
+    if function is None:
+        return None
+    return getattr(function, "__qualname__", type(function).__qualname__)

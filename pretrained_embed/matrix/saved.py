@@ -21,6 +21,7 @@ from pretrained_embed.formats import HOLES, Doubt, Findings, Table
 from pretrained_embed.matrix.embedding_matrix import VERSION, EmbeddingMatrix
 from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.tokens import Tokenize
 
 #: The pad token that a file without metadata is asked for.
 _DEFAULT_PAD = "<pad>"
@@ -54,8 +55,12 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
             f"{name}: the codes of its row ledger are not those of this release"
         )
     try:
-        special = metadata["vocabulary"]
-        pad, unk = special["pad"], special["unk"]
+        options = {
+            "pad": metadata["vocabulary"]["pad"],
+            "unk": metadata["vocabulary"]["unk"],
+            "lower": bool(metadata["vocabulary"].get("lower", False)),
+            "tokenize": _lost(metadata["vocabulary"].get("tokenize")),
+        }
         findings = _findings(metadata["findings"])
         provenance = metadata["provenance"]
         origin, source_rows = arrays["origin"], arrays["source_rows"]
@@ -69,27 +74,40 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         raise FormatError(f"{name}: the row ledger holds the code {min(unknown)}")
     if not isinstance(provenance, dict):
         raise FormatError(f"{name}: the provenance is not a JSON object")
-    vocabulary = _vocabulary(tokens, table, pad, unk)
+    vocabulary = _vocabulary(tokens, table, options)
     return EmbeddingMatrix(
         table.vectors, vocabulary, origin, provenance, findings, source_rows
     )
 
 
-def _vocabulary(
-    tokens: list[str], table: Table, pad: str | None, unk: str | None
-) -> Vocabulary:
+def _lost(name: str | None) -> Tokenize | None:
+    """Return what stands for a function that a file can only name."""
+    if name is None:
+        return None
+
+    def tokenize(text: str) -> list[str]:
+        raise OptionError(
+            f"this vocabulary split texts with {name}, which a saved matrix cannot "
+            "hold; give lists of tokens"
+        )
+
+    tokenize.__qualname__ = str(name)
+    return tokenize
+
+
+def _vocabulary(tokens: list[str], table: Table, options: dict[str, Any]) -> Vocabulary:
     holes = set(table.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
     ids = {token: id for id, token in enumerate(tokens) if id not in holes}
     if len(ids) != len(tokens) - len(holes):
         raise VocabularyError("a token stands at two rows")
     counts = table.arrays.get("counts")
     if counts is None:
-        return Vocabulary(ids, pad=pad, unk=unk)
+        return Vocabulary(ids, **options)
     if counts.shape != (len(tokens),):
         raise ShapeError(f"counts of shape {counts.shape} for {len(tokens):,} tokens")
     listed = counts.tolist()
     by_token = {token: listed[id] for token, id in ids.items()}
-    return Vocabulary(ids, pad=pad, unk=unk, counts=by_token)
+    return Vocabulary(ids, counts=by_token, **options)
 
 
 def _findings(saved: dict[str, Any]) -> Findings:

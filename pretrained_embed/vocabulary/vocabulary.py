@@ -220,6 +220,11 @@ class Vocabulary:
         return None if self._unk is None else self._ids[self._unk]
 
     @property
+    def tokenizer(self) -> Tokenizer:
+        """How `encode` reads a text."""
+        return self._tokenizer
+
+    @property
     def specials(self) -> frozenset[int]:
         """The ids of pad and unk, as far as there are such."""
         return frozenset(row for row in (self.pad_id, self.unk_id) if row is not None)
