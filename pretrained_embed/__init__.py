@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from pretrained_embed.formats import WRITABLE_SUFFIXES, Block, Findings, Reader
+    from pretrained_embed.language_model import RowStart, Transplanted, transplant
     from pretrained_embed.matrix import FORMS as MATCH_FORMS
     from pretrained_embed.matrix import POLICIES as OOV_POLICIES
     from pretrained_embed.matrix import Coverage, EmbeddingMatrix, Origin, Statistics
@@ -62,9 +63,11 @@ __all__ = [
     "PretrainedEmbedError",
     "Reader",
     "RowError",
+    "RowStart",
     "ShapeError",
     "SourceError",
     "Statistics",
+    "Transplanted",
     "TruncatedError",
     "UnknownFormatError",
     "UnknownSourceError",
@@ -76,6 +79,7 @@ __all__ = [
     "fetch",
     "load_matrix",
     "open_vectors",
+    "transplant",
     "versions",
 ]
 
@@ -93,12 +97,15 @@ _HOMES = {
     "Findings": ("formats", "Findings"),
     "Origin": ("matrix", "Origin"),
     "Reader": ("formats", "Reader"),
+    "RowStart": ("language_model", "RowStart"),
     "Statistics": ("matrix", "Statistics"),
+    "Transplanted": ("language_model", "Transplanted"),
     "Vocabulary": ("vocabulary", "Vocabulary"),
     "build_matrix": ("pipeline", "build_matrix"),
     "fetch": ("sources", "fetch"),
     "load_matrix": ("pipeline", "load_matrix"),
     "open_vectors": ("pipeline", "open_vectors"),
+    "transplant": ("language_model", "transplant"),
     "versions": ("pipeline", "versions"),
 }
 

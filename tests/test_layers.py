@@ -29,6 +29,9 @@ LAYERS = {
     "pipeline": {
         *("errors", "vocabulary", "sources", "kernel", "formats", "store", "matrix"),
     },
+    "language_model": {
+        *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
+    },
     "cli": {
         "public names",
         "kernel",
@@ -38,7 +41,10 @@ LAYERS = {
         "sources.packages",
         "adapters.evaluation",
     },
-    "__init__": {"errors", "vocabulary", "sources", "formats", "matrix", "pipeline"},
+    "__init__": {
+        *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
+        "language_model",
+    },
     "__main__": {"cli"},
 }
 
@@ -49,6 +55,7 @@ AT_THE_HEAD = {
     "formats": {"numpy"},
     "store": {"numpy"},
     "matrix": {"numpy"},
+    "language_model": {"numpy"},
     "adapters": {"numpy"},
     "adapters.torch": {"torch"},
     "adapters._torch_split": {"torch"},
@@ -66,6 +73,7 @@ WHERE_NEEDED = {
     "formats": {"h5py", "pyarrow"},
     "store": {"h5py"},
     "pipeline": {"numpy"},
+    "language_model": {"tokenizers"},
 }
 
 

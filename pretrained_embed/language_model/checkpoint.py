@@ -1,0 +1,179 @@
+"""The folder of a Hugging Face model: ``config.json`` and safetensors files.
+
+``model.safetensors`` holds all tensors, or ``model.safetensors.index.json`` names the
+file of each: ``{"metadata": {"total_size": bytes}, "weight_map": {NAME: FILE}}``.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pretrained_embed.errors import FormatError, OptionError, SourceError
+from pretrained_embed.formats.local import file_size, map_array
+from pretrained_embed.formats.safetensors_header import Header, Tensor, read_header
+from pretrained_embed.language_model import names as known
+from pretrained_embed.language_model.numbers import STORED, Stored
+
+CONFIG = "config.json"
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+
+class Shard(NamedTuple):
+    """One safetensors file of a model."""
+
+    path: Path
+    header: Header
+
+    def load(self, name: str) -> Stored:
+        """Map a tensor, its bits as `STORED` says."""
+        tensor = self.header.tensors[name]
+        with self.path.open("rb") as file:
+            return map_array(
+                file,
+                STORED[tensor.dtype],
+                tensor.shape,
+                self.header.data + tensor.begin,
+            )
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's folder whose headers are read and checked; no tensor is yet."""
+
+    folder: Path
+    config: dict[str, Any]
+    index: dict[str, Any] | None  # of a model in several files
+    shards: dict[str, Shard]  # by the name of the file
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what the headers say, by name."""
+        return {
+            name: tensor
+            for shard in self.shards.values()
+            for name, tensor in shard.header.tensors.items()
+        }
+
+    def load(self, name: str) -> Stored:
+        """Map a tensor; raises `FormatError` if it is no table of floats."""
+        shard = next(s for s in self.shards.values() if name in s.header.tensors)
+        dtype = shard.header.tensors[name].dtype
+        if dtype not in STORED:
+            raise FormatError(
+                f"{shard.path}, tensor {name!r}: {dtype} is not one of "
+                f"{', '.join(STORED)}; a quantised model has to be restored first"
+            )
+        return shard.load(name)
+
+    def input_names(self, chosen: str | None) -> list[str]:
+        """Return the name of the input embedding, and those of copies of it."""
+        tensors = self.tensors()
+        if chosen is not None:
+            if len(tensors[chosen].shape if chosen in tensors else ()) != 2:
+                raise OptionError(f"{self.folder} has no table of the name {chosen!r}")
+            return [chosen]
+        names = [
+            name
+            for name, tensor in tensors.items()
+            if known.is_input(name) and len(tensor.shape) == 2
+        ]
+        if not names:
+            raise FormatError(
+                f"{self.folder}: no tensor has the name of an input embedding, such as "
+                f"'model.{known.INPUT[0]}'; name it with tensor=. There are "
+                f"{', '.join(list(tensors)[:10])}"
+            )
+        first = self.load(names[0])
+        if any(not _same(first, self.load(name)) for name in names[1:]):
+            raise FormatError(
+                f"{self.folder}: {' and '.join(names)} may all be the input embedding, "
+                "and differ; name one with tensor="
+            )
+        return names
+
+    def output_names(self) -> list[str]:
+        """Return the names of the tensors of the output head."""
+        return [name for name in self.tensors() if known.is_output(name)]
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens the config tells of."""
+        size: int = _telling_vocab_size(self.config, self.folder)["vocab_size"]
+        return size
+
+    def config_for(self, rows: int) -> dict[str, Any]:
+        """Return the config of a model with another number of tokens."""
+        config = copy.deepcopy(self.config)
+        _telling_vocab_size(config, self.folder)["vocab_size"] = rows
+        return config
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Read and check all headers.
+
+    Raises `SourceError` for what cannot be read, `FormatError` for what is damaged.
+    """
+    config = _json_object(folder / CONFIG)
+    index = _json_object(folder / INDEX) if (folder / INDEX).is_file() else None
+    names = [SINGLE] if index is None else _files_of(index, folder / INDEX)
+    shards = {name: Shard(folder / name, _header(folder / name)) for name in names}
+    if index is not None:
+        for tensor, name in index["weight_map"].items():
+            if tensor not in shards[name].header.tensors:
+                raise FormatError(f"{folder / name}: tensor {tensor!r} is missing")
+    return Checkpoint(folder, config, index, shards)
+
+
+def _telling_vocab_size(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the part of the config that has ``vocab_size``."""
+    for part in (config, config.get("text_config")):
+        if isinstance(part, dict) and type(part.get("vocab_size")) is int:
+            return part
+    raise FormatError(f"{folder / CONFIG}: has no vocab_size")
+
+
+def _header(path: Path) -> Header:
+    try:
+        with path.open("rb") as file:
+            return read_header(file, file_size(file), str(path))
+    except OSError as error:
+        raise SourceError(
+            f"cannot read {path}: {error.strerror or error}; a model is read from "
+            f"{SINGLE} or the files that {INDEX} names, never from a pickle"
+        ) from error
+
+
+def _files_of(index: dict[str, Any], path: Path) -> list[str]:
+    names = index.get("weight_map")
+    if not isinstance(names, dict) or not names:
+        raise FormatError(f"{path}: no weight_map")
+    for name in names.values():
+        if not isinstance(name, str) or Path(name).name != name:
+            raise FormatError(f"{path}: {name!r} is not the name of a file beside it")
+    return sorted(set(names.values()))
+
+
+def _json_object(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, dict):
+        raise FormatError(f"{path}: not a JSON object")
+    return content
+
+
+def _same(one: Stored, other: Stored) -> bool:
+    return (
+        one.shape == other.shape
+        and one.dtype == other.dtype
+        and bool(np.array_equal(one.view(np.uint8), other.view(np.uint8)))
+    )

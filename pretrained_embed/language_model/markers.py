@@ -1,0 +1,86 @@
+"""What a token stands for in a text, whatever its tokenizer marks words with.
+
+Tokenizers that cut words up tell a piece that begins a word from one that goes on in
+it. There are three customs:
+
+- ``Ġ``, byte-level BPE (GPT-2): each byte is a printable character, the space is ``Ġ``,
+  and a token that begins a word begins with the space before it;
+- ``▁``, SentencePiece: the same with U+2581, the other characters as they are; a byte
+  on its own is ``<0x0A>``;
+- ``##``, WordPiece (BERT): a token that goes on in a word begins with ``##``.
+
+In a vocabulary without any of them every token is taken for a word.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from functools import cache
+from typing import Literal, NamedTuple
+
+Marker = Literal["Ġ", "▁", "##", ""]
+
+_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+class Text(NamedTuple):
+    """What a token stands for."""
+
+    begins_word: bool
+    text: str  # without marker
+
+
+def marker_of(tokens: Iterable[str]) -> Marker:
+    """Return the marker that most tokens begin with; ``""`` if none does."""
+    counts: dict[Marker, int] = {"Ġ": 0, "▁": 0, "##": 0}
+    for token in tokens:
+        for marker in counts:
+            if token.startswith(marker) and token != marker:
+                counts[marker] += 1
+    most = max(counts, key=lambda marker: counts[marker])
+    return most if counts[most] else ""
+
+
+def text_of(token: str, marker: Marker) -> Text | None:
+    """Return what a token stands for; ``None`` if it is part of a character.
+
+    >>> text_of("ĠcafÃ©", "Ġ"), text_of("##ing", "##")
+    (Text(begins_word=True, text='café'), Text(begins_word=False, text='ing'))
+    """
+    if marker == "##":
+        return Text(not token.startswith("##"), token.removeprefix("##"))
+    if marker == "":
+        return Text(True, token)
+    if marker == "▁":
+        byte = _BYTE.fullmatch(token)
+        spaced = _decoded(bytes.fromhex(byte[1])) if byte else token.replace("▁", " ")
+    else:
+        table = _bytes_of_characters()
+        known = all(character in table for character in token)
+        # else a token that was added as it stands, past the byte-level alphabet
+        spaced = _decoded(bytes(map(table.__getitem__, token))) if known else token
+    if spaced is None:
+        return None
+    return Text(spaced.startswith(" "), spaced.removeprefix(" "))
+
+
+def _decoded(raw: bytes) -> str | None:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+@cache
+def _bytes_of_characters() -> dict[str, int]:
+    """Return the byte of each character of the byte-level alphabet.
+
+    Bytes that print in Latin-1 are themselves; the others, in order, the characters
+    from U+0100 on. https://github.com/openai/gpt-2/blob/master/src/encoder.py
+    """
+    printing = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
+    others = [byte for byte in range(0x100) if byte not in printing]
+    return {chr(byte): byte for byte in printing} | {
+        chr(0x100 + place): byte for place, byte in enumerate(others)
+    }

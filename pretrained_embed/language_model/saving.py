@@ -1,0 +1,160 @@
+"""Writing a model's folder in which some tensors have other rows.
+
+The folder appears whole or not at all: it is made under another name beside the target
+and renamed at the end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from itertools import accumulate
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from pretrained_embed.errors import WriteError
+from pretrained_embed.formats.safetensors_header import DTYPES, Tensor
+from pretrained_embed.formats.table import in_pieces
+from pretrained_embed.language_model.checkpoint import CONFIG, INDEX, Checkpoint, Shard
+from pretrained_embed.language_model.numbers import Stored
+from pretrained_embed.language_model.tokenizer import FILES
+
+_PIECE = 1 << 24
+
+
+def save(
+    checkpoint: Checkpoint,
+    tables: dict[str, Stored],
+    rows: int,
+    tokenizer_files: Iterable[Path],
+    target: Path,
+) -> None:
+    """Write the folder; raises `WriteError`, and leaves nothing behind then."""
+    if target.exists():
+        raise WriteError(
+            f"cannot write {target}: it is there already; name a new folder"
+        )
+    temporary = target.with_name(f".{target.name[:32]}.{os.urandom(6).hex()}.part")
+    try:
+        temporary.mkdir()
+        try:
+            _fill(checkpoint, tables, rows, tokenizer_files, temporary)
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise WriteError(
+            f"cannot write {target}: {error.strerror or error}; nothing was changed"
+        ) from error
+
+
+def _fill(
+    checkpoint: Checkpoint,
+    tables: dict[str, Stored],
+    rows: int,
+    tokenizer_files: Iterable[Path],
+    folder: Path,
+) -> None:
+    changed = {
+        name
+        for name, shard in checkpoint.shards.items()
+        if not tables.keys().isdisjoint(shard.header.tensors)
+    }
+    written = {CONFIG, INDEX, *changed, *FILES}
+    for item in sorted(checkpoint.folder.iterdir()):
+        if item.is_dir():
+            shutil.copytree(item, folder / item.name)
+        elif item.name not in written:
+            _copy(item, folder / item.name)
+    for file in tokenizer_files:
+        _copy(file, folder / file.name)
+    for name in changed:
+        _write_shard(checkpoint.shards[name], tables, folder / name)
+    _write_json(checkpoint.config_for(rows), folder / CONFIG)
+    if checkpoint.index is not None:
+        _write_json(_index(checkpoint, tables), folder / INDEX)
+
+
+def _index(checkpoint: Checkpoint, tables: dict[str, Stored]) -> dict[str, Any]:
+    """Return the index with its totals, where it has them, brought up to date."""
+    tensors, index = checkpoint.tensors(), dict(checkpoint.index or {})
+    totals = dict(index.get("metadata") or {})
+    for name, table in tables.items():
+        grown = table.nbytes - (tensors[name].end - tensors[name].begin)
+        for total, growth in (
+            ("total_size", grown),
+            ("total_parameters", grown // table.itemsize),
+        ):
+            if type(totals.get(total)) is int:
+                totals[total] += growth
+    return index | {"metadata": totals}
+
+
+def _write_shard(shard: Shard, tables: dict[str, Stored], path: Path) -> None:
+    tensors = shard.header.tensors
+    # The widest numbers first, so that each tensor begins at a multiple of its own,
+    # however many rows there are now.
+    names = sorted(
+        tensors,
+        key=lambda name: (-DTYPES[tensors[name].dtype].itemsize, tensors[name].begin),
+    )
+    with path.open("xb") as file, shard.path.open("rb") as source:
+        file.write(_header(shard, tables, names))
+        for name in names:
+            if name in tables:
+                for piece in in_pieces(tables[name]):
+                    file.write(piece)
+            else:
+                _copy_range(source, shard.header.data, tensors[name], file)
+        _sync(file)
+
+
+def _header(shard: Shard, tables: dict[str, Stored], names: list[str]) -> bytes:
+    tensors = shard.header.tensors
+    shapes = {n: tables[n].shape if n in tables else tensors[n].shape for n in names}
+    sizes = [
+        tables[n].nbytes if n in tables else tensors[n].end - tensors[n].begin
+        for n in names
+    ]
+    content: dict[str, Any] = {}
+    if shard.header.metadata:
+        content["__metadata__"] = shard.header.metadata
+    for name, size, end in zip(names, sizes, accumulate(sizes), strict=True):
+        content[name] = {
+            "dtype": tensors[name].dtype,
+            "shape": list(shapes[name]),
+            "data_offsets": [end - size, end],
+        }
+    text = json.dumps(content, separators=(",", ":")).encode("ascii")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _copy_range(source: BinaryIO, data: int, tensor: Tensor, file: BinaryIO) -> None:
+    source.seek(data + tensor.begin)
+    left = tensor.end - tensor.begin
+    while left:
+        piece = source.read(min(left, _PIECE))
+        if not piece:
+            raise OSError(f"{source.name} became shorter while it was read")
+        file.write(piece)
+        left -= len(piece)
+
+
+def _copy(source: Path, target: Path) -> None:
+    with source.open("rb") as original, target.open("xb") as file:
+        shutil.copyfileobj(original, file, _PIECE)
+        _sync(file)
+
+
+def _write_json(content: dict[str, Any], path: Path) -> None:
+    with path.open("xb") as file:
+        file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        _sync(file)
+
+
+def _sync(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
