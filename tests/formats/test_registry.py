@@ -15,7 +15,7 @@ import pretrained_embed
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, UnknownFormatError, WriteError
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 
 
 def cases(folder: str) -> pytest.MarkDecorator:
