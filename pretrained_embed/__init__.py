@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from pretrained_embed.pipeline import (
         DEFAULT_SOURCE,
         build_matrix,
+        index,
         load_matrix,
         open_vectors,
         versions,
@@ -77,6 +78,7 @@ __all__ = [
     "WriteError",
     "build_matrix",
     "fetch",
+    "index",
     "load_matrix",
     "open_vectors",
     "transplant",
@@ -103,6 +105,7 @@ _HOMES = {
     "Vocabulary": ("vocabulary", "Vocabulary"),
     "build_matrix": ("pipeline", "build_matrix"),
     "fetch": ("sources", "fetch"),
+    "index": ("pipeline", "index"),
     "load_matrix": ("pipeline", "load_matrix"),
     "open_vectors": ("pipeline", "open_vectors"),
     "transplant": ("language_model", "transplant"),

@@ -5,7 +5,7 @@ from pretrained_embed.matrix.assembly import build
 from pretrained_embed.matrix.coverage import Coverage
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.match import FORMS
-from pretrained_embed.matrix.oov import POLICIES, Policy
+from pretrained_embed.matrix.oov import POLICIES, Policy, source_statistics
 from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.matrix.saved import from_table
 
@@ -19,4 +19,5 @@ __all__ = [
     "Statistics",
     "build",
     "from_table",
+    "source_statistics",
 ]

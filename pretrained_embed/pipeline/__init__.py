@@ -1,21 +1,20 @@
-"""The verbs of the package: the only file that sees every layer but the adapters."""
+"""The verbs of the package: the only layer that sees every other but the adapters."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from pretrained_embed import __version__, formats, matrix, sources
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import EmbeddingMatrix, Policy
+from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
 from pretrained_embed.sources import Source
 from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.store import Dtype
 from pretrained_embed.vocabulary import Vocabulary
-
-Folder = str | os.PathLike[str]
 
 #: What `build_matrix` reads when no source is named.
 DEFAULT_SOURCE = "glove-6b-50d"
@@ -24,6 +23,7 @@ DEFAULT_SOURCE = "glove-6b-50d"
 def open_vectors(
     source: Source = DEFAULT_SOURCE,
     *,
+    use_store: bool = True,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
@@ -34,15 +34,17 @@ def open_vectors(
     ``source`` is a name from the catalog, a URL, a path, ``archive.zip#member``, ``-``
     for standard input, or an open binary file; compressed ones are read as they are.
     What is not on this machine is downloaded into the cache first; for that,
-    ``cache_dir``, ``offline``, ``catalog`` and ``progress`` are as in `fetch`. Raises
-    `SourceError` where there is nothing to read, and `FormatError` where what there is
-    holds no vectors or is damaged.
+    ``cache_dir``, ``offline``, ``catalog`` and ``progress`` are as in `fetch`. Where
+    the cache has a store of the source (see `index`), that is read in its place, unless
+    ``use_store=False``. Raises `SourceError` where there is nothing to read, and
+    `FormatError` where what there is holds no vectors or is damaged.
 
     >>> with open_vectors("vectors.txt") as reader:  # doctest: +SKIP
     ...     for tokens, vectors in reader.blocks():
     ...         print(len(tokens), vectors.shape)
     """
-    return _open(source, cache_dir, offline, catalog, progress)[0]
+    where = Where(cache_dir, offline, catalog)
+    return open_reader(source, where, progress, use_store=use_store).reader
 
 
 def build_matrix(
@@ -56,6 +58,7 @@ def build_matrix(
     min_coverage: float = 0.0,
     threads: int | None = None,
     on_bad_row: OnBadRow = "error",
+    use_store: bool = True,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
@@ -85,7 +88,11 @@ def build_matrix(
 
     ``min_coverage``, 0 to 1, is the least share of tokens to be found. ``threads``
     (by default the CPUs this process may use) changes the time, never the result.
-    ``on_bad_row="skip"`` leaves malformed rows out and counts them. ``cache_dir``,
+    ``on_bad_row="skip"`` leaves malformed rows out and counts them.
+
+    What is known by name or URL is made into a store at its first use, see `index`: the
+    next matrix of it takes milliseconds. ``use_store=False`` reads the source itself.
+    The bytes are the same, but from a store of float16. ``cache_dir``,
     ``offline`` and ``catalog`` are as in `fetch`. ``progress`` is called with bytes
     done, and bytes in all or ``None``: for a download, if there is one, then from the
     start again for the reading.
@@ -94,12 +101,17 @@ def build_matrix(
     `CoverageError` if too few tokens were found, or none.
     """
     vocabulary = Vocabulary.of(vocabulary)
-    reader, provenance = _open(source, cache_dir, offline, catalog, progress)
-    opened_here = reader is not source
+    opened = open_reader(
+        source,
+        Where(cache_dir, offline, catalog),
+        progress,
+        use_store=use_store,
+        may_make=on_bad_row == "error",
+    )
     try:
         built = matrix.build(
             vocabulary,
-            reader,
+            opened.reader,
             match=match,
             oov_policy=oov,
             unk_policy=unk,
@@ -107,14 +119,41 @@ def build_matrix(
             min_coverage=min_coverage,
             threads=threads,
             on_bad_row=on_bad_row,
-            provenance=provenance,
+            provenance=opened.provenance,
             progress=progress,
         )
     finally:
-        if opened_here:
-            reader.close()
+        if opened.reader is not source:
+            opened.reader.close()
+    built.findings.notes.extend(opened.notes)
     built.provenance["versions"] = versions()
     return built
+
+
+def index(
+    source: Source = DEFAULT_SOURCE,
+    *,
+    dtype: Dtype = "float32",
+    cache_dir: Folder | None = None,
+    offline: bool | None = None,
+    catalog: Path | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Make the store of a source, unless there is one; return its path in the cache.
+
+    A store is an HDF5 file of all rows with an index of the tokens. `open_vectors` and
+    `build_matrix` use it in place of the source, as long as that is what it was:
+    ``source`` and the other arguments are as in `open_vectors`. A local file that was
+    changed is read itself, until it is indexed again.
+
+    ``dtype="float16"`` halves the store, and rounds its numbers: matrices from it say
+    so. It is used where there is no store of float32.
+
+    Raises `OptionError` for what has no content to know it by (standard input, open
+    files, tokens in another file), `RowError` for a malformed row, `WriteError` for a
+    number too large for float16, and as `open_vectors` does.
+    """
+    return make_store(source, Where(cache_dir, offline, catalog), dtype, progress)
 
 
 def load_matrix(path: str | os.PathLike[str]) -> EmbeddingMatrix:
@@ -133,24 +172,3 @@ def versions() -> dict[str, str]:
     import numpy
 
     return {"pretrained_embed": __version__, "numpy": numpy.__version__}
-
-
-def _open(
-    source: Source | Reader,
-    cache_dir: Folder | None,
-    offline: bool | None,
-    catalog: Path | None,
-    progress: Progress | None,
-) -> tuple[Reader, dict[str, Any]]:
-    if isinstance(source, Reader):
-        return source, {"name": source.name}
-    stream = rereadable(
-        sources.open_source(
-            source,
-            cache_dir=cache_dir,
-            offline=offline,
-            catalog=catalog,
-            progress=progress,
-        )
-    )
-    return formats.open_reader(stream), dict(stream.provenance)

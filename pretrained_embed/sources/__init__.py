@@ -6,7 +6,12 @@ be asked for by name is in `pretrained_embed.sources.catalog`, what was download
 """
 
 from pretrained_embed.sources.digests import Progress, fingerprint, sha256
-from pretrained_embed.sources.opening import Source, fetch, open_source
+from pretrained_embed.sources.opening import (
+    Source,
+    entry_named,
+    fetch,
+    open_source,
+)
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 
 __all__ = [
@@ -15,6 +20,7 @@ __all__ = [
     "Progress",
     "Source",
     "Stream",
+    "entry_named",
     "fetch",
     "fingerprint",
     "open_source",

@@ -8,6 +8,7 @@
         FILE.json        its record: digest, size, who vouches for it
         FILE.part        an unfinished download, and FILE.part.json what it is part of
         .lock            held by the process that downloads
+    stores/              indexed copies: see `pretrained_embed.sources.stores`
 
 A file placed here by hand is verified when it is first asked for, then recorded.
 """
@@ -31,6 +32,7 @@ from pretrained_embed.sources.lock import locked
 
 ENVIRONMENT = "PRETRAINED_EMBED_CACHE"
 DOWNLOADS = "downloads"
+STORES = "stores"
 LOCK = ".lock"
 
 _TAG = "CACHEDIR.TAG"
@@ -47,6 +49,11 @@ class Cached(NamedTuple):
     size: int  # bytes
     sha256: str | None  # None: an unfinished download
     published: str | None  # the published checksum that it met; None: its first use
+
+    @property
+    def is_store(self) -> bool:
+        """Whether it was made here, out of something else."""
+        return self.path.parent.parent.name == STORES
 
 
 def locate(cache_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -140,7 +147,8 @@ def listing(cache_dir: str | os.PathLike[str] | None = None) -> list[Cached]:
     """Return the files in the cache, unfinished downloads included, sorted by path."""
     return [
         cached
-        for path in sorted((locate(cache_dir) / DOWNLOADS).glob("*/*"))
+        for kind in (DOWNLOADS, STORES)
+        for path in sorted((locate(cache_dir) / kind).glob("*/*"))
         if (cached := _cached(path)) is not None
     ]
 
@@ -191,5 +199,10 @@ def remove(folder: Path) -> int:
 
 
 def clear(cache_dir: str | os.PathLike[str] | None = None) -> int:
-    """Delete all downloads; return the bytes freed. Raises as `remove` does."""
-    return sum(map(remove, (locate(cache_dir) / DOWNLOADS).glob("*/")))
+    """Delete all downloads and stores; return the bytes freed.
+
+    Raises as `remove` does.
+    """
+    root = locate(cache_dir)
+    folders = [*(root / DOWNLOADS).glob("*/"), *(root / STORES).glob("*/")]
+    return sum(map(remove, folders))

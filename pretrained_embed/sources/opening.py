@@ -111,6 +111,24 @@ def fetch(
     ).path
 
 
+def entry_named(source: Source, catalog: Path | None = None) -> Entry | None:
+    """Return the entry that a name of the catalog or a URL stands for.
+
+    ``None`` where ``source`` is something else.
+    """
+    if not isinstance(source, str):
+        return None
+    if _URL.match(source):
+        from pretrained_embed.sources.fetching import entry_of_url
+
+        return entry_of_url(source)
+    if not _NAME.fullmatch(source):
+        return None
+    from pretrained_embed.sources.catalog import load
+
+    return load(catalog).get_entry(source)
+
+
 def _fetched(
     source: str | Entry,
     *,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import numpy as np
@@ -23,7 +23,7 @@ from pretrained_embed.store.row_file import RowFile
 def write_store(
     path: str | os.PathLike[str],
     reader: Reader,
-    statistics: Statistics,
+    statistics: Callable[[], Statistics],
     *,
     dtype: Dtype = "float32",
     provenance: Mapping[str, object] | None = None,
@@ -32,8 +32,8 @@ def write_store(
     """Write all rows that ``reader`` gives into a store.
 
     It appears whole or not at all. Holds the tokens in memory, of the vectors one block
-    at a time. ``statistics`` are those of the reader's first rows, ``provenance`` what
-    JSON can hold. Returns what was found on the way.
+    at a time. ``statistics`` gives those of the reader's first rows, ``provenance`` is
+    what JSON can hold. Returns what was found on the way.
 
     Raises `RowError` at the first malformed row, `FormatError` where there are no rows
     or rows without a token, `OptionError` for another dtype, and `WriteError` where the
@@ -51,8 +51,9 @@ def write_store(
             tokens.append(PackedTokens.pack(block.tokens))
         findings = reader.findings
         _check(reader, tokens.count, findings)
+        sample = statistics()
         arrays = tokens.arrays() | {
-            layout.STATISTICS: np.stack([statistics.mean, statistics.std]),
+            layout.STATISTICS: np.stack([sample.mean, sample.std]),
             layout.METADATA: _json(
                 {
                     "store": layout.VERSION,
@@ -61,7 +62,7 @@ def write_store(
                     "dtype": dtype,
                     "shape": [tokens.count, reader.dim],
                     "start": file.start,
-                    "statistics_rows": statistics.rows,
+                    "statistics_rows": sample.rows,
                     "findings": asdict(findings),
                     "provenance": dict(provenance or {}),
                 }

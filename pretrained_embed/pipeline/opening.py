@@ -1,0 +1,210 @@
+"""From what a user names to an open reader: of its store, or else of the source itself.
+
+Of what is known by name or URL the store comes first, then an installed package, then
+the network. Of a local file the store comes first if the file is still as it was when
+it was indexed.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pretrained_embed import formats, matrix, sources, store
+from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceError
+from pretrained_embed.formats import Reader
+from pretrained_embed.formats.reader import Progress
+from pretrained_embed.sources import Source, Stream, cache, origin, stores
+from pretrained_embed.sources.origin import Origin
+from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.store import Dtype, StoreReader
+
+Folder = str | os.PathLike[str]
+
+#: Formats whose tokens may lie in a file beside the vectors, which no digest covers.
+_WITHOUT_TOKENS = ("npy", "safetensors")
+
+
+class Where(NamedTuple):
+    """Where a named source may be taken from."""
+
+    cache_dir: Folder | None
+    offline: bool | None
+    catalog: Path | None
+
+    @property
+    def root(self) -> Path:
+        """The cache folder."""
+        return cache.locate(self.cache_dir)
+
+
+class Opened(NamedTuple):
+    """A source that is ready to be read."""
+
+    reader: Reader
+    provenance: dict[str, Any]
+    notes: list[str]  # on how it was opened
+
+
+class _Content(NamedTuple):
+    """What the store of a source is found by."""
+
+    origin: Origin
+    digests: list[str]
+
+
+def open_reader(
+    source: Source | Reader,
+    where: Where,
+    progress: Progress | None,
+    *,
+    use_store: bool,
+    may_make: bool = False,
+) -> Opened:
+    """Open the store of a source, or else the source.
+
+    With ``may_make``, what is known by name or URL is made into a store first. That it
+    could not be made is no error but a note.
+    """
+    if isinstance(source, Reader):
+        return Opened(source, {"name": source.name}, [])
+    if not use_store:
+        return _plain(_stream(source, where, progress), [])
+    entry = sources.entry_named(source, where.catalog)
+    fault = None
+    if entry is not None:
+        digests = stores.recall(where.root, origin.of_entry(entry, where.root))
+        if digests is not None:
+            reader, fault = _find(digests, where)
+            if reader is not None:
+                return _stored(reader, reader.provenance, [])
+    try:
+        stream = _stream(source, where, progress)
+    except SourceError as error:
+        if fault is None:
+            raise
+        raise SourceError(f"{fault}; {error}") from error
+
+    content = _known_content(source, stream, where)
+    if content is None:
+        return _plain(stream, [])
+    reader, fault = _find(content.digests, where, stream.name)
+    if reader is None and may_make and entry is not None:
+        try:
+            reader, fault = _obtain(stream, content, "float32", where, progress)
+        except PretrainedEmbedError as error:
+            fault = f"no store could be made, so the source was read: {error}"
+    notes = [] if fault is None else [fault]
+    if reader is None:
+        return _plain(stream, notes)
+    return _stored(reader, dict(stream.provenance), notes)
+
+
+def make_store(
+    source: Source, where: Where, dtype: Dtype, progress: Progress | None
+) -> Path:
+    """Return the path of the store of a source, made now unless it is there."""
+    if dtype not in store.DTYPES:
+        raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(store.DTYPES)}")
+    stream = _stream(source, where, progress)
+    content = _known_content(source, stream, where) or _read_content(stream, progress)
+    _obtain(stream, content, dtype, where, progress)
+    return stores.place(where.root, _key(content.digests, dtype))
+
+
+def _stream(source: Source, where: Where, progress: Progress | None) -> Stream:
+    stream = sources.open_source(source, **where._asdict(), progress=progress)
+    return rereadable(stream)
+
+
+def _plain(stream: Stream, notes: list[str]) -> Opened:
+    return Opened(formats.open_reader(stream), dict(stream.provenance), notes)
+
+
+def _stored(
+    reader: StoreReader, provenance: dict[str, Any], notes: list[str]
+) -> Opened:
+    made = {"version": store.VERSION, "dtype": reader.dtype}
+    return Opened(reader, {**provenance, "store": made}, notes)
+
+
+def _known_content(source: Source, stream: Stream, where: Where) -> _Content | None:
+    """Return what is known of the content without reading it, if anything."""
+    digests = origin.verified_digests(stream)
+    if digests is None:
+        file = origin.of_file(stream)
+        recalled = None if file is None else stores.recall(where.root, file)
+        return _Content(file, recalled) if file and recalled else None
+    entry = sources.entry_named(source, where.catalog)
+    if entry is None:  # a name that only an installed package knows
+        return _Content(origin.of_digests(stream, digests), digests)
+    return _Content(origin.of_entry(entry, where.root), digests)
+
+
+def _read_content(stream: Stream, progress: Progress | None) -> _Content:
+    """Read a local file to know its content."""
+    file = origin.of_file(stream)
+    if file is None:
+        raise OptionError(
+            f"{stream.name}: only local files, and what is known by a name or URL, can "
+            "be indexed; save it to a file first"
+        )
+    return _Content(file, origin.file_digests(stream, progress=progress))
+
+
+def _key(digests: list[str], dtype: Dtype) -> str:
+    return stores.key(digests, store.VERSION, dtype)
+
+
+def _find(
+    digests: list[str], where: Where, name: str | None = None
+) -> tuple[StoreReader | None, str | None]:
+    """Return the store of this content, if there is one, and what is wrong with it."""
+    fault = None
+    for dtype in store.DTYPES:
+        reader, wrong = stores.find(
+            where.root,
+            _key(digests, dtype),
+            lambda path: store.open_store(path, name=name),
+        )
+        fault = fault or wrong
+        if reader is not None:
+            return reader, fault
+    return None, fault
+
+
+def _obtain(
+    stream: Stream,
+    content: _Content,
+    dtype: Dtype,
+    where: Where,
+    progress: Progress | None,
+) -> tuple[StoreReader, str | None]:
+    def make(path: Path) -> None:
+        origin.check_package(stream)
+        with formats.open_reader(stream) as reader:
+            if stream.tokens_path is None and reader.format in _WITHOUT_TOKENS:
+                raise OptionError(
+                    f"{stream.name}: its tokens may be in another file, so it cannot "
+                    "be indexed; convert it to .npz or .h5 first"
+                )
+            store.write_store(
+                path,
+                reader,
+                lambda: matrix.source_statistics(reader, "error"),
+                dtype=dtype,
+                provenance=stream.provenance,
+                progress=progress,
+            )
+        if origin.of_file(stream) not in (None, content.origin):
+            raise SourceError(f"{stream.name}: was changed while it was indexed")
+
+    return stores.obtain(
+        where.root,
+        _key(content.digests, dtype),
+        content.origin,
+        content.digests,
+        open=lambda path: store.open_store(path, name=stream.name),
+        make=make,
+    )

@@ -1,0 +1,140 @@
+"""Stores in the cache: one for each content, made once, found again by its source.
+
+::
+
+    stores/KEY/
+        store.h5        whole and recorded, or not to be used
+        store.h5.json   its record: digest, size
+        MARK.origin     a source that has this content
+        .lock           held by the process that makes the store
+
+The key is a digest of the digests of all bytes that went in, and of what the caller
+says about how. So a store is never stale; a store that no key leads to is only lost.
+What a store looks like inside is not known here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TypeVar
+
+from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.sources import cache, record
+from pretrained_embed.sources.digests import sha256
+from pretrained_embed.sources.lock import locked
+from pretrained_embed.sources.origin import Origin, digest_of
+
+Opened = TypeVar("Opened")
+
+_FILE = "store.h5"
+_ORIGIN = ".origin"
+
+
+def key(digests: Sequence[str], *how: object) -> str:
+    """Return the key of the store of this content, made in this way."""
+    return digest_of([sorted(digests), *how])
+
+
+def place(root: Path, key: str) -> Path:
+    """Return the path of the store with this key, which need not exist."""
+    return root / cache.STORES / key / _FILE
+
+
+def recall(root: Path, origin: Origin) -> list[str] | None:
+    """Return the digests of a source's content as they were when its store was made."""
+    found: list[tuple[int, list[str]]] = []
+    for path in (root / cache.STORES).glob(f"*/{origin.mark}{_ORIGIN}"):
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            known = json.loads(path.read_bytes())
+            if origin.state is None or known["state"] == origin.state:
+                found.append((path.stat().st_mtime_ns, list(known["digests"])))
+    return max(found)[1] if found else None
+
+
+def find(
+    root: Path, key: str, open: Callable[[Path], Opened]
+) -> tuple[Opened | None, str | None]:
+    """Return the store with this key, opened, or ``None``; and what is wrong with it.
+
+    A store that was touched since it was made is hashed first.
+    """
+    path = place(root, key)
+    try:
+        known = record.read(path)
+        if known is None or not path.exists():  # never finished
+            return None, None
+        if _intact(path, known):
+            return open(path), None
+        fault = "its content is not what was written"
+    except (OSError, FormatError) as error:
+        fault = str(error)
+    return None, f"the store {path} is damaged ({fault})"
+
+
+def obtain(
+    root: Path,
+    key: str,
+    origin: Origin,
+    digests: Sequence[str],
+    *,
+    open: Callable[[Path], Opened],
+    make: Callable[[Path], object],
+) -> tuple[Opened, str | None]:
+    """Return the store with this key, opened; made first where it is not there.
+
+    Of several processes one makes it, those that waited find it. Also says what was
+    wrong with a store that was made anew. Raises what ``make`` and ``open`` raise, and
+    `SourceError` where the cache cannot be written to.
+    """
+    opened, fault = find(root, key, open)
+    if opened is not None:
+        _remember(root, key, origin, digests)
+        return opened, None
+    cache.prepare(root)
+    path = place(root, key)
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with locked(folder / cache.LOCK):
+            opened, fault = find(root, key, open)
+            if opened is None:
+                for left in folder.glob(".*.part"):  # by a process that was killed
+                    left.unlink()
+                make(path)
+                record.write(path, origin.source, sha256(path), None)
+                opened = open(path)
+    except OSError as error:
+        if isinstance(error, SourceError):
+            raise
+        raise SourceError(
+            f"the cache folder {folder} cannot be written to: {error.strerror or error}"
+        ) from error
+    _remember(root, key, origin, digests)
+    return opened, fault and f"{fault}; it was made anew"
+
+
+def _intact(path: Path, known: record.Record) -> bool:
+    status = path.stat()
+    if (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
+        return True
+    if sha256(path) != known.sha256:
+        return False
+    with suppress(OSError):  # a cache that may only be read is hashed again next time
+        record.write(path, known.source, known.sha256, None)
+    return True
+
+
+def _remember(root: Path, key: str, origin: Origin, digests: Sequence[str]) -> None:
+    """Note that the source has this content, unless that is known."""
+    if recall(root, origin) == list(digests):
+        return
+    path = place(root, key).with_name(f"{origin.mark}{_ORIGIN}")
+    known = {"source": origin.source, "state": origin.state, "digests": [*digests]}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with suppress(OSError):  # then the store is found by its content alone
+        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+        temporary.replace(path)
