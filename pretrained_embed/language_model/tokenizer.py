@@ -4,8 +4,8 @@ A tokenizer is one of
 
 - a ``tokenizer.json`` of Hugging Face, or a folder with one. Its tokens are read
   without any package; cutting up texts needs the package ``tokenizers``;
-- an object with ``get_vocab()`` and ``tokenize(text)``, as of ``transformers``, or
-  ``encode(text, add_special_tokens=False)``, as of ``tokenizers``;
+- a ``Tokenizer`` of that package, or an object with ``get_vocab()`` and
+  ``tokenize(text)``, as of ``transformers``;
 - a mapping from token to id, which cuts up nothing by itself.
 """
 
@@ -106,33 +106,20 @@ def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> Tokenizer:
         return _from_file(Path(tokenizer), pieces)
     if isinstance(tokenizer, Mapping):
         return Tokenizer(Vocabulary(tokenizer, pad=None), cut=pieces)
-    if not hasattr(tokenizer, "get_vocab"):
-        raise OptionError(
-            f"{type(tokenizer).__name__} is no tokenizer: expected a path, a mapping "
-            "from token to id, or an object with get_vocab()"
+    if hasattr(tokenizer, "to_str"):  # of tokenizers: tells all as its file does
+        content = json.loads(tokenizer.to_str())
+        return _from_json(content, "the tokenizer", pieces or _encoding(tokenizer))
+    if hasattr(tokenizer, "get_vocab"):
+        return Tokenizer(
+            Vocabulary(tokenizer.get_vocab(), pad=None),
+            frozenset(getattr(tokenizer, "all_special_tokens", ())),
+            getattr(tokenizer, "unk_token", None),
+            pieces or getattr(tokenizer, "tokenize", None),
         )
-    return Tokenizer(
-        Vocabulary(tokenizer.get_vocab(), pad=None),
-        _special_of(tokenizer),
-        getattr(tokenizer, "unk_token", None),
-        pieces or _cut_of(tokenizer),
+    raise OptionError(
+        f"{type(tokenizer).__name__} is no tokenizer: expected a path, a mapping "
+        "from token to id, or an object with get_vocab() and tokenize()"
     )
-
-
-def _special_of(tokenizer: Any) -> frozenset[str]:
-    if hasattr(tokenizer, "get_added_tokens_decoder"):
-        added = tokenizer.get_added_tokens_decoder().values()
-        return frozenset(token.content for token in added if token.special)
-    return frozenset(getattr(tokenizer, "all_special_tokens", ()))
-
-
-def _cut_of(tokenizer: Any) -> Pieces | None:
-    if hasattr(tokenizer, "tokenize"):
-        tokenize: Pieces = tokenizer.tokenize
-        return tokenize
-    if hasattr(tokenizer, "encode"):
-        return lambda text: tokenizer.encode(text, add_special_tokens=False).tokens
-    return None
 
 
 def _from_file(path: Path, pieces: Pieces | None) -> Tokenizer:
@@ -144,6 +131,18 @@ def _from_file(path: Path, pieces: Pieces | None) -> Tokenizer:
         raise SourceError(f"cannot read {file}: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
         raise FormatError(f"{file}: not JSON: {error}") from error
+    files = [folder / name for name in FILES] if folder else [file]
+    return _from_json(
+        content,
+        str(file),
+        pieces or _Cutter(file),
+        tuple(file for file in files if file.is_file()),
+    )
+
+
+def _from_json(
+    content: Any, where: str, cut: Pieces, files: tuple[Path, ...] = ()
+) -> Tokenizer:
     try:
         model = content["model"]
         vocab, unk = model["vocab"], model.get("unk_token")
@@ -155,15 +154,12 @@ def _from_file(path: Path, pieces: Pieces | None) -> Tokenizer:
         ids = {**vocab, **{token["content"]: token["id"] for token in added}}
         special = frozenset(t["content"] for t in added if t.get("special"))
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise FormatError(f"{file}: not a tokenizer.json of Hugging Face") from error
-    files = [folder / name for name in FILES] if folder else [file]
-    return Tokenizer(
-        Vocabulary(ids, pad=None),
-        special,
-        unk,
-        pieces or _Cutter(file),
-        tuple(file for file in files if file.is_file()),
-    )
+        raise FormatError(f"{where}: not a tokenizer.json of Hugging Face") from error
+    return Tokenizer(Vocabulary(ids, pad=None), special, unk, cut, files)
+
+
+def _encoding(tokenizer: Any) -> Pieces:
+    return lambda text: tokenizer.encode(text, add_special_tokens=False).tokens
 
 
 class _Cutter:
@@ -171,13 +167,12 @@ class _Cutter:
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._loaded: Any = None
+        self._cut: Pieces | None = None
 
-    def __call__(self, text: str) -> list[str]:
-        if self._loaded is None:
-            self._loaded = self._load()
-        tokens: list[str] = self._loaded.encode(text, add_special_tokens=False).tokens
-        return tokens
+    def __call__(self, text: str) -> Iterable[str]:
+        if self._cut is None:
+            self._cut = _encoding(self._load())
+        return self._cut(text)
 
     def _load(self) -> Any:
         try:

@@ -104,8 +104,9 @@ def transplant(
     Each stored tensor of the output head is given new rows in the same way, from its
     own.
 
-    A tokenizer is the path of a ``tokenizer.json`` or of its folder, an object with
-    ``get_vocab()`` and ``tokenize`` or ``encode``, or a mapping from token to id.
+    A tokenizer is the path of a ``tokenizer.json`` or of its folder, a tokenizer of
+    ``tokenizers`` or ``transformers``, another object with ``get_vocab()`` and
+    ``tokenize(text)``, or a mapping from token to id.
 
     A token that the old tokenizer has keeps its row, bit for bit; where the two mark
     words differently (``Ġ``, ``▁``, ``##``) tokens are compared without their marks.

@@ -128,6 +128,29 @@ def test_an_object_with_tokenize_is_a_tokenizer():
     assert known.text_of("<s>") is None
 
 
+class Encoding:
+    tokens = ("▁a", "<unk>", "b")
+
+
+class Tokenizers:
+    """An object with the methods that tokenizers of the package tokenizers have."""
+
+    def to_str(self):
+        model = {"vocab": {"▁a": 0, "b": 1, "<unk>": 2}, "unk_token": "<unk>"}
+        return json.dumps({"model": model})
+
+    def encode(self, text, add_special_tokens):
+        assert not add_special_tokens
+        return Encoding()
+
+
+def test_an_object_of_tokenizers_tells_what_its_file_would():
+    known = tokenizer.read(Tokenizers())
+
+    assert known.unk == "<unk>"
+    assert known.pieces(Text(True, "a b")) == [0, 1]
+
+
 def test_other_objects_are_refused():
     with pytest.raises(pe.OptionError, match=r"int is no tokenizer: .*get_vocab"):
         tokenizer.read(7)
