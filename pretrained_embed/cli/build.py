@@ -84,6 +84,11 @@ from pretrained_embed.cli.report import matrix_facts, remarks
     help="Malformed rows of the source: stop, or leave them out and say so.",
 )
 @click.option(
+    "--no-store",
+    is_flag=True,
+    help="Read the source itself, not its store in the cache, and make none.",
+)
+@click.option(
     "--threads",
     type=click.IntRange(min=1),
     help="[default: the CPUs this process may use]",
@@ -114,6 +119,7 @@ def build(
     unk_token: str | None,
     min_coverage: float,
     on_bad_row: Any,
+    no_store: bool,
     threads: int | None,
     output: Path,
     cache_dir: Path | None,
@@ -153,6 +159,7 @@ def build(
             min_coverage=min_coverage,
             threads=threads,
             on_bad_row=on_bad_row,
+            use_store=not no_store,
             cache_dir=cache_dir,
             offline=offline,
             catalog=catalog,

@@ -17,7 +17,7 @@ from pretrained_embed.sources import cache as caches
 
 @click.group()
 def cache() -> None:
-    """Show, check and empty the cache of downloads.
+    """Show, check and empty the cache of downloads and indexed copies.
 
     \b
     Example:
@@ -92,7 +92,7 @@ def verify(cache_dir: Path | None, as_json: bool) -> None:
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @options.cache_dir
 def remove(names: tuple[str, ...], cache_dir: Path | None) -> None:
-    """Remove what was fetched by these names or URLs.
+    """Remove what was fetched by these names or URLs, and their indexed copies.
 
     Names that 'cache list' shows. Files that came out of one archive go together.
 
@@ -116,7 +116,7 @@ def remove(names: tuple[str, ...], cache_dir: Path | None) -> None:
 @cache.command()
 @options.cache_dir
 def clear(cache_dir: Path | None) -> None:
-    """Remove all downloads, finished or not.
+    """Remove all downloads and indexed copies, finished or not.
 
     \b
     Example:

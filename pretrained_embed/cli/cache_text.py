@@ -11,6 +11,8 @@ from pretrained_embed.sources.cache import Cached
 
 def vouched(file: Cached) -> str:
     """Say how far the content of a file is known to be right."""
+    if file.is_store and file.sha256 is not None:
+        return "indexed"
     if file.sha256 is None:
         return "unfinished"
     return "known from its first use" if file.published is None else "as published"

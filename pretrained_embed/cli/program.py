@@ -19,6 +19,7 @@ from pretrained_embed.cli.build import build
 from pretrained_embed.cli.cache import cache
 from pretrained_embed.cli.evaluate import evaluate
 from pretrained_embed.cli.fetch import fetch
+from pretrained_embed.cli.index import index
 from pretrained_embed.cli.info import info
 from pretrained_embed.cli.list import list_
 from pretrained_embed.cli.output import answer, tell
@@ -87,7 +88,7 @@ def program() -> None:
     """
 
 
-for command in (build, info, list_, fetch, cache, evaluate):
+for command in (build, info, list_, fetch, index, cache, evaluate):
     program.add_command(command)
 
 

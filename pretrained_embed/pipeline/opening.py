@@ -16,6 +16,7 @@ from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceErr
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import Progress
 from pretrained_embed.sources import Source, Stream, cache, origin, stores
+from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.origin import Origin
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.store import Dtype, StoreReader
@@ -86,7 +87,7 @@ def open_reader(
             raise
         raise SourceError(f"{fault}; {error}") from error
 
-    content = _known_content(source, stream, where)
+    content = _known_content(entry, stream, where)
     if content is None:
         return _plain(stream, [])
     reader, fault = _find(content.digests, where, stream.name)
@@ -108,7 +109,8 @@ def make_store(
     if dtype not in store.DTYPES:
         raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(store.DTYPES)}")
     stream = _stream(source, where, progress)
-    content = _known_content(source, stream, where) or _read_content(stream, progress)
+    entry = sources.entry_named(source, where.catalog)
+    content = _known_content(entry, stream, where) or _read_content(stream, progress)
     _obtain(stream, content, dtype, where, progress)
     return stores.place(where.root, _key(content.digests, dtype))
 
@@ -129,14 +131,15 @@ def _stored(
     return Opened(reader, {**provenance, "store": made}, notes)
 
 
-def _known_content(source: Source, stream: Stream, where: Where) -> _Content | None:
+def _known_content(
+    entry: Entry | None, stream: Stream, where: Where
+) -> _Content | None:
     """Return what is known of the content without reading it, if anything."""
     digests = origin.verified_digests(stream)
     if digests is None:
         file = origin.of_file(stream)
         recalled = None if file is None else stores.recall(where.root, file)
         return _Content(file, recalled) if file and recalled else None
-    entry = sources.entry_named(source, where.catalog)
     if entry is None:  # a name that only an installed package knows
         return _Content(origin.of_digests(stream, digests), digests)
     return _Content(origin.of_entry(entry, where.root), digests)

@@ -1,0 +1,76 @@
+"""``index``: make the store of a source, from which matrices are built at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.display import number, size
+from pretrained_embed.cli.output import answer, answer_json, tell
+from pretrained_embed.cli.progress import Bar
+
+_DTYPES = ("float32", "float16")
+
+
+@click.command()
+@click.argument("file", metavar="FILE|NAME")
+@click.option(
+    "--dtype",
+    **options.one_of(_DTYPES),
+    default="float32",
+    show_default=True,
+    help="What the vectors are kept as. float16 takes half the room and rounds them.",
+)
+@options.where_from
+@options.as_json
+@options.quiet
+def index(
+    file: str,
+    dtype: Any,
+    cache_dir: Path | None,
+    offline: bool | None,
+    catalog: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Index a file of vectors: building from it then takes milliseconds.
+
+    The index, with a copy of the vectors, goes into the cache; its path is printed. It
+    is used in place of the file as long as that is not changed. What has a name or a
+    URL is indexed when it is first used.
+
+    \b
+    Example:
+      pretrained-embed index vectors.txt
+    """
+    with Bar(quiet=quiet) as bar:
+        path = pe.index(
+            file,
+            dtype=dtype,
+            cache_dir=cache_dir,
+            offline=offline,
+            catalog=catalog,
+            progress=bar,
+        )
+    with pe.open_vectors(path) as reader:
+        rows, dim = reader.count, reader.dim
+    room = path.stat().st_size
+    if not quiet:
+        tell(f"{number(rows)} rows of {dim} dimensions, {dtype}: {size(room)}")
+    if as_json:
+        answer_json(
+            {
+                "path": str(path),
+                "source": file,
+                "rows": rows,
+                "dim": dim,
+                "dtype": dtype,
+                "size": room,
+            }
+        )
+    else:
+        answer(str(path))
