@@ -89,6 +89,30 @@ def test_tokens_whose_hashes_are_equal_are_kept_apart(both_kernels):
     assert index.key(b"\xff" * length) == -1
 
 
+def test_a_token_and_its_beginning_of_the_same_hash_are_kept_apart(both_kernels):
+    mask, factor = 2**64 - 1, 0x9FB21C651E98DF25
+
+    def mix(h: int, x: int) -> int:
+        m = (h ^ x) * factor & mask
+        return m ^ m >> 32
+
+    def mixed(length: int, words: tuple[int, ...]) -> int:
+        h = 0x9E3779B97F4A7C15 * (length + 1) & mask
+        for word in words:
+            h = mix(h, word)
+        return h
+
+    wanted = mixed(16, (1, 2))
+    product = (wanted ^ wanted >> 32) * pow(factor, -1, 2**64) & mask
+    longer = struct.pack("<QQQ", 1, 2, mixed(24, (1, 2)) ^ product)
+    assert mixed(24, struct.unpack("<QQQ", longer)) == wanted
+
+    index = token_index(both_kernels, [(longer, 0, 0), (longer[:16], 1, 0)])
+
+    assert len(index) == 2
+    assert index.wanted(index.key(longer[:16])) == [(1, 0)]
+
+
 def test_surrogates_stand_for_the_bytes_they_escape(both_kernels):
     index = token_index(both_kernels, [("caf\udce9", 0, 0), (b"caf\xe9", 1, 0)])
 

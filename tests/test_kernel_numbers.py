@@ -318,7 +318,7 @@ def test_whole_numbers_times_powers_of_ten_next_to_halfway_read_right(kernel_pai
                     continue
                 middle = (Fraction(float(low)) + Fraction(float(_next(low)))) / 2
                 nearest = round(middle / Fraction(10) ** power)
-                fields += [f"{nearest + i}e{power}" for i in (-1, 0, 1)]
+                fields += [f"{nearest + i}e{power}" for i in (-200, -1, 0, 1, 200)]
     row = " ".join(["word", *fields]).encode()
 
     for implementation in kernel_pair:

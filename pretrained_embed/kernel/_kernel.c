@@ -263,7 +263,7 @@ static int number_in_full(const byte *p, const byte *end, float *out) {
     }
 
     uint64_t mantissa = 0; /* of the first 19 digits that count */
-    int digits = 0, any = 0, point = 0, cut = 0;
+    int digits = 0, any = 0, point = 0;
     int64_t exponent = 0;
     for (; p < end; p++) {
         if (*p >= '0' && *p <= '9') {
@@ -273,7 +273,6 @@ static int number_in_full(const byte *p, const byte *end, float *out) {
                 digits += mantissa != 0;
                 exponent -= point;
             } else {
-                cut = 1;
                 exponent += !point;
             }
         } else if (*p == '.' && !point) {
@@ -302,9 +301,9 @@ static int number_in_full(const byte *p, const byte *end, float *out) {
         return number_by_python(field, end, out);
     double value = (double)mantissa;
     value = exponent < 0 ? value / POWERS[-exponent] : value * POWERS[exponent];
-    if (PE_ROUNDS_ONCE && !cut && mantissa < EXACT_MANTISSA &&
-        exponent >= -EXACT_POWER && exponent <= EXACT_POWER) {
-        *out = with_sign((float)value, negative); /* Clinger: one rounding, exact */
+    if (PE_ROUNDS_ONCE && mantissa < EXACT_MANTISSA && exponent >= -EXACT_POWER &&
+        exponent <= EXACT_POWER) { /* Clinger: one rounding; no digit was cut off */
+        *out = with_sign((float)value, negative);
         return NUMBER_OK;
     }
     /* value is off by less than 2**-51 of itself: three roundings, and less than one
@@ -1134,11 +1133,11 @@ static PyObject *gather(PyObject *Py_UNUSED(module), PyObject *args) {
     int fits = rows.shape[0] == targets.shape[0] && source.shape[1] == out.shape[1];
     PyThreadState *thread = PyEval_SaveThread();
     for (Py_ssize_t i = 0; fits && i < rows.shape[0]; i++) {
-        fits = row[i] >= 0 && row[i] < source.shape[0] && target[i] >= 0 &&
-               target[i] < out.shape[0];
+        int64_t from = row[i], to = target[i]; /* read once: checked is what is used */
+        fits = from >= 0 && from < source.shape[0] && to >= 0 && to < out.shape[0];
         if (fits && bytes)
-            memcpy((byte *)out.buf + (size_t)target[i] * bytes,
-                   (const byte *)source.buf + (size_t)row[i] * bytes, bytes);
+            memcpy((byte *)out.buf + (size_t)to * bytes,
+                   (const byte *)source.buf + (size_t)from * bytes, bytes);
     }
     PyEval_RestoreThread(thread);
     if (fits)
@@ -1325,11 +1324,11 @@ static PyObject *look_up(PyObject *module, PyObject *args) {
     if (tokens_begin(&tokens, data, offsets)) goto without_tokens;
     if (buckets_begin(&buckets, starts, hashes, rows)) goto without_buckets;
 
-    uint32_t keys = claims.index->keys;
+    uint32_t keys = claims.index->keys, count;
     Py_ssize_t found = 0, more = 0;
     PyThreadState *thread = PyEval_SaveThread();
-    for (uint32_t first = 0; more >= 0 && first < keys; first += PE_SEARCHES) {
-        uint32_t count = keys - first < PE_SEARCHES ? keys - first : PE_SEARCHES;
+    for (uint32_t first = 0; more >= 0 && first < keys; first += count) {
+        count = keys - first < PE_SEARCHES ? keys - first : PE_SEARCHES;
         more = look_up_some(&claims, &buckets, &tokens, first, count);
         found += more;
     }
