@@ -3,6 +3,9 @@
 A contiguous data set gets its size when it is made, before its data. So the data goes
 first: to the place that HDF5 gives the first data set of a new file. When all of it is
 there, the data set is made around it, without a copy.
+
+HDF5 takes the process down with it where it finds the disk full. So all the room that
+it will need is taken first, with writes whose failure is an error like any other.
 """
 
 from __future__ import annotations
@@ -19,7 +22,13 @@ from pretrained_embed.store.layout import VECTORS
 
 # All things begin on a page: so the first data set begins at the same place whatever
 # its size, and is mapped from the start of a page.
-_ALIGNED = {"alignment_threshold": 1, "alignment_interval": 4096}
+_PAGE = 4096
+_ALIGNED = {"alignment_threshold": 1, "alignment_interval": _PAGE}
+
+# What HDF5 needs beside the data: about 50 kB for the file, three pages for each array.
+_ROOM = 1 << 18
+_ROOM_EACH = 4 * _PAGE
+_PIECE = 1 << 20
 
 
 class RowFile:
@@ -32,10 +41,11 @@ class RowFile:
         self._path = path
         self._dim = dim
         self._dtype = np.dtype(dtype).newbyteorder("<")
-        self._empty()
+        empty = _empty_file()
+        path.write_bytes(empty + bytes(_ROOM))
         with self._hdf5() as file:
             self.start = self._make_rows(file, 1)
-        self._empty()
+        path.write_bytes(empty)
         self._file: BinaryIO = path.open("r+b")
         self._file.seek(self.start)
 
@@ -45,6 +55,9 @@ class RowFile:
 
     def finish(self, count: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Make ``count`` rows a data set, and write the arrays beside it."""
+        room = sum(array.nbytes + _ROOM_EACH for array in arrays.values()) + _ROOM
+        for done in range(0, room, _PIECE):
+            self._file.write(bytes(min(_PIECE, room - done)))
         self._file.close()
         with self._hdf5() as file:
             if self._make_rows(file, count) != self.start:
@@ -60,12 +73,6 @@ class RowFile:
 
     def __exit__(self, *error: object) -> None:
         self._file.close()
-
-    def _empty(self) -> None:
-        import h5py
-
-        with _as_oserror(), h5py.File(self._path, "w"):
-            pass
 
     @contextmanager
     def _hdf5(self) -> Iterator[Any]:
@@ -87,6 +94,15 @@ class RowFile:
         space = h5s.create_simple((count, self._dim))
         made = h5d.create(file.id, VECTORS.encode(), stored, space, properties)
         return int(made.get_offset())
+
+
+def _empty_file() -> bytes:
+    """Return a file of HDF5 that holds nothing."""
+    import h5py
+
+    with h5py.File("empty", "w", driver="core", backing_store=False) as file:
+        file.flush()
+        return bytes(file.id.get_file_image())
 
 
 @contextmanager

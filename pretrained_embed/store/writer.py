@@ -112,7 +112,7 @@ def _converted(
     lost = np.isinf(halves) & np.isfinite(vectors)
     if lost.any():
         raise WriteError(
-            f"{name} holds the number {vectors[lost][0]}, which float16 cannot hold; "
+            f"{name} holds the number {vectors[lost][0]!s}, which float16 cannot hold; "
             "make a store of float32"
         )
     return halves
