@@ -1,0 +1,1 @@
+"""Loaders of word vectors side by side. Run with ``python -m benchmarks``."""
