@@ -13,6 +13,7 @@ import pretrained_embed as pe
 from benchmarks import machine, measure, report, startup
 from benchmarks.data import QUICK_ROWS, ROWS, Files
 from benchmarks.measure import Result
+from benchmarks.peers import PEERS
 from benchmarks.peers.peer import BINARY, GZIP, TEXT, ZIP
 from benchmarks.workloads import WORKLOADS, Workload, own
 
@@ -48,7 +49,7 @@ def main() -> None:
             results = measure.measure(workload, scratch, _say, options.quick)
             measured.append((workload, results))
     started = []
-    if not options.file and options.only in (None, STARTUP):
+    if not options.file and (not options.only or STARTUP in options.only):
         started = startup.measure(files, _say, options.quick)
 
     facts["load after"] = machine.load()
@@ -70,7 +71,21 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="small files, few runs: about two minutes"
     )
-    parser.add_argument("--only", choices=[*WORKLOADS, STARTUP], metavar="WORKLOAD")
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=[*WORKLOADS, STARTUP],
+        metavar="WORKLOAD",
+        help="this workload; may be given again",
+    )
+    parser.add_argument(
+        "--without",
+        action="append",
+        default=[],
+        choices=PEERS,
+        metavar="PEER",
+        help="leave a peer out, such as one that takes minutes; may be given again",
+    )
     parser.add_argument("--file", type=Path, help="vectors of your own")
     parser.add_argument("--vocab", type=Path, help="a vocabulary for --file")
     parser.add_argument("--output", type=Path, help="where the report goes")
@@ -91,8 +106,14 @@ def _chosen(options: argparse.Namespace, files: Files, scratch: Path) -> list[Wo
         tokens = scratch / "tokens.json"
         tokens.write_text(json.dumps(vocabulary.tokens))
         return own(options.file, _format(options.file), tokens)
-    names = [options.only] if options.only else list(WORKLOADS)
-    return [w for name in names if name != STARTUP for w in WORKLOADS[name](files)]
+    return [
+        workload._replace(
+            runs=tuple(r for r in workload.runs if r.peer not in options.without)
+        )
+        for name in options.only or WORKLOADS
+        if name != STARTUP
+        for workload in WORKLOADS[name](files)
+    ]
 
 
 def _format(path: Path) -> str:
