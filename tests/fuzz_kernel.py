@@ -17,7 +17,6 @@ import os
 import sys
 import tempfile
 import time
-from array import array
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -25,7 +24,7 @@ from types import ModuleType
 
 import numpy as np
 from conftest import KERNEL_NAMES
-from kernels import bits, scan_binary, scan_text, token_index
+from kernels import bits, exactly, scan_binary, scan_text, token_index
 
 from pretrained_embed import kernel
 from pretrained_embed.errors import PretrainedEmbedError
@@ -37,7 +36,8 @@ from pretrained_embed.store.layout import Buckets
 BOTH = (_kernel, _reference)
 FUZZ_AT = "fuzz.at"
 
-NUMBERS = b"0 -0 1 -1.5 .5 5. 0.071549 -0.41849999 1e5 1E-5 +1e+05 nan -inf Infinity"
+NUMBERS = b"0 -0 1 -1.5 .5 5. 0.071549 -0.4184999 -0.41849999 1e5 1E-5 +1e+05 nan -inf"
+NUMBERS += b" Infinity"
 NUMBERS += b" 12345678901234567890.5 1.00000005960464477539062501 7.006492321624085e-46"
 NUMBERS += b" 3.4028235677973366e38 1e-400 1e400 0e999999999999 00000000000000000000.1"
 FIELDS = NUMBERS.split()
@@ -79,11 +79,6 @@ def mutated(random: Random, seed: bytes) -> bytes:
     return bytes(data)
 
 
-def exactly(data: bytes) -> array[int]:
-    """A block of the heap without the NUL that bytes have behind them."""
-    return array("B", data)
-
-
 def outcome(call: Callable[[], object], *errors: type[Exception]) -> object:
     try:
         return call()
@@ -104,7 +99,7 @@ def a_token(random: Random) -> bytes:
 
 def a_row(random: Random, dim: int, separator: bytes, delimiter: bytes) -> bytes:
     fields = [random.choice(FIELDS) for _ in range(dim)]
-    end = random.choice((b"\n", b"\n", b"\r\n", b" \n"))
+    end = random.choice((b"\n", b"\n", b"\r\n", b" \n", b""))
     return random.choice(TOKENS) + delimiter + separator.join(fields) + end
 
 
@@ -128,7 +123,7 @@ def fuzz_number(random: Random) -> None:
 
 def fuzz_scan_text(random: Random) -> None:
     separator, delimiter = random.choice(((b" ", b" "), (b"\t", b"\t"), (b" ", b"\t")))
-    dim = random.choice((1, 2, 3, 5, 40))
+    dim = random.choice((1, 2, 3, 5, 40, 150))
     rows = [
         a_row(random, dim, separator, delimiter) for _ in range(random.randrange(5))
     ]
@@ -150,7 +145,7 @@ def fuzz_scan_text(random: Random) -> None:
     }
     compare(
         (data, want, layout),
-        [scan_text(k, token_index(k, want), exactly(data), **layout) for k in BOTH],
+        [scan_text(k, token_index(k, want), data, **layout) for k in BOTH],
     )
 
 
@@ -166,7 +161,7 @@ def fuzz_scan_binary(random: Random) -> None:
     layout = {"dim": dim, "newline": newline, "room": random.choice((0, 1, 9))}
     compare(
         (data, want, layout),
-        [scan_binary(k, token_index(k, want), exactly(data), **layout) for k in BOTH],
+        [scan_binary(k, token_index(k, want), data, **layout) for k in BOTH],
     )
 
 
@@ -215,8 +210,8 @@ def fuzz_claims(random: Random) -> None:
         out = np.zeros((8, dim), np.float32)
         place = (index, np.array(hits, np.int64).reshape(-1, 4), count)
         moved = (vectors.reshape(count, dim), base, best, seen, out)
-        array_ = np.array(offsets, np.int64)
-        find = (index, exactly(data), array_, base, best, seen)
+        places = np.array(offsets, np.int64)
+        find = (index, exactly(data), places, base, best, seen)
         refused = [
             outcome(lambda: implementation.place(*place, *moved), ValueError) is None,
             outcome(lambda: implementation.find_rows(*find), ValueError),

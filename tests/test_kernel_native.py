@@ -382,7 +382,7 @@ def test_an_index_gives_all_its_memory_back(native):
         import os, sys
         import numpy as np
         from pretrained_embed.kernel import _kernel
-        tokens = [*(f"token{i}" for i in range(20_000)), "\\udcff"]
+        tokens = [*(f"token{i}" for i in range(20_000)), "caf\\udce9"]
         rows, ranks = np.arange(20_001), np.zeros(20_001, np.uint8)
         def used(turns):
             for turn in range(turns):

@@ -302,6 +302,19 @@ def test_all_short_decimals_read_right(kernel_pair):
         assert scanned.vectors[0] == bits([float(field) for field in fields])
 
 
+@pytest.mark.parametrize("sign", ["", "-"])
+def test_the_last_number_of_a_buffer_may_end_with_it(kernel_pair, sign):
+    for places in range(12):
+        number = f"{sign}1.{'2345678901234'[:places]}"
+        for implementation in kernel_pair:
+            for start in ("word ", "word 0.5 "):
+                row = (start + number).encode()
+
+                scanned = scan_text(implementation, None, row, dim=start.count(" "))
+
+                assert scanned.vectors[0][-1:] == expected(number)
+
+
 def test_whole_numbers_times_powers_of_ten_next_to_halfway_read_right(kernel_pair):
     # Of each number of digits and power the ones nearest to the middle between two
     # binary32 numbers: an error in the last place of binary64 shows in nearly half.

@@ -232,6 +232,20 @@ def test_long_rows_read_right_at_every_offset(kernel_pair, dim):
             assert short.faults == [(0, kernel.SHORT, dim, 0)]
 
 
+def test_rows_of_many_separators_and_little_else_are_read_alike(kernel_pair):
+    for numbers in (0, 1, 31, 32, 33, 63, 64):
+        for separators in (1, 62, 63, 64, 65, 126, 127, 128, 129, 200):
+            row = b"w" + b" 1" * numbers + b" " * separators + b"1"
+            for dim in (numbers + separators, separators, 1):
+                layout = {"dim": dim, "room": (1, 1)}
+                native, reference = (
+                    scan_text(implementation, None, row, **layout)
+                    for implementation in kernel_pair
+                )
+
+                assert native == reference
+
+
 @pytest.mark.parametrize("byte", [*b"\n059azAZ+-.", -1, 256])
 def test_a_separator_is_no_line_end_and_no_part_of_a_number(both_kernels, byte):
     hits = np.empty((1, kernel.HIT_COLUMNS), np.int64)
