@@ -122,6 +122,23 @@ def test_surrogates_stand_for_the_bytes_they_escape(both_kernels):
         token_index(both_kernels, [("\ud800", 0, 0)])
 
 
+def test_tokens_may_come_as_any_sequence(both_kernels):
+    rows, ranks = np.arange(2), np.zeros(2, np.uint8)
+    for listed in (["a", "b"], ("a", "b"), np.array(["a", "b"])):
+        assert len(both_kernels.TokenIndex(listed, rows, ranks)) == 2
+
+
+def test_an_index_outlives_what_it_was_made_of(both_kernels):
+    listed = [f"token{i}" for i in range(1000)]
+    rows, ranks = np.arange(1000), np.zeros(1000, np.uint8)
+    index = both_kernels.TokenIndex(listed, rows, ranks)
+
+    rows[:] = -1
+    del listed, rows, ranks
+
+    assert index.wanted(index.key(b"token999")) == [(999, 0)]
+
+
 def claims_for(index: kernel.TokenIndex) -> tuple[np.ndarray, np.ndarray]:
     best = np.full(ROWS, kernel.UNCLAIMED, np.int64)
     return best, np.zeros(len(index), np.uint8)
