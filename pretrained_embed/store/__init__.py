@@ -10,8 +10,11 @@ reading its vectors. It holds all rows of the source, duplicates included::
     /index/hashes    uint64  (rows,) ascending: the hashes of the tokens
     /index/rows      int64   (rows,) the row of each hash; of equal hashes, ascending
     /statistics      float64 (2, dim) mean and deviation of the source's first rows
-    /metadata        uint8   a JSON object: versions, format, findings, provenance
-    /digest          uint8   (32,) SHA-256 of all of these but the vectors
+    /metadata        uint8   a JSON object: format, findings, provenance
+
+After the end of what HDF5 knows there are a directory (see `layout`), which says where
+all of these lie and has a digest of all but the vectors, its length and a mark. So it
+takes no library to open a store, and damage is seen.
 
 A look-up hashes the token, finds its hash by the highest bits, and compares the bytes
 of the token there. Vectors, tokens and metadata lie where

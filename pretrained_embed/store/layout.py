@@ -1,7 +1,13 @@
-"""What the writer and the reader of a store agree on."""
+"""What the writer and the reader of a store agree on.
+
+The directory at the end of a store is a JSON object of its ``version``, of ``arrays``,
+which gives dtype, shape and offset of each, and of their ``digest``. It is followed by
+its length, 8 bytes little-endian, and `MARK`.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, Self, get_args
 
@@ -21,10 +27,19 @@ TOKEN_BYTES, TOKEN_OFFSETS = "tokens/bytes", "tokens/offsets"
 BUCKETS = ("index/starts", "index/hashes", "index/rows")
 STATISTICS = "statistics"
 METADATA = "metadata"
-DIGEST = "digest"
 
-#: What the digest covers. The vectors are not read when a store is opened.
-COVERED = (METADATA, STATISTICS, TOKEN_BYTES, TOKEN_OFFSETS, *BUCKETS)
+#: What the digest covers, and its dtypes. The vectors are not read when a store is
+#: opened: of them it covers dtype, shape and offset.
+COVERED = {
+    METADATA: "|u1",
+    STATISTICS: "<f8",
+    TOKEN_BYTES: "|u1",
+    TOKEN_OFFSETS: "<i8",
+    **dict(zip(BUCKETS, ("<i8", "<u8", "<i8"), strict=True)),
+}
+
+#: The last bytes of a store.
+MARK = b"\x89PESTORE"
 
 
 class Buckets(NamedTuple):
@@ -45,13 +60,28 @@ class Buckets(NamedTuple):
         return cls(starts, hashes[rows], rows)
 
 
-def digest(arrays: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.uint8]:
-    """Return the SHA-256 of the covered data sets, their dtypes and shapes."""
+class Place(NamedTuple):
+    """Where an array lies in the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+
+
+def digest(places: Mapping[str, Place], arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+    """Return the SHA-256 of all places and of the arrays that are covered."""
     from hashlib import sha256
 
-    state = sha256()
+    state = sha256(json.dumps(sorted(places.items())).encode())
     for name in COVERED:
-        array = np.ascontiguousarray(arrays[name])
-        state.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-        state.update(array.data)
-    return np.frombuffer(state.digest(), np.uint8)
+        state.update(np.ascontiguousarray(arrays[name]).data)
+    return state.hexdigest()
+
+
+def directory(
+    places: Mapping[str, Place], arrays: Mapping[str, npt.NDArray[Any]]
+) -> bytes:
+    """Return what follows the arrays in the file."""
+    known = {"version": VERSION, "arrays": places, "digest": digest(places, arrays)}
+    text = json.dumps(known).encode()
+    return text + len(text).to_bytes(8, "little") + MARK

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,6 @@ from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats import Doubt, Findings, PackedTokens
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.hdf5_data import DataFile
 from pretrained_embed.formats.local import array_bytes, file_size, map_array
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import (
@@ -28,6 +26,9 @@ from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.store import layout
+
+# What JSON of another form raises where it is taken apart.
+_NOT_SO = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 #: Rows that a thread copies at a time.
 _PART_ROWS = 8192
@@ -43,7 +44,7 @@ class StoreReader(TableReader):
     def __init__(self, parts: _Parts, name: str) -> None:
         metadata = parts.metadata
         super().__init__(metadata["format"], name, parts.tokens, parts.vectors)
-        self.dtype: str = metadata["dtype"]
+        self.dtype: str = parts.vectors.dtype.name
         self.provenance: dict[str, Any] = metadata["provenance"]
         self.statistics = Statistics(
             parts.statistics[0], parts.statistics[1], metadata["statistics_rows"]
@@ -119,41 +120,71 @@ def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> Stor
     `FormatError` where it is damaged, cut, no store or one of another version, and
     `SourceError` where it cannot be read.
     """
-    path = Path(path)
+    where = os.fspath(path)
     try:
-        with path.open("rb") as file, ExitStack() as held:
-            data = held.enter_context(DataFile(file, str(path)))
-            missing = {*layout.COVERED, layout.DIGEST} - data.names
-            if missing:
-                raise FormatError(f"{path}: is no store; it has no {min(missing)}")
-            arrays = {part: data.read(part) for part in layout.COVERED}
-            if not np.array_equal(data.read(layout.DIGEST), layout.digest(arrays)):
-                raise FormatError(f"{path}: the store is damaged: its digest is wrong")
-            metadata = decode_metadata(arrays[layout.METADATA].tobytes(), str(path))
-            if metadata.get("store") != layout.VERSION:
-                raise FormatError(
-                    f"{path}: is a store of version {metadata.get('store')}; this "
-                    f"release reads version {layout.VERSION}"
-                )
-            shape, start = tuple(metadata["shape"]), metadata["start"]
-            dtype = np.dtype(metadata["dtype"]).newbyteorder("<")
-            if start + array_bytes(shape, dtype.itemsize, str(path)) > file_size(file):
-                raise FormatError(f"{path}: the store ends too early")
-            parts = _Parts(
-                metadata,
-                map_array(file, dtype, shape, start),
-                PackedTokens(
-                    arrays[layout.TOKEN_BYTES],
-                    arrays[layout.TOKEN_OFFSETS],
-                    where=str(path),
-                ),
-                layout.Buckets(*(arrays[part] for part in layout.BUCKETS)),
-                arrays[layout.STATISTICS],
-            )
-    except SourceError:
-        raise
+        with Path(path).open("rb") as file:
+            places, expected = _directory(file, where)
+            arrays = {
+                part: _mapped(file, places[part], where)
+                for part in (layout.VECTORS, *layout.COVERED)
+            }
     except OSError as error:
         raise SourceError(
-            f"{path}: cannot be read: {error.strerror or error}"
+            f"{where}: cannot be read: {error.strerror or error}"
         ) from error
-    return StoreReader(parts, metadata["name"] if name is None else name)
+    if layout.digest(places, arrays) != expected:
+        raise _damaged(where, "its digest is wrong")
+    parts = _Parts(
+        decode_metadata(arrays[layout.METADATA].tobytes(), where),
+        arrays[layout.VECTORS],
+        PackedTokens(
+            arrays[layout.TOKEN_BYTES], arrays[layout.TOKEN_OFFSETS], where=where
+        ),
+        layout.Buckets(*(arrays[part] for part in layout.BUCKETS)),
+        arrays[layout.STATISTICS],
+    )
+    return StoreReader(parts, parts.metadata["name"] if name is None else name)
+
+
+def _directory(file: BinaryIO, where: str) -> tuple[dict[str, layout.Place], str]:
+    """Return where all arrays of a store lie, and their digest."""
+    size = file_size(file)
+    fixed = 8 + len(layout.MARK)
+    file.seek(max(0, size - fixed))
+    end = file.read()
+    length = int.from_bytes(end[:8], "little")
+    if not end.endswith(layout.MARK) or length > size - fixed:
+        raise FormatError(f"{where}: is no store, or does not go on to its end")
+    file.seek(size - fixed - length)
+    known = decode_metadata(file.read(length), where)
+    if known.get("version") != layout.VERSION:
+        raise FormatError(
+            f"{where}: is a store of version {known.get('version')}; this release "
+            f"reads version {layout.VERSION}"
+        )
+    try:
+        places = {
+            name: layout.Place(str(dtype), tuple(map(int, shape)), int(offset))
+            for name, (dtype, shape, offset) in known["arrays"].items()
+        }
+        stored = {name: places[name].dtype for name in layout.COVERED}
+        vectors, digest = places[layout.VECTORS], str(known["digest"])
+    except _NOT_SO as error:
+        raise _damaged(where, "its directory cannot be read") from error
+    if stored != layout.COVERED or vectors.dtype not in ("<f4", "<f2"):
+        raise _damaged(where, "it has arrays of other dtypes")
+    return places, digest
+
+
+def _mapped(file: BinaryIO, place: layout.Place, where: str) -> npt.NDArray[Any]:
+    dtype, shape = np.dtype(place.dtype), place.shape
+    if min((place.offset, *shape)) < 0:
+        raise _damaged(where, "it has an array of negative size")
+    if place.offset + array_bytes(shape, dtype.itemsize, where) > file_size(file):
+        raise _damaged(where, "it ends too early")
+    mapped = map_array(file, dtype, shape, place.offset)
+    return mapped.astype(dtype.newbyteorder("="), copy=False)
+
+
+def _damaged(where: str, what: str) -> FormatError:
+    return FormatError(f"{where}: the store is damaged: {what}")

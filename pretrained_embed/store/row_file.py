@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.store.layout import VECTORS
+from pretrained_embed.store.layout import VECTORS, Place
 
 # All things begin on a page: so the first data set begins at the same place whatever
 # its size, and is mapped from the start of a page.
@@ -53,7 +53,9 @@ class RowFile:
         """Write rows (n, dim) of the file's dtype after those before."""
         self._file.write(np.ascontiguousarray(rows, self._dtype).data)
 
-    def finish(self, count: int, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+    def finish(
+        self, count: int, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> dict[str, Place]:
         """Make ``count`` rows a data set, and write the arrays beside it."""
         room = sum(array.nbytes + _ROOM_EACH for array in arrays.values()) + _ROOM
         for done in range(0, room, _PIECE):
@@ -62,11 +64,13 @@ class RowFile:
         with self._hdf5() as file:
             if self._make_rows(file, count) != self.start:
                 raise OSError("HDF5 gives data of another size another place")
+            places = {VECTORS: Place(self._dtype.str, (count, self._dim), self.start)}
             for name, array in arrays.items():
-                dtype = array.dtype.newbyteorder("<")
-                file.create_dataset(
-                    name, data=array.astype(dtype, copy=False), track_times=False
-                )
+                data = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                made = file.create_dataset(name, data=data, track_times=False)
+                offset = made.id.get_offset() or 0  # None: there are no bytes
+                places[name] = Place(data.dtype.str, data.shape, offset)
+        return places
 
     def __enter__(self) -> Self:
         return self

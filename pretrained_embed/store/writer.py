@@ -56,20 +56,17 @@ def write_store(
             layout.STATISTICS: np.stack([sample.mean, sample.std]),
             layout.METADATA: _json(
                 {
-                    "store": layout.VERSION,
                     "format": reader.format,
                     "name": reader.name,
-                    "dtype": dtype,
-                    "shape": [tokens.count, reader.dim],
-                    "start": file.start,
                     "statistics_rows": sample.rows,
                     "findings": asdict(findings),
                     "provenance": dict(provenance or {}),
                 }
             ),
         }
-        arrays[layout.DIGEST] = layout.digest(arrays)
-        file.finish(tokens.count, arrays)
+        places = file.finish(tokens.count, arrays)
+        with temporary.open("ab") as end:
+            end.write(layout.directory(places, arrays))
     return findings
 
 
