@@ -232,7 +232,7 @@ def fuzz_hashes(random: Random) -> None:
     data = b"".join(listed)
     offsets = np.cumsum([0, *map(len, listed)], dtype=np.int64)
     spoilt = offsets.copy()
-    rows = np.arange(len(listed))
+    rows = np.arange(len(listed), dtype=np.int64)
     spoil = random.randrange(9) if random.randrange(5) == 0 else -1
     if listed and random.randrange(4) == 0:
         spoilt[random.randrange(len(spoilt))] = random.choice((-1, 0, len(data) + 1))

@@ -33,7 +33,7 @@ def test_an_index_gives_all_its_memory_back(kernel_pair):
         import numpy as np
         from pretrained_embed.kernel import _kernel
         tokens = [*(f"token{i}" for i in range(20_000)), "caf\\udce9"]
-        rows, ranks = np.arange(20_001), np.zeros(20_001, np.uint8)
+        rows, ranks = np.arange(20_001, dtype=np.int64), np.zeros(20_001, np.uint8)
         def used(turns):
             for turn in range(turns):
                 index = _kernel.TokenIndex(tokens, rows, ranks)

@@ -156,7 +156,9 @@ def test_offsets_that_do_not_fit_the_data_are_refused(both_kernels, offsets):
 
 def test_another_number_of_hashes_than_of_tokens_is_refused(both_kernels):
     with pytest.raises(ValueError, match="out"):
-        both_kernels.hash_tokens(b"abc", np.array([0, 1, 3]), np.zeros(1, np.uint64))
+        both_kernels.hash_tokens(
+            b"abc", np.array([0, 1, 3], np.int64), np.zeros(1, np.uint64)
+        )
 
 
 @pytest.mark.parametrize(
@@ -200,7 +202,8 @@ def test_rows_are_copied_to_their_targets(both_kernels):
     source[1, 0] = np.nan
     out = np.full((5, 3), -7, np.float32)
 
-    both_kernels.gather(source, np.array([3, 1, 1]), np.array([0, 4, 2]), out)
+    rows, targets = np.array([[3, 1, 1], [0, 4, 2]], np.int64)
+    both_kernels.gather(source, rows, targets, out)
 
     expected = np.full((5, 3), -7, np.float32)
     expected[[0, 4, 2]] = source[[3, 1, 1]]
@@ -221,4 +224,6 @@ def test_rows_are_copied_to_their_targets(both_kernels):
 def test_rows_that_are_not_there_are_not_copied(both_kernels, rows, targets, width):
     source, out = np.zeros((4, 3), np.float32), np.zeros((5, width), np.float32)
     with pytest.raises(ValueError, match=r"row|fit"):
-        both_kernels.gather(source, np.array(rows), np.array(targets), out)
+        both_kernels.gather(
+            source, np.array(rows, np.int64), np.array(targets, np.int64), out
+        )

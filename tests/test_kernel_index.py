@@ -123,14 +123,14 @@ def test_surrogates_stand_for_the_bytes_they_escape(both_kernels):
 
 
 def test_tokens_may_come_as_any_sequence(both_kernels):
-    rows, ranks = np.arange(2), np.zeros(2, np.uint8)
+    rows, ranks = np.arange(2, dtype=np.int64), np.zeros(2, np.uint8)
     for listed in (["a", "b"], ("a", "b"), np.array(["a", "b"])):
         assert len(both_kernels.TokenIndex(listed, rows, ranks)) == 2
 
 
 def test_an_index_outlives_what_it_was_made_of(both_kernels):
     listed = [f"token{i}" for i in range(1000)]
-    rows, ranks = np.arange(1000), np.zeros(1000, np.uint8)
+    rows, ranks = np.arange(1000, dtype=np.int64), np.zeros(1000, np.uint8)
     index = both_kernels.TokenIndex(listed, rows, ranks)
 
     rows[:] = -1
