@@ -182,7 +182,10 @@ class _Cutter:
                 f"cutting up texts with {self._file} needs tokenizers: pip install "
                 "tokenizers; or give pieces=, a function from a text to tokens"
             ) from error
+        text = self._file.read_text("utf-8")
         try:
-            return Loaded.from_str(self._file.read_text("utf-8"))
-        except Exception as error:  # the class itself is all that tokenizers raises
+            return Loaded.from_str(text)
+        except Exception as error:  # that class itself is all that tokenizers raises
+            if type(error) is not Exception:
+                raise
             raise FormatError(f"{self._file}: {error}") from error
