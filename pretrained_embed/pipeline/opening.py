@@ -108,8 +108,13 @@ def make_store(
     """Return the path of the store of a source, made now unless it is there."""
     if dtype not in store.DTYPES:
         raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(store.DTYPES)}")
-    stream = _stream(source, where, progress)
     entry = sources.entry_named(source, where.catalog)
+    if entry is not None:  # what was downloaded for it may be gone
+        digests = stores.recall(where.root, origin.of_entry(entry, where.root))
+        key = None if digests is None else _key(digests, dtype)
+        if key and stores.find(where.root, key, store.open_store)[0] is not None:
+            return stores.place(where.root, key)
+    stream = _stream(source, where, progress)
     content = _known_content(entry, stream, where) or _read_content(stream, progress)
     _obtain(stream, content, dtype, where, progress)
     return stores.place(where.root, _key(content.digests, dtype))

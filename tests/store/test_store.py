@@ -237,6 +237,7 @@ def test_vectors_are_one_piece_that_begins_on_a_page(store):
         assert vectors.chunks is None
         assert vectors.id.get_offset() % 4096 == 0
         assert vectors.dtype == "<f4"
+        assert h5py.h5g.get_objinfo(vectors.id).mtime == 0  # equal bytes at any time
         assert vectors[:].tobytes() == vectors_for(TOKENS).tobytes()
 
 
@@ -404,6 +405,16 @@ def test_a_directory_that_cannot_be_is_refused(store, tmp_path, name, place):
     )
 
     with pytest.raises(FormatError):
+        open_store(path)
+
+
+def test_a_place_that_the_digest_does_not_know_is_refused(store, tmp_path):
+    raw, path = store.read_bytes(), tmp_path / "s.h5"
+    place = f'["<f4", [{len(TOKENS)}, {DIM}], 8192]'.encode()
+    assert raw.count(place) == 1
+    path.write_bytes(raw.replace(place, place.replace(b"8192", b"8193")))
+
+    with pytest.raises(FormatError, match="digest is wrong"):
         open_store(path)
 
 

@@ -416,6 +416,7 @@ def test_a_store_is_enough_where_the_download_is_gone(host, cache):
         assert again.provenance == first.provenance
     with pe.open_vectors("mini", offline=True) as reader:
         assert reader.name == "mini"
+    assert [pe.index("mini", offline=True)] == stores()
     with pytest.raises(pe.SourceError, match="network may not be used"):
         build("mini", offline=True, use_store=False)
     assert len(host.asked) == 1
@@ -447,6 +448,8 @@ def test_a_store_is_not_that_of_another_download(host):
 
     assert (old.vectors[1, 0], new.vectors[1, 0]) == (0.5, 9.5)
     assert build("first-use").vectors[1, 0] == 9.5
+    shutil.rmtree(caches.locate() / "downloads")
+    assert build("first-use", offline=True).vectors[1, 0] == 9.5
 
 
 def test_a_name_that_means_something_else_now_has_another_store(host, tmp_path):
