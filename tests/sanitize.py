@@ -3,11 +3,12 @@
     python tests/sanitize.py --seconds 600      # what a release gets
     python tests/sanitize.py --seconds 20       # what every change gets (.ci/run)
 
-In a copy of the package the kernel is built with both sanitizers, every report fatal.
-The tests of the kernel and of the formats run on it, then `fuzz_kernel.py` gives each
-entry point its share of the seconds. Ends with 1 at the first difference from the
-reference, the first report or the first failed test. ``--seed`` varies the inputs; what
-failed is printed with the arguments that repeat it.
+In a copy of the project the kernel is built with both sanitizers, every report fatal,
+as this processor runs it and as others would. Its tests run on each build, those of the
+formats on the first, and `fuzz_kernel.py` gives each entry point its share of the
+seconds. Ends with 1 at the first difference from the reference, the first report or the
+first failed test. ``--seed`` varies the inputs; what failed is printed with the
+arguments that repeat it.
 
 Needs gcc or clang (``CC`` names another) with their sanitizer libraries, on Linux.
 """
