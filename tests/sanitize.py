@@ -161,7 +161,9 @@ def main() -> None:
             sys.stdout.flush()
             build(copy, more_flags)
             if not options.no_tests:
-                run_tests(copy, *(["tests/formats"] if number == 0 else []))
+                # the oracles compare other people's readers, and take minutes here
+                formats = ["tests/formats", "-k", "not oracle"] if number == 0 else []
+                run_tests(copy, *formats)
             seconds = str(options.seconds / len(kinds))
             fuzz = str(copy / "tests" / "fuzz_kernel.py")
             run(copy, fuzz, "--seconds", seconds, "--seed", str(options.seed + number))
