@@ -30,7 +30,8 @@ import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.atomic import replacing_path
-from pretrained_embed.formats.hdf5_data import DataFile, write_datasets
+from pretrained_embed.formats.hdf5_data import DataFile
+from pretrained_embed.formats.hdf5_writing import write_datasets
 from pretrained_embed.formats.local import open_local
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import (

@@ -1,14 +1,13 @@
-"""Data sets of HDF5 files, read and written without trusting the file.
+"""Data sets of HDF5 files, read without trusting the file.
 
-Everything that touches h5py is here, and none of its errors gets past it.
+None of h5py's errors gets past this module.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, BinaryIO, Self
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, PretrainedEmbedError
 from pretrained_embed.formats.local import file_size, map_array
-from pretrained_embed.formats.table import Rows, in_pieces
+from pretrained_embed.formats.table import Rows
 
 _CHUNK_CACHE = 1 << 26  # bytes; h5py's own 1 MiB unpacks wide chunks once a slab
 _PACKING_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
@@ -170,27 +169,3 @@ def _refusing_damage(where: str) -> Iterator[None]:
         raise
     except _DAMAGE as error:
         raise FormatError(f"{where}: the HDF5 file is damaged ({error})") from error
-
-
-def write_datasets(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays as contiguous data sets without times; raises `OSError`."""
-    import h5py
-
-    try:
-        with h5py.File(path, "w", alignment_threshold=8, alignment_interval=64) as file:
-            for name, array in arrays.items():
-                dtype = array.dtype.newbyteorder("<")
-                dataset = file.create_dataset(
-                    name, array.shape, dtype, track_times=False
-                )
-                position = 0
-                for piece in in_pieces(array):
-                    flat = np.frombuffer(piece, array.dtype)
-                    if not array.ndim:
-                        dataset[()] = flat[0]
-                        continue
-                    rows = flat.reshape(-1, *array.shape[1:])
-                    dataset[position : position + len(rows)] = rows
-                    position += len(rows)
-    except (RuntimeError, ValueError) as error:  # a full disk, on closing the file
-        raise OSError(f"HDF5: {error}") from error

@@ -18,17 +18,18 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.formats.hdf5_writing import (
+    as_oserror,
+    empty_file,
+    room_for,
+    take_room,
+)
 from pretrained_embed.store.layout import VECTORS, Place
 
 # All things begin on a page: so the first data set begins at the same place whatever
 # its size, and is mapped from the start of a page.
 _PAGE = 4096
 _ALIGNED = {"alignment_threshold": 1, "alignment_interval": _PAGE}
-
-# What HDF5 needs beside the data: about 50 kB for the file, three pages for each array.
-_ROOM = 1 << 18
-_ROOM_EACH = 4 * _PAGE
-_PIECE = 1 << 20
 
 
 class RowFile:
@@ -41,8 +42,8 @@ class RowFile:
         self._path = path
         self._dim = dim
         self._dtype = np.dtype(dtype).newbyteorder("<")
-        empty = _empty_file()
-        path.write_bytes(empty + bytes(_ROOM))
+        empty = empty_file()
+        path.write_bytes(empty + bytes(room_for({})))
         with self._hdf5() as file:
             self.start = self._make_rows(file, 1)
         path.write_bytes(empty)
@@ -57,9 +58,8 @@ class RowFile:
         self, count: int, arrays: Mapping[str, npt.NDArray[Any]]
     ) -> dict[str, Place]:
         """Make ``count`` rows a data set, and write the arrays beside it."""
-        room = sum(array.nbytes + _ROOM_EACH for array in arrays.values()) + _ROOM
-        for done in range(0, room, _PIECE):
-            self._file.write(bytes(min(_PIECE, room - done)))
+        pages = len(arrays) * _PAGE  # what beginning on a page may cost
+        take_room(self._file, room_for(arrays) + pages)
         self._file.close()
         with self._hdf5() as file:
             if self._make_rows(file, count) != self.start:
@@ -82,7 +82,7 @@ class RowFile:
     def _hdf5(self) -> Iterator[Any]:
         import h5py
 
-        with _as_oserror(), h5py.File(self._path, "r+", **_ALIGNED) as file:
+        with as_oserror(), h5py.File(self._path, "r+", **_ALIGNED) as file:
             yield file
 
     def _make_rows(self, file: Any, count: int) -> int:
@@ -98,20 +98,3 @@ class RowFile:
         space = h5s.create_simple((count, self._dim))
         made = h5d.create(file.id, VECTORS.encode(), stored, space, properties)
         return int(made.get_offset())
-
-
-def _empty_file() -> bytes:
-    """Return a file of HDF5 that holds nothing."""
-    import h5py
-
-    with h5py.File("empty", "w", driver="core", backing_store=False) as file:
-        file.flush()
-        return bytes(file.id.get_file_image())
-
-
-@contextmanager
-def _as_oserror() -> Iterator[None]:
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:  # such as a full disk, on closing
-        raise OSError(f"HDF5: {error}") from error

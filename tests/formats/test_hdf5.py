@@ -1,6 +1,9 @@
 from __future__ import annotations
 
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -203,3 +206,27 @@ def test_files_without_a_table_are_refused(tmp_path):
                 file[name] = data
         with pytest.raises(FormatError, match=message):
             hdf5.open_reader(stream_of(tmp_path / "other.h5"))
+
+
+@pytest.mark.parametrize("limit", [1, 3_000, 100_000, 300_000, 1_000_000])
+def test_a_full_disk_is_an_error_and_leaves_nothing(limit: int, tmp_path: Path) -> None:
+    # HDF5 itself ends the process there, so another one has to find out
+    script = f"""
+import resource, signal, sys
+import numpy as np
+import pretrained_embed as pe
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+vocabulary = pe.Vocabulary([str(i) for i in range(2_000)])
+matrix = pe.EmbeddingMatrix(np.zeros((2_001, 200), np.float32), vocabulary)
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    matrix.save({str(tmp_path / "m.h5")!r})
+except pe.WriteError as error:
+    sys.exit(f"refused: {{error}}")
+"""
+    run = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 1, run.stderr
+    assert "refused: cannot write" in run.stderr
+    assert list(tmp_path.iterdir()) == []
