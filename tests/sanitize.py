@@ -1,7 +1,7 @@
 """Run the native kernel under AddressSanitizer and UBSan, then fuzz it.
 
-    python tests/sanitize.py --seconds 600      # what a release gets
-    python tests/sanitize.py --seconds 20       # what every change gets (.ci/run)
+    python tests/sanitize.py --seconds 600              # what a release gets
+    python tests/sanitize.py --seconds 20 --no-tests    # what every change gets
 
 In a copy of the project the kernel is built with both sanitizers, every report fatal,
 as this processor runs it and as others would. Its tests run on each build, those of the

@@ -56,7 +56,9 @@ class Buckets(NamedTuple):
         rows = np.argsort(hashes, kind="stable").astype(np.int64)
         numbers = (hashes >> np.uint64(64 - bits)).astype(np.int64)
         starts = np.zeros(2**bits + 1, np.int64)
-        np.cumsum(np.bincount(numbers, minlength=2**bits), out=starts[1:])
+        np.cumsum(
+            np.bincount(numbers.astype(np.intp), minlength=2**bits), out=starts[1:]
+        )
         return cls(starts, hashes[rows], rows)
 
 
