@@ -111,7 +111,7 @@ def _vocabulary(tokens: list[str], table: Table, options: dict[str, Any]) -> Voc
 
 
 def _findings(saved: dict[str, Any]) -> Findings:
-    """Return saved findings; raises TypeError for what was not saved by `as_table`."""
+    """Return saved findings; raises TypeError for those of another form."""
     doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
     found = Findings(**saved | {"doubts": doubts})
     counts = (found.rows, found.bad_rows, found.suspicious_rows, found.duplicates)
