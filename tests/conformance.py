@@ -144,6 +144,18 @@ class FormatConformance:
         assert selection.ranks.tolist() == [0, 1, 0]
         assert out[:2].tobytes() == self.vectors[rows].tobytes()
 
+    def test_rows_beyond_the_end_of_out_are_only_located(self, path):
+        out = np.full((1, self.vectors.shape[1]), SENTINEL)
+        wanted = [("w5", 0, 0), ("w9", 1, 0), ("missing", 2, 0), ("w5", 3, 1)]
+
+        with formats.open_reader(stream_of(path)) as reader:
+            selection = reader.select(index_of(wanted), out)
+
+        rows = [self.first["w5"], self.first["w9"], -1, self.first["w5"]]
+        assert selection.source_rows.tolist() == rows
+        assert selection.ranks.tolist() == [0, 0, 0, 1]
+        assert out.tobytes() == self.vectors[[self.first["w5"]]].tobytes()
+
     def test_a_row_of_the_file_serves_all_that_want_it(self, path):
         with formats.open_reader(stream_of(path)) as reader:
             out, selection = select(reader, [("w5", row, 0) for row in range(3)])

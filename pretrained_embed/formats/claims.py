@@ -17,13 +17,14 @@ _POSITION_MASK = (1 << kernel.RANK_SHIFT) - 1
 class Claims:
     """Collects the hits of one pass over a file, from any number of threads.
 
-    For each row of ``out`` the lowest rank wins, then the lowest position, in
-    whatever order the hits come in.
+    For each row that the index wants, and for each of ``rows`` at least, the lowest
+    rank wins, then the lowest position, in whatever order the hits come in.
     """
 
     def __init__(self, index: TokenIndex, rows: int) -> None:
         self.index = index
         self.hits = 0
+        rows = max(rows, index.row_count)
         self._best = np.full(rows, kernel.UNCLAIMED, np.int64)
         self._seen = np.zeros(len(index), np.uint8)
         self._lock = threading.Lock()

@@ -8,9 +8,9 @@ on the way (`Findings`). Nothing here knows where the bytes came from.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
@@ -96,6 +96,7 @@ class Findings:
 class Selection(NamedTuple):
     """Where the rows of a selection came from."""
 
+    # As many rows as ``out`` or ``index.row_count`` has, whichever is more.
     source_rows: npt.NDArray[np.int64]  # (rows,) 0-based row in the file; -1: not found
     ranks: npt.NDArray[np.uint8]  # (rows,) rank of the wanted form that was found
     findings: Findings
@@ -114,7 +115,9 @@ class Reader(ABC):
 
     ``count`` is the number of rows the file declares or is known to have, or
     ``None``; a declared count is a hint and may be false. ``statistics`` are those that
-    the file holds itself, or ``None``.
+    the file holds itself, or ``None``. ``composes`` says that tokens which the file
+    does not hold can have vectors made of its subword pieces (see `compose`). ``facts``
+    is what else the file tells of itself, for people to read; JSON holds it all.
     """
 
     format: str
@@ -122,6 +125,8 @@ class Reader(ABC):
     dim: int
     count: int | None = None
     statistics: Statistics | None = None
+    composes: bool = False
+    facts: Mapping[str, object] = MappingProxyType({})
 
     @abstractmethod
     def blocks(
@@ -149,8 +154,20 @@ class Reader(ABC):
         ``out`` is float32 (rows, dim), C-contiguous; rows whose token is not in the
         file keep what they hold. Where several rows of the file serve one row of
         ``out``, the lowest rank wins, then the first in the file, whatever the
-        number of threads.
+        number of threads. Rows that ``index`` wants beyond the end of ``out`` are
+        looked for as the others are, but their vectors are not read.
         """
+
+    def compose(
+        self, tokens: Sequence[str], out: Float32Array
+    ) -> npt.NDArray[np.bool_]:
+        """Write vectors made of the file's subword pieces; return which could be.
+
+        ``out`` is float32 (len(tokens), dim). What is returned is bool (len(tokens),);
+        rows of tokens that no piece of the file is in keep what they hold. Only where
+        `composes` is true can there be any.
+        """
+        return np.zeros(len(tokens), np.bool_)
 
     @property
     @abstractmethod

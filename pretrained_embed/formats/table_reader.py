@@ -136,7 +136,7 @@ class TableReader(Reader):
             found = source_rows >= 0
             source_rows[found] = present[source_rows[found]]
 
-        self._gather(source_rows, out, progress)
+        self._gather(source_rows[: len(out)], out, progress)
         self._findings = self._found(claims.duplicates)
         return Selection(source_rows, claims.ranks(), self._findings)
 

@@ -678,6 +678,15 @@ static PyObject *index_wanted(TokenIndex *self, PyObject *argument) {
     return list;
 }
 
+static PyObject *index_row_count(TokenIndex *self, void *Py_UNUSED(closure)) {
+    return PyLong_FromLongLong(self->last_row + 1);
+}
+
+static PyGetSetDef index_attributes[] = {
+    {"row_count", (getter)index_row_count, NULL,
+     "One more than the highest row that is wanted.", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
 static PyMethodDef index_methods[] = {
     {"key", (PyCFunction)index_key, METH_O, "Return the token's key, or -1."},
     {"wanted", (PyCFunction)index_wanted, METH_O,
@@ -689,6 +698,7 @@ static PyType_Slot index_slots[] = {
     {Py_tp_new, index_new},
     {Py_tp_dealloc, index_dealloc},
     {Py_tp_methods, index_methods},
+    {Py_tp_getset, index_attributes},
     {Py_sq_length, index_len},
     {0, NULL}};
 
@@ -1008,9 +1018,9 @@ static int claims_begin(Claims *claims, State *state, PyObject *index, int64_t b
     return 0;
 }
 
-/* Claim every row that key is wanted for; copy vector to the rows won. */
+/* Claim every row that key is wanted for; copy vector to the rows of out that it wins. */
 static void claim(Claims *claims, int64_t key, int64_t position, const float *vector,
-                  size_t bytes, byte *out) {
+                  size_t bytes, byte *out, int64_t out_rows) {
     const TokenIndex *index = claims->index;
     int64_t *best = claims->best.buf;
     ((byte *)claims->seen.buf)[key] = 1;
@@ -1019,7 +1029,7 @@ static void claim(Claims *claims, int64_t key, int64_t position, const float *ve
         int64_t bid = (int64_t)((uint64_t)index->ranks[i] << PE_RANK_SHIFT) | position;
         if (bid < best[row]) {
             best[row] = bid;
-            if (vector) memcpy(out + (size_t)row * bytes, vector, bytes);
+            if (row < out_rows) memcpy(out + (size_t)row * bytes, vector, bytes);
         }
     }
 }
@@ -1041,7 +1051,7 @@ static PyObject *place(PyObject *module, PyObject *args) {
     if (borrow(out_object, &out, "f", 2, 1, "out")) goto without_out;
     if (count < 0 || count > hits.shape[0] || count > vectors.shape[0] ||
         hits.shape[1] != PE_HIT_COLUMNS || vectors.shape[1] != out.shape[1] ||
-        out.shape[0] != claims.best.shape[0]) {
+        out.shape[0] > claims.best.shape[0]) {
         PyErr_SetString(PyExc_ValueError, "hits, vectors and out do not fit");
         goto done;
     }
@@ -1055,7 +1065,7 @@ static PyObject *place(PyObject *module, PyObject *args) {
                key < (int64_t)claims.index->keys;
         if (!fits) break;
         claim(&claims, key, base + row, (const float *)vectors.buf + i * out.shape[1],
-              bytes, out.buf);
+              bytes, out.buf, out.shape[0]);
     }
     PyEval_RestoreThread(thread);
     if (fits)
@@ -1101,7 +1111,7 @@ static PyObject *find_rows(PyObject *module, PyObject *args) {
                                (size_t)(end - begin));
         if (key < 0) continue;
         found++;
-        claim(&claims, key, base + i, NULL, 0, NULL);
+        claim(&claims, key, base + i, NULL, 0, NULL, 0);
     }
     PyEval_RestoreThread(thread);
     if (fits)
@@ -1299,7 +1309,7 @@ static Py_ssize_t look_up_some(Claims *claims, const Buckets *buckets,
             if (!search->token || position >= PE_POSITIONS) return -1;
             if (search->n == n && memcmp(search->token, wanted, n) == 0) {
                 found++;
-                claim(claims, first + k, position, NULL, 0, NULL);
+                claim(claims, first + k, position, NULL, 0, NULL, 0);
             }
             search->at++;
             next_equal(buckets, search);

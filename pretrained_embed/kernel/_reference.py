@@ -112,6 +112,8 @@ class TokenIndex:
             raise ValueError("tokens, rows and ranks differ in length")
         self._keys: dict[bytes, int] = {}
         self._wanted: list[list[tuple[int, int]]] = []
+        #: One more than the highest row that is wanted.
+        self.row_count = int(rows.max(initial=-1)) + 1
         for token, row, rank in zip(tokens, rows.tolist(), ranks.tolist(), strict=True):
             if row < 0 or rank > LAST_RANK:
                 raise ValueError(f"a row is negative or a rank above {LAST_RANK}")
@@ -284,8 +286,9 @@ def place(
     """Write the first ``count`` hits into the rows of ``out`` they win.
 
     A hit's position is ``base`` plus its row within the call. It wins a row if its
-    claim is below the one in ``best``, which it then replaces. ``seen`` (uint8, one
-    for each key) is set to 1 for every key met. Calls must not overlap in time.
+    claim is below the one in ``best``, which it then replaces. ``out`` may have fewer
+    rows than ``best``: the rows beyond it are claimed alone. ``seen`` (uint8, one for
+    each key) is set to 1 for every key met. Calls must not overlap in time.
     """
     for i in range(count):
         row_in_call, _, _, key = hits[i].tolist()
@@ -296,7 +299,8 @@ def place(
             claim = rank << RANK_SHIFT | (base + row_in_call)
             if claim < best[row]:
                 best[row] = claim
-                out[row] = vectors[i]
+                if row < len(out):
+                    out[row] = vectors[i]
 
 
 def find_rows(

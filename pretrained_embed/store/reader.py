@@ -65,7 +65,7 @@ class StoreReader(TableReader):
         claims = Claims(index, len(out))
         claims.look_up(*self._buckets, self._tokens.data, self._tokens.offsets)
         source_rows = claims.positions()
-        self._copy(source_rows, out, thread_count(threads), progress)
+        self._copy(source_rows[: len(out)], out, thread_count(threads), progress)
         self._findings = self._found(claims.duplicates)
         return Selection(source_rows, claims.ranks(), self._findings)
 
