@@ -19,6 +19,9 @@ from pretrained_embed.formats.unknown import diagnosis
 # header it shares; the others have marks of their own.
 _READABLE = ("npz", "npy", "hdf5", "safetensors", "text", "word2vec_binary")
 
+# Folders of several files that belong together, in the order in which they are asked.
+_FOLDERS: tuple[str, ...] = ()
+
 _WRITABLE = {
     ".npz": "npz",
     ".h5": "hdf5",
@@ -43,7 +46,13 @@ def open_reader(stream: ByteStream) -> Reader:
     Raises `UnknownFormatError` if no format recognises it, and `FormatError` if the
     one that does finds it damaged.
     """
+    reader: Reader
     if stream.path is not None and stream.path.is_dir():
+        for name in _FOLDERS:
+            module = _format(name)
+            if module.recognise_folder(stream.path):
+                reader = module.open_reader(stream)
+                return reader
         raise UnknownFormatError(
             f"{stream.name}: a folder; name the file of vectors in it"
         )
@@ -51,7 +60,7 @@ def open_reader(stream: ByteStream) -> Reader:
     for name in _READABLE:
         module = _format(name)
         if module.recognise(head, stream):
-            reader: Reader = module.open_reader(stream)
+            reader = module.open_reader(stream)
             return reader
     raise UnknownFormatError(f"{stream.name}: {diagnosis(head)}")
 
