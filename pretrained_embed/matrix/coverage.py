@@ -94,7 +94,7 @@ def percent(ratio: float) -> str:
 
 def measure(vocabulary: Vocabulary, origin: OriginArray) -> Coverage:
     """Return the coverage that a row ledger shows."""
-    looked_for = (origin >= Origin.EXACT) | (origin == Origin.OOV)
+    looked_for = origin >= Origin.OOV
     if vocabulary.unk_id is not None:
         looked_for[vocabulary.unk_id] = False
     found = looked_for & (origin >= Origin.EXACT)

@@ -16,6 +16,9 @@ class Origin(IntEnum):
     UNUSED = 0  # no token has this id; the row is zeros
     PAD = 1  # the padding row; zeros
     OOV = 2  # not in the source; filled by the OOV policy
+    SUBWORD = 3  # not in the source; made of the source's own subword pieces
+    PARTS = 4  # not in the source; the mean of tokens of the source it consists of
+    NGRAM = 5  # not in the source; predicted from its character n-grams
     EXACT = 16  # found as it stands
     LOWER = 17  # found in lower case
 

@@ -50,7 +50,9 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
             f"{name}: a matrix of version {version}; this release reads version "
             f"{VERSION}. Upgrade pretrained-embed."
         )
-    if metadata.get("origins") != {o.name.lower(): int(o) for o in Origin}:
+    origins = metadata.get("origins")
+    known = {o.name.lower(): int(o) for o in Origin}
+    if not isinstance(origins, dict) or not origins.items() <= known.items():
         raise FormatError(
             f"{name}: the codes of its row ledger are not those of this release"
         )
@@ -70,7 +72,7 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         ) from error
     if origin.dtype != np.uint8 or source_rows.dtype != np.int64:
         raise FormatError(f"{name}: the row ledger is not of whole numbers")
-    if unknown := set(origin.ravel().tolist()) - set(Origin):
+    if unknown := set(origin.ravel().tolist()) - set(origins.values()):
         raise FormatError(f"{name}: the row ledger holds the code {min(unknown)}")
     if not isinstance(provenance, dict):
         raise FormatError(f"{name}: the provenance is not a JSON object")

@@ -185,6 +185,8 @@ ROWS_OF_EXAMPLE = 11
         ({"pretrained_embed": "1"}, "version 1; this release"),
         ({"origins": {"exact": 1}}, "codes of its row ledger"),
         ({"origins": None}, "codes of its row ledger"),
+        ({"origins": {"unused": 0, "later": 99}}, "codes of its row ledger"),
+        ({"origins": {"unused": 0}}, "holds the code 1"),
         ({"vocabulary": None}, "a part of the matrix is missing: 'vocabulary'"),
         ({"vocabulary": {"pad": "<pad>"}}, "missing: 'unk'"),
         ({"vocabulary": []}, "a part of the matrix is missing"),
@@ -215,6 +217,12 @@ def test_parts_that_do_not_fit_are_refused(tmp_path, changes, message):
         damaged(tmp_path, **changes)
 
     assert "m.npz" in str(caught.value)
+
+
+def test_a_ledger_of_an_older_release_with_fewer_codes_is_read(tmp_path):
+    older = {"unused": 0, "pad": 1, "oov": 2, "exact": 16, "lower": 17}
+
+    assert_whole(example(), damaged(tmp_path, origins=older))
 
 
 def test_the_example_is_only_refused_for_its_damage(tmp_path):
