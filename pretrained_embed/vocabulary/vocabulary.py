@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Self, overload
+from typing import Self
 
-import numpy as np
-import numpy.typing as npt
-
-from pretrained_embed.errors import OptionError, UnknownTokenError, VocabularyError
-from pretrained_embed.vocabulary import checks, files, rows
+from pretrained_embed.errors import OptionError, VocabularyError
+from pretrained_embed.vocabulary import checks, files
+from pretrained_embed.vocabulary import special_tokens as specials
 from pretrained_embed.vocabulary.encoding import Truncate, encode
+from pretrained_embed.vocabulary.special_tokens import Marks
+from pretrained_embed.vocabulary.token_ids import Int64Array, TokenIds
 from pretrained_embed.vocabulary.tokens import Text, Tokenize, Tokenizer, frequent
 
-Int64Array = npt.NDArray[np.int64]
 
-
-class Vocabulary:
+class Vocabulary(TokenIds):
     """Tokens and their ids. It does not change once it is made.
 
     Row *i* of a matrix made for it is the vector of the token with id *i*.
@@ -53,13 +51,18 @@ class Vocabulary:
     at white space if ``None``, as ``str.split`` does) and ``lower`` (lower-case the
     text first) say how `encode` reads a text.
 
+    ``special_tokens`` names the tokens that stand for no text, all of them in the
+    vocabulary (``{"mask": "[MASK]"}``), and ``marks`` says how subword tokens are
+    marked; see the properties of these names.
+
     An empty ``str`` is a token like any other here and in JSON (Keras'
     ``TextVectorization`` has one), but not in text files. A token holding bytes that
     are not UTF-8 has them as surrogate escapes.
 
     Raises `VocabularyError`, naming the token or its position, for an empty vocabulary,
     a token that is not a ``str``, is repeated or cannot be encoded, an id or count that
-    is not a whole number from 0, a repeated id, an id too high, and pad and unk alike.
+    is not a whole number from 0, a repeated id, an id too high, a special token that is
+    not there, and pad and unk alike.
 
     >>> vocab = Vocabulary(["the", "cat"], unk="<unk>")
     >>> vocab.tokens
@@ -68,7 +71,7 @@ class Vocabulary:
     (4, 3, 0)
     """
 
-    __slots__ = ("_counts", "_ids", "_pad", "_tokenizer", "_tokens", "_unk")
+    __slots__ = ("_marks", "_pad", "_special", "_tokenizer", "_unk")
 
     def __init__(
         self,
@@ -79,6 +82,8 @@ class Vocabulary:
         counts: Mapping[str, int] | None = None,
         tokenize: Tokenize | None = None,
         lower: bool = False,
+        special_tokens: Mapping[str, str] | None = None,
+        marks: Marks | None = None,
     ) -> None:
         checks.specials(pad, unk)
         if isinstance(tokens, Vocabulary):
@@ -87,11 +92,14 @@ class Vocabulary:
             counts = tokens
         if counts is not None and not isinstance(counts, Mapping):
             raise OptionError(f"counts is {type(counts).__name__}, not a mapping")
-        self._ids = rows.ids_of(tokens, pad, unk)
-        self._tokens = rows.tokens_by_id(self._ids)
-        self._counts = None if counts is None else rows.counts_by_id(self._ids, counts)
+        specials.check_marks(marks)
+        super().__init__(tokens, pad, unk, counts)
         self._pad = pad if pad in self._ids else None
         self._unk = unk
+        self._special = specials.named(
+            special_tokens, self._ids, pad=self._pad, unk=unk
+        )
+        self._marks = marks
         self._tokenizer = Tokenizer(tokenize, lower)
 
     @classmethod
@@ -173,33 +181,6 @@ class Vocabulary:
         )
 
     @property
-    def tokens(self) -> tuple[str | None, ...]:
-        """The tokens by id, ``len(vocab)`` of them; ``None`` is a hole."""
-        return self._tokens
-
-    @property
-    def ids(self) -> Mapping[str, int]:
-        """The id of every token, read-only."""
-        return MappingProxyType(self._ids)
-
-    @property
-    def counts(self) -> Int64Array | None:
-        """How often each token occurs, int64 (len,), read-only; 0 where not known.
-
-        ``None`` if no counts were given at all.
-        """
-        return self._counts
-
-    @property
-    def holes(self) -> Int64Array:
-        """The ids that no token has, int64 (number of holes,), rising."""
-        if len(self._ids) == len(self._tokens):
-            return np.empty(0, np.int64)
-        return np.array(
-            [row for row, token in enumerate(self._tokens) if token is None], np.int64
-        )
-
-    @property
     def pad_token(self) -> str | None:
         """The token that fills short rows up, if there is one."""
         return self._pad
@@ -223,6 +204,26 @@ class Vocabulary:
     def tokenizer(self) -> Tokenizer:
         """How `encode` reads a text."""
         return self._tokenizer
+
+    @property
+    def special_tokens(self) -> Mapping[str, str]:
+        """The special tokens by what they are for, read-only; pad and unk are there.
+
+        The others are those that the constructor was given, or that a file or tokenizer
+        names: ``mask``, ``cls``, ``sep``, ``bos`` and ``eos``. A token that is special
+        for another reason goes by itself.
+        """
+        return MappingProxyType(self._special)
+
+    @property
+    def marks(self) -> Marks | None:
+        """How subword tokens show what begins a word, ``None`` where it is not known.
+
+        ``"wordpiece"``: ``##`` before those that do not; ``"sentencepiece"``: ``▁``
+        before those that do; ``"byte-level"``: ``Ġ`` before those that do, each byte
+        being a printable character, as of GPT-2.
+        """
+        return self._marks
 
     @property
     def specials(self) -> frozenset[int]:
@@ -262,34 +263,6 @@ class Vocabulary:
             max_length=max_length,
             truncate=truncate,
         )
-
-    def __getitem__(self, token: str) -> int:
-        """Return the id of a token, or raise `UnknownTokenError`, a ``KeyError``."""
-        try:
-            return self._ids[token]
-        except KeyError:
-            raise UnknownTokenError(
-                f"token {token!r} is not in the vocabulary"
-            ) from None
-
-    @overload
-    def get(self, token: str, default: None = None) -> int | None: ...
-    @overload
-    def get(self, token: str, default: int) -> int: ...
-    def get(self, token: str, default: int | None = None) -> int | None:
-        """Return the id of a token, or ``default``."""
-        return self._ids.get(token, default)
-
-    def __contains__(self, token: object) -> bool:
-        return token in self._ids
-
-    def __iter__(self) -> Iterator[str]:
-        """Yield the tokens by rising id; holes are left out."""
-        return (token for token in self._tokens if token is not None)
-
-    def __len__(self) -> int:
-        """Return the highest id plus one: ``input_dim``, ``num_embeddings``."""
-        return len(self._tokens)
 
     def __repr__(self) -> str:
         parts = [f"{len(self):,} rows"]

@@ -1,0 +1,90 @@
+"""Special tokens: those that stand for no text, and what each is for.
+
+They go by the names ``pad``, ``unk``, ``mask``, ``cls``, ``sep``, ``bos`` and ``eos``
+where they have one of these parts, and by themselves where they have none. One token
+may have several parts: GPT-2's ``<|endoftext|>`` begins and ends texts.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping
+from typing import Literal, get_args
+
+from pretrained_embed.errors import OptionError, VocabularyError
+
+#: How the tokens of a subword tokenizer show whether they begin a word: ``##`` before
+#: those that do not (``wordpiece``, BERT), ``▁`` before those that do
+#: (``sentencepiece``), or ``Ġ`` before those that do, with each byte written as a
+#: printable character (``byte-level``, GPT-2).
+Marks = Literal["wordpiece", "sentencepiece", "byte-level"]
+
+
+def check_marks(marks: Marks | None) -> None:
+    """Raise `OptionError` for marks that we do not know."""
+    if marks is not None and marks not in get_args(Marks):
+        raise OptionError(f"marks is {marks!r}; it can be {', '.join(get_args(Marks))}")
+
+
+def named(
+    given: Mapping[str, str] | None,
+    known: Collection[str],
+    *,
+    pad: str | None,
+    unk: str | None,
+) -> dict[str, str]:
+    """Return the special tokens by name, with pad and unk before the others.
+
+    Raises `OptionError` for what is no mapping from ``str`` to ``str`` or names another
+    pad or unk, and `VocabularyError` for a token that is not among the known ones.
+    """
+    ours = {"pad": pad, "unk": unk}
+    special = {name: token for name, token in ours.items() if token is not None}
+    if given is None:
+        return special
+    if not isinstance(given, Mapping):
+        raise OptionError(f"special_tokens is {type(given).__name__}, not a mapping")
+    for name, token in given.items():
+        if not isinstance(name, str) or not isinstance(token, str):
+            raise OptionError(
+                f"special_tokens has {name!r}: {token!r}; it goes from str to str"
+            )
+        if ours.get(name, token) != token:
+            raise OptionError(
+                f"special_tokens has {name!r}: {token!r}, but {name} is {ours[name]!r}"
+            )
+        check_known(name, token, known)
+        special[name] = token
+    return special
+
+
+def check_known(name: str, token: str, known: Collection[str]) -> None:
+    """Raise `VocabularyError` for a special token that is not among the known ones."""
+    if token not in known:
+        called = "token" if name == token else f"{name} token"
+        raise VocabularyError(
+            f"the {called} {token!r} is not in the vocabulary{nearest(token, known)}"
+        )
+
+
+def nearest(token: str, known: Collection[str]) -> str:
+    """Return ``"; did you mean ...?"`` for a token that is nearly known, or ``""``.
+
+    >>> nearest("<PAD>", ["[PAD]", "pod"])
+    "; did you mean '[PAD]'?"
+    """
+    letters = _letters(token)
+    same = [other for other in known if letters and _letters(other) == letters]
+    if not same:
+        alike = [other for other in known if abs(len(other) - len(token)) <= 2]
+        same = difflib.get_close_matches(token, alike, 1)
+    if not same:
+        return ""
+    best = max(
+        same, key=lambda other: difflib.SequenceMatcher(None, token, other).ratio()
+    )
+    return f"; did you mean {best!r}?"
+
+
+def _letters(token: str) -> str:
+    return "".join(filter(str.isalnum, token)).casefold()
