@@ -1,46 +1,27 @@
-"""The folder of a Hugging Face model: ``config.json`` and safetensors files.
-
-``model.safetensors`` holds all tensors, or ``model.safetensors.index.json`` names the
-file of each: ``{"metadata": {"total_size": bytes}, "weight_map": {NAME: FILE}}``.
-"""
+"""The folder of a Hugging Face model as a whole: its config and all its tensors."""
 
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pretrained_embed.errors import FormatError, OptionError, SourceError
-from pretrained_embed.formats.local import file_size, map_array
-from pretrained_embed.formats.safetensors_header import Header, Tensor, read_header
-from pretrained_embed.language_model import names as known
+from pretrained_embed.errors import FormatError, OptionError
+from pretrained_embed.formats import tensor_names as known
+from pretrained_embed.formats.safetensors_header import Tensor
+from pretrained_embed.formats.shards import (
+    CONFIG,
+    INDEX,
+    SINGLE,
+    Shard,
+    json_object,
+    open_shard,
+    read_index,
+)
 from pretrained_embed.language_model.numbers import STORED, Stored
-
-CONFIG = "config.json"
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
-
-
-class Shard(NamedTuple):
-    """One safetensors file of a model."""
-
-    path: Path
-    header: Header
-
-    def load(self, name: str) -> Stored:
-        """Map a tensor, its bits as `STORED` says."""
-        tensor = self.header.tensors[name]
-        with self.path.open("rb") as file:
-            return map_array(
-                file,
-                STORED[tensor.dtype],
-                tensor.shape,
-                self.header.data + tensor.begin,
-            )
 
 
 @dataclass(frozen=True)
@@ -119,10 +100,10 @@ def open_checkpoint(folder: Path) -> Checkpoint:
 
     Raises `SourceError` for what cannot be read, `FormatError` for what is damaged.
     """
-    config = _json_object(folder / CONFIG)
-    index = _json_object(folder / INDEX) if (folder / INDEX).is_file() else None
-    names = [SINGLE] if index is None else _files_of(index, folder / INDEX)
-    shards = {name: Shard(folder / name, _header(folder / name)) for name in names}
+    config = json_object(folder / CONFIG)
+    index = read_index(folder / INDEX) if (folder / INDEX).is_file() else None
+    names = {SINGLE} if index is None else set(index["weight_map"].values())
+    shards = {name: open_shard(folder / name) for name in sorted(names)}
     if index is not None:
         for tensor, name in index["weight_map"].items():
             if tensor not in shards[name].header.tensors:
@@ -136,39 +117,6 @@ def _telling_vocab_size(config: dict[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(part, dict) and type(part.get("vocab_size")) is int:
             return part
     raise FormatError(f"{folder / CONFIG}: has no vocab_size")
-
-
-def _header(path: Path) -> Header:
-    try:
-        with path.open("rb") as file:
-            return read_header(file, file_size(file), str(path))
-    except OSError as error:
-        raise SourceError(
-            f"cannot read {path}: {error.strerror or error}; a model is read from "
-            f"{SINGLE} or the files that {INDEX} names, never from a pickle"
-        ) from error
-
-
-def _files_of(index: dict[str, Any], path: Path) -> list[str]:
-    names = index.get("weight_map")
-    if not isinstance(names, dict) or not names:
-        raise FormatError(f"{path}: no weight_map")
-    for name in names.values():
-        if not isinstance(name, str) or Path(name).name != name:
-            raise FormatError(f"{path}: {name!r} is not the name of a file beside it")
-    return sorted(set(names.values()))
-
-
-def _json_object(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise FormatError(f"{path}: not a JSON object")
-    return content
 
 
 def _same(one: Stored, other: Stored) -> bool:

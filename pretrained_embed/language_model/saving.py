@@ -16,8 +16,9 @@ from typing import Any, BinaryIO
 
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.safetensors_header import DTYPES, Tensor
+from pretrained_embed.formats.shards import CONFIG, INDEX, Shard
 from pretrained_embed.formats.table import in_pieces
-from pretrained_embed.language_model.checkpoint import CONFIG, INDEX, Checkpoint, Shard
+from pretrained_embed.language_model.checkpoint import Checkpoint
 from pretrained_embed.language_model.numbers import Stored
 from pretrained_embed.language_model.tokenizer import FILES
 

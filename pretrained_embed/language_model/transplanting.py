@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import ShapeError, VocabularyError
+from pretrained_embed.formats.tensor_names import is_bias
 from pretrained_embed.language_model import saving, tokenizer
 from pretrained_embed.language_model.checkpoint import Checkpoint, open_checkpoint
-from pretrained_embed.language_model.names import is_bias
 from pretrained_embed.language_model.numbers import Stored, to_float64
 from pretrained_embed.language_model.recipe import (
     Recipe,
@@ -99,10 +99,10 @@ def transplant(
     """Give a model's embedding the rows of another tokenizer.
 
     ``model`` is a folder with ``config.json`` and safetensors files, as Hugging Face's
-    ``save_pretrained`` writes it; the module `names` lists the names under which
-    tables are found. ``tensor`` names the input embedding where that does not tell.
-    Each stored tensor of the output head is given new rows in the same way, from its
-    own.
+    ``save_pretrained`` writes it; the module `formats.tensor_names` lists the names
+    under which tables are found. ``tensor`` names the input embedding where that does
+    not tell. Each stored tensor of the output head is given new rows in the same way,
+    from its own.
 
     A tokenizer is the path of a ``tokenizer.json`` or of its folder, a tokenizer of
     ``tokenizers`` or ``transformers``, another object with ``get_vocab()`` and

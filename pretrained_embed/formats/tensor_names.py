@@ -4,7 +4,8 @@ The input embedding, (rows, dim): ``embed_tokens.weight`` (Llama, Mistral, Qwen,
 OPT), ``wte.weight`` (GPT-2), ``word_embeddings.weight`` (BERT, RoBERTa, DistilBERT,
 BLOOM, Falcon), ``embed_in.weight`` (GPT-NeoX), ``shared.weight`` (T5, BART),
 ``word_embedding.weight`` (XLNet), ``tok_embeddings.weight`` (ModernBERT),
-``backbone.embeddings.weight`` (Mamba).
+``backbone.embeddings.weight`` (Mamba), ``token_embedding.weight`` (CLIP),
+``tokens_embed.weight`` (GPT). A model of encoder and decoder may have several.
 
 The output head, if it is stored at all: ``lm_head``, ``lm_head.decoder``,
 ``embed_out``, ``cls.predictions``, ``cls.predictions.decoder``, ``predictions``,
@@ -17,6 +18,8 @@ whether it is stored, and ``tie_word_embeddings`` need not be known.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 INPUT = (
     "embed_tokens.weight",
     "wte.weight",
@@ -26,6 +29,8 @@ INPUT = (
     "word_embedding.weight",
     "tok_embeddings.weight",
     "backbone.embeddings.weight",
+    "token_embedding.weight",
+    "tokens_embed.weight",
 )
 _HEADS = (
     "lm_head",
@@ -47,6 +52,19 @@ OUTPUT = (
 def is_input(name: str) -> bool:
     """Return whether this may be the input embedding."""
     return _ends(name, INPUT)
+
+
+def inputs_of_encoder(names: Iterable[str]) -> list[str]:
+    """Return those names that may be the input embedding: one, unless none can tell.
+
+    What encoder and decoder share comes first, then what is not the decoder's alone.
+
+    >>> inputs_of_encoder(["decoder.wte.weight", "encoder.wte.weight", "head.weight"])
+    ['encoder.wte.weight']
+    """
+    found = [name for name in names if is_input(name)]
+    shared = [name for name in found if _ends(name, ("shared.weight",))]
+    return shared or [n for n in found if "decoder." not in n] or found
 
 
 def is_output(name: str) -> bool:
