@@ -12,10 +12,10 @@ import numpy.typing as npt
 
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.language_model import similarity
-from pretrained_embed.language_model.markers import marker_of
 from pretrained_embed.language_model.numbers import Stored, from_float64, to_float64
 from pretrained_embed.language_model.tokenizer import Tokenizer
 from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.vocabulary.markers import marker_of
 
 #: What a token that is not shared can start from, beside the mean.
 METHODS = ("pieces", "similarity", "mean")

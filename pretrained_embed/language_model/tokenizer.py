@@ -24,8 +24,8 @@ from pretrained_embed.errors import (
     OptionError,
     SourceError,
 )
-from pretrained_embed.language_model.markers import Marker, Text, marker_of, text_of
 from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.markers import Marker, Text, marker_of, text_of
 
 Pieces = Callable[[str], Iterable[str]]
 AnyTokenizer = str | os.PathLike[str] | Mapping[str, int] | Any
