@@ -1,11 +1,12 @@
 """The matrix aligned to a vocabulary: matching, filling, coverage, the row ledger."""
 
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.matrix.assembly import build
+from pretrained_embed.matrix.assembly import OpenSource, build
 from pretrained_embed.matrix.coverage import Coverage
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.match import FORMS
+from pretrained_embed.matrix.match import FORMS, match_chain
 from pretrained_embed.matrix.oov import POLICIES, Policy, source_statistics
+from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.matrix.saved import from_table
 
@@ -14,10 +15,13 @@ __all__ = [
     "POLICIES",
     "Coverage",
     "EmbeddingMatrix",
+    "OpenSource",
+    "Options",
     "Origin",
     "Policy",
     "Statistics",
     "build",
     "from_table",
+    "match_chain",
     "source_statistics",
 ]

@@ -1,95 +1,102 @@
-"""From a vocabulary and an open reader to a matrix."""
+"""From a vocabulary and open readers to a matrix.
+
+The sources are looked up in one after the other, then it is seen whether enough was
+found, and only then are the other rows filled.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
-from pretrained_embed.errors import CoverageError, OptionError
-from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow, Progress, Selection
-from pretrained_embed.matrix import draws, oov
+from pretrained_embed.errors import CoverageError
+from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats.reader import Float32Array, OnBadRow, Selection
+from pretrained_embed.matrix import oov
 from pretrained_embed.matrix.coverage import measure, percent
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.match import FORMS, match_chain, wanted_tokens
+from pretrained_embed.matrix.match import FORMS, wanted_tokens
+from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
 
 
+class OpenSource(NamedTuple):
+    """A source to build from."""
+
+    reader: Reader
+    provenance: dict[str, Any]  # what is known of it
+
+
+class Found(NamedTuple):
+    """What a source has of a vocabulary: one entry a row, still to be filled."""
+
+    vectors: Float32Array  # (rows, dim); zeros where nothing was found
+    origin: OriginArray  # (rows,)
+    source_rows: npt.NDArray[np.int64]  # (rows,); -1 where nothing was found
+    findings: Findings
+
+
 def build(
-    vocabulary: Vocabulary,
-    reader: Reader,
-    *,
-    match: str | Iterable[str] = ("exact",),
-    oov_policy: oov.Policy = "normal",
-    unk_policy: oov.Policy | None = None,
-    seed: int = 0,
-    min_coverage: float = 0.0,
-    threads: int | None = None,
-    on_bad_row: OnBadRow = "error",
-    provenance: dict[str, Any] | None = None,
-    progress: Progress | None = None,
+    vocabulary: Vocabulary, source: OpenSource, options: Options
 ) -> EmbeddingMatrix:
-    """Return the matrix of ``vocabulary`` from the vectors that ``reader`` gives.
+    """Return the matrix of ``vocabulary`` from the vectors of an open source.
 
-    The options are those of `pretrained_embed.build_matrix`, as are the errors.
-    ``provenance`` says what is known of the source; the options are added to it.
+    Raises what `pretrained_embed.build_matrix` does.
     """
-    chain = match_chain(match)
-    oov.check_policy(oov_policy)
-    if unk_policy is not None:
-        oov.check_policy(unk_policy, "unk")
-    draws.check_seed(seed)
-    if on_bad_row not in ("error", "skip"):
-        raise OptionError(f"on_bad_row is {on_bad_row!r}; it can be 'error' or 'skip'")
-    if not 0.0 <= min_coverage <= 1.0:
-        raise OptionError(f"min_coverage is {min_coverage}; it goes from 0 to 1")
+    reader = source.reader
+    found = look_up(vocabulary, reader, options)
+    check_coverage(vocabulary, found.origin, reader, options)
+    fill(vocabulary, reader, found, options)
 
-    vectors = np.zeros((len(vocabulary), reader.dim), np.float32)
-    selection = reader.select(
-        wanted_tokens(vocabulary, chain),
-        vectors,
-        threads=threads,
-        on_bad_row=on_bad_row,
-        progress=progress,
-    )
-    origin = _ledger(vocabulary, selection, chain)
-    coverage = measure(vocabulary, origin)
-    if coverage.tokens and not coverage.found:
-        raise _nothing_found(vocabulary, reader, chain, on_bad_row)
-    if coverage.ratio < min_coverage:
-        raise CoverageError(
-            f"{percent(coverage.ratio)} of the tokens were found, "
-            f"{percent(min_coverage)} are asked for. {coverage}"
-        )
-    _fill(vocabulary, reader, origin, vectors, oov_policy, unk_policy, seed, on_bad_row)
-
-    vectors.flags.writeable = False  # and so need not be copied
+    found.vectors.flags.writeable = False  # and so need not be copied
     return EmbeddingMatrix(
-        vectors,
+        found.vectors,
         vocabulary,
-        origin,
+        found.origin,
         {
             "source": {
-                **(provenance or {}),
+                **source.provenance,
                 "format": reader.format,
-                "rows": selection.findings.rows,
+                "rows": found.findings.rows,
                 "dim": reader.dim,
             },
-            "options": {
-                "match": list(chain),
-                "oov": oov.policy_name(oov_policy),
-                "unk": None if unk_policy is None else oov.policy_name(unk_policy),
-                "seed": seed,
-                "on_bad_row": on_bad_row,
-            },
+            "options": options.facts(),
         },
-        selection.findings,
-        selection.source_rows,
+        found.findings,
+        found.source_rows,
     )
+
+
+def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
+    """Return the vectors of the tokens that ``reader`` has in a form asked for."""
+    vectors = np.zeros((len(vocabulary), reader.dim), np.float32)
+    selection = reader.select(
+        wanted_tokens(vocabulary, options.match),
+        vectors,
+        threads=options.threads,
+        on_bad_row=options.on_bad_row,
+        progress=options.progress,
+    )
+    origin = _ledger(vocabulary, selection, options.match)
+    return Found(vectors, origin, selection.source_rows, selection.findings)
+
+
+def check_coverage(
+    vocabulary: Vocabulary, origin: OriginArray, reader: Reader, options: Options
+) -> None:
+    """Raise `CoverageError` if nothing was found, or less than was asked for."""
+    coverage = measure(vocabulary, origin)
+    if coverage.tokens and not coverage.found:
+        raise _nothing_found(vocabulary, reader, options.match, options.on_bad_row)
+    if coverage.ratio < options.min_coverage:
+        raise CoverageError(
+            f"{percent(coverage.ratio)} of the tokens were found, "
+            f"{percent(options.min_coverage)} are asked for. {coverage}"
+        )
 
 
 def _ledger(
@@ -104,27 +111,30 @@ def _ledger(
     return origin
 
 
-def _fill(
-    vocabulary: Vocabulary,
-    reader: Reader,
-    origin: OriginArray,
-    vectors: Float32Array,
-    oov_policy: oov.Policy,
-    unk_policy: oov.Policy | None,
-    seed: int,
-    on_bad_row: OnBadRow,
+def fill(
+    vocabulary: Vocabulary, reader: Reader, found: Found, options: Options
 ) -> None:
     """Fill the rows of tokens that were not found: unk by its own policy, if it has."""
-    statistics = cache(lambda: oov.source_statistics(reader, on_bad_row))
-    rows = np.flatnonzero(origin == Origin.OOV)
-    unk = vocabulary.unk_id if unk_policy is not None else None
+    statistics = cache(lambda: oov.source_statistics(reader, options.on_bad_row))
+    rows = np.flatnonzero(found.origin == Origin.OOV)
+    unk = vocabulary.unk_id if options.unk is not None else None
     for policy, chosen in (
-        (unk_policy or oov_policy, rows[rows == unk] if unk is not None else rows[:0]),
-        (oov_policy, rows[rows != unk] if unk is not None else rows),
+        (
+            options.unk or options.oov,
+            rows[rows == unk] if unk is not None else rows[:0],
+        ),
+        (options.oov, rows[rows != unk] if unk is not None else rows),
     ):
         if len(chosen):
             tokens = [str(vocabulary.tokens[row]) for row in chosen.tolist()]
-            oov.fill(policy, tokens, vectors, chosen, seed=seed, statistics=statistics)
+            oov.fill(
+                policy,
+                tokens,
+                found.vectors,
+                chosen,
+                seed=options.seed,
+                statistics=statistics,
+            )
 
 
 def _nothing_found(

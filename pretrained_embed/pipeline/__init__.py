@@ -101,6 +101,16 @@ def build_matrix(
     `CoverageError` if too few tokens were found, or none.
     """
     vocabulary = Vocabulary.of(vocabulary)
+    options = matrix.Options(
+        match=matrix.match_chain(match),
+        oov=oov,
+        unk=unk,
+        seed=seed,
+        min_coverage=min_coverage,
+        on_bad_row=on_bad_row,
+        threads=threads,
+        progress=progress,
+    )
     opened = open_reader(
         source,
         Where(cache_dir, offline, catalog),
@@ -109,19 +119,8 @@ def build_matrix(
         may_make=on_bad_row == "error",
     )
     try:
-        built = matrix.build(
-            vocabulary,
-            opened.reader,
-            match=match,
-            oov_policy=oov,
-            unk_policy=unk,
-            seed=seed,
-            min_coverage=min_coverage,
-            threads=threads,
-            on_bad_row=on_bad_row,
-            provenance=opened.provenance,
-            progress=progress,
-        )
+        given = matrix.OpenSource(opened.reader, opened.provenance)
+        built = matrix.build(vocabulary, given, options)
     finally:
         if opened.reader is not source:
             opened.reader.close()

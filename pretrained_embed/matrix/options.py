@@ -1,0 +1,52 @@
+"""How a matrix is built: what is asked for, checked before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pretrained_embed.errors import OptionError
+from pretrained_embed.formats.reader import OnBadRow, Progress
+from pretrained_embed.matrix import draws
+from pretrained_embed.matrix.oov import Policy, check_policy, policy_name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """The options of `pretrained_embed.build_matrix` that say how to look and fill.
+
+    Raises `OptionError` for a value that means nothing.
+    """
+
+    match: tuple[str, ...] = ("exact",)  # as `match_chain` returns it
+    oov: Policy = "normal"
+    unk: Policy | None = None
+    seed: int = 0
+    min_coverage: float = 0.0
+    on_bad_row: OnBadRow = "error"
+    threads: int | None = None
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        check_policy(self.oov)
+        if self.unk is not None:
+            check_policy(self.unk, "unk")
+        draws.check_seed(self.seed)
+        if self.on_bad_row not in ("error", "skip"):
+            raise OptionError(
+                f"on_bad_row is {self.on_bad_row!r}; it can be 'error' or 'skip'"
+            )
+        if not 0.0 <= self.min_coverage <= 1.0:
+            raise OptionError(
+                f"min_coverage is {self.min_coverage}; it goes from 0 to 1"
+            )
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the bytes of a matrix depend on, as JSON can hold it."""
+        return {
+            "match": list(self.match),
+            "oov": policy_name(self.oov),
+            "unk": None if self.unk is None else policy_name(self.unk),
+            "seed": self.seed,
+            "on_bad_row": self.on_bad_row,
+        }
