@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import ShapeError, VocabularyError
-from pretrained_embed.formats import (
-    HOLES,
-    Findings,
-    PackedTokens,
-    Table,
-    write_table,
-)
+from pretrained_embed.formats import Findings, Table, write_table
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix.coverage import Coverage, measure
-from pretrained_embed.matrix.origin import Origin, OriginArray
+from pretrained_embed.matrix.origin import Origin, OriginArray, Part
+from pretrained_embed.matrix.saving import to_table
 from pretrained_embed.vocabulary import Vocabulary
-
-#: Version of what a saved matrix consists of. Raised when an older release could not
-#: read it.
-VERSION = 1
 
 
 class EmbeddingMatrix:
@@ -33,9 +23,12 @@ class EmbeddingMatrix:
 
     ``vectors`` is float32 (len(vocabulary), dim), C-contiguous and read-only: training
     a layer made from it cannot change it. ``origin`` is uint8 (len(vocabulary),), the
-    row ledger of `Origin` codes. ``source_rows`` is int64 (len(vocabulary),): the
-    0-based row of the source that a vector is from, -1 where it is from none.
-    ``provenance`` says how to build the same bytes again; JSON holds it all.
+    row ledger of `Origin` codes. ``sources`` is int16 (len(vocabulary),): which source
+    of the provenance a vector is from, and ``source_rows`` int64 (len(vocabulary),):
+    which row of it, from 0; both are -1 where it is from none. Where every vector is
+    put together from several sources, these tell of the first that has the token, and
+    ``parts`` holds the ledger of each. ``provenance`` says how to build the same bytes
+    again; JSON holds it all.
 
     Made by `build_matrix` and `load_matrix`; the constructor takes arrays of one's own.
     Without ``origin`` every token counts as found. Raises `ShapeError` if an array does
@@ -50,6 +43,8 @@ class EmbeddingMatrix:
         provenance: dict[str, Any] | None = None,
         findings: Findings | None = None,
         source_rows: npt.ArrayLike | None = None,
+        sources: npt.ArrayLike | None = None,
+        parts: Iterable[Part] = (),
     ) -> None:
         rows = len(vocabulary)
         self.vocabulary = vocabulary
@@ -65,11 +60,16 @@ class EmbeddingMatrix:
         self.source_rows: npt.NDArray[np.int64] = _frozen(
             np.full(rows, -1) if source_rows is None else source_rows, np.int64
         )
-        for name in ("origin", "source_rows"):
-            if getattr(self, name).shape != (rows,):
-                raise ShapeError(
-                    f"{name} of shape {getattr(self, name).shape} for {rows:,} rows"
-                )
+        if sources is None:  # one at most
+            sources = np.where(self.source_rows >= 0, 0, -1)
+        self.sources: npt.NDArray[np.int16] = _frozen(sources, np.int16)
+        self.parts = tuple(
+            Part(_frozen(part.origin, np.uint8), _frozen(part.source_rows, np.int64))
+            for part in parts
+        )
+        for name, array in self._ledger():
+            if array.shape != (rows,):
+                raise ShapeError(f"{name} of shape {array.shape} for {rows:,} rows")
         pad = vocabulary.pad_id
         if pad is not None and self.vectors[pad].any():
             raise VocabularyError(
@@ -139,30 +139,7 @@ class EmbeddingMatrix:
 
     def table(self) -> Table:
         """Return everything there is about the matrix, as a table of a file."""
-        vocabulary, findings = self.vocabulary, self.findings
-        arrays: dict[str, npt.NDArray[Any]] = {
-            "origin": self.origin,
-            "source_rows": self.source_rows,
-        }
-        if len(vocabulary.holes):
-            arrays[HOLES] = vocabulary.holes
-        if vocabulary.counts is not None:
-            arrays["counts"] = vocabulary.counts
-        metadata = {
-            "pretrained_embed": VERSION,
-            "vocabulary": {
-                "pad": vocabulary.pad_token,
-                "unk": vocabulary.unk_token,
-                "lower": vocabulary.tokenizer.lower,
-                "tokenize": _name(vocabulary.tokenizer.tokenize),
-            },
-            "origins": {origin.name.lower(): int(origin) for origin in Origin},
-            "provenance": self.provenance,
-            "findings": asdict(findings)
-            | {"doubts": [list(doubt) for doubt in findings.doubts]},
-        }
-        tokens = PackedTokens.pack(token or "" for token in vocabulary.tokens)
-        return Table(tokens, self.vectors, arrays, metadata)
+        return to_table(self)
 
     def __getitem__(self, token: str) -> Float32Array:
         """Return the vector of a token, float32 (dim,); raises KeyError."""
@@ -179,8 +156,16 @@ class EmbeddingMatrix:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)  # pickled and copied arrays can be written to
-        for array in (self.vectors, self.origin, self.source_rows):
+        self.vectors.flags.writeable = False
+        for _, array in self._ledger():
             array.flags.writeable = False
+
+    def _ledger(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+        """Yield the arrays that have one entry a row, with their names."""
+        for name in ("origin", "source_rows", "sources"):
+            yield name, getattr(self, name)
+        for part in self.parts:
+            yield from part._asdict().items()
 
     def __repr__(self) -> str:
         coverage = self.coverage
@@ -206,10 +191,3 @@ def _all_found(vocabulary: Vocabulary) -> OriginArray:
     if vocabulary.pad_id is not None:
         origin[vocabulary.pad_id] = Origin.PAD
     return origin
-
-
-def _name(function: Callable[..., Any] | None) -> str | None:
-    """Return what a file can hold of a function: its name."""
-    if function is None:
-        return None
-    return getattr(function, "__qualname__", type(function).__qualname__)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -26,3 +27,13 @@ class Origin(IntEnum):
     def found(self) -> bool:
         """Whether the row's vector is from the source."""
         return self >= Origin.EXACT
+
+
+class Part(NamedTuple):
+    """The ledger of one of the sources that all rows of a matrix are put together of.
+
+    A row that the source does not have has a code below `EXACT`, and the row -1.
+    """
+
+    origin: OriginArray  # (rows,)
+    source_rows: npt.NDArray[np.int64]  # (rows,), -1 for none

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pretrained_embed.errors import (
     FormatError,
@@ -18,8 +19,9 @@ from pretrained_embed.errors import (
     VocabularyError,
 )
 from pretrained_embed.formats import HOLES, Doubt, Findings, Table
-from pretrained_embed.matrix.embedding_matrix import VERSION, EmbeddingMatrix
-from pretrained_embed.matrix.origin import Origin
+from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+from pretrained_embed.matrix.origin import Origin, Part
+from pretrained_embed.matrix.saving import VERSION
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.tokens import Tokenize
 
@@ -66,6 +68,7 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         findings = _findings(metadata["findings"])
         provenance = metadata["provenance"]
         origin, source_rows = arrays["origin"], arrays["source_rows"]
+        sources, parts = arrays.get("sources"), _parts(arrays)
     except (KeyError, TypeError) as error:
         raise FormatError(
             f"{name}: a part of the matrix is missing: {error}"
@@ -78,8 +81,33 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         raise FormatError(f"{name}: the provenance is not a JSON object")
     vocabulary = _vocabulary(tokens, table, options)
     return EmbeddingMatrix(
-        table.vectors, vocabulary, origin, provenance, findings, source_rows
+        table.vectors,
+        vocabulary,
+        origin,
+        provenance,
+        findings,
+        source_rows,
+        sources,
+        parts,
     )
+
+
+def _known_origins(saved: object) -> bool:
+    """Whether the codes of a ledger, perhaps of an older release, mean what ours do."""
+    ours = {origin.name.lower(): int(origin) for origin in Origin}
+    return isinstance(saved, dict) and all(
+        ours.get(name) == code for name, code in saved.items()
+    )
+
+
+def _parts(arrays: dict[str, npt.NDArray[Any]]) -> list[Part]:
+    """Return the ledgers of the parts; raises KeyError and TypeError."""
+    if "part_origins" not in arrays:
+        return []
+    origins, rows = arrays["part_origins"], arrays["part_rows"]
+    if len(origins) != len(rows):
+        raise TypeError(f"{len(origins)} part_origins, {len(rows)} part_rows")
+    return [Part(*part) for part in zip(origins, rows, strict=True)]
 
 
 def _lost(name: str | None) -> Tokenize | None:
