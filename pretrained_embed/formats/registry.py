@@ -20,7 +20,7 @@ from pretrained_embed.formats.unknown import diagnosis
 _READABLE = ("npz", "npy", "hdf5", "safetensors", "text", "word2vec_binary")
 
 # Folders of several files that belong together, in the order in which they are asked.
-_FOLDERS: tuple[str, ...] = ()
+_FOLDERS: tuple[str, ...] = ("hugging_face",)
 
 _WRITABLE = {
     ".npz": "npz",

@@ -13,35 +13,32 @@ https://github.com/huggingface/safetensors
 
 The vectors are tensor ``embedding.weight``, the name that sentence-transformers'
 ``StaticEmbedding`` looks for, the tokens ``token_bytes`` and ``token_offsets``, other
-arrays ``array_NAME``. Files of other writers are read where they hold one matrix of
-floats (F64, F32, F16 or BF16); its tokens come from the file that the source names,
-else from a ``vocab.txt`` or ``tokenizer.json`` beside it.
+arrays ``array_NAME``. Files of other writers are read where `embedding_tensor` finds
+one matrix (F64, F32, F16, BF16 or I8); its tokens come from the file that the source
+names, else from those of a tokenizer beside it, see `model_tokens`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.atomic import replacing
-from pretrained_embed.formats.local import file_size, map_array, open_local
-from pretrained_embed.formats.reader import ByteStream, Float32Array
+from pretrained_embed.formats.embedding_tensor import load_embedding, matrices, pick
+from pretrained_embed.formats.local import file_size, open_local
+from pretrained_embed.formats.model_tokens import find_file, model_reader
+from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors_header import (
-    DTYPES,
     HEADER_LIMIT,
     Header,
-    Tensor,
     format_header,
+    map_tensor,
     read_header,
 )
 from pretrained_embed.formats.table import (
     PackedTokens,
-    Rows,
     Table,
     check_table,
     decode_metadata,
@@ -56,22 +53,6 @@ NAME = "safetensors"
 _VECTORS, _BYTES, _OFFSETS = "embedding.weight", "token_bytes", "token_offsets"
 _EXTRA = "array_"
 _METADATA = "pretrained_embed"
-_FOREIGN = (_VECTORS, "embeddings", "embeddings.weight", "weight")
-_FLOATS = ("F64", "F32", "F16", "BF16")
-_SIBLINGS = ("tokenizer.json", "vocab.txt")
-
-
-class _BFloat16Rows:
-    """Rows of bfloat16, the upper halves of float32 numbers, given as float32."""
-
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, halves: npt.NDArray[np.uint16]) -> None:
-        self._halves = halves
-        self.shape = halves.shape
-
-    def __getitem__(self, rows: slice) -> Float32Array:
-        return (self._halves[rows].astype(np.uint32) << 16).view(np.float32)
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -91,14 +72,7 @@ def open_reader(stream: ByteStream) -> TableReader:
         header = read_header(file, file_size(file), stream.name)
 
         def load(name: str) -> npt.NDArray[Any]:
-            tensor = header.tensors[name]
-            dtype = DTYPES[tensor.dtype].numpy
-            if dtype is None:
-                raise FormatError(
-                    f"{stream.name}, tensor {name!r}: dtype {tensor.dtype} is not one "
-                    "this package reads"
-                )
-            return map_array(file, dtype, tensor.shape, header.data + tensor.begin)
+            return map_tensor(file, header, name, stream.name)
 
         if {_VECTORS, _BYTES, _OFFSETS} <= header.tensors.keys():
             tokens = PackedTokens(load(_BYTES), load(_OFFSETS), where=stream.name)
@@ -116,15 +90,20 @@ def open_reader(stream: ByteStream) -> TableReader:
                 arrays=arrays,
                 metadata=metadata,
             )
-        name = _pick(header.tensors, stream.name)
-        vectors: Rows = load(name)
-        notes = [f"vectors from tensor {name}"]
-        if header.tensors[name].dtype == "BF16":
-            vectors = _BFloat16Rows(load(name))
-            notes.append("stored as bfloat16")
-    path = find_tokens(stream, _SIBLINGS)
-    notes.append(f"tokens from {path.name}")
-    return TableReader(NAME, stream.name, read_tokens(path), vectors, notes=notes)
+        name = pick(matrices(header.tensors), stream.name)
+        embedding = load_embedding(name, header.tensors, load, stream.name)
+    if stream.tokens_path is None and stream.path is not None:
+        path = find_file(stream.path.parent)
+        if path is not None:
+            return model_reader(NAME, stream.name, embedding, path)
+    path = find_tokens(stream, ("tokenizer.json", "vocab.txt"))
+    return TableReader(
+        NAME,
+        stream.name,
+        read_tokens(path),
+        embedding.rows,
+        notes=[*embedding.notes, f"tokens from {path.name}"],
+    )
 
 
 def read_table(stream: ByteStream) -> Table:
@@ -163,21 +142,3 @@ def _metadata(header: Header, where: str) -> dict[str, Any]:
     if text is None:
         return {}
     return decode_metadata(text.encode("utf-8", "surrogatepass"), where)
-
-
-def _pick(tensors: Mapping[str, Tensor], where: str) -> str:
-    """Return the name of the tensor that holds the vectors."""
-    matrices = [
-        name
-        for name, tensor in tensors.items()
-        if len(tensor.shape) == 2 and tensor.dtype in _FLOATS
-    ]
-    named = [name for name in _FOREIGN if name in matrices]
-    if named:
-        return named[0]
-    if len(matrices) == 1:
-        return matrices[0]
-    raise FormatError(
-        f"{where}: expected one matrix of floats or one named {_VECTORS!r}; found "
-        f"{matrices[:10] or 'none'}"
-    )

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats.local import array_bytes
+from pretrained_embed.formats.local import array_bytes, map_array
 
 #: The longest header that the format allows, in bytes.
 HEADER_LIMIT = 100_000_000
@@ -99,6 +99,23 @@ def read_header(file: BinaryIO, size: int, where: str) -> Header:
     tensors = {name: _tensor(name, entry, where) for name, entry in content.items()}
     _check_layout(tensors, size - data, where)
     return Header(tensors, metadata, data)
+
+
+def map_tensor(
+    file: BinaryIO, header: Header, name: str, where: str
+) -> npt.NDArray[Any]:
+    """Map a tensor of an open file, the bits of BF16 as uint16.
+
+    Raises `FormatError` for a dtype that numpy does not have.
+    """
+    tensor = header.tensors[name]
+    dtype = DTYPES[tensor.dtype].numpy
+    if dtype is None:
+        raise FormatError(
+            f"{where}, tensor {name!r}: dtype {tensor.dtype} is not one this package "
+            "reads"
+        )
+    return map_array(file, dtype, tensor.shape, header.data + tensor.begin)
 
 
 def _parse(raw: bytes, where: str) -> dict[str, Any]:

@@ -14,8 +14,12 @@ from typing import Any, NamedTuple
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.formats.local import file_size, map_array
-from pretrained_embed.formats.safetensors_header import DTYPES, Header, read_header
+from pretrained_embed.formats.local import file_size
+from pretrained_embed.formats.safetensors_header import (
+    Header,
+    map_tensor,
+    read_header,
+)
 
 CONFIG = "config.json"
 SINGLE = "model.safetensors"
@@ -33,15 +37,8 @@ class Shard(NamedTuple):
 
         Raises `FormatError` for a dtype that numpy does not have.
         """
-        tensor = self.header.tensors[name]
-        dtype = DTYPES[tensor.dtype].numpy
-        if dtype is None:
-            raise FormatError(
-                f"{self.path}, tensor {name!r}: dtype {tensor.dtype} is not one this "
-                "package reads"
-            )
         with self.path.open("rb") as file:
-            return map_array(file, dtype, tensor.shape, self.header.data + tensor.begin)
+            return map_tensor(file, self.header, name, str(self.path))
 
 
 def open_shard(path: Path) -> Shard:

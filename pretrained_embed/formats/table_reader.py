@@ -33,11 +33,12 @@ _BLOCK_BYTES = 1 << 24
 
 
 class TableReader(Reader):
-    """Reads rows out of packed tokens and vectors of any floating-point dtype.
+    """Reads rows out of packed tokens and vectors of any dtype that float32 can hold.
 
     Vectors are handed out as float32; the findings' notes say what they were stored
-    as. Rows without a token (`HOLES`) match nothing and are left out of `blocks`. No
-    row of such a file can be malformed: ``on_bad_row`` and ``threads`` change nothing.
+    as. float64 is rounded; integers, of 16 bits at most, are the numbers they are.
+    Rows without a token (`HOLES`) match nothing and are left out of `blocks`. No row of
+    such a file can be malformed: ``on_bad_row`` and ``threads`` change nothing.
     Raises `FormatError` if tokens and vectors do not belong together.
     """
 
@@ -58,10 +59,10 @@ class TableReader(Reader):
                 f"{name}: vectors of shape {vectors.shape}; expected (rows, dim), at "
                 "least one of each"
             )
-        if vectors.dtype.kind != "f" or vectors.dtype.itemsize > 8:
+        if vectors.dtype.itemsize > {"f": 8, "i": 2, "u": 2}.get(vectors.dtype.kind, 0):
             raise FormatError(
                 f"{name}: vectors are {vectors.dtype}; expected float16, float32 or "
-                "float64"
+                "float64, or integers of 8 or 16 bits"
             )
         if len(tokens) != vectors.shape[0]:
             raise FormatError(
@@ -178,6 +179,8 @@ class TableReader(Reader):
 
 
 def _storage_note(dtype: np.dtype[Any]) -> list[str]:
+    if dtype.kind != "f":
+        return [f"stored as {dtype.name}, without a scale: whole numbers as they are"]
     if dtype.itemsize > 4:
         return [f"stored as {dtype.name}; rounded to float32"]
     return [f"stored as {dtype.name}"] if dtype.itemsize < 4 else []

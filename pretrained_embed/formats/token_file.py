@@ -91,7 +91,7 @@ def _by_row(content: Mapping[str, Any], path: Path) -> list[str]:
     """Return the tokens of a token-to-row object or a tokenizer, in row order."""
     model = content.get("model")
     if isinstance(model, dict) and "vocab" in model:
-        content = _of_tokenizer(model["vocab"], content.get("added_tokens", []), path)
+        content = of_tokenizer(content, path)
     rows = {row: token for token, row in content.items() if type(row) is int}
     if len(rows) != len(content) or rows.keys() != set(range(len(rows))):
         raise FormatError(
@@ -101,13 +101,19 @@ def _by_row(content: Mapping[str, Any], path: Path) -> list[str]:
     return [rows[row] for row in range(len(rows))]
 
 
-def _of_tokenizer(vocab: Any, added: Any, path: Path) -> dict[str, Any]:
+def of_tokenizer(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    """Return the ids of the tokens of a ``tokenizer.json``; `FormatError` if none."""
     try:
+        vocab = content["model"]["vocab"]
         if isinstance(vocab, list):  # Unigram: [token, score] pairs in row order
             vocab = {token: row for row, (token, _) in enumerate(vocab)}
-        return {**vocab, **{token["content"]: token["id"] for token in added}}
+        added = content.get("added_tokens") or []
+        ids = {**vocab, **{token["content"]: token["id"] for token in added}}
     except (TypeError, ValueError, KeyError) as error:
         raise FormatError(f"{path}: not the vocabulary of a tokenizer") from error
+    if not all(isinstance(token, str) for token in ids):
+        raise FormatError(f"{path}: not the vocabulary of a tokenizer")
+    return ids
 
 
 def _read_parquet(path: Path) -> PackedTokens:
