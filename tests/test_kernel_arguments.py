@@ -160,7 +160,6 @@ ARRAYS = {  # wrong for each array, by what it holds
         np.zeros((4, 3), np.float32),
         np.zeros((4, 4), np.float32)[:, ::2],
         np.zeros(8, np.float32),
-        np.zeros((1, 2), np.float32),
         unaligned((4, 2), np.float32),
         None,
     ],
@@ -219,7 +218,7 @@ WRONG = {
 }
 
 
-MORE = {  # of the right type, but too short
+MORE = {  # of the right type, but of the wrong length
     ("place", "best"): [np.zeros(3, np.int64), np.zeros(0, np.int64)],
     ("find_rows", "best"): [np.zeros(3, np.int64), np.zeros(0, np.int64)],
     ("look_up", "best"): [np.zeros(3, np.int64), np.zeros(0, np.int64)],
@@ -236,7 +235,12 @@ MORE = {  # of the right type, but too short
         np.full(2, 2**62, np.int64),
     ],
     ("place", "hits"): [np.zeros((1, 4), np.int64)],
-    ("place", "out"): [np.zeros((3, 2), np.float32)],
+    ("place", "out"): [np.zeros((5, 2), np.float32)],
+    ("scan_text", "vectors"): [np.zeros((1, 2), np.float32)],
+    ("scan_binary", "vectors"): [np.zeros((1, 2), np.float32)],
+    ("place", "vectors"): [np.zeros((1, 2), np.float32)],
+    ("gather", "vectors"): [np.zeros((1, 2), np.float32)],
+    ("gather", "out"): [np.zeros((1, 2), np.float32)],
     ("TokenIndex", "rows"): [np.zeros(1, np.int64), np.zeros(3, np.int64)],
 }
 

@@ -232,6 +232,35 @@ def test_long_rows_read_right_at_every_offset(kernel_pair, dim):
             assert short.faults == [(0, kernel.SHORT, dim, 0)]
 
 
+wide_fields = st.sampled_from([b"0.5", b"-1.25", b"9.12345678", b"-0.00000001"])
+wide_fields |= st.sampled_from([*VALUES, b"10.5", b"-.5", b"5.", b"1.123456789", b"-"])
+wide_fields |= st.sampled_from(
+    [b"0.5", b"0.5", b"0.5", b"0.12:45", b"0./2", b"0.5\x80"]
+)
+
+
+@given(
+    fields=st.lists(wide_fields, min_size=1, max_size=9),
+    places=st.lists(st.integers(0, 260), min_size=9, max_size=9),
+    dim=st.sampled_from([1, 2, 3, 4, 5, 8, 63, 64, 65, 66, 127, 128, 129, 260]),
+    behind=st.sampled_from([b"", b"\n", b"\nthe next row"]),
+)
+def test_odd_fields_are_read_alike_wherever_they_stand(
+    kernel_pair, fields, places, dim, behind
+):
+    row = [b"%d.%d" % (i % 10, i) for i in range(dim)]
+    for place, field in zip(places, fields, strict=False):
+        row[place % dim] = field
+    text = b"the " + b" ".join(row) + behind
+
+    native, reference = (
+        scan_text(implementation, None, text, dim=dim, final=True)
+        for implementation in kernel_pair
+    )
+
+    assert native == reference
+
+
 def test_rows_of_many_separators_and_little_else_are_read_alike(kernel_pair):
     for numbers in (0, 1, 31, 32, 33, 63, 64):
         for separators in (1, 62, 63, 64, 65, 126, 127, 128, 129, 200):

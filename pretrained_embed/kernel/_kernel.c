@@ -178,10 +178,18 @@ __attribute__((target("avx2,popcnt"))) static const byte *line_end_avx2(
 
 typedef const byte *(*LineEnd)(const byte *, const byte *, byte, size_t *);
 
+static int has_avx2(void) {
+#ifdef PE_AVX2
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") &&
+           __builtin_cpu_supports("bmi");
+#else
+    return 0;
+#endif
+}
+
 static LineEnd fastest_line_end(void) {
 #ifdef PE_AVX2
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt"))
-        return line_end_avx2;
+    if (has_avx2()) return line_end_avx2;
 #endif
     return line_end;
 }
@@ -403,6 +411,141 @@ static Py_ssize_t read_vector(const byte *p, const byte *end, const byte *limit,
         p = stop + 1;
     }
     return 0;
+}
+
+#if defined(PE_AVX2) && PE_ROUNDS_ONCE
+enum { PE_LANES = 4, PE_AT_ONCE = 8 };
+
+/* The fields of a batch, taken apart, each part beside the same part of the others. */
+typedef struct {
+    const byte *found[PE_BATCH + 64];    /* the ends of the fields */
+    uint64_t digits[PE_BATCH + 64]; /* behind the point, less '0', the last one on top */
+    double power[PE_BATCH + 64];    /* of ten: one for each of them */
+    int32_t whole[PE_BATCH + 64];   /* the digit before the point */
+    uint32_t sign[PE_BATCH + 64];   /* in its place in a binary32 */
+} Batch;
+
+/* find_separators, most of it without a branch that hangs on where they are. */
+__attribute__((target("avx2,popcnt,bmi"))) static int find_separators_avx2(
+    const byte **from, const byte *end, byte separator, const byte **found) {
+    const __m256i sep = _mm256_set1_epi8((char)separator);
+    const byte *p = *from;
+    int n = 0;
+    for (; n < PE_BATCH && end - p >= 64; p += 64) {
+        __m256i a = _mm256_loadu_si256((const __m256i *)p);
+        __m256i b = _mm256_loadu_si256((const __m256i *)(p + 32));
+        uint64_t mask =
+            (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, sep)) |
+            (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, sep)) << 32;
+        int count = (int)_mm_popcnt_u64(mask);
+        for (int i = 0; i < PE_AT_ONCE; i++, mask &= mask - 1) /* of none, the 64th */
+            found[n + i] = p + _tzcnt_u64(mask);
+        for (int i = PE_AT_ONCE; i < count; i++, mask &= mask - 1)
+            found[n + i] = p + _tzcnt_u64(mask);
+        n += count;
+    }
+    for (; n < PE_BATCH && p < end; p++)
+        if (*p == separator) found[n++] = p;
+    *from = p;
+    return n;
+}
+
+/* Take a field of short_number's form apart.  Another field becomes one that is no
+ * number, which read_batch then finds. */
+static void take_apart(Batch *batch, int i, const byte *p, const byte *stop,
+                       const byte *limit) {
+    int negative = 0;
+    uint64_t digits = UINT64_MAX, count = 0;
+    unsigned whole = 0;
+    if (limit - p >= 11) {
+        negative = *p == '-';
+        p += negative;
+        count = (uint64_t)(stop - p) - 2;
+        whole = ((unsigned)p[0] | (unsigned)p[1] << 8) ^ ('0' | '.' << 8);
+        if (count - 1 <= 7 && whole <= 9)
+            digits = (load64(p + 2) ^ 0x3030303030303030u) << (64 - 8 * count);
+        else
+            count = 0;
+    }
+    batch->digits[i] = digits;
+    batch->power[i] = POWERS[count];
+    batch->whole[i] = (int32_t)whole;
+    batch->sign[i] = (uint32_t)negative << 31;
+}
+
+/* Read n fields, the first of them at p, four side by side, as short_number does one.
+ * Returns 0, the 1-based place of the first bad one, or -1 with an exception set. */
+__attribute__((target("avx2,popcnt,bmi"))) static Py_ssize_t read_batch(
+    Batch *batch, int n, const byte *p, const byte *limit, float *out) {
+    const __m256i above_nine = _mm256_set1_epi8(0x76);
+    const __m256i tens = _mm256_set1_epi16(0x010a);
+    const __m256i hundreds = _mm256_set1_epi32(0x00010064);
+    const __m256i myriad = _mm256_set1_epi64x(10000);
+    const __m256d two_52 = _mm256_set1_pd(0x1p52);
+    const byte *field = p;
+    for (int i = 0; i < n; field = batch->found[i++] + 1)
+        take_apart(batch, i, field, batch->found[i], limit);
+    for (int i = 0; i < n; i += PE_LANES) {
+        __m256i x = _mm256_loadu_si256((const __m256i *)(batch->digits + i));
+        __m256i high = _mm256_or_si256(_mm256_add_epi8(x, above_nine), x);
+        unsigned others = (unsigned)_mm256_movemask_epi8(high);
+        x = _mm256_madd_epi16(_mm256_maddubs_epi16(x, tens), hundreds);
+        x = _mm256_add_epi64(_mm256_mul_epu32(x, myriad), _mm256_srli_epi64(x, 32));
+        __m256d behind = _mm256_sub_pd( /* as in small_integer */
+            _mm256_or_pd(_mm256_castsi256_pd(x), two_52), two_52);
+        __m256d power = _mm256_loadu_pd(batch->power + i);
+        __m128i whole = _mm_loadu_si128((const __m128i *)(batch->whole + i));
+        __m256d mantissa =
+            _mm256_add_pd(behind, _mm256_mul_pd(_mm256_cvtepi32_pd(whole), power));
+        __m128 value = _mm256_cvtpd_ps(_mm256_div_pd(mantissa, power));
+        __m128i sign = _mm_loadu_si128((const __m128i *)(batch->sign + i));
+        value = _mm_or_ps(value, _mm_castsi128_ps(sign));
+        int lanes = n - i < PE_LANES ? n - i : PE_LANES;
+        if (lanes == PE_LANES)
+            _mm_storeu_ps(out + i, value);
+        else
+            memcpy(out + i, &value, (size_t)lanes * 4);
+        for (int k = i; others && k < i + lanes; k++, others >>= 8) {
+            if (!(others & 0xff)) continue;
+            field = k ? batch->found[k - 1] + 1 : p;
+            int status = number_in_full(field, batch->found[k], out + k);
+            if (status != NUMBER_OK) return status == NUMBER_BAD ? k + 1 : -1;
+        }
+    }
+    return 0;
+}
+
+/* read_vector on processors with registers that hold four doubles. */
+__attribute__((target("avx2,popcnt,bmi"))) static Py_ssize_t read_vector_avx2(
+    const byte *p, const byte *end, const byte *limit, byte separator, Py_ssize_t dim,
+    float *out) {
+    Batch batch;
+    const byte *from = p;
+    for (Py_ssize_t done = 0; done < dim;) {
+        int n = find_separators_avx2(&from, end, separator, batch.found);
+        if (n >= dim - done - 1) {
+            n = (int)(dim - done);
+            batch.found[n - 1] = end;
+        } else if (!n) {
+            return done + 1; /* as in read_vector */
+        }
+        Py_ssize_t bad = read_batch(&batch, n, p, limit, out + done);
+        if (bad) return bad < 0 ? bad : done + bad;
+        p = batch.found[n - 1] + 1;
+        done += n;
+    }
+    return 0;
+}
+#endif
+
+typedef Py_ssize_t (*ReadVector)(const byte *, const byte *, const byte *, byte,
+                                 Py_ssize_t, float *);
+
+static ReadVector fastest_read_vector(void) {
+#if defined(PE_AVX2) && PE_ROUNDS_ONCE
+    if (has_avx2()) return read_vector_avx2;
+#endif
+    return read_vector;
 }
 
 /* ------------------------------------------------------------ Token index ------ */
@@ -865,6 +1008,7 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
     const byte *base = scan.data.buf;
     const byte *p = base + scan.start, *limit = base + scan.stop;
     LineEnd find_end = fastest_line_end();
+    ReadVector read = fastest_read_vector();
 
     PyThreadState *thread = PyEval_SaveThread();
     while (p < limit && scan.hit_count < scan.hit_room && fault_count < fault_room) {
@@ -886,9 +1030,9 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
             size_t length = (size_t)(token_end - p);
             int64_t key = scan.index ? find_key(scan.index, p, length) : -1;
             if (key >= 0 || !scan.index) {
-                Py_ssize_t bad = read_vector(token_end + 1, end, limit,
-                                             layout.separator, scan.dim,
-                                             scan.vector + scan.dim * scan.hit_count);
+                Py_ssize_t bad =
+                    read(token_end + 1, end, limit, layout.separator, scan.dim,
+                         scan.vector + scan.dim * scan.hit_count);
                 if (bad < 0) break;
                 if (bad) {
                     fault = PE_BAD_NUMBER;
