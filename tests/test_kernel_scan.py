@@ -235,7 +235,7 @@ def test_long_rows_read_right_at_every_offset(kernel_pair, dim):
 wide_fields = st.sampled_from([b"0.5", b"-1.25", b"9.12345678", b"-0.00000001"])
 wide_fields |= st.sampled_from([*VALUES, b"10.5", b"-.5", b"5.", b"1.123456789", b"-"])
 wide_fields |= st.sampled_from(
-    [b"0.5", b"0.5", b"0.5", b"0.12:45", b"0./2", b"0.5\x80"]
+    [b"0.5", b"0.5", b"0.5", b":.5", b"0.12:45", b"0./2", b"0.5\x80"]
 )
 
 
