@@ -10,10 +10,14 @@ are converted as they are handed out.
 
 from __future__ import annotations
 
+from typing import Any, BinaryIO
+
+import numpy.typing as npt
+
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import file_size, map_array, open_local
 from pretrained_embed.formats.npy_header import HEADER_LIMIT, MAGIC, parse_header
-from pretrained_embed.formats.reader import ByteStream, Float32Array
+from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import find_tokens, read_tokens
 
@@ -34,7 +38,8 @@ def open_reader(stream: ByteStream) -> TableReader:
     found or where there is not one for each row; `SourceError` where the tokens cannot
     be read; `MissingPackageError` where that takes pyarrow.
     """
-    vectors = _map(stream)
+    with open_local(stream) as file:
+        vectors = map_matrix(file, stream.name)
     stem = stream.path.stem if stream.path is not None else stream.name
     path = find_tokens(stream, [stem + suffix for suffix in _SIBLINGS])
     tokens = read_tokens(path)
@@ -47,27 +52,30 @@ def open_reader(stream: ByteStream) -> TableReader:
     return TableReader(NAME, stream.name, tokens, vectors, notes=notes)
 
 
-def _map(stream: ByteStream) -> Float32Array:
-    with open_local(stream) as file:
-        size = file_size(file)
-        file.seek(0)
-        header = parse_header(file.read(HEADER_LIMIT), stream.name)
-        if len(header.shape) != 2:
-            raise FormatError(
-                f"{stream.name}: an array of shape {header.shape}; expected (rows, dim)"
-            )
-        held = size - header.length
-        if held < header.nbytes:
-            raise TruncatedError(
-                f"{stream.name}: {header.shape} {header.dtype} take "
-                f"{header.nbytes:,} bytes, but {held:,} follow the header; get the "
-                "file again"
-            )
-        if held > header.nbytes:
-            raise FormatError(
-                f"{stream.name}: {held - header.nbytes:,} bytes follow its array; "
-                "get the file again"
-            )
-        return map_array(
-            file, header.dtype, header.shape, header.length, order=header.order
+def map_matrix(file: BinaryIO, where: str) -> npt.NDArray[Any]:
+    """Map the matrix that an open file holds.
+
+    Raises `FormatError` where it is none or is damaged, `TruncatedError` where its end
+    is missing.
+    """
+    size = file_size(file)
+    file.seek(0)
+    header = parse_header(file.read(HEADER_LIMIT), where)
+    if len(header.shape) != 2:
+        raise FormatError(
+            f"{where}: an array of shape {header.shape}; expected (rows, dim)"
         )
+    held = size - header.length
+    if held < header.nbytes:
+        raise TruncatedError(
+            f"{where}: {header.shape} {header.dtype} take {header.nbytes:,} bytes, but "
+            f"{held:,} follow the header; get the file again"
+        )
+    if held > header.nbytes:
+        raise FormatError(
+            f"{where}: {held - header.nbytes:,} bytes follow its array; get the file "
+            "again"
+        )
+    return map_array(
+        file, header.dtype, header.shape, header.length, order=header.order
+    )
