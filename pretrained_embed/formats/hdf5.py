@@ -10,10 +10,10 @@
 
 No times are stored: equal tables give equal bytes. Vectors that lie contiguous in a
 local file are mapped, others are read slab by slab. Files of other writers are read
-where they hold a matrix (``vectors``, ``embeddings``, ``embedding`` or ``matrix``) and
-its tokens as strings (``tokens``, ``words``, ``vocab``, ``vocabulary`` or
-``index_to_key``). Links into other files, data kept in other files and virtual data
-sets are refused: reading a file reads that file.
+where they hold a matrix and its tokens as strings, see `foreign`; so are frames of
+pandas (``to_hdf`` with ``format="fixed"``), as of ConceptNet Numberbatch, whose index
+has the tokens. Links into other files, data kept in other files and virtual data sets
+are refused: reading a file reads that file.
 
 https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t4.html
 """
@@ -30,6 +30,7 @@ import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.atomic import replacing_path
+from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5_data import DataFile
 from pretrained_embed.formats.hdf5_writing import write_datasets
 from pretrained_embed.formats.local import open_local
@@ -47,8 +48,7 @@ NAME = "hdf5"
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _EXTRA = "arrays/"
-_VECTORS = ("vectors", "embeddings", "embedding", "matrix")
-_TOKENS = ("tokens", "words", "vocab", "vocabulary", "index_to_key")
+_SECOND_BLOCK = "/block1_values"
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -114,19 +114,13 @@ def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader
 
 
 def _foreign(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:
-    def pick(wanted: tuple[str, ...], what: str) -> str:
-        for name in wanted:
-            if name in data.names:
-                return name
+    hint = "; links are not followed"
+    pair = pick_pair(data.names, data.form, where, "data set", hint)
+    if any(name.endswith(_SECOND_BLOCK) for name in data.names):
         raise FormatError(
-            f"{where}: no data set of {what}; it holds {sorted(data.names)[:10]}, "
-            f"and {what} are looked for under {', '.join(wanted)}; links are not "
-            "followed"
+            f"{where}: a pandas frame whose columns differ in dtype; vectors are one "
+            "matrix: save it again with frame.astype('float32')"
         )
-
-    vectors, tokens = pick(_VECTORS, "vectors"), pick(_TOKENS, "tokens")
-    packed = PackedTokens.join(data.read_strings(tokens))
-    left = sorted(data.names - {vectors, tokens})
-    notes = [f"data sets left out: {', '.join(left[:10])}"] if left else []
-    rows = data.rows(vectors)
-    return TableReader(NAME, where, packed, rows, notes=notes, release=release)
+    packed = PackedTokens.join(data.read_strings(pair.tokens))
+    rows = data.rows(pair.vectors)
+    return TableReader(NAME, where, packed, rows, notes=pair.notes, release=release)

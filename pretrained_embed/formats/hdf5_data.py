@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, PretrainedEmbedError
+from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
 from pretrained_embed.formats.table import Rows
 
@@ -80,6 +81,15 @@ class DataFile:
             mapped = self._map(dataset)
             return _StoredRows(dataset, self._where) if mapped is None else mapped
 
+    def form(self, name: str) -> Form:
+        """Return the shape of a data set, and whether it holds strings."""
+        import h5py
+
+        with _refusing_damage(self._where):
+            dataset = self._sets[name]
+            strings = h5py.check_string_dtype(dataset.dtype) is not None
+            return Form(dataset.shape or (), strings)
+
     def read_strings(self, name: str) -> list[bytes]:
         """Return a row of strings, of fixed or of variable length, as their bytes."""
         import h5py
@@ -107,12 +117,23 @@ class DataFile:
 
     def _checked(self, name: str) -> Any:
         """Return the data set if all of it is stored in this file."""
+        import h5py
+
         dataset = self._sets[name]
         if dataset.external or dataset.is_virtual:
             raise FormatError(
                 f"{self._where}, data set {name!r}: its data is in other files, which "
                 "are not read; copy it into one file"
             )
+        filters = dataset.id.get_create_plist()
+        for place in range(filters.get_nfilters()):
+            code, _, _, packing = filters.get_filter(place)
+            if not h5py.h5z.filter_avail(code):
+                raise FormatError(
+                    f"{self._where}, data set {name!r}: packed with "
+                    f"{packing.decode(errors='replace')} (filter {code}), which h5py "
+                    "alone cannot unpack; repack the file: h5repack -f GZIP=4 IN OUT"
+                )
         if dataset.shape is None:
             raise FormatError(f"{self._where}, data set {name!r}: it is empty")
         stored, declared = dataset.id.get_storage_size(), dataset.nbytes

@@ -11,8 +11,7 @@
 Members are stored uncompressed with their data at multiples of 64 bytes, so that
 readers can map them, and carry the zip format's first date: equal tables give equal
 bytes. ``np.load`` reads the file. Archives of other writers are read where they hold
-a matrix (``vectors``, ``embeddings``, ``matrix`` or ``weights``) and its tokens
-(``tokens``, ``words``, ``vocab`` or ``vocabulary``) as arrays of dtype U or S.
+a matrix and its tokens as an array of dtype U or S, see `foreign`.
 
 https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 """
@@ -28,6 +27,7 @@ import numpy.typing as npt
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats import npz_archive
 from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.local import open_local
 from pretrained_embed.formats.npz_archive import Archive
 from pretrained_embed.formats.reader import ByteStream
@@ -43,8 +43,6 @@ from pretrained_embed.formats.table_reader import TableReader
 NAME = "npz"
 
 _EXTRA = "array_"
-_VECTORS = ("vectors", "embeddings", "matrix", "weights")
-_TOKENS = ("tokens", "words", "vocab", "vocabulary")
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -102,20 +100,10 @@ def _own(archive: Archive, where: str) -> TableReader:
 
 
 def _foreign(archive: Archive, where: str) -> TableReader:
-    def pick(wanted: tuple[str, ...], what: str) -> str:
-        for name in wanted:
-            if name in archive.names:
-                return name
-        raise FormatError(
-            f"{where}: no array of {what}; it holds {sorted(archive.names)[:10]}, "
-            f"and {what} are looked for under {', '.join(wanted)}"
-        )
-
-    vectors, tokens = pick(_VECTORS, "vectors"), pick(_TOKENS, "tokens")
-    packed = _pack(archive.read(tokens), f"{where}, array {tokens!r}")
-    left = sorted(archive.names - {vectors, tokens})
-    notes = [f"arrays left out: {', '.join(left[:10])}"] if left else []
-    return TableReader(NAME, where, packed, archive.read(vectors), notes=notes)
+    pair = pick_pair(archive.names, archive.form, where, "array")
+    packed = _pack(archive.read(pair.tokens), f"{where}, array {pair.tokens!r}")
+    vectors = archive.read(pair.vectors)
+    return TableReader(NAME, where, packed, vectors, notes=pair.notes)
 
 
 def _pack(tokens: npt.NDArray[Any], where: str) -> PackedTokens:

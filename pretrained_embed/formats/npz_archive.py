@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
 from pretrained_embed.formats.npy_header import (
     HEADER_LIMIT,
@@ -89,6 +90,19 @@ class Archive:
             f"member {info.filename!r} is packed by method {info.compress_type}; "
             "only stored and deflated members are read"
         )
+
+    def form(self, name: str) -> Form:
+        """Return the shape of an array, and whether it holds strings.
+
+        An array that is refused, as one of objects is, may hold strings: whoever
+        reads it is told what is wrong.
+        """
+        try:
+            with self._zip.open(self._members[name]) as member:
+                header = parse_header(member.read(HEADER_LIMIT), name)
+        except (FormatError, *_DAMAGE):
+            return Form((0,), strings=True)
+        return Form(header.shape, header.dtype.kind in "US")
 
     def _map(self, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
         if not 0 <= info.header_offset <= self._size:

@@ -73,6 +73,67 @@ def test_files_of_other_writers_are_read(tmp_path, strings, storage):
     assert selection.findings.notes[0] == "data sets left out: counts"
 
 
+DATA = Path(__file__).parents[1] / "data" / "hdf5"
+FRAME = ["/c/en/coffee_pot", "/c/fr/été", "/c/en/#####ish", "/c/de/straße"]
+
+
+def test_a_frame_of_pandas_is_read_as_its_numbers_stand():
+    with hdf5.open_reader(stream_of(DATA / "mini.h5")) as reader:
+        (block,) = reader.blocks()
+
+    assert block.tokens == FRAME
+    assert block.vectors.dtype == np.float32
+    assert block.vectors.tolist() == np.arange(-8.0, 8.0).reshape(4, 4).tolist()
+    assert reader.findings.notes == [
+        "data sets left out: mat/axis0, mat/block0_items",
+        "stored as int8, without a scale: whole numbers as they are",
+    ]
+
+
+def test_a_packed_frame_of_pandas_is_read():
+    with hdf5.open_reader(stream_of(DATA / "zlib.h5")) as reader:
+        (block,) = reader.blocks()
+
+    assert block.tokens == FRAME
+    assert block.vectors.tolist() == (np.arange(-8.0, 8.0) / 4).reshape(4, 4).tolist()
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        ("blosc", r"packed with blosc.*h5repack -f GZIP=4"),
+        ("mixed", r"columns differ in dtype.*astype"),
+    ],
+)
+def test_a_frame_that_cannot_be_read_says_why(name, match):
+    with pytest.raises(FormatError, match=match):
+        hdf5.open_reader(stream_of(DATA / f"{name}.h5"))
+
+
+@pytest.mark.parametrize(
+    ("vectors", "tokens", "other"),
+    [
+        ("vectors", "tokens", "words"),
+        ("emb", "vocab", "what"),
+        ("model/syn0", "model/index2word", "model/syn1"),
+        ("anything", "whatever", "more"),
+        ("anything", "whatever", "index"),
+    ],
+)
+def test_a_matrix_and_its_tokens_are_known_by_name_or_by_form(
+    tmp_path, vectors, tokens, other
+):
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file[vectors], file[tokens] = VECTORS, TOKENS
+        file[other] = np.ones(7)  # neither a matrix nor strings
+
+    with hdf5.open_reader(stream_of(tmp_path / "other.h5")) as reader:
+        (block,) = reader.blocks()
+
+    assert block.vectors.tolist() == VECTORS.tolist()
+    assert block.tokens == TOKENS
+
+
 def test_a_matrix_in_slabs_reads_like_a_mapped_one(tmp_path):
     rng = np.random.default_rng(0)
     vectors = rng.normal(size=(9_000, 3)).astype(np.float32)

@@ -64,6 +64,25 @@ def test_archives_of_other_writers_are_read(tmp_path, save, kind, order):
     ]
 
 
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_arrays_without_a_name_are_known_by_their_form(tmp_path, save):
+    save(tmp_path / "other.npz", VECTORS, np.array(["a", "b", "c"]), np.arange(3))
+
+    with npz.open_reader(stream_of(tmp_path / "other.npz")) as reader:
+        (block,) = reader.blocks()
+
+    assert block.tokens == ["a", "b", "c"]
+    assert block.vectors.tolist() == VECTORS.tolist()
+    assert reader.findings.notes == ["arrays left out: arr_2"]
+
+
+def test_pickled_tokens_without_a_name_are_refused(tmp_path):
+    np.savez(tmp_path / "other.npz", VECTORS, np.array(["a", "b", "c"], object))
+
+    with pytest.raises(FormatError, match=r"arr_1\.npy.*objects.*dtype U"):
+        npz.open_reader(stream_of(tmp_path / "other.npz"))
+
+
 def test_a_compressed_table_reads_back(tmp_path):
     table = example()
     np.savez_compressed(
