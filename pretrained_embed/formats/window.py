@@ -18,7 +18,7 @@ from pretrained_embed.errors import FormatError
 
 #: Bytes of one read: few enough to be scanned from a cache, and enough that threads
 #: seldom wait for each other between calls.
-READ_SIZE = 1 << 20
+READ_SIZE = 1 << 21
 #: Room kept before each read for what the last scan left.
 HEADROOM = 1 << 16
 #: A row may be this long. More without an end is no row of any embedding.
