@@ -44,12 +44,14 @@ if TYPE_CHECKING:
         versions,
     )
     from pretrained_embed.sources import fetch
+    from pretrained_embed.vocabulary import KINDS as VOCAB_KINDS
     from pretrained_embed.vocabulary import Vocabulary
 
 __all__ = [
     "DEFAULT_SOURCE",
     "MATCH_FORMS",
     "OOV_POLICIES",
+    "VOCAB_KINDS",
     "WRITABLE_SUFFIXES",
     "Block",
     "Coverage",
@@ -92,6 +94,7 @@ _HOMES = {
     "DEFAULT_SOURCE": ("pipeline", "DEFAULT_SOURCE"),
     "MATCH_FORMS": ("matrix", "FORMS"),
     "OOV_POLICIES": ("matrix", "POLICIES"),
+    "VOCAB_KINDS": ("vocabulary", "KINDS"),
     "WRITABLE_SUFFIXES": ("formats", "WRITABLE_SUFFIXES"),
     "Block": ("formats", "Block"),
     "Coverage": ("matrix", "Coverage"),

@@ -1,9 +1,10 @@
 """Vocabularies: which token has which id.
 
-A vocabulary comes from an iterable, a mapping, a file or texts, and turns texts into
-ids. It knows nothing of vectors or frameworks.
+A vocabulary comes from an iterable, a mapping, texts, a file or an object of another
+library, and turns texts into ids. It knows nothing of vectors and imports no framework.
 """
 
+from pretrained_embed.vocabulary.files import KINDS
 from pretrained_embed.vocabulary.vocabulary import Vocabulary
 
-__all__ = ["Vocabulary"]
+__all__ = ["KINDS", "Vocabulary"]

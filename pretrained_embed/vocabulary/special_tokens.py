@@ -8,7 +8,7 @@ may have several parts: GPT-2's ``<|endoftext|>`` begins and ends texts.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, get_args
 
 from pretrained_embed.errors import OptionError, VocabularyError
@@ -18,6 +18,32 @@ from pretrained_embed.errors import OptionError, VocabularyError
 #: (``sentencepiece``), or ``Ġ`` before those that do, with each byte written as a
 #: printable character (``byte-level``, GPT-2).
 Marks = Literal["wordpiece", "sentencepiece", "byte-level"]
+
+
+#: The parts that special tokens may have.
+PARTS = ("pad", "unk", "mask", "cls", "sep", "bos", "eos")
+
+#: What the letters of a special token say of its part, beyond the names of the parts.
+_CUSTOMARY = {part: part for part in PARTS} | {"s": "bos"}
+
+
+def parts_of(special: Iterable[str], said: Mapping[str, str]) -> dict[str, str]:
+    """Return special tokens by their parts: those said, and those that are customary.
+
+    A file may only say that ``[PAD]``, ``<mask>`` or ``</s>`` is special. What has no
+    part goes by itself.
+
+    >>> parts_of(["[PAD]", "</s>", "<extra>"], {"unk": "<unk>"})
+    {'unk': '<unk>', 'pad': '[PAD]', 'eos': '</s>', '<extra>': '<extra>'}
+    """
+    parts = dict(said)
+    for token in special:
+        part = "eos" if token == "</s>" else _CUSTOMARY.get(_letters(token))
+        if part is not None:
+            parts.setdefault(part, token)
+        if token not in parts.values():
+            parts[token] = token
+    return parts
 
 
 def check_marks(marks: Marks | None) -> None:
@@ -74,6 +100,7 @@ def nearest(token: str, known: Collection[str]) -> str:
     "; did you mean '[PAD]'?"
     """
     letters = _letters(token)
+    known = [other for other in known if isinstance(other, str)]
     same = [other for other in known if letters and _letters(other) == letters]
     if not same:
         alike = [other for other in known if abs(len(other) - len(token)) <= 2]

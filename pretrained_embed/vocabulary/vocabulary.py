@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
-from typing import Self
+from typing import Self, cast
 
-from pretrained_embed.errors import OptionError, VocabularyError
-from pretrained_embed.vocabulary import checks, files
-from pretrained_embed.vocabulary import special_tokens as specials
+from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary import checks, files, objects
+from pretrained_embed.vocabulary.content import Choice, Content, Special, settle
 from pretrained_embed.vocabulary.encoding import Truncate, encode
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_ids import Int64Array, TokenIds
@@ -71,7 +70,7 @@ class Vocabulary(TokenIds):
     (4, 3, 0)
     """
 
-    __slots__ = ("_marks", "_pad", "_special", "_tokenizer", "_unk")
+    __slots__ = ("_tokenizer",)
 
     def __init__(
         self,
@@ -85,29 +84,51 @@ class Vocabulary(TokenIds):
         special_tokens: Mapping[str, str] | None = None,
         marks: Marks | None = None,
     ) -> None:
-        checks.specials(pad, unk)
         if isinstance(tokens, Vocabulary):
             raise VocabularyError("this is a Vocabulary already; use it, or its ids")
-        if counts is None and isinstance(tokens, Counter):
-            counts = tokens
-        if counts is not None and not isinstance(counts, Mapping):
-            raise OptionError(f"counts is {type(counts).__name__}, not a mapping")
-        specials.check_marks(marks)
-        super().__init__(tokens, pad, unk, counts)
-        self._pad = pad if pad in self._ids else None
-        self._unk = unk
-        self._special = specials.named(
-            special_tokens, self._ids, pad=self._pad, unk=unk
+        super().__init__(
+            tokens,
+            pad=pad,
+            unk=unk,
+            counts=counts,
+            special_tokens=special_tokens,
+            marks=marks,
         )
-        self._marks = marks
         self._tokenizer = Tokenizer(tokenize, lower)
 
     @classmethod
     def of(
-        cls, vocabulary: Vocabulary | Iterable[str] | Mapping[str, int]
+        cls,
+        vocabulary: object,
+        *,
+        pad: Special = Choice.AS_FOUND,
+        unk: Special = Choice.AS_FOUND,
     ) -> Vocabulary:
-        """Return a `Vocabulary` as it is, and make one of anything else."""
-        return vocabulary if isinstance(vocabulary, Vocabulary) else cls(vocabulary)
+        """Return a `Vocabulary` as it is, and make one of anything else.
+
+        That is what the constructor takes, or an object of another library that has a
+        vocabulary, told by its interface:
+
+        * tokenizers of Hugging Face, fast and slow, and of ``sentencepiece``;
+        * Keras' ``TextVectorization``, ``StringLookup`` and ``Tokenizer``, torchtext's
+          ``Vocab``, the vectorizers of scikit-learn;
+        * gensim's ``Dictionary`` and ``KeyedVectors``, spaCy's ``Vocab`` and pipelines;
+        * numpy arrays of strings, and a pandas ``Series`` of tokens, or of counts with
+          tokens for index.
+
+        Ids, counts, special tokens and marks are the object's. ``pad`` and ``unk`` name
+        others, or ``None`` for none; a pad that is not there needs id 0 to be free.
+
+        Raises `VocabularyError` as the constructor does, for an object that has no
+        vocabulary yet or contradicts itself, and for a pad or unk it does not have.
+        """
+        as_found = pad is unk is Choice.AS_FOUND
+        if isinstance(vocabulary, Vocabulary) and as_found:
+            return vocabulary
+        content = objects.read(vocabulary)
+        if content is None:
+            content = Content(cast(Iterable[str], vocabulary))
+        return cls._of_content(content, pad, unk)
 
     @classmethod
     def from_file(
@@ -115,29 +136,60 @@ class Vocabulary(TokenIds):
         path: str | os.PathLike[str],
         *,
         kind: files.Kind | None = None,
-        pad: str | None = "<pad>",
-        unk: str | None = None,
+        pad: Special = Choice.AS_FOUND,
+        unk: Special = Choice.AS_FOUND,
         tokenize: Tokenize | None = None,
         lower: bool = False,
     ) -> Self:
-        r"""Read a vocabulary file.
+        r"""Read a vocabulary from a file, or from the folder of a tokenizer.
 
-        ``kind`` is ``"text"`` (one token a line), ``"counts"`` (``TOKEN\tCOUNT`` lines)
-        or ``"json"`` (a list of tokens, or an object from token to id); ``None`` finds
-        out, as the module `files` describes, byte by byte. The rest is as in the
+        ``kind`` is one of
+
+        * ``"text"``: one token a line; ``"counts"``: ``TOKEN\tCOUNT`` lines;
+        * ``"json"``: a list of tokens, or an object from token to id;
+        * ``"bert"``: BERT's ``vocab.txt``;
+        * ``"tokenizer"``: a ``tokenizer.json`` of Hugging Face, or a folder with the
+          files of a tokenizer;
+        * ``"sentencepiece"``: a ``.model`` or ``.vocab``;
+        * ``"spacy"``: a model's folder, or its ``strings.json``;
+        * ``"gensim"``, ``"fasttext"``: a dictionary written as text;
+
+        and ``None`` finds out by the content, as the modules in `files` describe, byte
+        by byte. ``pad`` and ``unk`` are those that the file names; where it names no
+        pad, it is ``<pad>``, put where the constructor puts it. The rest is as in the
         constructor.
 
-        Raises `VocabularyError` naming the file and, where there is one, the line: for
-        what the constructor refuses, for empty lines, bytes that are not UTF-8, a file
-        of another kind, and a file that cannot be read.
+        Raises `VocabularyError` naming the file and, where there is one, the line or
+        byte: for what the constructor refuses, for empty lines, bytes that are not
+        UTF-8, a pad or unk that is not there, a file of another kind, and a file that
+        cannot be read.
         """
-        tokens, counts = files.read(path, kind)
+        content = files.read(path, kind)
         try:
-            return cls(
-                tokens, pad=pad, unk=unk, counts=counts, tokenize=tokenize, lower=lower
-            )
+            return cls._of_content(content, pad, unk, tokenize, lower)
         except VocabularyError as error:
             raise VocabularyError(f"{os.fsdecode(path)}: {error}") from error
+
+    @classmethod
+    def _of_content(
+        cls,
+        content: Content,
+        pad: Special,
+        unk: Special,
+        tokenize: Tokenize | None = None,
+        lower: bool = False,
+    ) -> Self:
+        parts = settle(content, pad, unk)
+        return cls(
+            content.tokens,
+            pad=parts.pad,
+            unk=parts.unk,
+            counts=content.counts,
+            tokenize=tokenize,
+            lower=lower,
+            special_tokens=parts.others,
+            marks=content.marks,
+        )
 
     @classmethod
     def from_texts(
@@ -181,54 +233,9 @@ class Vocabulary(TokenIds):
         )
 
     @property
-    def pad_token(self) -> str | None:
-        """The token that fills short rows up, if there is one."""
-        return self._pad
-
-    @property
-    def pad_id(self) -> int | None:
-        """The id of the pad token."""
-        return None if self._pad is None else self._ids[self._pad]
-
-    @property
-    def unk_token(self) -> str | None:
-        """The token that stands in for unknown ones, if there is one."""
-        return self._unk
-
-    @property
-    def unk_id(self) -> int | None:
-        """The id of the unk token."""
-        return None if self._unk is None else self._ids[self._unk]
-
-    @property
     def tokenizer(self) -> Tokenizer:
         """How `encode` reads a text."""
         return self._tokenizer
-
-    @property
-    def special_tokens(self) -> Mapping[str, str]:
-        """The special tokens by what they are for, read-only; pad and unk are there.
-
-        The others are those that the constructor was given, or that a file or tokenizer
-        names: ``mask``, ``cls``, ``sep``, ``bos`` and ``eos``. A token that is special
-        for another reason goes by itself.
-        """
-        return MappingProxyType(self._special)
-
-    @property
-    def marks(self) -> Marks | None:
-        """How subword tokens show what begins a word, ``None`` where it is not known.
-
-        ``"wordpiece"``: ``##`` before those that do not; ``"sentencepiece"``: ``▁``
-        before those that do; ``"byte-level"``: ``Ġ`` before those that do, each byte
-        being a printable character, as of GPT-2.
-        """
-        return self._marks
-
-    @property
-    def specials(self) -> frozenset[int]:
-        """The ids of pad and unk, as far as there are such."""
-        return frozenset(row for row in (self.pad_id, self.unk_id) if row is not None)
 
     def encode(
         self,

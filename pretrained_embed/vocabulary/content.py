@@ -1,0 +1,95 @@
+"""`Content`: what a file or an object of another library says of a vocabulary."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, NamedTuple, TypeGuard
+
+from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary.checks import repeated
+from pretrained_embed.vocabulary.special_tokens import Marks, check_known, nearest
+
+
+class Choice(Enum):
+    """What can be asked for in place of a pad or unk token, or none."""
+
+    AS_FOUND = "as found"  # what the file or object says
+
+
+#: A pad or unk token, none, or what the file or object says.
+Special = str | Literal[Choice.AS_FOUND] | None
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is said of a vocabulary.
+
+    ``tokens`` and ``counts`` are those of `Vocabulary`, ``special_tokens`` and
+    ``marks`` its properties; nothing is checked yet.
+    """
+
+    tokens: Iterable[str] | Mapping[str, int]
+    counts: Mapping[str, int] | None = None
+    special_tokens: Mapping[str, str] = field(default_factory=dict)
+    marks: Marks | None = None
+
+
+class Parts(NamedTuple):
+    """Special tokens as `Vocabulary` takes them."""
+
+    pad: str | None
+    unk: str | None
+    others: dict[str, str]
+
+
+def settle(content: Content, pad: Special, unk: Special) -> Parts:
+    """Return the special tokens: those asked for, and else those that content names.
+
+    A content that names no pad has ``<pad>`` where there is room, as in `Vocabulary`.
+    Where it has one token for both pad and unk, that is the pad: so it is with GPT-2,
+    which never needs its unk. Raises `VocabularyError` for a pad that the content names
+    and does not have, or that is asked for and finds id 0 taken.
+    """
+    others = dict(content.special_tokens)
+    said_pad, said_unk = others.pop("pad", None), others.pop("unk", None)
+    for name, asked, said in (("pad", pad, said_pad), ("unk", unk, said_unk)):
+        if asked is Choice.AS_FOUND and said is not None:
+            check_known(name, said, list(content.tokens))
+    if pad is Choice.AS_FOUND:
+        pad = "<pad>" if said_pad is None else said_pad
+    elif pad is not None and _brings_ids(content.tokens):
+        _check_room(pad, content.tokens)
+    if unk is Choice.AS_FOUND:
+        unk = said_unk if said_unk != pad else None
+    return Parts(pad, unk, others)
+
+
+def _brings_ids(tokens: object) -> TypeGuard[Mapping[str, int]]:
+    return isinstance(tokens, Mapping) and not isinstance(tokens, Counter)
+
+
+def _check_room(pad: str, ids: Mapping[str, int]) -> None:
+    first = next((token for token, id in ids.items() if id == 0), None)
+    if pad not in ids and first is not None:
+        raise VocabularyError(
+            f"the pad token {pad!r} is not in the vocabulary, whose id 0 is that of "
+            f"{first!r}{nearest(pad, ids)}"
+        )
+
+
+def numbered(tokens: Iterable[str]) -> dict[str, int]:
+    """Return the id of each token, which is its place in the order, from 0.
+
+    Raises `VocabularyError` where one comes twice.
+    """
+    in_order: Sequence[str] = list(tokens)
+    if again := repeated(in_order):
+        first, second = again
+        raise VocabularyError(
+            f"token {in_order[first]!r} has id {first} and again id {second}; a token "
+            "has one id"
+        )
+    return {token: id for id, token in enumerate(in_order)}

@@ -1,0 +1,98 @@
+"""Files and folders that hold a vocabulary.
+
+Where the kind is not given, the first that recognises the content reads it:
+
+- a folder: that of a spaCy model, then that of a Hugging Face tokenizer (`folders`);
+- a ``.model`` of SentencePiece (`sentencepiece`);
+- a ``tokenizer.json`` of Hugging Face (`tokenizer_json`);
+- JSON: a name that ends in ``.json``, and content that starts with ``[`` or ``{`` and
+  is JSON from start to end (so that BERT's vocabulary, whose first token is ``[PAD]``,
+  is text) (`plain_json`);
+- a dictionary of gensim or of fastText, by its first two lines (`dictionaries`);
+- a ``.vocab`` of SentencePiece, by all of its scores (`sentencepiece`);
+- counts, by the first line, BERT's ``vocab.txt``, by its special tokens, and else text
+  (`text`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.vocabulary.content import Content
+from pretrained_embed.vocabulary.files import (
+    dictionaries,
+    folders,
+    plain_json,
+    sentencepiece,
+    text,
+    tokenizer_json,
+)
+from pretrained_embed.vocabulary.files.file import File
+
+Kind = Literal[
+    "text",
+    "counts",
+    "json",
+    "bert",
+    "tokenizer",
+    "sentencepiece",
+    "spacy",
+    "gensim",
+    "fasttext",
+]
+
+#: The kinds of file and folder.
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+
+class _Reading(NamedTuple):
+    kind: Kind
+    recognise: Callable[[File], bool]
+    read: Callable[[File], Content]
+
+
+#: In this order; the first of a kind that is asked for reads what none recognises.
+_READINGS = (
+    _Reading("sentencepiece", sentencepiece.recognise_model, sentencepiece.read_model),
+    _Reading("tokenizer", tokenizer_json.recognise, tokenizer_json.read),
+    _Reading("json", lambda file: file.is_json, plain_json.read),
+    _Reading("spacy", lambda _: False, plain_json.read),
+    _Reading("gensim", dictionaries.is_gensim, dictionaries.read_gensim),
+    _Reading("fasttext", dictionaries.is_fasttext, dictionaries.read_fasttext),
+    _Reading("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read_vocab),
+    _Reading("counts", text.holds_counts, text.read_counts),
+    _Reading("bert", text.is_bert, text.read_bert),
+    _Reading("text", lambda _: True, text.read_text),
+)
+
+
+def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
+    """Read a file or folder that holds a vocabulary.
+
+    Raises `VocabularyError` naming the file, and the line or byte where there is one,
+    and `OptionError` for a kind that we do not know.
+    """
+    if kind is not None and kind not in KINDS:
+        raise OptionError(
+            f"kind is {kind!r}; it can be {', '.join(KINDS)}"
+            f"{suggestion(str(kind), KINDS)}"
+        )
+    if kind in (None, "tokenizer", "spacy") and _is_folder(path):
+        return folders.read(Path(path), kind)
+    file = File(path)
+    readings = [reading for reading in _READINGS if kind in (None, reading.kind)]
+    for reading in readings:
+        if reading.recognise(file):
+            return reading.read(file)
+    return readings[0].read(file)
+
+
+def _is_folder(path: str | os.PathLike[str]) -> bool:
+    try:
+        return Path(path).is_dir()
+    except ValueError:  # a name that no file can have, which `File` tells
+        return False

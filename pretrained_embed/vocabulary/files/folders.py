@@ -1,0 +1,147 @@
+"""Folders: that of a Hugging Face tokenizer, and that of a spaCy model.
+
+A tokenizer is, in this order, the first of these that is there: ``tokenizer.json``;
+``vocab.json``, an object from token to id (with merges, which matter not here);
+BERT's ``vocab.txt``; a SentencePiece model. To it come
+
+- ``added_tokens.json``, an object from token to id, and ``added_tokens_decoder`` in
+  ``tokenizer_config.json``, one from id to objects with ``content`` and ``special``;
+- ``special_tokens_map.json`` and ``tokenizer_config.json`` with ``pad_token`` and so
+  on, each a token, or an object with its ``content``;
+- ``config.json`` of a model with ``vocab_size``, which no id may reach.
+
+Written by https://github.com/huggingface/transformers
+(src/transformers/tokenization_utils_base.py). How a tokenizer numbers the pieces of a
+SentencePiece model is up to its class; those that keep its ids are known here.
+
+Of a spaCy model, ``vocab/strings.json`` lists the strings; its own ids are hashes, so
+the strings are numbered in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary.content import Content
+from pretrained_embed.vocabulary.files import (
+    plain_json,
+    sentencepiece,
+    text,
+    tokenizer_json,
+)
+from pretrained_embed.vocabulary.files.file import File, JsonObject
+from pretrained_embed.vocabulary.special_tokens import PARTS, parts_of
+
+_PIECES = ("spiece.model", "tokenizer.model", "spm.model", "sentencepiece.bpe.model")
+
+#: Classes, without "Tokenizer" and "Fast", whose ids are those of their model.
+_SAME_IDS = frozenset(
+    ["Albert", "BigBird", "CodeLlama", "DebertaV2", "Gemma", "Llama", "T5", "XLNet"]
+)
+
+
+def read(folder: Path, kind: str | None) -> Content:
+    """Return what the folder of a tokenizer or of a spaCy model says.
+
+    ``kind`` is "tokenizer", "spacy", or ``None`` for either. Raises `VocabularyError`.
+    """
+    if kind != "tokenizer":
+        for name in ("vocab/strings.json", "strings.json"):
+            if (folder / name).is_file():
+                return plain_json.read(File(folder / name))
+    if kind != "spacy" and (found := _model(folder)) is not None:
+        return _completed(folder, found)
+    raise VocabularyError(
+        f"the vocabulary folder {folder} cannot be read: it is a directory without "
+        "tokenizer.json, vocab.json, BERT's vocab.txt, a SentencePiece model or "
+        "vocab/strings.json"
+    )
+
+
+def _model(folder: Path) -> Content | None:
+    if (path := folder / "tokenizer.json").is_file():
+        return tokenizer_json.read(File(path))
+    if (path := folder / "vocab.json").is_file():
+        ids = _object(path)
+        byte_level = any(token.startswith("Ġ") for token in ids)
+        return Content(ids, marks="byte-level" if byte_level else None)
+    if (path := folder / "vocab.txt").is_file() and text.is_bert(file := File(path)):
+        return text.read_bert(file)
+    for name in _PIECES:
+        if (path := folder / name).is_file():
+            _check_class(folder, path)
+            return sentencepiece.read_model(File(path))
+    return None
+
+
+def _check_class(folder: Path, path: Path) -> None:
+    written = str(_object(folder / "tokenizer_config.json").get("tokenizer_class", ""))
+    if written.removesuffix("Fast").removesuffix("Tokenizer") not in _SAME_IDS:
+        raise VocabularyError(
+            f"{folder}: how {written or 'its tokenizer'} numbers the pieces of "
+            f"{path.name} is not in the files; load it with transformers and give the "
+            f"tokenizer itself, or give {path} if the ids are those of the file"
+        )
+
+
+def _completed(folder: Path, found: Content) -> Content:
+    """Return the content with what the other files of a tokenizer add."""
+    config = _object(folder / "tokenizer_config.json")
+    named = _object(folder / "special_tokens_map.json") | config
+    ids = dict(cast(Mapping[str, int], found.tokens))
+    ids |= _object(folder / "added_tokens.json")
+    special = []
+    try:
+        for id, token in (named.get("added_tokens_decoder") or {}).items():
+            ids[token["content"]] = int(id)
+            if token.get("special"):
+                special.append(token["content"])
+        said = {
+            part: _token(named[f"{part}_token"])
+            for part in PARTS
+            if named.get(f"{part}_token") is not None
+        }
+        special += map(_token, named.get("additional_special_tokens") or ())
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise VocabularyError(
+            f"{folder}: tokenizer_config.json or special_tokens_map.json is not that "
+            f"of a tokenizer: {error!r}"
+        ) from error
+    _check_size(folder, ids)
+    others = [t for name, t in found.special_tokens.items() if name == t]
+    before = {name: t for name, t in found.special_tokens.items() if name != t}
+    return Content(
+        ids,
+        special_tokens=parts_of([*special, *others], before | said),
+        marks=found.marks,
+    )
+
+
+def _token(value: Any) -> str:
+    return value if isinstance(value, str) else str(value["content"])
+
+
+def _check_size(folder: Path, ids: dict[str, int]) -> None:
+    size = _object(folder / "config.json").get("vocab_size")
+    if not isinstance(size, int):
+        return
+    for token, id in ids.items():
+        if isinstance(id, int) and id >= size:
+            raise VocabularyError(
+                f"{folder}: token {token!r} has id {id}, beyond the vocab_size {size} "
+                "of config.json; give the file of the tokenizer itself to do without"
+            )
+
+
+def _object(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file, an empty one if there is no file."""
+    if not path.is_file():
+        return {}
+    file = File(path)
+    if not isinstance(file.json, JsonObject):
+        raise VocabularyError(f"{file.name}: expected a JSON object")
+    plain_json.check_keys(file.json, file.name)
+    return file.json

@@ -1,0 +1,30 @@
+"""JSON: a list of tokens, or an object from token to id. No key comes twice."""
+
+from __future__ import annotations
+
+from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary.content import Content
+from pretrained_embed.vocabulary.files.file import File, JsonObject
+
+
+def read(file: File) -> Content:
+    """Return the list or object; its items are checked where all tokens are."""
+    value = file.json
+    if isinstance(value, list):
+        return Content(value)
+    if not isinstance(value, JsonObject):
+        raise VocabularyError(
+            f"{file.name}: expected a list of tokens or an object from token to id, "
+            f"found {type(value).__name__}"
+        )
+    check_keys(value, file.name)
+    return Content(value)
+
+
+def check_keys(ids: JsonObject, name: str) -> None:
+    """Raise where a token is there twice."""
+    if ids.repeated is not None:
+        token, first, second = ids.repeated
+        raise VocabularyError(
+            f"{name}: token {token!r} is there twice, with ids {first!r} and {second!r}"
+        )

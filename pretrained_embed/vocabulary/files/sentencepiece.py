@@ -1,0 +1,163 @@
+"""SentencePiece: the ``.model`` and the ``.vocab`` beside it.
+
+A model is a message of Protocol Buffers, defined in
+https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto. Here
+matter, by number of field:
+
+- 1, once for each piece in order of id: 1 the piece, 3 its type (1 normal, 2 unknown,
+  3 control, 4 user defined, 5 unused, 6 a byte);
+- 2, what the trainer was told: 24 whether spaces go to the end of a word; 40 to 43 the
+  ids of unk, bos, eos and pad, the last -1 unless it is there; 45 to 48 their pieces.
+
+The library tells special pieces by their type and name, and so do we: of the ids, only
+that of the pad is looked at, which promises that there is one.
+
+A vocab is lines ``PIECE TAB SCORE`` in order of id. Scores are logarithms of
+probabilities or negative ranks, so some are below 0 and none above; of special pieces
+they are 0.
+"""
+
+from __future__ import annotations
+
+import re
+import reprlib
+from collections.abc import Iterator
+
+from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary.content import Content, numbered
+from pretrained_embed.vocabulary.files.file import File
+from pretrained_embed.vocabulary.files.protobuf import fields
+from pretrained_embed.vocabulary.special_tokens import parts_of
+
+_NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
+_SPACES_AT_END, _PAD_ID = 24, 43
+_PARTS = {45: "unk", 46: "bos", 47: "eos", 48: "pad"}
+_NAMES = {"unk": "<unk>", "bos": "<s>", "eos": "</s>", "pad": "<pad>"}
+_LINE = re.compile(r"(.+)\t(-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)")
+
+
+def recognise_model(file: File) -> bool:
+    """Tell whether the first field is a piece, whose first field is its text."""
+    head = re.match(rb"\n([\x02-\x7f])\n([\x00-\x7f])", file.data)
+    return head is not None and head[2][0] <= head[1][0] - 2
+
+
+def read_model(file: File) -> Content:
+    """Return the pieces of a model."""
+    return model_content(file.data, file.name)
+
+
+def model_content(data: bytes, where: str) -> Content:
+    """Return the pieces that a serialised model has; ``where`` names it in errors.
+
+    Raises `VocabularyError`.
+    """
+    try:
+        return _content(memoryview(data))
+    except VocabularyError as error:
+        raise VocabularyError(f"{where}: not a SentencePiece model: {error}") from error
+
+
+def _content(data: memoryview) -> Content:
+    pieces: list[str] = []
+    kinds: list[int] = []
+    told = _Told()
+    for number, value in fields(data):
+        if number == 1:
+            piece, kind = _piece(data, value)
+            pieces.append(piece)
+            kinds.append(kind)
+        elif number == 2:
+            told.read(data, value)
+    if not pieces:
+        raise VocabularyError("there is no piece in it")
+    ids = numbered(pieces)
+    by_kind = list(zip(pieces, kinds, strict=True))
+    control = [piece for piece, kind in by_kind if kind == _CONTROL]
+    unknown = [piece for piece, kind in by_kind if kind == _UNKNOWN]
+    said = {"unk": unknown[0]} if unknown else {}
+    for part in ("bos", "eos", "pad"):
+        if told.names[part] in control:
+            said[part] = told.names[part]
+    if told.has_pad and told.names["pad"] not in ids:
+        said["pad"] = told.names["pad"]  # which is refused where the pad is wanted
+    return Content(
+        ids,
+        special_tokens={**said, **{c: c for c in control if c not in said.values()}},
+        marks=None if told.spaces_at_end else "sentencepiece",
+    )
+
+
+class _Told:
+    """What the trainer was told, as far as it matters here."""
+
+    def __init__(self) -> None:
+        self.names = dict(_NAMES)
+        self.has_pad = False
+        self.spaces_at_end = False
+
+    def read(self, data: memoryview, place: int | slice) -> None:
+        """Take what a message says."""
+        for number, value in _message(data, place):
+            if number in _PARTS:
+                self.names[_PARTS[number]] = _text(data, value)
+            elif number == _PAD_ID:
+                self.has_pad = isinstance(value, int) and value < 1 << 31  # else -1
+            elif number == _SPACES_AT_END:
+                self.spaces_at_end = bool(value)
+
+
+def _piece(data: memoryview, place: int | slice) -> tuple[str, int]:
+    text, kind = "", _NORMAL
+    for number, value in _message(data, place):
+        if number == 1:
+            text = _text(data, value)
+        elif number == 3 and isinstance(value, int):
+            kind = value
+    return text, kind
+
+
+def _message(data: memoryview, place: int | slice) -> Iterator[tuple[int, int | slice]]:
+    if isinstance(place, int):
+        raise VocabularyError(f"the number {place} where a message should be")
+    return fields(data, place.start, place.stop)
+
+
+def _text(data: memoryview, place: int | slice) -> str:
+    if isinstance(place, int):
+        raise VocabularyError(f"the number {place} where text should be")
+    raw = bytes(data[place])
+    try:
+        return raw.decode()
+    except UnicodeDecodeError as error:
+        raise VocabularyError(f"at byte {place.start}: {raw!r} is not UTF-8") from error
+
+
+def recognise_vocab(file: File) -> bool:
+    """Tell whether all lines end in a score, some below 0 and none above."""
+    scores = [line.rpartition("\t")[2] for line in file.lines]
+    return (
+        any(score.startswith("-") and score != "-0" for score in scores)
+        and all(score.startswith("-") or score == "0" for score in scores)
+        and all(map(_LINE.fullmatch, file.lines))
+    )
+
+
+def read_vocab(file: File) -> Content:
+    """Return the pieces of a vocab; the special ones are known by score and name."""
+    pieces: list[str] = []
+    special = []
+    for number, line in enumerate(file.lines, 1):
+        if not (parts := _LINE.fullmatch(line)):
+            raise VocabularyError(
+                f"{file.name}:{number}: expected PIECE<TAB>SCORE as SentencePiece "
+                f"writes it, found {reprlib.repr(line)}"
+            )
+        pieces.append(parts[1])
+        if parts[2] == "0" and parts[1] in _NAMES.values():
+            special.append(parts[1])
+    try:
+        ids = numbered(pieces)
+    except VocabularyError as error:
+        raise VocabularyError(f"{file.name}: {error}") from error
+    return Content(ids, special_tokens=parts_of(special, {}), marks="sentencepiece")

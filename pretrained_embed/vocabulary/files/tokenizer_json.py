@@ -1,0 +1,116 @@
+"""``tokenizer.json`` of Hugging Face's ``tokenizers``.
+
+A JSON object with
+
+- ``model``: ``vocab`` is an object from token to id (WordPiece, BPE, WordLevel, with
+  the token ``unk_token``), or a list of ``[token, score]`` in order of id (Unigram,
+  with the id ``unk_id``);
+- ``added_tokens``: objects with ``id``, ``content`` and ``special``;
+- ``padding``, if texts are padded: ``pad_token``;
+- ``normalizer``, ``pre_tokenizer``, ``decoder``: how texts become tokens and back. What
+  is in them tells the marks of the tokens.
+
+Written by https://github.com/huggingface/tokenizers (tokenizers/src/tokenizer and
+tokenizers/src/models).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary.content import Content, numbered
+from pretrained_embed.vocabulary.files.file import File, JsonObject
+from pretrained_embed.vocabulary.files.plain_json import check_keys
+from pretrained_embed.vocabulary.special_tokens import Marks, parts_of
+
+
+def recognise(file: File) -> bool:
+    """Tell whether it is JSON with the vocabulary of a model."""
+    if not file.is_json or not isinstance(file.json, JsonObject):
+        return False
+    model = file.json.get("model")
+    return isinstance(model, JsonObject) and "vocab" in model
+
+
+def read(file: File) -> Content:
+    """Return the tokens of the model and the added ones."""
+    return content_of(file.json, file.name)
+
+
+def content_of(value: Any, where: str) -> Content:
+    """Return what such JSON says; ``where`` names it in errors.
+
+    Raises `VocabularyError` for JSON of another form, for a token with two ids and an
+    id with two tokens.
+    """
+    try:
+        model, added = value["model"], value.get("added_tokens") or []
+        ids = _model_ids(model["vocab"], where)
+        for token in added:
+            _add(ids, token["content"], token["id"])
+        special = [token["content"] for token in added if token.get("special")]
+        parts = parts_of(special, _said(value, model, ids))
+        marks = _marks(value, model)
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        if isinstance(error, VocabularyError):
+            raise VocabularyError(f"{where}: {error}") from error
+        raise VocabularyError(
+            f"{where}: not a tokenizer.json of Hugging Face: {error!r}"
+        ) from error
+    return Content(ids, special_tokens=parts, marks=marks)
+
+
+def _model_ids(vocab: Any, where: str) -> dict[str, int]:
+    if isinstance(vocab, list):
+        return numbered(token for token, _ in vocab)
+    if isinstance(vocab, JsonObject):
+        check_keys(vocab, where)
+    return {**vocab}
+
+
+def _add(ids: dict[str, int], token: str, id: int) -> None:
+    if ids.setdefault(token, id) != id:
+        raise VocabularyError(
+            f"token {token!r} has id {ids[token]} in the model, and id {id} among the "
+            "added tokens"
+        )
+
+
+def _said(value: Any, model: Any, ids: Mapping[str, int]) -> dict[str, str]:
+    said = {}
+    if padding := value.get("padding"):
+        said["pad"] = padding["pad_token"]
+    if (unk := model.get("unk_token")) is not None:
+        said["unk"] = unk
+    elif (unk_id := model.get("unk_id")) is not None:
+        said["unk"] = model["vocab"][unk_id][0]
+    processor = value.get("post_processor") or {}
+    if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
+        said |= {part: processor[part][0] for part in ("cls", "sep")}
+    return said
+
+
+def _marks(value: Any, model: Any) -> Marks | None:
+    if model.get("continuing_subword_prefix") == "##":
+        return "wordpiece"
+    parts = ("normalizer", "pre_tokenizer", "decoder")
+    for part in _components([value.get(name) for name in parts]):
+        if part["type"] == "ByteLevel":
+            return "byte-level"
+        if part["type"] == "Metaspace" or "▁" in (
+            part.get("content"),
+            part.get("prepend"),
+        ):
+            return "sentencepiece"
+    return None
+
+
+def _components(value: Any) -> Iterator[Any]:
+    """Yield the components, those within a sequence of them, too."""
+    for part in value:
+        if part is not None:
+            yield part
+            for name in ("normalizers", "pretokenizers", "decoders"):
+                yield from _components(part.get(name) or ())

@@ -1,0 +1,42 @@
+"""numpy arrays and pandas ``Series``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary.checks import whole_numbers
+from pretrained_embed.vocabulary.content import Content
+from pretrained_embed.vocabulary.objects.interface import offers
+
+
+def of_array(value: object) -> Content | None:
+    """Return the tokens of an array of ``str`` or ``bytes``, one dimension.
+
+    Bytes are UTF-8; those that are not become surrogate escapes.
+    """
+    if not isinstance(value, np.ndarray):
+        return None
+    if value.ndim != 1 or value.dtype.kind not in "USOT":
+        raise VocabularyError(
+            f"an array of {value.dtype} and shape {value.shape} is no list of tokens; "
+            "give str or bytes in one dimension"
+        )
+    return Content([_text(token) for token in value.tolist()])
+
+
+def of_series(value: Any) -> Content | None:
+    """Return what a ``Series`` says: counts of its index, or tokens."""
+    if not offers(value, "value_counts", "to_numpy", "items"):
+        return None
+    if value.dtype.kind not in "biuf":
+        return Content([_text(token) for token in value])
+    tokens = [_text(token) for token in value.index]
+    counts = whole_numbers(tokens, value.tolist(), "count")
+    return Content(tokens, counts=dict(zip(tokens, counts, strict=True)))
+
+
+def _text(token: Any) -> Any:
+    return token.decode("utf-8", "surrogateescape") if type(token) is bytes else token

@@ -1,0 +1,58 @@
+"""Keras: ``TextVectorization`` and ``StringLookup``, and the ``Tokenizer`` of old."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary.content import Content, numbered
+from pretrained_embed.vocabulary.objects.interface import offers
+
+
+def of_lookup(value: Any) -> Content | None:
+    """Return the content of a layer that turns strings into ids.
+
+    Its vocabulary begins with the mask, if there is one, which is the pad, and as many
+    OOV tokens, all alike, as it has OOV ids. The first is unk; the others are told
+    apart by a number: ``[UNK]``, ``[UNK]:1``, ``[UNK]:2``.
+    """
+    if not offers(value, "get_vocabulary", "vocabulary_size"):
+        return None
+    tokens = list(value.get_vocabulary())
+    ordinary = list(value.get_vocabulary(include_special_tokens=False))
+    if not ordinary:
+        raise VocabularyError(
+            f"the {type(value).__name__} has no vocabulary; call adapt() or "
+            "set_vocabulary() first"
+        )
+    head = tokens[: len(tokens) - len(ordinary)]
+    oov_ids = min(getattr(value, "num_oov_indices", 1), len(head))
+    special = {}
+    if len(head) > oov_ids:
+        special["pad"] = head[0]
+    if oov_ids:
+        first, unk = len(head) - oov_ids, head[-1]
+        others = [f"{unk}:{number}" for number in range(1, oov_ids)]
+        head[first:] = [unk, *others]
+        special |= {"unk": unk, **{token: token for token in others}}
+    return Content(numbered([*head, *ordinary]), special_tokens=special)
+
+
+def of_tokenizer(value: Any) -> Content | None:
+    """Return the content of a ``Tokenizer``, whose ids start at 1.
+
+    Id 0 is that of the padding. Ids from ``num_words`` on it never gives; they are left
+    out, as are their rows.
+    """
+    if not offers(value, "fit_on_texts", "texts_to_sequences"):
+        return None
+    if not value.word_index:
+        raise VocabularyError("the Tokenizer has no words; call fit_on_texts() first")
+    limit = value.num_words
+    ids = {word: id for word, id in value.word_index.items() if not limit or id < limit}
+    unk = value.oov_token
+    return Content(
+        ids,
+        counts=value.word_counts,
+        special_tokens={} if unk is None else {"unk": unk},
+    )
