@@ -1,20 +1,24 @@
 """File formats: from bytes to rows of vectors, and back.
 
-One file a format. Each has ``NAME``, ``recognise(head, stream)``,
-``open_reader(stream)`` and, where it can be written, ``write_table(path, table)``.
+One file a format. Each has ``NAME``, ``recognise(head, stream)`` and
+``open_reader(stream)``; it, or a ``_writer`` beside it, may have ``write_rows(path,
+rows)`` or ``write_table(path, table)``.
 """
 
 from pretrained_embed.formats.reader import Block, ByteStream, Doubt, Findings, Reader
-from pretrained_embed.formats.registry import (
+from pretrained_embed.formats.registry import open_reader, read_table
+from pretrained_embed.formats.row_stream import RowStream
+from pretrained_embed.formats.table import HOLES, PackedTokens, Table
+from pretrained_embed.formats.writing import (
+    WRITABLE_FORMATS,
     WRITABLE_SUFFIXES,
-    open_reader,
-    read_table,
+    write_rows,
     write_table,
 )
-from pretrained_embed.formats.table import HOLES, PackedTokens, Table
 
 __all__ = [
     "HOLES",
+    "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",
     "Block",
     "ByteStream",
@@ -22,8 +26,10 @@ __all__ = [
     "Findings",
     "PackedTokens",
     "Reader",
+    "RowStream",
     "Table",
     "open_reader",
     "read_table",
+    "write_rows",
     "write_table",
 ]

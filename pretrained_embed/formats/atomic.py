@@ -9,6 +9,7 @@ writers at once the later one wins, whole.
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -38,22 +39,74 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     closed at the end of the block.
     """
     target = Path(os.path.realpath(path))
-    try:
+    with writing(path):
         mode = _mode(target)
-        # Not tempfile: its files are private (0600), and asking for the umask sets it.
-        name = f".{target.name[:32]}.{os.urandom(6).hex()}.part"
-        temporary = target.with_name(name)
+        temporary = _beside(target)
         with temporary.open("xb"):
             pass
         try:
             yield temporary
-            if mode is not None:
-                temporary.chmod(mode)
-            with temporary.open("r+b") as file:
-                os.fsync(file.fileno())
-            temporary.replace(target)
+            _put(temporary, target, mode)
         finally:
             temporary.unlink(missing_ok=True)
+    _sync_folder(target.parent)
+
+
+@contextmanager
+def replacing_with_others(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Like `replacing_path`, for libraries that write more files beside the named one.
+
+    The path given is in a new folder; no file is there yet. All files of that folder
+    go to the target's one after the other, the named one last.
+    """
+    target = Path(os.path.realpath(path))
+    with writing(path):
+        mode = _mode(target)
+        folder = _beside(target)
+        folder.mkdir()
+        try:
+            yield folder / target.name
+            # False comes before True: what is named refers to the others.
+            for file in sorted(folder.iterdir(), key=lambda f: f.name == target.name):
+                _put(file, target.with_name(file.name), mode)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    _sync_folder(target.parent)
+
+
+@contextmanager
+def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give an empty folder to fill; rename it to ``path`` at the end.
+
+    Raises `WriteError` as `replacing` does, and where there is something already: a
+    folder may hold more than what was once written here.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+        raise WriteError(
+            f"cannot write {os.fspath(path)}: it is there already, and would have to "
+            "be a new folder; name another"
+        )
+    with writing(path):
+        temporary = _beside(target)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for file in temporary.iterdir():
+                _sync(file)
+            if target.exists():  # empty, as was seen; else this fails
+                target.rmdir()
+            temporary.rename(target)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    _sync_folder(target.parent)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system says where it cannot write into `WriteError`."""
+    try:
+        yield
     except PretrainedEmbedError:  # a source that failed meanwhile is an OSError too
         raise
     except OSError as error:
@@ -61,7 +114,29 @@ def replacing_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             f"cannot write {os.fspath(path)}: {error.strerror or error}; "
             "nothing was changed"
         ) from error
-    _sync_folder(target.parent)
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """Return the folder in which ``path`` is, or will be."""
+    return Path(os.path.realpath(path)).parent
+
+
+def _beside(target: Path) -> Path:
+    # Not tempfile: its files are private (0600), and asking for the umask sets it.
+    return target.with_name(f".{target.name[:32]}.{os.urandom(6).hex()}.part")
+
+
+def _put(temporary: Path, target: Path, mode: int | None) -> None:
+    """Put a whole file in the place of another."""
+    if mode is not None:
+        temporary.chmod(mode)
+    _sync(temporary)
+    temporary.replace(target)
+
+
+def _sync(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 def _mode(target: Path) -> int | None:

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
+from pretrained_embed.formats import safetensors
 from pretrained_embed.formats.embedding_tensor import load_embedding, matrices, pick
 from pretrained_embed.formats.model_tokens import FILES, find_file, model_reader
 from pretrained_embed.formats.reader import ByteStream
@@ -90,6 +91,10 @@ def open_reader(stream: ByteStream) -> TableReader:
         raise SourceError(f"{stream.name}: a model is a folder, and this is none")
     folder = _module_folder(stream.path)
     shard, name = _find_embedding(folder)
+    # What `static_embedding_writer` wrote has its tokens beside the vectors.
+    own = safetensors.own_reader(stream.name, shard.header, shard.load)
+    if own is not None:
+        return own
     embedding = load_embedding(name, shard.header.tensors, shard.load, str(shard.path))
     tokens = find_file(folder) or find_file(stream.path)
     if tokens is None:

@@ -1,15 +1,13 @@
-"""Which format a file has, found in its content, and which one a new file gets."""
+"""Which format a file has, found in its content."""
 
 from __future__ import annotations
 
-import os
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from pretrained_embed.errors import FormatError, UnknownFormatError, WriteError
+from pretrained_embed.errors import FormatError, UnknownFormatError
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import PackedTokens, Table
 from pretrained_embed.formats.table_reader import TableReader
@@ -21,19 +19,6 @@ _READABLE = ("npz", "npy", "hdf5", "safetensors", "text", "word2vec_binary")
 
 # Folders of several files that belong together, in the order in which they are asked.
 _FOLDERS: tuple[str, ...] = ("hugging_face",)
-
-_WRITABLE = {
-    ".npz": "npz",
-    ".h5": "hdf5",
-    ".hdf5": "hdf5",
-    ".safetensors": "safetensors",
-    ".txt": "text_writer",
-    ".vec": "text_writer",
-    ".bin": "word2vec_binary",
-}
-
-#: Suffixes by which `write_table` chooses the format.
-WRITABLE_SUFFIXES = tuple(_WRITABLE)
 
 
 def _format(name: str) -> Any:
@@ -82,18 +67,3 @@ def read_table(stream: ByteStream) -> Table:
     if not vectors:
         raise FormatError(f"{stream.name}: no rows")
     return Table(PackedTokens.pack(tokens), np.concatenate(vectors), {}, {})
-
-
-def write_table(path: str | os.PathLike[str], table: Table) -> None:
-    """Write a table in the format that the path's suffix names.
-
-    The file appears whole or not at all. Raises `WriteError` for another suffix, and
-    where the format cannot hold the table.
-    """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _WRITABLE:
-        raise WriteError(
-            f"cannot tell the format of {os.fspath(path)!r} by its suffix; use one of "
-            f"{' '.join(_WRITABLE)}"
-        )
-    _format(_WRITABLE[suffix]).write_table(path, table)

@@ -21,6 +21,7 @@ names, else from those of a tokenizer beside it, see `model_tokens`.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import numpy.typing as npt
@@ -74,22 +75,9 @@ def open_reader(stream: ByteStream) -> TableReader:
         def load(name: str) -> npt.NDArray[Any]:
             return map_tensor(file, header, name, stream.name)
 
-        if {_VECTORS, _BYTES, _OFFSETS} <= header.tensors.keys():
-            tokens = PackedTokens(load(_BYTES), load(_OFFSETS), where=stream.name)
-            arrays = {
-                name.removeprefix(_EXTRA): load(name)
-                for name in sorted(header.tensors)
-                if name.startswith(_EXTRA)
-            }
-            metadata = _metadata(header, stream.name)
-            return TableReader(
-                NAME,
-                stream.name,
-                tokens,
-                load(_VECTORS),
-                arrays=arrays,
-                metadata=metadata,
-            )
+        own = own_reader(stream.name, header, load)
+        if own is not None:
+            return own
         name = pick(matrices(header.tensors), stream.name)
         embedding = load_embedding(name, header.tensors, load, stream.name)
     if stream.tokens_path is None and stream.path is not None:
@@ -103,6 +91,29 @@ def open_reader(stream: ByteStream) -> TableReader:
         read_tokens(path),
         embedding.rows,
         notes=[*embedding.notes, f"tokens from {path.name}"],
+    )
+
+
+def own_reader(
+    name: str, header: Header, load: Callable[[str], npt.NDArray[Any]]
+) -> TableReader | None:
+    """Return a reader of a file that `write_table` wrote; ``None`` if it is another's.
+
+    ``load`` maps a tensor. Raises `FormatError` where the file is damaged.
+    """
+    if not {_VECTORS, _BYTES, _OFFSETS} <= header.tensors.keys():
+        return None
+    return TableReader(
+        NAME,
+        name,
+        PackedTokens(load(_BYTES), load(_OFFSETS), where=name),
+        load(_VECTORS),
+        arrays={
+            array.removeprefix(_EXTRA): load(array)
+            for array in sorted(header.tensors)
+            if array.startswith(_EXTRA)
+        },
+        metadata=_metadata(header, name),
     )
 
 

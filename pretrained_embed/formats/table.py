@@ -7,7 +7,7 @@ the table itself, and a reader over both. Knows no file format.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple, NoReturn, Protocol, Self
 
@@ -25,6 +25,7 @@ UInt8Array = npt.NDArray[np.uint8]
 HOLES = "holes"
 
 _PIECE_BYTES = 1 << 24
+_FLOATS = (np.float16, np.float32, np.float64)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -117,11 +118,20 @@ class PackedTokens:
         return f"<{len(self):,} packed tokens, {len(self.data):,} bytes>"
 
 
+def joined(parts: Sequence[PackedTokens]) -> PackedTokens:
+    """Return the tokens of all parts as one."""
+    lengths = [np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)]
+    data = [np.empty(0, np.uint8), *(part.data for part in parts)]
+    return PackedTokens(np.concatenate(data), np.cumsum(np.concatenate(lengths)))
+
+
 class Table(NamedTuple):
     """A whole table of tokens and vectors, and what belongs to it."""
 
     tokens: PackedTokens
-    vectors: Float32Array  # (rows, dim); may be mapped from a file, read-only
+    # (rows, dim); may be mapped from a file, read-only. What is written may be float16
+    # or float64 as well.
+    vectors: Float32Array
     arrays: dict[str, npt.NDArray[Any]]  # numbers only; see HOLES
     metadata: dict[str, Any]  # what JSON can hold
 
@@ -129,10 +139,10 @@ class Table(NamedTuple):
 def check_table(table: Table) -> None:
     """Raise `WriteError` if the table would not read back as it is."""
     vectors = table.vectors
-    if vectors.ndim != 2 or vectors.dtype != np.float32 or not vectors.size:
+    if vectors.ndim != 2 or vectors.dtype not in _FLOATS or not vectors.size:
         raise WriteError(
             f"vectors are {vectors.dtype} of shape {vectors.shape}; a table holds "
-            "float32 (rows, dim), at least one of each"
+            "floats (rows, dim) of 16, 32 or 64 bits, at least one of each"
         )
     if len(table.tokens) != len(vectors):
         raise WriteError(
@@ -176,9 +186,9 @@ def check_holes(
     return holes
 
 
-def refuse_holes(table: Table, format: str) -> None:
+def refuse_holes(arrays: Mapping[str, npt.NDArray[Any]], format: str) -> None:
     """Raise `WriteError` if a row has no token, for formats that need one a row."""
-    holes = table.arrays.get(HOLES)
+    holes = arrays.get(HOLES)
     if holes is not None and len(holes):
         raise WriteError(
             f"row {holes[0]:,} has no token, and {format} has no row without one: all "

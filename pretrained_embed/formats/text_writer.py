@@ -1,70 +1,73 @@
 """Writing text files of vectors that read back as they are.
 
-The grammar is that of `text_layout`: a header, then a row a line. Numbers are the
-shortest decimals that read back as the same binary32. A text file holds tokens and
-vectors alone; what else a table has is not written.
+The grammar is that of `text_layout`: a header (word2vec) or none (GloVe), then a row a
+line. Numbers are the shortest decimals that read back as the same binary32. A text file
+holds tokens and vectors alone; what else there is is not written.
 """
 
 from __future__ import annotations
 
 import os
-
-import numpy as np
+from typing import BinaryIO
 
 from pretrained_embed import kernel
-from pretrained_embed.errors import WriteError
+from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.atomic import replacing
-from pretrained_embed.formats.reader import Float32Array
-from pretrained_embed.formats.table import Table, check_table, refuse_holes
+from pretrained_embed.formats.decimals import NUMBERS, rows_of_decimals
+from pretrained_embed.formats.reader import HEAD_SIZE
+from pretrained_embed.formats.row_stream import RowStream
+from pretrained_embed.formats.table import refuse_holes
+from pretrained_embed.formats.text_layout import find_layout
 
-_BLOCK_ROWS = 512
 _BOM = b"\xef\xbb\xbf"
 
 
-def write_table(
-    path: str | os.PathLike[str], table: Table, *, header: bool = True
-) -> None:
-    """Write word2vec text, or with ``header=False`` GloVe text.
+def write_word2vec(path: str | os.PathLike[str], rows: RowStream) -> None:
+    """Write word2vec text: a header, then the rows.
 
-    Raises `WriteError` naming the token that would not read back, and for a table
-    that has rows without a token, or no header and one column.
+    Raises `WriteError` naming the token that would not read back, and where there are
+    rows without a token.
     """
-    check_table(table)
-    refuse_holes(table, "text")
-    rows, dim = table.vectors.shape
-    if not header and table.tokens[:1].data.tobytes().startswith(_BOM):
-        raise WriteError(
-            "the first token begins with a byte order mark, which would be taken for "
-            "the file's; write it with a header"
-        )
-    if not header and dim == 1:
+    refuse_holes(rows.arrays, "text")
+    with replacing(path) as file:
+        file.write(b"%d %d\n" % (rows.count or 0, rows.dim))
+        _write_rows(file, rows)
+        _check_layout(file, rows.dim, header=True)
+
+
+def write_glove(path: str | os.PathLike[str], rows: RowStream) -> None:
+    """Write GloVe text: rows alone.
+
+    Raises `WriteError` as `write_word2vec` does, and for what only a header makes
+    clear: vectors of one number, and a byte order mark that begins the first token.
+    """
+    refuse_holes(rows.arrays, "text")
+    if rows.dim == 1:
         raise WriteError(
             "text of one column without a header can be taken for a header; "
-            "write it with a header"
+            "write it with a header (word2vec)"
         )
     with replacing(path) as file:
-        if header:
-            file.write(b"%d %d\n" % (rows, dim))
-        for start in range(0, rows, _BLOCK_ROWS):
-            tokens = table.tokens[start : start + _BLOCK_ROWS].unpack()
-            vectors = table.vectors[start : start + _BLOCK_ROWS]
-            for token, numbers in zip(tokens, _numbers(vectors), strict=True):
-                raw = token.encode("utf-8", "surrogateescape")
-                _check_token(raw, token)
-                file.write(b"%s %s\n" % (raw, " ".join(numbers).encode("ascii")))
+        _write_rows(file, rows)
+        file.seek(0)
+        if file.read(len(_BOM)) == _BOM:
+            raise WriteError(
+                "the first token begins with a byte order mark, which would be taken "
+                "for the file's; write it with a header (word2vec)"
+            )
+        _check_layout(file, rows.dim, header=False)
 
 
-def _numbers(vectors: Float32Array) -> list[list[str]]:
-    """Return the numbers as text that reads back to the bit."""
-    texts = vectors.astype("U32")  # numpy writes the shortest that is this binary32
-    # Reading goes through binary64, so the shortest might round the other way. None is
-    # known to; one that did would be written as the binary64 it is.
-    back = texts.astype(np.float64).astype(np.float32)
-    wrong = ~((back == vectors) | (np.isnan(back) & np.isnan(vectors)))
-    for i, j in np.argwhere(wrong).tolist():
-        texts[i, j] = repr(float(vectors[i, j]))
-    rows: list[list[str]] = texts.tolist()
-    return rows
+def _write_rows(file: BinaryIO, rows: RowStream) -> None:
+    step = max(1, NUMBERS // rows.dim)
+    for tokens, vectors in rows.blocks:
+        raw = [token.encode("utf-8", "surrogateescape") for token in tokens]
+        for token, its_bytes in zip(tokens, raw, strict=True):
+            _check_token(its_bytes, token)
+        for start in range(0, len(raw), step):
+            numbers = rows_of_decimals(vectors[start : start + step], b" ")
+            lines = zip(raw[start : start + step], numbers, strict=True)
+            file.write(b"".join([b"%b %b\n" % line for line in lines]))
 
 
 def _check_token(raw: bytes, token: str) -> None:
@@ -81,3 +84,21 @@ def _check_token(raw: bytes, token: str) -> None:
         f"token {token!r} {problem}: text cannot hold it so that it reads back. "
         "Write .npz, .h5 or .safetensors instead."
     )
+
+
+def _check_layout(file: BinaryIO, dim: int, *, header: bool) -> None:
+    """Find the layout as a reader will: it is guessed from the first rows."""
+    file.seek(0)
+    head = file.read(HEAD_SIZE)
+    try:
+        layout = find_layout(head, whole=len(head) < HEAD_SIZE, name="text")
+    except FormatError:
+        layout = None
+    if layout is None or (
+        (layout.dim, layout.separator, layout.delimiter, layout.header is not None)
+        != (dim, b" ", b" ", header)
+    ):
+        raise WriteError(
+            "the first tokens make these rows look like others; text cannot hold them "
+            "so that they read back. Write .npz, .h5 or .safetensors instead."
+        )

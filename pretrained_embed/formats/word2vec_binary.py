@@ -13,7 +13,6 @@ https://code.google.com/archive/p/word2vec/
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -24,9 +23,7 @@ from pretrained_embed.errors import (
     FormatError,
     TruncatedError,
     UnknownFormatError,
-    WriteError,
 )
-from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.blocks import Hits, gathered
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (
@@ -41,7 +38,6 @@ from pretrained_embed.formats.reader import (
     Reader,
     Selection,
 )
-from pretrained_embed.formats.table import Table, check_table, refuse_holes
 from pretrained_embed.formats.window import READ_SIZE, Window
 from pretrained_embed.kernel import TokenIndex
 
@@ -54,7 +50,6 @@ _LONGEST_HEADER = 64
 _TELLING, _TOO_FEW = 4096, 128
 _TEXT = bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100)) + b"\t\n\r"
 _BLOCK_SIZE = 1 << 22
-_BLOCK_ROWS = 4096
 _LF, _SPACE = b"\n", b" "
 
 
@@ -73,6 +68,11 @@ def recognise(head: bytes, stream: ByteStream) -> bool:
     Text files of vectors share the header. They are asked first, but not every text
     below such a line holds vectors that can be read.
     """
+    return is_binary(head)
+
+
+def is_binary(head: bytes) -> bool:
+    """Whether the first bytes are those of a binary file, given that it is no text."""
     layout = _layout(head)
     if layout is None:
         return False
@@ -237,28 +237,3 @@ class Word2VecBinaryReader(Reader):
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"
             )
         self._findings = findings
-
-
-def write_table(path: str | os.PathLike[str], table: Table) -> None:
-    """Write the table's tokens and vectors as gensim does: no LF after a vector.
-
-    What else the table has is not written. Raises `WriteError` naming the token that
-    would not read back, and for a table that has rows without a token.
-    """
-    check_table(table)
-    refuse_holes(table, "word2vec binary")
-    rows, dim = table.vectors.shape
-    with replacing(path) as file:
-        file.write(b"%d %d\n" % (rows, dim))
-        for start in range(0, rows, _BLOCK_ROWS):
-            tokens = table.tokens[start : start + _BLOCK_ROWS].unpack()
-            vectors = table.vectors[start : start + _BLOCK_ROWS].astype("<f4")
-            for token, vector in zip(tokens, vectors, strict=True):
-                raw = token.encode("utf-8", "surrogateescape")
-                if not raw or _SPACE in raw or raw.startswith(_LF):
-                    raise WriteError(
-                        f"token {token!r} is empty, holds a space or begins with a "
-                        "line end: word2vec binary cannot hold it so that it reads "
-                        "back. Write .npz, .h5 or .safetensors instead."
-                    )
-                file.write(raw + _SPACE + vector.tobytes())

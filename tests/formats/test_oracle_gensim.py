@@ -14,7 +14,7 @@ from tables import stream_of
 
 import pretrained_embed as pe
 from pretrained_embed import formats
-from pretrained_embed.formats import PackedTokens, Table, text_writer
+from pretrained_embed.formats import PackedTokens, Table
 
 # gensim reads a file without a header twice, and leaves it open the first time
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
@@ -49,7 +49,7 @@ def test_gensim_reads_our_text(tmp_path):
 
 def test_gensim_reads_our_text_without_a_header(tmp_path):
     path = tmp_path / "ours.txt"
-    text_writer.write_table(path, table(), header=False)
+    formats.write_table(path, table(), format="glove")
 
     assert_same(KeyedVectors.load_word2vec_format(str(path), no_header=True))
 

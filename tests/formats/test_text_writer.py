@@ -7,14 +7,8 @@ from hypothesis import strategies as st
 from tables import stream_of
 
 from pretrained_embed import formats
-from pretrained_embed.errors import (
-    WriteError,
-)
-from pretrained_embed.formats import (
-    PackedTokens,
-    Table,
-    text_writer,
-)
+from pretrained_embed.errors import WriteError
+from pretrained_embed.formats import PackedTokens, Table
 
 tokens = st.binary(min_size=1, max_size=8) | st.text(
     "ab 1\t\r\u00a0\x85\u2028", min_size=1
@@ -38,7 +32,7 @@ def test_what_the_writer_accepts_reads_back_to_the_bit(
     table = Table(PackedTokens.join([token for token, _ in rows]), vectors, {}, {})
 
     try:
-        text_writer.write_table(path, table, header=header)
+        formats.write_table(path, table, format="word2vec" if header else "glove")
     except WriteError:
         return
     back = formats.read_table(stream_of(path))
@@ -52,8 +46,8 @@ def test_a_header_is_written_unless_asked_not_to(tmp_path):
         PackedTokens.pack(["a b", "c"]), np.float32([[1, 0.1], [-0.0, 1e-9]]), {}, {}
     )
 
-    text_writer.write_table(tmp_path / "with.txt", table)
-    text_writer.write_table(tmp_path / "without.txt", table, header=False)
+    formats.write_table(tmp_path / "with.txt", table)
+    formats.write_table(tmp_path / "without.txt", table, format="glove")
 
     rows = b"a b 1.0 0.1\nc -0.0 1e-09\n"
     assert (tmp_path / "with.txt").read_bytes() == b"2 2\n" + rows
@@ -70,20 +64,7 @@ def test_what_only_a_header_makes_clear_is_not_written_without(
     table = Table(PackedTokens.pack([token]), np.ones((1, dim), np.float32), {}, {})
 
     with pytest.raises(WriteError, match=message):
-        text_writer.write_table(tmp_path / "f.txt", table, header=False)
+        formats.write_table(tmp_path / "f.txt", table, format="glove")
     formats.write_table(tmp_path / "f.txt", table)
 
     assert formats.read_table(stream_of(tmp_path / "f.txt")).tokens.unpack() == [token]
-
-
-def test_every_binary32_number_is_written_so_that_it_reads_back():
-    rng = np.random.default_rng(0)
-    bits = rng.integers(0, 2**32, 50_000, np.uint32)
-    vectors = bits.view(np.float32)[:, None]
-
-    texts = [row[0] for row in text_writer._numbers(vectors)]
-
-    back = np.array([np.float32(float(number)) for number in texts])
-    finite = ~np.isnan(vectors[:, 0])
-    assert (back.view(np.uint32) == bits)[finite].all()
-    assert np.isnan(back[~finite]).all()

@@ -1,0 +1,60 @@
+"""Writing word2vec binary files that read back as they are.
+
+The grammar is that of `word2vec_binary`. As gensim does it, no LF follows a vector.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from pretrained_embed.errors import FormatError, WriteError
+from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.formats.reader import HEAD_SIZE
+from pretrained_embed.formats.row_stream import RowStream
+from pretrained_embed.formats.table import refuse_holes
+from pretrained_embed.formats.text_layout import find_layout
+from pretrained_embed.formats.word2vec_binary import is_binary
+
+_INSTEAD = "Write .npz, .h5 or .safetensors instead."
+
+
+def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
+    """Write tokens and vectors; what else there is is not written.
+
+    Raises `WriteError` naming the token that would not read back, and where there are
+    rows without a token.
+    """
+    refuse_holes(rows.arrays, "word2vec binary")
+    with replacing(path) as file:
+        file.write(b"%d %d\n" % (rows.count or 0, rows.dim))
+        for tokens, vectors in rows.blocks:
+            numbers = np.ascontiguousarray(vectors, "<f4")
+            written = []
+            for token, vector in zip(tokens, numbers, strict=True):
+                written.append(_token(token))
+                written.append(vector.tobytes())
+            file.write(b"".join(written))
+        file.seek(0)
+        if not _recognised(file.read(HEAD_SIZE)):
+            raise WriteError(f"these rows would be taken for text. {_INSTEAD}")
+
+
+def _recognised(head: bytes) -> bool:
+    """Whether a reader will see what it is, even if each byte happens to be a digit."""
+    try:
+        layout = find_layout(head, whole=len(head) < HEAD_SIZE, name="text")
+    except FormatError:
+        return False
+    return layout is None and is_binary(head)
+
+
+def _token(token: str) -> bytes:
+    raw = token.encode("utf-8", "surrogateescape")
+    if not raw or b" " in raw or raw.startswith(b"\n"):
+        raise WriteError(
+            f"token {token!r} is empty, holds a space or begins with a line end: "
+            f"word2vec binary cannot hold it so that it reads back. {_INSTEAD}"
+        )
+    return raw + b" "
