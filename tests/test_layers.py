@@ -72,6 +72,7 @@ WHERE_NEEDED = {
     "sources": {"requests", "urllib3"},
     "formats": {"h5py", "pyarrow"},
     "store": {"h5py"},
+    "matrix": {"simplemma", "snowballstemmer"},
     "pipeline": {"numpy"},
     "language_model": {"tokenizers"},
 }

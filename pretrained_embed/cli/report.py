@@ -39,11 +39,14 @@ def findings_facts(findings: Findings) -> dict[str, Any]:
 
 def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
     """Return what there is to know of a matrix as JSON can hold it."""
-    codes = np.bincount(matrix.origin, minlength=256)
+    codes, counts = np.unique(matrix.origin, return_counts=True)
     return {
         "shape": list(matrix.shape),
         "coverage": matrix.coverage.to_dict(),
-        "origins": {origin.name.lower(): int(codes[origin]) for origin in Origin},
+        "origins": {
+            Origin(code).label(matrix.match): count
+            for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
+        },
         "provenance": matrix.provenance,
         "findings": findings_facts(matrix.findings),
     }

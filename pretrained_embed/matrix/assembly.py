@@ -14,13 +14,14 @@ import numpy.typing as npt
 
 from pretrained_embed.errors import CoverageError
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow, Selection
+from pretrained_embed.formats.reader import Float32Array, OnBadRow
 from pretrained_embed.matrix import oov
 from pretrained_embed.matrix.coverage import measure, percent
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.match import FORMS, wanted_tokens
+from pretrained_embed.matrix.match import Chain, chain_names
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
+from pretrained_embed.matrix.search import Search
 from pretrained_embed.vocabulary import Vocabulary
 
 
@@ -73,23 +74,26 @@ def build(
 
 def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
     """Return the vectors of the tokens that ``reader`` has in a form asked for."""
-    vectors = np.zeros((len(vocabulary), reader.dim), np.float32)
+    search = Search(vocabulary, options.match)
+    vectors = np.zeros((search.rows, reader.dim), np.float32)
     selection = reader.select(
-        wanted_tokens(vocabulary, options.match),
+        search.index,
         vectors,
         threads=options.threads,
         on_bad_row=options.on_bad_row,
         progress=options.progress,
     )
-    origin = _ledger(vocabulary, selection, options.match)
-    return Found(vectors, origin, selection.source_rows, selection.findings)
+    hits = search.hits(selection, vectors)
+    # what lies beyond are parts of compounds, and nothing else refers to them
+    vectors.resize((len(vocabulary), reader.dim), refcheck=False)
+    return Found(vectors, hits.origin, hits.source_rows, selection.findings)
 
 
 def check_coverage(
     vocabulary: Vocabulary, origin: OriginArray, reader: Reader, options: Options
 ) -> None:
     """Raise `CoverageError` if nothing was found, or less than was asked for."""
-    coverage = measure(vocabulary, origin)
+    coverage = measure(vocabulary, origin, chain_names(options.match))
     if coverage.tokens and not coverage.found:
         raise _nothing_found(vocabulary, reader, options.match, options.on_bad_row)
     if coverage.ratio < options.min_coverage:
@@ -97,18 +101,6 @@ def check_coverage(
             f"{percent(coverage.ratio)} of the tokens were found, "
             f"{percent(options.min_coverage)} are asked for. {coverage}"
         )
-
-
-def _ledger(
-    vocabulary: Vocabulary, selection: Selection, chain: tuple[str, ...]
-) -> OriginArray:
-    codes = np.array([FORMS[form][1] for form in chain], np.uint8)
-    found = selection.source_rows >= 0
-    origin = np.where(found, codes[selection.ranks], Origin.OOV).astype(np.uint8)
-    origin[vocabulary.holes] = Origin.UNUSED
-    if vocabulary.pad_id is not None:
-        origin[vocabulary.pad_id] = Origin.PAD
-    return origin
 
 
 def fill(
@@ -138,15 +130,15 @@ def fill(
 
 
 def _nothing_found(
-    vocabulary: Vocabulary, reader: Reader, chain: tuple[str, ...], on_bad_row: OnBadRow
+    vocabulary: Vocabulary, reader: Reader, chain: Chain, on_bad_row: OnBadRow
 ) -> CoverageError:
     block = next(iter(reader.blocks(on_bad_row=on_bad_row)), None)
     theirs = [] if block is None else block.tokens[:5]
-    special = {vocabulary.pad_token, vocabulary.unk_token}
+    special = set(vocabulary.special_tokens.values())
     ours = [token for token in vocabulary if token not in special][:5]
     return CoverageError(
         f"no token of the vocabulary is in {reader.name}. The vocabulary begins "
         f"{', '.join(map(repr, ours))}; the source begins "
         f"{', '.join(map(repr, theirs)) or 'with no row'}. Is it the right language, "
-        f"letter case (match was {','.join(chain)}) and kind of token?"
+        f"letter case (match was {','.join(chain_names(chain))}) and kind of token?"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,14 +93,19 @@ def percent(ratio: float) -> str:
     return f"{100 * ratio:.1f} %"
 
 
-def measure(vocabulary: Vocabulary, origin: OriginArray) -> Coverage:
-    """Return the coverage that a row ledger shows."""
+def measure(
+    vocabulary: Vocabulary, origin: OriginArray, match: Sequence[str] = ()
+) -> Coverage:
+    """Return the coverage that a row ledger shows, given the names of the chain."""
     looked_for = origin >= Origin.OOV
     if vocabulary.unk_id is not None:
         looked_for[vocabulary.unk_id] = False
     found = looked_for & (origin >= Origin.EXACT)
     codes = np.bincount(origin[found], minlength=256)
-    by_origin = {form.name.lower(): int(codes[form]) for form in Origin if form.found}
+    by_origin: dict[str, int] = {}
+    for code in np.flatnonzero(codes).tolist():
+        label = Origin(code).label(match)
+        by_origin[label] = by_origin.get(label, 0) + int(codes[code])
     oov = np.flatnonzero(looked_for & ~found)
     counts = vocabulary.counts
     if counts is not None:

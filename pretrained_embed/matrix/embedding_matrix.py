@@ -95,9 +95,16 @@ class EmbeddingMatrix:
         return self.vocabulary.pad_id
 
     @property
+    def match(self) -> tuple[str, ...]:
+        """The names of the match chain; none if the provenance does not tell."""
+        options = self.provenance.get("options")
+        names = options.get("match") if isinstance(options, dict) else None
+        return tuple(map(str, names)) if isinstance(names, list) else ()
+
+    @property
     def coverage(self) -> Coverage:
         """How much of the vocabulary was found; prints as a paragraph."""
-        return measure(self.vocabulary, self.origin)
+        return measure(self.vocabulary, self.origin, self.match)
 
     def lookup(self, ids: npt.ArrayLike) -> Float32Array:
         """Return the vectors of ids: float32, the shape of ``ids`` plus (dim,).

@@ -1,73 +1,217 @@
-"""Forms under which a token is looked for, in the order asked for.
+"""The match chain: the forms in which a token is looked for, in the order asked for.
 
-All forms of all tokens go into one index, each with its place in the order as its
-rank, so one pass over the source serves the whole chain: of the rows that would do,
-the lowest rank wins, then the first in the file.
+A form is named (``lower``), named with a language (``conceptnet:de``, ``lemma:en``), a
+composition of such (``lower+strip-accents``, from left to right), or a callable.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import compress
-from typing import cast
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
-import numpy as np
-
-from pretrained_embed import kernel
 from pretrained_embed.errors import OptionError, suggestion
-from pretrained_embed.kernel import TokenIndex
-from pretrained_embed.matrix.origin import Origin
+from pretrained_embed.matrix import match_text as text
+from pretrained_embed.matrix.match_conceptnet import conceptnet
+from pretrained_embed.matrix.match_text import Variants
+from pretrained_embed.matrix.match_words import lemmatizer, stemmer
+from pretrained_embed.matrix.origin import OWN_FORMS, Origin
 from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.markers import Marker, marker_of, text_of
 
-#: Names of the forms, with what they do to a token and how the ledger records them.
-FORMS: dict[str, tuple[Callable[[str], str], Origin]] = {
-    "exact": (str, Origin.EXACT),
-    "lower": (str.lower, Origin.LOWER),
+#: A form of one's own: returns the form of a token, several in the order in which they
+#: are tried, or ``None``.
+Callback = Callable[[str], str | Iterable[str] | None]
+
+#: What a chain can be given as: names, with commas between them in a ``str``.
+Match = str | Callback | Iterable[str | Callback]
+
+Change = Callable[[str], Variants]
+
+
+class Form(NamedTuple):
+    """One form of a chain."""
+
+    name: str
+    code: int  # in the row ledger
+    #: Given the vocabulary, returns what changes a token; ``None``: nothing does.
+    change: Callable[[Vocabulary], Change] | None
+    splits: bool = False  # what comes out is split into parts, whose mean is taken
+
+    def made(self, vocabulary: Vocabulary, tokens: list[str]) -> Sequence[Variants]:
+        """Return what the form makes of each token, parts still in one."""
+        if self.change is None:
+            return tokens
+        return list(map(self.change(vocabulary), tokens))
+
+
+Chain = tuple[Form, ...]
+
+EXACT = Form("exact", Origin.EXACT, None)
+
+
+def _always(change: Change) -> Callable[[Vocabulary], Change]:
+    return lambda _: change
+
+
+_MARKERS: Mapping[str, Marker] = {
+    "wordpiece": "##",
+    "sentencepiece": "▁",
+    "byte-level": "Ġ",
 }
 
 
-def match_chain(match: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the names of the forms; raises `OptionError` for an unknown one."""
-    chain = tuple(match.split(",") if isinstance(match, str) else match)
-    for form in chain:
-        if form not in FORMS:
-            raise OptionError(
-                f"unknown form {form!r} in match; known: {', '.join(FORMS)}"
-                f"{suggestion(str(form), FORMS)}"
-            )
-    if not chain or len(set(chain)) < len(chain):
-        raise OptionError(f"match is {chain!r}; name each form once, and one at least")
+def _unmarked(vocabulary: Vocabulary) -> Change:
+    marks = vocabulary.marks
+    marker = marker_of(vocabulary) if marks is None else _MARKERS[marks]
+
+    def change(token: str) -> Variants:
+        known = text_of(token, marker)
+        return () if known is None else known.text
+
+    return change
+
+
+_PLAIN: Mapping[str, Callable[[Vocabulary], Change] | None] = {
+    "exact": None,
+    "lower": _always(str.lower),
+    "title": _always(text.title),
+    "upper": _always(str.upper),
+    "nfc": _always(text.nfc),
+    "nfkc": _always(text.nfkc),
+    "strip-accents": _always(text.strip_accents),
+    "digits-hash": _always(text.digits_hash),
+    "digits-zero": _always(text.digits_zero),
+    "quotes": _always(text.quotes),
+    "joined": _always(text.joined),
+    "compound": None,
+    "unmarked": _unmarked,
+}
+
+_OF_A_LANGUAGE: Mapping[str, Callable[[str], Change]] = {
+    "conceptnet": conceptnet,
+    "lemma": lemmatizer,
+    "stem": stemmer,
+}
+
+_DEFAULT_LANGUAGE = {"conceptnet": "en"}
+
+#: How many forms a chain may have: there are codes in the ledger for so many.
+_LONGEST = 64
+
+#: The names of the forms; "lemma" and "stem" need a language: "lemma:en".
+FORMS = (*_PLAIN, *_OF_A_LANGUAGE)
+
+
+def match_chain(match: Match) -> Chain:
+    """Return the forms that are asked for.
+
+    Raises `OptionError` for an unknown form or language, for one form twice and for
+    none, and `MissingPackageError` where a form needs a package that is not there.
+    """
+    if isinstance(match, str):
+        entries: list[str | Callback] = [name.strip() for name in match.split(",")]
+    else:
+        entries = [match] if callable(match) else list(match)
+    if len(entries) > _LONGEST:
+        raise OptionError(f"match names {len(entries)} forms; {_LONGEST} are the most")
+    chain = tuple(_form(entry, place) for place, entry in enumerate(entries))
+    distinct = {entry if isinstance(entry, str) else id(entry) for entry in entries}
+    if not chain or len(distinct) < len(chain):
+        names = ", ".join(form.name for form in chain)
+        raise OptionError(
+            f"match is {names or 'empty'}; name each form once, and one at least"
+        )
     return chain
 
 
-def wanted_tokens(vocabulary: Vocabulary, chain: tuple[str, ...]) -> TokenIndex:
-    """Return the index of every form of every token that is looked for.
+def chain_names(chain: Chain) -> tuple[str, ...]:
+    """Return what the provenance says of a chain."""
+    return tuple(form.name for form in chain)
 
-    The pad row is not looked for. The unk token is looked for as it stands alone: a
-    word of the source that only resembles it is just a word. A form that leaves a
-    token as it is counts as exact, if that is asked for too.
-    """
-    looked_for = np.ones(len(vocabulary), np.bool_)
-    looked_for[vocabulary.holes] = False
-    if vocabulary.pad_id is not None:
-        looked_for[vocabulary.pad_id] = False
-    ids = np.flatnonzero(looked_for)
-    tokens = cast(list[str], list(compress(vocabulary.tokens, looked_for.tolist())))
-    unk, alone = vocabulary.unk_id, "exact" not in chain
-    keys, rows, ranks = [], [], []
-    for rank, form in enumerate(chain):
-        change, _ = FORMS[form]
-        if form == "exact":
-            forms, chosen = tokens, ids
-        else:
-            pairs = [
-                (changed, id)
-                for token, id in zip(tokens, ids.tolist(), strict=True)
-                if (alone if (changed := change(token)) == token else id != unk)
-            ]
-            forms = [changed for changed, _ in pairs]
-            chosen = np.array([id for _, id in pairs], np.int64)
-        keys += forms
-        rows.append(chosen)
-        ranks.append(np.full(len(chosen), rank, np.uint8))
-    return kernel.TokenIndex(keys, np.concatenate(rows), np.concatenate(ranks))
+
+def _form(entry: str | Callback, place: int) -> Form:
+    """Return a form; all but the plain named ones have a code by their place."""
+    if not isinstance(entry, str):
+        return _called(entry, place)
+    names = entry.split("+")
+    steps = [change for name in names if (change := _change(name)) is not None]
+    splits = names[-1] == "compound"
+    if len(names) == 1:
+        code = OWN_FORMS + place if ":" in entry else Origin.of_form(entry)
+        return Form(entry, code, steps[0] if steps else None, splits)
+    if len(steps) < len(names) - splits or len(set(names)) < len(names):
+        raise OptionError(
+            f"match has {entry!r}; a composition names each form once, 'compound' at "
+            "its end only, and 'exact' nowhere"
+        )
+    return Form(entry, OWN_FORMS + place, _composed(steps), splits)
+
+
+def _change(name: str) -> Callable[[Vocabulary], Change] | None:
+    base, colon, language = name.partition(":")
+    if name in _PLAIN:
+        return _PLAIN[name]
+    if base in _OF_A_LANGUAGE:
+        language = language or _DEFAULT_LANGUAGE.get(base, "")
+        if not language:
+            raise OptionError(f"match has {name!r}; it needs a language: '{base}:en'")
+        return _always(_OF_A_LANGUAGE[base](language))
+    if base in _PLAIN and colon:
+        raise OptionError(f"match has {name!r}; {base!r} has no languages")
+    raise OptionError(
+        f"unknown form {name!r} in match; known: {', '.join(FORMS)}"
+        f"{suggestion(base, FORMS)}"
+    )
+
+
+def _composed(
+    steps: Iterable[Callable[[Vocabulary], Change]],
+) -> Callable[[Vocabulary], Change]:
+    def bound(vocabulary: Vocabulary) -> Change:
+        changes = [step(vocabulary) for step in steps]
+
+        def change(token: str) -> Variants:
+            variants: tuple[str, ...] = (token,)
+            for each in changes:
+                variants = tuple(
+                    dict.fromkeys(
+                        found
+                        for variant in variants
+                        for found in several(each(variant))
+                    )
+                )
+            return variants
+
+        return change
+
+    return bound
+
+
+def several(variants: Variants) -> tuple[str, ...]:
+    """Return variants as a tuple of them."""
+    return (variants,) if isinstance(variants, str) else variants
+
+
+def _called(function: Callback, place: int) -> Form:
+    if not callable(function):
+        raise OptionError(
+            f"match has {function!r}; a form is a name or a callable; known: "
+            f"{', '.join(FORMS)}"
+        )
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+
+    def change(token: str) -> Variants:
+        given = function(token)
+        if given is None:
+            return ()
+        try:
+            variants = (given,) if isinstance(given, str) else tuple(given)
+            "".join(variants).encode("utf-8", "surrogateescape")
+        except (TypeError, UnicodeEncodeError) as error:
+            raise OptionError(
+                f"the form {name} of match returned {given!r} for {token!r}; expected "
+                "a str that UTF-8 can hold, several of them, or None"
+            ) from error
+        return variants
+
+    return Form(f"callable {name}", OWN_FORMS + place, _always(change))

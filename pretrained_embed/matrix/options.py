@@ -8,6 +8,7 @@ from typing import Any
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import draws
+from pretrained_embed.matrix.match import EXACT, Chain, chain_names
 from pretrained_embed.matrix.oov import Policy, check_policy, policy_name
 
 
@@ -18,7 +19,7 @@ class Options:
     Raises `OptionError` for a value that means nothing.
     """
 
-    match: tuple[str, ...] = ("exact",)  # as `match_chain` returns it
+    match: Chain = (EXACT,)  # as `match_chain` returns it
     oov: Policy = "normal"
     unk: Policy | None = None
     seed: int = 0
@@ -44,7 +45,7 @@ class Options:
     def facts(self) -> dict[str, Any]:
         """Return what the bytes of a matrix depend on, as JSON can hold it."""
         return {
-            "match": list(self.match),
+            "match": list(chain_names(self.match)),
             "oov": policy_name(self.oov),
             "unk": None if self.unk is None else policy_name(self.unk),
             "seed": self.seed,

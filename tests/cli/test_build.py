@@ -64,7 +64,7 @@ def test_json_holds_all_there_is_to_know():
     assert known["output"] == "m.npz"
     assert known["shape"] == [6, 3]
     assert known["coverage"] == matrix.coverage.to_dict()
-    assert known["origins"] == {"unused": 0, "pad": 1, "oov": 3, "exact": 2, "lower": 0}
+    assert known["origins"] == {"pad": 1, "oov": 3, "exact": 2}
     assert known["provenance"] == matrix.provenance
     assert known["findings"]["rows"] == 3
     assert "Wrote m.npz" in result.stderr
@@ -137,9 +137,9 @@ def test_the_suffix_names_the_format_and_what_is_there_is_replaced(suffix):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--match", "exact,lowre"), "'lowre' is not one of exact, lower; did you"),
-        (("--match", "exact,exact"), "has a word twice"),
-        (("--match", ""), "'' is not one of"),
+        (("--match", "exact,lowre"), "unknown form 'lowre' in match; known: exact"),
+        (("--match", "exact,exact"), "name each form once"),
+        (("--match", ""), "unknown form ''"),
         (("--oov", "norml"), "did you mean normal?"),
         (("--unk-oov", "zero"), "did you mean zeros?"),
         (("--on-bad-row", "ignore"), "'ignore' is not one of error, skip"),

@@ -1,0 +1,100 @@
+"""Which forms that are not in the chain would find tokens that were not found."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.matrix.match import Chain, Form, match_chain
+from pretrained_embed.matrix.wanted import (
+    Int64Array,
+    Rows,
+    differing,
+    splits,
+    unchanged,
+)
+from pretrained_embed.vocabulary import Vocabulary
+
+#: The forms that advice is about, the simplest first; no more than 32 of them. What
+#: fits a source whose tokens are all in lower case does so in lower case only.
+TRIED = (
+    *("exact", "lower", "title", "upper", "nfc", "nfkc", "strip-accents", "quotes"),
+    *("digits-hash", "digits-zero", "joined", "compound", "unmarked", "conceptnet"),
+    *("lower+nfkc", "lower+strip-accents", "lower+quotes", "lower+digits-hash"),
+    *("lower+digits-zero", "lower+joined", "lower+compound", "lower+unmarked"),
+)
+
+
+class Advice(NamedTuple):
+    """For every row of a vocabulary, the forms that would find it."""
+
+    forms: tuple[str, ...]
+    found_by: npt.NDArray[np.uint32]  # (rows,); bit i: forms[i] would; 0 unless OOV
+
+
+class Trial:
+    """Forms that are tried beside a chain, on tokens that are to be looked for.
+
+    ``parts`` gives rows to the parts of compounds. After that `texts` has what is to
+    be looked for as it stands, with a row for each.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        chain: Chain,
+        tokens: list[str],
+        ids: Int64Array,
+        parts: Rows,
+    ) -> None:
+        named = {form.name for form in chain}
+        alone = "exact" not in named
+        self._forms = [f for f in match_chain(TRIED) if f.name not in named]
+        self._splits = [
+            splits(ids.tolist(), form.made(vocabulary, tokens), parts)
+            if form.splits
+            else []
+            for form in self._forms
+        ]
+        self.texts = Rows(parts.stop)
+        self._texts = [
+            self._wanted(form, vocabulary, tokens, ids, alone) for form in self._forms
+        ]
+
+    def _wanted(
+        self,
+        form: Form,
+        vocabulary: Vocabulary,
+        tokens: list[str],
+        ids: Int64Array,
+        alone: bool,
+    ) -> tuple[Int64Array, Int64Array]:
+        """Return ids, and for each of them the row of a text that would do."""
+        if form.splits:
+            return ids[:0], ids[:0]
+        made = form.made(vocabulary, tokens)
+        places, rows = [], []
+        for place, _, text in differing(tokens, made):
+            places.append(place)
+            rows.append(self.texts[text])
+        if alone:  # what the form leaves as it is counts, too
+            same = unchanged(tokens, made)
+            places += same
+            rows += [self.texts[tokens[place]] for place in same]
+        return ids[np.array(places, np.int64)], np.array(rows, np.int64)
+
+    def advice(
+        self, found: npt.NDArray[np.bool_], oov: npt.NDArray[np.bool_]
+    ) -> Advice:
+        """Return the advice, given which rows were found and which tokens are OOV."""
+        found_by = np.zeros(len(oov), np.uint32)
+        for i, ((ids, rows), of_form) in enumerate(
+            zip(self._texts, self._splits, strict=True)
+        ):
+            found_by[ids[found[rows]]] |= np.uint32(1 << i)
+            for split in of_form:
+                found_by[split.ids[split.complete(found)]] |= np.uint32(1 << i)
+        found_by[~oov] = 0
+        return Advice(tuple(form.name for form in self._forms), found_by)

@@ -1,0 +1,162 @@
+"""One pass over a source for all forms of all tokens.
+
+All forms go into one index, each with its place in the chain as its rank: of the rows
+of the source that would do, the lowest rank wins, then the first in the file.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from pretrained_embed.formats.reader import Float32Array, Selection
+from pretrained_embed.matrix.advice import Advice, Trial
+from pretrained_embed.matrix.match import EXACT, Chain, Form
+from pretrained_embed.matrix.origin import Origin, OriginArray
+from pretrained_embed.matrix.wanted import (
+    RANKS,
+    Int64Array,
+    Rows,
+    Wanted,
+    differing,
+    splits,
+    unchanged,
+)
+from pretrained_embed.vocabulary import Vocabulary
+
+#: How many numbers are averaged at a time.
+_BLOCK_NUMBERS = 1 << 20
+
+
+class Hits(NamedTuple):
+    """What a source has of a vocabulary, one entry a row."""
+
+    origin: OriginArray  # (rows,)
+    source_rows: Int64Array  # (rows,); -1: not there, or the mean of several
+    advice: Advice | None
+
+
+class Search:
+    """What is looked for in a source, and what came of it.
+
+    The pad token is not looked for. The other special tokens are as they stand alone: a
+    word of the source that only resembles one is just a word. A form that leaves a
+    token as it is counts as exact, if that is asked for, too. The parts of compounds
+    are looked for by the whole chain, and as they stand.
+
+    ``index`` is for `Reader.select`, with an array of ``rows`` rows: those of the
+    vocabulary, then those of parts. With an array of no rows tokens are only located.
+
+    Raises `OptionError` where a form gives a token more variants than there are ranks.
+    """
+
+    def __init__(
+        self, vocabulary: Vocabulary, chain: Chain, *, advise: bool = False
+    ) -> None:
+        self._vocabulary = vocabulary
+        special, ids = _looked_for(vocabulary)
+        tokens = _tokens(vocabulary, ids)
+        parts = Rows(len(vocabulary))
+        self._splits = {
+            form: splits(ids.tolist(), form.made(vocabulary, tokens), parts)
+            for form in chain
+            if form.splits
+        }
+        self.rows = parts.stop
+        self._trial = Trial(vocabulary, chain, tokens, ids, parts) if advise else None
+
+        wanted = Wanted()
+        tokens += parts
+        self._forms = _want_forms(
+            wanted, vocabulary, chain, tokens, np.concatenate([ids, parts.rows()])
+        )
+        alone, rows = _tokens(vocabulary, special), special
+        if EXACT not in self._forms:
+            self._forms.append(EXACT)
+            alone, rows = [*alone, *parts], np.concatenate([rows, parts.rows()])
+        wanted.add(alone, rows, self._forms.index(EXACT))
+        if self._trial is not None:
+            wanted.add(self._trial.texts, self._trial.texts.rows(), 0)
+        self.index = wanted.index()
+
+    def hits(self, selection: Selection, out: Float32Array | None = None) -> Hits:
+        """Return what a selection by `index` has found.
+
+        Rows of compounds in ``out``, the array that the selection was written to, are
+        filled with the means of their parts.
+        """
+        rows = len(self._vocabulary)
+        found = selection.source_rows >= 0
+        ranks = np.where(found, selection.ranks, RANKS)[:rows]
+        source_rows = selection.source_rows[:rows].copy()
+        for form, of_form in self._splits.items():
+            rank = self._forms.index(form)
+            for split in of_form:
+                won = split.complete(found) & (rank < ranks[split.ids])
+                ids = split.ids[won]
+                ranks[ids] = rank
+                source_rows[ids] = -1
+                if out is not None:
+                    _average(out, ids, split.parts[won])
+        codes = np.full(RANKS + 1, Origin.OOV, np.uint8)
+        codes[: len(self._forms)] = [form.code for form in self._forms]
+        origin = codes[ranks]
+        origin[self._vocabulary.holes] = Origin.UNUSED
+        if self._vocabulary.pad_id is not None:
+            origin[self._vocabulary.pad_id] = Origin.PAD
+        advice = None
+        if self._trial is not None:
+            advice = self._trial.advice(found, origin == Origin.OOV)
+        return Hits(origin, source_rows, advice)
+
+
+def _want_forms(
+    wanted: Wanted,
+    vocabulary: Vocabulary,
+    chain: Chain,
+    tokens: list[str],
+    rows: Int64Array,
+) -> list[Form]:
+    """Add the forms of tokens to what is wanted, and return the form of each rank."""
+    by_rank: list[Form] = []
+    bare: set[int] = set()  # places of tokens looked for as they stand without EXACT
+    for form in chain:
+        rank, ranks = len(by_rank), 1
+        if form == EXACT:
+            wanted.add(tokens, rows, rank)
+        elif not form.splits:
+            made = form.made(vocabulary, tokens)
+            ranks = wanted.add_variants(differing(tokens, made), rows, rank)
+            if EXACT not in chain:
+                same = [p for p in unchanged(tokens, made) if p not in bare]
+                wanted.add([tokens[place] for place in same], rows[same], rank)
+                bare.update(same)
+        by_rank += [form] * ranks
+    return by_rank
+
+
+def _looked_for(vocabulary: Vocabulary) -> tuple[Int64Array, Int64Array]:
+    """Return the ids of special tokens, and those of all others, that have a token."""
+    known = np.ones(len(vocabulary), np.bool_)
+    known[vocabulary.holes] = False
+    if vocabulary.pad_id is not None:
+        known[vocabulary.pad_id] = False
+    special = np.zeros(len(vocabulary), np.bool_)
+    special[[vocabulary[token] for token in vocabulary.special_tokens.values()]] = True
+    return np.flatnonzero(known & special), np.flatnonzero(known & ~special)
+
+
+def _tokens(vocabulary: Vocabulary, ids: Int64Array) -> list[str]:
+    return [cast(str, vocabulary.tokens[id]) for id in ids.tolist()]
+
+
+def _average(out: Float32Array, rows: Int64Array, parts: Int64Array) -> None:
+    """Put the means of parts into rows; they are taken in binary64, part by part."""
+    step = max(1, _BLOCK_NUMBERS // out.shape[1])
+    for start in range(0, len(rows), step):
+        chosen = parts[start : start + step]
+        total = np.zeros((len(chosen), out.shape[1]))
+        for column in chosen.T:
+            total += out[column]
+        out[rows[start : start + step]] = total / parts.shape[1]
