@@ -1,0 +1,118 @@
+"""The dictionary of a fastText model: its words, its labels, its pruned n-grams.
+
+::
+
+    dictionary = entry entry ... pair pair ...
+    entry      = token NUL count type        int64, int8; type 0: a word, 1: a label
+    pair       = bucket row                  int32 each; of a pruned model alone
+
+Words come first. Defined by ``Dictionary::load``,
+https://github.com/facebookresearch/fastText/blob/main/src/dictionary.cc
+"""
+
+from __future__ import annotations
+
+import mmap
+from typing import NamedTuple
+
+import numpy as np
+
+from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.fasttext_header import Head
+from pretrained_embed.formats.table import Int64Array, PackedTokens
+
+#: Bytes of an entry behind its token: NUL, count, type.
+_TAIL = 10
+_NUL = b"\0"
+
+
+class Pruned(NamedTuple):
+    """The buckets that were kept, rising, and the row of each behind the words."""
+
+    buckets: Int64Array
+    rows: Int64Array
+
+
+class Dictionary(NamedTuple):
+    """What the dictionary holds, and where in the file it ends."""
+
+    words: PackedTokens
+    labels: PackedTokens
+    pruned: Pruned | None
+    end: int
+
+
+def read_dictionary(file: mmap.mmap, head: Head, where: str) -> Dictionary:
+    """Read the dictionary behind a head.
+
+    Raises `TruncatedError` where the file ends within it, `FormatError` where it
+    contradicts itself.
+    """
+    if head.entries * _TAIL > len(file) - head.length:
+        raise TruncatedError(
+            f"{where}: its dictionary of {head.entries:,} entries does not fit into "
+            f"{len(file):,} bytes; get the file again"
+        )
+    ends = _token_ends(file, head, where)
+    stop = int(ends[-1]) + _TAIL
+    raw = np.frombuffer(file, np.uint8, stop)
+    types = raw[ends + _TAIL - 1]
+    if types[: head.words].any() or not np.all(types[head.words :] == 1):
+        raise FormatError(
+            f"{where}: its dictionary does not list {head.words:,} words and then "
+            f"{head.labels:,} labels; the file is damaged, get it again"
+        )
+    starts = np.append(head.length, ends[:-1] + _TAIL)
+    tokens = picked(raw, starts, ends)
+    pruned = None
+    if head.pruned >= 0:
+        pruned = _pruned(file, stop, head, where)
+        stop += 8 * head.pruned
+    return Dictionary(tokens[: head.words], tokens[head.words :], pruned, stop)
+
+
+def picked(raw: np.ndarray, starts: Int64Array, ends: Int64Array) -> PackedTokens:
+    """Pack the tokens that lie at ``raw[starts[i]:ends[i]]``."""
+    offsets = np.zeros(len(starts) + 1, np.int64)
+    np.cumsum(ends - starts, out=offsets[1:])
+    shifts = np.repeat(starts - offsets[:-1], np.diff(offsets))
+    return PackedTokens(raw[np.arange(offsets[-1]) + shifts], offsets)
+
+
+def _token_ends(file: mmap.mmap, head: Head, where: str) -> Int64Array:
+    """Return where the NUL behind each token stands.
+
+    Where an entry begins is known only when the one before it has been read. So this
+    is a loop, with a number for each entry and no other object.
+    """
+    ends: list[int] = []
+    find, position = file.find, head.length
+    for _ in range(head.entries):
+        end = find(_NUL, position)
+        if end < 0:
+            break
+        ends.append(end)
+        position = end + _TAIL
+    if len(ends) < head.entries or position > len(file):
+        raise TruncatedError(
+            f"{where}: ends within entry {len(ends):,} of {head.entries:,} of its "
+            "dictionary; get the file again"
+        )
+    return np.array(ends, np.int64)
+
+
+def _pruned(file: mmap.mmap, start: int, head: Head, where: str) -> Pruned:
+    if 8 * head.pruned > len(file) - start:
+        raise TruncatedError(
+            f"{where}, offset {start:,}: ends within the {head.pruned:,} n-grams that "
+            "pruning left; get the file again"
+        )
+    pairs = np.frombuffer(file, "<i4", 2 * head.pruned, start).reshape(-1, 2)
+    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")].astype(np.int64)
+    buckets, rows = pairs[:, 0], pairs[:, 1]
+    if len(rows) and not 0 <= rows.min() <= rows.max() < head.pruned:
+        raise FormatError(
+            f"{where}, offset {start:,}: an n-gram has row {rows.max():,} of "
+            f"{head.pruned:,}; the file is damaged, get it again"
+        )
+    return Pruned(buckets, rows)

@@ -1,0 +1,173 @@
+"""Vectors made of the pieces of tokens: fastText's way, and floret's.
+
+A token's vector is the mean of the rows of its pieces, which share a number of rows by
+their hashes: the buckets.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.formats.murmur import murmur3
+from pretrained_embed.formats.ngrams import Ngrams
+from pretrained_embed.formats.parallel import run_in_order
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.row_sources import RowSource
+from pretrained_embed.formats.table import Int64Array, PackedTokens
+
+#: Tokens whose n-grams are made at once, bytes of rows that are held at once, and
+#: tokens that a thread adds up at a time: their sums stay in its cache.
+_TOKENS_AT_ONCE, _ROOM, _PART_TOKENS = 4096, 1 << 27, 256
+
+#: Characters of an n-gram beyond which a file is taken to be damaged: a token has as
+#: many pieces as this times its length.
+LONGEST_NGRAM = 255
+
+#: What fastText makes of the end of a line: a token without n-grams.
+_EOS = b"</s>"
+
+
+class Pieces(NamedTuple):
+    """The rows of the pieces of some tokens, token after token."""
+
+    rows: Int64Array
+    counts: Int64Array  # (tokens,): how many of them each token has
+
+
+class Cutting(Protocol):
+    """How tokens are cut into pieces."""
+
+    def __call__(self, tokens: PackedTokens) -> Pieces:
+        """Return the pieces of tokens."""
+
+
+class FastTextCutting(NamedTuple):
+    """fastText's way: n-grams by their FNV-1a hash, one bucket each."""
+
+    min_n: int
+    max_n: int
+    bucket: int
+
+    def __call__(self, tokens: PackedTokens) -> Pieces:
+        """Return the buckets of the n-grams of tokens."""
+        ngrams = Ngrams(tokens, self.min_n, self.max_n)
+        rows = (ngrams.fnv1a() % np.uint32(self.bucket)).astype(np.int64)
+        return _without(Pieces(rows, ngrams.counts), tokens, _EOS)
+
+
+class FloretCutting(NamedTuple):
+    """floret's way: token and n-grams by MurmurHash3, one to four buckets each.
+
+    spaCy has ``edges``, n-grams that are a mark alone, and another token ``without``
+    pieces. https://github.com/explosion/floret
+    """
+
+    min_n: int
+    max_n: int
+    bucket: int
+    hash_count: int
+    seed: int = 2166136261
+    marks: tuple[bytes, bytes] = (b"<", b">")
+    edges: bool = False
+    without: bytes = _EOS
+
+    def __call__(self, tokens: PackedTokens) -> Pieces:
+        """Return the buckets of tokens and of their n-grams."""
+        ngrams = Ngrams(
+            tokens, self.min_n, self.max_n, marks=self.marks, edges=self.edges
+        )
+        data, starts, ends = ngrams.spans()
+        wholes = ngrams.marked.offsets
+        places = np.append(0, np.cumsum(ngrams.counts))[:-1]  # the token, then its own
+        hashes = murmur3(
+            data,
+            np.insert(starts, places, wholes[:-1]),
+            np.insert(ends, places, wholes[1:]),
+            self.seed,
+        )
+        quarters = hashes.astype("<u8").view("<u4")[:, : self.hash_count]
+        rows = (quarters % np.uint32(self.bucket)).astype(np.int64).ravel()
+        pieces = Pieces(rows, (ngrams.counts + 1) * self.hash_count)
+        return _without(pieces, tokens, self.without)
+
+
+def _without(pieces: Pieces, tokens: PackedTokens, token: bytes) -> Pieces:
+    """Return the pieces, but none of the tokens that are this one."""
+    alike = np.flatnonzero(np.diff(tokens.offsets) == len(token))
+    places = tokens.offsets[alike][:, None] + np.arange(len(token))
+    same = np.all(tokens.data[places] == np.frombuffer(token, np.uint8), axis=1)
+    counts = pieces.counts.copy()
+    counts[alike[same]] = 0
+    return Pieces(pieces.rows[np.repeat(counts > 0, pieces.counts)], counts)
+
+
+def composed(
+    tokens: PackedTokens,
+    cut: Cutting,
+    source: RowSource,
+    out: Float32Array,
+    *,
+    threads: int,
+) -> npt.NDArray[np.bool_]:
+    """Write the vectors of tokens to ``out``; return which have pieces.
+
+    In binary32 and in fastText's order: the rows are added one by one to zero, the sum
+    is multiplied by one over their number.
+    """
+    could = np.zeros(len(tokens), np.bool_)
+    for start in range(0, len(tokens), _TOKENS_AT_ONCE):
+        stop = start + _TOKENS_AT_ONCE
+        pieces = cut(tokens[start:stop])
+        could[start:stop] = pieces.counts > 0
+        means(pieces, source, out[start:stop], threads=threads)
+    return could
+
+
+def means(
+    pieces: Pieces, source: RowSource, out: Float32Array, *, threads: int
+) -> None:
+    """Write the mean of each token's rows to ``out``; tokens without keep theirs."""
+    ends = np.cumsum(pieces.counts)
+    room = max(1, _ROOM // (4 * source.dim))
+    start = 0
+    while start < len(ends):
+        before = int(ends[start - 1]) if start else 0
+        stop = int(np.searchsorted(ends, before + room, side="right"))
+        stop = max(stop, start + 1)  # a token of many rows has a turn of its own
+        rows = pieces.rows[before : ends[stop - 1]]
+        _means(rows, pieces.counts[start:stop], source, out[start:stop], threads)
+        start = stop
+
+
+def _means(
+    rows: Int64Array,
+    counts: Int64Array,
+    source: RowSource,
+    out: Float32Array,
+    threads: int,
+) -> None:
+    distinct, places = np.unique(rows, return_inverse=True)
+    vectors = source.read(distinct, threads)
+    firsts = np.cumsum(counts) - counts
+    longest = np.argsort(-counts, kind="stable")
+    longest = longest[: np.count_nonzero(counts)]
+
+    def work(part: int) -> None:
+        chosen = longest[part * _PART_TOKENS : (part + 1) * _PART_TOKENS]
+        have, first = counts[chosen], firsts[chosen]
+        sums = np.zeros((len(chosen), source.dim), np.float32)
+        buffer = np.empty_like(sums)
+        live = len(chosen)
+        for number in range(int(have[0])):
+            while have[live - 1] <= number:
+                live -= 1
+            of = places[first[:live] + number]
+            sums[:live] += np.take(vectors, of, axis=0, out=buffer[:live], mode="clip")
+        sums *= (1.0 / have).astype(np.float32)[:, None]
+        out[chosen] = sums
+
+    for _ in run_in_order(work, -(-len(longest) // _PART_TOKENS), threads):
+        pass
