@@ -70,7 +70,7 @@ AT_THE_HEAD = {
 #: What is imported only by the function that needs it.
 WHERE_NEEDED = {
     "sources": {"requests", "urllib3"},
-    "formats": {"h5py", "pyarrow"},
+    "formats": {"h5py", "pyarrow", "gensim"},
     "store": {"h5py"},
     "matrix": {"simplemma", "snowballstemmer"},
     "pipeline": {"numpy"},

@@ -17,13 +17,19 @@ from pretrained_embed.cli.report import matrix_facts, remarks
 
 @click.command()
 @click.option(
-    "--vocab", required=True, metavar="FILE", help="The vocabulary: one token a line."
+    "--vocab",
+    required=True,
+    metavar="FILE",
+    help="The vocabulary: one token a line, or what --vocab-kind names.",
 )
 @click.option(
     "--vocab-kind",
-    **options.one_of(["text", "counts", "json"]),
+    **options.one_of(pe.VOCAB_KINDS),
     help="text: one token a line; counts: TOKEN<TAB>COUNT lines; json: a list of "
-    "tokens or an object from token to id. Left out: found out.",
+    "tokens or an object from token to id; bert: vocab.txt; tokenizer: tokenizer.json "
+    "of Hugging Face, or the folder of a tokenizer; sentencepiece: .model or .vocab; "
+    "spacy: the folder of a model; gensim, fasttext: a dictionary as text. Left out: "
+    "found out.",
 )
 @click.option(
     "--source",
@@ -63,13 +69,15 @@ from pretrained_embed.cli.report import matrix_facts, remarks
 @click.option(
     "--pad-token",
     metavar="TOKEN",
-    help="The token of the padding row, which is zeros.  [default: <pad>]",
+    help="The token of the padding row, which is zeros.  [default: as the vocabulary "
+    "says, or else <pad>]",
 )
 @click.option("--no-pad", is_flag=True, help="No padding row.")
 @click.option(
     "--unk-token",
     metavar="TOKEN",
-    help="The token that stands in for unknown ones.  [default: none]",
+    help="The token that stands in for unknown ones.  [default: as the vocabulary "
+    "says, or else none]",
 )
 @click.option(
     "--min-coverage",
@@ -144,12 +152,12 @@ def build(
         raise click.UsageError("--pad-token and --no-pad exclude each other")
     _check_output(output, vocab, source)
 
-    vocabulary = pe.Vocabulary.from_file(
-        vocab,
-        kind=vocab_kind,
-        pad=None if no_pad else "<pad>" if pad_token is None else pad_token,
-        unk=unk_token,
-    )
+    special: dict[str, Any] = {}  # what is left out is as the vocabulary says
+    if no_pad or pad_token is not None:
+        special["pad"] = pad_token
+    if unk_token is not None:
+        special["unk"] = unk_token
+    vocabulary = pe.Vocabulary.from_file(vocab, kind=vocab_kind, **special)
     with Bar(quiet=quiet) as bar:
         matrix = pe.build_matrix(
             vocabulary,
