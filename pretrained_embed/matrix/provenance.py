@@ -1,0 +1,43 @@
+"""Reading what a provenance says of sources, whatever made the matrix, or the file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def sources_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what is known of each source, in the order in which a ledger counts them.
+
+    The sources of a matrix that was trained are those of the one it started from.
+    """
+    listed = provenance.get("sources", [provenance.get("source")])
+    if listed == [None]:
+        started = provenance.get("trained_from")
+        return sources_of(started) if isinstance(started, dict) else []
+    if not isinstance(listed, list):
+        return []
+    return [one if isinstance(one, dict) else {"name": str(one)} for one in listed]
+
+
+def name_of(source: Mapping[str, Any]) -> str:
+    """Return what to call a source: its name in the catalog, else that of its file."""
+    return str(source.get("source") or source.get("name") or "a source without a name")
+
+
+def digest_of(source: Mapping[str, Any]) -> str | None:
+    """Return ``"algorithm:value"`` of a source's content, the first that is known."""
+    digests = source.get("digests")
+    for digest in digests if isinstance(digests, list) else ():
+        if isinstance(digest, dict) and {"algorithm", "value"} <= digest.keys():
+            return f"{digest['algorithm']}:{digest['value']}"
+    fingerprint = source.get("fingerprint")
+    return None if fingerprint is None else str(fingerprint)
+
+
+def options_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that a matrix, or what it was trained from, was built by."""
+    options = provenance.get("options")
+    if options is None and isinstance(provenance.get("trained_from"), dict):
+        return options_of(provenance["trained_from"])
+    return options if isinstance(options, dict) else {}
