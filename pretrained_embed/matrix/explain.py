@@ -1,0 +1,184 @@
+"""How a row of a matrix was filled, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pretrained_embed.errors import PretrainedEmbedError, UnknownTokenError
+from pretrained_embed.matrix.match import match_chain, several
+from pretrained_embed.matrix.numbers import norms
+from pretrained_embed.matrix.origin import OWN_FORMS, Origin
+from pretrained_embed.matrix.provenance import (
+    digest_of,
+    name_of,
+    options_of,
+    sources_of,
+)
+from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.special_tokens import nearest
+
+if TYPE_CHECKING:
+    from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+
+
+@dataclass(frozen=True)
+class RowStory:
+    """How one row was filled; ``str(story)`` is for people.
+
+    ``parts`` says the same of each source where the row is put together from several.
+    """
+
+    token: str
+    id: int
+    origin: str  # name of the code in the ledger, in lower case
+    how: str  # in words
+    source: str | None  # the name of the source that it is from
+    source_row: int | None  # from 0; None: from none, or put together of several
+    digest: str | None  # of the source: "algorithm:value"
+    licence: str | None  # of the source
+    norm: float
+    parts: tuple[str, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return asdict(self) | {"parts": list(self.parts)}
+
+    def __str__(self) -> str:
+        lines = [f"{self.token!r}, id {self.id:,}: {self.how}", *self.parts]
+        lines.append(f"norm {self.norm:.6g}")
+        if self.digest or self.licence:
+            known = (self.source, self.digest, self.licence)
+            lines.append(", ".join(fact for fact in known if fact))
+        return "\n  ".join(lines)
+
+
+def explain(matrix: EmbeddingMatrix, token: str) -> RowStory:
+    """Return the story of a token's row.
+
+    Raises `UnknownTokenError`, which names the nearest token there is.
+    """
+    vocabulary = matrix.vocabulary
+    id = vocabulary.get(token)
+    if id is None:
+        raise UnknownTokenError(
+            f"token {token!r} is not in the vocabulary{nearest(token, vocabulary.ids)}"
+        )
+    tale = _Tale(vocabulary, token, matrix.provenance)
+    origin, row = Origin(matrix.origin[id]), int(matrix.source_rows[id])
+    source = tale.source(int(matrix.sources[id]))
+    how = tale.how(origin, source, row)
+    parts: tuple[str, ...] = ()
+    if matrix.parts and origin is not Origin.PAD and "provenance" not in source:
+        combined = tale.options.get("combine")
+        how = f"{combined} of {len(matrix.parts)} sources"
+        parts = tuple(
+            tale.part(
+                number,
+                Origin(part.origin[id]),
+                int(part.source_rows[id]),
+                averaged=origin.found and combined == "average",
+            )
+            for number, part in enumerate(matrix.parts)
+        )
+    if "trained_from" in matrix.provenance:
+        how += "; trained since"
+    licence = source.get("licence")
+    return RowStory(
+        token=token,
+        id=id,
+        origin=origin.name.lower(),
+        how=how,
+        source=None if not source else name_of(source),
+        source_row=row if row >= 0 else None,
+        digest=digest_of(source),
+        licence=None if licence is None else str(licence),
+        norm=float(norms(matrix.vectors[id : id + 1].astype(np.float64))[0]),
+        parts=parts,
+    )
+
+
+class _Tale(NamedTuple):
+    """What is told of one token of a matrix with this provenance."""
+
+    vocabulary: Vocabulary
+    token: str
+    provenance: Mapping[str, Any]
+
+    @property
+    def options(self) -> dict[str, Any]:
+        return options_of(self.provenance)
+
+    def source(self, number: int) -> dict[str, Any]:
+        """Return what is known of a source; nothing of none."""
+        known = sources_of(self.provenance)
+        return known[number] if 0 <= number < len(known) else {}
+
+    def how(self, origin: Origin, source: Mapping[str, Any], row: int) -> str:
+        """Return how a row was filled that is not put together."""
+        if origin is Origin.PAD:
+            return "padding; zeros"
+        place = f"{name_of(source)}{'' if row < 0 else f', row {row:,}'}"
+        earlier = source.get("provenance")
+        if isinstance(earlier, dict):  # the source is a matrix whose rows were kept
+            before = self._replace(provenance=earlier)
+            known = sources_of(earlier)
+            first = before.how(origin, known[0] if len(known) == 1 else {}, -1)
+            return f"kept from {place}, where it was {first}"
+        if origin.found:
+            return f"found {self._form(origin)} in {place}"
+        return f"not found; {self._filled(origin, name_of(source))}"
+
+    def part(self, number: int, origin: Origin, row: int, *, averaged: bool) -> str:
+        """Return how the part of one source was filled, or that it has none."""
+        source = self.source(number)
+        if averaged and not origin.found:
+            return f"not in {name_of(source)}, which the average leaves out"
+        how = self.how(origin, source, row)
+        return how if origin is not Origin.OOV else f"{how} (from {name_of(source)})"
+
+    def _form(self, origin: Origin) -> str:
+        """Return the form that was found, where it can be told, and its name."""
+        if origin is Origin.EXACT:
+            return "as it stands"
+        name = origin.name.lower().replace("_", "-")
+        if origin >= OWN_FORMS:
+            names = self.options.get("match")
+            place = origin - OWN_FORMS
+            if isinstance(names, list) and place < len(names):
+                name = str(names[place])
+        try:
+            (form,) = match_chain([name])
+            variants = several(form.made(self.vocabulary, [self.token])[0])
+        except PretrainedEmbedError:  # a function, or a package is missing
+            return f"({name})"
+        if form.splits or len(variants) != 1:
+            return f"({name})"
+        return f"as {variants[0]!r} ({name})"
+
+    def _filled(self, origin: Origin, source: str) -> str:
+        made = {
+            Origin.SUBWORD: f"made of the subword pieces of {source}",
+            Origin.PARTS: f"the mean of the tokens of {source} that it consists of",
+            Origin.NGRAM: f"predicted from its character n-grams, learned of {source}",
+        }
+        if origin in made:
+            return made[origin]
+        policy = self._policy()
+        if policy in ("normal", "uniform"):
+            return f"drawn by {policy}, seed {self.options.get('seed')}"
+        return f"filled by {policy}" if policy else "filled"
+
+    def _policy(self) -> str | None:
+        """Return the policy that fills any row, the last of its chain."""
+        options, chain = self.options, None
+        special = options.get("special_oov")
+        if isinstance(special, dict):
+            chain = special.get(self.token)
+        if self.token == self.vocabulary.unk_token:
+            chain = chain or options.get("unk")
+        chain = chain or options.get("oov")
+        return None if chain is None else str(chain).rpartition(",")[2]

@@ -1,0 +1,124 @@
+"""A matrix for another vocabulary that keeps the rows of tokens it has."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import ShapeError, VocabularyError
+from pretrained_embed.matrix.origin import Origin, Part
+from pretrained_embed.matrix.part import part_of
+from pretrained_embed.matrix.provenance import sources_of
+from pretrained_embed.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+
+Int64Array = npt.NDArray[np.int64]
+
+
+def missing(old: EmbeddingMatrix, vocabulary: Vocabulary) -> Vocabulary | None:
+    """Return the tokens whose rows ``old`` does not have, if there are any."""
+    ids = np.flatnonzero(_needed(vocabulary) & (_ids_in(old, vocabulary) < 0))
+    return part_of(vocabulary, ids) if len(ids) else None
+
+
+def extended(
+    old: EmbeddingMatrix,
+    vocabulary: Vocabulary,
+    rest: EmbeddingMatrix | None,
+    name: str,
+) -> EmbeddingMatrix:
+    """Return the matrix that `EmbeddingMatrix.extend` describes."""
+    if rest is not None and rest.dim != old.dim:
+        raise ShapeError(
+            f"the rows to add have {rest.dim} dimensions, those to be kept {old.dim}"
+        )
+    rows, dim = len(vocabulary), old.dim
+    vectors = np.zeros((rows, dim), np.float32)
+    origin = np.full(rows, Origin.UNUSED, np.uint8)
+    if vocabulary.pad_id is not None:
+        origin[vocabulary.pad_id] = Origin.PAD
+    source_rows, sources = np.full(rows, -1), np.full(rows, -1, np.int16)
+    parts: list[Part] = []
+
+    theirs = _ids_in(old, vocabulary)
+    kept = np.flatnonzero(theirs >= 0)
+    added = np.flatnonzero(_needed(vocabulary) & (theirs < 0))
+    known: list[dict[str, Any]] = []
+    provenance: dict[str, Any] = {}
+    if rest is not None:
+        ids = _ids_of(rest, vocabulary, added)
+        vectors[added], origin[added] = rest.vectors[ids], rest.origin[ids]
+        source_rows[added], sources[added] = rest.source_rows[ids], rest.sources[ids]
+        for part in rest.parts:
+            new = Part(np.full(rows, Origin.UNUSED, np.uint8), np.full(rows, -1))
+            new.origin[added] = part.origin[ids]
+            new.source_rows[added] = part.source_rows[ids]
+            parts.append(new)
+        known = sources_of(rest.provenance)
+        provenance = {k: v for k, v in rest.provenance.items() if k != "source"}
+    elif len(added):
+        token = vocabulary.tokens[added[0]]
+        raise VocabularyError(f"no row for the token {token!r}")
+    vectors[kept], origin[kept] = old.vectors[theirs[kept]], old.origin[theirs[kept]]
+    source_rows[kept], sources[kept] = theirs[kept], len(known)
+
+    vectors.flags.writeable = False  # and so need not be copied
+    return type(old)(
+        vectors,
+        vocabulary,
+        origin,
+        {**provenance, "sources": [*known, _as_source(old, name)]},
+        None if rest is None else rest.findings,
+        source_rows,
+        sources,
+        parts,
+    )
+
+
+def _needed(vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
+    """Return which rows are not zeros for being pad or holes."""
+    needed = np.ones(len(vocabulary), np.bool_)
+    needed[vocabulary.holes] = False
+    if vocabulary.pad_id is not None:
+        needed[vocabulary.pad_id] = False
+    return needed
+
+
+def _ids_in(matrix: EmbeddingMatrix, vocabulary: Vocabulary) -> Int64Array:
+    """Return the row of ``matrix`` for each row, -1 for none.
+
+    What is padding in one of the two only is no token of the other.
+    """
+    pads = (matrix.vocabulary.pad_token, vocabulary.pad_token, None)
+    theirs = matrix.vocabulary.ids
+    return np.array(
+        [-1 if token in pads else theirs.get(token, -1) for token in vocabulary.tokens]
+    )
+
+
+def _ids_of(
+    rest: EmbeddingMatrix, vocabulary: Vocabulary, added: Int64Array
+) -> Int64Array:
+    ids = _ids_in(rest, vocabulary)[added]
+    if (ids < 0).any():
+        token = vocabulary.tokens[added[ids < 0][0]]
+        raise VocabularyError(f"no row for the token {token!r}")
+    return ids
+
+
+def _as_source(old: EmbeddingMatrix, name: str) -> dict[str, Any]:
+    """Return what the provenance says of a matrix whose rows were kept."""
+    digest = sha256(old.vectors.data.cast("B")).hexdigest()
+    return {
+        "name": name,
+        "format": "matrix",
+        "rows": len(old),
+        "dim": old.dim,
+        "digests": [{"algorithm": "sha256", "of": "its vectors", "value": digest}],
+        "provenance": old.provenance,
+    }

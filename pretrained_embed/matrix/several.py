@@ -1,0 +1,150 @@
+"""Rows from one source or several, with their ledger.
+
+Every source is looked up in before any row is filled, so that a row is filled only
+where that is needed, and too little coverage is told of before the work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.matrix.assembly import Found, check_coverage, fill, look_up
+from pretrained_embed.matrix.combine import Combination
+from pretrained_embed.matrix.coverage import measure
+from pretrained_embed.matrix.options import Options
+from pretrained_embed.matrix.origin import Origin, OriginArray, Part
+from pretrained_embed.matrix.part import part_of
+from pretrained_embed.vocabulary import Vocabulary
+
+
+@dataclass
+class Rows:
+    """Finished rows, their ledger, and what reading each source found."""
+
+    vectors: Float32Array
+    origin: OriginArray
+    source_rows: npt.NDArray[np.int64]
+    sources: npt.NDArray[np.int16]
+    parts: list[Part] = field(default_factory=list)
+    contributions: list[Contribution] = field(default_factory=list)
+
+
+@dataclass
+class Contribution:
+    """What came of looking for tokens in one source."""
+
+    findings: Findings
+    tokens: int  # how many were looked for: all, or those not found before
+    found: int
+
+    @classmethod
+    def of(cls, vocabulary: Vocabulary, found: Found) -> Contribution:
+        """Return what came of looking for a vocabulary."""
+        coverage = measure(vocabulary, found.origin)
+        return cls(found.findings, coverage.tokens, coverage.found)
+
+
+def fill_gaps(
+    vocabulary: Vocabulary,
+    readers: Sequence[Reader],
+    options: Options,
+    combination: Combination,
+    *,
+    partial: bool,
+) -> Rows:
+    """Take each row from the first source that has its token, in any form.
+
+    All forms are looked for in a source before the next source is. What none has is
+    filled from the first or, where that is asked for and it has no subword pieces, from
+    the first that has.
+    """
+    found = look_up(vocabulary, readers[0], options)
+    contributions = [Contribution.of(vocabulary, found)]
+    sources = np.where(found.origin >= Origin.EXACT, 0, -1).astype(np.int16)
+    for number, reader in enumerate(readers[1:], 1):
+        missing = np.flatnonzero(found.origin == Origin.OOV)
+        if not len(missing):
+            contributions.append(Contribution(Findings(), 0, 0))
+            continue
+        rest = part_of(vocabulary, missing)
+        more = look_up(rest, reader, options)
+        contributions.append(Contribution.of(rest, more))
+        here = np.flatnonzero(more.origin >= Origin.EXACT)
+        combination.prepare(more.vectors, here, number)
+        rows = missing[here]
+        found.vectors[rows] = more.vectors[here]
+        found.origin[rows] = more.origin[here]
+        found.source_rows[rows] = more.source_rows[here]
+        sources[rows] = number
+
+    if not partial:
+        check_coverage(vocabulary, found.origin, readers, options)
+    filler = _filler(readers, options)
+    empty = found.origin == Origin.OOV
+    fill(vocabulary, readers[filler], found, options)
+    combination.prepare(found.vectors, np.flatnonzero(empty), filler)
+    combination.prepare(found.vectors, np.flatnonzero(sources == 0), 0)
+    sources[empty & (found.origin != Origin.OOV)] = filler  # made of its pieces
+    return Rows(
+        found.vectors,
+        found.origin,
+        found.source_rows,
+        sources,
+        contributions=contributions,
+    )
+
+
+def put_together(
+    vocabulary: Vocabulary,
+    readers: Sequence[Reader],
+    options: Options,
+    combination: Combination,
+    *,
+    partial: bool,
+) -> Rows:
+    """Make each row of the vectors that all sources have for its token.
+
+    A source without the token gives what fills rows from it: always where vectors are
+    put side by side, but to an average only if no source has the token.
+    """
+    each = [look_up(vocabulary, reader, options) for reader in readers]
+    contributions = [Contribution.of(vocabulary, found) for found in each]
+    has = [found.origin >= Origin.EXACT for found in each]
+    first = np.argmax(has, axis=0), np.arange(len(vocabulary))  # 0 where none has it
+    nowhere = ~np.any(has, axis=0)
+    if not partial:
+        union = np.stack([found.origin for found in each])[first]
+        check_coverage(vocabulary, union, readers, options)
+
+    for number, (reader, found) in enumerate(zip(readers, each, strict=True)):
+        left_out = ~nowhere & ~has[number] & (combination.how == "average")
+        found.origin[left_out] = Origin.UNUSED  # so that it is not filled
+        fill(vocabulary, reader, found, options)
+        found.origin[left_out] = Origin.OOV
+        combination.prepare(found.vectors, np.arange(len(vocabulary)), number)
+    vectors = combination.put_together(
+        [found.vectors for found in each], [own | nowhere for own in has]
+    )
+    origin = np.stack([found.origin for found in each])[first]
+    return Rows(
+        vectors,
+        origin,
+        np.stack([found.source_rows for found in each])[first],
+        np.where(origin > Origin.OOV, first[0], -1).astype(np.int16),
+        [Part(found.origin, found.source_rows) for found in each],
+        contributions,
+    )
+
+
+def _filler(readers: Sequence[Reader], options: Options) -> int:
+    """Return which source fills the rows of tokens that none has."""
+    if "subword" in options.oov:
+        composing = [number for number, r in enumerate(readers) if r.composes]
+        return composing[0] if composing else 0
+    return 0
