@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pretrained_embed.errors import VocabularyError
+from pretrained_embed.vocabulary.checks import strings
 from pretrained_embed.vocabulary.content import Content, numbered
 from pretrained_embed.vocabulary.objects.interface import offers
 
@@ -18,24 +19,25 @@ def of_lookup(value: Any) -> Content | None:
     """
     if not offers(value, "get_vocabulary", "vocabulary_size"):
         return None
-    tokens = list(value.get_vocabulary())
-    ordinary = list(value.get_vocabulary(include_special_tokens=False))
-    if not ordinary:
+    ordinary = value.get_vocabulary(include_special_tokens=False)
+    if not len(ordinary):
         raise VocabularyError(
             f"the {type(value).__name__} has no vocabulary; call adapt() or "
             "set_vocabulary() first"
         )
-    head = tokens[: len(tokens) - len(ordinary)]
+    tokens = strings(value.get_vocabulary())
+    first = len(tokens) - len(ordinary)
+    head = tokens[:first]
     oov_ids = min(getattr(value, "num_oov_indices", 1), len(head))
     special = {}
     if len(head) > oov_ids:
         special["pad"] = head[0]
     if oov_ids:
-        first, unk = len(head) - oov_ids, head[-1]
+        unk = head[-1]
         others = [f"{unk}:{number}" for number in range(1, oov_ids)]
-        head[first:] = [unk, *others]
+        head[len(head) - oov_ids :] = [unk, *others]
         special |= {"unk": unk, **{token: token for token in others}}
-    return Content(numbered([*head, *ordinary]), special_tokens=special)
+    return Content(numbered([*head, *tokens[first:]]), special_tokens=special)
 
 
 def of_tokenizer(value: Any) -> Content | None:

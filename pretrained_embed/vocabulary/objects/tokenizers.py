@@ -15,6 +15,7 @@ from pretrained_embed.vocabulary.special_tokens import PARTS, Marks, parts_of
 _PYTHON_MARKS: dict[str, Marks] = {
     "wordpiece_tokenizer": "wordpiece",
     "sp_model": "sentencepiece",
+    "sp_model_kwargs": "sentencepiece",
     "byte_encoder": "byte-level",
 }
 

@@ -21,7 +21,7 @@ def of_vocab(value: Any) -> Content | None:
 
 def of_old_vocab(value: Any) -> Content | None:
     """Return the content of a ``Vocab`` with ``itos``, ``stoi`` and ``freqs``."""
-    if not offers(value, "lookup_indices", "extend") or not hasattr(value, "itos"):
+    if not offers(value, "load_vectors", "set_vectors") or not hasattr(value, "itos"):
         return None
     tokens = list(value.itos)
     _check(tokens, value.stoi)
