@@ -33,6 +33,63 @@ class Advice(NamedTuple):
     forms: tuple[str, ...]
     found_by: npt.NDArray[np.uint32]  # (rows,); bit i: forms[i] would; 0 unless OOV
 
+    def forms_for(self, row: int) -> tuple[str, ...]:
+        """Return the forms that would find the token of a row."""
+        bits = int(self.found_by[row])
+        return tuple(form for i, form in enumerate(self.forms) if bits >> i & 1)
+
+
+class Suggestion(NamedTuple):
+    """What a form that is not in the chain would find."""
+
+    form: str
+    tokens: int
+    occurrences: int | None  # of these tokens, where counts are known
+    more: int  # tokens that none of the forms suggested before it would find
+    more_occurrences: int | None
+
+
+def suggestions(
+    advice: Advice, oov: Int64Array, counts: Int64Array | None
+) -> tuple[Suggestion, ...]:
+    """Return the forms that would find OOV tokens, each with what it adds.
+
+    First comes the form that finds most of the text (most tokens, where there are no
+    counts), then the one that finds most of what is left, and so on.
+    """
+    found_by = advice.found_by[oov]
+    would = {
+        form: (found_by >> np.uint32(i) & 1).astype(np.bool_)
+        for i, form in enumerate(advice.forms)
+    }
+    weights = None if counts is None else counts[oov]
+    left = np.ones(len(oov), np.bool_)
+    chosen = []
+    while would:
+        weight = {
+            form: (_weight(weights, hits & left) or 0, int(np.sum(hits & left)))
+            for form, hits in would.items()
+        }
+        form = max(weight, key=lambda form: weight[form])  # the first of equals
+        hits = would.pop(form)
+        if hits.any():
+            more = hits & left
+            chosen.append(
+                Suggestion(
+                    form,
+                    int(hits.sum()),
+                    _weight(weights, hits),
+                    int(more.sum()),
+                    _weight(weights, more),
+                )
+            )
+        left &= ~hits
+    return tuple(chosen)
+
+
+def _weight(counts: Int64Array | None, chosen: npt.NDArray[np.bool_]) -> int | None:
+    return None if counts is None else int(counts[chosen].sum())
+
 
 class Trial:
     """Forms that are tried beside a chain, on tokens that are to be looked for.

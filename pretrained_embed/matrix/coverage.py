@@ -1,34 +1,62 @@
-"""How much of a vocabulary was found in a source."""
+"""How much of a vocabulary was found in a source, and what would find more."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
+from pretrained_embed.matrix.advice import Advice, Suggestion, suggestions
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
 
-#: How many OOV tokens a coverage names.
+#: How many OOV tokens a coverage lists, and how many its paragraph names.
+LISTED = 100
 EXAMPLES = 10
+
+#: The least count of each band of frequency.
+_LOWS = (0, 1, 2, *(10**digits for digits in range(1, 19)), 2**63)
+
+#: How many forms the paragraph suggests.
+_SUGGESTED = 3
+
+
+class Missing(NamedTuple):
+    """A token that was not found."""
+
+    token: str
+    occurrences: int | None
+    found_by: tuple[str, ...]  # forms that are not in the chain and would find it
+
+
+class Band(NamedTuple):
+    """The tokens that occur from ``low`` to ``high`` times."""
+
+    low: int
+    high: int
+    tokens: int
+    found: int
 
 
 @dataclass(frozen=True)
 class Coverage:
-    """Counts of the tokens looked for: all but pad and unk.
+    """Counts of the tokens looked for: all but the special ones.
 
     ``occurrences`` and ``occurrences_found`` weigh each token by its count in the
-    vocabulary, and are ``None`` where it has no counts. ``str(coverage)`` is a
-    paragraph.
+    vocabulary; they are ``None``, and there are no ``bands``, where it has no counts.
+    ``advice`` is there only where it was asked for. ``str(coverage)`` is a paragraph.
     """
 
     tokens: int
     by_origin: dict[str, int]  # name of a form: tokens found by it
-    oov_examples: tuple[str, ...]  # the most frequent first, where counts are known
+    missing: tuple[Missing, ...]  # the most frequent first, where counts are known
     occurrences: int | None = None
     occurrences_found: int | None = None
+    bands: tuple[Band, ...] = ()
+    advice: tuple[Suggestion, ...] = ()
 
     @property
     def found(self) -> int:
@@ -52,6 +80,11 @@ class Coverage:
             return None
         return self.occurrences_found / self.occurrences if self.occurrences else 1.0
 
+    @property
+    def oov_examples(self) -> tuple[str, ...]:
+        """The first of the tokens that were not found."""
+        return tuple(each.token for each in self.missing[:EXAMPLES])
+
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it."""
         return {
@@ -63,7 +96,12 @@ class Coverage:
             "occurrences": self.occurrences,
             "occurrences_found": self.occurrences_found,
             "occurrences_ratio": self.occurrences_ratio,
-            "oov_examples": list(self.oov_examples),
+            "bands": [band._asdict() for band in self.bands],
+            "missing": [
+                each._asdict() | {"found_by": list(each.found_by)}
+                for each in self.missing
+            ],
+            "advice": [suggestion._asdict() for suggestion in self.advice],
         }
 
     def __str__(self) -> str:
@@ -81,7 +119,25 @@ class Coverage:
                 f"{', '.join(map(repr, self.oov_examples))}"
                 f"{', ...' if self.oov > len(self.oov_examples) else '.'}"
             )
+        if advice := self.advice_text():
+            text += f" {advice}"
         return text
+
+    def advice_text(self) -> str:
+        """Return what to add to the chain, as a sentence; "" if nothing helps."""
+        found: list[str] = []
+        for suggestion in self.advice[:_SUGGESTED]:
+            if suggestion.more and self.occurrences:
+                share = (suggestion.more_occurrences or 0) / self.occurrences
+                text = f"{suggestion.more:,} more ({percent(share)} of the text)"
+            elif suggestion.more:
+                share = suggestion.more / self.tokens
+                text = f"{suggestion.more:,} more ({percent(share)} of the tokens)"
+            else:
+                break
+            would = "after it" if found else "would find"
+            found.append(f"`{suggestion.form}` {would} {text}")
+        return f"{', '.join(found)}." if found else ""
 
 
 def percent(ratio: float) -> str:
@@ -94,15 +150,17 @@ def percent(ratio: float) -> str:
 
 
 def measure(
-    vocabulary: Vocabulary, origin: OriginArray, match: Sequence[str] = ()
+    vocabulary: Vocabulary,
+    origin: OriginArray,
+    match: Sequence[str] = (),
+    advice: Advice | None = None,
 ) -> Coverage:
     """Return the coverage that a row ledger shows, given the names of the chain."""
     looked_for = origin >= Origin.OOV
-    if vocabulary.unk_id is not None:
-        looked_for[vocabulary.unk_id] = False
+    looked_for[[vocabulary[token] for token in vocabulary.special_tokens.values()]] = 0
     found = looked_for & (origin >= Origin.EXACT)
-    codes = np.bincount(origin[found], minlength=256)
     by_origin: dict[str, int] = {}
+    codes = np.bincount(origin[found], minlength=256)
     for code in np.flatnonzero(codes).tolist():
         label = Origin(code).label(match)
         by_origin[label] = by_origin.get(label, 0) + int(codes[code])
@@ -113,7 +171,35 @@ def measure(
     return Coverage(
         tokens=int(np.count_nonzero(looked_for)),
         by_origin=by_origin,
-        oov_examples=tuple(str(vocabulary.tokens[i]) for i in oov[:EXAMPLES].tolist()),
+        missing=tuple(_missing(vocabulary, oov[:LISTED], advice)),
         occurrences=None if counts is None else int(counts[looked_for].sum()),
         occurrences_found=None if counts is None else int(counts[found].sum()),
+        bands=() if counts is None else _bands(counts[looked_for], found[looked_for]),
+        advice=() if advice is None else suggestions(advice, oov, counts),
+    )
+
+
+def _missing(
+    vocabulary: Vocabulary, ids: npt.NDArray[np.int64], advice: Advice | None
+) -> list[Missing]:
+    counts = vocabulary.counts
+    return [
+        Missing(
+            str(vocabulary.tokens[id]),
+            None if counts is None else int(counts[id]),
+            () if advice is None else advice.forms_for(id),
+        )
+        for id in ids.tolist()
+    ]
+
+
+def _bands(
+    counts: npt.NDArray[np.int64], found: npt.NDArray[np.bool_]
+) -> tuple[Band, ...]:
+    band = np.searchsorted(_LOWS, counts, side="right") - 1
+    tokens = np.bincount(band, minlength=len(_LOWS))
+    found_in = np.bincount(band[found], minlength=len(_LOWS))
+    return tuple(
+        Band(_LOWS[i], _LOWS[i + 1] - 1, int(tokens[i]), int(found_in[i]))
+        for i in np.flatnonzero(tokens).tolist()
     )

@@ -208,7 +208,7 @@ def test_coverage_weighs_tokens_by_their_counts():
         "Found 1 of 3 tokens (33.3 %), which make up 97.0 % of the text. 2 are OOV. "
         "Most frequent of them: 'c', 'b'."
     )
-    assert coverage.to_dict()["oov_examples"] == ["c", "b"]
+    assert [each["token"] for each in coverage.to_dict()["missing"]] == ["c", "b"]
     assert coverage.to_dict()["ratio"] == 1 / 3
 
 
