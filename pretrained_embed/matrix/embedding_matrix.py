@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,8 @@ from pretrained_embed.errors import ShapeError, VocabularyError
 from pretrained_embed.formats import Findings, Table, write_table
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix.coverage import Coverage, measure
+from pretrained_embed.matrix.explain import RowStory, explain
+from pretrained_embed.matrix.extend import extended, missing
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
 from pretrained_embed.matrix.saving import to_table
 from pretrained_embed.vocabulary import Vocabulary
@@ -134,15 +136,66 @@ class EmbeddingMatrix:
             self.vocabulary.encode(texts, max_length=max_length, **options)
         )
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the matrix in the format that the suffix names.
+    def explain(self, token: str) -> RowStory:
+        """Return how the row of a token was filled; prints as a paragraph.
 
-        ``.npz``, ``.h5`` and ``.safetensors`` hold all of it. ``.txt`` (word2vec text)
-        and ``.bin`` (word2vec binary) hold tokens and vectors, which is what other
-        tools read. The file appears whole or not at all. Raises `WriteError` for
-        another suffix, or naming the token or row that the format cannot hold.
+        Raises `UnknownTokenError`, which names the nearest token there is.
         """
-        write_table(path, self.table())
+        return explain(self, token)
+
+    def with_vectors(self, vectors: npt.ArrayLike) -> Self:
+        """Return a matrix of other vectors (rows, dim), with the ledger of this one.
+
+        Such as this one's after training: see `extend`. The provenance tells of this
+        one's. Raises `ShapeError` for another number of rows, and `VocabularyError` if
+        the pad row is not zeros.
+        """
+        return type(self)(
+            vectors,
+            self.vocabulary,
+            self.origin,
+            {"trained_from": self.provenance},
+            self.findings,
+            self.source_rows,
+            self.sources,
+            self.parts,
+        )
+
+    def missing(self, vocabulary: Vocabulary) -> Vocabulary | None:
+        """Return what `extend` needs of a vocabulary, as one; ``None`` for nothing."""
+        return missing(self, vocabulary)
+
+    def extend(
+        self,
+        vocabulary: Vocabulary,
+        rest: EmbeddingMatrix | None = None,
+        *,
+        name: str = "an earlier matrix",
+    ) -> EmbeddingMatrix:
+        """Return the matrix of another vocabulary, with the rows that this one has.
+
+        A token that is in both keeps its row to the bit, whatever its id, and its code
+        in the ledger; ``sources`` and ``source_rows`` tell of this matrix, which
+        becomes a source, called ``name``, and of its row. Rows of other tokens are
+        those of ``rest``, which may have more. The pad row is zeros.
+
+        Raises `ShapeError` if the two differ in dim, and `VocabularyError` naming a
+        token that neither has.
+        """
+        return extended(self, vocabulary, rest, name)
+
+    def save(self, path: str | os.PathLike[str], *, format: str | None = None) -> None:
+        """Write the matrix in the format that the suffix names, or ``format``.
+
+        ``.npz``, ``.h5`` and ``.safetensors`` hold all of it, and so does a folder for
+        ``format="sentence-transformers"``. ``.txt`` (word2vec text; ``"glove"`` is the
+        same without the header), ``.bin`` (word2vec binary), ``.kv`` (gensim) and
+        ``"projector"`` (a folder for TensorBoard) hold tokens and vectors, which is
+        what other tools read. What is written appears whole or not at all. Raises
+        `WriteError` for another suffix, or naming the token or row that the format
+        cannot hold, and `OptionError` for another format.
+        """
+        write_table(path, self.table(), format=format)
 
     def table(self) -> Table:
         """Return everything there is about the matrix, as a table of a file."""

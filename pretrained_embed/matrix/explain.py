@@ -126,10 +126,11 @@ class _Tale(NamedTuple):
         if isinstance(earlier, dict):  # the source is a matrix whose rows were kept
             before = self._replace(provenance=earlier)
             known = sources_of(earlier)
+            # which of several, and which row, is in the ledger of that matrix alone
             first = before.how(origin, known[0] if len(known) == 1 else {}, -1)
-            return f"kept from {place}, where it was {first}"
+            return f"kept from {place}; there {first}"
         if origin.found:
-            return f"found {self._form(origin)} in {place}"
+            return f"found {self._form(origin)}{f' in {place}' if source else ''}"
         return f"not found; {self._filled(origin, name_of(source))}"
 
     def part(self, number: int, origin: Origin, row: int, *, averaged: bool) -> str:

@@ -22,7 +22,7 @@ def sources_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def name_of(source: Mapping[str, Any]) -> str:
     """Return what to call a source: its name in the catalog, else that of its file."""
-    return str(source.get("source") or source.get("name") or "a source without a name")
+    return str(source.get("source") or source.get("name") or "an unnamed source")
 
 
 def digest_of(source: Mapping[str, Any]) -> str | None:

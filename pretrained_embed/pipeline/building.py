@@ -1,0 +1,193 @@
+"""From a vocabulary and the names of sources to a matrix."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import cast
+
+from pretrained_embed import __version__, matrix
+from pretrained_embed.errors import OptionError
+from pretrained_embed.formats import Reader
+from pretrained_embed.formats.reader import OnBadRow, Progress
+from pretrained_embed.matrix import EmbeddingMatrix, How, Policies
+from pretrained_embed.pipeline.loading import load_matrix
+from pretrained_embed.pipeline.opening import Folder, Opened, Where, open_reader
+from pretrained_embed.sources import Source
+from pretrained_embed.vocabulary import Vocabulary
+
+#: What `build_matrix` reads when no source is named.
+DEFAULT_SOURCE = "glove-6b-50d"
+
+Given = Source | Reader
+
+
+def build_matrix(
+    vocabulary: Vocabulary | Iterable[str] | Mapping[str, int],
+    source: Given | Sequence[Given] = DEFAULT_SOURCE,
+    *,
+    match: str | Iterable[str] = ("exact",),
+    oov: Policies = "normal",
+    unk: Policies | None = None,
+    special_oov: Mapping[str, Policies] | None = None,
+    seed: int = 0,
+    combine: How = "fill",
+    scale: Iterable[float] | None = None,
+    normalize_each: bool = False,
+    postprocess: str | Iterable[str] = (),
+    extend: EmbeddingMatrix | Folder | None = None,
+    min_coverage: float = 0.0,
+    threads: int | None = None,
+    on_bad_row: OnBadRow = "error",
+    use_store: bool = True,
+    cache_dir: Folder | None = None,
+    offline: bool | None = None,
+    catalog: Path | None = None,
+    progress: Progress | None = None,
+) -> EmbeddingMatrix:
+    """Build the matrix whose row *i* is the vector of the token with id *i*.
+
+    ``vocabulary`` is a `Vocabulary`, or what makes one; ``source`` as in
+    `open_vectors`, or a `Reader` that is open, or a list of such.
+
+    ``match`` names the forms of a token that are looked for, in order: "exact",
+    "lower". The first that the source has is taken; the ledger records which.
+
+    ``oov`` fills the rows of tokens that are not in the source:
+
+    * "normal" and "uniform" draw numbers that have, in each dimension, the mean and
+      deviation of the source's first 10,000 rows;
+    * "mean" takes that mean; "zeros" takes zeros;
+    * "error" raises `OOVError`;
+    * a callable is given the tokens, a `Statistics` and dim, and returns
+      float32 (tokens, dim);
+    * "subword" takes the vector that the source makes of its own pieces of the token:
+      a fastText model or a floret table, read itself, never from a store;
+    * "parts" takes the mean of tokens of the source that the token consists of, found
+      by greedy longest match, the longer ones weighing more;
+    * "ngram" takes what the token's character n-grams predict, by a ridge regression
+      that is fitted to the source's first 50,000 rows, which takes seconds.
+
+    The last three cannot fill every row. They, and one of the others at the end, can be
+    a chain, such as "parts,zeros", each filling what is left; where none is named,
+    "normal" comes last. The ledger records which filled a row.
+
+    A row depends on the source, these options, ``seed`` and the token alone: neither
+    other tokens nor their number change it. ``special_oov`` has the policies for the
+    rows of special tokens that the source does not have, by what they are for or by
+    themselves: ``{"mask": "zeros", "[CLS]": "mean"}``. ``unk`` is short for that of the
+    unk token. Those not named have the last policy of ``oov``. The pad row and the
+    rows of holes are zeros.
+
+    Of several sources, ``combine`` makes one matrix:
+
+    * "fill" takes a token's vector from the first source that has the token in any form
+      of the chain, all of the first source before the next; sources have one dim. OOV
+      rows are filled from the first source, or for "subword" from the first that has
+      subword pieces;
+    * "concat" puts the vectors of all sources side by side; where one does not have the
+      token, ``oov`` fills that part from that source;
+    * "average" is their mean, with zeros behind the shorter ones, over the sources that
+      have the token; if none has, it is the mean of what ``oov`` makes from each.
+
+    Before that, ``normalize_each`` brings each row to length 1, and ``scale``, a factor
+    for each source, multiplies it. A token counts as found if any source has it.
+
+    ``postprocess`` names steps that change the finished rows in turn: "unit-norm",
+    "center", "all-but-the-top" or "all-but-the-top:D", "pca:K". What they need to know
+    of the source is taken from its first 10,000 rows; see
+    `pretrained_embed.matrix.postprocess`.
+
+    ``extend`` is a matrix, or the file of one: tokens that it has keep its rows, to the
+    bit and as they are, and the others are built as is asked for here; see
+    `EmbeddingMatrix.extend`.
+
+    ``min_coverage``, 0 to 1, is the least share of tokens to be found. ``threads``
+    (by default the CPUs this process may use) changes the time, never the result.
+    ``on_bad_row="skip"`` leaves malformed rows out and counts them.
+
+    What is known by name or URL is made into a store at its first use, see `index`: the
+    next matrix of it takes milliseconds. ``use_store=False`` reads the source itself.
+    The bytes are the same, but from a store of float16. ``cache_dir``,
+    ``offline`` and ``catalog`` are as in `fetch`. ``progress`` is called with bytes
+    done, and bytes in all or ``None``: for a download, if there is one, then from the
+    start again for the reading.
+
+    Raises `VocabularyError`, `SourceError`, `FormatError`, `OptionError`,
+    `CoverageError` if too few tokens were found, or none, and `ShapeError` if the
+    matrix to extend has another dim.
+    """
+    vocabulary = Vocabulary.of(vocabulary)
+    options = matrix.Options(
+        match=matrix.match_chain(match),
+        oov=matrix.policy_chain(oov),
+        special_oov=matrix.special_chains(special_oov, unk, vocabulary),
+        seed=seed,
+        min_coverage=min_coverage,
+        on_bad_row=on_bad_row,
+        threads=threads,
+        progress=progress,
+    )
+    combination = matrix.Combination(
+        how=combine,
+        scale=None if scale is None else tuple(scale),
+        normalize_each=normalize_each,
+    )
+    steps = matrix.parse_steps(postprocess)
+    old, name = _to_extend(extend)
+    where = Where(cache_dir, offline, catalog)
+    listed = _listed(source)
+    if old is not None and old.missing(vocabulary) is None:
+        listed = ()  # all rows are there, and nothing is to be read
+    opened: list[Opened] = []
+    with ExitStack() as stack:
+        for one in listed:
+            opened.append(
+                open_reader(
+                    one,
+                    where,
+                    progress,
+                    use_store=use_store and not options.composes,
+                    may_make=on_bad_row == "error",
+                )
+            )
+            if opened[-1].reader is not one:
+                stack.callback(opened[-1].reader.close)
+        given = [matrix.OpenSource(one.reader, one.provenance) for one in opened]
+        if old is None:
+            built = matrix.build(vocabulary, given, options, combination, steps)
+        else:
+            built = matrix.build_onto(
+                old, name, vocabulary, given, options, combination, steps
+            )
+    for each in opened:
+        built.findings.notes.extend(each.notes)
+    built.provenance["versions"] = versions()
+    return built
+
+
+def _listed(source: Given | Sequence[Given]) -> Sequence[Given]:
+    """Return the sources in a list; raises `OptionError` for an empty one."""
+    if not isinstance(source, list | tuple):
+        return [cast(Given, source)]
+    if not source:
+        raise OptionError("source is an empty list; name one source at least")
+    return source
+
+
+def _to_extend(
+    extend: EmbeddingMatrix | Folder | None,
+) -> tuple[EmbeddingMatrix | None, str]:
+    """Return the matrix whose rows are to be kept, and what to call it."""
+    if extend is None or isinstance(extend, EmbeddingMatrix):
+        return extend, "an earlier matrix"
+    return load_matrix(extend), os.fsdecode(extend)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a matrix may depend on."""
+    import numpy
+
+    return {"pretrained_embed": __version__, "numpy": numpy.__version__}
