@@ -94,7 +94,8 @@ def check_coverage(
 ) -> None:
     """Raise `CoverageError` if nothing was found, or less than was asked for."""
     coverage = measure(vocabulary, origin, chain_names(options.match))
-    if coverage.tokens and not coverage.found:
+    composing = "subword" in options.oov and reader.composes
+    if coverage.tokens and not coverage.found and not composing:
         raise _nothing_found(vocabulary, reader, options.match, options.on_bad_row)
     if coverage.ratio < options.min_coverage:
         raise CoverageError(
@@ -106,27 +107,25 @@ def check_coverage(
 def fill(
     vocabulary: Vocabulary, reader: Reader, found: Found, options: Options
 ) -> None:
-    """Fill the rows of tokens that were not found: unk by its own policy, if it has."""
+    """Fill the rows of tokens that were not found, each by the policies for it."""
+    lookup = oov.Lookup(
+        reader, vocabulary, options.match, options.on_bad_row, options.threads
+    )
     statistics = cache(lambda: oov.source_statistics(reader, options.on_bad_row))
     rows = np.flatnonzero(found.origin == Origin.OOV)
-    unk = vocabulary.unk_id if options.unk is not None else None
-    for policy, chosen in (
-        (
-            options.unk or options.oov,
-            rows[rows == unk] if unk is not None else rows[:0],
-        ),
-        (options.oov, rows[rows != unk] if unk is not None else rows),
+    for chain, chosen in oov.by_chain(
+        vocabulary, rows, options.oov, options.special_oov
     ):
-        if len(chosen):
-            tokens = [str(vocabulary.tokens[row]) for row in chosen.tolist()]
-            oov.fill(
-                policy,
-                tokens,
-                found.vectors,
-                chosen,
-                seed=options.seed,
-                statistics=statistics,
-            )
+        oov.fill(
+            chain,
+            [str(vocabulary.tokens[row]) for row in chosen.tolist()],
+            chosen,
+            found.vectors,
+            found.origin,
+            lookup=lookup,
+            seed=options.seed,
+            statistics=statistics,
+        )
 
 
 def _nothing_found(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import draws
 from pretrained_embed.matrix.match import EXACT, Chain, chain_names
-from pretrained_embed.matrix.oov import Policy, check_policy, policy_name
+from pretrained_embed.matrix.oov import PolicyChain, chain_name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +21,9 @@ class Options:
     """
 
     match: Chain = (EXACT,)  # as `match_chain` returns it
-    oov: Policy = "normal"
-    unk: Policy | None = None
+    oov: PolicyChain = ("normal",)  # as `policy_chain` returns it
+    #: Of special tokens, as `special_chains` returns it.
+    special_oov: Mapping[str, PolicyChain] = field(default_factory=dict)
     seed: int = 0
     min_coverage: float = 0.0
     on_bad_row: OnBadRow = "error"
@@ -29,9 +31,6 @@ class Options:
     progress: Progress | None = None
 
     def __post_init__(self) -> None:
-        check_policy(self.oov)
-        if self.unk is not None:
-            check_policy(self.unk, "unk")
         draws.check_seed(self.seed)
         if self.on_bad_row not in ("error", "skip"):
             raise OptionError(
@@ -42,12 +41,20 @@ class Options:
                 f"min_coverage is {self.min_coverage}; it goes from 0 to 1"
             )
 
+    @property
+    def composes(self) -> bool:
+        """Whether subword pieces are asked for, which no store of a source has."""
+        chains = (self.oov, *self.special_oov.values())
+        return any("subword" in chain for chain in chains)
+
     def facts(self) -> dict[str, Any]:
         """Return what the bytes of a matrix depend on, as JSON can hold it."""
         return {
             "match": list(chain_names(self.match)),
-            "oov": policy_name(self.oov),
-            "unk": None if self.unk is None else policy_name(self.unk),
+            "oov": chain_name(self.oov),
+            "special_oov": {
+                token: chain_name(chain) for token, chain in self.special_oov.items()
+            },
             "seed": self.seed,
             "on_bad_row": self.on_bad_row,
         }

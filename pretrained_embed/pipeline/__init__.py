@@ -9,7 +9,7 @@ from pathlib import Path
 from pretrained_embed import __version__, formats, matrix, sources
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import OnBadRow, Progress
-from pretrained_embed.matrix import EmbeddingMatrix, Policy
+from pretrained_embed.matrix import EmbeddingMatrix, Policies
 from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
 from pretrained_embed.sources import Source
 from pretrained_embed.sources.spool import rereadable
@@ -52,8 +52,9 @@ def build_matrix(
     source: Source | Reader = DEFAULT_SOURCE,
     *,
     match: str | Iterable[str] = ("exact",),
-    oov: Policy = "normal",
-    unk: Policy | None = None,
+    oov: Policies = "normal",
+    unk: Policies | None = None,
+    special_oov: Mapping[str, Policies] | None = None,
     seed: int = 0,
     min_coverage: float = 0.0,
     threads: int | None = None,
@@ -103,8 +104,8 @@ def build_matrix(
     vocabulary = Vocabulary.of(vocabulary)
     options = matrix.Options(
         match=matrix.match_chain(match),
-        oov=oov,
-        unk=unk,
+        oov=matrix.policy_chain(oov),
+        special_oov=matrix.special_chains(special_oov, unk, vocabulary),
         seed=seed,
         min_coverage=min_coverage,
         on_bad_row=on_bad_row,
@@ -115,7 +116,7 @@ def build_matrix(
         source,
         Where(cache_dir, offline, catalog),
         progress,
-        use_store=use_store,
+        use_store=use_store and not options.composes,
         may_make=on_bad_row == "error",
     )
     try:

@@ -252,14 +252,14 @@ def test_provenance_says_how_to_build_it_again(tmp_path):
     path.write_bytes(text(ROWS))
 
     matrix = pe.build_matrix(
-        ["the", "le"], path, match="lower,exact", seed=3, unk="mean"
+        ["the", "le"], path, match="lower,exact", seed=3, special_oov={"le": "mean"}
     )
 
     assert json.loads(json.dumps(matrix.provenance)) == matrix.provenance
     assert matrix.provenance["options"] == {
         "match": ["lower", "exact"],
         "oov": "normal",
-        "unk": "mean",
+        "special_oov": {"le": "mean"},
         "seed": 3,
         "on_bad_row": "error",
     }

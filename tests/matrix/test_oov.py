@@ -10,6 +10,7 @@ from vectors import reader_of
 
 import pretrained_embed as pe
 from pretrained_embed.matrix import draws, oov
+from pretrained_embed.matrix.oov import drawing
 
 ROWS = [("a", (1.0, -2.0, 0.5)), ("b", (3.0, 4.0, 0.5)), ("c", (0.25, 9.0, 0.5))]
 VECTORS = np.array([vector for _, vector in ROWS])
@@ -237,7 +238,7 @@ def test_rows_drawn_in_pieces_are_the_same(monkeypatch):
     vocabulary = ["a", *(f"w{number}" for number in range(100))]
     whole = build(vocabulary)
 
-    monkeypatch.setattr(oov, "_BLOCK_NUMBERS", 21)
+    monkeypatch.setattr(drawing, "_BLOCK_NUMBERS", 21)
 
     assert build(vocabulary).vectors.tobytes() == whole.vectors.tobytes()
 

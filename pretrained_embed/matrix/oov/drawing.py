@@ -1,0 +1,75 @@
+"""Policies that fill any row: from the source's statistics, a seed, or a function."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import OOVError, OptionError
+from pretrained_embed.formats.reader import Float32Array, Statistics
+from pretrained_embed.matrix import draws
+from pretrained_embed.matrix.oov.policies import Callback, Policy, policy_name
+
+_BLOCK_NUMBERS = 1 << 20
+
+_SQRT_12 = 3.4641016151377544
+
+
+def draw(
+    policy: Policy,
+    tokens: Sequence[str],
+    out: Float32Array,
+    rows: npt.NDArray[np.int64],
+    *,
+    seed: int,
+    statistics: Callable[[], Statistics],
+) -> None:
+    """Fill ``out[rows]``, a row for each of ``tokens``, by a policy that fills any row.
+
+    ``statistics`` is called where they are needed. Raises `OOVError` for the policy
+    "error", and `OptionError` if a callable returns something of another shape.
+    """
+    if policy == "error":
+        shown = ", ".join(map(repr, tokens[:5])) + (", ..." if len(tokens) > 5 else "")
+        raise OOVError(
+            f"{len(tokens):,} tokens are not in the source, and oov='error' leaves no "
+            f"way to fill their rows: {shown}. Add forms to match, choose another oov, "
+            "or take them out of the vocabulary."
+        )
+    if policy == "zeros":
+        out[rows] = 0.0
+        return
+    stats, dim = statistics(), out.shape[1]
+    if policy == "mean":
+        out[rows] = stats.mean
+        return
+    if callable(policy):
+        out[rows] = _called(policy, tokens, stats, dim)
+        return
+    step = max(1, _BLOCK_NUMBERS // dim)
+    for start in range(0, len(tokens), step):
+        keys = draws.token_keys(tokens[start : start + step], seed)
+        if policy == "normal":
+            spread = draws.normal(keys, dim)
+        else:  # uniform, as wide as makes its deviation the source's
+            spread = (draws.uniform(keys, dim) - 0.5) * _SQRT_12
+        with np.errstate(over="ignore"):
+            out[rows[start : start + step]] = stats.mean + stats.std * spread
+
+
+def _called(
+    policy: Callback, tokens: Sequence[str], stats: Statistics, dim: int
+) -> npt.NDArray[np.float32]:
+    given = policy(tokens, stats, dim)
+    try:
+        filled = np.asarray(given)
+    except ValueError as error:  # rows of several lengths
+        raise OptionError(f"the oov {policy_name(policy)} returned: {error}") from error
+    if filled.shape != (len(tokens), dim) or filled.dtype.kind not in "fiu":
+        raise OptionError(
+            f"the oov {policy_name(policy)} returned {filled.dtype} of shape "
+            f"{filled.shape}; expected numbers of shape {(len(tokens), dim)}"
+        )
+    return filled.astype(np.float32)

@@ -1,0 +1,58 @@
+"""From a chain of policies to filled rows, with a note in the ledger of each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.formats.reader import Float32Array, Statistics
+from pretrained_embed.matrix.oov.drawing import draw
+from pretrained_embed.matrix.oov.lookup import Lookup, Made
+from pretrained_embed.matrix.oov.parts import average_parts
+from pretrained_embed.matrix.oov.policies import Policy, PolicyChain
+from pretrained_embed.matrix.oov.prediction import predict
+from pretrained_embed.matrix.oov.subword import compose
+from pretrained_embed.matrix.origin import Origin, OriginArray
+
+#: The policies that go by spelling: what makes the vectors, and how the ledger has it.
+_MAKERS: dict[Policy, tuple[Callable[[Sequence[str], Lookup], Made], Origin]] = {
+    "subword": (compose, Origin.SUBWORD),
+    "parts": (average_parts, Origin.PARTS),
+    "ngram": (predict, Origin.NGRAM),
+}
+
+
+def fill(
+    chain: PolicyChain,
+    tokens: Sequence[str],
+    rows: npt.NDArray[np.int64],
+    out: Float32Array,
+    origin: OriginArray,
+    *,
+    lookup: Lookup,
+    seed: int,
+    statistics: Callable[[], Statistics],
+) -> None:
+    """Fill ``out[rows]`` for tokens that were not found, one for each of ``rows``.
+
+    ``origin`` gets the code of what filled a row. A row depends on the source, the
+    chain, the seed and its token alone. ``statistics`` is called where they are needed.
+    Raises what the policies do.
+    """
+    left = np.arange(len(tokens))
+    for policy in chain:
+        if not len(left):
+            return
+        asked = [tokens[place] for place in left.tolist()]
+        if policy not in _MAKERS:
+            draw(policy, asked, out, rows[left], seed=seed, statistics=statistics)
+            return
+        make, code = _MAKERS[policy]
+        filled = np.zeros(len(left), np.bool_)
+        for places, vectors in make(asked, lookup):
+            out[rows[left[places]]] = vectors
+            filled[places] = True
+        origin[rows[left[filled]]] = code
+        left = left[~filled]

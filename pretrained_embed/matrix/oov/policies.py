@@ -1,0 +1,92 @@
+"""The policies: what can fill the row of a token that the source does not have.
+
+Some make a vector out of what the source knows of the token's spelling, and cannot do
+so for every token; the others fill any row. They form a chain: each fills what those
+before it could not, and the last one fills any row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Literal, get_args
+
+import numpy.typing as npt
+
+from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.formats.reader import Statistics
+
+#: Policies that fill any row.
+Total = Literal["zeros", "normal", "uniform", "mean", "error"]
+
+#: Policies that fill the rows of tokens whose spelling tells enough.
+Spelling = Literal["subword", "parts", "ngram"]
+
+Named = Total | Spelling
+
+#: Given the tokens, the source's statistics and dim, returns float32 (tokens, dim).
+Callback = Callable[[Sequence[str], Statistics, int], npt.ArrayLike]
+
+Policy = Named | Callback
+
+#: What a chain can be given as: names, with commas between them in a ``str``.
+Policies = Policy | str | Iterable[Policy]
+
+PolicyChain = tuple[Policy, ...]
+
+SPELLING: tuple[Spelling, ...] = get_args(Spelling)
+
+POLICIES: tuple[Named, ...] = (*get_args(Total), *SPELLING)
+
+#: What follows policies that do not fill any row, where nothing else is asked for.
+LAST: Total = "normal"
+
+
+def policy_chain(given: Policies, name: str = "oov") -> PolicyChain:
+    """Return the chain of policies that is asked for.
+
+    Raises `OptionError` for what is no policy, for one that is named twice, and for one
+    that comes after a policy that fills any row.
+
+    >>> policy_chain("parts"), policy_chain("ngram,zeros")
+    (('parts', 'normal'), ('ngram', 'zeros'))
+    """
+    chain = _entries(given)
+    for policy in chain:
+        if not callable(policy) and policy not in POLICIES:
+            raise OptionError(
+                f"unknown policy {name}={policy!r}; known: {', '.join(POLICIES)}, or a "
+                f"callable{suggestion(str(policy), POLICIES)}"
+            )
+    for policy, after in pairwise(chain):
+        if policy not in SPELLING:
+            raise OptionError(
+                f"{name} has {policy_name(policy)!r} before {policy_name(after)!r}, "
+                "which would have nothing left to fill; only "
+                f"{', '.join(SPELLING)} leave rows to the next policy"
+            )
+    if not chain or len(set(chain)) < len(chain):
+        raise OptionError(
+            f"{name} is {given!r}; name each policy once, and one at least"
+        )
+    return chain if chain[-1] not in SPELLING else (*chain, LAST)
+
+
+def _entries(given: Policies) -> PolicyChain:
+    if isinstance(given, str):
+        return tuple(part.strip() for part in given.split(","))  # type: ignore[misc]  # checked by the caller
+    if callable(given) or not isinstance(given, Iterable):
+        return (given,)
+    return tuple(given)
+
+
+def policy_name(policy: Policy) -> str:
+    """Return what the provenance says of a policy."""
+    if isinstance(policy, str):
+        return policy
+    return f"callable {getattr(policy, '__qualname__', type(policy).__qualname__)}"
+
+
+def chain_name(chain: PolicyChain) -> str:
+    """Return what the provenance says of a chain."""
+    return ",".join(map(policy_name, chain))
