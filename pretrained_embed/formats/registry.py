@@ -14,11 +14,15 @@ from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.unknown import diagnosis
 
 # In the order in which they are asked. Text is asked before word2vec binary, whose
-# header it shares; the others have marks of their own.
-_READABLE = ("npz", "npy", "hdf5", "safetensors", "text", "word2vec_binary")
+# header it shares, and behind floret, whose rows are text; the others have marks of
+# their own.
+_READABLE = (
+    *("npz", "npy", "hdf5", "safetensors", "fasttext_binary"),
+    *("floret", "text", "word2vec_binary"),
+)
 
 # Folders of several files that belong together, in the order in which they are asked.
-_FOLDERS: tuple[str, ...] = ("hugging_face",)
+_FOLDERS: tuple[str, ...] = ("hugging_face", "spacy_vectors")
 
 
 def _format(name: str) -> Any:
