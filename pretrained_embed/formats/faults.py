@@ -5,6 +5,7 @@ The kernel reports faults by kind and place; this file turns them into sentences
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -29,7 +30,7 @@ class Fault(NamedTuple):
 
     def sentence(self, dim: int) -> str:
         """Say what is wrong with the row."""
-        row = f"the row begins {self.excerpt[:_EXCERPT]!r}"
+        row = f"the row begins {self.excerpt[:_EXCERPT]!r}{self._cause()}"
         if self.kind == kernel.EMPTY:
             return "blank line"
         if self.kind == kernel.NO_TOKEN:
@@ -41,24 +42,30 @@ class Fault(NamedTuple):
                 f"{self.found} fields follow the first, {dim} expected: the token "
                 f"itself ends in a number or separator; {row}"
             )
-        cause = self._cause() if self.kind == kernel.SHORT else ""
-        return f"{self.found} values, {dim} expected; {row}{cause}"
+        return f"{self.found} values, {dim} expected; {row}"
 
     def _cause(self) -> str:
-        if self.cut:
+        """Say what probably went wrong, where the row lets it be seen."""
+        if self.kind == kernel.WIDE:
+            return ""
+        if self.cut and self.kind == kernel.SHORT:
             return "; the file ends here: probably a cut download, fetch it again"
-        for mark, cause in _CAUSES.items():
-            if self.excerpt.startswith(mark):
-                return f"; {cause}"
-        return ""
+        return next((f"; {c}" for mark, c in _CAUSES if mark.search(self.excerpt)), "")
 
 
-_CAUSES = {
-    b"<<<<<<<": "a git merge left its marks in the file",
-    b"=======": "a git merge left its marks in the file",
-    b">>>>>>>": "a git merge left its marks in the file",
-    b"<": "this looks like HTML, not like vectors",
-}
+_CAUSES = [
+    (re.compile(mark), cause)
+    for mark, cause in (
+        (rb"^(<<<<<<<|=======|>>>>>>>)", "a git merge left its marks in the file"),
+        (rb"^\s*<[/!a-zA-Z][^ ]*(>| \w+=)", "this looks like HTML, not like vectors"),
+        (rb"\0\0\0\0", "zeros fill the place of text: fetch the file again"),
+        (rb" -?\d+,\d+ -?\d+,\d", "the numbers have decimal commas; write points"),
+        (rb"(,-?\d[^, ]*){2}", "commas separate the numbers; write spaces or tabs"),
+        (rb"(;-?\d[^; ]*){2}", "semicolons separate the numbers; write spaces or tabs"),
+        (rb" -?\d[^ ]*\t-?\d|\t-?\d[^\t]* -?\d", "tabs and spaces are mixed"),
+        (rb"\d  +-?[\d.]", "two spaces stand side by side; write one"),
+    )
+]
 
 
 @dataclass

@@ -4,39 +4,95 @@ from __future__ import annotations
 
 import re
 
+import numpy as np
+
+_UNPACK = "inside the archive; unpack it once more"
+_UTF_16 = "text in UTF-16; save it as UTF-8"
+_PICKLE = "a Python pickle, which can run any code and is never opened"
+
 # First bytes, and what they mean to somebody who expected vectors.
 _MARKS = {
-    b"\x80": "a Python pickle, which can run any code and is never opened; if gensim "
-    "wrote it, save it there with save_word2vec_format",
-    b"\x1f\x8b": "gzip data inside the archive; unpack it once more",
+    b"\x80": f"{_PICKLE}; if gensim wrote it, save it there with save_word2vec_format",
     b"PK": "a zip archive without vectors; name its member as archive.zip#member",
+    b"\x1f\x8b": f"gzip data {_UNPACK}",
+    b"BZh": f"bzip2 data {_UNPACK}",
+    b"\xfd7zXZ\x00": f"xz data {_UNPACK}",
+    b"\x28\xb5\x2f\xfd": f"zstd data {_UNPACK}",
+    b"\x04\x22\x4d\x18": "lz4 data; unpack it first",
+    b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it first",
+    b"Rar!\x1a": "a RAR archive; unpack it first",
     b"\xba\x16\x4f\x2f": "a fastText model (.bin); use the .vec file that comes "
     "with it",
+    b"GGUF": "a model of llama.cpp (GGUF); get the safetensors files of the model",
     b"version https://git-lfs": "a git-lfs pointer, not the file itself; run "
     "'git lfs pull' or download the file",
-    b"\xff\xfe": "text in UTF-16; save it as UTF-8",
-    b"\xfe\xff": "text in UTF-16; save it as UTF-8",
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
     b"%PDF": "a PDF",
     b"ARROW1": "an Arrow file",
     b"PAR1": "a Parquet file",
     b"SQLite format 3": "an SQLite database",
 }
+#: Bytes at the end of a line that tell how it is written.
+_LINE_END = 200
+#: Doubles looked at, and the sizes that the numbers of vectors have.
+_DOUBLES, _SMALLEST, _LARGEST = 64, 1e-9, 1e4
+
 _HTML = re.compile(rb"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
 _SPARSE = re.compile(rb"[^\n]*?[ \t]\d+:-?\d")
+#: Members of the zip archives that torch.save writes.
+_TORCH = re.compile(
+    rb"PK\x03\x04.{26}[^/]{1,255}/(data\.pkl|\.format_version)", re.DOTALL
+)
+_NUMBER = rb"-?\d+(\.\d*)?([eE][-+]?\d+)?"
+_SEPARATED = {
+    "commas": re.compile(rb"[^\n]*?(," + _NUMBER + rb"){2,}\r?$"),
+    "semicolons": re.compile(rb"[^\n]*?(;" + _NUMBER + rb"){2,}\r?$"),
+}
+_DECIMAL_COMMAS = re.compile(rb"[^\n]*?([ \t;]-?\d+,\d+){2,}[ \r]*$")
 
 
 def diagnosis(head: bytes) -> str:
     """Say in a sentence what a file with this head is, and what to do."""
     if not head:
         return "the file is empty"
+    if _TORCH.match(head):
+        return (
+            f"this is a PyTorch file, {_PICKLE}; save its tensor with safetensors or "
+            "numpy.save"
+        )
     for mark, what in _MARKS.items():
         if head.startswith(mark):
             return f"this is {what}"
     if _HTML.match(head):
         return "this is a web page, probably an error page saved under the file's name"
-    if any(_SPARSE.match(line) for line in head.split(b"\n", 3)[:3]):
+    lines = [line[-_LINE_END:] for line in head.split(b"\n", 3)[:3]]
+    if any(_SPARSE.match(line) for line in lines):
         return "these are sparse vectors (index:value); only dense ones can be read"
+    if any(_DECIMAL_COMMAS.match(line) for line in lines):
+        return "its numbers have decimal commas; write points"
+    for what, pattern in _SEPARATED.items():
+        if any(pattern.match(line) for line in lines):
+            return f"{what} separate its numbers; write spaces or tabs instead"
+    if not head.strip(b"\0"):
+        return "it begins with zeros only: nothing was written there; fetch it again"
+    if head.lstrip().startswith((b"{", b"[[", b"[{", b'["')):
+        return (
+            "this is JSON; write its vectors as text, 'token number number ...' a row"
+        )
+    if _raw_numbers(head):
+        return (
+            "numbers without tokens, as GloVe writes with -binary 1; use the text file "
+            "that it writes with -binary 0"
+        )
     return (
         "not recognised as a file of vectors: text rows end in numbers, binary files "
         f"begin with 'count dim'; this begins {head[:40]!r}"
     )
+
+
+def _raw_numbers(head: bytes) -> bool:
+    """Whether these are doubles, all of a size that numbers of vectors have."""
+    doubles = np.frombuffer(head[: len(head) // 8 * 8], "<f8")[:_DOUBLES]
+    sizes = np.abs(doubles)
+    return bool(len(sizes) and np.all((sizes > _SMALLEST) & (sizes < _LARGEST)))

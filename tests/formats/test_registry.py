@@ -74,6 +74,8 @@ def test_each_token_of_a_valid_file_is_found_where_it_stands_first(case):
 @cases("valid")
 def test_a_valid_file_is_the_same_packed_and_under_any_name(case, tmp_path):
     path, expected = load(case)
+    if expected["format"] == "npz":
+        pytest.skip("npz is packed itself, and nothing that is packed twice is read")
     (tmp_path / "vectors").write_bytes(gzip.compress(path.read_bytes()))
 
     with pretrained_embed.open_vectors(tmp_path / "vectors") as reader:
@@ -93,6 +95,30 @@ def test_an_invalid_file_is_refused_with_its_cause(case, stream):
 
     assert type(caught.value).__name__ == expected["error"]
     assert str(caught.value).startswith(path.name)
+
+
+@cases("invalid")
+@pytest.mark.usefixtures("both_kernels")
+def test_bad_rows_of_an_invalid_file_are_left_out_where_that_is_asked_for(case):
+    path, expected = load(case)
+    if "skip" not in expected:
+        with pytest.raises(FormatError):
+            all_rows(formats.open_reader(stream_of(path)), on_bad_row="skip")
+        return
+
+    with formats.open_reader(stream_of(path)) as reader:
+        blocks = list(reader.blocks(on_bad_row="skip"))
+
+    rows = [
+        (token, vector.tolist())
+        for block in blocks
+        for token, vector in zip(block.tokens, block.vectors, strict=True)
+    ]
+    assert rows == [
+        (token, [float(np.float32(number)) for number in numbers.split()])
+        for token, numbers in expected["skip"]["rows"]
+    ]
+    assert reader.findings.bad_rows == expected["skip"]["bad_rows"]
 
 
 def test_a_folder_is_refused(tmp_path):
