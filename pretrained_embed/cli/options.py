@@ -49,6 +49,28 @@ def _check_word(word: str, words: Sequence[str]) -> None:
         raise click.BadParameter(f"{word!r} is not one of {', '.join(words)}{near}")
 
 
+def _budget(_: click.Context, __: click.Parameter, value: str | None) -> Any:
+    """Turn ``100``, ``0.001`` or ``0.1%`` into a number of rows or a share of them."""
+    if value is None:
+        return None
+    try:
+        if value.endswith("%"):
+            return float(value[:-1]) / 100
+        return int(value) if value.isdigit() else float(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is neither a number of rows nor a share such as 0.1%"
+        ) from None
+
+
+max_bad_rows = click.option(
+    "--max-bad-rows",
+    metavar="N|SHARE",
+    callback=_budget,
+    help="With --on-bad-row skip: the most malformed rows to leave out, as a number or "
+    "a share of all (100, 0.001, 0.1%); more are an error.  [default: any number]",
+)
+
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON to standard output."
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pretrained_embed.errors import OptionError
+from pretrained_embed.formats.budget import Budget, check_budget
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import draws
 from pretrained_embed.matrix.match import EXACT, Chain, chain_names
@@ -26,7 +27,10 @@ class Options:
     special_oov: Mapping[str, PolicyChain] = field(default_factory=dict)
     seed: int = 0
     min_coverage: float = 0.0
+    min_token_coverage: float = 0.0
+    advise: bool = False
     on_bad_row: OnBadRow = "error"
+    max_bad_rows: Budget = None
     threads: int | None = None
     progress: Progress | None = None
 
@@ -36,10 +40,11 @@ class Options:
             raise OptionError(
                 f"on_bad_row is {self.on_bad_row!r}; it can be 'error' or 'skip'"
             )
-        if not 0.0 <= self.min_coverage <= 1.0:
-            raise OptionError(
-                f"min_coverage is {self.min_coverage}; it goes from 0 to 1"
-            )
+        check_budget(self.max_bad_rows)
+        for name in ("min_coverage", "min_token_coverage"):
+            least = getattr(self, name)
+            if not 0.0 <= least <= 1.0:
+                raise OptionError(f"{name} is {least}; it goes from 0 to 1")
 
     @property
     def composes(self) -> bool:

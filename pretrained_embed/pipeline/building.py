@@ -11,6 +11,7 @@ from typing import cast
 from pretrained_embed import __version__, matrix
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
+from pretrained_embed.formats.budget import Budget
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import EmbeddingMatrix, How, Policies
 from pretrained_embed.pipeline.loading import load_matrix
@@ -41,6 +42,7 @@ def build_matrix(
     min_coverage: float = 0.0,
     threads: int | None = None,
     on_bad_row: OnBadRow = "error",
+    max_bad_rows: Budget = None,
     use_store: bool = True,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
@@ -106,7 +108,9 @@ def build_matrix(
 
     ``min_coverage``, 0 to 1, is the least share of tokens to be found. ``threads``
     (by default the CPUs this process may use) changes the time, never the result.
-    ``on_bad_row="skip"`` leaves malformed rows out and counts them.
+    ``on_bad_row="skip"`` leaves malformed rows out and counts them; of more than
+    ``max_bad_rows`` in a source, a number or a share of its rows from 0.0 to 1.0, it
+    raises `RowError`, which names the first.
 
     What is known by name or URL is made into a store at its first use, see `index`: the
     next matrix of it takes milliseconds. ``use_store=False`` reads the source itself.
@@ -127,6 +131,7 @@ def build_matrix(
         seed=seed,
         min_coverage=min_coverage,
         on_bad_row=on_bad_row,
+        max_bad_rows=max_bad_rows,
         threads=threads,
         progress=progress,
     )
