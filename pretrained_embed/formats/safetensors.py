@@ -13,9 +13,11 @@ https://github.com/huggingface/safetensors
 
 The vectors are tensor ``embedding.weight``, the name that sentence-transformers'
 ``StaticEmbedding`` looks for, the tokens ``token_bytes`` and ``token_offsets``, other
-arrays ``array_NAME``. Files of other writers are read where `embedding_tensor` finds
-one matrix (F64, F32, F16, BF16 or I8); its tokens come from the file that the source
-names, else from those of a tokenizer beside it, see `model_tokens`.
+arrays ``array_NAME``. Where the metadata says ``rows``, the vectors are the first so
+many; what follows them is there for others. Files of other writers are read where
+`embedding_tensor` finds one matrix (F64, F32, F16, BF16 or I8); its tokens come from
+the file that the source names, else from those of a tokenizer beside it, see
+`model_tokens`.
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ NAME = "safetensors"
 _VECTORS, _BYTES, _OFFSETS = "embedding.weight", "token_bytes", "token_offsets"
 _EXTRA = "array_"
 _METADATA = "pretrained_embed"
+_ROWS = "rows"
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -103,11 +106,12 @@ def own_reader(
     """
     if not {_VECTORS, _BYTES, _OFFSETS} <= header.tensors.keys():
         return None
+    rows = header.metadata.get(_ROWS, "")
     return TableReader(
         NAME,
         name,
         PackedTokens(load(_BYTES), load(_OFFSETS), where=name),
-        load(_VECTORS),
+        load(_VECTORS)[: int(rows) if rows.isdecimal() and len(rows) < 19 else None],
         arrays={
             array.removeprefix(_EXTRA): load(array)
             for array in sorted(header.tensors)
@@ -123,15 +127,23 @@ def read_table(stream: ByteStream) -> Table:
         return reader.table()
 
 
-def write_table(path: str | os.PathLike[str], table: Table) -> None:
+def write_table(
+    path: str | os.PathLike[str],
+    table: Table,
+    *,
+    vectors: npt.NDArray[Any] | None = None,
+) -> None:
     """Write a table that `read_table` gives back; raises `WriteError`.
 
+    ``vectors`` are those of the table with rows behind them that are none of its own.
     Equal tables give equal bytes.
     """
     check_table(table)
     metadata = {_METADATA: encode_metadata(table.metadata).decode("ascii")}
+    if vectors is not None:
+        metadata[_ROWS] = str(len(table.vectors))
     arrays: dict[str, npt.NDArray[Any]] = {
-        _VECTORS: table.vectors,
+        _VECTORS: table.vectors if vectors is None else vectors,
         _BYTES: table.tokens.data,
         _OFFSETS: table.tokens.offsets,
         **{_EXTRA + name: array for name, array in table.arrays.items()},

@@ -8,8 +8,8 @@
     tokenizer.json                     splits at white space; token i has row i
 
 The tokenizer gives words that it does not know an unk token, so there has to be a row
-for it: that of ``[UNK]`` or ``<unk>``, else a row of zeros behind all others, which is
-no row of a token to our own reader.
+for it: that of ``[UNK]`` or ``<unk>``, else a row of zeros behind all others, which our
+own reader leaves out. model2vec leaves unk out of its means, too.
 
 https://sbert.net/docs/package_reference/sentence_transformer/models.html
 https://huggingface.co/docs/tokenizers
@@ -20,7 +20,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -53,16 +53,16 @@ def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
     Raises `WriteError` naming the token that the tokenizer cannot have: one that is
     empty, holds white space, is not UTF-8 or stands there twice.
     """
-    holes = set(rows.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
     ids: dict[str, int] = {}
-    table = spooled(_collecting(rows, ids, holes), folder_of(path))
-    arrays = dict(table.arrays)
-    if holes:
-        arrays[HOLES] = np.array(sorted(holes), np.int64)
-    unk = next(unk for unk in _UNK if unk in ids)
+    table = spooled(_collecting(rows, ids), folder_of(path))
+    own, unk = table, _unk_among(ids)
+    if unk is None:
+        last = len(table.tokens) - 1
+        own = table._replace(tokens=table.tokens[:last], vectors=table.vectors[:last])
+        ids[unk := _UNK[0]] = last
     with new_folder(path) as folder:
         safetensors.write_table(
-            folder / "model.safetensors", table._replace(arrays=arrays)
+            folder / "model.safetensors", own, vectors=table.vectors
         )
         for name, content in (
             ("modules.json", _MODULES),
@@ -73,8 +73,9 @@ def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
             (folder / name).write_bytes(text.encode("utf-8"))
 
 
-def _collecting(rows: RowStream, ids: dict[str, int], holes: set[int]) -> RowStream:
-    """Give the rows on, and one for the unk token if there is none; fill ``ids``."""
+def _collecting(rows: RowStream, ids: dict[str, int]) -> RowStream:
+    """Give the rows on, and one of zeros where none is that of unk; fill ``ids``."""
+    holes = set(rows.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
 
     def blocks() -> Iterator[Block]:
         row = 0
@@ -85,12 +86,14 @@ def _collecting(rows: RowStream, ids: dict[str, int], holes: set[int]) -> RowStr
                     ids[token] = row
                 row += 1
             yield block
-        if row and not any(unk in ids for unk in _UNK):
-            ids[_UNK[0]] = row
-            holes.add(row)
-            yield Block([""], np.zeros((1, rows.dim), np.float32))
+        if ids and _unk_among(ids) is None:
+            yield Block([_UNK[0]], np.zeros((1, rows.dim), np.float32))
 
     return replace(rows, blocks=blocks(), count=None)
+
+
+def _unk_among(ids: Mapping[str, int]) -> str | None:
+    return next((unk for unk in _UNK if unk in ids), None)
 
 
 def _check_token(token: str, ids: dict[str, int]) -> None:

@@ -19,6 +19,7 @@ from pretrained_embed.formats.reader import (
     Reader,
     Selection,
 )
+from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import (
     Int64Array,
     PackedTokens,
@@ -105,9 +106,7 @@ class TableReader(Reader):
     ) -> Iterator[Block]:
         """Yield all rows that have a token, in order, duplicates included."""
         for start, stop in self._slabs(progress):
-            with np.errstate(over="ignore", invalid="ignore"):
-                vectors = np.array(self._vectors[start:stop], np.float32, order="C")
-            tokens = self._tokens[start:stop].unpack()
+            tokens, vectors = self._block(start, stop)
             low, high = np.searchsorted(self._holes, (start, stop))
             if high > low:
                 holes = self._holes[low:high] - start
@@ -117,6 +116,22 @@ class TableReader(Reader):
             if tokens:
                 yield Block(tokens, vectors)
         self._findings = self._found(0)
+
+    def rows(self, progress: Progress | None = None) -> RowStream:
+        """Return all there is, to be written again: rows without a token, too."""
+
+        def blocks() -> Iterator[Block]:
+            for start, stop in self._slabs(progress):
+                yield self._block(start, stop)
+            self._findings = self._found(0)
+
+        return RowStream(
+            self.dim,
+            blocks(),
+            len(self._tokens),
+            arrays=self._arrays,
+            metadata=self._metadata,
+        )
 
     def select(
         self,
@@ -146,6 +161,11 @@ class TableReader(Reader):
         if self._release is not None:
             self._release()
             self._release = None
+
+    def _block(self, start: int, stop: int) -> Block:
+        with np.errstate(over="ignore", invalid="ignore"):
+            vectors = np.array(self._vectors[start:stop], np.float32, order="C")
+        return Block(self._tokens[start:stop].unpack(), vectors)
 
     def _gather(
         self, source_rows: Int64Array, out: Float32Array, progress: Progress | None

@@ -33,13 +33,16 @@ class Writer(NamedTuple):
     takes: Literal["rows", "counted rows", "table"]
     suffixes: tuple[str, ...] = ()
     dtypes: tuple[Dtype, ...] = DTYPES
+    whole: bool = False  # holds all of a table: arrays and metadata, too
 
 
 _FLOAT32 = DTYPES[:1]
 _WRITERS = {
-    "npz": Writer("npz", "write_table", "table", (".npz",)),
-    "hdf5": Writer("hdf5", "write_table", "table", (".h5", ".hdf5")),
-    "safetensors": Writer("safetensors", "write_table", "table", (".safetensors",)),
+    "npz": Writer("npz", "write_table", "table", (".npz",), whole=True),
+    "hdf5": Writer("hdf5", "write_table", "table", (".h5", ".hdf5"), whole=True),
+    "safetensors": Writer(
+        "safetensors", "write_table", "table", (".safetensors",), whole=True
+    ),
     "word2vec": Writer(
         "text_writer", "write_word2vec", "counted rows", (".txt", ".vec"), _FLOAT32
     ),
@@ -48,7 +51,9 @@ _WRITERS = {
         "word2vec_binary_writer", "write_rows", "counted rows", (".bin",), _FLOAT32
     ),
     "gensim": Writer("gensim_writer", "write_table", "table", (".kv",)),
-    "sentence-transformers": Writer("static_embedding_writer", "write_rows", "rows"),
+    "sentence-transformers": Writer(
+        "static_embedding_writer", "write_rows", "rows", whole=True
+    ),
     "projector": Writer("projector_writer", "write_rows", "rows", (), _FLOAT32),
 }
 _BY_SUFFIX = {
@@ -117,6 +122,11 @@ def choose(path: str | os.PathLike[str], format: str | None) -> str:
             f"{' '.join(_BY_SUFFIX)}, or name the format: {', '.join(_WRITERS)}"
         )
     return _BY_SUFFIX[suffix]
+
+
+def holds_all(format: str) -> bool:
+    """Whether a format holds what a table has beside tokens and vectors."""
+    return _WRITERS[format].whole
 
 
 def check_dtype(dtype: Dtype, format: str) -> None:

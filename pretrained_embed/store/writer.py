@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.errors import FormatError, OptionError, WriteError
+from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats import PackedTokens, Reader
 from pretrained_embed.formats.atomic import replacing_path
-from pretrained_embed.formats.reader import Findings, Float32Array, Progress, Statistics
+from pretrained_embed.formats.reader import Findings, Progress, Statistics
+from pretrained_embed.formats.row_stream import rounded
 from pretrained_embed.formats.table import encode_metadata
 from pretrained_embed.store import layout
 from pretrained_embed.store.layout import Buckets, Dtype
@@ -47,7 +48,7 @@ def write_store(
         RowFile(temporary, reader.dim, dtype) as file,
     ):
         for block in reader.blocks(progress=progress):
-            file.append(_converted(block.vectors, dtype, reader.name))
+            file.append(rounded(block.vectors, dtype, block.tokens))
             tokens.append(PackedTokens.pack(block.tokens))
         findings = reader.findings
         _check(reader, tokens.count, findings)
@@ -97,22 +98,6 @@ class _Tokens:
             layout.TOKEN_OFFSETS: offsets,
             **dict(zip(layout.BUCKETS, buckets, strict=True)),
         }
-
-
-def _converted(
-    vectors: Float32Array, dtype: Dtype, name: str
-) -> npt.NDArray[np.floating]:
-    if dtype == "float32":
-        return vectors
-    with np.errstate(over="ignore", invalid="ignore"):
-        halves = vectors.astype(np.float16)
-    lost = np.isinf(halves) & np.isfinite(vectors)
-    if lost.any():
-        raise WriteError(
-            f"{name} holds the number {vectors[lost][0]!s}, which float16 cannot hold; "
-            "make a store of float32"
-        )
-    return halves
 
 
 def _check(reader: Reader, count: int, findings: Findings) -> None:

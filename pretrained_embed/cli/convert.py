@@ -1,0 +1,145 @@
+"""``convert``: vectors in one format to a file in another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.display import plural
+from pretrained_embed.cli.output import answer_json, tell
+from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.report import findings_facts, remarks
+
+_SHOWN = 5  # missing tokens that are named
+
+
+@click.command()
+@click.argument("source", metavar="IN")
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "format",
+    **options.one_of(pe.WRITABLE_FORMATS),
+    help="The new format. Left out: as the suffix of OUT says, "
+    f"{' '.join(pe.WRITABLE_SUFFIXES)}.",
+)
+@click.option(
+    "--vocab",
+    metavar="FILE",
+    help="Keep the rows of these tokens only: one token a line.",
+)
+@click.option(
+    "--dtype",
+    **options.one_of(["float32", "float16", "float64"]),
+    default="float32",
+    show_default=True,
+    help="What the vectors are kept as, where the format can hold it. float16 takes "
+    "half the room and rounds them.",
+)
+@click.option(
+    "--drop-duplicates",
+    is_flag=True,
+    help="Keep the first row of each token only. Left out: all rows are kept.",
+)
+@click.option(
+    "--on-bad-row",
+    **options.one_of(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="Malformed rows of IN: stop, or leave them out and say so.",
+)
+@options.where_from
+@options.as_json
+@options.quiet
+def convert(
+    source: str,
+    out: Path,
+    format: str | None,
+    vocab: str | None,
+    dtype: Any,
+    drop_duplicates: bool,
+    on_bad_row: Any,
+    cache_dir: Path | None,
+    offline: bool | None,
+    catalog: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Write the vectors of IN to OUT in another format.
+
+    IN is a name that 'list' shows, a URL, a path, archive.zip#member, or - for standard
+    input. All rows are written, in their order. What OUT could not give back as it was
+    is an error, and nothing is written.
+
+    \b
+    Example:
+      pretrained-embed convert vectors.txt vectors.npz
+      pretrained-embed convert vectors.bin vectors.txt --to glove --vocab vocab.txt
+    """
+    vocabulary = None if vocab is None else pe.Vocabulary.from_file(vocab, pad=None)
+    if vocab is not None and out.exists() and out.samefile(vocab):
+        raise click.BadParameter(
+            f"{str(out)!r} would take the place of the vocabulary", param_hint="'OUT'"
+        )
+    with Bar(quiet=quiet) as bar:
+        done = pe.convert(
+            source,
+            out,
+            format=format,
+            vocab=vocabulary,
+            dtype=dtype,
+            drop_duplicates=drop_duplicates,
+            on_bad_row=on_bad_row,
+            cache_dir=cache_dir,
+            offline=offline,
+            catalog=catalog,
+            progress=bar,
+        )
+    if not quiet:
+        for line in _remarks(done):
+            tell(line)
+        rows = plural(done.rows, "row")
+        tell(f"Wrote {out} ({done.format}): {rows} of {done.dim} dimensions.")
+    if as_json:
+        answer_json(_facts(done))
+
+
+def _remarks(done: pe.Conversion) -> Iterator[str]:
+    """Yield what was remarkable, a line each."""
+    yield from remarks(done.findings)
+    for note in done.notes:
+        yield f"Note: {note}."
+    if done.duplicates:
+        rows = plural(done.duplicates, "row repeats", "rows repeat")
+        fate = (
+            "left out" if done.dropped else "kept (--drop-duplicates leaves such out)"
+        )
+        yield f"Note: {rows} an earlier token; {fate}."
+    if done.missing:
+        tokens = plural(len(done.missing), "token is", "tokens are")
+        shown = ", ".join(map(repr, done.missing[:_SHOWN]))
+        more = ", ..." if len(done.missing) > _SHOWN else ""
+        yield f"Note: {tokens} not in {done.source}: {shown}{more}."
+
+
+def _facts(done: pe.Conversion) -> dict[str, Any]:
+    """Return what was done as JSON can hold it."""
+    return {
+        "output": str(done.path),
+        "format": done.format,
+        "source": done.source,
+        "source_format": done.source_format,
+        "rows": done.rows,
+        "dim": done.dim,
+        "dtype": done.dtype,
+        "duplicates": done.duplicates,
+        "duplicates_dropped": done.dropped,
+        "missing": done.missing,
+        "findings": findings_facts(done.findings),
+        "notes": done.notes,
+    }
