@@ -1,6 +1,7 @@
 """What every format promises, whatever its bytes look like.
 
-A format's test class derives from `FormatConformance` and says how to write its files.
+A format's test class derives from `FormatConformance` and says how to write its files;
+that of a format which is only read, from `ReadingConformance`.
 Files are written by the tests' own few lines where the format allows it, so that a
 reader and a writer that are wrong in the same way do not pass. Every test runs on both
 kernels; as each compares with plain Python, the two are also equal to each other.
@@ -49,7 +50,7 @@ def select(reader: Reader, wanted: list[tuple[str, int, int]], **options: object
 
 
 @pytest.mark.usefixtures("both_kernels")
-class FormatConformance:
+class ReadingConformance:
     #: Tokens of the file: no format may trim, split, merge or re-order any of them.
     tokens: tuple[str, ...] = (
         *("the", "The", "1", "-0.5", "unk", "<unk>", "\u00a0", "\u00a0" * 7, "\x85"),
@@ -58,8 +59,6 @@ class FormatConformance:
         *(f"w{number}" for number in range(700)),
         *("the", "w1", "w1", "\udcff", "last"),
     )
-    #: Tokens that the format cannot hold.
-    unwritable: tuple[str, ...] = ()
 
     def write(self, path: Path, tokens: Sequence[str], vectors: np.ndarray) -> None:
         """Write a file of the format."""
@@ -208,6 +207,13 @@ class FormatConformance:
         done, totals = zip(*seen, strict=True)
         assert list(done) == sorted(done)
         assert set(totals) == {done[-1]}
+
+
+class FormatConformance(ReadingConformance):
+    #: The suffix by which the format is written.
+    suffix: str
+    #: Tokens that the format cannot hold.
+    unwritable: tuple[str, ...] = ()
 
     def test_what_is_written_reads_back(self, tmp_path):
         path = tmp_path / f"table{self.suffix}"
