@@ -67,10 +67,10 @@ def first_rows(reader: Reader, on_bad_row: OnBadRow) -> tuple[list[str], Float32
     vectors = [np.empty((0, reader.dim), np.float32)]
     rows = 0
     for block in reader.blocks(on_bad_row=on_bad_row):
-        finite = np.isfinite(block.vectors).all(axis=1, keepdims=True)
+        infinite = set(np.nonzero(~np.isfinite(block.vectors))[0].tolist())
         chosen = []
         for row, token in enumerate(block.tokens[: ROWS - rows]):
-            if finite[row, 0] and token not in tokens:
+            if row not in infinite and token not in tokens:
                 tokens[token] = None
                 chosen.append(row)
         vectors.append(block.vectors[chosen])
