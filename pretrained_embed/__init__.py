@@ -30,14 +30,34 @@ if TYPE_CHECKING:
         VocabularyError,
         WriteError,
     )
-    from pretrained_embed.formats import WRITABLE_SUFFIXES, Block, Findings, Reader
+    from pretrained_embed.formats import (
+        WRITABLE_FORMATS,
+        WRITABLE_SUFFIXES,
+        Block,
+        Findings,
+        Reader,
+    )
     from pretrained_embed.language_model import RowStart, Transplanted, transplant
+    from pretrained_embed.matrix import (
+        COMBINATIONS,
+        REPORT_SUFFIXES,
+        Comparison,
+        Coverage,
+        EmbeddingMatrix,
+        Origin,
+        RowStory,
+        Statistics,
+        write_report,
+    )
     from pretrained_embed.matrix import FORMS as MATCH_FORMS
     from pretrained_embed.matrix import POLICIES as OOV_POLICIES
-    from pretrained_embed.matrix import Coverage, EmbeddingMatrix, Origin, Statistics
+    from pretrained_embed.matrix import STEPS as POSTPROCESS_STEPS
     from pretrained_embed.pipeline import (
         DEFAULT_SOURCE,
+        Conversion,
         build_matrix,
+        convert,
+        coverage,
         index,
         load_matrix,
         open_vectors,
@@ -48,12 +68,18 @@ if TYPE_CHECKING:
     from pretrained_embed.vocabulary import Vocabulary
 
 __all__ = [
+    "COMBINATIONS",
     "DEFAULT_SOURCE",
     "MATCH_FORMS",
     "OOV_POLICIES",
+    "POSTPROCESS_STEPS",
+    "REPORT_SUFFIXES",
     "VOCAB_KINDS",
+    "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",
     "Block",
+    "Comparison",
+    "Conversion",
     "Coverage",
     "CoverageError",
     "EmbeddingMatrix",
@@ -67,6 +93,7 @@ __all__ = [
     "Reader",
     "RowError",
     "RowStart",
+    "RowStory",
     "ShapeError",
     "SourceError",
     "Statistics",
@@ -79,40 +106,53 @@ __all__ = [
     "VocabularyError",
     "WriteError",
     "build_matrix",
+    "convert",
+    "coverage",
     "fetch",
     "index",
     "load_matrix",
     "open_vectors",
     "transplant",
     "versions",
+    "write_report",
 ]
 
 __version__ = "0.1.0"
 
 # Where the names live that are not an error's, and what they are called there.
 _HOMES = {
+    "COMBINATIONS": ("matrix", "COMBINATIONS"),
     "DEFAULT_SOURCE": ("pipeline", "DEFAULT_SOURCE"),
     "MATCH_FORMS": ("matrix", "FORMS"),
     "OOV_POLICIES": ("matrix", "POLICIES"),
+    "POSTPROCESS_STEPS": ("matrix", "STEPS"),
+    "REPORT_SUFFIXES": ("matrix", "REPORT_SUFFIXES"),
     "VOCAB_KINDS": ("vocabulary", "KINDS"),
+    "WRITABLE_FORMATS": ("formats", "WRITABLE_FORMATS"),
     "WRITABLE_SUFFIXES": ("formats", "WRITABLE_SUFFIXES"),
     "Block": ("formats", "Block"),
+    "Comparison": ("matrix", "Comparison"),
+    "Conversion": ("pipeline", "Conversion"),
     "Coverage": ("matrix", "Coverage"),
     "EmbeddingMatrix": ("matrix", "EmbeddingMatrix"),
     "Findings": ("formats", "Findings"),
     "Origin": ("matrix", "Origin"),
     "Reader": ("formats", "Reader"),
     "RowStart": ("language_model", "RowStart"),
+    "RowStory": ("matrix", "RowStory"),
     "Statistics": ("matrix", "Statistics"),
     "Transplanted": ("language_model", "Transplanted"),
     "Vocabulary": ("vocabulary", "Vocabulary"),
     "build_matrix": ("pipeline", "build_matrix"),
+    "convert": ("pipeline", "convert"),
+    "coverage": ("pipeline", "coverage"),
     "fetch": ("sources", "fetch"),
     "index": ("pipeline", "index"),
     "load_matrix": ("pipeline", "load_matrix"),
     "open_vectors": ("pipeline", "open_vectors"),
     "transplant": ("language_model", "transplant"),
     "versions": ("pipeline", "versions"),
+    "write_report": ("matrix", "write_report"),
 }
 
 

@@ -12,7 +12,8 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import matrix_facts, remarks
+from pretrained_embed.cli.report import matrix_facts, remarks, shares
+from pretrained_embed.cli.source_options import source_options
 
 
 @click.command()
@@ -31,13 +32,7 @@ from pretrained_embed.cli.report import matrix_facts, remarks
     "spacy: the folder of a model; gensim, fasttext: a dictionary as text. Left out: "
     "found out.",
 )
-@click.option(
-    "--source",
-    default=pe.DEFAULT_SOURCE,
-    show_default=True,
-    help="The vectors: a name that 'list' shows, a URL, a path, archive.zip#member, "
-    "or - for standard input.",
-)
+@source_options
 @click.option(
     "--match",
     default="exact",
@@ -93,6 +88,7 @@ from pretrained_embed.cli.report import matrix_facts, remarks
     show_default=True,
     help="Malformed rows of the source: stop, or leave them out and say so.",
 )
+@options.max_bad_rows
 @click.option(
     "--no-store",
     is_flag=True,
@@ -119,7 +115,12 @@ from pretrained_embed.cli.report import matrix_facts, remarks
 def build(
     vocab: str,
     vocab_kind: Any,
-    source: str,
+    source: tuple[str, ...],
+    combine: Any,
+    scale: tuple[float, ...] | None,
+    normalize_each: bool,
+    post: str | None,
+    extend: str | None,
     match: str,
     oov: Any,
     unk_oov: Any,
@@ -129,6 +130,7 @@ def build(
     unk_token: str | None,
     min_coverage: float,
     on_bad_row: Any,
+    max_bad_rows: Any,
     no_store: bool,
     threads: int | None,
     output: Path,
@@ -147,6 +149,7 @@ def build(
     Example:
       pretrained-embed build --vocab vocab.txt --match exact,lower
       pretrained-embed build --vocab vocab.json --source vectors.txt -o matrix.npz
+      pretrained-embed build --vocab vocab.txt --source a.vec --source b.vec
     """
     if no_pad and pad_token is not None:
         raise click.UsageError("--pad-token and --no-pad exclude each other")
@@ -162,6 +165,11 @@ def build(
         matrix = pe.build_matrix(
             vocabulary,
             source,
+            combine=combine,
+            scale=scale,
+            normalize_each=normalize_each,
+            postprocess=post or (),
+            extend=extend,
             match=match,
             oov=oov,
             unk=unk_oov,
@@ -169,6 +177,7 @@ def build(
             min_coverage=min_coverage,
             threads=threads,
             on_bad_row=on_bad_row,
+            max_bad_rows=max_bad_rows,
             use_store=not no_store,
             cache_dir=cache_dir,
             offline=offline,
@@ -180,6 +189,8 @@ def build(
     if not quiet:
         rows, dim = matrix.shape
         tell(str(matrix.coverage))
+        for share in shares(matrix):
+            tell(share)
         for remark in remarks(matrix.findings):
             tell(remark)
         tell(f"Wrote {output}: {rows:,} rows of {dim} dimensions.")
@@ -187,7 +198,7 @@ def build(
         answer_json({"output": str(output), **matrix_facts(matrix)})
 
 
-def _check_output(output: Path, vocab: str, source: str) -> None:
+def _check_output(output: Path, vocab: str, sources: tuple[str, ...]) -> None:
     """Refuse, before the work is done, a place that the matrix cannot go to."""
     if output.suffix.lower() not in pe.WRITABLE_SUFFIXES:
         raise click.BadParameter(
@@ -199,8 +210,8 @@ def _check_output(output: Path, vocab: str, source: str) -> None:
             f"there is no folder {str(output.parent)!r}", param_hint="'--output'"
         )
     # Not Path.expanduser: a name that begins with ~ need not be that of a user.
-    source_path = Path(os.path.expanduser(source))  # noqa: PTH111
-    for name, path in (("vocabulary", Path(vocab)), ("source", source_path)):
+    paths = [Path(os.path.expanduser(source)) for source in sources]  # noqa: PTH111
+    for name, path in (("vocabulary", Path(vocab)), *(("source", p) for p in paths)):
         if output.exists() and path.exists() and output.samefile(path):
             raise click.BadParameter(
                 f"the matrix would take the place of the {name}, {str(path)!r}",

@@ -17,7 +17,9 @@ import click
 from pretrained_embed import OptionError, PretrainedEmbedError, versions
 from pretrained_embed.cli.build import build
 from pretrained_embed.cli.cache import cache
+from pretrained_embed.cli.convert import convert
 from pretrained_embed.cli.evaluate import evaluate
+from pretrained_embed.cli.explain import explain
 from pretrained_embed.cli.fetch import fetch
 from pretrained_embed.cli.index import index
 from pretrained_embed.cli.info import info
@@ -88,7 +90,7 @@ def program() -> None:
     """
 
 
-for command in (build, info, list_, fetch, index, cache, evaluate):
+for command in (build, info, explain, convert, list_, fetch, index, cache, evaluate):
     program.add_command(command)
 
 

@@ -50,3 +50,14 @@ def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
         "provenance": matrix.provenance,
         "findings": findings_facts(matrix.findings),
     }
+
+
+def shares(matrix: EmbeddingMatrix) -> Iterator[str]:
+    """Yield what each of several sources had of the tokens, a line each."""
+    sources = matrix.provenance.get("sources")
+    for source in sources if isinstance(sources, list) else ():
+        if not isinstance(source, dict):
+            continue
+        name, known = source.get("source") or source.get("name"), source.get("coverage")
+        if isinstance(known, dict) and {"found", "tokens"} <= known.keys():
+            yield f"  {name}: {known['found']} of {known['tokens']} looked for in it."

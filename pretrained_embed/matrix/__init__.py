@@ -1,10 +1,15 @@
 """The matrix aligned to a vocabulary: matching, filling, coverage, the row ledger."""
 
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.matrix.assembly import OpenSource, build
+from pretrained_embed.matrix.assembly import OpenSource
+from pretrained_embed.matrix.building import build, build_onto
+from pretrained_embed.matrix.combine import COMBINATIONS, Combination, How, factors
+from pretrained_embed.matrix.comparison import Comparison, compare, locate
 from pretrained_embed.matrix.coverage import Coverage
+from pretrained_embed.matrix.coverage_report import REPORT_SUFFIXES, write_report
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.match import FORMS, match_chain
+from pretrained_embed.matrix.explain import RowStory
+from pretrained_embed.matrix.match import FORMS, Match, match_chain
 from pretrained_embed.matrix.oov import (
     POLICIES,
     Policies,
@@ -15,23 +20,38 @@ from pretrained_embed.matrix.oov import (
 )
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin
+from pretrained_embed.matrix.postprocess import STEPS, parse_steps
 from pretrained_embed.matrix.saved import from_table
 
 __all__ = [
+    "COMBINATIONS",
     "FORMS",
     "POLICIES",
+    "REPORT_SUFFIXES",
+    "STEPS",
+    "Combination",
+    "Comparison",
     "Coverage",
     "EmbeddingMatrix",
+    "How",
+    "Match",
     "OpenSource",
     "Options",
     "Origin",
     "Policies",
     "Policy",
+    "RowStory",
     "Statistics",
     "build",
+    "build_onto",
+    "compare",
+    "factors",
     "from_table",
+    "locate",
     "match_chain",
+    "parse_steps",
     "policy_chain",
     "source_statistics",
     "special_chains",
+    "write_report",
 ]

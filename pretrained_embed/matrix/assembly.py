@@ -1,11 +1,8 @@
-"""From a vocabulary and open readers to a matrix.
-
-The sources are looked up in one after the other, then it is seen whether enough was
-found, and only then are the other rows filled.
-"""
+"""The steps of a build: looking up, seeing whether enough was found, filling."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -14,10 +11,10 @@ import numpy.typing as npt
 
 from pretrained_embed.errors import CoverageError
 from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats.budget import check_bad_rows
 from pretrained_embed.formats.reader import Float32Array, OnBadRow
 from pretrained_embed.matrix import oov
 from pretrained_embed.matrix.coverage import measure, percent
-from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.match import Chain, chain_names
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
@@ -41,37 +38,6 @@ class Found(NamedTuple):
     findings: Findings
 
 
-def build(
-    vocabulary: Vocabulary, source: OpenSource, options: Options
-) -> EmbeddingMatrix:
-    """Return the matrix of ``vocabulary`` from the vectors of an open source.
-
-    Raises what `pretrained_embed.build_matrix` does.
-    """
-    reader = source.reader
-    found = look_up(vocabulary, reader, options)
-    check_coverage(vocabulary, found.origin, reader, options)
-    fill(vocabulary, reader, found, options)
-
-    found.vectors.flags.writeable = False  # and so need not be copied
-    return EmbeddingMatrix(
-        found.vectors,
-        vocabulary,
-        found.origin,
-        {
-            "source": {
-                **source.provenance,
-                "format": reader.format,
-                "rows": found.findings.rows,
-                "dim": reader.dim,
-            },
-            "options": options.facts(),
-        },
-        found.findings,
-        found.source_rows,
-    )
-
-
 def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
     """Return the vectors of the tokens that ``reader`` has in a form asked for."""
     search = Search(vocabulary, options.match)
@@ -83,6 +49,7 @@ def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
         on_bad_row=options.on_bad_row,
         progress=options.progress,
     )
+    check_bad_rows(selection.findings, options.max_bad_rows, reader.name)
     hits = search.hits(selection, vectors)
     # what lies beyond are parts of compounds, and nothing else refers to them
     vectors.resize((len(vocabulary), reader.dim), refcheck=False)
@@ -90,13 +57,16 @@ def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
 
 
 def check_coverage(
-    vocabulary: Vocabulary, origin: OriginArray, reader: Reader, options: Options
+    vocabulary: Vocabulary,
+    origin: OriginArray,
+    readers: Sequence[Reader],
+    options: Options,
 ) -> None:
     """Raise `CoverageError` if nothing was found, or less than was asked for."""
     coverage = measure(vocabulary, origin, chain_names(options.match))
-    composing = "subword" in options.oov and reader.composes
-    if coverage.tokens and not coverage.found and not composing:
-        raise _nothing_found(vocabulary, reader, options.match, options.on_bad_row)
+    composing = "subword" in options.oov and any(r.composes for r in readers)
+    if readers and coverage.tokens and not coverage.found and not composing:
+        raise _nothing_found(vocabulary, readers, options.match, options.on_bad_row)
     if coverage.ratio < options.min_coverage:
         raise CoverageError(
             f"{percent(coverage.ratio)} of the tokens were found, "
@@ -129,14 +99,18 @@ def fill(
 
 
 def _nothing_found(
-    vocabulary: Vocabulary, reader: Reader, chain: Chain, on_bad_row: OnBadRow
+    vocabulary: Vocabulary,
+    readers: Sequence[Reader],
+    chain: Chain,
+    on_bad_row: OnBadRow,
 ) -> CoverageError:
-    block = next(iter(reader.blocks(on_bad_row=on_bad_row)), None)
+    block = next(iter(readers[0].blocks(on_bad_row=on_bad_row)), None)
     theirs = [] if block is None else block.tokens[:5]
     special = set(vocabulary.special_tokens.values())
     ours = [token for token in vocabulary if token not in special][:5]
+    names = " or ".join(reader.name for reader in readers)
     return CoverageError(
-        f"no token of the vocabulary is in {reader.name}. The vocabulary begins "
+        f"no token of the vocabulary is in {names}. The vocabulary begins "
         f"{', '.join(map(repr, ours))}; the source begins "
         f"{', '.join(map(repr, theirs)) or 'with no row'}. Is it the right language, "
         f"letter case (match was {','.join(chain_names(chain))}) and kind of token?"

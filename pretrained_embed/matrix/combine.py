@@ -14,7 +14,7 @@ unless asked for.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,12 +30,28 @@ How = Literal["fill", "concat", "average"]
 COMBINATIONS: tuple[How, ...] = ("fill", "concat", "average")
 
 
+def factors(scale: Iterable[float] | None) -> tuple[float, ...] | None:
+    """Return the factors of a scale; raises `OptionError` for what is no such."""
+    if scale is None:
+        return None
+    if isinstance(scale, str) or not isinstance(scale, Iterable):
+        raise OptionError(f"scale is {scale!r}; it has a factor for each source")
+    given = tuple(scale)
+    for factor in given:
+        number = isinstance(factor, int | float | np.integer | np.floating)
+        if not number or not math.isfinite(factor) or factor == 0:
+            raise OptionError(
+                f"scale has {factor!r}; a factor is a number, finite and not 0"
+            )
+    return tuple(map(float, given))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Combination:
     """What becomes of the vectors that several sources have for a token.
 
-    ``scale`` has a factor for each source. Raises `OptionError` for a value that means
-    nothing.
+    ``scale`` has a factor for each source, as `factors` returns them. Raises
+    `OptionError` for another ``how``.
     """
 
     how: How = "fill"
@@ -48,9 +64,6 @@ class Combination:
                 f"combine is {self.how!r}; it can be {', '.join(COMBINATIONS)}"
                 f"{suggestion(str(self.how), COMBINATIONS)}"
             )
-        for factor in self.scale or ():
-            if not math.isfinite(factor) or factor == 0.0:
-                raise OptionError(f"scale has {factor}; a factor is finite and not 0")
 
     def dim(self, dims: Sequence[int], names: Sequence[str]) -> int:
         """Return the dim of vectors put together from sources of ``dims``.

@@ -13,7 +13,7 @@ from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.budget import Budget
 from pretrained_embed.formats.reader import OnBadRow, Progress
-from pretrained_embed.matrix import EmbeddingMatrix, How, Policies
+from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import Folder, Opened, Where, open_reader
 from pretrained_embed.sources import Source
@@ -29,7 +29,7 @@ def build_matrix(
     vocabulary: Vocabulary | Iterable[str] | Mapping[str, int],
     source: Given | Sequence[Given] = DEFAULT_SOURCE,
     *,
-    match: str | Iterable[str] = ("exact",),
+    match: Match = ("exact",),
     oov: Policies = "normal",
     unk: Policies | None = None,
     special_oov: Mapping[str, Policies] | None = None,
@@ -40,6 +40,8 @@ def build_matrix(
     postprocess: str | Iterable[str] = (),
     extend: EmbeddingMatrix | Folder | None = None,
     min_coverage: float = 0.0,
+    min_token_coverage: float = 0.0,
+    advise: bool = False,
     threads: int | None = None,
     on_bad_row: OnBadRow = "error",
     max_bad_rows: Budget = None,
@@ -54,8 +56,21 @@ def build_matrix(
     ``vocabulary`` is a `Vocabulary`, or what makes one; ``source`` as in
     `open_vectors`, or a `Reader` that is open, or a list of such.
 
-    ``match`` names the forms of a token that are looked for, in order: "exact",
-    "lower". The first that the source has is taken; the ledger records which.
+    ``match`` names the forms of a token that are looked for, in order. The first that
+    the source has is taken; the ledger records which.
+
+    * "exact"; "lower", "title", "upper"; "nfc", "nfkc"; "strip-accents";
+    * "digits-hash" (``####`` for 1984), "digits-zero"; "quotes": those and the dashes
+      of a keyboard; "joined": words joined by ``_``, a space or ``-`` otherwise;
+    * "compound": the mean of the parts between hyphens and the like, all of which have
+      to be there, in a form of the chain or as they stand;
+    * "conceptnet" or "conceptnet:de": ``/c/en/new_york``; "unmarked": without the mark
+      of a subword tokenizer;
+    * "lemma:en" and "stem:en", which need simplemma and snowballstemmer;
+    * "lower+strip-accents" and the like: one after the other;
+    * a callable: given a token, returns its form, several, or ``None``.
+
+    Special tokens are looked for as they stand, whatever the chain.
 
     ``oov`` fills the rows of tokens that are not in the source:
 
@@ -106,8 +121,11 @@ def build_matrix(
     bit and as they are, and the others are built as is asked for here; see
     `EmbeddingMatrix.extend`.
 
-    ``min_coverage``, 0 to 1, is the least share of tokens to be found. ``threads``
-    (by default the CPUs this process may use) changes the time, never the result.
+    ``min_coverage``, 0 to 1, is the least share of tokens to be found, and
+    ``min_token_coverage`` the least share of the text that they make up, by the counts
+    of the vocabulary. ``advise`` has the same pass over the source find out which other
+    forms would find more: see `Coverage`. ``threads`` (by default the CPUs this process
+    may use) changes the time, never the result.
     ``on_bad_row="skip"`` leaves malformed rows out and counts them; of more than
     ``max_bad_rows`` in a source, a number or a share of its rows from 0.0 to 1.0, it
     raises `RowError`, which names the first.
@@ -124,12 +142,19 @@ def build_matrix(
     matrix to extend has another dim.
     """
     vocabulary = Vocabulary.of(vocabulary)
+    if min_token_coverage and vocabulary.counts is None:
+        raise OptionError(
+            "min_token_coverage needs to know how often tokens occur, and the "
+            "vocabulary has no counts"
+        )
     options = matrix.Options(
         match=matrix.match_chain(match),
         oov=matrix.policy_chain(oov),
         special_oov=matrix.special_chains(special_oov, unk, vocabulary),
         seed=seed,
         min_coverage=min_coverage,
+        min_token_coverage=min_token_coverage,
+        advise=advise,
         on_bad_row=on_bad_row,
         max_bad_rows=max_bad_rows,
         threads=threads,
@@ -137,7 +162,7 @@ def build_matrix(
     )
     combination = matrix.Combination(
         how=combine,
-        scale=None if scale is None else tuple(scale),
+        scale=matrix.factors(scale),
         normalize_each=normalize_each,
     )
     steps = matrix.parse_steps(postprocess)
