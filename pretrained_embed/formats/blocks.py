@@ -8,7 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats.reader import Block, Float32Array
+from pretrained_embed import kernel
+from pretrained_embed.formats.packed_tokens import PackedTokens, joined
+from pretrained_embed.formats.reader import Block, Float32Array, PackedBlock
 from pretrained_embed.formats.window import Buffer
 
 
@@ -24,19 +26,26 @@ class Hits(NamedTuple):
     vectors: Float32Array  # (>= size, dim)
     data: Buffer
 
-    def block(self) -> Block:
+    def block(self) -> PackedBlock:
         """Return a copy of these rows."""
-        data = self.data
-        tokens = [
-            data[start : start + length].decode("utf-8", "surrogateescape")
-            for start, length in self.hits[: self.size, 1:3].tolist()
-        ]
-        return Block(tokens, self.vectors[: self.size].copy())
+        offsets = np.zeros(self.size + 1, np.int64)
+        np.cumsum(self.hits[: self.size, 2], out=offsets[1:])
+        tokens = np.empty(offsets[-1], np.uint8)
+        kernel.pack(self.data, self.hits, self.size, tokens)
+        vectors = self.vectors[: self.size].copy()
+        return PackedBlock(PackedTokens(tokens, offsets), vectors)
 
 
-def gathered(blocks: Iterable[Block], size: int | None = None) -> Iterator[Block]:
+def unpacked(blocks: Iterable[PackedBlock]) -> Iterator[Block]:
+    """Return the same blocks with a ``str`` for each token."""
+    return (Block(tokens.unpack(), vectors) for tokens, vectors in blocks)
+
+
+def gathered(
+    blocks: Iterable[PackedBlock], size: int | None = None
+) -> Iterator[PackedBlock]:
     """Join small blocks into one, or into blocks of about ``size`` bytes."""
-    waiting: list[Block] = []
+    waiting: list[PackedBlock] = []
     held = 0
     for block in blocks:
         waiting.append(block)
@@ -48,8 +57,8 @@ def gathered(blocks: Iterable[Block], size: int | None = None) -> Iterator[Block
         yield _joined(waiting)
 
 
-def _joined(blocks: list[Block]) -> Block:
+def _joined(blocks: list[PackedBlock]) -> PackedBlock:
     if len(blocks) == 1:
         return blocks[0]
-    tokens = [token for block in blocks for token in block.tokens]
-    return Block(tokens, np.concatenate([block.vectors for block in blocks]))
+    tokens = joined([block.tokens for block in blocks])
+    return PackedBlock(tokens, np.concatenate([block.vectors for block in blocks]))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.kernel import TokenIndex
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ class Block(NamedTuple):
     """Some consecutive rows of a file."""
 
     tokens: list[str]  # bytes that are not UTF-8 are kept as surrogate escapes
+    vectors: Float32Array  # (len(tokens), dim), the caller's to keep
+
+
+class PackedBlock(NamedTuple):
+    """The same, with the tokens as bytes."""
+
+    tokens: PackedTokens
     vectors: Float32Array  # (len(tokens), dim), the caller's to keep
 
 
@@ -138,6 +146,13 @@ class Reader(ABC):
         and `TruncatedError` where the bytes end inside a row. After the last block
         `findings` is complete.
         """
+
+    def packed_blocks(
+        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+    ) -> Iterator[PackedBlock]:
+        """Yield all rows as `blocks` does, without making a ``str`` of each token."""
+        for tokens, vectors in self.blocks(on_bad_row=on_bad_row, progress=progress):
+            yield PackedBlock(PackedTokens.pack(tokens), vectors)
 
     @abstractmethod
     def select(

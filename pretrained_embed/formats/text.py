@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pretrained_embed.errors import UnknownFormatError
-from pretrained_embed.formats.blocks import gathered
+from pretrained_embed.formats.blocks import gathered, unpacked
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.faults import row_error
 from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
@@ -24,6 +24,7 @@ from pretrained_embed.formats.reader import (
     Findings,
     Float32Array,
     OnBadRow,
+    PackedBlock,
     Progress,
     Reader,
     Selection,
@@ -93,6 +94,19 @@ class TextReader(Reader):
         progress: Progress | None = None,
     ) -> Iterator[Block]:
         """Yield all rows in file order; several threads work ahead. See `Reader`."""
+        packed = self.packed_blocks(
+            threads=threads, on_bad_row=on_bad_row, progress=progress
+        )
+        yield from unpacked(packed)
+
+    def packed_blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[PackedBlock]:
+        """Yield the same with packed tokens. See `Reader`."""
         parts = self._parts(_BLOCK_PART)
         findings = Findings()
         if len(parts) == 1:
@@ -105,7 +119,7 @@ class TextReader(Reader):
         else:
             scratch = per_thread(lambda: Scratch(self.dim))
 
-            def work(number: int) -> tuple[list[Block], PartScan]:
+            def work(number: int) -> tuple[list[PackedBlock], PartScan]:
                 part = parts[number]
                 scan = PartScan(
                     self._stream, self.layout, part, None, on_bad_row, scratch()

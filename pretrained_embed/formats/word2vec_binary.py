@@ -24,7 +24,7 @@ from pretrained_embed.errors import (
     TruncatedError,
     UnknownFormatError,
 )
-from pretrained_embed.formats.blocks import Hits, gathered
+from pretrained_embed.formats.blocks import Hits, gathered, unpacked
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (
     HEAD_SIZE,
@@ -34,6 +34,7 @@ from pretrained_embed.formats.reader import (
     Findings,
     Float32Array,
     OnBadRow,
+    PackedBlock,
     Progress,
     Reader,
     Selection,
@@ -157,6 +158,14 @@ class Word2VecBinaryReader(Reader):
         self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
     ) -> Iterator[Block]:
         """Yield all rows in file order. See `Reader`."""
+        yield from unpacked(
+            self.packed_blocks(on_bad_row=on_bad_row, progress=progress)
+        )
+
+    def packed_blocks(
+        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+    ) -> Iterator[PackedBlock]:
+        """Yield the same with packed tokens. See `Reader`."""
         hits = self._scan(None, on_bad_row, progress)
         yield from gathered((hit.block() for hit in hits), _BLOCK_SIZE)
 

@@ -45,6 +45,7 @@ __all__ = [
     "hash_tokens",
     "look_up",
     "number",
+    "pack",
     "place",
     "scan_binary",
     "scan_text",
@@ -76,6 +77,7 @@ gather = implementation.gather
 hash_tokens = implementation.hash_tokens
 look_up = implementation.look_up
 number = implementation.number
+pack = implementation.pack
 place = implementation.place
 scan_binary = implementation.scan_binary
 scan_text = implementation.scan_text

@@ -1227,6 +1227,42 @@ without_hits:
     return result;
 }
 
+static PyObject *pack(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *data_object, *hits_object, *out_object, *result = NULL;
+    Py_ssize_t count;
+    Py_buffer data, hits, out;
+    if (!PyArg_ParseTuple(args, "OOnO:pack", &data_object, &hits_object, &count,
+                          &out_object))
+        return NULL;
+    if (PyObject_GetBuffer(data_object, &data, PyBUF_SIMPLE)) return NULL;
+    if (borrow(hits_object, &hits, "q", 2, 0, "hits")) goto without_hits;
+    if (borrow(out_object, &out, "B", 1, 1, "out")) goto without_out;
+    int fits = count >= 0 && count <= hits.shape[0] && hits.shape[1] == PE_HIT_COLUMNS;
+    const int64_t *hit = hits.buf;
+    Py_ssize_t written = 0;
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t i = 0; fits && i < count; i++, hit += PE_HIT_COLUMNS) {
+        int64_t start = hit[1], length = hit[2];
+        fits = start >= 0 && start <= data.len && length >= 0 &&
+               length <= data.len - start && length <= out.len - written;
+        if (!fits) break;
+        memcpy((byte *)out.buf + written, (const byte *)data.buf + start,
+               (size_t)length);
+        written += (Py_ssize_t)length;
+    }
+    Py_END_ALLOW_THREADS
+    if (fits)
+        result = PyLong_FromSsize_t(written);
+    else
+        PyErr_SetString(PyExc_ValueError, "hits do not fit the data, or out");
+    PyBuffer_Release(&out);
+without_out:
+    PyBuffer_Release(&hits);
+without_hits:
+    PyBuffer_Release(&data);
+    return result;
+}
+
 static PyObject *find_rows(PyObject *module, PyObject *args) {
     PyObject *index, *data_object, *offsets_object, *best, *seen;
     PyObject *result = NULL;
@@ -1514,6 +1550,8 @@ PyDoc_STRVAR(number_doc, "number(field)\n--\n\n"
 PyDoc_STRVAR(place_doc,
              "place(index, hits, count, vectors, base, best, seen, out)\n--\n\n"
              "Write the first count hits into the rows of out they win.");
+PyDoc_STRVAR(pack_doc, "pack(data, hits, count, out)\n--\n\n"
+                       "Copy the tokens of the first count hits one behind another.");
 PyDoc_STRVAR(find_rows_doc, "find_rows(index, data, offsets, base, best, seen)\n--\n\n"
                             "Claim rows for a list of tokens.");
 
@@ -1530,6 +1568,7 @@ static PyMethodDef methods[] = {
     {"scan_binary", scan_binary, METH_VARARGS, scan_binary_doc},
     {"number", number, METH_O, number_doc},
     {"place", place, METH_VARARGS, place_doc},
+    {"pack", pack, METH_VARARGS, pack_doc},
     {"find_rows", find_rows, METH_VARARGS, find_rows_doc},
     {"gather", gather, METH_VARARGS, gather_doc},
     {"hash_tokens", hash_tokens, METH_VARARGS, hash_tokens_doc},

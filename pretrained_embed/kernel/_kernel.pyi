@@ -54,6 +54,7 @@ def place(
     seen: UInt8Array,
     out: Float32Array,
 ) -> None: ...
+def pack(data: Bytes, hits: Int64Array, count: int, out: UInt8Array) -> int: ...
 def find_rows(
     index: TokenIndex,
     data: Bytes,

@@ -303,6 +303,23 @@ def place(
                     out[row] = vectors[i]
 
 
+def pack(data: Bytes, hits: Int64Array, count: int, out: UInt8Array) -> int:
+    """Copy the tokens of the first ``count`` hits, one behind another, into ``out``.
+
+    Returns how many bytes that were.
+    """
+    if not 0 <= count <= len(hits):
+        raise ValueError("hits do not fit the count")
+    raw, written = memoryview(data), 0
+    for _, start, length, _ in hits[:count].tolist():
+        if not (0 <= start <= len(raw) and 0 <= length <= len(raw) - start):
+            raise ValueError("hits do not fit the data")
+        token = np.frombuffer(raw[start : start + length], np.uint8)
+        out[written : written + length] = token
+        written += length
+    return written
+
+
 def find_rows(
     index: TokenIndex,
     data: Bytes,

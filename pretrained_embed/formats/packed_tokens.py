@@ -1,0 +1,103 @@
+"""Tokens as one run of bytes, without a Python object for each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from typing import Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError
+
+Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
+
+
+class PackedTokens:
+    """Tokens as one run of bytes, without a Python object for each.
+
+    Token ``i`` is ``data[offsets[i]:offsets[i + 1]]``, in UTF-8; bytes that are not
+    are kept. ``data`` is uint8, ``offsets`` int64 (tokens + 1,), from 0 to
+    ``len(data)``, ascending; else `FormatError`, which says ``where``.
+    """
+
+    __slots__ = ("data", "offsets")
+
+    def __init__(
+        self, data: UInt8Array, offsets: Int64Array, *, where: str = "tokens"
+    ) -> None:
+        for array, dtype, name in (
+            (data, np.uint8, "bytes"),
+            (offsets, np.int64, "offsets"),
+        ):
+            if array.ndim != 1 or array.dtype != dtype:
+                raise FormatError(
+                    f"{where}: the tokens' {name} are {array.dtype} of shape "
+                    f"{array.shape}, not a row of {np.dtype(dtype)}"
+                )
+        if not len(offsets) or offsets[0] != 0 or offsets[-1] != len(data):
+            raise FormatError(
+                f"{where}: the tokens' offsets do not run from 0 to {len(data)}, the "
+                "number of their bytes; the file is damaged"
+            )
+        if np.any(offsets[1:] < offsets[:-1]):
+            raise FormatError(
+                f"{where}: the tokens' offsets do not ascend; the file is damaged"
+            )
+        self.data = np.ascontiguousarray(data)
+        # The kernel reads these as plain C; mapped ones may lie at odd addresses.
+        self.offsets = np.require(offsets, np.int64, ["C", "A"])
+
+    @classmethod
+    def pack(cls, tokens: Iterable[str]) -> Self:
+        """Pack tokens, surrogate escapes as the bytes they stand for."""
+        return cls.join([token.encode("utf-8", "surrogateescape") for token in tokens])
+
+    @classmethod
+    def join(cls, tokens: list[bytes]) -> Self:
+        """Pack tokens that are bytes already."""
+        offsets = np.zeros(len(tokens) + 1, np.int64)
+        np.cumsum([len(token) for token in tokens], out=offsets[1:])
+        return cls(np.frombuffer(b"".join(tokens), np.uint8), offsets)
+
+    def unpack(self) -> list[str]:
+        """Return the tokens; bytes that are not UTF-8 become surrogate escapes."""
+        raw, ends = self.data.tobytes(), self.offsets.tolist()
+        return [
+            raw[begin:end].decode("utf-8", "surrogateescape")
+            for begin, end in pairwise(ends)
+        ]
+
+    def without(self, holes: Int64Array) -> Self:
+        """Return the tokens but those at ``holes``, all of which are empty."""
+        # An empty token has no bytes, so the data stays and one offset goes.
+        return type(self)(self.data, np.delete(self.offsets, holes))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @overload
+    def __getitem__(self, rows: int) -> str: ...
+    @overload
+    def __getitem__(self, rows: slice) -> Self: ...
+    def __getitem__(self, rows: int | slice) -> Self | str:
+        """Return the tokens of consecutive rows packed, or the token of one row."""
+        if isinstance(rows, int):
+            return self[rows : rows + 1].unpack()[0]
+        start, stop, step = rows.indices(len(self))
+        if step != 1:
+            raise ValueError("packed tokens are sliced in steps of 1")
+        offsets = self.offsets[start : max(start, stop) + 1]
+        return type(self)(self.data[offsets[0] : offsets[-1]], offsets - offsets[0])
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} packed tokens, {len(self.data):,} bytes>"
+
+
+def joined(parts: Sequence[PackedTokens]) -> PackedTokens:
+    """Return the tokens of all parts as one."""
+    lengths = [np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)]
+    data = [np.empty(0, np.uint8), *(part.data for part in parts)]
+    return PackedTokens(np.concatenate(data), np.cumsum(np.concatenate(lengths)))
