@@ -18,6 +18,7 @@ from pretrained_embed.formats.unknown import diagnosis
 # their own.
 _READABLE = (
     *("npz", "npy", "hdf5", "safetensors", "fasttext_binary"),
+    *("gensim_native", "finalfusion", "magnitude"),
     *("floret", "text", "word2vec_binary"),
 )
 
