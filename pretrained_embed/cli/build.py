@@ -10,6 +10,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.oov_options import oov_options
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import matrix_facts, remarks, shares
@@ -42,18 +43,7 @@ from pretrained_embed.cli.source_options import source_options
     f"{', '.join(pe.MATCH_FORMS)}; lemma:en and the like where a language is meant; "
     "lower+nfkc for one after the other.",
 )
-@click.option(
-    "--oov",
-    **options.one_of(pe.OOV_POLICIES),
-    default="normal",
-    show_default=True,
-    help="What fills the rows of tokens that are not found.",
-)
-@click.option(
-    "--unk-oov",
-    **options.one_of(pe.OOV_POLICIES),
-    help="The same for the row of the unk token.  [default: as --oov]",
-)
+@oov_options
 @click.option(
     "--seed",
     type=int,
@@ -122,8 +112,9 @@ def build(
     post: str | None,
     extend: str | None,
     match: str,
-    oov: Any,
-    unk_oov: Any,
+    oov: str,
+    unk_oov: str | None,
+    special_oov: dict[str, str],
     seed: int,
     pad_token: str | None,
     no_pad: bool,
@@ -173,6 +164,7 @@ def build(
             match=match,
             oov=oov,
             unk=unk_oov,
+            special_oov=special_oov,
             seed=seed,
             min_coverage=min_coverage,
             threads=threads,

@@ -104,6 +104,19 @@ def test_the_row_of_unk_can_have_a_policy_of_its_own():
     np.testing.assert_array_equal(matrix["zebra"], [0, 0, 0])
 
 
+def test_policies_form_a_chain_and_special_tokens_have_their_own():
+    Path("vocab.txt").write_text("the\ncat\nthecat\nzebra\n[M=]\n")
+
+    result = run(*BUILD, "--oov", "parts,zeros", "--special-oov", "[M=]=mean")
+
+    assert result.exit_code == 0
+    matrix = pe.load_matrix("embedding.npz")
+    np.testing.assert_allclose(matrix["thecat"], (matrix["the"] + matrix["cat"]) / 2)
+    np.testing.assert_array_equal(matrix["zebra"], [0, 0, 0])
+    np.testing.assert_array_equal(matrix["[M=]"], [4, 5, 6])
+    assert matrix.provenance["options"]["special_oov"] == {"[M=]": "mean"}
+
+
 def test_the_kind_of_vocabulary_can_be_named():
     Path("counts.txt").write_text("the\t7\ncat\t2\n")
 
@@ -140,8 +153,13 @@ def test_the_suffix_names_the_format_and_what_is_there_is_replaced(suffix):
         (("--match", "exact,lowre"), "unknown form 'lowre' in match; known: exact"),
         (("--match", "exact,exact"), "name each form once"),
         (("--match", ""), "unknown form ''"),
-        (("--oov", "norml"), "did you mean normal?"),
-        (("--unk-oov", "zero"), "did you mean zeros?"),
+        (("--oov", "norml"), "did you mean 'normal'?"),
+        (("--oov", "mean,parts"), "have nothing left to fill"),
+        (("--unk-oov", "zero"), "did you mean 'zeros'?"),
+        (("--special-oov", "mask"), "'mask' is not TOKEN=POLICY"),
+        (("--special-oov", "a=mean", "--special-oov", "a=zeros"), "'a' is there twice"),
+        (("--special-oov", "mask=zeros"), "'mask', which is no token"),
+        (("--special-oov", "pad=mean"), "zeros, always"),
         (("--on-bad-row", "ignore"), "'ignore' is not one of error, skip"),
         (("--vocab-kind", "jsn"), "did you mean json?"),
         (("--seed", "x"), "'x' is not a valid integer"),
