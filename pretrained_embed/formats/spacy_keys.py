@@ -59,6 +59,7 @@ def parse_key_rows(raw: bytes, where: str) -> KeyRows:
     at = start
     for number in range(2 * pairs):
         if at >= len(raw):
+            at += 1  # at least: this number is missing
             break
         begins[number] = at
         at += 1 + _WIDTHS[raw[at]]
