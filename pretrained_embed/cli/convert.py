@@ -53,6 +53,7 @@ _SHOWN = 5  # missing tokens that are named
     show_default=True,
     help="Malformed rows of IN: stop, or leave them out and say so.",
 )
+@options.max_bad_rows
 @options.where_from
 @options.as_json
 @options.quiet
@@ -64,6 +65,7 @@ def convert(
     dtype: Any,
     drop_duplicates: bool,
     on_bad_row: Any,
+    max_bad_rows: Any,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -95,6 +97,7 @@ def convert(
             dtype=dtype,
             drop_duplicates=drop_duplicates,
             on_bad_row=on_bad_row,
+            max_bad_rows=max_bad_rows,
             cache_dir=cache_dir,
             offline=offline,
             catalog=catalog,

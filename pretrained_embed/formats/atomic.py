@@ -82,12 +82,12 @@ def new_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     folder may hold more than what was once written here.
     """
     target = Path(os.path.realpath(path))
-    if target.exists() and not (target.is_dir() and not any(target.iterdir())):
-        raise WriteError(
-            f"cannot write {os.fspath(path)}: it is there already, and would have to "
-            "be a new folder; name another"
-        )
     with writing(path):
+        if target.exists() and not (target.is_dir() and not any(target.iterdir())):
+            raise WriteError(
+                f"cannot write {os.fspath(path)}: it is there already, and would have "
+                "to be a new folder; name another"
+            )
         temporary = _beside(target)
         temporary.mkdir()
         try:
@@ -116,9 +116,15 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
-def folder_of(path: str | os.PathLike[str]) -> Path:
-    """Return the folder in which ``path`` is, or will be."""
-    return Path(os.path.realpath(path)).parent
+def folder_for(path: str | os.PathLike[str]) -> Path:
+    """Return the folder in which ``path`` is, or will be.
+
+    Raises `WriteError` where no file can take that place, before there is one.
+    """
+    target = Path(os.path.realpath(path))
+    with writing(path):
+        _mode(target)
+    return target.parent
 
 
 def _beside(target: Path) -> Path:

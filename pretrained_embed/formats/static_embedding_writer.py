@@ -28,7 +28,7 @@ import numpy as np
 
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats import safetensors
-from pretrained_embed.formats.atomic import folder_of, new_folder
+from pretrained_embed.formats.atomic import new_folder
 from pretrained_embed.formats.reader import Block
 from pretrained_embed.formats.row_stream import RowStream, spooled
 from pretrained_embed.formats.table import HOLES
@@ -54,13 +54,15 @@ def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
     empty, holds white space, is not UTF-8 or stands there twice.
     """
     ids: dict[str, int] = {}
-    table = spooled(_collecting(rows, ids), folder_of(path))
-    own, unk = table, _unk_among(ids)
-    if unk is None:
-        last = len(table.tokens) - 1
-        own = table._replace(tokens=table.tokens[:last], vectors=table.vectors[:last])
-        ids[unk := _UNK[0]] = last
     with new_folder(path) as folder:
+        table = spooled(_collecting(rows, ids), folder.parent)
+        own, unk = table, _unk_among(ids)
+        if unk is None:
+            last = len(table.tokens) - 1
+            own = table._replace(
+                tokens=table.tokens[:last], vectors=table.vectors[:last]
+            )
+            ids[unk := _UNK[0]] = last
         safetensors.write_table(
             folder / "model.safetensors", own, vectors=table.vectors
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pretrained_embed.errors import OptionError, WriteError, suggestion
-from pretrained_embed.formats.atomic import folder_of
+from pretrained_embed.formats.atomic import folder_for
 from pretrained_embed.formats.reader import Progress
 from pretrained_embed.formats.row_stream import (
     DTYPES,
@@ -101,7 +101,7 @@ def write_rows(
     if writer.takes == "rows" or (writer.takes == "counted rows" and rows.count):
         _write(writer, path, checked(rows))
         return
-    table = spooled(rows, folder_of(path))
+    table = spooled(rows, folder_for(path))
     waiting = table if writer.takes == "table" else stream_of(table, progress)
     _write(writer, path, waiting)
 

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from pretrained_embed import formats, sources
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import HOLES, Block, Findings, Reader, RowStream, writing
+from pretrained_embed.formats import Block, Findings, Reader, RowStream, writing
+from pretrained_embed.formats.budget import Budget, check_bad_rows, check_budget
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.formats.row_stream import Dtype
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.pipeline.building import versions
 from pretrained_embed.pipeline.opening import Folder
+from pretrained_embed.pipeline.row_filter import RowFilter
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -52,6 +54,7 @@ def convert(
     dtype: Dtype = "float32",
     drop_duplicates: bool = False,
     on_bad_row: OnBadRow = "error",
+    max_bad_rows: Budget = None,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
@@ -64,7 +67,9 @@ def convert(
     `WRITABLE_FORMATS`, by default as the suffix of ``out`` says. All rows are written,
     in their order: with ``vocab`` those of its tokens only, with ``drop_duplicates``
     the first of each token only. ``on_bad_row="skip"`` leaves malformed rows out and
-    counts them. ``dtype`` is what vectors are kept as, where the format can hold it.
+    counts them; of more than ``max_bad_rows``, a number or a share of the rows from 0.0
+    to 1.0, it makes an error. ``dtype`` is what vectors are kept as, where the format
+    can hold it.
 
     Vectors pass through memory a block at a time, whatever their number; the tokens
     stay in it. ``progress`` is called with bytes done, and bytes in all or ``None``, in
@@ -77,19 +82,20 @@ def convert(
     """
     format = writing.choose(out, format)
     writing.check_dtype(dtype, format)
+    check_budget(max_bad_rows)
     vocabulary = None if vocab is None else Vocabulary.of(vocab)
     stream = sources.open_source(
         source, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=progress
     )
     _check_place(out, source, stream.path)
     with formats.open_reader(stream) as reader:
-        passing = _Passing(vocabulary, drop=drop_duplicates)
+        passing = RowFilter(vocabulary, drop=drop_duplicates)
         whole = writing.holds_all(format) and not passing.chooses
         if whole and isinstance(reader, TableReader):
             rows = reader.rows(progress)
         else:
             blocks = reader.blocks(on_bad_row=on_bad_row, progress=progress)
-            rows = RowStream(reader.dim, blocks)
+            rows = RowStream(reader.dim, _bounded(blocks, reader, max_bad_rows))
         provenance = {"source": dict(stream.provenance), "versions": versions()}
         rows = replace(
             rows,
@@ -136,6 +142,14 @@ def _check_place(
             )
 
 
+def _bounded(
+    blocks: Iterable[Block], reader: Reader, max_bad_rows: Budget
+) -> Iterator[Block]:
+    """Give the blocks on; at their end `RowError` if too many rows were malformed."""
+    yield from blocks
+    check_bad_rows(reader.findings, max_bad_rows, reader.name)
+
+
 def _notes(reader: Reader, rows: RowStream) -> list[str]:
     notes = []
     if rows.dtype == "float16":
@@ -146,60 +160,3 @@ def _notes(reader: Reader, rows: RowStream) -> list[str]:
             "left behind"
         )
     return notes
-
-
-class _Passing:
-    """Lets the rows through that were asked for, and counts them."""
-
-    def __init__(self, vocabulary: Vocabulary | None, *, drop: bool) -> None:
-        self.rows = 0
-        self.duplicates = 0
-        self._seen: set[str] = set()
-        self._drop = drop
-        self._wanted: set[str] | None = None
-        self._pad = None
-        if vocabulary is not None:
-            self._wanted = {token for token in vocabulary.tokens if token is not None}
-            self._pad = vocabulary.pad_token
-
-    @property
-    def chooses(self) -> bool:
-        """Whether it may leave rows out."""
-        return self._drop or self._wanted is not None
-
-    def through(self, rows: RowStream) -> Iterator[Block]:
-        """Yield the rows that pass."""
-        listed = rows.arrays.get(HOLES)
-        holes = set() if listed is None else set(listed.tolist())
-        for block in rows.blocks:
-            passed = self._chosen(block) if self.chooses else block
-            if not self._drop:
-                self._count(passed.tokens, holes)
-            self.rows += len(passed.tokens)
-            if passed.tokens:
-                yield passed
-
-    def missing(self) -> list[str]:
-        """Return the tokens that were asked for and did not come; a pad is none."""
-        return sorted((self._wanted or set()) - self._seen - {self._pad})
-
-    def _chosen(self, block: Block) -> Block:
-        rows = []
-        for row, token in enumerate(block.tokens):
-            if self._wanted is not None and token not in self._wanted:
-                continue
-            if self._drop and token in self._seen:
-                self.duplicates += 1
-                continue
-            if self._drop:
-                self._seen.add(token)
-            rows.append(row)
-        return Block([block.tokens[row] for row in rows], block.vectors[rows])
-
-    def _count(self, tokens: list[str], holes: set[int]) -> None:
-        if holes:
-            rows = enumerate(tokens, self.rows)
-            tokens = [token for row, token in rows if row not in holes]
-        before = len(self._seen)
-        self._seen.update(tokens)
-        self.duplicates += before + len(tokens) - len(self._seen)
