@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,25 @@ class Advice(NamedTuple):
 
     forms: tuple[str, ...]
     found_by: npt.NDArray[np.uint32]  # (rows,); bit i: forms[i] would; 0 unless OOV
+
+    @classmethod
+    def of_rows(
+        cls,
+        given: Sequence[tuple[Advice | None, Int64Array]],
+        oov: npt.NDArray[np.bool_],
+    ) -> Advice | None:
+        """Return advice on the OOV rows of a vocabulary from that on parts of it.
+
+        Each is given with its rows; what any of them says of a row counts.
+        """
+        forms: tuple[str, ...] | None = None
+        found_by = np.zeros(len(oov), np.uint32)
+        for advice, rows in given:
+            if advice is not None:
+                forms = advice.forms
+                found_by[rows] |= advice.found_by
+        found_by[~oov] = 0
+        return None if forms is None else cls(forms, found_by)
 
     def forms_for(self, row: int) -> tuple[str, ...]:
         """Return the forms that would find the token of a row."""

@@ -12,10 +12,11 @@ import numpy.typing as npt
 from pretrained_embed.errors import CoverageError
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.budget import check_bad_rows
-from pretrained_embed.formats.reader import Float32Array, OnBadRow
+from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix import oov
-from pretrained_embed.matrix.coverage import measure, percent
-from pretrained_embed.matrix.match import Chain, chain_names
+from pretrained_embed.matrix.advice import Advice
+from pretrained_embed.matrix.coverage import Coverage, measure, percent
+from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.matrix.search import Search
@@ -36,11 +37,12 @@ class Found(NamedTuple):
     origin: OriginArray  # (rows,)
     source_rows: npt.NDArray[np.int64]  # (rows,); -1 where nothing was found
     findings: Findings
+    advice: Advice | None
 
 
 def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
     """Return the vectors of the tokens that ``reader`` has in a form asked for."""
-    search = Search(vocabulary, options.match)
+    search = Search(vocabulary, options.match, advise=options.advise)
     vectors = np.zeros((search.rows, reader.dim), np.float32)
     selection = reader.select(
         search.index,
@@ -53,7 +55,9 @@ def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
     hits = search.hits(selection, vectors)
     # what lies beyond are parts of compounds, and nothing else refers to them
     vectors.resize((len(vocabulary), reader.dim), refcheck=False)
-    return Found(vectors, hits.origin, hits.source_rows, selection.findings)
+    return Found(
+        vectors, hits.origin, hits.source_rows, selection.findings, hits.advice
+    )
 
 
 def check_coverage(
@@ -61,16 +65,23 @@ def check_coverage(
     origin: OriginArray,
     readers: Sequence[Reader],
     options: Options,
+    advice: Advice | None = None,
 ) -> None:
     """Raise `CoverageError` if nothing was found, or less than was asked for."""
-    coverage = measure(vocabulary, origin, chain_names(options.match))
+    coverage = measure(vocabulary, origin, chain_names(options.match), advice)
     composing = "subword" in options.oov and any(r.composes for r in readers)
     if readers and coverage.tokens and not coverage.found and not composing:
-        raise _nothing_found(vocabulary, readers, options.match, options.on_bad_row)
+        raise _nothing_found(vocabulary, readers, options, coverage)
     if coverage.ratio < options.min_coverage:
         raise CoverageError(
             f"{percent(coverage.ratio)} of the tokens were found, "
             f"{percent(options.min_coverage)} are asked for. {coverage}"
+        )
+    share = coverage.occurrences_ratio
+    if share is not None and share < options.min_token_coverage:
+        raise CoverageError(
+            f"the tokens found make up {percent(share)} of the text, "
+            f"{percent(options.min_token_coverage)} are asked for. {coverage}"
         )
 
 
@@ -101,10 +112,10 @@ def fill(
 def _nothing_found(
     vocabulary: Vocabulary,
     readers: Sequence[Reader],
-    chain: Chain,
-    on_bad_row: OnBadRow,
+    options: Options,
+    coverage: Coverage,
 ) -> CoverageError:
-    block = next(iter(readers[0].blocks(on_bad_row=on_bad_row)), None)
+    block = next(iter(readers[0].blocks(on_bad_row=options.on_bad_row)), None)
     theirs = [] if block is None else block.tokens[:5]
     special = set(vocabulary.special_tokens.values())
     ours = [token for token in vocabulary if token not in special][:5]
@@ -113,5 +124,6 @@ def _nothing_found(
         f"no token of the vocabulary is in {names}. The vocabulary begins "
         f"{', '.join(map(repr, ours))}; the source begins "
         f"{', '.join(map(repr, theirs)) or 'with no row'}. Is it the right language, "
-        f"letter case (match was {','.join(chain_names(chain))}) and kind of token?"
+        f"letter case (match was {','.join(chain_names(options.match))}) and kind of "
+        f"token? {coverage.advice_text()}".rstrip()
     )

@@ -66,6 +66,7 @@ def build(
         rows.source_rows,
         rows.sources,
         rows.parts,
+        rows.advice,
     )
 
 

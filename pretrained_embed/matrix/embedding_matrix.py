@@ -12,10 +12,12 @@ import numpy.typing as npt
 from pretrained_embed.errors import ShapeError, VocabularyError
 from pretrained_embed.formats import Findings, Table, write_table
 from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.coverage import Coverage, measure
 from pretrained_embed.matrix.explain import RowStory, explain
 from pretrained_embed.matrix.extend import extended, missing
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
+from pretrained_embed.matrix.provenance import options_of
 from pretrained_embed.matrix.saving import to_table
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -29,8 +31,9 @@ class EmbeddingMatrix:
     of the provenance a vector is from, and ``source_rows`` int64 (len(vocabulary),):
     which row of it, from 0; both are -1 where it is from none. Where every vector is
     put together from several sources, these tell of the first that has the token, and
-    ``parts`` holds the ledger of each. ``provenance`` says how to build the same bytes
-    again; JSON holds it all.
+    ``parts`` holds the ledger of each. ``advice``, where it was asked for, has for each
+    OOV token the forms that would have found it. ``provenance`` says how to build the
+    same bytes again; JSON holds it all.
 
     Made by `build_matrix` and `load_matrix`; the constructor takes arrays of one's own.
     Without ``origin`` every token counts as found. Raises `ShapeError` if an array does
@@ -47,6 +50,7 @@ class EmbeddingMatrix:
         source_rows: npt.ArrayLike | None = None,
         sources: npt.ArrayLike | None = None,
         parts: Iterable[Part] = (),
+        advice: Advice | None = None,
     ) -> None:
         rows = len(vocabulary)
         self.vocabulary = vocabulary
@@ -68,6 +72,9 @@ class EmbeddingMatrix:
         self.parts = tuple(
             Part(_frozen(part.origin, np.uint8), _frozen(part.source_rows, np.int64))
             for part in parts
+        )
+        self.advice: Advice | None = advice and Advice(
+            advice.forms, _frozen(advice.found_by, np.uint32)
         )
         for name, array in self._ledger():
             if array.shape != (rows,):
@@ -99,14 +106,13 @@ class EmbeddingMatrix:
     @property
     def match(self) -> tuple[str, ...]:
         """The names of the match chain; none if the provenance does not tell."""
-        options = self.provenance.get("options")
-        names = options.get("match") if isinstance(options, dict) else None
+        names = options_of(self.provenance).get("match")
         return tuple(map(str, names)) if isinstance(names, list) else ()
 
     @property
     def coverage(self) -> Coverage:
         """How much of the vocabulary was found; prints as a paragraph."""
-        return measure(self.vocabulary, self.origin, self.match)
+        return measure(self.vocabulary, self.origin, self.match, self.advice)
 
     def lookup(self, ids: npt.ArrayLike) -> Float32Array:
         """Return the vectors of ids: float32, the shape of ``ids`` plus (dim,).
@@ -159,6 +165,7 @@ class EmbeddingMatrix:
             self.source_rows,
             self.sources,
             self.parts,
+            self.advice,
         )
 
     def missing(self, vocabulary: Vocabulary) -> Vocabulary | None:
@@ -226,6 +233,8 @@ class EmbeddingMatrix:
             yield name, getattr(self, name)
         for part in self.parts:
             yield from part._asdict().items()
+        if self.advice is not None:
+            yield "advice", self.advice.found_by
 
     def __repr__(self) -> str:
         coverage = self.coverage

@@ -16,7 +16,7 @@ OriginArray = npt.NDArray[np.uint8]
 OWN_FORMS = 64
 
 #: As many as a chain can have, see `match_chain`.
-_OWN_CODES = range(OWN_FORMS, OWN_FORMS + 64)
+OWN_CODES = range(OWN_FORMS, OWN_FORMS + 64)
 
 
 class Origin(IntEnum):
@@ -69,16 +69,12 @@ class Origin(IntEnum):
 
     @classmethod
     def _missing_(cls, value: object) -> Origin | None:
-        if not isinstance(value, int | np.integer) or value not in _OWN_CODES:
+        if not isinstance(value, int | np.integer) or value not in OWN_CODES:
             return None
         member = int.__new__(cls, value)
         member._name_ = f"FORM_{value - OWN_FORMS}"
         member._value_ = int(value)
         return member
-
-
-#: All codes that a ledger may hold.
-CODES = frozenset({*map(int, Origin), *_OWN_CODES})
 
 
 class Part(NamedTuple):

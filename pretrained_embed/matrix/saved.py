@@ -19,8 +19,9 @@ from pretrained_embed.errors import (
     VocabularyError,
 )
 from pretrained_embed.formats import HOLES, Doubt, Findings, Table
+from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.origin import Origin, Part
+from pretrained_embed.matrix.origin import OWN_CODES, Origin, Part
 from pretrained_embed.matrix.saving import VERSION
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.tokens import Tokenize
@@ -69,13 +70,14 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         provenance = metadata["provenance"]
         origin, source_rows = arrays["origin"], arrays["source_rows"]
         sources, parts = arrays.get("sources"), _parts(arrays)
+        advice = _advice(metadata.get("advice"), arrays)
     except (KeyError, TypeError) as error:
         raise FormatError(
             f"{name}: a part of the matrix is missing: {error}"
         ) from error
     if origin.dtype != np.uint8 or source_rows.dtype != np.int64:
         raise FormatError(f"{name}: the row ledger is not of whole numbers")
-    if unknown := set(origin.ravel().tolist()) - set(origins.values()):
+    if unknown := set(origin.ravel().tolist()) - {*origins.values(), *OWN_CODES}:
         raise FormatError(f"{name}: the row ledger holds the code {min(unknown)}")
     if not isinstance(provenance, dict):
         raise FormatError(f"{name}: the provenance is not a JSON object")
@@ -89,6 +91,7 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         source_rows,
         sources,
         parts,
+        advice,
     )
 
 
@@ -108,6 +111,15 @@ def _parts(arrays: dict[str, npt.NDArray[Any]]) -> list[Part]:
     if len(origins) != len(rows):
         raise TypeError(f"{len(origins)} part_origins, {len(rows)} part_rows")
     return [Part(*part) for part in zip(origins, rows, strict=True)]
+
+
+def _advice(forms: object, arrays: dict[str, npt.NDArray[Any]]) -> Advice | None:
+    """Return the advice of a file that has some; raises KeyError and TypeError."""
+    if forms is None:
+        return None
+    if not isinstance(forms, list) or len(forms) > 32:
+        raise TypeError("advice of another form")
+    return Advice(tuple(map(str, forms)), arrays["advice"])
 
 
 def _lost(name: str | None) -> Tokenize | None:

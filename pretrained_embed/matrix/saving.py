@@ -31,6 +31,8 @@ def to_table(matrix: EmbeddingMatrix) -> Table:
     if matrix.parts:  # one row a source
         arrays["part_origins"] = np.stack([part.origin for part in matrix.parts])
         arrays["part_rows"] = np.stack([part.source_rows for part in matrix.parts])
+    if matrix.advice is not None:
+        arrays["advice"] = matrix.advice.found_by
     if len(vocabulary.holes):
         arrays[HOLES] = vocabulary.holes
     if vocabulary.counts is not None:
@@ -44,6 +46,7 @@ def to_table(matrix: EmbeddingMatrix) -> Table:
             "tokenize": _name(vocabulary.tokenizer.tokenize),
         },
         "origins": {origin.name.lower(): int(origin) for origin in Origin},
+        "advice": None if matrix.advice is None else list(matrix.advice.forms),
         "provenance": matrix.provenance,
         "findings": asdict(findings)
         | {"doubts": [list(doubt) for doubt in findings.doubts]},

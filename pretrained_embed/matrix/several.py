@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.assembly import Found, check_coverage, fill, look_up
 from pretrained_embed.matrix.combine import Combination
 from pretrained_embed.matrix.coverage import measure
@@ -33,6 +34,7 @@ class Rows:
     sources: npt.NDArray[np.int16]
     parts: list[Part] = field(default_factory=list)
     contributions: list[Contribution] = field(default_factory=list)
+    advice: Advice | None = None
 
 
 @dataclass
@@ -66,6 +68,7 @@ def fill_gaps(
     """
     found = look_up(vocabulary, readers[0], options)
     contributions = [Contribution.of(vocabulary, found)]
+    advised = [(found.advice, np.arange(len(vocabulary)))]
     sources = np.where(found.origin >= Origin.EXACT, 0, -1).astype(np.int16)
     for number, reader in enumerate(readers[1:], 1):
         missing = np.flatnonzero(found.origin == Origin.OOV)
@@ -75,6 +78,7 @@ def fill_gaps(
         rest = part_of(vocabulary, missing)
         more = look_up(rest, reader, options)
         contributions.append(Contribution.of(rest, more))
+        advised.append((more.advice, missing))
         here = np.flatnonzero(more.origin >= Origin.EXACT)
         combination.prepare(more.vectors, here, number)
         rows = missing[here]
@@ -83,10 +87,11 @@ def fill_gaps(
         found.source_rows[rows] = more.source_rows[here]
         sources[rows] = number
 
-    if not partial:
-        check_coverage(vocabulary, found.origin, readers, options)
-    filler = _filler(readers, options)
     empty = found.origin == Origin.OOV
+    advice = Advice.of_rows(advised, empty)
+    if not partial:
+        check_coverage(vocabulary, found.origin, readers, options, advice)
+    filler = _filler(readers, options)
     fill(vocabulary, readers[filler], found, options)
     combination.prepare(found.vectors, np.flatnonzero(empty), filler)
     combination.prepare(found.vectors, np.flatnonzero(sources == 0), 0)
@@ -97,6 +102,7 @@ def fill_gaps(
         found.source_rows,
         sources,
         contributions=contributions,
+        advice=advice,
     )
 
 
@@ -118,9 +124,11 @@ def put_together(
     has = [found.origin >= Origin.EXACT for found in each]
     first = np.argmax(has, axis=0), np.arange(len(vocabulary))  # 0 where none has it
     nowhere = ~np.any(has, axis=0)
+    all_rows = np.arange(len(vocabulary))
+    advice = Advice.of_rows([(found.advice, all_rows) for found in each], nowhere)
     if not partial:
         union = np.stack([found.origin for found in each])[first]
-        check_coverage(vocabulary, union, readers, options)
+        check_coverage(vocabulary, union, readers, options, advice)
 
     for number, (reader, found) in enumerate(zip(readers, each, strict=True)):
         left_out = ~nowhere & ~has[number] & (combination.how == "average")
@@ -139,6 +147,7 @@ def put_together(
         np.where(origin > Origin.OOV, first[0], -1).astype(np.int16),
         [Part(found.origin, found.source_rows) for found in each],
         contributions,
+        advice,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import Progress
 from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix, versions
+from pretrained_embed.pipeline.comparing import coverage
 from pretrained_embed.pipeline.converting import Conversion, convert
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
@@ -18,6 +19,7 @@ __all__ = [
     "Conversion",
     "build_matrix",
     "convert",
+    "coverage",
     "index",
     "load_matrix",
     "open_vectors",

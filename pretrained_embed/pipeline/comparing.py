@@ -1,0 +1,63 @@
+"""From a vocabulary and the names of sources to a comparison of these."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import cast
+
+from pretrained_embed import matrix
+from pretrained_embed.errors import OptionError
+from pretrained_embed.formats import Reader
+from pretrained_embed.formats.reader import OnBadRow, Progress
+from pretrained_embed.matrix import Comparison, Match
+from pretrained_embed.pipeline.opening import Folder, Where, open_reader
+from pretrained_embed.sources import Source
+from pretrained_embed.vocabulary import Vocabulary
+
+
+def coverage(
+    vocabulary: Vocabulary | Iterable[str] | Mapping[str, int],
+    sources: Source | Reader | Sequence[Source | Reader],
+    *,
+    match: Match = ("exact",),
+    advise: bool = True,
+    threads: int | None = None,
+    on_bad_row: OnBadRow = "error",
+    use_store: bool = True,
+    cache_dir: Folder | None = None,
+    offline: bool | None = None,
+    catalog: Path | None = None,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Return how much of a vocabulary each source has, without building a matrix.
+
+    ``sources`` is a list of what `build_matrix` takes as source, or one of them; the
+    other arguments are as there. Each source is read once, and no vector is kept.
+    Raises what `build_matrix` does, but `CoverageError`.
+
+    >>> print(coverage(["the", "cat"], ["a.txt", "b.txt"]))  # doctest: +SKIP
+    """
+    vocabulary = Vocabulary.of(vocabulary)
+    options = matrix.Options(
+        match=matrix.match_chain(match),
+        advise=advise,
+        threads=threads,
+        on_bad_row=on_bad_row,
+        progress=progress,
+    )
+    if not isinstance(sources, list | tuple):
+        sources = [cast(Source, sources)]
+    if not sources:
+        raise OptionError("there is no source to compare; name one at least")
+    where = Where(cache_dir, offline, catalog)
+    located = []
+    for source in sources:
+        opened = open_reader(source, where, progress, use_store=use_store)
+        try:
+            located.append(matrix.locate(vocabulary, opened.reader, options))
+        finally:
+            if opened.reader is not source:
+                opened.reader.close()
+        located[-1].findings.notes.extend(opened.notes)
+    return matrix.compare(vocabulary, located, options)
