@@ -55,15 +55,15 @@ class _Reading(NamedTuple):
     read: Callable[[File], Content]
 
 
-#: In this order; the first of a kind that is asked for reads what none recognises.
+#: In the order in which they are asked.
 _READINGS = (
-    _Reading("sentencepiece", sentencepiece.recognise_model, sentencepiece.read_model),
+    _Reading("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
     _Reading("tokenizer", tokenizer_json.recognise, tokenizer_json.read),
     _Reading("json", lambda file: file.is_json, plain_json.read),
     _Reading("spacy", lambda _: False, plain_json.read),
     _Reading("gensim", dictionaries.is_gensim, dictionaries.read_gensim),
     _Reading("fasttext", dictionaries.is_fasttext, dictionaries.read_fasttext),
-    _Reading("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read_vocab),
+    _Reading("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read),
     _Reading("counts", text.holds_counts, text.read_counts),
     _Reading("bert", text.is_bert, text.read_bert),
     _Reading("text", lambda _: True, text.read_text),
@@ -84,11 +84,12 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
     if kind in (None, "tokenizer", "spacy") and _is_folder(path):
         return folders.read(Path(path), kind)
     file = File(path)
-    readings = [reading for reading in _READINGS if kind in (None, reading.kind)]
-    for reading in readings:
-        if reading.recognise(file):
-            return reading.read(file)
-    return readings[0].read(file)
+    reading = next(
+        reading
+        for reading in _READINGS
+        if reading.kind == kind or (kind is None and reading.recognise(file))
+    )
+    return reading.read(file)
 
 
 def _is_folder(path: str | os.PathLike[str]) -> bool:

@@ -73,7 +73,7 @@ def _model(folder: Path) -> Content | None:
     for name in _PIECES:
         if (path := folder / name).is_file():
             _check_class(folder, path)
-            return sentencepiece.read_model(File(path))
+            return sentencepiece.read(File(path))
     return None
 
 

@@ -33,6 +33,7 @@ _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 _SPACES_AT_END, _PAD_ID = 24, 43
 _PARTS = {45: "unk", 46: "bos", 47: "eos", 48: "pad"}
 _NAMES = {"unk": "<unk>", "bos": "<s>", "eos": "</s>", "pad": "<pad>"}
+_CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _LINE = re.compile(r"(.+)\t(-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)")
 
 
@@ -42,9 +43,11 @@ def recognise_model(file: File) -> bool:
     return head is not None and head[2][0] <= head[1][0] - 2
 
 
-def read_model(file: File) -> Content:
-    """Return the pieces of a model."""
-    return model_content(file.data, file.name)
+def read(file: File) -> Content:
+    """Return the pieces of a vocab where the file is text, or else of a model."""
+    if recognise_model(file) or _CONTROL_CHARACTER.search(file.data):
+        return model_content(file.data, file.name)
+    return _read_vocab(file)
 
 
 def model_content(data: bytes, where: str) -> Content:
@@ -143,8 +146,11 @@ def recognise_vocab(file: File) -> bool:
     )
 
 
-def read_vocab(file: File) -> Content:
-    """Return the pieces of a vocab; the special ones are known by score and name."""
+def _read_vocab(file: File) -> Content:
+    """Return the pieces of a vocab.
+
+    The special ones are known by score and name.
+    """
     pieces: list[str] = []
     special = []
     for number, line in enumerate(file.lines, 1):

@@ -53,6 +53,8 @@ def content_of(value: Any, where: str) -> Content:
         special = [token["content"] for token in added if token.get("special")]
         parts = parts_of(special, _said(value, model, ids))
         marks = _marks(value, model)
+        if not all(isinstance(token, str) for token in parts.values()):
+            raise TypeError("a special token that is no string")
     except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
         if isinstance(error, VocabularyError):
             raise VocabularyError(f"{where}: {error}") from error
