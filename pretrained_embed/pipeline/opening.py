@@ -23,8 +23,8 @@ from pretrained_embed.store import Dtype, StoreReader
 
 Folder = str | os.PathLike[str]
 
-#: Formats whose tokens may lie in a file beside the vectors, which no digest covers.
-_WITHOUT_TOKENS = ("npy", "safetensors")
+#: Formats that may keep tokens or vectors in a file beside, which no digest covers.
+_IN_SEVERAL_FILES = ("gensim", "npy", "safetensors")
 
 
 class Where(NamedTuple):
@@ -192,9 +192,9 @@ def _obtain(
     def make(path: Path) -> None:
         origin.check_package(stream)
         with formats.open_reader(stream) as reader:
-            if stream.tokens_path is None and reader.format in _WITHOUT_TOKENS:
+            if stream.tokens_path is None and reader.format in _IN_SEVERAL_FILES:
                 raise OptionError(
-                    f"{stream.name}: its tokens may be in another file, so it cannot "
+                    f"{stream.name}: a part of it may be in another file, so it cannot "
                     "be indexed; convert it to .npz or .h5 first"
                 )
             store.write_store(
