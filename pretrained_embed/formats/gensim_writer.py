@@ -40,5 +40,6 @@ def write_table(path: str | os.PathLike[str], table: Table) -> None:
             )
     vectors.vectors = table.vectors
     vectors.next_index = rows
+    vectors.lifecycle_events = None  # else the time, and a path of this machine
     with replacing_with_others(path) as temporary:
         vectors.save(str(temporary))
