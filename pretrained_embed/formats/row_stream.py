@@ -99,7 +99,7 @@ def checked(rows: RowStream) -> RowStream:
 
 
 def rounded(
-    vectors: Float32Array, dtype: Dtype, tokens: Sequence[str]
+    vectors: Float32Array, dtype: Dtype, tokens: Sequence[str] | PackedTokens
 ) -> npt.NDArray[np.floating]:
     """Return float32 vectors (len(tokens), dim) as ``dtype``.
 

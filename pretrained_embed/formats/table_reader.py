@@ -9,12 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.blocks import unpacked
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (
     Block,
     Findings,
     Float32Array,
     OnBadRow,
+    PackedBlock,
     Progress,
     Reader,
     Selection,
@@ -105,24 +107,30 @@ class TableReader(Reader):
         self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
     ) -> Iterator[Block]:
         """Yield all rows that have a token, in order, duplicates included."""
+        yield from unpacked(
+            self.packed_blocks(on_bad_row=on_bad_row, progress=progress)
+        )
+
+    def packed_blocks(
+        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+    ) -> Iterator[PackedBlock]:
+        """Yield the same with packed tokens. See `Reader`."""
         for start, stop in self._slabs(progress):
             tokens, vectors = self._block(start, stop)
             low, high = np.searchsorted(self._holes, (start, stop))
             if high > low:
                 holes = self._holes[low:high] - start
                 vectors = np.delete(vectors, holes, axis=0)
-                for hole in holes[::-1].tolist():
-                    del tokens[hole]
-            if tokens:
-                yield Block(tokens, vectors)
+                tokens = tokens.without(holes)
+            if len(tokens):
+                yield PackedBlock(tokens, vectors)
         self._findings = self._found(0)
 
     def rows(self, progress: Progress | None = None) -> RowStream:
         """Return all there is, to be written again: rows without a token, too."""
 
         def blocks() -> Iterator[Block]:
-            for start, stop in self._slabs(progress):
-                yield self._block(start, stop)
+            yield from unpacked(self._block(*slab) for slab in self._slabs(progress))
             self._findings = self._found(0)
 
         return RowStream(
@@ -162,10 +170,10 @@ class TableReader(Reader):
             self._release()
             self._release = None
 
-    def _block(self, start: int, stop: int) -> Block:
+    def _block(self, start: int, stop: int) -> PackedBlock:
         with np.errstate(over="ignore", invalid="ignore"):
             vectors = np.array(self._vectors[start:stop], np.float32, order="C")
-        return Block(self._tokens[start:stop].unpack(), vectors)
+        return PackedBlock(self._tokens[start:stop], vectors)
 
     def _gather(
         self, source_rows: Int64Array, out: Float32Array, progress: Progress | None

@@ -47,9 +47,9 @@ def write_store(
         replacing_path(path) as temporary,
         RowFile(temporary, reader.dim, dtype) as file,
     ):
-        for block in reader.blocks(progress=progress):
+        for block in reader.packed_blocks(progress=progress):
             file.append(rounded(block.vectors, dtype, block.tokens))
-            tokens.append(PackedTokens.pack(block.tokens))
+            tokens.append(block.tokens)
         findings = reader.findings
         _check(reader, tokens.count, findings)
         sample = statistics()
