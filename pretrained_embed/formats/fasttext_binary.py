@@ -63,6 +63,7 @@ def open_reader(stream: ByteStream) -> FastTextReader:
     """
     where = stream.name
     with open_local(stream) as opened:
+        opened.seek(0)
         head = parse_head(opened.read(HEAD_LIMIT), where)
         if head is None:
             raise UnknownFormatError(f"{where}: this is no model of fastText")

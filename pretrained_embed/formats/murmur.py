@@ -77,7 +77,11 @@ def _by_length(
     lengths = ends - starts
     order = np.argsort(lengths, kind="stable")
     sizes, firsts = np.unique(lengths[order], return_index=True)
-    for length, chosen in zip(sizes.tolist(), np.split(order, firsts[1:]), strict=True):
+    stops = np.append(firsts[1:], len(order))
+    for length, first, stop in zip(
+        sizes.tolist(), firsts, stops[: len(sizes)], strict=True
+    ):
+        chosen = order[first:stop]
         padded = np.zeros((len(chosen), -(-length // step) * step), np.uint8)
         for place in range(length):
             padded[:, place] = data[starts[chosen] + place]

@@ -114,5 +114,6 @@ class QuantisedRows:
         """Return some rows. See `RowSource`."""
         vectors = self._quantiser.decode(self._codes[rows], self.dim)
         if self._norms is not None:
-            vectors *= self._norms[rows][:, None]
+            with np.errstate(over="ignore", invalid="ignore"):
+                vectors *= self._norms[rows][:, None]
         return vectors

@@ -161,12 +161,13 @@ def _means(
         sums = np.zeros((len(chosen), source.dim), np.float32)
         buffer = np.empty_like(sums)
         live = len(chosen)
-        for number in range(int(have[0])):
-            while have[live - 1] <= number:
-                live -= 1
-            of = places[first[:live] + number]
-            sums[:live] += np.take(vectors, of, axis=0, out=buffer[:live], mode="clip")
-        sums *= (1.0 / have).astype(np.float32)[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for number in range(int(have[0])):
+                while have[live - 1] <= number:
+                    live -= 1
+                of, into = places[first[:live] + number], buffer[:live]
+                sums[:live] += np.take(vectors, of, axis=0, out=into, mode="clip")
+            sums *= (1.0 / have).astype(np.float32)[:, None]
         out[chosen] = sums
 
     for _ in run_in_order(work, -(-len(longest) // _PART_TOKENS), threads):
