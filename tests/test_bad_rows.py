@@ -1,0 +1,97 @@
+"""Malformed rows: one policy, whatever the format and whoever asks."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import pytest
+from command_line import run
+
+import pretrained_embed as pe
+
+TEXT = b"the 1 2\nof 3\nand 4 5\n\nto 6 7\n"  # two rows of five are malformed
+BINARY = b"3 2\n" + b"".join(
+    token + b" " + struct.pack("<2f", *vector)
+    for token, vector in ((b"the", (1, 2)), (b"and", (4, 5)), (b"to", (6, 7)))
+)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    path = tmp_path / "vectors.txt"
+    path.write_bytes(TEXT)
+    return path
+
+
+def test_a_malformed_row_is_an_error_unless_it_may_be_left_out(source):
+    with pytest.raises(pe.RowError, match=r"vectors\.txt, line 2: 1 values, 2 exp"):
+        pe.build_matrix(["the", "to"], source)
+
+    matrix = pe.build_matrix(["the", "to"], source, on_bad_row="skip")
+
+    assert matrix.vectors[1:].tolist() == [[1, 2], [6, 7]]
+    assert matrix.findings.bad_rows == 2
+
+
+@pytest.mark.parametrize("budget", [2, 3, 0.4, 1.0, None])
+def test_as_many_rows_as_the_budget_allows_are_left_out(source, budget):
+    matrix = pe.build_matrix(
+        ["the", "to"], source, on_bad_row="skip", max_bad_rows=budget
+    )
+
+    assert matrix.findings.bad_rows == 2
+
+
+@pytest.mark.parametrize("budget", [0, 1, 0.0, 0.39])
+def test_more_are_an_error_that_names_the_first(source, budget):
+    with pytest.raises(pe.RowError, match=r"2 of 5 rows.*line 2: .*line 4: blank"):
+        pe.build_matrix(["the"], source, on_bad_row="skip", max_bad_rows=budget)
+
+
+def test_a_cut_binary_file_has_the_same_policy(tmp_path):
+    path = tmp_path / "vectors.bin"
+    path.write_bytes(BINARY[:-3])
+
+    with pytest.raises(pe.FormatError, match="offset 28: 8 bytes that are no whole"):
+        pe.build_matrix(["the"], path)
+    with pytest.raises(pe.RowError, match="1 of 3 rows are malformed, 0 may be"):
+        pe.build_matrix(["the"], path, on_bad_row="skip", max_bad_rows=0)
+    matrix = pe.build_matrix(["the"], path, on_bad_row="skip", max_bad_rows=1)
+
+    assert matrix.vectors[1].tolist() == [1, 2]
+
+
+def test_a_budget_that_is_none_is_refused_before_anything_is_read(tmp_path):
+    with pytest.raises(pe.OptionError, match="max_bad_rows is -1"):
+        pe.build_matrix(["the"], tmp_path / "no-such-file", max_bad_rows=-1)
+
+
+@pytest.mark.parametrize(
+    ("budget", "code"), [("2", 0), ("40%", 0), ("0.4", 0), ("1", 1), ("39%", 1)]
+)
+def test_the_command_has_the_same_budget(source, budget, code):
+    (source.parent / "vocab.txt").write_text("the\nto\n")
+    words = ["--vocab", source.parent / "vocab.txt", "--source", source]
+
+    result = run(
+        *("build", *map(str, words), "-o", str(source.parent / "m.npz")),
+        *("--on-bad-row", "skip", "--max-bad-rows", budget),
+    )
+
+    assert result.exit_code == code
+    said = "2 malformed rows were left out" if code == 0 else "2 of 5 rows are malform"
+    assert said in result.stderr
+    assert (source.parent / "m.npz").exists() == (code == 0)
+
+
+@pytest.mark.parametrize("budget", ["some", "%", "-", "1.5", "-3"])
+def test_a_budget_that_is_no_number_is_wrong_usage_or_our_error(source, budget):
+    (source.parent / "vocab.txt").write_text("the\n")
+    words = ["--vocab", source.parent / "vocab.txt", "--source", source]
+
+    result = run("build", *map(str, words), "--max-bad-rows", budget)
+
+    assert result.exit_code in (1, 2)
+    assert "rows" in result.stderr
+    assert "Traceback" not in result.stderr
