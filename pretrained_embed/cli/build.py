@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,39 +9,18 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.match_options import match_options, report
 from pretrained_embed.cli.oov_options import oov_options
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import matrix_facts, remarks, shares
 from pretrained_embed.cli.source_options import source_options
+from pretrained_embed.cli.targets import check_target
 
 
 @click.command()
-@click.option(
-    "--vocab",
-    required=True,
-    metavar="FILE",
-    help="The vocabulary: one token a line, or what --vocab-kind names.",
-)
-@click.option(
-    "--vocab-kind",
-    **options.one_of(pe.VOCAB_KINDS),
-    help="text: one token a line; counts: TOKEN<TAB>COUNT lines; json: a list of "
-    "tokens or an object from token to id; bert: vocab.txt; tokenizer: tokenizer.json "
-    "of Hugging Face, or the folder of a tokenizer; sentencepiece: .model or .vocab; "
-    "spacy: the folder of a model; gensim, fasttext: a dictionary as text. Left out: "
-    "found out.",
-)
+@match_options
 @source_options
-@click.option(
-    "--match",
-    default="exact",
-    show_default=True,
-    metavar="FORM,...",
-    help="The forms of a token that are looked for, in this order: "
-    f"{', '.join(pe.MATCH_FORMS)}; lemma:en and the like where a language is meant; "
-    "lower+nfkc for one after the other.",
-)
 @oov_options
 @click.option(
     "--seed",
@@ -72,6 +50,14 @@ from pretrained_embed.cli.source_options import source_options
     help="The least share of tokens to be found; fewer are an error.",
 )
 @click.option(
+    "--min-token-coverage",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    show_default=True,
+    help="The least share of the text that they make up, by the counts of the "
+    "vocabulary.",
+)
+@click.option(
     "--on-bad-row",
     **options.one_of(["error", "skip"]),
     default="error",
@@ -99,6 +85,7 @@ from pretrained_embed.cli.source_options import source_options
     help="Where the matrix goes, replacing what is there. The suffix names the "
     f"format: {' '.join(pe.WRITABLE_SUFFIXES)}.",
 )
+@report
 @options.where_from
 @options.as_json
 @options.quiet
@@ -120,11 +107,13 @@ def build(
     no_pad: bool,
     unk_token: str | None,
     min_coverage: float,
+    min_token_coverage: float,
     on_bad_row: Any,
     max_bad_rows: Any,
     no_store: bool,
     threads: int | None,
     output: Path,
+    report: Path | None,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -144,7 +133,10 @@ def build(
     """
     if no_pad and pad_token is not None:
         raise click.UsageError("--pad-token and --no-pad exclude each other")
-    _check_output(output, vocab, source)
+    read: Any = {"vocabulary": vocab, "sources": source}
+    check_target(output, "--output", pe.WRITABLE_SUFFIXES, **read)
+    if report is not None:
+        check_target(report, "--report", pe.REPORT_SUFFIXES, **read)
 
     special: dict[str, Any] = {}  # what is left out is as the vocabulary says
     if no_pad or pad_token is not None:
@@ -167,6 +159,8 @@ def build(
             special_oov=special_oov,
             seed=seed,
             min_coverage=min_coverage,
+            min_token_coverage=min_token_coverage,
+            advise=True,
             threads=threads,
             on_bad_row=on_bad_row,
             max_bad_rows=max_bad_rows,
@@ -177,6 +171,8 @@ def build(
             progress=bar,
         )
     matrix.save(output)
+    if report is not None:
+        pe.write_report(matrix, report)
 
     if not quiet:
         rows, dim = matrix.shape
@@ -188,24 +184,3 @@ def build(
         tell(f"Wrote {output}: {rows:,} rows of {dim} dimensions.")
     if as_json:
         answer_json({"output": str(output), **matrix_facts(matrix)})
-
-
-def _check_output(output: Path, vocab: str, sources: tuple[str, ...]) -> None:
-    """Refuse, before the work is done, a place that the matrix cannot go to."""
-    if output.suffix.lower() not in pe.WRITABLE_SUFFIXES:
-        raise click.BadParameter(
-            f"{str(output)!r} does not end in one of {' '.join(pe.WRITABLE_SUFFIXES)}",
-            param_hint="'--output'",
-        )
-    if not output.parent.is_dir():
-        raise click.BadParameter(
-            f"there is no folder {str(output.parent)!r}", param_hint="'--output'"
-        )
-    # Not Path.expanduser: a name that begins with ~ need not be that of a user.
-    paths = [Path(os.path.expanduser(source)) for source in sources]  # noqa: PTH111
-    for name, path in (("vocabulary", Path(vocab)), *(("source", p) for p in paths)):
-        if output.exists() and path.exists() and output.samefile(path):
-            raise click.BadParameter(
-                f"the matrix would take the place of the {name}, {str(path)!r}",
-                param_hint="'--output'",
-            )

@@ -18,6 +18,7 @@ from pretrained_embed import OptionError, PretrainedEmbedError, versions
 from pretrained_embed.cli.build import build
 from pretrained_embed.cli.cache import cache
 from pretrained_embed.cli.convert import convert
+from pretrained_embed.cli.coverage import coverage
 from pretrained_embed.cli.evaluate import evaluate
 from pretrained_embed.cli.explain import explain
 from pretrained_embed.cli.fetch import fetch
@@ -90,7 +91,18 @@ def program() -> None:
     """
 
 
-for command in (build, info, explain, convert, list_, fetch, index, cache, evaluate):
+for command in (
+    build,
+    coverage,
+    info,
+    explain,
+    convert,
+    list_,
+    fetch,
+    index,
+    cache,
+    evaluate,
+):
     program.add_command(command)
 
 

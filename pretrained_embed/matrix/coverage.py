@@ -81,6 +81,12 @@ class Coverage:
         return self.occurrences_found / self.occurrences if self.occurrences else 1.0
 
     @property
+    def percentages(self) -> tuple[str, str]:
+        """Both shares as text, of the tokens and of the text; "" where not known."""
+        text = self.occurrences_ratio
+        return percent(self.ratio), "" if text is None else percent(text)
+
+    @property
     def oov_examples(self) -> tuple[str, ...]:
         """The first of the tokens that were not found."""
         return tuple(each.token for each in self.missing[:EXAMPLES])

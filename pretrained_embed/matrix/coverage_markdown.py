@@ -70,10 +70,9 @@ def _coverage_lines(coverage: Coverage, level: str) -> Iterator[str]:
     counted = coverage.occurrences is not None
     yield f"{level} Found"
     yield ""
-    share = f"Of {coverage.tokens:,} tokens, {coverage.found:,} were found"
-    if (text := coverage.occurrences_ratio) is not None:
-        share += f", which make up {percent(text)} of the text"
-    yield f"{share} ({percent(coverage.ratio)})."
+    share, of_text = coverage.percentages
+    found = f"Of {coverage.tokens:,} tokens, {coverage.found:,} were found ({share})"
+    yield f"{found}, which make up {of_text} of the text." if of_text else f"{found}."
     yield ""
     yield from _table(("form", "tokens"), coverage.by_origin.items())
     if coverage.bands:
@@ -126,12 +125,7 @@ def _coverage_lines(coverage: Coverage, level: str) -> Iterator[str]:
 
 
 def _found_cells(coverage: Coverage) -> tuple[str, str, str]:
-    text = coverage.occurrences_ratio
-    return (
-        f"{coverage.found:,}",
-        percent(coverage.ratio),
-        "" if text is None else percent(text),
-    )
+    return (f"{coverage.found:,}", *coverage.percentages)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:

@@ -1,0 +1,133 @@
+"""``coverage``: how much of a vocabulary each of several sources has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.display import number, table
+from pretrained_embed.cli.match_options import match_options, report
+from pretrained_embed.cli.output import answer, answer_json, tell
+from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.report import remarks
+from pretrained_embed.cli.targets import check_target
+
+
+@click.command()
+@match_options
+@click.option(
+    "--source",
+    multiple=True,
+    default=(pe.DEFAULT_SOURCE,),
+    show_default=True,
+    help="The vectors, as for 'build'; once for each source to compare.",
+)
+@click.option(
+    "--on-bad-row",
+    **options.one_of(["error", "skip"]),
+    default="error",
+    show_default=True,
+    help="Malformed rows of a source: stop, or leave them out and say so.",
+)
+@report
+@options.where_from
+@options.as_json
+@options.quiet
+def coverage(
+    vocab: str,
+    vocab_kind: Any,
+    match: str,
+    source: tuple[str, ...],
+    on_bad_row: Any,
+    report: Path | None,
+    cache_dir: Path | None,
+    offline: bool | None,
+    catalog: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Compare how much of a vocabulary sources have, without building a matrix.
+
+    TOKENS is the share of the tokens that a source has, TEXT the share of the text that
+    they make up, where the vocabulary has counts. Below the table stands what would
+    find more, and which tokens one source alone has or lacks.
+
+    \b
+    Example:
+      pretrained-embed coverage --vocab vocab.txt --source a.vec --source b.txt
+    """
+    if report is not None:
+        check_target(
+            report, "--report", pe.REPORT_SUFFIXES, vocabulary=vocab, sources=source
+        )
+    vocabulary = pe.Vocabulary.from_file(vocab, kind=vocab_kind)
+    with Bar(quiet=quiet) as bar:
+        comparison = pe.coverage(
+            vocabulary,
+            source,
+            match=match,
+            on_bad_row=on_bad_row,
+            cache_dir=cache_dir,
+            offline=offline,
+            catalog=catalog,
+            progress=bar,
+        )
+    if report is not None:
+        pe.write_report(comparison, report)
+    if not quiet:
+        for located in comparison.located:
+            for remark in remarks(located.findings):
+                tell(f"{located.name}: {remark}")
+    if as_json:
+        answer_json(comparison.to_dict())
+    else:
+        answer("\n".join(_lines(comparison)))
+
+
+def _lines(comparison: pe.Comparison) -> Iterator[str]:
+    sources = comparison.sources
+    forms = list(dict.fromkeys(f for each in sources for f in each.coverage.by_origin))
+    counted = comparison.vocabulary.counts is not None
+    head = ["SOURCE", "DIM", "ROWS", "FOUND", "TOKENS", *(["TEXT"] * counted)]
+    rows = [
+        [
+            each.source,
+            number(each.dim),
+            number(each.rows),
+            *_shares(each.coverage, counted),
+            *(number(each.coverage.by_origin.get(form, 0)) for form in forms),
+        ]
+        for each in sources
+    ]
+    if len(sources) > 1:
+        blank = [""] * len(forms)
+        rows.append(
+            ["together", "", "", *_shares(comparison.together, counted), *blank]
+        )
+    head += [form.upper() for form in forms]
+    yield table(head, rows, right=range(1, len(head)))
+    for each in sources:
+        notes = [each.coverage.advice_text()]
+        if len(sources) > 1:
+            notes += [
+                f"{what}: {', '.join(map(repr, tokens))}."
+                for what, tokens in (
+                    ("Only here", each.only_here),
+                    ("Only not here", each.only_not_here),
+                )
+                if tokens
+            ]
+        elif each.coverage.oov:
+            missing = ", ".join(map(repr, each.coverage.oov_examples))
+            notes.append(f"Not found: {missing}.")
+        if notes := [note for note in notes if note]:
+            yield "\n".join(["", each.source, *(f"  {note}" for note in notes)])
+
+
+def _shares(coverage: pe.Coverage, counted: bool) -> list[str]:
+    return [number(coverage.found), *coverage.percentages[: 1 + counted]]

@@ -1,0 +1,53 @@
+"""Options on what is looked for: the vocabulary, and the forms of its tokens."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.options import Command
+
+_OPTIONS = (
+    click.option(
+        "--vocab",
+        required=True,
+        metavar="FILE",
+        help="The vocabulary: one token a line, or what --vocab-kind names.",
+    ),
+    click.option(
+        "--vocab-kind",
+        **options.one_of(pe.VOCAB_KINDS),
+        help="text: one token a line; counts: TOKEN<TAB>COUNT lines; json: a list of "
+        "tokens or an object from token to id; bert: vocab.txt; tokenizer: "
+        "tokenizer.json of Hugging Face, or the folder of a tokenizer; sentencepiece: "
+        ".model or .vocab; spacy: the folder of a model; gensim, fasttext: a "
+        "dictionary as text. Left out: found out.",
+    ),
+    click.option(
+        "--match",
+        default="exact",
+        show_default=True,
+        metavar="FORM,...",
+        help="The forms of a token that are looked for, in this order: "
+        f"{', '.join(pe.MATCH_FORMS)}. With a language: lemma:en. One after the "
+        "other: lower+strip-accents.",
+    ),
+)
+
+report = click.option(
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Also write all that is known of the coverage. The suffix names the form: "
+    f"{' '.join(pe.REPORT_SUFFIXES)}.",
+)
+
+
+def match_options(command: Command) -> Command:
+    """Add the options on what is looked for."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

@@ -1,0 +1,41 @@
+"""Places that files are to go to, refused before any work is done for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+
+def check_target(
+    target: Path,
+    option: str,
+    suffixes: Sequence[str],
+    *,
+    vocabulary: str,
+    sources: Sequence[str],
+) -> None:
+    """Refuse a place of another suffix, in no folder, or of a file that is read."""
+    hint = f"'{option}'"
+    if target.suffix.lower() not in suffixes:
+        raise click.BadParameter(
+            f"{str(target)!r} does not end in one of {' '.join(suffixes)}",
+            param_hint=hint,
+        )
+    if not target.parent.is_dir():
+        raise click.BadParameter(
+            f"there is no folder {str(target.parent)!r}", param_hint=hint
+        )
+    # Not Path.expanduser: a name that begins with ~ need not be that of a user.
+    paths = [Path(os.path.expanduser(source)) for source in sources]  # noqa: PTH111
+    for name, path in (
+        ("vocabulary", Path(vocabulary)),
+        *(("source", path) for path in paths),
+    ):
+        if target.exists() and path.exists() and target.samefile(path):
+            raise click.BadParameter(
+                f"it would take the place of the {name}, {str(path)!r}",
+                param_hint=hint,
+            )
