@@ -29,20 +29,6 @@ def one_of(words: Sequence[str]) -> dict[str, Any]:
     return {"metavar": f"[{'|'.join(words)}]", "callback": check}
 
 
-def list_of(words: Sequence[str]) -> dict[str, Any]:
-    """Return what makes an option take some of the words, with commas between them."""
-
-    def split(_: click.Context, __: click.Parameter, value: str) -> tuple[str, ...]:
-        chosen = tuple(word.strip() for word in value.split(","))
-        for word in chosen:
-            _check_word(word, words)
-        if len(set(chosen)) < len(chosen):
-            raise click.BadParameter(f"{value!r} has a word twice")
-        return chosen
-
-    return {"metavar": ",".join(words), "callback": split}
-
-
 def _check_word(word: str, words: Sequence[str]) -> None:
     if word not in words:
         near = suggestion(word, words)

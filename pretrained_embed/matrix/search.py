@@ -11,9 +11,10 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from pretrained_embed.formats.reader import Float32Array, Selection
-from pretrained_embed.matrix.advice import Advice, Trial
+from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.match import EXACT, Chain, Form
 from pretrained_embed.matrix.origin import Origin, OriginArray
+from pretrained_embed.matrix.trial import Trial
 from pretrained_embed.matrix.wanted import (
     RANKS,
     Int64Array,
