@@ -14,8 +14,9 @@ Written by https://github.com/huggingface/transformers
 (src/transformers/tokenization_utils_base.py). How a tokenizer numbers the pieces of a
 SentencePiece model is up to its class; those that keep its ids are known here.
 
-Of a spaCy model, ``vocab/strings.json`` lists the strings; its own ids are hashes, so
-the strings are numbered in order.
+Of a spaCy model, ``vocab/strings.json`` lists the strings but those that spaCy has
+built in, such as ``NOUN`` and ``X``; its own ids are hashes, so the strings are
+numbered in order.
 """
 
 from __future__ import annotations
