@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 Float64Array = npt.NDArray[np.float64]
 
-_BLOCK_NUMBERS = 1 << 20
+_BLOCK_NUMBERS = 1 << 18
 
 
 def blocks(rows: int, dim: int) -> Iterator[slice]:
@@ -32,3 +32,14 @@ def unit(vectors: Float64Array) -> Float64Array:
     lengths = norms(vectors)
     scaled: Float64Array = vectors / np.where(lengths == 0.0, 1.0, lengths)[:, None]
     return scaled
+
+
+def product(rows: Float64Array, factors: Float64Array) -> Float64Array:
+    """Return ``rows @ factors``, each row of which depends on its own row alone.
+
+    What BLAS makes of a row may depend, in its last bit, on how many there are.
+    """
+    out = np.zeros((len(rows), factors.shape[1]))
+    for column, factor in zip(rows.T, factors, strict=True):
+        out += column[:, None] * factor
+    return out

@@ -14,9 +14,9 @@ does not depend on the tokens beside it. Rows of zeros (of pad, of holes, by the
 "zeros") stay zeros.
 
 ``unit-norm`` and ``center`` give the same bytes on any machine. The directions come
-from LAPACK, and with them go products by BLAS: where numpy was built with other ones,
-the last bits of what ``all-but-the-top`` and ``pca`` give may differ, and where two
-directions have all but equal variance, so may the directions themselves.
+from LAPACK: where numpy was built with another one, or runs it with another number of
+threads, the last bits of what ``all-but-the-top`` and ``pca`` give may differ, and
+where two directions have all but equal variance, so may the directions themselves.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import numpy as np
 
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.formats.reader import Float32Array
-from pretrained_embed.matrix.numbers import Float64Array, blocks, unit
+from pretrained_embed.matrix.numbers import Float64Array, blocks, product, unit
 
 #: The names of the steps, and the word for the number that each takes, if it does.
 STEPS = {"unit-norm": None, "center": None, "all-but-the-top": "D", "pca": "K"}
@@ -53,6 +53,8 @@ def parse_steps(steps: str | Iterable[str]) -> tuple[Step, ...]:
     Raises `OptionError` for one that is not known or lacks its number.
     """
     given = steps.split(",") if isinstance(steps, str) else steps
+    if not isinstance(given, Iterable):
+        raise OptionError(f"postprocess is {steps!r}; it names steps")
     return tuple(_parse(step) for step in given)
 
 
@@ -129,12 +131,12 @@ def _fitted(step: Step, sample: Float64Array) -> Change:
         return lambda rows: rows - mean
     directions = _principal(sample - mean, step.number)
     if step.name == "pca":
-        return lambda rows: (rows - mean) @ directions
+        return lambda rows: product(rows - mean, directions)
 
     def without(rows: Float64Array) -> Float64Array:
         centred = rows - mean
-        rest: Float64Array = centred - (centred @ directions) @ directions.T
-        return rest
+        along = product(product(centred, directions), directions.T)
+        return np.subtract(centred, along)
 
     return without
 

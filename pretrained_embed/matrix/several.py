@@ -122,9 +122,9 @@ def put_together(
     each = [look_up(vocabulary, reader, options) for reader in readers]
     contributions = [Contribution.of(vocabulary, found) for found in each]
     has = [found.origin >= Origin.EXACT for found in each]
-    first = np.argmax(has, axis=0), np.arange(len(vocabulary))  # 0 where none has it
-    nowhere = ~np.any(has, axis=0)
     all_rows = np.arange(len(vocabulary))
+    first = np.argmax(has, axis=0), all_rows  # source 0 where none has the token
+    nowhere = ~np.any(has, axis=0)
     advice = Advice.of_rows([(found.advice, all_rows) for found in each], nowhere)
     if not partial:
         union = np.stack([found.origin for found in each])[first]
@@ -135,7 +135,7 @@ def put_together(
         found.origin[left_out] = Origin.UNUSED  # so that it is not filled
         fill(vocabulary, reader, found, options)
         found.origin[left_out] = Origin.OOV
-        combination.prepare(found.vectors, np.arange(len(vocabulary)), number)
+        combination.prepare(found.vectors, all_rows, number)
     vectors = combination.put_together(
         [found.vectors for found in each], [own | nowhere for own in has]
     )
