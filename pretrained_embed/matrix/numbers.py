@@ -39,7 +39,8 @@ def product(rows: Float64Array, factors: Float64Array) -> Float64Array:
 
     What BLAS makes of a row may depend, in its last bit, on how many there are.
     """
-    out = np.zeros((len(rows), factors.shape[1]))
-    for column, factor in zip(rows.T, factors, strict=True):
-        out += column[:, None] * factor
-    return out
+    out = np.zeros((factors.shape[1], len(rows)))  # turned: long runs are faster
+    term = np.empty_like(out)
+    for column, factor in zip(np.ascontiguousarray(rows.T), factors, strict=True):
+        out += np.multiply(factor[:, None], column, out=term)
+    return np.ascontiguousarray(out.T)

@@ -135,8 +135,10 @@ def _fitted(step: Step, sample: Float64Array) -> Change:
 
     def without(rows: Float64Array) -> Float64Array:
         centred = rows - mean
-        along = product(product(centred, directions), directions.T)
-        return np.subtract(centred, along)
+        rest: Float64Array = centred - product(
+            product(centred, directions), directions.T
+        )
+        return rest
 
     return without
 

@@ -183,9 +183,9 @@ def test_steps_that_mean_nothing_are_refused(steps, message):
 
 
 def test_too_few_rows_to_learn_from_are_refused():
-    with pytest.raises(pe.OptionError, match="pca:3 needs 3 rows .* there are 2"):
+    with pytest.raises(pe.OptionError, match=r"pca:3 needs 3 rows .* there are 2"):
         build(["w1"], ROWS[:2], postprocess="pca:3")
-    with pytest.raises(pe.OptionError, match="center needs 1 rows .* there are 0"):
+    with pytest.raises(pe.OptionError, match=r"center needs 1 rows .* there are 0"):
         pe.build_matrix(
             ["a"],
             [reader_of([("a", [1.0])]), reader_of([("b", [1.0])])],
