@@ -37,7 +37,7 @@ BOTH = (_kernel, _reference)
 FUZZ_AT = "fuzz.at"
 
 NUMBERS = b"0 -0 1 -1.5 .5 5. 0.071549 -0.4184999 -0.41849999 1e5 1E-5 +1e+05 nan -inf"
-NUMBERS += b" Infinity"
+NUMBERS += b" Infinity -0.25094 0.33 9.12345678 1.000000001 0.5"
 NUMBERS += b" 12345678901234567890.5 1.00000005960464477539062501 7.006492321624085e-46"
 NUMBERS += b" 3.4028235677973366e38 1e-400 1e400 0e999999999999 00000000000000000000.1"
 FIELDS = NUMBERS.split()
@@ -224,6 +224,27 @@ def fuzz_claims(random: Random) -> None:
     compare((want, hits, offsets, data, base), [run(k) for k in BOTH])
 
 
+def fuzz_pack(random: Random) -> None:
+    data = b"".join(random.choice(TOKENS) for _ in range(random.randrange(5)))
+    hits = []
+    for _ in range(random.randrange(6)):
+        start = random.randrange(len(data) + 1)
+        hits.append([0, start, random.randrange(len(data) - start + 1), 0])
+    if hits and random.randrange(4) == 0:
+        wrong = random.choice((-1, len(data) + 1, 2**62, -(2**63), 2**63 - 1))
+        random.choice(hits)[random.choice((1, 2))] = wrong
+    count = random.choice((len(hits), len(hits), random.randrange(-1, 8)))
+    room = random.choice((200, 200, random.randrange(40)))
+
+    def run(implementation: ModuleType) -> object:
+        out = np.zeros(room, np.uint8)
+        given = (exactly(data), np.array(hits, np.int64).reshape(-1, 4), count, out)
+        written = outcome(lambda: implementation.pack(*given), ValueError)
+        return "refused" if isinstance(written, tuple) else (written, out.tobytes())
+
+    compare((data, hits, count, room), [run(k) for k in BOTH])
+
+
 def fuzz_hashes(random: Random) -> None:
     """`hash_tokens` and `look_up`, on what is sometimes impossible."""
     want = wanted(random) or []
@@ -317,6 +338,7 @@ ENTRIES = {
     "scan_binary": fuzz_scan_binary,
     "TokenIndex": fuzz_token_index,
     "place, find_rows": fuzz_claims,
+    "pack": fuzz_pack,
     "hash_tokens, look_up": fuzz_hashes,
     "open_reader": fuzz_readers,
 }

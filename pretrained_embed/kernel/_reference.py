@@ -314,6 +314,8 @@ def pack(data: Bytes, hits: Int64Array, count: int, out: UInt8Array) -> int:
     for _, start, length, _ in hits[:count].tolist():
         if not (0 <= start <= len(raw) and 0 <= length <= len(raw) - start):
             raise ValueError("hits do not fit the data")
+        if length > len(out) - written:
+            raise ValueError("hits do not fit out")
         token = np.frombuffer(raw[start : start + length], np.uint8)
         out[written : written + length] = token
         written += length
