@@ -17,7 +17,7 @@ from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import Folder, Opened, Where, open_reader
 from pretrained_embed.sources import Source
-from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 #: What `build_matrix` reads when no source is named.
 DEFAULT_SOURCE = "glove-6b-50d"
@@ -26,7 +26,7 @@ Given = Source | Reader
 
 
 def build_matrix(
-    vocabulary: Vocabulary | Iterable[str] | Mapping[str, int],
+    vocabulary: AnyVocabulary,
     source: Given | Sequence[Given] = DEFAULT_SOURCE,
     *,
     match: Match = ("exact",),
@@ -53,7 +53,7 @@ def build_matrix(
 ) -> EmbeddingMatrix:
     """Build the matrix whose row *i* is the vector of the token with id *i*.
 
-    ``vocabulary`` is a `Vocabulary`, or what makes one; ``source`` as in
+    ``vocabulary`` is what `Vocabulary.of` takes; ``source`` as in
     `open_vectors`, or a `Reader` that is open, or a list of such.
 
     ``match`` names the forms of a token that are looked for, in order. The first that

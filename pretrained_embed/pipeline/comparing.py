@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import cast
 
@@ -13,11 +13,11 @@ from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import Comparison, Match
 from pretrained_embed.pipeline.opening import Folder, Where, open_reader
 from pretrained_embed.sources import Source
-from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 
 def coverage(
-    vocabulary: Vocabulary | Iterable[str] | Mapping[str, int],
+    vocabulary: AnyVocabulary,
     sources: Source | Reader | Sequence[Source | Reader],
     *,
     match: Match = ("exact",),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pretrained_embed.pipeline.building import versions
 from pretrained_embed.pipeline.opening import Folder
 from pretrained_embed.pipeline.row_filter import RowFilter
 from pretrained_embed.sources import Source
-from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def convert(
     out: str | os.PathLike[str],
     *,
     format: str | None = None,
-    vocab: Vocabulary | Iterable[str] | Mapping[str, int] | None = None,
+    vocab: AnyVocabulary | None = None,
     dtype: Dtype = "float32",
     drop_duplicates: bool = False,
     on_bad_row: OnBadRow = "error",

@@ -5,6 +5,6 @@ library, and turns texts into ids. It knows nothing of vectors and imports no fr
 """
 
 from pretrained_embed.vocabulary.files import KINDS
-from pretrained_embed.vocabulary.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.vocabulary import AnyVocabulary, Vocabulary
 
-__all__ = ["KINDS", "Vocabulary"]
+__all__ = ["KINDS", "AnyVocabulary", "Vocabulary"]

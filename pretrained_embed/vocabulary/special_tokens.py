@@ -7,7 +7,6 @@ may have several parts: GPT-2's ``<|endoftext|>`` begins and ends texts.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection, Iterable, Mapping
 from typing import Literal, get_args
 
@@ -99,6 +98,8 @@ def nearest(token: str, known: Collection[str]) -> str:
     >>> nearest("<PAD>", ["[PAD]", "pod"])
     "; did you mean '[PAD]'?"
     """
+    import difflib
+
     letters = _letters(token)
     known = [other for other in known if isinstance(other, str)]
     same = [other for other in known if letters and _letters(other) == letters]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Self, cast
+from typing import Any, Self
 
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.vocabulary import checks, files, objects
@@ -99,7 +99,7 @@ class Vocabulary(TokenIds):
     @classmethod
     def of(
         cls,
-        vocabulary: object,
+        vocabulary: AnyVocabulary,
         *,
         pad: Special = Choice.AS_FOUND,
         unk: Special = Choice.AS_FOUND,
@@ -127,7 +127,7 @@ class Vocabulary(TokenIds):
             return vocabulary
         content = objects.read(vocabulary)
         if content is None:
-            content = Content(cast(Iterable[str], vocabulary))
+            content = Content(vocabulary)
         return cls._of_content(content, pad, unk)
 
     @classmethod
@@ -280,3 +280,7 @@ class Vocabulary(TokenIds):
         if self._unk is not None:
             parts.append(f"unk {self._unk!r} at {self.unk_id}")
         return f"<Vocabulary: {', '.join(parts)}>"
+
+
+#: What `Vocabulary.of` takes: also objects of other libraries, told by their interface.
+AnyVocabulary = Vocabulary | Iterable[str] | Mapping[str, int] | Any

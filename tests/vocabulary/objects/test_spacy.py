@@ -50,8 +50,6 @@ def test_a_pipeline_of_spacy_is_such_a_one(tmp_path):
     spacy = pytest.importorskip(
         "spacy", reason="spaCy is not installed; too large for CI"
     )
-    import spacy.symbols
-
     pipeline = spacy.blank("en")
     pipeline("Zyzzyva")
 
