@@ -90,7 +90,12 @@ def fill(
 ) -> None:
     """Fill the rows of tokens that were not found, each by the policies for it."""
     lookup = oov.Lookup(
-        reader, vocabulary, options.match, options.on_bad_row, options.threads
+        reader,
+        vocabulary,
+        options.match,
+        options.on_bad_row,
+        options.threads,
+        options.progress,
     )
     statistics = cache(lambda: oov.source_statistics(reader, options.on_bad_row))
     rows = np.flatnonzero(found.origin == Origin.OOV)

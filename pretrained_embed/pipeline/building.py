@@ -135,7 +135,7 @@ def build_matrix(
     The bytes are the same, but from a store of float16. ``cache_dir``,
     ``offline`` and ``catalog`` are as in `fetch`. ``progress`` is called with bytes
     done, and bytes in all or ``None``: for a download, if there is one, then from the
-    start again for the reading.
+    start again for the reading, and again for what is read to fill rows.
 
     Raises `VocabularyError`, `SourceError`, `FormatError`, `OptionError`,
     `CoverageError` if too few tokens were found, or none, and `ShapeError` if the

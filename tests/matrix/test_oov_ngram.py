@@ -211,6 +211,22 @@ def test_constant_and_extreme_dimensions_do_no_harm(value):
     assert matrix["snowin"].tolist() == [np.float32(value), 1.0]
 
 
+def test_what_takes_seconds_reports_its_progress():
+    tokens = made_tokens(50)
+    rows = list(zip(tokens, additive(tokens).tolist(), strict=True))
+    seen = []
+
+    pe.build_matrix(
+        [tokens[0], "snowin"],
+        reader_of(rows),
+        oov="ngram",
+        progress=lambda *at: seen.append(at),
+    )
+
+    column = 4 * len(tokens)
+    assert seen[-3:] == [(part * column, 3 * column) for part in (1, 2, 3)]
+
+
 def test_rows_predicted_in_blocks_are_the_same(monkeypatch):
     tokens = made_tokens(80)
     rows = list(zip(tokens[:40], additive(tokens[:40]).tolist(), strict=True))

@@ -10,7 +10,12 @@ import numpy.typing as npt
 
 from pretrained_embed import kernel
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow, Selection
+from pretrained_embed.formats.reader import (
+    Float32Array,
+    OnBadRow,
+    Progress,
+    Selection,
+)
 from pretrained_embed.matrix.match import Chain, several
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -28,6 +33,7 @@ class Lookup(NamedTuple):
     match: Chain
     on_bad_row: OnBadRow
     threads: int | None
+    progress: Progress | None
 
     def spellings(self, tokens: Sequence[str]) -> list[list[str]]:
         """Return the forms in which each token may stand in the source, in order."""
@@ -47,5 +53,9 @@ class Lookup(NamedTuple):
             tokens, np.arange(len(tokens)), np.zeros(len(tokens), np.uint8)
         )
         return self.reader.select(
-            index, out, threads=self.threads, on_bad_row=self.on_bad_row
+            index,
+            out,
+            threads=self.threads,
+            on_bad_row=self.on_bad_row,
+            progress=self.progress,
         )

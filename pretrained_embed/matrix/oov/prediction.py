@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow
+from pretrained_embed.formats.reader import Float32Array, OnBadRow, Progress
 from pretrained_embed.matrix.oov.lookup import Lookup, Made
 from pretrained_embed.matrix.oov.ngrams import ngrams
 from pretrained_embed.matrix.oov.regression import Counts, ridge
@@ -43,7 +43,7 @@ def predict(tokens: Sequence[str], lookup: Lookup) -> Made:
     sample = first_rows(lookup.reader, lookup.on_bad_row)
     if not sample[0]:
         return
-    model = Model(*sample)
+    model = Model(*sample, lookup.progress)
     for start in range(0, len(tokens), _BLOCK_TOKENS):
         block = tokens[start : start + _BLOCK_TOKENS]
         spelled = lookup.spellings(block)
@@ -81,9 +81,17 @@ def first_rows(reader: Reader, on_bad_row: OnBadRow) -> tuple[list[str], Float32
 
 
 class Model:
-    """Weights of n-grams, fitted to tokens and their vectors, float32 (tokens, dim)."""
+    """Weights of n-grams, fitted to tokens and their vectors, float32 (tokens, dim).
 
-    def __init__(self, tokens: Sequence[str], vectors: Float32Array) -> None:
+    ``progress`` is called with the bytes of the vectors that it is fitted to.
+    """
+
+    def __init__(
+        self,
+        tokens: Sequence[str],
+        vectors: Float32Array,
+        progress: Progress | None = None,
+    ) -> None:
         found = ngrams(tokens)
         distinct, place, occurrences = np.unique(
             found.hashes, return_inverse=True, return_counts=True
@@ -107,6 +115,8 @@ class Model:
             weights = ridge(counts, apart, penalty=PENALTY, steps=STEPS)
             with np.errstate(over="ignore"):
                 self._weights[dim] = weights
+            if progress is not None:
+                progress(column.nbytes * (dim + 1), vectors.nbytes)
 
     def known(self, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
         """Return how many n-grams of each token have weights, (len(tokens),)."""
