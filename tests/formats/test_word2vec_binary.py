@@ -161,3 +161,80 @@ def test_gensim_layout_is_written(tmp_path):
 
     assert reader.format == "word2vec-binary"
     assert (tmp_path / "t.bin").read_bytes() == binary(ROWS)
+
+
+WORDS = [
+    *["the", "of", "and", "to", "in", "été"],
+    "New_York",
+    "\u00a0",
+    "1",
+    "-0.5",
+    *"abcdefgh",
+]
+
+
+def wide(dtype: str, dim: int, newline: bytes) -> tuple[bytes, np.ndarray]:
+    """Return a file of numbers of any width, and the numbers."""
+    numbers = np.random.default_rng(dim).normal(size=(len(WORDS), dim)).astype(dtype)
+    numbers[1] = np.arange(dim)
+    rows = (
+        word.encode() + b" " + row.tobytes() + newline
+        for word, row in zip(WORDS, numbers, strict=True)
+    )
+    return b"%d %d\n" % numbers.shape + b"".join(rows), numbers
+
+
+@pytest.mark.usefixtures("both_kernels")
+@pytest.mark.parametrize("newline", [b"", b"\n"])
+@pytest.mark.parametrize("dim", [2, 4, 50, 300])
+@pytest.mark.parametrize(
+    ("dtype", "notes"),
+    [
+        ("<f4", []),
+        ("<f8", ["stored as float64; rounded to float32"]),
+        ("<f2", ["stored as float16"]),
+    ],
+)
+def test_numbers_of_other_widths_are_known_by_the_tokens_between_them(
+    tmp_path, dtype, notes, dim, newline
+):
+    raw, numbers = wide(dtype, dim, newline)
+
+    with opened(tmp_path / "f", raw) as reader:
+        tokens, vectors = all_rows(reader)
+        out, selection = select(reader, [("été", 0, 0), ("h", 1, 0), ("x", 2, 0)])
+
+    assert tokens == WORDS
+    assert vectors.tobytes() == numbers.astype(np.float32).tobytes()
+    assert out[:2].tobytes() == numbers[[5, -1]].astype(np.float32).tobytes()
+    assert selection.source_rows.tolist() == [5, len(WORDS) - 1, -1, -1]
+    assert reader.findings.notes == notes
+    assert (reader.dim, reader.count) == (dim, len(WORDS))
+
+
+def test_a_cut_file_of_doubles_is_told_as_one(tmp_path):
+    raw, _ = wide("<f8", 50, b"")
+
+    with (
+        opened(tmp_path / "f", raw[:-9]) as reader,
+        pytest.raises(TruncatedError, match="no whole row of 50 values, after 17 rows"),
+    ):
+        all_rows(reader)
+
+
+def test_rows_that_no_width_makes_sense_of_are_read_as_single_precision(tmp_path):
+    raw, _ = wide("<f2", 3, b"")  # six bytes a row, of which there is no reading
+
+    with opened(tmp_path / "f", raw) as reader, pytest.raises(FormatError):
+        all_rows(reader)
+
+
+@pytest.mark.parametrize("token", ["\x01", "\udcff", "a\0b", "\t"])
+def test_odd_tokens_do_not_make_single_precision_something_else(tmp_path, token):
+    rows = [(token, (1.5, 2.0)), ("b", (3.0, 4.25)), ("c", (5.0, 6.0))]
+
+    with opened(tmp_path / "f", binary(rows)) as reader:
+        tokens, vectors = all_rows(reader)
+
+    assert tokens == [token, "b", "c"]
+    assert vectors.tolist() == [[1.5, 2.0], [3.0, 4.25], [5.0, 6.0]]
