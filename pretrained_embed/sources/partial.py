@@ -29,8 +29,8 @@ def check_room(folder: Path, need: int) -> None:
     free = shutil.disk_usage(folder).free
     if need + _SPARE > free:
         raise SourceError(
-            f"{folder}: {need:,} more bytes are needed and {free:,} are free; "
-            "make room or name another cache folder"
+            f"{folder}: {need:,} more bytes are needed and {_SPARE:,} to spare; "
+            f"{free:,} are free. Make room, or name another cache folder."
         )
 
 
