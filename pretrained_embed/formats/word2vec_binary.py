@@ -4,17 +4,18 @@
 
     file   = header LF row row ...
     header = count SP dim
-    row    = token SP dim x binary32 (little-endian) [LF]
+    row    = token SP dim x number [LF]
+    number = binary32 (little-endian), seldom binary64 or binary16
 
-word2vec.c writes the LF after each vector, gensim and GoogleNews have none; the first
-rows tell. A token holds no space. Defined by word2vec.c,
+word2vec.c writes the LF after each vector, gensim and GoogleNews have none. Some tools
+write the numbers as they have them in memory, doubles or halves. `word2vec_layout`
+finds out. A token holds no space. Defined by word2vec.c,
 https://code.google.com/archive/p/word2vec/
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -40,27 +41,22 @@ from pretrained_embed.formats.reader import (
     Selection,
 )
 from pretrained_embed.formats.window import READ_SIZE, Window
+from pretrained_embed.formats.word2vec_layout import (
+    DTYPES,
+    Layout,
+    find_layout,
+    is_binary,
+)
 from pretrained_embed.kernel import TokenIndex
 
 NAME = "word2vec-binary"
 
-#: Rows looked at to find out whether an LF follows each vector.
-_SAMPLE_ROWS = 64
-_LONGEST_HEADER = 64
-#: Bytes looked at to tell numbers from text, and how few of them tell nothing.
-_TELLING, _TOO_FEW = 4096, 128
-_TEXT = bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100)) + b"\t\n\r"
 _BLOCK_SIZE = 1 << 22
-_LF, _SPACE = b"\n", b" "
-
-
-class Layout(NamedTuple):
-    """How the rows of one binary file are built."""
-
-    rows: int  # as the header declares
-    dim: int
-    skip: int  # bytes of the header
-    newline: bool  # an LF follows each vector
+_LF = b"\n"
+_STORAGE_NOTES = {
+    "<f8": "stored as float64; rounded to float32",
+    "<f2": "stored as float16",
+}
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -72,15 +68,6 @@ def recognise(head: bytes, stream: ByteStream) -> bool:
     return is_binary(head)
 
 
-def is_binary(head: bytes) -> bool:
-    """Whether the first bytes are those of a binary file, given that it is no text."""
-    layout = _layout(head)
-    if layout is None:
-        return False
-    rows = head[layout.skip : layout.skip + _TELLING]
-    return len(rows) < _TOO_FEW or rows.translate(None, _TEXT) != b""
-
-
 def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
     """Return a reader for a word2vec binary file.
 
@@ -89,14 +76,14 @@ def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
     dim would be absurdly long. Nothing is allocated before.
     """
     head = stream.head(HEAD_SIZE)
-    layout = _layout(head)
+    layout = find_layout(head)
     if layout is None:
         raise UnknownFormatError(
             f"{stream.name}: the first line is not 'count dim', so this is no word2vec "
             "binary file"
         )
     behind = len(head) - layout.skip
-    if behind < 1 + 4 * layout.dim:
+    if behind < 1 + 4 * layout.slots:
         what = f"{stream.name}: the header declares rows of {layout.dim:,} values"
         if len(head) < HEAD_SIZE:
             raise TruncatedError(
@@ -105,31 +92,6 @@ def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
             )
         raise FormatError(f"{what}. No embedding has so many: this is another format.")
     return Word2VecBinaryReader(stream, layout)
-
-
-def _layout(head: bytes) -> Layout | None:
-    line, lf, _ = head[:_LONGEST_HEADER].partition(_LF)
-    fields = line.removesuffix(b"\r").split()
-    if not lf or len(fields) != 2 or not all(field.isdigit() for field in fields):
-        return None
-    count, dim = int(fields[0]), int(fields[1])
-    if dim < 1:
-        return None
-    skip = len(line) + 1
-    return Layout(count, dim, skip, _has_newlines(head, skip, dim))
-
-
-def _has_newlines(head: bytes, position: int, dim: int) -> bool:
-    """Whether an LF follows every vector in the head."""
-    after = []
-    for _ in range(_SAMPLE_ROWS):
-        space = head.find(_SPACE, position)
-        end = space + 1 + 4 * dim
-        if space < 0 or end >= len(head):
-            break
-        after.append(head[end : end + 1] == _LF)
-        position = end + after[-1]
-    return bool(after) and all(after)
 
 
 class Word2VecBinaryReader(Reader):
@@ -192,9 +154,9 @@ class Word2VecBinaryReader(Reader):
         progress: Progress | None,
     ) -> Iterator[Hits]:
         layout = self.layout
-        room = max(16, READ_SIZE // (4 * layout.dim))
+        room = max(16, READ_SIZE // (4 * layout.slots))
         hits = np.empty((room, kernel.HIT_COLUMNS), np.int64)
-        vectors = np.empty((room, layout.dim), np.float32)
+        bits = np.empty((room, layout.slots), np.float32)
         findings = Findings()
         with (
             self._stream.open() as file,
@@ -210,13 +172,14 @@ class Word2VecBinaryReader(Reader):
                         window.data,
                         window.start,
                         window.stop,
-                        layout.dim,
+                        layout.slots,
                         layout.newline,
                         hits,
-                        vectors,
+                        bits,
                     )
                     findings.rows += rows
                     if count:
+                        vectors = _numbers(bits[:count], layout.dtype)
                         yield Hits(before, count, hits, vectors, window.data)
                 if progress is not None:
                     progress(window.read, self._stream.size)
@@ -241,8 +204,18 @@ class Word2VecBinaryReader(Reader):
             findings.doubts.append(Doubt(findings.rows, None, what))
             findings.bad_rows = 1
             findings.rows += 1
+        if self.layout.dtype != DTYPES[0]:
+            findings.notes.append(_STORAGE_NOTES[self.layout.dtype])
         if findings.rows != self.count:
             findings.notes.append(
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"
             )
         self._findings = findings
+
+
+def _numbers(bits: Float32Array, dtype: str) -> Float32Array:
+    """Return the numbers that rows consist of, as float32."""
+    if dtype == DTYPES[0]:
+        return bits
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bits.view(dtype).astype(np.float32)
