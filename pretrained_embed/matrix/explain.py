@@ -84,14 +84,12 @@ def explain(matrix: EmbeddingMatrix, token: str) -> RowStory:
             )
             for number, part in enumerate(matrix.parts)
         )
-    if "trained_from" in matrix.provenance:
-        how += "; trained since"
     licence = source.get("licence")
     return RowStory(
         token=token,
         id=id,
         origin=origin.name.lower(),
-        how=how,
+        how=how if origin is Origin.PAD else how + tale.since,
         source=None if not source else name_of(source),
         source_row=row if row >= 0 else None,
         digest=digest_of(source),
@@ -112,6 +110,11 @@ class _Tale(NamedTuple):
     def options(self) -> dict[str, Any]:
         return options_of(self.provenance)
 
+    @property
+    def since(self) -> str:
+        """What became of the row after it was filled."""
+        return "; trained since" if "trained_from" in self.provenance else ""
+
     def source(self, number: int) -> dict[str, Any]:
         """Return what is known of a source; nothing of none."""
         known = sources_of(self.provenance)
@@ -128,7 +131,7 @@ class _Tale(NamedTuple):
             known = sources_of(earlier)
             # which of several, and which row, is in the ledger of that matrix alone
             first = before.how(origin, known[0] if len(known) == 1 else {}, -1)
-            return f"kept from {place}; there {first}"
+            return f"kept from {place}; there {first}{before.since}"
         if origin.found:
             return f"found {self._form(origin)}{f' in {place}' if source else ''}"
         return f"not found; {self._filled(origin, name_of(source))}"

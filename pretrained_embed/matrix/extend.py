@@ -37,35 +37,37 @@ def extended(
         raise ShapeError(
             f"the rows to add have {rest.dim} dimensions, those to be kept {old.dim}"
         )
-    rows, dim = len(vocabulary), old.dim
-    vectors = np.zeros((rows, dim), np.float32)
-    origin = np.full(rows, Origin.UNUSED, np.uint8)
-    if vocabulary.pad_id is not None:
-        origin[vocabulary.pad_id] = Origin.PAD
-    source_rows, sources = np.full(rows, -1), np.full(rows, -1, np.int16)
-    parts: list[Part] = []
-
     theirs = _ids_in(old, vocabulary)
     kept = np.flatnonzero(theirs >= 0)
     added = np.flatnonzero(_needed(vocabulary) & (theirs < 0))
-    known: list[dict[str, Any]] = []
-    provenance: dict[str, Any] = {}
+    giver = old if rest is None else rest  # the old one has none of these tokens
+    ids = _ids_of(giver, vocabulary, added)
+
+    def moved(array: npt.NDArray[Any], otherwise: int = 0) -> npt.NDArray[Any]:
+        """Return the rows to add at their places."""
+        shape = (len(vocabulary), *array.shape[1:])
+        there = np.full(shape, otherwise, array.dtype)
+        there[added] = array[ids]
+        return there
+
+    vectors, origin = moved(giver.vectors), moved(giver.origin, Origin.UNUSED)
+    source_rows, sources = moved(giver.source_rows, -1), moved(giver.sources, -1)
+    provenance, known = {}, []
+    parts, advice = [], None
     if rest is not None:
-        ids = _ids_of(rest, vocabulary, added)
-        vectors[added], origin[added] = rest.vectors[ids], rest.origin[ids]
-        source_rows[added], sources[added] = rest.source_rows[ids], rest.sources[ids]
-        for part in rest.parts:
-            new = Part(np.full(rows, Origin.UNUSED, np.uint8), np.full(rows, -1))
-            new.origin[added] = part.origin[ids]
-            new.source_rows[added] = part.source_rows[ids]
-            parts.append(new)
         known = sources_of(rest.provenance)
         provenance = {k: v for k, v in rest.provenance.items() if k != "source"}
-    elif len(added):
-        token = vocabulary.tokens[added[0]]
-        raise VocabularyError(f"no row for the token {token!r}")
+        parts = [
+            Part(moved(part.origin, Origin.UNUSED), moved(part.source_rows, -1))
+            for part in rest.parts
+        ]
+        advice = rest.advice and rest.advice._replace(
+            found_by=moved(rest.advice.found_by)
+        )
     vectors[kept], origin[kept] = old.vectors[theirs[kept]], old.origin[theirs[kept]]
     source_rows[kept], sources[kept] = theirs[kept], len(known)
+    if vocabulary.pad_id is not None:
+        origin[vocabulary.pad_id] = Origin.PAD
 
     vectors.flags.writeable = False  # and so need not be copied
     return type(old)(
@@ -77,6 +79,7 @@ def extended(
         source_rows,
         sources,
         parts,
+        advice,
     )
 
 
