@@ -43,13 +43,14 @@ class Arrays:
 
     def _beside(self, name: str) -> npt.NDArray[Any]:
         path = self._stream.path
-        own = path.name if path is not None else self._stream.name
-        usual = f"{own}{self._prefix}.{name}.npy"
         if path is None:
             raise FormatError(
-                f"{self._stream.name}: its array {name!r} is in a file of its own; put "
-                f"both into one folder, unpacked, and name the file {own!r} there"
+                f"{self._stream.name}: its array {name!r} is in a file of its own, "
+                "which is looked for beside plain files only; unpack it, and keep both "
+                "in one folder"
             )
+        own = path.name
+        usual = f"{own}{self._prefix}.{name}.npy"
         packed = [
             f"{own}{suffix}{self._prefix}.{name}.npz" for suffix in ("", *_PACKED)
         ]
