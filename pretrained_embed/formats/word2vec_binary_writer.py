@@ -15,7 +15,7 @@ from pretrained_embed.formats.reader import HEAD_SIZE
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
 from pretrained_embed.formats.text_layout import find_layout
-from pretrained_embed.formats.word2vec_binary import is_binary
+from pretrained_embed.formats.word2vec_layout import is_binary
 
 _INSTEAD = "Write .npz, .h5 or .safetensors instead."
 
