@@ -75,10 +75,14 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         raise FormatError(
             f"{name}: a part of the matrix is missing: {error}"
         ) from error
-    if origin.dtype != np.uint8 or source_rows.dtype != np.int64:
-        raise FormatError(f"{name}: the row ledger is not of whole numbers")
-    if unknown := set(origin.ravel().tolist()) - {*origins.values(), *OWN_CODES}:
-        raise FormatError(f"{name}: the row ledger holds the code {min(unknown)}")
+    for part in (Part(origin, source_rows), *parts):
+        if part.origin.dtype != np.uint8 or part.source_rows.dtype != np.int64:
+            raise FormatError(f"{name}: the row ledger is not of whole numbers")
+        codes = set(np.unique(part.origin).tolist())
+        if unknown := codes - {*origins.values(), *OWN_CODES}:
+            raise FormatError(f"{name}: the row ledger holds the code {min(unknown)}")
+    if sources is not None and sources.dtype != np.int16:
+        raise FormatError(f"{name}: the sources of its rows are not whole numbers")
     if not isinstance(provenance, dict):
         raise FormatError(f"{name}: the provenance is not a JSON object")
     vocabulary = _vocabulary(tokens, table, options)
@@ -92,14 +96,6 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         sources,
         parts,
         advice,
-    )
-
-
-def _known_origins(saved: object) -> bool:
-    """Whether the codes of a ledger, perhaps of an older release, mean what ours do."""
-    ours = {origin.name.lower(): int(origin) for origin in Origin}
-    return isinstance(saved, dict) and all(
-        ours.get(name) == code for name, code in saved.items()
     )
 
 

@@ -202,7 +202,7 @@ ROWS_OF_EXAMPLE = 11
         ({"provenance": None}, "missing: 'provenance'"),
         ({"origin": None}, "missing: 'origin'"),
         ({"origin": np.zeros(3, np.uint8)}, r"origin of shape \(3,\) for 11 rows"),
-        ({"origin": np.full(ROWS_OF_EXAMPLE, 77, np.uint8)}, "holds the code 77"),
+        ({"origin": np.full(ROWS_OF_EXAMPLE, 200, np.uint8)}, "holds the code 200"),
         ({"origin": np.zeros(ROWS_OF_EXAMPLE)}, "row ledger is not of whole numbers"),
         ({"source_rows": np.zeros(ROWS_OF_EXAMPLE)}, "not of whole numbers"),
         ({"source_rows": np.zeros((ROWS_OF_EXAMPLE, 1), np.int64)}, "source_rows of"),
