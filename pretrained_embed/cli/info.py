@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ from pretrained_embed.cli.display import facts, number
 from pretrained_embed.cli.environment import environment_facts, environment_text
 from pretrained_embed.cli.output import answer, answer_json
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import findings_facts, matrix_facts, remarks
+from pretrained_embed.cli.report import (
+    findings_facts,
+    matrix_facts,
+    remarks,
+    source_name,
+)
 from pretrained_embed.sources import catalog as catalogs
 
 _FIRST = 5
@@ -89,7 +95,7 @@ def _file(
     lines = [text, *remarks(findings)]
     if reader.format in _WHOLE and Path(source).is_file():
         matrix = pe.load_matrix(source)
-        if matrix.provenance.get("options"):  # else it is a plain table of vectors
+        if matrix.provenance.keys() - {"source"}:  # else a plain table of vectors
             known["matrix"] = matrix_facts(matrix)
             lines += _matrix(matrix)
     return known, "\n".join(lines)
@@ -97,9 +103,7 @@ def _file(
 
 def _matrix(matrix: pe.EmbeddingMatrix) -> list[str]:
     """Return lines on a saved matrix: its coverage, and what it was built from."""
-    source, chosen = (
-        _object(matrix.provenance, name) for name in ("source", "options")
-    )
+    sources = matrix.source_facts
     built = facts(
         [
             (
@@ -110,19 +114,25 @@ def _matrix(matrix: pe.EmbeddingMatrix) -> list[str]:
                 "unk token",
                 _token(matrix.vocabulary.unk_token, matrix.vocabulary.unk_id),
             ),
-            ("built from", _words(source.get("source") or source.get("name"))),
-            ("licence", _words(source.get("licence"))),
-            ("citation", _words(source.get("citation"))),
-            *((name, _words(value)) for name, value in chosen.items()),
+            ("built from", _each(map(source_name, sources))),
+            ("licence", _each(source.get("licence") for source in sources)),
+            ("citation", _each(source.get("citation") for source in sources)),
+            *((name, _words(value)) for name, value in _options(matrix).items()),
         ]
     )
     return [built, str(matrix.coverage), *remarks(matrix.findings)]
 
 
-def _object(provenance: dict[str, Any], name: str) -> dict[str, Any]:
-    """Return a part of the provenance, which a file may hold in any form."""
-    part = provenance.get(name)
-    return part if isinstance(part, dict) else {}
+def _options(matrix: pe.EmbeddingMatrix) -> dict[str, Any]:
+    """Return the options of a build, which a file may hold in any form."""
+    options = matrix.provenance.get("options")
+    return options if isinstance(options, dict) else {}
+
+
+def _each(values: Iterable[Any]) -> str | None:
+    """Return what is known of one source or several, each thing once."""
+    known = dict.fromkeys(str(value) for value in values if value is not None)
+    return ", ".join(known) or None
 
 
 def _token(token: str | None, id: int | None) -> str:

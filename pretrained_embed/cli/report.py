@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -53,11 +53,15 @@ def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
 
 
 def shares(matrix: EmbeddingMatrix) -> Iterator[str]:
-    """Yield what each of several sources had of the tokens, a line each."""
-    sources = matrix.provenance.get("sources")
-    for source in sources if isinstance(sources, list) else ():
-        if not isinstance(source, dict):
-            continue
-        name, known = source.get("source") or source.get("name"), source.get("coverage")
-        if isinstance(known, dict) and {"found", "tokens"} <= known.keys():
-            yield f"  {name}: {known['found']} of {known['tokens']} looked for in it."
+    """Yield how many tokens each of several sources had, a line each."""
+    for source in matrix.source_facts:
+        coverage = source.get("coverage")
+        if isinstance(coverage, dict):
+            share = f"{coverage.get('found')} of {coverage.get('tokens')} tokens"
+            yield f"  {source_name(source)}: {share} looked for there."
+
+
+def source_name(source: Mapping[str, Any]) -> str | None:
+    """Return the name of a source in the catalog, or else that of its file."""
+    name = source.get("source") or source.get("name")
+    return None if name is None else str(name)

@@ -17,7 +17,7 @@ from pretrained_embed.matrix.coverage import Coverage, measure
 from pretrained_embed.matrix.explain import RowStory, explain
 from pretrained_embed.matrix.extend import extended, missing
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
-from pretrained_embed.matrix.provenance import options_of
+from pretrained_embed.matrix.provenance import options_of, sources_of
 from pretrained_embed.matrix.saving import to_table
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -102,6 +102,11 @@ class EmbeddingMatrix:
     def pad_id(self) -> int | None:
         """Row of the pad token, or ``None``."""
         return self.vocabulary.pad_id
+
+    @property
+    def source_facts(self) -> list[dict[str, Any]]:
+        """What the provenance tells of each source, in the order of ``sources``."""
+        return sources_of(self.provenance)
 
     @property
     def match(self) -> tuple[str, ...]:

@@ -130,7 +130,9 @@ def test_the_kind_of_vocabulary_can_be_named():
 
 
 def test_vectors_come_through_a_pipe():
-    result = run(*BUILD, "--source", "-", input=Path("vectors.txt").read_bytes())
+    piped = ("build", "--vocab", "vocab.txt", "--source", "-")
+
+    result = run(*piped, input=Path("vectors.txt").read_bytes())
 
     assert result.exit_code == 0
     assert "Found 2 of 4" in result.stderr
