@@ -5,8 +5,9 @@ within 22 that is ``float32(digits / 10**places)``, so whether a decimal reads b
 seen without writing it. Six digits tell any two decimals of so many apart; where they
 do not give the number back, seven, eight or nine do. Whole arrays are tried at once,
 which is several times as fast as to write number by number. What is left (very large or
-very small, not finite, and powers of two, whose neighbours are not equally far) numpy
-writes; the form is the same: ``0.1``, ``1.0``, ``1e-09``, ``nan``.
+very small, not finite, and powers of two of more than six digits, whose neighbours are
+not equally far) numpy writes; the form is the same: ``0.1``, ``1.0``, ``1e-09``,
+``nan``.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ _DIGITS = (6, 7, 8, 9)  # of a number; 9 are always enough
 _PLACES = 12  # behind the point: 9 digits of the smallest number
 _GROUP = 10_000  # digits are looked up four at a time
 _FOUR = np.array([b"%04d" % number for number in range(_GROUP)], "S4").view(np.uint32)
-_POWERS = 10 ** np.arange(_PLACES + 1)
+_POWERS = 10 ** np.arange(_PLACES + 1, dtype=np.int64)
 _BORDERS = 10.0 ** np.arange(-3, 4)  # between the numbers of digits before the point
 
 # A number in bytes: sign, four digits, point, twelve digits, separator. Bytes that a
@@ -61,9 +62,8 @@ def _shortest(
         size = np.abs(numbers.astype(np.float64))
     digits = np.zeros(len(numbers), np.int64)
     places = np.zeros(len(numbers), np.int64)
-    zero = size == 0
     mantissa = numbers.view(np.uint32) & 0x7FFFFF
-    left = np.flatnonzero((size >= _LEAST) & (size < _MOST) & (mantissa != 0))
+    left = np.flatnonzero((size >= _LEAST) & (size < _MOST))
     # How many places behind the point the first digit has, at most 4, at least -3.
     first = 4 - np.searchsorted(_BORDERS, size, "right")
     for count in _DIGITS:
@@ -73,8 +73,8 @@ def _shortest(
         fits = (tried / scale).astype(np.float32) == size[left]
         digits[left[fits]] = tried[fits].astype(np.int64)
         places[left[fits]] = power[fits]
-        left = left[~fits]
-    known = zero | (digits > 0)
+        left = left[~fits & (mantissa[left] != 0)]
+    known = (size == 0) | (digits > 0)
     return digits, places, known
 
 

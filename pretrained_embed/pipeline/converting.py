@@ -83,13 +83,14 @@ def convert(
     format = writing.choose(out, format)
     writing.check_dtype(dtype, format)
     check_budget(max_bad_rows)
-    vocabulary = None if vocab is None else Vocabulary.of(vocab)
+    if not (vocab is None or isinstance(vocab, Vocabulary)):
+        vocab = Vocabulary.of(vocab, pad=None)
     stream = sources.open_source(
         source, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=progress
     )
     _check_place(out, source, stream.path)
     with formats.open_reader(stream) as reader:
-        passing = RowFilter(vocabulary, drop=drop_duplicates)
+        passing = RowFilter(vocab, drop=drop_duplicates)
         whole = writing.holds_all(format) and not passing.chooses
         if whole and isinstance(reader, TableReader):
             rows = reader.rows(progress)

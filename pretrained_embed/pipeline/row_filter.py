@@ -11,8 +11,8 @@ from pretrained_embed.vocabulary import Vocabulary
 class RowFilter:
     """Lets the rows through that are asked for, and counts them.
 
-    Those are, with a ``vocabulary``, the rows of its tokens, and with ``drop`` the
-    first row of each token. Holds the tokens that came.
+    Those are, with a ``vocabulary``, the rows of its tokens but the pad, and with
+    ``drop`` the first row of each token. Holds the tokens that came.
     """
 
     def __init__(self, vocabulary: Vocabulary | None, *, drop: bool) -> None:
@@ -21,10 +21,9 @@ class RowFilter:
         self._seen: set[str] = set()
         self._drop = drop
         self._wanted: set[str] | None = None
-        self._pad = None
         if vocabulary is not None:
-            self._wanted = {token for token in vocabulary.tokens if token is not None}
-            self._pad = vocabulary.pad_token
+            no_token = (None, vocabulary.pad_token)
+            self._wanted = {t for t in vocabulary.tokens if t not in no_token}
 
     @property
     def chooses(self) -> bool:
@@ -44,8 +43,8 @@ class RowFilter:
                 yield passed
 
     def missing(self) -> list[str]:
-        """Return the tokens that were asked for and did not come; a pad is none."""
-        return sorted((self._wanted or set()) - self._seen - {self._pad})
+        """Return the tokens that were asked for and did not come."""
+        return sorted((self._wanted or set()) - self._seen)
 
     def _chosen(self, block: Block) -> Block:
         rows = []

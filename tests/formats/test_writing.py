@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -279,3 +280,22 @@ def test_a_table_is_streamed_in_blocks():
 
     assert len(blocks) > 1
     assert [token for block in blocks for token in block.tokens] == tokens
+
+
+@pytest.mark.parametrize("format", sorted({*formats.WRITABLE_FORMATS} - {"gensim"}))
+def test_memory_holds_a_few_blocks_however_many_there_are(tmp_path, format):
+    """gensim pickles vectors of less than 42 MB in memory."""
+
+    def many() -> Iterator[Block]:
+        for block in range(100):
+            tokens = [f"{block}-{row}" for row in range(40)]
+            yield Block(tokens, np.full((40, 1000), block % 2, np.float32))
+
+    tracemalloc.start()
+    try:
+        formats.write_rows(tmp_path / "out", RowStream(1000, many()), format=format)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 9_000_000  # of 16 MB of vectors, and more of text
