@@ -7,8 +7,9 @@
 
 Row after row, a key and its vector: the integers are its numbers times
 10 ** precision. Vectors are of unit length, as pymagnitude gives them unless asked for
-others; the length that each had is in column ``magnitude`` and is not multiplied back
-in, which a note says. Tables of n-grams, search trees and language models are not read.
+others; the norm that each had is in column ``magnitude`` and is not multiplied back in;
+the facts and a note speak of it. Tables of n-grams, search trees and language models
+are not read.
 
 The database is opened read-only and as one that cannot change: no journal is replayed,
 and no file is opened beside it. Views, virtual tables and computed columns are refused,
@@ -50,14 +51,25 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
                 f"{where}: the database does not say how many decimal digits its "
                 "vectors have; it is damaged, or is none of Magnitude's"
             )
-        tokens, rows = database.keys()
+        tokens, rows, least, most = database.keys()
+        facts: dict[str, object] = {
+            "precision": precision,
+            "version": numbers.get("version"),
+        }
+        notes = []
+        if least <= most and not least == most == 1:
+            facts["norms"] = [least, most]
+            notes.append(
+                f"vectors are of unit length; the norms they had, {least:.4g} to "
+                f"{most:.4g}, are kept apart in the file and not multiplied in"
+            )
         return SubwordTableReader(
             NAME,
             where,
             tokens,
             _Rows(database, rows, 10**precision),
-            facts={"precision": precision, "version": numbers.get("version")},
-            notes=["vectors are of unit length; the lengths they had are left out"],
+            facts=facts,
+            notes=notes,
             release=database.close,
         )
     except BaseException:

@@ -5,20 +5,32 @@ None of sqlite3's errors gets past this module.
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from pretrained_embed.errors import FormatError, PretrainedEmbedError
-from pretrained_embed.formats.local import open_local
+from pretrained_embed.errors import FormatError, PretrainedEmbedError, TruncatedError
+from pretrained_embed.formats.local import file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import Int64Array, PackedTokens
 
 _TABLE = "magnitude"
+_HEAD = 100  # bytes of the head of a database
 _LONGEST_VALUE = 1 << 20  # bytes of a row, a key or a statement
+
+
+class Keys(NamedTuple):
+    """The keys of all rows."""
+
+    tokens: PackedTokens
+    numbers: Int64Array  # by which the database knows each row
+    least: float  # length that a vector had before it was scaled to 1
+    most: float
 
 
 class Database:
@@ -31,7 +43,7 @@ class Database:
         self._held = ExitStack()
         try:
             path = self._held.enter_context(_named(stream))
-            self._size = path.stat().st_size
+            self._check_size(path)
             with self._refusing_damage():
                 self._sql = sqlite3.connect(
                     f"{path.absolute().as_uri()}?mode=ro&immutable=1",
@@ -63,21 +75,25 @@ class Database:
             if type(key) is bytes and type(value) is int
         }
 
-    def keys(self) -> tuple[PackedTokens, Int64Array]:
-        """Return all keys, and the number that the database gives each row."""
-        # A row takes a byte for each column at least. Damaged pages can be met again
-        # and again, so rows are counted and not believed.
-        limit = self._size // (self.dim + 2)
+    def keys(self) -> Keys:
+        """Return all keys, in the order of the rows."""
         keys: list[bytes] = []
         numbers: list[int] = []
+        least, most = math.inf, -math.inf
         with self._refusing_damage():
-            query = f"SELECT rowid, key FROM {_TABLE} NOT INDEXED ORDER BY rowid"
-            for number, key in self._sql.execute(query):
-                if type(key) is not bytes or len(keys) >= limit:
-                    raise self._damaged(f"row {len(keys):,} has no key, or is none")
+            query = f"SELECT rowid, key, magnitude FROM {_TABLE} NOT INDEXED"
+            for number, key, length in self._sql.execute(f"{query} ORDER BY rowid"):
+                # Where they do not ascend, damaged pages are met again and again.
+                if numbers and number <= numbers[-1]:
+                    raise self._damaged(f"row {number:,} comes twice")
+                if type(key) is not bytes:
+                    raise self._damaged(f"row {number:,} has no key")
                 keys.append(key)
                 numbers.append(number)
-        return PackedTokens.join(keys), np.array(numbers, np.int64)
+                if type(length) is float:  # NULL stands for what is no number
+                    least, most = min(least, length), max(most, length)
+        packed = PackedTokens.join(keys)
+        return Keys(packed, np.array(numbers, np.int64), least, most)
 
     def vectors(self, numbers: Int64Array) -> Int64Array:
         """Return the integers of some rows, int64 (rows, dim)."""
@@ -91,6 +107,20 @@ class Database:
                     raise self._damaged(f"row {number:,} is not all integers")
                 vectors[row] = found
         return vectors
+
+    def _check_size(self, path: Path) -> None:
+        """Raise `TruncatedError` if pages are missing that the file says it has."""
+        with path.open("rb") as file:
+            head, size = file.read(_HEAD), file_size(file)
+        page = int.from_bytes(head[16:18], "big")
+        pages = int.from_bytes(head[28:32], "big")
+        # A page of 64 KiB is written as 1; old versions of SQLite count no pages.
+        needed = pages * (0x10000 if page == 1 else page)
+        if len(head) < _HEAD or (head[24:28] == head[92:96] and size < needed):
+            raise TruncatedError(
+                f"{self._where}: {size:,} bytes, but the database has {needed:,}; get "
+                "the file again"
+            )
 
     def _check_table(self) -> int:
         """Return the number of dimensions of the table of vectors."""
@@ -134,6 +164,7 @@ def _named(stream: ByteStream) -> Iterator[Path]:
         return
     with tempfile.NamedTemporaryFile() as copy:
         with open_local(stream) as file:
+            file.seek(0)
             shutil.copyfileobj(file, copy)
         copy.flush()
         yield Path(copy.name)
