@@ -96,7 +96,7 @@ def open_reader(stream: ByteStream) -> TableReader:
     if own is not None:
         return own
     embedding = load_embedding(name, shard.header.tensors, shard.load, str(shard.path))
-    tokens = find_file(folder) or find_file(stream.path)
+    tokens = find_file(folder)
     if tokens is None:
         raise FormatError(
             f"{folder} has no tokens: none of {', '.join(FILES)} is there. Get the "

@@ -71,6 +71,10 @@ def test_rows_beyond_the_tokenizer_are_rows_without_token():
     assert table.tokens.unpack()[:12] == ANSWERS["gpt2"]
 
 
+def test_a_model_without_such_rows_has_no_holes():
+    assert formats.read_table(sources.open_source(DATA / "bert")).arrays == {}
+
+
 def test_a_model_tells_what_it_is():
     with open_folder(DATA / "llama") as reader:
         assert reader.facts == {
@@ -316,6 +320,16 @@ def test_an_index_without_the_embedding_is_refused(tmp_path, name, match, error)
         open_folder(folder)
 
 
+def test_an_index_that_names_the_wrong_file_is_refused(tmp_path):
+    folder = copied("llama", tmp_path)
+    name = "model.embed_tokens.weight"
+    index = {"weight_map": {name: "model-00002-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+
+    with pytest.raises(FormatError, match=f"00002.safetensors: has no matrix '{name}'"):
+        open_folder(folder)
+
+
 @pytest.mark.parametrize(
     ("names", "expected"),
     [
@@ -324,6 +338,7 @@ def test_an_index_without_the_embedding_is_refused(tmp_path, name, match, error)
             ["shared.weight", "encoder.embed_tokens.weight", "decoder.wte.weight"],
             ["shared.weight"],
         ),
+        (["encoder.wte.weight", "decoder.wte.weight"], ["encoder.wte.weight"]),
         (["model.decoder.embed_tokens.weight"], ["model.decoder.embed_tokens.weight"]),
         (["a.wte.weight", "b.wte.weight"], ["a.wte.weight", "b.wte.weight"]),
         (["embeddings.position_embeddings.weight", "awte.weight"], []),
