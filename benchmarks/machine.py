@@ -17,6 +17,7 @@ _PACKAGES = (
     "pandas",
     "reach",
     "embfile",
+    "fasttext-wheel",
     "h5py",
 )
 

@@ -8,12 +8,12 @@ Nothing here imports a peer's package before it is asked to run.
 
 from __future__ import annotations
 
-from benchmarks.peers import floors, libraries, loops, ours, tables
+from benchmarks.peers import floors, libraries, loops, ours, subwords, tables
 from benchmarks.peers.peer import Peer
 
 PEERS: dict[str, Peer] = {
     peer.name: peer
-    for module in (floors, ours, loops, libraries, tables)
+    for module in (floors, ours, loops, libraries, tables, subwords)
     for peer in module.PEERS
 }
 

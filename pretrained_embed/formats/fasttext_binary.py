@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, UnknownFormatError
+from pretrained_embed.formats.blocks import unpacked
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.fasttext_dictionary import (
     Dictionary,
@@ -35,17 +36,18 @@ from pretrained_embed.formats.reader import (
     Findings,
     Float32Array,
     OnBadRow,
+    PackedBlock,
     Progress,
     Reader,
     Selection,
 )
-from pretrained_embed.formats.subwords import composed, means
+from pretrained_embed.formats.subwords import TOKENS_AT_ONCE, composed, means
 from pretrained_embed.formats.table import Int64Array, PackedTokens
 from pretrained_embed.kernel import TokenIndex
 
 NAME = "fasttext-binary"
 
-_BLOCK_ROWS = 4096
+_BLOCK_ROWS = 1 << 13
 #: Labels that the facts name.
 _EXAMPLES = 10
 
@@ -121,12 +123,18 @@ class FastTextReader(Reader):
         self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
     ) -> Iterator[Block]:
         """Yield all words, in the order of the dictionary. See `Reader`."""
+        yield from unpacked(self.packed_blocks(progress=progress))
+
+    def packed_blocks(
+        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+    ) -> Iterator[PackedBlock]:
+        """Yield the same, with the words as bytes."""
         count = len(self._words)
         for start in range(0, count, _BLOCK_ROWS):
             words = np.arange(start, min(start + _BLOCK_ROWS, count))
             vectors = np.empty((len(words), self.dim), np.float32)
             self._read(words, vectors, thread_count(None))
-            yield Block(self._words[start : start + len(words)].unpack(), vectors)
+            yield PackedBlock(self._words[start : start + len(words)], vectors)
             if progress is not None:
                 progress(self._bytes(start + len(words)), self._bytes(count))
         self._findings = self._found(0)
@@ -146,8 +154,8 @@ class FastTextReader(Reader):
         claims.find(self._words.data, self._words.offsets)
         source_rows = claims.positions()
         targets = np.flatnonzero(source_rows[: len(out)] >= 0)
-        for start in range(0, len(targets), _BLOCK_ROWS):
-            chosen = targets[start : start + _BLOCK_ROWS]
+        for start in range(0, len(targets), TOKENS_AT_ONCE):
+            chosen = targets[start : start + TOKENS_AT_ONCE]
             vectors = np.empty((len(chosen), self.dim), np.float32)
             self._read(source_rows[chosen], vectors, threads)
             out[chosen] = vectors

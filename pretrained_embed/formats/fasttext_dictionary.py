@@ -13,17 +13,20 @@ https://github.com/facebookresearch/fastText/blob/main/src/dictionary.cc
 from __future__ import annotations
 
 import mmap
+from array import array
 from typing import NamedTuple
 
 import numpy as np
 
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.fasttext_header import Head
-from pretrained_embed.formats.table import Int64Array, PackedTokens
+from pretrained_embed.formats.table import Int64Array, PackedTokens, UInt8Array
 
 #: Bytes of an entry behind its token: NUL, count, type.
 _TAIL = 10
 _NUL = b"\0"
+#: Tokens that are copied at once.
+_AT_ONCE = 1 << 16
 
 
 class Pruned(NamedTuple):
@@ -71,21 +74,27 @@ def read_dictionary(file: mmap.mmap, head: Head, where: str) -> Dictionary:
     return Dictionary(tokens[: head.words], tokens[head.words :], pruned, stop)
 
 
-def picked(raw: np.ndarray, starts: Int64Array, ends: Int64Array) -> PackedTokens:
+def picked(raw: UInt8Array, starts: Int64Array, ends: Int64Array) -> PackedTokens:
     """Pack the tokens that lie at ``raw[starts[i]:ends[i]]``."""
+    lengths = ends - starts
     offsets = np.zeros(len(starts) + 1, np.int64)
-    np.cumsum(ends - starts, out=offsets[1:])
-    shifts = np.repeat(starts - offsets[:-1], np.diff(offsets))
-    return PackedTokens(raw[np.arange(offsets[-1]) + shifts], offsets)
+    np.cumsum(lengths, out=offsets[1:])
+    data = np.empty(offsets[-1], np.uint8)
+    for first in range(0, len(starts), _AT_ONCE):
+        part = slice(first, min(first + _AT_ONCE, len(starts)))
+        begin, end = offsets[part.start], offsets[part.stop]
+        shifts = np.repeat(starts[part] - offsets[:-1][part], lengths[part])
+        data[begin:end] = raw[np.arange(begin, end) + shifts]
+    return PackedTokens(data, offsets)
 
 
 def _token_ends(file: mmap.mmap, head: Head, where: str) -> Int64Array:
     """Return where the NUL behind each token stands.
 
     Where an entry begins is known only when the one before it has been read. So this
-    is a loop, with a number for each entry and no other object.
+    is a loop, which keeps eight bytes of each entry and no object.
     """
-    ends: list[int] = []
+    ends = array("q")
     find, position = file.find, head.length
     for _ in range(head.entries):
         end = find(_NUL, position)
@@ -98,7 +107,7 @@ def _token_ends(file: mmap.mmap, head: Head, where: str) -> Int64Array:
             f"{where}: ends within entry {len(ends):,} of {head.entries:,} of its "
             "dictionary; get the file again"
         )
-    return np.array(ends, np.int64)
+    return np.frombuffer(ends, np.int64)
 
 
 def _pruned(file: mmap.mmap, start: int, head: Head, where: str) -> Pruned:

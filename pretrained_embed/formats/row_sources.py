@@ -18,7 +18,7 @@ from pretrained_embed.formats.table import Int64Array, UInt8Array
 
 #: Bytes of a file that are mapped at once. The system maps more than what is touched:
 #: rows at random soon have it map the whole file.
-_WINDOW = 1 << 25
+_WINDOW = 1 << 24
 
 
 class RowSource(Protocol):

@@ -18,9 +18,10 @@ from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.row_sources import RowSource
 from pretrained_embed.formats.table import Int64Array, PackedTokens
 
-#: Tokens whose n-grams are made at once, bytes of rows that are held at once, and
-#: tokens that a thread adds up at a time: their sums stay in its cache.
-_TOKENS_AT_ONCE, _ROOM, _PART_TOKENS = 4096, 1 << 27, 256
+#: Tokens that are cut into pieces at once; bytes of rows that are held at once, since
+#: each time the whole table is gone through; and tokens that a thread adds up at a
+#: time, whose sums stay in its cache.
+TOKENS_AT_ONCE, _ROOM, _PART_TOKENS = 1 << 14, 3 << 26, 256
 
 #: Characters of an n-gram beyond which a file is taken to be damaged: a token has as
 #: many pieces as this times its length.
@@ -118,8 +119,8 @@ def composed(
     is multiplied by one over their number.
     """
     could = np.zeros(len(tokens), np.bool_)
-    for start in range(0, len(tokens), _TOKENS_AT_ONCE):
-        stop = start + _TOKENS_AT_ONCE
+    for start in range(0, len(tokens), TOKENS_AT_ONCE):
+        stop = start + TOKENS_AT_ONCE
         pieces = cut(tokens[start:stop])
         could[start:stop] = pieces.counts > 0
         means(pieces, source, out[start:stop], threads=threads)
@@ -130,26 +131,16 @@ def means(
     pieces: Pieces, source: RowSource, out: Float32Array, *, threads: int
 ) -> None:
     """Write the mean of each token's rows to ``out``; tokens without keep theirs."""
-    ends = np.cumsum(pieces.counts)
-    room = max(1, _ROOM // (4 * source.dim))
-    start = 0
-    while start < len(ends):
-        before = int(ends[start - 1]) if start else 0
-        stop = int(np.searchsorted(ends, before + room, side="right"))
-        stop = max(stop, start + 1)  # a token of many rows has a turn of its own
-        rows = pieces.rows[before : ends[stop - 1]]
-        _means(rows, pieces.counts[start:stop], source, out[start:stop], threads)
-        start = stop
-
-
-def _means(
-    rows: Int64Array,
-    counts: Int64Array,
-    source: RowSource,
-    out: Float32Array,
-    threads: int,
-) -> None:
+    rows, counts = pieces
     distinct, places = np.unique(rows, return_inverse=True)
+    if 4 * source.dim * len(distinct) > _ROOM and len(counts) > 1:
+        half = len(counts) // 2
+        middle = int(counts[:half].sum())
+        first = Pieces(rows[:middle], counts[:half])
+        second = Pieces(rows[middle:], counts[half:])
+        means(first, source, out[:half], threads=threads)
+        means(second, source, out[half:], threads=threads)
+        return
     vectors = source.read(distinct, threads)
     firsts = np.cumsum(counts) - counts
     longest = np.argsort(-counts, kind="stable")

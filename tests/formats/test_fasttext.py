@@ -12,7 +12,7 @@ from tables import piped, stream_of
 import pretrained_embed as pe
 from formats.fasttext_models import DATA, answers, model
 from pretrained_embed import formats
-from pretrained_embed.formats import Findings, row_sources, subwords
+from pretrained_embed.formats import Findings, fasttext_binary, row_sources, subwords
 
 FASTTEXT = DATA / "fasttext"
 MODELS = sorted(
@@ -90,7 +90,8 @@ def test_small_portions_and_many_threads_change_no_bit(path, threads, monkeypatc
     expected = answers(path)
     monkeypatch.setattr(row_sources, "_WINDOW", 1 << 12)
     monkeypatch.setattr(subwords, "_ROOM", 1 << 11)
-    monkeypatch.setattr(subwords, "_TOKENS_AT_ONCE", 5)
+    monkeypatch.setattr(subwords, "TOKENS_AT_ONCE", 5)
+    monkeypatch.setattr(fasttext_binary, "TOKENS_AT_ONCE", 5)
     monkeypatch.setattr(subwords, "_PART_TOKENS", 2)
 
     with opened(path) as reader:
