@@ -7,6 +7,7 @@ composition of such (``lower+strip-accents``, from left to right), or a callable
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
 from pretrained_embed.errors import OptionError, suggestion
@@ -33,20 +34,27 @@ class Form(NamedTuple):
 
     name: str
     code: int  # in the row ledger
-    #: Given the vocabulary, returns what changes a token; ``None``: nothing does.
-    change: Callable[[Vocabulary], Change] | None
+    #: What changes a token, one step after the other, given the vocabulary.
+    steps: tuple[Callable[[Vocabulary], Change], ...]
     splits: bool = False  # what comes out is split into parts, whose mean is taken
 
-    def made(self, vocabulary: Vocabulary, tokens: list[str]) -> Sequence[Variants]:
+    def made(self, vocabulary: Vocabulary, tokens: Sequence[str]) -> Sequence[Variants]:
         """Return what the form makes of each token, parts still in one."""
-        if self.change is None:
-            return tokens
-        return list(map(self.change(vocabulary), tokens))
+        made: Sequence[Variants] = tokens
+        for step in self.steps:
+            change = step(vocabulary)
+            made = [
+                change(variants)
+                if isinstance(variants, str)
+                else tuple(dict.fromkeys(chain(*map(several, map(change, variants)))))
+                for variants in made
+            ]
+        return made
 
 
 Chain = tuple[Form, ...]
 
-EXACT = Form("exact", Origin.EXACT, None)
+EXACT = Form("exact", Origin.EXACT, ())
 
 
 def _always(change: Change) -> Callable[[Vocabulary], Change]:
@@ -114,19 +122,19 @@ def match_chain(match: Match) -> Chain:
         entries = [match] if callable(match) else list(match)
     if len(entries) > _LONGEST:
         raise OptionError(f"match names {len(entries)} forms; {_LONGEST} are the most")
-    chain = tuple(_form(entry, place) for place, entry in enumerate(entries))
+    forms = tuple(_form(entry, place) for place, entry in enumerate(entries))
     distinct = {entry if isinstance(entry, str) else id(entry) for entry in entries}
-    if not chain or len(distinct) < len(chain):
-        names = ", ".join(form.name for form in chain)
+    if not forms or len(distinct) < len(forms):
+        names = ", ".join(chain_names(forms))
         raise OptionError(
             f"match is {names or 'empty'}; name each form once, and one at least"
         )
-    return chain
+    return forms
 
 
-def chain_names(chain: Chain) -> tuple[str, ...]:
+def chain_names(forms: Chain) -> tuple[str, ...]:
     """Return what the provenance says of a chain."""
-    return tuple(form.name for form in chain)
+    return tuple(form.name for form in forms)
 
 
 def _form(entry: str | Callback, place: int) -> Form:
@@ -134,20 +142,20 @@ def _form(entry: str | Callback, place: int) -> Form:
     if not isinstance(entry, str):
         return _called(entry, place)
     names = entry.split("+")
-    steps = [change for name in names if (change := _change(name)) is not None]
+    steps = tuple(step for name in names if (step := _step(name)) is not None)
     splits = names[-1] == "compound"
     if len(names) == 1:
         code = OWN_FORMS + place if ":" in entry else Origin.of_form(entry)
-        return Form(entry, code, steps[0] if steps else None, splits)
+        return Form(entry, code, steps, splits)
     if len(steps) < len(names) - splits or len(set(names)) < len(names):
         raise OptionError(
             f"match has {entry!r}; a composition names each form once, 'compound' at "
             "its end only, and 'exact' nowhere"
         )
-    return Form(entry, OWN_FORMS + place, _composed(steps), splits)
+    return Form(entry, OWN_FORMS + place, steps, splits)
 
 
-def _change(name: str) -> Callable[[Vocabulary], Change] | None:
+def _step(name: str) -> Callable[[Vocabulary], Change] | None:
     base, colon, language = name.partition(":")
     if name in _PLAIN:
         return _PLAIN[name]
@@ -162,29 +170,6 @@ def _change(name: str) -> Callable[[Vocabulary], Change] | None:
         f"unknown form {name!r} in match; known: {', '.join(FORMS)}"
         f"{suggestion(base, FORMS)}"
     )
-
-
-def _composed(
-    steps: Iterable[Callable[[Vocabulary], Change]],
-) -> Callable[[Vocabulary], Change]:
-    def bound(vocabulary: Vocabulary) -> Change:
-        changes = [step(vocabulary) for step in steps]
-
-        def change(token: str) -> Variants:
-            variants: tuple[str, ...] = (token,)
-            for each in changes:
-                variants = tuple(
-                    dict.fromkeys(
-                        found
-                        for variant in variants
-                        for found in several(each(variant))
-                    )
-                )
-            return variants
-
-        return change
-
-    return bound
 
 
 def several(variants: Variants) -> tuple[str, ...]:
@@ -214,4 +199,4 @@ def _called(function: Callback, place: int) -> Form:
             ) from error
         return variants
 
-    return Form(f"callable {name}", OWN_FORMS + place, _always(change))
+    return Form(f"callable {name}", OWN_FORMS + place, (_always(change),))

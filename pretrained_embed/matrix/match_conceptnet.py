@@ -52,6 +52,8 @@ def conceptnet(language: str) -> Callable[[str], Variants]:
 
 
 def _words(token: str) -> list[str]:
+    if token.isascii() and token.isalpha():
+        return [token.lower()]
     text = unicodedata.normalize("NFC", token.replace("_", " "))
     text = _ELISION.sub(r"\1 ", text)
     return [word.casefold() for word in _word_pattern().findall(text)]

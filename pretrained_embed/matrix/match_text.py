@@ -84,6 +84,8 @@ def quotes(token: str) -> str:
     >>> quotes("don’t"), quotes("1990–95"), quotes("don't")
     ("don't", '1990-95', 'don’t')
     """
+    if token.isalnum():
+        return token
     plain = token.translate(_KEYBOARD)
     return plain if plain != token else token.replace("'", "’")
 

@@ -128,7 +128,7 @@ def _want_forms(
             wanted.add(tokens, rows, rank)
         elif not form.splits:
             made = form.made(vocabulary, tokens)
-            ranks = wanted.add_variants(differing(tokens, made), rows, rank)
+            ranks = wanted.add_made(differing(tokens, made), rows, rank)
             if EXACT not in chain:
                 same = [p for p in unchanged(tokens, made) if p not in bare]
                 wanted.add([tokens[place] for place in same], rows[same], rank)

@@ -7,7 +7,9 @@ located. They get rows beyond those of the vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from itertools import compress
+from operator import ne
 from typing import NamedTuple
 
 import numpy as np
@@ -26,14 +28,15 @@ RANKS = 128
 
 
 class Rows(dict[str, int]):
-    """Gives every new token the next row."""
+    """Gives each new token the next row."""
 
     def __init__(self, first: int) -> None:
         self._first = first
 
-    def __missing__(self, token: str) -> int:
-        row = self[token] = self.stop
-        return row
+    def of(self, tokens: Iterable[str]) -> list[int]:
+        """Return the rows of tokens, in order."""
+        first = self._first
+        return [self.setdefault(token, first + len(self)) for token in tokens]
 
     def rows(self) -> Int64Array:
         """Return the rows in order."""
@@ -45,21 +48,24 @@ class Rows(dict[str, int]):
         return self._first + len(self)
 
 
-class Variant(NamedTuple):
-    """What a form made of a token."""
+class Made(NamedTuple):
+    """What a form makes of tokens, wherever that differs from the token."""
 
-    place: int  # of the token
-    order: int  # of the variant, where the form makes several
-    text: str
+    places: list[int]  # of the tokens
+    orders: list[int]  # of the texts among those that one token is changed to
+    texts: list[str]
 
 
-def differing(tokens: Sequence[str], made: Sequence[Variants]) -> Iterator[Variant]:
-    """Yield what differs from its token; nothing at all is no form of a token."""
-    for place, (token, variants) in enumerate(zip(tokens, made, strict=True)):
-        if variants != token:
-            for order, text in enumerate(several(variants)):
-                if text and text != token:
-                    yield Variant(place, order, text)
+def differing(tokens: Sequence[str], made: Sequence[Variants]) -> Made:
+    """Return what differs from its token; nothing at all is no form of a token."""
+    places, orders, texts = [], [], []
+    for place in compress(range(len(tokens)), map(ne, made, tokens)):
+        for order, text in enumerate(several(made[place])):
+            if text and text != tokens[place]:
+                places.append(place)
+                orders.append(order)
+                texts.append(text)
+    return Made(places, orders, texts)
 
 
 def unchanged(tokens: Sequence[str], made: Sequence[Variants]) -> list[int]:
@@ -83,17 +89,13 @@ class Wanted:
         """Want each text for its row."""
         self._add(texts, rows, np.full(len(rows), rank))
 
-    def add_variants(
-        self, variants: Iterable[Variant], rows: Int64Array, rank: int
-    ) -> int:
-        """Want variants for the rows of their tokens; return how many ranks they take.
+    def add_made(self, made: Made, rows: Int64Array, rank: int) -> int:
+        """Want what was made for the rows of the tokens; return the number of ranks.
 
         Raises `OptionError` if there are not so many.
         """
-        found = list(variants)
-        places = np.array([place for place, _, _ in found], np.int64)
-        ranks = rank + np.array([order for _, order, _ in found], np.int64)
-        self._add([text for _, _, text in found], rows[places], ranks)
+        ranks = rank + np.array(made.orders, np.int64)
+        self._add(made.texts, rows[np.array(made.places, np.int64)], ranks)
         return int(ranks.max(initial=rank)) + 1 - rank
 
     def _add(self, texts: Iterable[str], rows: Int64Array, ranks: Int64Array) -> None:
@@ -133,7 +135,7 @@ def splits(ids: Iterable[int], made: Iterable[Variants], rows: Rows) -> list[Spl
             if words := parts(variant):
                 chosen, of_each = groups.setdefault((order, len(words)), ([], []))
                 chosen.append(id)
-                of_each.append([rows[word] for word in words])
+                of_each.append(rows.of(words))
     return [
         Split(np.array(chosen, np.int64), np.array(of_each, np.int64))
         for _, (chosen, of_each) in sorted(groups.items())
