@@ -7,7 +7,7 @@ Types 3 and 4, groups, are obsolete and refused.
 https://protobuf.dev/programming-guides/encoding/
 
 Nothing is allocated by what a message declares: a length is held against the bytes that
-are there, and what is handed out is a view of them.
+are there, and what is handed out is where it stands.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class WireError(VocabularyError):
 
 
 def fields(
-    data: memoryview, start: int = 0, end: int | None = None
+    data: bytes, start: int = 0, end: int | None = None
 ) -> Iterator[tuple[int, int | slice]]:
     """Yield number and value of the fields of ``data[start:end]``.
 
@@ -62,8 +62,10 @@ def fields(
         place += size
 
 
-def _varint(data: memoryview, start: int, end: int) -> tuple[int, int]:
+def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
     """Return the number that starts there and the place after it."""
+    if start < end and data[start] < 0x80:  # as most are
+        return data[start], start + 1
     number = 0
     for place in range(start, min(end, start + 10)):
         byte = data[place]

@@ -56,12 +56,12 @@ def model_content(data: bytes, where: str) -> Content:
     Raises `VocabularyError`.
     """
     try:
-        return _content(memoryview(data))
+        return _content(data)
     except VocabularyError as error:
         raise VocabularyError(f"{where}: not a SentencePiece model: {error}") from error
 
 
-def _content(data: memoryview) -> Content:
+def _content(data: bytes) -> Content:
     pieces: list[str] = []
     kinds: list[int] = []
     told = _Told()
@@ -99,7 +99,7 @@ class _Told:
         self.has_pad = False
         self.spaces_at_end = False
 
-    def read(self, data: memoryview, place: int | slice) -> None:
+    def read(self, data: bytes, place: int | slice) -> None:
         """Take what a message says."""
         for number, value in _message(data, place):
             if number in _PARTS:
@@ -110,7 +110,7 @@ class _Told:
                 self.spaces_at_end = bool(value)
 
 
-def _piece(data: memoryview, place: int | slice) -> tuple[str, int]:
+def _piece(data: bytes, place: int | slice) -> tuple[str, int]:
     text, kind = "", _NORMAL
     for number, value in _message(data, place):
         if number == 1:
@@ -120,16 +120,16 @@ def _piece(data: memoryview, place: int | slice) -> tuple[str, int]:
     return text, kind
 
 
-def _message(data: memoryview, place: int | slice) -> Iterator[tuple[int, int | slice]]:
+def _message(data: bytes, place: int | slice) -> Iterator[tuple[int, int | slice]]:
     if isinstance(place, int):
         raise VocabularyError(f"the number {place} where a message should be")
     return fields(data, place.start, place.stop)
 
 
-def _text(data: memoryview, place: int | slice) -> str:
+def _text(data: bytes, place: int | slice) -> str:
     if isinstance(place, int):
         raise VocabularyError(f"the number {place} where text should be")
-    raw = bytes(data[place])
+    raw = data[place]
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
