@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -33,13 +35,14 @@ def trained_matrix(
     provenance: dict[str, object] = {
         "trained_in": f"{kind.__module__}.{kind.__qualname__}"
     }
-    origin = None
+    ledger: dict[str, Any] = {}
     if started_from is not None:
         check_shape(started_from.shape, table.shape, "the table of the layer")
-        origin = started_from.origin
+        names = ("origin", "source_rows", "sources", "parts")
+        ledger = {name: getattr(started_from, name) for name in names}
         provenance["trained_from"] = started_from.provenance
     table.flags.writeable = False  # handed over, so that the matrix need not copy it
-    return EmbeddingMatrix(table, vocabulary, origin=origin, provenance=provenance)
+    return EmbeddingMatrix(table, vocabulary, provenance=provenance, **ledger)
 
 
 def not_a_layer(layer: object, kinds: str) -> OptionError:

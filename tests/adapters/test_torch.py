@@ -4,7 +4,9 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from vectors import reader_of
 
+import pretrained_embed as pe
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
@@ -308,3 +310,19 @@ def test_a_wrong_shape_is_refused_with_the_likely_mistake(matrix, shape, hint):
     assert str(shape) in str(caught.value)
     assert "7 rows of dim 4" in str(caught.value)
     assert (tensor == 1).all()
+
+
+def test_a_trained_layer_grows_with_its_vocabulary():
+    rows = [("the", (1.0, 2.0)), ("cat", (3.0, 4.0)), ("dog", (5.0, 6.0))]
+    matrix = pe.build_matrix(["the", "cat"], reader_of(rows))
+    layer = pe_torch.embedding(matrix, freeze=False)
+    with torch.no_grad():
+        layer.weight[1:] *= 1.5
+
+    trained = pe_torch.from_layer(layer, matrix.vocabulary, started_from=matrix)
+    grown = pe.build_matrix(["dog", "cat"], reader_of(rows), extend=trained)
+
+    assert trained.source_rows.tolist() == matrix.source_rows.tolist()
+    assert trained.explain("cat").how.endswith("row 1; trained since")
+    assert grown.vectors.tolist() == [[0, 0], [5, 6], [4.5, 6]]
+    assert grown.explain("cat").how.endswith("trained since")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from vectors import text
@@ -13,34 +15,57 @@ import pretrained_embed as pe
 
 pytest.importorskip("resource", reason="only POSIX systems tell the peak")
 
+LIMIT = 64 << 20
+
 _MEASURE = """
-import resource, sys
+import json, resource, sys
 import pretrained_embed as pe
+small, large, times, options = map(json.loads, sys.argv[1:])
 vocabulary = pe.Vocabulary([f"w{number}" for number in range(1000)] + ["oov"])
-pe.build_matrix(vocabulary, sys.argv[1])
+pe.build_matrix(vocabulary, small)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-matrix = pe.build_matrix(vocabulary, sys.argv[2], threads=int(sys.argv[3]))
+matrix = pe.build_matrix(vocabulary, [large] * times, **options)
 assert matrix.coverage.found == 1000, matrix.coverage
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
 
 
-@pytest.mark.parametrize("threads", ["1", "4"])
-def test_memory_does_not_grow_with_the_file(tmp_path, threads):
-    small, large = tmp_path / "small.txt", tmp_path / "large.txt"
-    small.write_bytes(text((f"w{n}", [0.25] * 50) for n in range(4_000)))
-    with large.open("wb") as file:
-        for _ in range(140):
-            file.write(small.read_bytes())
-
+def growth(folder: Path, large: Path, times: int = 1, **options: Any) -> int:
+    """Return the bytes by which a build raises the peak of its process."""
+    small = folder / "small.txt"
+    small.write_bytes(text((f"w{n}", [0.25] * 50) for n in range(1_000)))
+    words = map(json.dumps, (str(small), str(large), times, options))
     done = subprocess.run(
-        [sys.executable, "-c", _MEASURE, small, large, threads],
+        [sys.executable, "-c", _MEASURE, *words],
         capture_output=True,
         text=True,
         check=True,
         cwd=Path(pe.__file__).parents[1],
     )
+    return int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
 
-    unit = 1 if sys.platform == "darwin" else 1024
-    assert large.stat().st_size > 2 * (64 << 20)
-    assert int(done.stdout) * unit < 64 << 20, done.stdout
+
+@pytest.fixture(scope="module")
+def rows() -> bytes:
+    """A megabyte of rows."""
+    return text((f"w{n}", [0.25] * 50) for n in range(4_000))
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_memory_does_not_grow_with_the_file(tmp_path, rows, threads):
+    large = tmp_path / "large.txt"
+    with large.open("wb") as file:
+        for _ in range(140):
+            file.write(rows)
+
+    assert large.stat().st_size > 2 * LIMIT
+    assert growth(tmp_path, large, threads=threads) < LIMIT
+
+
+@pytest.mark.parametrize("combine", pe.COMBINATIONS)
+def test_memory_does_not_grow_with_the_number_of_sources(tmp_path, rows, combine):
+    large = tmp_path / "large.txt"
+    large.write_bytes(rows * 24)
+
+    assert 6 * large.stat().st_size > 2 * LIMIT
+    assert growth(tmp_path, large, 6, combine=combine) < LIMIT
