@@ -20,6 +20,7 @@ from benchmarks.peers.libraries import (
 from benchmarks.peers.loops import KERAS, LOADTXT, TORCHTEXT
 from benchmarks.peers.ours import (
     ALL,
+    DOCTOR,
     ONE,
     REFERENCE,
     SAVED_H5,
@@ -41,7 +42,7 @@ class Run(NamedTuple):
     def is_ours(self) -> bool:
         """Whether the peer is this package."""
         return self.peer in (
-            *(ALL, ONE, REFERENCE, STREAM),
+            *(ALL, ONE, REFERENCE, STREAM, DOCTOR),
             *(SAVED_NPZ, SAVED_H5, SAVED_SAFETENSORS),
         )
 
@@ -83,7 +84,7 @@ def _narrow(files: Files) -> list[Workload]:
 def _all_rows(files: Files) -> list[Workload]:
     path = files.wide()
     title = f"all {files.rows:,} x 300, text"
-    runs = _runs((*_TEXT, STREAM), path, TEXT)
+    runs = _runs((*_TEXT, STREAM, DOCTOR), path, TEXT)
     return [Workload("all-300", title, files.tokens(path), runs)]
 
 
@@ -168,7 +169,7 @@ def _vocabulary_sizes(files: Files) -> list[Workload]:
 
 def own(path: Path, format: str, tokens: Path) -> list[Workload]:
     """Every peer that reads the format, on a file and for tokens of one's own."""
-    peers = [name for name in PEERS if name not in (STREAM, LOADTXT)]
+    peers = [name for name in PEERS if name not in (STREAM, DOCTOR, LOADTXT)]
     title = f"{path.name}, a file of one's own"
     return [Workload("own", title, tokens, _runs(peers, path, format))]
 

@@ -13,6 +13,7 @@ are first used, so that importing the package takes no time.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pretrained_embed.checkup import Checkup, Problem
     from pretrained_embed.errors import (
         CoverageError,
         FormatError,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
         build_matrix,
         convert,
         coverage,
+        examine,
         index,
         load_matrix,
         open_vectors,
@@ -78,6 +80,7 @@ __all__ = [
     "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",
     "Block",
+    "Checkup",
     "Comparison",
     "Conversion",
     "Coverage",
@@ -90,6 +93,7 @@ __all__ = [
     "OptionError",
     "Origin",
     "PretrainedEmbedError",
+    "Problem",
     "Reader",
     "RowError",
     "RowStart",
@@ -108,6 +112,7 @@ __all__ = [
     "build_matrix",
     "convert",
     "coverage",
+    "examine",
     "fetch",
     "index",
     "load_matrix",
@@ -131,12 +136,14 @@ _HOMES = {
     "WRITABLE_FORMATS": ("formats", "WRITABLE_FORMATS"),
     "WRITABLE_SUFFIXES": ("formats", "WRITABLE_SUFFIXES"),
     "Block": ("formats", "Block"),
+    "Checkup": ("checkup", "Checkup"),
     "Comparison": ("matrix", "Comparison"),
     "Conversion": ("pipeline", "Conversion"),
     "Coverage": ("matrix", "Coverage"),
     "EmbeddingMatrix": ("matrix", "EmbeddingMatrix"),
     "Findings": ("formats", "Findings"),
     "Origin": ("matrix", "Origin"),
+    "Problem": ("checkup", "Problem"),
     "Reader": ("formats", "Reader"),
     "RowStart": ("language_model", "RowStart"),
     "RowStory": ("matrix", "RowStory"),
@@ -146,6 +153,7 @@ _HOMES = {
     "build_matrix": ("pipeline", "build_matrix"),
     "convert": ("pipeline", "convert"),
     "coverage": ("pipeline", "coverage"),
+    "examine": ("pipeline", "examine"),
     "fetch": ("sources", "fetch"),
     "index": ("pipeline", "index"),
     "load_matrix": ("pipeline", "load_matrix"),

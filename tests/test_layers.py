@@ -26,8 +26,10 @@ LAYERS = {
     "store": {"errors", "formats", "kernel"},
     "matrix": {"errors", "vocabulary", "formats", "kernel"},
     "adapters": {"errors", "vocabulary", "matrix"},
+    "checkup": {"errors", "formats", "kernel"},
     "pipeline": {
         *("errors", "vocabulary", "sources", "kernel", "formats", "store", "matrix"),
+        "checkup",
     },
     "language_model": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
@@ -43,7 +45,7 @@ LAYERS = {
     },
     "__init__": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
-        "language_model",
+        *("checkup", "language_model"),
     },
     "__main__": {"cli"},
 }
@@ -54,6 +56,7 @@ AT_THE_HEAD = {
     "kernel": {"numpy"},
     "formats": {"numpy"},
     "store": {"numpy"},
+    "checkup": {"numpy"},
     "matrix": {"numpy"},
     "language_model": {"numpy"},
     "adapters": {"numpy"},

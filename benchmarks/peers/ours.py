@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 ALL, ONE = "ours, all threads", "ours, 1 thread"
 REFERENCE, STREAM = "ours, reference kernel", "ours, streaming blocks"
+DOCTOR = "ours, doctor"
 SAVED_NPZ, SAVED_H5 = "ours, load_matrix of .npz", "ours, load_matrix of .h5"
 SAVED_SAFETENSORS = "ours, load_matrix of .safetensors"
 
@@ -52,6 +53,13 @@ def streamed(path: Path, wanted: pe.Vocabulary) -> Float32Array:
         matrix[kept[:, 0]] = vectors[kept[:, 1]]
     assert matrix is not None, "a file that opens has a row"
     return matrix
+
+
+def examine(path: Path, wanted: pe.Vocabulary) -> None:
+    """Parse all rows, and look for what is wrong with them."""
+    import pretrained_embed as pe
+
+    assert pe.examine(path).rows >= len(wanted)
 
 
 def load_saved(path: Path, wanted: object) -> Float32Array:
@@ -91,6 +99,7 @@ PEERS = (
     _peer(ONE, partial(build, threads=1), *_ANY),
     _peer(REFERENCE, partial(build, threads=1), *_ANY, kernel="reference"),
     _peer(STREAM, stream, TEXT, check=streamed),
+    _peer(DOCTOR, examine, TEXT),
     _peer(SAVED_NPZ, load_saved, SAVED),
     _peer(SAVED_H5, load_saved, SAVED),
     _peer(SAVED_SAFETENSORS, load_saved, SAVED),

@@ -19,6 +19,7 @@ from pretrained_embed.cli.build import build
 from pretrained_embed.cli.cache import cache
 from pretrained_embed.cli.convert import convert
 from pretrained_embed.cli.coverage import coverage
+from pretrained_embed.cli.doctor import doctor
 from pretrained_embed.cli.evaluate import evaluate
 from pretrained_embed.cli.explain import explain
 from pretrained_embed.cli.fetch import fetch
@@ -96,6 +97,7 @@ for command in (
     coverage,
     info,
     explain,
+    doctor,
     convert,
     list_,
     fetch,

@@ -70,6 +70,10 @@ class PackedTokens:
             for begin, end in pairwise(ends)
         ]
 
+    def raw(self, row: int) -> bytes:
+        """Return the bytes of one token."""
+        return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes()
+
     def without(self, holes: Int64Array) -> Self:
         """Return the tokens but those at ``holes``, all of which are empty."""
         # An empty token has no bytes, so the data stays and one offset goes.

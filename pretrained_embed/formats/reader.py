@@ -123,7 +123,8 @@ class Reader(ABC):
 
     ``count`` is the number of rows the file declares or is known to have, or
     ``None``; a declared count is a hint and may be false. ``statistics`` are those that
-    the file holds itself, or ``None``. ``composes`` says that tokens which the file
+    the file holds itself, or ``None``. ``dtype`` is what the numbers are stored as: the
+    name of a dtype, or "text". ``composes`` says that tokens which the file
     does not hold can have vectors made of its subword pieces (see `compose`). ``facts``
     is what else the file tells of itself, for people to read; JSON holds it all.
     """
@@ -133,6 +134,7 @@ class Reader(ABC):
     dim: int
     count: int | None = None
     statistics: Statistics | None = None
+    dtype: str = "float32"
     composes: bool = False
     facts: Mapping[str, object] = MappingProxyType({})
 

@@ -75,6 +75,7 @@ class TableReader(Reader):
         self.format = format
         self.name = name
         self.count, self.dim = vectors.shape
+        self.dtype = vectors.dtype.name
         self._tokens = tokens
         self._vectors = vectors
         self._arrays = arrays or {}

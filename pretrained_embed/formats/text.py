@@ -72,6 +72,7 @@ class TextReader(Reader):
     """Reads the rows of one text file. See `Reader`."""
 
     format = NAME
+    dtype = "text"
 
     def __init__(self, stream: ByteStream, layout: TextLayout) -> None:
         self.name = stream.name

@@ -9,6 +9,7 @@ from pretrained_embed.formats.reader import Progress
 from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix, versions
 from pretrained_embed.pipeline.comparing import coverage
 from pretrained_embed.pipeline.converting import Conversion, convert
+from pretrained_embed.pipeline.examining import examine
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
 from pretrained_embed.sources import Source
@@ -20,6 +21,7 @@ __all__ = [
     "build_matrix",
     "convert",
     "coverage",
+    "examine",
     "index",
     "load_matrix",
     "open_vectors",

@@ -1,0 +1,77 @@
+"""``doctor``: what is wrong with a file of vectors, and what would mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.display import plural
+from pretrained_embed.cli.output import answer, answer_json
+from pretrained_embed.cli.progress import Bar
+
+UNHEALTHY = 1
+
+
+@click.command()
+@click.argument("source", metavar="FILE")
+@options.where_from
+@options.as_json
+@options.quiet
+@click.pass_context
+def doctor(
+    context: click.Context,
+    source: str,
+    cache_dir: Path | None,
+    offline: bool | None,
+    catalog: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Read all of a file of vectors, and say what is wrong with it.
+
+    Malformed rows, a false header, a cut file, tokens that are there twice or are not
+    UTF-8, and numbers that are none are errors: the exit code is 1. Tokens that only
+    look odd, and vectors of zeros, are warnings. Each comes with what would mend it.
+
+    \b
+    Example:
+      pretrained-embed doctor vectors.txt
+      pretrained-embed doctor vectors.zip#vectors.bin --json
+    """
+    with Bar(quiet=quiet) as bar:
+        found = pe.examine(
+            source,
+            cache_dir=cache_dir,
+            offline=offline,
+            catalog=catalog,
+            progress=bar,
+        )
+    if as_json:
+        answer_json(found.to_dict())
+    else:
+        answer("\n".join([_head(found), *map(_paragraph, found.problems)]))
+    if not found.healthy:
+        context.exit(UNHEALTHY)
+
+
+def _head(found: pe.Checkup) -> str:
+    shape = f"{found.name}: {found.format}, {found.rows:,} rows of {found.dim}"
+    if not found.problems:
+        return f"{shape}. Nothing is wrong with it."
+    errors = sum(problem.severity == "error" for problem in found.problems)
+    warnings = len(found.problems) - errors
+    counts = [plural(errors, "error")] * bool(errors)
+    counts += [plural(warnings, "warning")] * bool(warnings)
+    return f"{shape}: {' and '.join(counts)}."
+
+
+def _paragraph(problem: pe.Problem) -> str:
+    lines = [f"\n{problem.severity.capitalize()}: {problem.what}."]
+    lines += [f"  {example}" for example in problem.examples]
+    if problem.examples and problem.rows > len(problem.examples):
+        lines.append(f"  and {problem.rows - len(problem.examples):,} more")
+    advice = problem.advice[0].upper() + problem.advice[1:]
+    return "\n".join([*lines, f"  {advice}."])

@@ -1,0 +1,40 @@
+"""The verb `examine`: a checkup of any source."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pretrained_embed import checkup
+from pretrained_embed.checkup import Checkup
+from pretrained_embed.formats.reader import Progress
+from pretrained_embed.pipeline.opening import Folder, Where, open_reader
+from pretrained_embed.sources import Source
+
+
+def examine(
+    source: Source,
+    *,
+    cache_dir: Folder | None = None,
+    offline: bool | None = None,
+    catalog: Path | None = None,
+    progress: Progress | None = None,
+) -> Checkup:
+    """Read all of a source, and tell what it is and what is wrong with it.
+
+    ``source`` and the other arguments are as in `open_vectors`; the source itself is
+    read, never a store of it. Malformed rows are counted and described, as are tokens
+    that are there twice (as bytes, in Unicode's normal form NFC, without the white
+    space around them), are not UTF-8, empty, hold white space or cannot be seen;
+    vectors with NaN or infinite numbers, or of zeros; a header that is false; and a
+    file that was cut. Rows are numbered from 0, malformed ones left out.
+
+    Raises `SourceError` where there is nothing to read, and `FormatError` where what
+    there is cannot be opened at all.
+
+    >>> print(examine("vectors.txt").problems)  # doctest: +SKIP
+    ()
+    """
+    where = Where(cache_dir, offline, catalog)
+    opened = open_reader(source, where, progress, use_store=False)
+    with opened.reader as reader:
+        return checkup.examine(reader, opened.provenance, progress)
