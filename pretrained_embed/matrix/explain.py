@@ -89,7 +89,7 @@ def explain(matrix: EmbeddingMatrix, token: str) -> RowStory:
         token=token,
         id=id,
         origin=origin.name.lower(),
-        how=how if origin is Origin.PAD else how + tale.since,
+        how=how if origin is Origin.PAD else how + tale.since(source),
         source=None if not source else name_of(source),
         source_row=row if row >= 0 else None,
         digest=digest_of(source),
@@ -110,10 +110,11 @@ class _Tale(NamedTuple):
     def options(self) -> dict[str, Any]:
         return options_of(self.provenance)
 
-    @property
-    def since(self) -> str:
-        """What became of the row after it was filled."""
-        return "; trained since" if "trained_from" in self.provenance else ""
+    def since(self, source: Mapping[str, Any]) -> str:
+        """Return what became of a row after it was filled, or kept from ``source``."""
+        steps = None if "provenance" in source else self.options.get("postprocess")
+        then = f"; then {', '.join(map(str, steps))}" if isinstance(steps, list) else ""
+        return f"{then}; trained since" if "trained_from" in self.provenance else then
 
     def source(self, number: int) -> dict[str, Any]:
         """Return what is known of a source; nothing of none."""
@@ -130,8 +131,9 @@ class _Tale(NamedTuple):
             before = self._replace(provenance=earlier)
             known = sources_of(earlier)
             # which of several, and which row, is in the ledger of that matrix alone
-            first = before.how(origin, known[0] if len(known) == 1 else {}, -1)
-            return f"kept from {place}; there {first}{before.since}"
+            first = known[0] if len(known) == 1 else {}
+            then = f"{before.how(origin, first, -1)}{before.since(first)}"
+            return f"kept from {place}; there {then}"
         if origin.found:
             return f"found {self._form(origin)}{f' in {place}' if source else ''}"
         return f"not found; {self._filled(origin, name_of(source))}"

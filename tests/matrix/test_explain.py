@@ -122,6 +122,22 @@ def test_kept_rows_tell_of_both_matrices(tmp_path):
     assert grown.explain("zzz").digest.startswith("sha256:")
 
 
+def test_steps_that_changed_a_row_are_told():
+    old = build(["the", "<unk>"], postprocess="center,pca:1")
+
+    grown = pe.build_matrix(
+        ["paris", "the"],
+        reader_of([("paris", [2.0])]),
+        extend=old,
+        postprocess="center",
+    )
+
+    assert old.explain("the").how.endswith("row 0; then center, pca:1")
+    assert old.explain("<pad>").how == "padding; zeros"
+    assert grown.explain("paris").how.endswith("row 0; then center")
+    assert grown.explain("the").how.endswith("in memory; then center, pca:1")
+
+
 def test_arrays_of_ones_own_have_a_story_too():
     matrix = pe.EmbeddingMatrix(np.eye(2), pe.Vocabulary(["a", "b"], pad=None))
 
