@@ -1,4 +1,4 @@
-"""From rows of tokens to rows of ids, all of one length."""
+"""`Encoder`: from texts to rows of ids, all of one length."""
 
 from __future__ import annotations
 
@@ -6,19 +6,66 @@ from collections.abc import Iterable, Mapping
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed.errors import OptionError, UnknownTokenError, VocabularyError
 from pretrained_embed.vocabulary import checks
-
-Int64Array = npt.NDArray[np.int64]
+from pretrained_embed.vocabulary.token_ids import Int64Array, TokenIds
+from pretrained_embed.vocabulary.tokens import Text, Tokenizer
 
 #: What becomes of a row longer than ``max_length``: an error, or the tokens too many
 #: are cut off at the right (the end of the text) or at the left.
 Truncate = Literal["error", "right", "left"]
 
 
-def encode(
+class Encoder(TokenIds):
+    """Tokens and ids that turn texts into ids. It does not change once it is made."""
+
+    __slots__ = ("_tokenizer",)
+
+    _tokenizer: Tokenizer
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """How `encode` reads a text."""
+        return self._tokenizer
+
+    def encode(
+        self,
+        texts: Iterable[Text],
+        *,
+        max_length: int | None = None,
+        truncate: Truncate = "error",
+    ) -> Int64Array:
+        """Return the ids of texts, int64 (number of texts, max_length), C-contiguous.
+
+        A text is a ``str``, split the way the vocabulary was told to (at white space
+        otherwise), or a list of tokens, taken as they are. Tokens the vocabulary does
+        not have get ``unk_id``. Short rows are filled with ``pad_id`` at the right.
+
+        ``max_length=None`` is the length of the longest row. A row longer than
+        ``max_length`` is an error, because cutting it loses tokens, which is the
+        caller's to allow: ``truncate="right"`` keeps its first tokens (Keras'
+        ``truncating="post"``), ``"left"`` its last.
+
+        Raises `UnknownTokenError` for an unknown token if there is no unk,
+        `VocabularyError` for a row too long, or too short if there is no pad, and
+        `OptionError` for a single ``str`` in place of texts.
+
+        >>> from pretrained_embed.vocabulary import Vocabulary
+        >>> Vocabulary(["see", "you"]).encode(["you see"], max_length=4)
+        array([[2, 1, 0, 0]])
+        """
+        return _encode(
+            self._tokenizer.rows(texts),
+            self._ids,
+            pad_id=self.pad_id,
+            unk_id=self.unk_id,
+            max_length=max_length,
+            truncate=truncate,
+        )
+
+
+def _encode(
     rows: Iterable[list[str]],
     ids: Mapping[str, int],
     *,

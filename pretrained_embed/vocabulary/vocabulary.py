@@ -1,4 +1,4 @@
-"""`Vocabulary`: which token has which id, and what an encoded text looks like."""
+"""`Vocabulary`: what tokens and their ids are made from."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Any, Self
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.vocabulary import checks, files, objects
 from pretrained_embed.vocabulary.content import Choice, Content, Special, settle
-from pretrained_embed.vocabulary.encoding import Truncate, encode
+from pretrained_embed.vocabulary.encoding import Encoder
 from pretrained_embed.vocabulary.special_tokens import Marks
-from pretrained_embed.vocabulary.token_ids import Int64Array, TokenIds
 from pretrained_embed.vocabulary.tokens import Text, Tokenize, Tokenizer, frequent
 
 
-class Vocabulary(TokenIds):
+class Vocabulary(Encoder):
     """Tokens and their ids. It does not change once it is made.
 
     Row *i* of a matrix made for it is the vector of the token with id *i*.
@@ -70,7 +69,7 @@ class Vocabulary(TokenIds):
     (4, 3, 0)
     """
 
-    __slots__ = ("_tokenizer",)
+    __slots__ = ()
 
     def __init__(
         self,
@@ -230,45 +229,6 @@ class Vocabulary(TokenIds):
         )
         return cls(
             kept, pad=pad, unk=unk, counts=counts, tokenize=tokenize, lower=lower
-        )
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """How `encode` reads a text."""
-        return self._tokenizer
-
-    def encode(
-        self,
-        texts: Iterable[Text],
-        *,
-        max_length: int | None = None,
-        truncate: Truncate = "error",
-    ) -> Int64Array:
-        """Return the ids of texts, int64 (number of texts, max_length), C-contiguous.
-
-        A text is a ``str``, split the way the vocabulary was told to (at white space
-        otherwise), or a list of tokens, taken as they are. Tokens the vocabulary does
-        not have get ``unk_id``. Short rows are filled with ``pad_id`` at the right.
-
-        ``max_length=None`` is the length of the longest row. A row longer than
-        ``max_length`` is an error, because cutting it loses tokens, which is the
-        caller's to allow: ``truncate="right"`` keeps its first tokens (Keras'
-        ``truncating="post"``), ``"left"`` its last.
-
-        Raises `UnknownTokenError` for an unknown token if there is no unk,
-        `VocabularyError` for a row too long, or too short if there is no pad, and
-        `OptionError` for a single ``str`` in place of texts.
-
-        >>> Vocabulary(["see", "you"]).encode(["you see"], max_length=4)
-        array([[2, 1, 0, 0]])
-        """
-        return encode(
-            self._tokenizer.rows(texts),
-            self._ids,
-            pad_id=self.pad_id,
-            unk_id=self.unk_id,
-            max_length=max_length,
-            truncate=truncate,
         )
 
     def __repr__(self) -> str:

@@ -110,7 +110,7 @@ class File:
         if not self.text.startswith(("[", "{")):
             return False
         try:
-            return self.json is not None
+            return isinstance(self.json, list | dict)
         except VocabularyError:
             return False
 
