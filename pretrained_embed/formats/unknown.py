@@ -21,8 +21,6 @@ _MARKS = {
     b"\x04\x22\x4d\x18": "lz4 data; unpack it first",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it first",
     b"Rar!\x1a": "a RAR archive; unpack it first",
-    b"\xba\x16\x4f\x2f": "a fastText model (.bin); use the .vec file that comes "
-    "with it",
     b"GGUF": "a model of llama.cpp (GGUF); get the safetensors files of the model",
     b"version https://git-lfs": "a git-lfs pointer, not the file itself; run "
     "'git lfs pull' or download the file",
