@@ -65,6 +65,8 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
             "unk": metadata["vocabulary"]["unk"],
             "lower": bool(metadata["vocabulary"].get("lower", False)),
             "tokenize": _lost(metadata["vocabulary"].get("tokenize")),
+            "special_tokens": metadata["vocabulary"].get("special_tokens"),
+            "marks": metadata["vocabulary"].get("marks"),
         }
         findings = _findings(metadata["findings"])
         provenance = metadata["provenance"]

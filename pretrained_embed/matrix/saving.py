@@ -44,6 +44,8 @@ def to_table(matrix: EmbeddingMatrix) -> Table:
             "unk": vocabulary.unk_token,
             "lower": vocabulary.tokenizer.lower,
             "tokenize": _name(vocabulary.tokenizer.tokenize),
+            "special_tokens": dict(vocabulary.special_tokens),
+            "marks": vocabulary.marks,
         },
         "origins": {origin.name.lower(): int(origin) for origin in Origin},
         "advice": None if matrix.advice is None else list(matrix.advice.forms),

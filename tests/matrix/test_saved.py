@@ -27,6 +27,8 @@ def example() -> pe.EmbeddingMatrix:
         {"the": 1, "CAT": 3, "\udcff": 4, "": 7, "new york": 8, "\u00a0\n": 9},
         unk="[UNK]",
         counts={"the": 10, "CAT": 2, "": 5},
+        special_tokens={"mask": "new york"},
+        marks="byte-level",
     )
     matrix = pe.build_matrix(
         vocabulary, reader_of(ROWS), match="exact,lower", seed=2**64 - 1, unk="mean"
@@ -44,7 +46,7 @@ def assert_whole(left: pe.EmbeddingMatrix, right: pe.EmbeddingMatrix) -> None:
         assert one.dtype == two.dtype
         assert one.tobytes() == two.tobytes()
         assert not two.flags.writeable
-    for name in ("tokens", "pad_token", "unk_token"):
+    for name in ("tokens", "pad_token", "unk_token", "special_tokens", "marks"):
         assert getattr(left.vocabulary, name) == getattr(right.vocabulary, name)
     np.testing.assert_equal(left.vocabulary.counts, right.vocabulary.counts)
     assert left.provenance == right.provenance
@@ -192,6 +194,8 @@ ROWS_OF_EXAMPLE = 11
         ({"vocabulary": []}, "a part of the matrix is missing"),
         ({"vocabulary": {"pad": 5, "unk": None}}, "pad"),
         ({"vocabulary": {"pad": None, "unk": []}}, "unk"),
+        ({"vocabulary": {"pad": None, "unk": None, "special_tokens": 3}}, "mapping"),
+        ({"vocabulary": {"pad": None, "unk": None, "marks": []}}, "marks is"),
         ({"vocabulary": {"pad": "the", "unk": None}}, "'the', is not zeros"),
         ({"vocabulary": {"pad": None, "unk": "other"}}, "for a vocabulary of 12"),
         ({"findings": None}, "missing: 'findings'"),
