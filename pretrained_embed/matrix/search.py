@@ -20,9 +20,8 @@ from pretrained_embed.matrix.wanted import (
     Int64Array,
     Rows,
     Wanted,
-    differing,
     splits,
-    unchanged,
+    texts_of,
 )
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -102,7 +101,7 @@ class Search:
                     _average(out, ids, split.parts[won])
         codes = np.full(RANKS + 1, Origin.OOV, np.uint8)
         codes[: len(self._forms)] = [form.code for form in self._forms]
-        origin = codes[ranks]
+        origin = np.where(ranks < RANKS, codes[ranks], Origin.OOV).astype(np.uint8)
         origin[self._vocabulary.holes] = Origin.UNUSED
         if self._vocabulary.pad_id is not None:
             origin[self._vocabulary.pad_id] = Origin.PAD
@@ -121,18 +120,14 @@ def _want_forms(
 ) -> list[Form]:
     """Add the forms of tokens to what is wanted, and return the form of each rank."""
     by_rank: list[Form] = []
-    bare: set[int] = set()  # places of tokens looked for as they stand without EXACT
+    exact = EXACT in chain
     for form in chain:
         rank, ranks = len(by_rank), 1
         if form == EXACT:
             wanted.add(tokens, rows, rank)
         elif not form.splits:
-            made = form.made(vocabulary, tokens)
-            ranks = wanted.add_made(differing(tokens, made), rows, rank)
-            if EXACT not in chain:
-                same = [p for p in unchanged(tokens, made) if p not in bare]
-                wanted.add([tokens[place] for place in same], rows[same], rank)
-                bare.update(same)
+            texts = texts_of(tokens, form.made(vocabulary, tokens), same=not exact)
+            ranks = wanted.add_texts(texts, rows, rank)
         by_rank += [form] * ranks
     return by_rank
 

@@ -6,14 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.matrix.advice import Advice
-from pretrained_embed.matrix.match import Chain, chain_names, match_chain
+from pretrained_embed.matrix.match import EXACT, Chain, chain_names, match_chain
 from pretrained_embed.matrix.wanted import (
     Int64Array,
-    Made,
     Rows,
-    differing,
+    Texts,
     splits,
-    unchanged,
+    texts_of,
 )
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -49,11 +48,9 @@ class Trial:
         alone = "exact" not in named
         lowered = list(map(str.lower, tokens))
         made = {}  # by name of the form
-        bare: dict[str, list[int]] = {}  # tokens that it leaves as they are
         for form in _TRIED:
             variants = form.made(vocabulary, tokens)
-            made[form.name] = differing(tokens, variants)
-            bare[form.name] = unchanged(tokens, variants) if alone else []
+            made[form.name] = texts_of(tokens, variants, same=alone or form == EXACT)
         for form in _TRIED_IN_LOWER_CASE:
             made[f"{form.name}+lower"] = _in_lower_case(made[form.name], lowered)
 
@@ -69,12 +66,8 @@ class Trial:
         self._wanted: dict[str, tuple[Int64Array, Int64Array]] = {}
         for name, (places, _, texts) in made.items():
             if name not in named and name != "compound":
-                same = bare.get(name, [])
-                rows = self.texts.of(texts) + self.texts.of(tokens[i] for i in same)
-                self._wanted[name] = (
-                    ids[np.array(places + same, np.int64)],
-                    np.array(rows, np.int64),
-                )
+                rows = np.array(self.texts.of(texts), np.int64)
+                self._wanted[name] = ids[np.array(places, np.int64)], rows
 
     def advice(
         self, found: npt.NDArray[np.bool_], oov: npt.NDArray[np.bool_]
@@ -93,9 +86,9 @@ class Trial:
         return Advice(forms, found_by)
 
 
-def _in_lower_case(made: Made, lowered: list[str]) -> Made:
+def _in_lower_case(made: Texts, lowered: list[str]) -> Texts:
     """Return what was made in lower case, where that is new."""
-    new = Made([], [], [])
+    new = Texts([], [], [])
     for place, order, text in zip(*made, strict=True):
         if (lower := text.lower()) not in (text, lowered[place]):
             new.places.append(place)

@@ -48,33 +48,30 @@ class Rows(dict[str, int]):
         return self._first + len(self)
 
 
-class Made(NamedTuple):
-    """What a form makes of tokens, wherever that differs from the token."""
+class Texts(NamedTuple):
+    """What a form has looked for, entry by entry."""
 
     places: list[int]  # of the tokens
     orders: list[int]  # of the texts among those that one token is changed to
     texts: list[str]
 
 
-def differing(tokens: Sequence[str], made: Sequence[Variants]) -> Made:
-    """Return what differs from its token; nothing at all is no form of a token."""
+def texts_of(
+    tokens: Sequence[str], made: Sequence[Variants], *, same: bool = False
+) -> Texts:
+    """Return what a form made of tokens; nothing at all is no form of a token.
+
+    What is the token itself is left out, unless ``same``.
+    """
     places, orders, texts = [], [], []
-    for place in compress(range(len(tokens)), map(ne, made, tokens)):
+    all_places = range(len(tokens))
+    for place in all_places if same else compress(all_places, map(ne, made, tokens)):
         for order, text in enumerate(several(made[place])):
-            if text and text != tokens[place]:
+            if text and (same or text != tokens[place]):
                 places.append(place)
                 orders.append(order)
                 texts.append(text)
-    return Made(places, orders, texts)
-
-
-def unchanged(tokens: Sequence[str], made: Sequence[Variants]) -> list[int]:
-    """Return the places of the tokens that a form leaves as they are."""
-    return [
-        place
-        for place, (token, variants) in enumerate(zip(tokens, made, strict=True))
-        if variants == token or token in several(variants)
-    ]
+    return Texts(places, orders, texts)
 
 
 class Wanted:
@@ -89,13 +86,13 @@ class Wanted:
         """Want each text for its row."""
         self._add(texts, rows, np.full(len(rows), rank))
 
-    def add_made(self, made: Made, rows: Int64Array, rank: int) -> int:
-        """Want what was made for the rows of the tokens; return the number of ranks.
+    def add_texts(self, texts: Texts, rows: Int64Array, rank: int) -> int:
+        """Want texts for the rows of their tokens; return how many ranks they take.
 
         Raises `OptionError` if there are not so many.
         """
-        ranks = rank + np.array(made.orders, np.int64)
-        self._add(made.texts, rows[np.array(made.places, np.int64)], ranks)
+        ranks = rank + np.array(texts.orders, np.int64)
+        self._add(texts.texts, rows[np.array(texts.places, np.int64)], ranks)
         return int(ranks.max(initial=rank)) + 1 - rank
 
     def _add(self, texts: Iterable[str], rows: Int64Array, ranks: Int64Array) -> None:

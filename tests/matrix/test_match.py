@@ -10,7 +10,7 @@ from vectors import reader_of
 
 import pretrained_embed as pe
 from pretrained_embed.matrix.match_text import strip_accents
-from pretrained_embed.matrix.wanted import differing
+from pretrained_embed.matrix.wanted import texts_of
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 
@@ -93,7 +93,7 @@ def test_a_form_does_not_find_what_it_is_not(form, token, source):
 
 
 def test_nothing_at_all_is_no_form():
-    accents = differing(["\u0301", "é"], [strip_accents("\u0301"), strip_accents("é")])
+    accents = texts_of(["\u0301", "é"], [strip_accents("\u0301"), strip_accents("é")])
 
     assert accents.texts == ["e"]
 
