@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vectors import reader_of
 
 import pretrained_embed as pe
-from pretrained_embed.matrix.oov import policy_chain
+from pretrained_embed.matrix.oov import policy_chain, subword
 
 #: Tokens whose n-grams and parts others have.
 ROWS = [
@@ -230,6 +230,15 @@ def test_subword_takes_what_the_source_composes():
     assert matrix["xyz"].tolist() == [0, 0]
     assert origins(matrix)["wr"] == "SUBWORD"
     assert origins(matrix)["xyz"] == "OOV"
+
+
+def test_rows_composed_in_blocks_are_the_same(monkeypatch):
+    vocabulary = ["snow", *("r" * count for count in range(1, 8))]
+    monkeypatch.setattr(subword, "_BLOCK_TOKENS", 3)
+
+    matrix = build(vocabulary, ComposingReader(ROWS, pieces="r"), oov="subword")
+
+    assert matrix.vectors[2:, 0].tolist() == [1, 2, 3, 4, 5, 6, 7]
 
 
 def test_subword_takes_the_first_form_of_a_token():
