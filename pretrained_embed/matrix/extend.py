@@ -110,7 +110,10 @@ def _ids_of(
     ids = _ids_in(rest, vocabulary)[added]
     if (ids < 0).any():
         token = vocabulary.tokens[added[ids < 0][0]]
-        raise VocabularyError(f"no row for the token {token!r}")
+        raise VocabularyError(
+            f"no row for the token {token!r}: neither the matrix to extend has one nor "
+            "what is to be added; build_matrix(..., extend=...) reads it from a source"
+        )
     return ids
 
 

@@ -7,7 +7,7 @@ where that is needed, and too little coverage is told of before the work is done
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.assembly import Found, check_coverage, fill, look_up
 from pretrained_embed.matrix.combine import Combination
 from pretrained_embed.matrix.coverage import measure
+from pretrained_embed.matrix.oov import PolicyChain
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
 from pretrained_embed.matrix.part import part_of
@@ -117,7 +118,8 @@ def put_together(
     """Make each row of the vectors that all sources have for its token.
 
     A source without the token gives what fills rows from it: always where vectors are
-    put side by side, but to an average only if no source has the token.
+    put side by side, but to an average only if no source has the token. Where some
+    sources have subword pieces, the others are not asked for such.
     """
     each = [look_up(vocabulary, reader, options) for reader in readers]
     contributions = [Contribution.of(vocabulary, found) for found in each]
@@ -133,7 +135,7 @@ def put_together(
     for number, (reader, found) in enumerate(zip(readers, each, strict=True)):
         left_out = ~nowhere & ~has[number] & (combination.how == "average")
         found.origin[left_out] = Origin.UNUSED  # so that it is not filled
-        fill(vocabulary, reader, found, options)
+        fill(vocabulary, reader, found, _possible(options, reader, readers))
         found.origin[left_out] = Origin.OOV
         combination.prepare(found.vectors, all_rows, number)
     vectors = combination.put_together(
@@ -157,3 +159,15 @@ def _filler(readers: Sequence[Reader], options: Options) -> int:
         composing = [number for number, r in enumerate(readers) if r.composes]
         return composing[0] if composing else 0
     return 0
+
+
+def _possible(options: Options, reader: Reader, readers: Sequence[Reader]) -> Options:
+    """Return the options without "subword", if others have such pieces but not this."""
+    if reader.composes or not any(other.composes for other in readers):
+        return options
+
+    def without(chain: PolicyChain) -> PolicyChain:
+        return tuple(policy for policy in chain if policy != "subword")
+
+    special = {token: without(chain) for token, chain in options.special_oov.items()}
+    return replace(options, oov=without(options.oov), special_oov=special)

@@ -162,6 +162,20 @@ def test_subwords_are_those_of_the_first_source_that_has_such():
     assert names(matrix.origin) == ["PAD", "EXACT", "EXACT", "SUBWORD"]
 
 
+def test_where_one_source_has_subwords_the_others_are_not_asked_for_them():
+    readers = [reader_of(ONE), Composing(reader_of(TWO))]
+    vocabulary = pe.Vocabulary(["the", "zzz"], unk="<unk>")
+    options = {"combine": "concat", "special_oov": {"unk": "subword,zeros"}}
+
+    matrix = pe.build_matrix(vocabulary, readers, oov="subword,mean", **options)
+
+    mean = np.mean([row for _, row in ONE], axis=0, dtype=np.float64)
+    np.testing.assert_allclose(matrix["zzz"], [*mean, 1, 1], rtol=1e-6)
+    assert matrix["<unk>"].tolist() == [0, 0, 1, 1]
+    with pytest.raises(pe.OptionError, match="no subword pieces"):
+        build(["the", "zzz"], ONE, TWO, combine="concat", oov="subword")
+
+
 # Concatenation and average
 
 
