@@ -11,19 +11,18 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.catalog_text import entry_facts, entry_text, here
-from pretrained_embed.cli.display import facts, number
+from pretrained_embed.cli.display import facts, number, size
 from pretrained_embed.cli.environment import environment_facts, environment_text
 from pretrained_embed.cli.output import answer, answer_json
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import (
-    findings_facts,
     matrix_facts,
     remarks,
     source_name,
 )
 from pretrained_embed.sources import catalog as catalogs
 
-_FIRST = 5
+_NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
 
 #: The formats in which a matrix is saved with all that belongs to it.
 _WHOLE = ("npz", "hdf5", "safetensors")
@@ -67,38 +66,55 @@ def _file(
     source: str, catalog: Path | None, cache_dir: Path | None
 ) -> tuple[dict[str, Any], str]:
     """Return what is to be known of a file of vectors, for JSON and as text."""
-    opened = pe.open_vectors(source, cache_dir=cache_dir, offline=True, catalog=catalog)
-    first: list[str] = []
-    with opened as reader, Bar() as bar:
-        for block in reader.blocks(on_bad_row="skip", progress=bar):
-            first += block.tokens[: _FIRST - len(first)]
-        findings = reader.findings
-    known = {
-        "file": source,
-        "format": reader.format,
-        "rows": findings.rows,
-        "declared_rows": reader.count,
-        "dim": reader.dim,
-        "first_tokens": first,
-        "findings": findings_facts(findings),
-    }
-    text = facts(
-        [
-            ("file", source),
-            ("format", reader.format),
-            ("rows", number(findings.rows)),
-            ("declared", "no count" if reader.count is None else number(reader.count)),
-            ("dim", number(reader.dim)),
-            ("first tokens", ", ".join(map(repr, first)) or "none"),
-        ]
-    )
-    lines = [text, *remarks(findings)]
-    if reader.format in _WHOLE and Path(source).is_file():
+    with Bar() as bar:
+        found = pe.examine(
+            source,
+            cache_dir=cache_dir,
+            offline=True,
+            catalog=catalog,
+            digest=True,
+            progress=bar,
+        )
+    known = {"file": source, **found.to_dict()}
+    lines = [_facts(source, found), *remarks(found.findings)]
+    if found.problems:
+        names = ", ".join(problem.name for problem in found.problems)
+        lines.append(f"See 'pretrained-embed doctor' for: {names}.")
+    if found.format in _WHOLE and Path(source).is_file():
         matrix = pe.load_matrix(source)
         if matrix.provenance.keys() - {"source"}:  # else a plain table of vectors
             known["matrix"] = matrix_facts(matrix)
             lines += _matrix(matrix)
     return known, "\n".join(lines)
+
+
+def _facts(source: str, found: pe.Checkup) -> str:
+    """Return what a file is, a line for each fact."""
+    norms, origin = found.norms, found.source
+    declared = "no count"
+    if found.declared_rows is not None:
+        lies = "" if found.declared_rows == found.rows else ", which is false"
+        declared = f"{found.declared_rows:,}{lies}"
+    members = origin.get("members")
+    return facts(
+        [
+            ("file", source),
+            ("size", size(origin["size"]) if "size" in origin else None),
+            ("sha256", origin.get("sha256")),
+            ("compression", origin.get("compression")),
+            ("archive", origin.get("archive")),
+            ("member", origin.get("member")),
+            ("members", ", ".join(members) if members else None),
+            ("format", found.format),
+            ("rows", number(found.rows)),
+            ("declared", declared),
+            ("dim", number(found.dim)),
+            ("stored as", found.dtype),
+            ("norms", None if norms is None else _NORMS.format(**norms)),
+            ("first tokens", ", ".join(map(repr, found.first_tokens)) or "none"),
+            *((name, _words(value) or None) for name, value in found.facts.items()),
+        ]
+    )
 
 
 def _matrix(matrix: pe.EmbeddingMatrix) -> list[str]:

@@ -9,6 +9,7 @@ from pretrained_embed.checkup import Checkup
 from pretrained_embed.formats.reader import Progress
 from pretrained_embed.pipeline.opening import Folder, Where, open_reader
 from pretrained_embed.sources import Source
+from pretrained_embed.sources.digests import sha256
 
 
 def examine(
@@ -17,6 +18,7 @@ def examine(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
+    digest: bool = False,
     progress: Progress | None = None,
 ) -> Checkup:
     """Read all of a source, and tell what it is and what is wrong with it.
@@ -28,6 +30,9 @@ def examine(
     vectors with NaN or infinite numbers, or of zeros; a header that is false; and a
     file that was cut. Rows are numbered from 0, malformed ones left out.
 
+    ``digest`` takes the SHA-256 of the local file, too: of the archive or compressed
+    file, where it is in one.
+
     Raises `SourceError` where there is nothing to read, and `FormatError` where what
     there is cannot be opened at all.
 
@@ -36,5 +41,8 @@ def examine(
     """
     where = Where(cache_dir, offline, catalog)
     opened = open_reader(source, where, progress, use_store=False)
+    known = dict(opened.provenance)
     with opened.reader as reader:
-        return checkup.examine(reader, opened.provenance, progress)
+        if digest and (path := Path(str(known.get("name")))).is_file():
+            known["sha256"] = sha256(path, progress=progress)
+        return checkup.examine(reader, known, progress)

@@ -55,6 +55,8 @@ def extracted(stream: Stream, kind: str, name: str | None) -> AnyStream | None:
         member.opener,
         size=member.size,
         member=member.name,
+        archive=kind,
+        members=[m.name for m in members[:_LISTED]],
     )
 
 
