@@ -51,7 +51,8 @@ def pick(names: Collection[str], where: str) -> str:
         return found[0]
     raise FormatError(
         f"{where}: expected one matrix of floats, or one whose name says that it is an "
-        f"input embedding; found {found[:10] or 'none'}"
+        f"input embedding; found {sorted(found)[:10] or 'none'}. Of a model in several "
+        "files, name the folder"
     )
 
 

@@ -9,22 +9,27 @@
 
 Of a language model the input embedding is read, of static models (model2vec,
 sentence-transformers' ``StaticEmbedding`` and ``WordEmbeddings``) all there is. Of a
-model in several files only the one with the embedding has to be there. Weights that
-are only there as a pickle are refused.
+model in several files only the one with the embedding has to be there. The folder may
+be that of the hub's cache, ``models--ORGANISATION--NAME``. Weights that are only there
+as a pickle are refused.
 
 https://huggingface.co/docs/transformers/main_classes/model
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
 from pretrained_embed.formats import safetensors
 from pretrained_embed.formats.embedding_tensor import load_embedding, matrices, pick
+from pretrained_embed.formats.model_folder import (
+    MODULES,
+    module_folder,
+    other_weights,
+    snapshot,
+)
 from pretrained_embed.formats.model_tokens import FILES, find_file, model_reader
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.shards import (
@@ -37,47 +42,23 @@ from pretrained_embed.formats.shards import (
     read_index,
 )
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.tensor_names import inputs_of_encoder
 
 NAME = "hugging-face"
 
-_MODULES = "modules.json"
-#: Parts of a sentence-transformers model that have an embedding.
-_EMBEDDING_MODULES = ("StaticEmbedding", "WordEmbeddings", "Transformer")
 #: What a config tells that is worth showing.
 _FACTS = (
     *("model_type", "architectures", "vocab_size", "tie_word_embeddings"),
-    *(
-        "torch_dtype",
-        "dtype",
-        "normalize",
-        "embedding_dtype",
-        "vocabulary_quantization",
-    ),
+    *("torch_dtype", "dtype"),
+    *("normalize", "embedding_dtype", "vocabulary_quantization"),  # of model2vec
 )
-_GET_IT = "Get the model's safetensors files"
-_PICKLE = (
-    f"a Python pickle, which can run any code and is never opened. {_GET_IT}; or, if "
-    "you trust it, load it with transformers and save it with save_pretrained(folder)"
-)
-#: Weights in files that are not read, by the ends of their names.
-_OTHER_WEIGHTS = {
-    "pytorch_model.bin": _PICKLE,
-    "pytorch_model.bin.index.json": _PICKLE,
-    ".pt": _PICKLE,
-    ".pth": _PICKLE,
-    ".gguf": f"a file of llama.cpp. {_GET_IT}",
-    ".onnx": f"a computation graph. {_GET_IT}",
-    "tf_model.h5": f"a file of TensorFlow. {_GET_IT}",
-    "flax_model.msgpack": f"a file of Flax. {_GET_IT}",
-    "adapter_model.safetensors": "an adapter, which has no embedding of its own; name "
-    "the folder of the model that it was made for",
-}
 
 
 def recognise_folder(path: Path) -> bool:
     """Return whether a folder has a file that models of Hugging Face have."""
-    known = (SINGLE, INDEX, CONFIG, _MODULES)
-    return any((path / name).is_file() for name in known) or bool(_others(path))
+    known = (SINGLE, INDEX, CONFIG, MODULES)
+    path = snapshot(path)
+    return any((path / name).is_file() for name in known) or bool(other_weights(path))
 
 
 def open_reader(stream: ByteStream) -> TableReader:
@@ -89,7 +70,7 @@ def open_reader(stream: ByteStream) -> TableReader:
     """
     if stream.path is None:
         raise SourceError(f"{stream.name}: a model is a folder, and this is none")
-    folder = _module_folder(stream.path)
+    folder = module_folder(snapshot(stream.path))
     shard, name = _find_embedding(folder)
     # What `static_embedding_writer` wrote has its tokens beside the vectors.
     own = safetensors.own_reader(stream.name, shard.header, shard.load)
@@ -113,57 +94,38 @@ def open_reader(stream: ByteStream) -> TableReader:
     return reader
 
 
-def _module_folder(folder: Path) -> Path:
-    """Return the folder of the part that has the embedding, or the model's own."""
-    path = folder / _MODULES
-    if not path.is_file():
-        return folder
-    try:
-        modules = json.loads(path.read_bytes())
-        parts = {str(m["type"]).rpartition(".")[2]: str(m["path"]) for m in modules}
-        inside = [parts[name] for name in _EMBEDDING_MODULES if name in parts]
-        safe = all(len(Path(part).parts) <= 1 and ".." not in part for part in inside)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
-        raise FormatError(f"{path}: not a list of modules: {error!r}") from error
-    if not inside:
-        raise FormatError(
-            f"{path}: none of {', '.join(parts)} has an embedding that can be read; "
-            f"{', '.join(_EMBEDDING_MODULES)} would"
-        )
-    if not safe:
-        raise FormatError(f"{path}: {inside[0]!r} is not a folder beside it")
-    return folder / inside[0]
-
-
 def _find_embedding(folder: Path) -> tuple[Shard, str]:
     if (folder / INDEX).is_file():
         files = read_index(folder / INDEX)["weight_map"]
         name = pick(list(files), str(folder))
         shard = open_shard(folder / files[name])
-        if name not in matrices(shard.header.tensors):
-            raise FormatError(f"{shard.path}: has no matrix {name!r}")
+        _check(shard, name)
         return shard, name
     if (folder / SINGLE).is_file():
         shard = open_shard(folder / SINGLE)
-        return shard, pick(matrices(shard.header.tensors), str(shard.path))
-    others = [f"{name} is {what}" for name, what in _others(folder).items()]
+        tensors = shard.header.tensors
+        # also tables of a dtype that is not read, so that it can be named
+        name = pick({*matrices(tensors), *inputs_of_encoder(tensors)}, str(shard.path))
+        _check(shard, name)
+        return shard, name
+    others = [f"{name} is {what}" for name, what in other_weights(folder).items()]
     raise UnknownFormatError(
         f"{folder}: neither {SINGLE} nor {INDEX} is there"
         + (f"; {others[0]}" if others else "; get the model's files again")
     )
 
 
-def _others(folder: Path) -> Mapping[str, str]:
-    """Return what is to be said of files of weights that are not read."""
-    names = sorted(path.name for path in folder.iterdir())
-    return {
-        name: what
-        for end, what in _OTHER_WEIGHTS.items()
-        for name in names
-        if name.endswith(end)
-    }
+def _check(shard: Shard, name: str) -> None:
+    """Raise `FormatError` if a file does not have this table of numbers."""
+    tensors = shard.header.tensors
+    if name not in tensors:
+        raise FormatError(f"{shard.path}: has no tensor {name!r}; get the file again")
+    if name not in matrices(tensors):
+        tensor = tensors[name]
+        raise FormatError(
+            f"{shard.path}, tensor {name!r}: {tensor.dtype} of shape {tensor.shape}; "
+            "a quantised model has to be restored first"
+        )
 
 
 def _facts(path: Path) -> dict[str, Any]:

@@ -295,6 +295,15 @@ def test_modules_that_lead_nowhere_are_refused(tmp_path, content, match):
         open_folder(folder)
 
 
+def test_a_part_that_is_not_there_is_our_error(tmp_path):
+    kind = "sentence_transformers.models.StaticEmbedding"
+    modules = json.dumps([{"idx": 0, "path": "0_Static", "type": kind}])
+    (tmp_path / "modules.json").write_text(modules)
+
+    with pytest.raises(SourceError, match="cannot read .*0_Static"):
+        open_folder(tmp_path)
+
+
 def test_an_index_that_names_files_elsewhere_is_refused(tmp_path):
     folder = copied("llama", tmp_path)
     index = {"weight_map": {"model.embed_tokens.weight": "../x.safetensors"}}
@@ -326,7 +335,46 @@ def test_an_index_that_names_the_wrong_file_is_refused(tmp_path):
     index = {"weight_map": {name: "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
 
-    with pytest.raises(FormatError, match=f"00002.safetensors: has no matrix '{name}'"):
+    with pytest.raises(FormatError, match=f"00002.safetensors: has no tensor '{name}'"):
+        open_folder(folder)
+
+
+def test_a_quantised_table_is_refused_as_one(tmp_path):
+    folder = copied("gpt2", tmp_path)
+    tensors = {"transformer.wte.weight": np.ones((4, 2), np.uint32)}
+    save_file({**tensors, "other": np.ones((4, 2))}, folder / "model.safetensors")
+
+    with pytest.raises(FormatError, match=r"wte\.weight': U32 of shape.*quantised"):
+        open_folder(folder)
+
+
+def test_a_file_of_a_model_without_its_embedding_says_to_name_the_folder():
+    file = DATA / "llama" / "model-00002-of-00002.safetensors"
+
+    with pytest.raises(FormatError, match="several files, name the folder"):
+        open_folder(file)
+
+
+@pytest.mark.parametrize("reference", ["4a1c", "4a1c\n"])
+def test_a_model_in_the_cache_of_the_hub_is_found(tmp_path, reference):
+    folder = tmp_path / "models--org--bert"
+    shutil.copytree(DATA / "bert", folder / "snapshots" / "4a1c")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(reference)
+
+    with open_folder(folder) as reader:
+        assert reader.count == 17
+
+
+@pytest.mark.parametrize("reference", ["other", "..", "../../bert", "/", "a\0b"])
+def test_a_reference_to_no_snapshot_is_followed_nowhere(tmp_path, reference):
+    folder = tmp_path / "models--org--bert"
+    shutil.copytree(DATA / "bert", tmp_path / "bert")
+    (folder / "snapshots" / "4a1c").mkdir(parents=True)
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(reference)
+
+    with pytest.raises(UnknownFormatError, match="a folder; name the file"):
         open_folder(folder)
 
 
