@@ -300,7 +300,7 @@ def test_a_part_that_is_not_there_is_our_error(tmp_path):
     modules = json.dumps([{"idx": 0, "path": "0_Static", "type": kind}])
     (tmp_path / "modules.json").write_text(modules)
 
-    with pytest.raises(SourceError, match="cannot read .*0_Static"):
+    with pytest.raises(SourceError, match=r"cannot read .*0_Static"):
         open_folder(tmp_path)
 
 
