@@ -116,5 +116,5 @@ def _average(taken: Collection[list[str]], lookup: Lookup) -> Float32Array:
     for row, parts in enumerate(taken):
         weights = np.array([[len(part)] for part in parts], np.float64)
         weighted = weights * vectors[[distinct[part] for part in parts]]
-        means[row] = np.add.reduce(weighted, axis=0) / weights.sum()
+        means[row] = np.add.accumulate(weighted)[-1] / weights.sum()
     return means
