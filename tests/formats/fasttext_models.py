@@ -50,6 +50,7 @@ def model(
     magic: int = MAGIC,
     version: int = 12,
     pairs: Sequence[tuple[int, int]] | None = None,
+    sampling: float = 1e-4,
     **wrong: int,
 ) -> bytes:
     """Return a whole model, not quantised; ``wrong`` numbers replace true ones."""
@@ -65,7 +66,7 @@ def model(
     args = [numbers["dim"], 5, 1, 1, 5, 1, loss, kind, bucket, min_n, max_n, 100]
     parts = [
         struct.pack("<2i", magic, version),
-        struct.pack("<12id", *args, 1e-4),
+        struct.pack("<12id", *args, sampling),
         struct.pack(
             "<3i", *(numbers[key] for key in ("entries", "words", "label_count"))
         ),

@@ -33,7 +33,7 @@ def read(path, raw, *, stream=stream_of):
 
 
 def whole(**changes) -> bytes:
-    return model(TOKENS, MATRIX, bucket=2, min_n=2, max_n=3, **changes)
+    return model(TOKENS, MATRIX, **{"bucket": 2, "min_n": 2, "max_n": 3} | changes)
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -96,6 +96,10 @@ def test_bytes_behind_the_end_are_spoken_of(tmp_path):
         ({"kind": 0}, "numbers of its head do not fit"),
         ({"entries": 0, "words": 0}, "numbers of its head do not fit"),
         ({"entries": -3, "words": -3}, "numbers of its head do not fit"),
+        ({"bucket": -1}, "numbers of its head do not fit"),
+        ({"sampling": -1.0}, "numbers of its head do not fit"),
+        ({"sampling": float("nan")}, "numbers of its head do not fit"),
+        ({"tokens": -1}, "numbers of its head do not fit"),
         ({"entries": 4}, "numbers of its head do not fit"),
         ({"entries": 2**31 - 1, "words": 2**31 - 1}, "of 2,147,483,647 entries"),
         ({"words": 2, "label_count": 1}, "does not list 2 words and then 1 labels"),
@@ -127,6 +131,25 @@ def test_a_matrix_of_a_false_shape_is_refused_unallocated(tmp_path, rows, dim):
 def test_n_grams_of_absurd_lengths_are_refused(tmp_path, length):
     with pytest.raises(FormatError, match="numbers of its head do not fit"):
         read(tmp_path / "f", model(TOKENS, MATRIX, bucket=2, min_n=2, max_n=length))
+
+
+@pytest.mark.parametrize(("at", "number"), [(52, 0), (52, 3), (56, 0), (56, 5)])
+def test_hashes_that_floret_does_not_have_are_refused(tmp_path, at, number):
+    raw = bytearray((DATA / "floret/four-hashes.bin").read_bytes())
+    assert struct.unpack_from("<2i", raw, 52) == (2, 4)
+    struct.pack_into("<i", raw, at, number)
+
+    with pytest.raises(FormatError, match="numbers of its head do not fit"):
+        read(tmp_path / "f", raw)
+
+
+@pytest.mark.parametrize("at", [DICTIONARY, DICTIONARY + 17 + 40])
+def test_a_flag_that_is_none_is_refused(tmp_path, at):
+    raw = bytearray(whole())
+    raw[at] = 2
+
+    with pytest.raises(FormatError, match="whether a matrix is quantised is 2"):
+        read(tmp_path / "f", raw)
 
 
 def test_a_quantiser_that_does_not_fit_is_refused(tmp_path):
