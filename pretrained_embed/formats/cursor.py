@@ -48,10 +48,6 @@ class Cursor:
         """Return the next number of ``width`` bytes, little-endian."""
         return int.from_bytes(self.take(width), "little")
 
-    def signed(self, width: int) -> int:
-        """Return the next number of ``width`` bytes, little-endian, with its sign."""
-        return int.from_bytes(self.take(width), "little", signed=True)
-
     def unpack(self, layout: struct.Struct) -> tuple[int, ...]:
         """Return the next numbers of a layout."""
         return layout.unpack(self.take(layout.size))

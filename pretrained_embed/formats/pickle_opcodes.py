@@ -15,29 +15,24 @@ class _Mark:
 
 MARK = _Mark()
 
-#: Each opcode that is read: the method that carries it out, and its argument.
-STEPS: dict[bytes, tuple[str, Any]] = {
-    b"\x80": ("_protocol", None),
-    b"\x95": ("_frame", None),
-    b"(": ("_push", MARK),
-    b"0": ("_pop", None),
-    b"1": ("_pop_to_mark", None),
-    b"2": ("_duplicate", None),
+#: Opcodes that a little-endian number follows: what is done with it, and its bytes.
+NUMBERED: dict[bytes, tuple[str, int]] = {
+    b"\x80": ("_protocol", 1),
+    b"\x95": ("_frame", 8),
+    b"K": ("_push", 1),
+    b"M": ("_push", 2),
+    b"J": ("_signed", 4),
     b"q": ("_put", 1),
     b"r": ("_put", 4),
-    b"\x94": ("_put", 0),
     b"h": ("_get", 1),
     b"j": ("_get", 4),
-    b"N": ("_push", None),
-    b"\x88": ("_push", True),
-    b"\x89": ("_push", False),
-    b"I": ("_number_line", None),  # how Python 2 writes what needs over 32 bits
-    b"J": ("_signed", 4),
-    b"K": ("_unsigned", 1),
-    b"M": ("_unsigned", 2),
+}
+
+#: Opcodes that a size and so many bytes follow: what is done with these bytes, and the
+#: bytes of the size.
+SIZED: dict[bytes, tuple[str, int]] = {
     b"\x8a": ("_long", 1),
     b"\x8b": ("_long", 4),
-    b"G": ("_float", None),
     b"U": ("_bytes", 1),
     b"T": ("_bytes", 4),
     b"C": ("_bytes", 1),
@@ -47,6 +42,20 @@ STEPS: dict[bytes, tuple[str, Any]] = {
     b"\x8c": ("_text", 1),
     b"X": ("_text", 4),
     b"\x8d": ("_text", 8),
+}
+
+#: All others that are read: what is done, and with what.
+PLAIN: dict[bytes, tuple[str, Any]] = {
+    b"N": ("_push", None),
+    b"\x88": ("_push", True),
+    b"\x89": ("_push", False),
+    b"I": ("_number_line", None),  # how Python 2 writes what needs over 32 bits
+    b"G": ("_float", None),
+    b"(": ("_push", MARK),
+    b"0": ("_pop", None),
+    b"1": ("_pop_to_mark", None),
+    b"2": ("_duplicate", None),
+    b"\x94": ("_memoize", None),
     b"]": ("_push_new", list),
     b"\x8f": ("_push_new", list),  # a set
     b"a": ("_append", None),

@@ -23,11 +23,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Collection
-from typing import Any
+from typing import Any, NoReturn
 
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.cursor import Cursor
-from pretrained_embed.formats.pickle_opcodes import MARK, STEPS, STOP
+from pretrained_embed.formats.pickle_opcodes import MARK, NUMBERED, PLAIN, SIZED, STOP
 from pretrained_embed.formats.pickled import Global, Record
 
 _PROTOCOLS = (2, 3, 4, 5)
@@ -51,6 +51,11 @@ def load(data: memoryview, known: Collection[str], where: str) -> Any:
     return _Machine(data, known, where).run()
 
 
+#: A method, the bytes of the number that follows the opcode, and what the method is
+#: given: a constant where no number follows, else the table that the opcode is in.
+_Step = tuple[Callable[[Any], object], int, Any]
+
+
 class _Machine:
     def __init__(self, data: memoryview, known: Collection[str], where: str) -> None:
         self._data = data
@@ -58,23 +63,22 @@ class _Machine:
         self._known = known
         self._where = where
         self._stack: list[Any] = []
+        self._push = self._stack.append
         self._memo: dict[int, Any] = {}
         self._may_make = len(data)
 
     def run(self) -> Any:
         data, cursor, stack = self._data, self._cursor, self._stack
-        steps = {
-            code[0]: (getattr(self, name), argument)
-            for code, (name, argument) in STEPS.items()
-        }
-        while cursor.at < len(data):
-            opcode = data[cursor.at]
-            cursor.at += 1
-            if opcode == STOP:
+        size, steps = len(data), self._steps()
+        while cursor.at < size:
+            at = cursor.at
+            if data[at] == STOP:
                 return self._pop()
-            if opcode not in steps:
-                raise self._refused_opcode(opcode)
-            step, argument = steps[opcode]
+            step, width, argument = steps[data[at]]
+            cursor.at = end = at + 1 + width
+            if width:
+                number = int.from_bytes(data[at + 1 : end], "little")
+                argument = cursor.take(number) if argument is SIZED else number
             step(argument)
             if len(stack) > _DEEPEST_STACK:
                 raise cursor.damaged(f"more than {_DEEPEST_STACK:,} values wait")
@@ -82,10 +86,17 @@ class _Machine:
             f"{self._where}: the pickle has no end; get the file again"
         )
 
-    # --- The stack and the memo
+    def _steps(self) -> list[_Step]:
+        """Return what each opcode does."""
+        steps: list[_Step] = [(self._refuse_opcode, 0, code) for code in range(256)]
+        for codes in (NUMBERED, SIZED):
+            for code, (name, width) in codes.items():
+                steps[code[0]] = getattr(self, name), width, codes
+        for code, (name, constant) in PLAIN.items():
+            steps[code[0]] = getattr(self, name), 0, constant
+        return steps
 
-    def _push(self, value: Any) -> None:
-        self._stack.append(value)
+    # --- The stack and the memo
 
     def _push_new(self, kind: Callable[[], Any]) -> None:
         self._stack.append(kind())
@@ -112,26 +123,24 @@ class _Machine:
     def _duplicate(self, _: None) -> None:
         self._stack.append(self._top())
 
-    def _put(self, width: int) -> None:
-        # MEMOIZE has no argument: it counts for itself.
-        index = self._cursor.unsigned(width) if width else len(self._memo)
+    def _put(self, index: int) -> None:
         self._memo[index] = self._top()
 
-    def _get(self, width: int) -> None:
-        index = self._cursor.unsigned(width)
+    def _memoize(self, _: None) -> None:
+        self._put(len(self._memo))
+
+    def _get(self, index: int) -> None:
         if index not in self._memo:
             raise self._cursor.damaged(f"value {index:,} is used before it is there")
         self._stack.append(self._memo[index])
 
     # --- Plain values
 
-    def _protocol(self, _: None) -> None:
-        version = self._cursor.unsigned(1)
+    def _protocol(self, version: int) -> None:
         if version not in _PROTOCOLS:
             raise self._cursor.damaged(f"protocol {version} is not known")
 
-    def _frame(self, _: None) -> None:
-        size = self._cursor.unsigned(8)
+    def _frame(self, size: int) -> None:
         self._cursor.take(size)  # is it there?
         self._cursor.at -= size
 
@@ -145,27 +154,21 @@ class _Machine:
             raise self._cursor.damaged(f"{line[:_LONGEST_INTEGER]!r} is no integer")
         self._stack.append(int(line))
 
-    def _unsigned(self, width: int) -> None:
-        self._stack.append(self._cursor.unsigned(width))
+    def _signed(self, number: int) -> None:
+        self._stack.append(number - (1 << 32) if number >> 31 else number)
 
-    def _signed(self, width: int) -> None:
-        self._stack.append(self._cursor.signed(width))
-
-    def _long(self, width: int) -> None:
-        size = self._cursor.unsigned(width)
-        if size > _LONGEST_INTEGER:
-            raise self._cursor.damaged(f"an integer of {size:,} bytes")
-        self._stack.append(self._cursor.signed(size))
+    def _long(self, raw: memoryview) -> None:
+        if len(raw) > _LONGEST_INTEGER:
+            raise self._cursor.damaged(f"an integer of {len(raw):,} bytes")
+        self._stack.append(int.from_bytes(raw, "little", signed=True))
 
     def _float(self, _: None) -> None:
         self._stack += _BINFLOAT.unpack(self._cursor.take(_BINFLOAT.size))
 
-    def _bytes(self, width: int) -> None:
-        view = self._cursor.take(self._cursor.unsigned(width))
-        self._stack.append(bytes(view) if len(view) <= _SMALL else view)
+    def _bytes(self, raw: memoryview) -> None:
+        self._stack.append(bytes(raw) if len(raw) <= _SMALL else raw)
 
-    def _text(self, width: int) -> None:
-        raw = self._cursor.take(self._cursor.unsigned(width))
+    def _text(self, raw: memoryview) -> None:
         try:
             self._stack.append(str(raw, "utf-8", "surrogatepass"))
         except UnicodeDecodeError as error:
@@ -253,16 +256,16 @@ class _Machine:
 
     # --- What is refused
 
-    def _refused_opcode(self, opcode: int) -> FormatError:
+    def _refuse_opcode(self, opcode: int) -> NoReturn:
         import pickletools
 
         names = {known.code: known.name for known in pickletools.opcodes}
         name = names.get(chr(opcode))
         if name is None:
-            return self._cursor.damaged(f"byte {opcode:#04x} is no opcode")
+            raise self._cursor.damaged(f"byte {opcode:#04x} is no opcode")
         if name == "INST":
             name += f" of {Global(self._line(), self._line())}"
-        return self._refused(name)
+        raise self._refused(name)
 
     def _refused(self, what: str) -> FormatError:
         return FormatError(
