@@ -154,9 +154,10 @@ def _composing(vectors: Picked, words: int, cut: Cut) -> Compose:
         rows, counts = cut(tokens)
         add_pieces(out, Pieces(rows + words, counts), vectors)
         squares = np.zeros(len(out), np.float32)
-        for column in out.T:  # one after the other: the same bits on any machine
-            squares += column * column
-        out /= np.sqrt(np.where(squares > 0, squares, 1))[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            for column in out.T:  # one after the other: the same bits on any machine
+                squares += column * column
+            out /= np.sqrt(np.where(squares > 0, squares, 1))[:, None]
         return counts > 0
 
     return compose

@@ -130,5 +130,7 @@ def _open_zip(stream: Stream, closing: ExitStack) -> zipfile.ZipFile:
             f"{stream.name}: a zip archive inside another compressed file cannot be "
             "read; unpack the outer one first"
         )
-    with translated(stream.name, (zipfile.BadZipFile, NotImplementedError)):
+    # ValueError: a name that is not UTF-8 though it says so, a place before the start
+    damage = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError)
+    with translated(stream.name, damage):
         return closing.enter_context(zipfile.ZipFile(raw))

@@ -180,3 +180,11 @@ def test_a_zip_within_gzip_is_refused_with_a_way_out(tmp_path):
 
     with pytest.raises(SourceError, match="unpack the outer one"):
         open_source(path)
+
+
+def test_a_member_name_that_is_not_what_it_says_is_damage(tmp_path):
+    path = zipped(tmp_path / "vectors", {"é.txt": b"the 1 2\n"})
+    path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
+
+    with pytest.raises(FormatError, match="damaged"):
+        open_source(path)
