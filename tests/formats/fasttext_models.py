@@ -60,7 +60,7 @@ def model(
         "entries": len(entries),
         "words": len(tokens),
         "label_count": len(labels),
-        "tokens": 100,
+        "trained_on": 100,
         "pruned": -1 if pairs is None else len(pairs),
     } | wrong
     args = [numbers["dim"], 5, 1, 1, 5, 1, loss, kind, bucket, min_n, max_n, 100]
@@ -70,7 +70,7 @@ def model(
         struct.pack(
             "<3i", *(numbers[key] for key in ("entries", "words", "label_count"))
         ),
-        struct.pack("<2q", numbers["tokens"], numbers["pruned"]),
+        struct.pack("<2q", numbers["trained_on"], numbers["pruned"]),
     ]
     for token, type_ in entries:
         if isinstance(token, str):

@@ -99,7 +99,7 @@ def test_bytes_behind_the_end_are_spoken_of(tmp_path):
         ({"bucket": -1}, "numbers of its head do not fit"),
         ({"sampling": -1.0}, "numbers of its head do not fit"),
         ({"sampling": float("nan")}, "numbers of its head do not fit"),
-        ({"tokens": -1}, "numbers of its head do not fit"),
+        ({"trained_on": -1}, "numbers of its head do not fit"),
         ({"entries": 4}, "numbers of its head do not fit"),
         ({"entries": 2**31 - 1, "words": 2**31 - 1}, "of 2,147,483,647 entries"),
         ({"words": 2, "label_count": 1}, "does not list 2 words and then 1 labels"),
