@@ -137,5 +137,5 @@ def _json(facts: dict[str, Any]) -> str:
 
 def _csv(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text).writerows(rows)  # with the CR LF of RFC 4180
     return text.getvalue()

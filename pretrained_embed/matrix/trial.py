@@ -6,7 +6,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.matrix.advice import Advice
-from pretrained_embed.matrix.match import EXACT, Chain, chain_names, match_chain
+from pretrained_embed.matrix.match import (
+    EXACT,
+    Chain,
+    chain_names,
+    match_chain,
+    several,
+)
 from pretrained_embed.matrix.wanted import (
     Int64Array,
     Rows,
@@ -32,8 +38,9 @@ class Trial:
     """Forms that are tried beside a chain, on tokens that are to be looked for.
 
     Forms in lower case are credited only with what neither the form nor lower case
-    makes by itself. ``parts`` gives rows to the parts of compounds. After that `texts`
-    has what is to be looked for as it stands, with a row for each.
+    makes by itself, and ConceptNet only with whole keys. ``parts`` gives rows to the
+    parts of compounds. After that `texts` has what is to be looked for as it stands,
+    with a row for each.
     """
 
     def __init__(
@@ -50,6 +57,8 @@ class Trial:
         made = {}  # by name of the form
         for form in _TRIED:
             variants = form.made(vocabulary, tokens)
+            if form.name == "conceptnet":  # without /c/en/ it passes for other forms
+                variants = [several(keys)[0] if keys else () for keys in variants]
             made[form.name] = texts_of(tokens, variants, same=alone or form == EXACT)
         for form in _TRIED_IN_LOWER_CASE:
             made[f"{form.name}+lower"] = _in_lower_case(made[form.name], lowered)

@@ -184,6 +184,12 @@ def test_a_compound_may_be_changed_before_it_is_split():
     assert label(matrix, "New-York") == "lower+compound"
 
 
+def test_the_likelier_variant_of_a_compound_wins():
+    matrix = build(["o'a-b"], ["O'a", "b", "O'A", "B"], "title+compound")
+
+    assert matrix["o'a-b"].tolist() == [3.5, -3.5]
+
+
 # Functions
 
 
