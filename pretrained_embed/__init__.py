@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from pretrained_embed.matrix import FORMS as MATCH_FORMS
     from pretrained_embed.matrix import POLICIES as OOV_POLICIES
     from pretrained_embed.matrix import STEPS as POSTPROCESS_STEPS
+    from pretrained_embed.neighbours import Neighbour, Neighbours, Query
     from pretrained_embed.pipeline import (
         DEFAULT_SOURCE,
         Conversion,
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
         index,
         load_matrix,
         open_vectors,
+        similar,
         versions,
     )
     from pretrained_embed.sources import fetch
@@ -89,11 +91,14 @@ __all__ = [
     "Findings",
     "FormatError",
     "MissingPackageError",
+    "Neighbour",
+    "Neighbours",
     "OOVError",
     "OptionError",
     "Origin",
     "PretrainedEmbedError",
     "Problem",
+    "Query",
     "Reader",
     "RowError",
     "RowStart",
@@ -117,6 +122,7 @@ __all__ = [
     "index",
     "load_matrix",
     "open_vectors",
+    "similar",
     "transplant",
     "versions",
     "write_report",
@@ -142,8 +148,11 @@ _HOMES = {
     "Coverage": ("matrix", "Coverage"),
     "EmbeddingMatrix": ("matrix", "EmbeddingMatrix"),
     "Findings": ("formats", "Findings"),
+    "Neighbour": ("neighbours", "Neighbour"),
+    "Neighbours": ("neighbours", "Neighbours"),
     "Origin": ("matrix", "Origin"),
     "Problem": ("checkup", "Problem"),
+    "Query": ("neighbours", "Query"),
     "Reader": ("formats", "Reader"),
     "RowStart": ("language_model", "RowStart"),
     "RowStory": ("matrix", "RowStory"),
@@ -158,6 +167,7 @@ _HOMES = {
     "index": ("pipeline", "index"),
     "load_matrix": ("pipeline", "load_matrix"),
     "open_vectors": ("pipeline", "open_vectors"),
+    "similar": ("pipeline", "similar"),
     "transplant": ("language_model", "transplant"),
     "versions": ("pipeline", "versions"),
     "write_report": ("matrix", "write_report"),

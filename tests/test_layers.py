@@ -27,9 +27,10 @@ LAYERS = {
     "matrix": {"errors", "vocabulary", "formats", "kernel"},
     "adapters": {"errors", "vocabulary", "matrix"},
     "checkup": {"errors", "formats", "kernel"},
+    "neighbours": {"errors", "formats", "kernel"},
     "pipeline": {
         *("errors", "vocabulary", "sources", "kernel", "formats", "store", "matrix"),
-        "checkup",
+        *("checkup", "neighbours"),
     },
     "language_model": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
@@ -45,7 +46,7 @@ LAYERS = {
     },
     "__init__": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
-        *("checkup", "language_model"),
+        *("checkup", "neighbours", "language_model"),
     },
     "__main__": {"cli"},
 }
@@ -57,6 +58,7 @@ AT_THE_HEAD = {
     "formats": {"numpy"},
     "store": {"numpy"},
     "checkup": {"numpy"},
+    "neighbours": {"numpy"},
     "matrix": {"numpy"},
     "language_model": {"numpy"},
     "adapters": {"numpy"},

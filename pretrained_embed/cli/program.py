@@ -27,6 +27,7 @@ from pretrained_embed.cli.index import index
 from pretrained_embed.cli.info import info
 from pretrained_embed.cli.list import list_
 from pretrained_embed.cli.output import answer, tell
+from pretrained_embed.cli.similar import similar
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 
@@ -97,6 +98,7 @@ for command in (
     coverage,
     info,
     explain,
+    similar,
     doctor,
     convert,
     list_,

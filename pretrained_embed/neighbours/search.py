@@ -1,0 +1,118 @@
+"""Queries answered from the rows of an open file, a store or a matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pretrained_embed import kernel
+from pretrained_embed.errors import OptionError, UnknownTokenError
+from pretrained_embed.formats import Reader
+from pretrained_embed.formats.reader import Float32Array, OnBadRow, Progress
+from pretrained_embed.neighbours.nearest import Nearest, unit_rows
+from pretrained_embed.neighbours.terms import Query
+
+#: What an unknown token is looked for as, to say which spelling there is.
+_SPELLINGS = (str.lower, str.title, str.upper)
+
+
+class Neighbour(NamedTuple):
+    """A token near a query, and how near: the cosine, from -1 to 1."""
+
+    token: str
+    cosine: float
+
+
+class Neighbours(NamedTuple):
+    """The answer to one query, the nearest first."""
+
+    query: Query
+    nearest: tuple[Neighbour, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the answer as JSON can hold it."""
+        return {
+            "query": str(self.query),
+            "positive": list(self.query.positive),
+            "negative": list(self.query.negative),
+            "nearest": [neighbour._asdict() for neighbour in self.nearest],
+        }
+
+
+def search(
+    reader: Reader,
+    queries: Sequence[Query],
+    *,
+    count: int = 10,
+    on_bad_row: OnBadRow = "error",
+    progress: Progress | None = None,
+) -> list[Neighbours]:
+    """Return the ``count`` tokens nearest to each query, by cosine.
+
+    A query's vector is the sum of its tokens' vectors, each made 1 long, those to take
+    away taken away (3CosAdd: Mikolov, Yih and Zweig 2013, "Linguistic Regularities in
+    Continuous Space Word Representations"). Its own tokens are left out of the answer.
+    The search is exact and reads the rows twice, a block at a time, keeping none.
+
+    Raises `UnknownTokenError` for a token that is not there.
+    """
+    if count < 1:
+        raise OptionError(f"count is {count}; ask for one neighbour at least")
+    vectors = _vectors(reader, queries, on_bad_row)
+    spare = max(len(query.tokens) for query in queries)
+    best = Nearest(vectors, count + spare)
+    tokens: dict[int, str] = {}
+    begun = 0
+    for block in reader.packed_blocks(on_bad_row=on_bad_row, progress=progress):
+        best.add(block.vectors)
+        wanted = np.unique(best.rows)
+        for row in wanted[wanted >= begun].tolist():
+            tokens[row] = block.tokens[row - begun]
+        begun += len(block.tokens)
+    return [
+        Neighbours(query, _named(query, rows, cosines, tokens)[:count])
+        for query, rows, cosines in zip(
+            queries, best.rows.tolist(), best.cosines.tolist(), strict=True
+        )
+    ]
+
+
+def _named(
+    query: Query, rows: list[int], cosines: list[float], tokens: dict[int, str]
+) -> tuple[Neighbour, ...]:
+    return tuple(
+        Neighbour(tokens[row], cosine)
+        for row, cosine in zip(rows, cosines, strict=True)
+        if row >= 0 and tokens[row] not in query.tokens
+    )
+
+
+def _vectors(
+    reader: Reader, queries: Sequence[Query], on_bad_row: OnBadRow
+) -> Float32Array:
+    """Return the vector of each query, float32 (queries, dim)."""
+    tokens = list(dict.fromkeys(token for query in queries for token in query.tokens))
+    spelled = [change(token) for change in _SPELLINGS for token in tokens]
+    keys = tokens + spelled
+    index = kernel.TokenIndex(keys, np.arange(len(keys)), np.zeros(len(keys), np.uint8))
+    found = np.zeros((len(tokens), reader.dim), np.float32)
+    rows = reader.select(index, found, on_bad_row=on_bad_row).source_rows
+    for i, token in enumerate(tokens):
+        if rows[i] < 0:
+            others = [
+                keys[k]
+                for k in range(i + len(tokens), len(keys), len(tokens))
+                if rows[k] >= 0
+            ]
+            hint = f"; it has {others[0]!r}" if others else ""
+            raise UnknownTokenError(f"{reader.name} has no token {token!r}{hint}")
+    units = dict(zip(tokens, unit_rows(found), strict=True))
+    vectors = np.zeros((len(queries), reader.dim), np.float32)
+    for i, query in enumerate(queries):
+        for token in query.positive:
+            vectors[i] += units[token]
+        for token in query.negative:
+            vectors[i] -= units[token]
+    return vectors

@@ -1,0 +1,134 @@
+"""Neighbours in matrices, files and stores, held against gensim's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from gensim.models import KeyedVectors
+
+import pretrained_embed as pe
+from tests.command_line import run
+
+
+@pytest.fixture
+def words() -> list[str]:
+    return [f"w{number}" for number in range(200)]
+
+
+@pytest.fixture
+def vectors(words) -> np.ndarray:
+    return np.random.default_rng(3).normal(size=(len(words), 12)).astype(np.float32)
+
+
+@pytest.fixture
+def file(tmp_path, words, vectors) -> Path:
+    vocabulary = pe.Vocabulary(words, pad=None)
+    pe.EmbeddingMatrix(vectors, vocabulary).save(tmp_path / "v.txt")
+    return tmp_path / "v.txt"
+
+
+@pytest.fixture
+def gensims(file) -> KeyedVectors:
+    return KeyedVectors.load_word2vec_format(str(file))
+
+
+def sources(kind: str, file: Path, tmp_path: Path):
+    if kind == "matrix":
+        return pe.load_matrix(file)
+    if kind == "store":
+        pe.index(file, cache_dir=tmp_path / "cache")
+    return file
+
+
+@pytest.mark.parametrize("kind", ["file", "store", "matrix"])
+@pytest.mark.parametrize(
+    ("positive", "negative"), [(["w3"], []), (["w3", "w7"], ["w9"]), (["w1"], ["w2"])]
+)
+def test_neighbours_are_those_gensim_finds(
+    kind, positive, negative, file, gensims, tmp_path
+):
+    source = sources(kind, file, tmp_path)
+    words = " + ".join(positive) + "".join(f" - {token}" for token in negative)
+
+    (found,) = pe.similar(source, words, count=5, cache_dir=tmp_path / "cache")
+
+    expected = gensims.most_similar(positive=positive, negative=negative, topn=5)
+    assert [near.token for near in found.nearest] == [token for token, _ in expected]
+    np.testing.assert_allclose(
+        [near.cosine for near in found.nearest],
+        [cosine for _, cosine in expected],
+        atol=1e-6,
+    )
+
+
+def test_each_token_is_a_query_of_its_own(file):
+    found = pe.similar(file, ["w3", "w7"], count=2)
+
+    assert [str(answer.query) for answer in found] == ["w3", "w7"]
+    assert [len(answer.nearest) for answer in found] == [2, 2]
+
+
+def test_later_rows_of_a_token_of_the_query_are_left_out(tmp_path):
+    (tmp_path / "v.txt").write_text("a 1 0\na 1 0.1\nb 1 1\nc 0 1\n")
+
+    (found,) = pe.similar(tmp_path / "v.txt", "a")
+
+    assert [near.token for near in found.nearest] == ["b", "c"]
+
+
+def test_a_matrix_with_holes_and_padding_is_searched():
+    vocabulary = pe.Vocabulary({"<pad>": 0, "a": 2, "b": 5, "c": 6})
+    vectors = np.zeros((7, 2), np.float32)
+    vectors[[2, 5, 6]] = [[1, 0], [1, 1], [-1, 0]]
+    matrix = pe.EmbeddingMatrix(vectors, vocabulary)
+
+    (found,) = pe.similar(matrix, "a")
+
+    assert [near.token for near in found.nearest] == ["b", "c"]
+
+
+def test_an_unknown_token_names_the_spelling_there_is(tmp_path):
+    (tmp_path / "v.txt").write_text("paris 1 0\nb 1 1\n")
+
+    with pytest.raises(pe.UnknownTokenError, match="'Paris'; it has 'paris'"):
+        pe.similar(tmp_path / "v.txt", "Paris")
+
+
+@pytest.mark.parametrize(("queries", "count"), [([], 3), ("a -", 3), ("a", 0)])
+def test_what_asks_for_nothing_is_refused(tmp_path, queries, count):
+    (tmp_path / "v.txt").write_text("a 1 0\nb 1 1\n")
+
+    with pytest.raises(pe.OptionError):
+        pe.similar(tmp_path / "v.txt", queries, count=count)
+
+
+def test_the_command_lists_neighbours(tmp_path):
+    (tmp_path / "v.txt").write_text("king 1 1\nman 1 0\nwoman 0 1\nqueen -0.1 2\n")
+
+    result = run("similar", str(tmp_path / "v.txt"), "king", "-", "man", "+", "woman")
+
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:2] == ["king + woman - man", " 0.9928  queen"]
+
+
+def test_the_command_answers_in_json(tmp_path):
+    (tmp_path / "v.txt").write_text("a 1 0\nb 1 1\nc 0 1\n")
+
+    result = run("similar", str(tmp_path / "v.txt"), "a", "-n", "1", "--json")
+
+    (answer,) = json.loads(result.stdout)
+    assert answer["positive"] == ["a"]
+    assert answer["nearest"] == [{"token": "b", "cosine": pytest.approx(0.5**0.5)}]
+
+
+def test_an_unknown_token_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "v.txt").write_text("a 1 0\nb 1 1\n")
+
+    result = run("similar", str(tmp_path / "v.txt"), "x")
+
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
