@@ -95,7 +95,8 @@ class BucketReader(Reader):
 
 def _statistics(rows: npt.NDArray[np.floating]) -> Statistics:
     """Return the statistics of finite numbers, dimension by dimension."""
-    sample = rows.astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        sample = rows.astype(np.float64)
     finite = np.isfinite(sample)
     sample[~finite] = 0.0
     count = np.maximum(finite.sum(axis=0), 1)

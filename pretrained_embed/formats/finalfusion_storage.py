@@ -75,10 +75,11 @@ class QuantisedRows(ComputedRows):
             )
         parts = np.arange(codes.shape[1])
         vectors = self._codebook[parts, codes].reshape(len(codes), self.shape[1])
-        if self._projection is not None:
-            vectors = _projected(vectors, self._projection)
-        if self._norms is not None:
-            vectors *= self._norms[rows][:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self._projection is not None:
+                vectors = _projected(vectors, self._projection)
+            if self._norms is not None:
+                vectors *= self._norms[rows][:, None]
         return vectors
 
 

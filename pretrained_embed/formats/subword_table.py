@@ -43,7 +43,8 @@ def add_pieces(out: Float32Array, pieces: Pieces, rows: Picked) -> None:
     firsts = np.cumsum(pieces.counts) - pieces.counts
     for piece in range(int(pieces.counts.max(initial=0))):
         live = np.flatnonzero(pieces.counts > piece)
-        out[live] += rows[pieces.rows[firsts[live] + piece]]
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[live] += rows[pieces.rows[firsts[live] + piece]]
 
 
 #: Writes the vectors that pieces of tokens make into an array, float32 (tokens, dim),

@@ -35,7 +35,7 @@ def zip_members(stream: Stream) -> Iterator[Member]:
     with ExitStack() as closing:
         archive = _open_zip(stream, closing)
         for info in archive.infolist():
-            if not info.is_dir():
+            if info.filename and not info.is_dir():
                 name = info.orig_filename.replace("\\", "/")  # of zips from Windows
                 fault = name_fault(name)
                 fault = fault or packing_fault(info)

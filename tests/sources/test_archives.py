@@ -182,6 +182,12 @@ def test_a_zip_within_gzip_is_refused_with_a_way_out(tmp_path):
         open_source(path)
 
 
+def test_a_member_without_a_name_is_passed_over(tmp_path):
+    path = zipped(tmp_path / "vectors", {"": b"what?", "v.txt": DATA})
+
+    assert read(path) == DATA
+
+
 def test_a_member_name_that_is_not_what_it_says_is_damage(tmp_path):
     path = zipped(tmp_path / "vectors", {"é.txt": b"the 1 2\n"})
     path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
