@@ -99,6 +99,7 @@ def _check_layout(file: BinaryIO, dim: int, *, header: bool) -> None:
         != (dim, b" ", b" ", header)
     ):
         raise WriteError(
-            "the first tokens make these rows look like others; text cannot hold them "
-            "so that they read back. Write .npz, .h5 or .safetensors instead."
+            "the first rows, such as one of a megabyte, do not show how they are laid "
+            "out; text cannot hold them so that they read back. Write .npz, .h5 or "
+            ".safetensors instead."
         )

@@ -9,7 +9,12 @@ import threading
 import pytest
 
 from pretrained_embed.errors import SourceError, WriteError
-from pretrained_embed.formats.atomic import replacing, replacing_path
+from pretrained_embed.formats.atomic import (
+    new_folder,
+    replacing,
+    replacing_path,
+    replacing_with_others,
+)
 
 
 def test_the_file_appears_at_the_end_and_not_before(tmp_path):
@@ -117,3 +122,49 @@ def test_a_library_can_write_by_name(tmp_path):
 
     assert target.read_bytes() == b"whole"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_files_of_one_library_appear_together_at_the_end(tmp_path):
+    target = tmp_path / "model"
+    target.write_bytes(b"old")
+    (tmp_path / "mine").write_bytes(b"mine")
+
+    with replacing_with_others(target) as temporary:
+        temporary.write_bytes(b"new")
+        temporary.with_name("model.npy").write_bytes(b"array")
+        assert target.read_bytes() == b"old"
+
+    files = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert files == {"model": b"new", "model.npy": b"array", "mine": b"mine"}
+
+
+def test_a_folder_appears_whole(tmp_path):
+    with new_folder(tmp_path / "folder") as folder:
+        (folder / "file").write_bytes(b"whole")
+        assert not (tmp_path / "folder").exists()
+
+    assert (tmp_path / "folder" / "file").read_bytes() == b"whole"
+    assert list(tmp_path.iterdir()) == [tmp_path / "folder"]
+
+
+@pytest.mark.parametrize("manager", [replacing_with_others, new_folder])
+@pytest.mark.parametrize("failure", [KeyboardInterrupt(), SourceError("gone")])
+def test_a_failure_leaves_none_of_several_files(tmp_path, manager, failure):
+    def write() -> None:
+        with manager(tmp_path / "target") as path:
+            (path / "file" if path.is_dir() else path).write_bytes(b"new")
+            raise failure
+
+    with pytest.raises(type(failure)):
+        write()
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("manager", [replacing_with_others, new_folder])
+def test_a_folder_that_is_not_there_is_our_error(tmp_path, manager):
+    with (
+        pytest.raises(WriteError, match="No such file"),
+        manager(tmp_path / "none" / "target"),
+    ):
+        pass

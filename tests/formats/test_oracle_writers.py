@@ -46,7 +46,10 @@ def test_gensim_loads_its_own_format(tmp_path, dim):
 
     formats.write_table(tmp_path / "vectors.kv", table(vectors=vectors))
     loaded = KeyedVectors.load(str(tmp_path / "vectors.kv"), mmap="r")
+    back = formats.read_table(stream_of(tmp_path / "vectors.kv"))
 
+    assert back.tokens.unpack() == TOKENS
+    assert back.vectors.tobytes() == vectors.tobytes()
     files = sorted(path.name for path in tmp_path.iterdir())
     assert files == ["vectors.kv", "vectors.kv.vectors.npy"][: 1 if dim == 4 else 2]
     assert loaded.index_to_key == TOKENS

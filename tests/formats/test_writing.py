@@ -217,6 +217,16 @@ def test_a_table_whose_every_number_is_a_letter_is_not_taken_for_text(tmp_path):
         formats.write_rows(tmp_path / "out.bin", stream)
 
 
+@pytest.mark.parametrize("format", ["word2vec", "glove"])
+def test_a_first_row_that_no_reader_sees_the_end_of_is_not_written(tmp_path, format):
+    long = [Block(["x" * (1 << 20), "a"], np.ones((2, 2), np.float32))]
+
+    with pytest.raises(WriteError, match="how they are laid out"):
+        formats.write_rows(tmp_path / "out", RowStream(2, long), format=format)
+
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("format", FOLDERS)
 def test_a_folder_is_new_or_empty(tmp_path, format):
     table = Table(PackedTokens.pack(["a"]), np.ones((1, 2), np.float32), {}, {})
