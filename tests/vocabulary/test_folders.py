@@ -57,12 +57,15 @@ def test_added_tokens_come_to_those_of_the_model(read):
             "merges.txt": "#version: 0.2",
             "added_tokens.json": {"<pad>": 2},
             "tokenizer_config.json": {
-                "added_tokens_decoder": {"3": {"content": "<mask>", "special": True}}
+                "added_tokens_decoder": {
+                    "3": {"content": "<mask>", "special": True},
+                    "4": {"content": "new york", "special": False},
+                }
             },
         }
     )
 
-    assert vocab.ids == {"a": 0, "Ġb": 1, "<pad>": 2, "<mask>": 3}
+    assert vocab.ids == {"a": 0, "Ġb": 1, "<pad>": 2, "<mask>": 3, "new york": 4}
     assert vocab.special_tokens == {"pad": "<pad>", "mask": "<mask>"}
     assert vocab.marks == "byte-level"
 

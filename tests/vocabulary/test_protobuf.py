@@ -50,7 +50,7 @@ def test_part_of_a_message_can_be_read():
         (b"\x09abc", 0, "8 bytes where 3 are left"),
         (b"\x08\xff", 1, "a number cut off"),
         (b"\x08", 1, "a number cut off"),
-        (b"\x08" + b"\xff" * 10, 1, "more than 10 bytes"),
+        (b"\x08" + b"\xff" * 10 + b"\x01", 1, "more than 10 bytes"),
         (b"\x0a" + varint(2**63), 0, f"{2**63} bytes where 0 are left"),
     ],
 )

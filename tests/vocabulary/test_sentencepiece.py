@@ -89,6 +89,12 @@ def test_a_message_without_pieces_is_no_model(read):
         read(field(2, field(45, "<unk>")), kind="sentencepiece")
 
 
+@pytest.mark.parametrize("text", [b"\nz\na\nb\n", b"\n\x07\n\x01\n"])
+def test_lines_are_not_taken_for_a_model(read, text):
+    with pytest.raises(VocabularyError, match=r"spiece.model:1: no token in this line"):
+        read(text)
+
+
 @given(st.integers(0, len(REAL) - 1), st.binary(max_size=9), st.integers(0, 9))
 def test_a_damaged_model_is_a_vocabulary_or_an_error_of_ours(scratch, at, new, gone):
     scratch.write_bytes(REAL[:at] + new + REAL[at + gone :])

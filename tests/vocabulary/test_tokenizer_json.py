@@ -66,6 +66,25 @@ def test_cls_and_sep_are_named_by_a_post_processor(read):
     assert special == {"unk": "a", "cls": "a", "sep": "b"}
 
 
+def test_special_tokens_with_customary_names_have_the_parts_of_these(read):
+    names = ["<|pad|>", "[CLS]", "<SEP>", "<s>", "</s>", "<mask>", "<bos>", "<tool>"]
+    tokens = [added(id, name, special=True) for id, name in enumerate(names, 2)]
+
+    special = read({"model": MODEL, "added_tokens": tokens}).special_tokens
+
+    assert special == {
+        "pad": "<|pad|>",
+        "unk": "a",
+        "cls": "[CLS]",
+        "sep": "<SEP>",
+        "bos": "<s>",
+        "eos": "</s>",
+        "mask": "<mask>",
+        "<bos>": "<bos>",
+        "<tool>": "<tool>",
+    }
+
+
 @pytest.mark.parametrize(
     ("parts", "marks"),
     [

@@ -38,9 +38,12 @@ _LINE = re.compile(r"(.+)\t(-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)")
 
 
 def recognise_model(file: File) -> bool:
-    """Tell whether the first field is a piece, whose first field is its text."""
-    head = re.match(rb"\n([\x02-\x7f])\n([\x00-\x7f])", file.data)
-    return head is not None and head[2][0] <= head[1][0] - 2
+    """Tell whether the first field is a piece: its text, and then its score."""
+    head = re.match(rb"\n[\x07-\x7f]\n([\x00-\x7a])", file.data)
+    if head is None:
+        return False
+    end = 4 + head[1][0]
+    return file.data[end : end + 1] == b"\x15"
 
 
 def read(file: File) -> Content:
