@@ -95,6 +95,17 @@ def test_a_row_is_that_of_the_first_source_with_the_token(several, wanted):
         assert names([matrix.origin[id]]) == ["EXACT" if form == token else "LOWER"]
 
 
+def test_each_source_that_fills_gaps_has_its_own_factor():
+    options = {"scale": (2, 10), "oov": "mean"}
+
+    matrix = build(["the", "dog", "zzz"], ONE, TWO, **options)
+
+    mean = np.mean([row for _, row in ONE], axis=0, dtype=np.float64)
+    np.testing.assert_allclose(
+        matrix.vectors[1:], [[2, 4], [80, 90], 2 * mean], rtol=1e-6
+    )
+
+
 def test_oov_rows_are_filled_from_the_first_source_alone():
     alone = build(["the", "zzz"], ONE)
     filled = build(["dog", "the", "zzz"], ONE, TWO)
@@ -265,6 +276,7 @@ def test_an_average_leaves_out_sources_without_the_token():
     matrix = build(["the", "dog"], ONE, WIDE, combine="average")
 
     assert matrix.vectors.tolist() == [[0, 0, 0], [2, 1, 2], [0, 2, 0]]
+    assert names(matrix.parts[0].origin) == ["PAD", "EXACT", "OOV"]
 
 
 def test_an_average_may_forbid_oov_though_not_all_sources_have_a_token():
