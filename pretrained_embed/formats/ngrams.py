@@ -34,7 +34,8 @@ class Ngrams:
     """The n-grams of some tokens.
 
     ``counts`` is int64 (tokens,): how many there are of each token. With ``edges`` a
-    mark alone is one, too. ``marked`` are the tokens between their marks.
+    mark alone is one, too. ``marked`` are the tokens between their marks, ``lengths``
+    their characters.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Ngrams:
         data = self.marked.data
         begins = np.flatnonzero((data & 0xC0) != 0x80)  # of characters
         borders = np.searchsorted(begins, self.marked.offsets)  # of tokens, in those
-        lengths = np.diff(borders)
+        self.lengths: Int64Array = np.diff(borders)
         self._low = max(min_n, 1)
-        self._high = min(max_n, int(lengths.max(initial=0)))
+        self._high = min(max_n, int(self.lengths.max(initial=0)))
         self._edges = np.append(begins, len(data))
-        self._last = np.repeat(borders[1:], lengths)  # behind each character's token
+        self._last = np.repeat(
+            borders[1:], self.lengths
+        )  # behind each character's token
         sizes = np.arange(self._low, self._high + 1)
         valid = np.arange(len(begins))[:, None] + sizes <= self._last[:, None]
         if not edges and valid.size and self._low == 1:

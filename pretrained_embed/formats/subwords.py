@@ -18,9 +18,9 @@ from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.row_sources import RowSource
 from pretrained_embed.formats.table import Int64Array, PackedTokens
 
-#: Tokens that are cut into pieces at once; bytes of rows that are held at once, since
-#: each time the whole table is gone through; and tokens that a thread adds up at a
-#: time, whose sums stay in its cache.
+#: Tokens that are cut into pieces at once; bytes of rows that are held at once, many,
+#: because the whole table is gone through for them; and tokens that a thread adds up
+#: at a time, few, so that the sums stay in its cache.
 TOKENS_AT_ONCE, _ROOM, _PART_TOKENS = 1 << 14, 3 << 26, 256
 
 #: Characters of an n-gram beyond which a file is taken to be damaged: a token has as
@@ -62,8 +62,9 @@ class FastTextCutting(NamedTuple):
 class FloretCutting(NamedTuple):
     """floret's way: token and n-grams by MurmurHash3, one to four buckets each.
 
-    spaCy has ``edges``, n-grams that are a mark alone, and another token ``without``
-    pieces. https://github.com/explosion/floret
+    With ``edges`` it is spaCy's way: a mark alone is an n-gram and, if ``min_n`` is 0,
+    so are the empty strings between the characters and around them. ``without`` is the
+    token that has no pieces. https://github.com/explosion/floret
     """
 
     min_n: int
@@ -82,16 +83,18 @@ class FloretCutting(NamedTuple):
         )
         data, starts, ends = ngrams.spans()
         wholes = ngrams.marked.offsets
-        places = np.append(0, np.cumsum(ngrams.counts))[:-1]  # the token, then its own
-        hashes = murmur3(
-            data,
-            np.insert(starts, places, wholes[:-1]),
-            np.insert(ends, places, wholes[1:]),
-            self.seed,
-        )
+        # before its n-grams each token has itself, and empty strings
+        empty = self.edges and self.min_n == 0
+        before = ngrams.lengths + 2 if empty else np.ones_like(ngrams.lengths)
+        itself = np.cumsum(before) - before
+        first, last = np.zeros((2, int(before.sum())), np.int64)
+        first[itself], last[itself] = wholes[:-1], wholes[1:]
+        places = np.repeat(np.cumsum(ngrams.counts) - ngrams.counts, before)
+        starts, ends = np.insert(starts, places, first), np.insert(ends, places, last)
+        hashes = murmur3(data, starts, ends, self.seed)
         quarters = hashes.astype("<u8").view("<u4")[:, : self.hash_count]
         rows = (quarters % np.uint32(self.bucket)).astype(np.int64).ravel()
-        pieces = Pieces(rows, (ngrams.counts + 1) * self.hash_count)
+        pieces = Pieces(rows, (ngrams.counts + before) * self.hash_count)
         return _without(pieces, tokens, self.without)
 
 

@@ -117,16 +117,17 @@ def test_vectors_are_those_of_spacy(placed):
     assert reader.format == "spacy-vectors"
 
 
-def test_tokens_of_floret_mode_are_composed_as_spacy_does(placed):
-    asked = ANSWERS["floret"]["asked"]
+@pytest.mark.parametrize("name", ["floret", "floret-words"])
+def test_tokens_of_floret_mode_are_composed_as_spacy_does(placed, name):
+    asked = ANSWERS[name]["asked"]
 
-    with opened(placed("floret")) as reader:
+    with opened(placed(name)) as reader:
         out = np.full((len(asked), reader.dim), SENTINEL)
         made = reader.compose(asked, out)
         blocks = list(reader.blocks())
 
     assert (made.all(), blocks, reader.count) == (True, [], 0)
-    expected = np.load(SPACY / "floret.npy")
+    expected = np.load(SPACY / f"{name}.npy")
     np.testing.assert_allclose(out, expected, rtol=0, atol=1e-6)
 
 

@@ -23,12 +23,13 @@ import numpy as np
 
 HERE = Path(__file__).parent
 
-WORDS = (
-    "the of and to in a is that for it was on as with be by at from this are "
-    "landlord landlady house houses rent rents renting street streets walked walking "
-    "zażółć gęślą jaźń straße наука студент 漢字 かな 😀 naïve café e\u0301clair "
-    "\u00a0 x.y.z 3,141 -0.5 <b> __label route-66"
-).split(" ")
+_LINES = (
+    "the of and to in a is that for it was on as with be by at from this are",
+    "landlord landlady house houses rent rents renting street streets walked walking",
+    "zażółć gęślą jaźń straße наука студент 漢字 かな 😀 naïve café e\u0301clair",
+    "\u00a0 x.y.z 3,141 -0.5 <b> __label route-66",
+)
+WORDS = " ".join(_LINES).split(" ")
 BYTES = [b"\xed\xa0\x80bad", b"\xff\xfe", b"cut\xe6", b"\x80start"]
 LABELS = [f"__label__{number}" for number in range(260)]
 
@@ -43,7 +44,7 @@ OTHERS = [
 def corpus(path: Path, *, labels: bool) -> None:
     """Write lines of words drawn at random."""
     draw = random.Random(0)
-    words = [word.encode() for word in WORDS if word] + BYTES
+    words = [word.encode() for word in WORDS] + BYTES
     lines = []
     for number in range(600):
         line = draw.choices(words, k=8)
@@ -59,7 +60,7 @@ def keep(model: object, name: str) -> None:
     if model is not None:
         model.save_model(str(path))
     loaded = fasttext.load_model(str(path))
-    listed = [word.encode() for word in WORDS if word] + BYTES + [b"</s>"]
+    listed = [word.encode() for word in WORDS] + BYTES + [b"</s>"]
     known = [word for word in listed if loaded.f.getWordId(word) >= 0]
     others = [token.encode("utf-8", "surrogateescape") for token in OTHERS]
     asked = [*known, *(word for word in listed if word not in known), *others]

@@ -24,10 +24,12 @@ from spacy.vectors import Vectors
 
 HERE = Path(__file__).parent
 
-WORDS = (
-    "the of and to in is that it was on as with landlord landlady house houses rent "
-    "zażółć gęślą straße наука студент 漢字 かな 😀 naïve e\u0301clair \u00a0 x.y.z 3,141"
-).split(" ")
+_LINES = (
+    "the of and to in is that it was on as with landlord landlady house houses rent",
+    "zażółć gęślą straße наука студент 漢字 かな 😀 naïve e\u0301clair \u00a0 x.y.z",
+    "3,141",
+)
+WORDS = " ".join(_LINES).split(" ")
 
 OTHERS = [
     *("a" * 300, "new york", "unseen", "housing", "é", "ab", "z", "<", ">", "</S>"),

@@ -22,10 +22,11 @@ from spacy.vectors import Vectors
 HERE = Path(__file__).parent
 
 #: Some are names of spaCy's own symbols, which have small numbers in place of a hash.
-WORDS = (
-    "the house landlord root agent mark NOUN _ straße наука 漢字 😀 e\u0301clair \u00a0 "
-    "x.y.z 3,141 punct 0 new\u00a0york"
-).split(" ") + ["new york", "\n", "a" * 40]
+WORDS = [
+    *("the", "house", "landlord", "root", "agent", "mark", "NOUN", "_", "punct"),
+    *("straße", "наука", "漢字", "😀", "e\u0301clair", "\u00a0", "x.y.z", "3,141", "0"),
+    *("new\u00a0york", "new york", "\n", "a" * 40),
+]
 OTHERS = ["unseen", "The", "THE", "houses", "\u2028", "nsubj", "amod", "housing"]
 
 
@@ -47,19 +48,21 @@ def main() -> None:
         nlp.vocab.vectors.add(nlp.vocab.strings.add(more), row=row)
     answers["default"] = save(nlp, "default")
 
-    nlp = spacy.blank("en")
-    nlp.vocab.vectors = Vectors(
-        strings=nlp.vocab.strings,
-        data=draw.normal(size=(61, 5)).astype(np.float32),
-        mode="floret",
-        minn=2,
-        maxn=4,
-        hash_count=2,
-        hash_seed=2166136261,
-        bow="<",
-        eow=">",
-    )
-    answers["floret"] = save(nlp, "floret")
+    # of no characters at least, spaCy counts n-grams of none, too
+    for name, min_n, max_n in (("floret", 2, 4), ("floret-words", 0, 1)):
+        nlp = spacy.blank("en")
+        nlp.vocab.vectors = Vectors(
+            strings=nlp.vocab.strings,
+            data=draw.normal(scale=0.1, size=(61, 5)).astype(np.float32),
+            mode="floret",
+            minn=min_n,
+            maxn=max_n,
+            hash_count=2,
+            hash_seed=2166136261,
+            bow="<",
+            eow=">",
+        )
+        answers[name] = save(nlp, name)
     (HERE / "answers.json").write_text(json.dumps(answers, indent=1) + "\n")
 
 
