@@ -71,6 +71,8 @@ _MARKERS: Mapping[str, Marker] = {
 def _unmarked(vocabulary: Vocabulary) -> Change:
     marks = vocabulary.marks
     marker = marker_of(vocabulary) if marks is None else _MARKERS[marks]
+    if not marker:
+        return str
 
     def change(token: str) -> Variants:
         known = text_of(token, marker)

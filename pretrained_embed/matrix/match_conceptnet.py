@@ -40,6 +40,9 @@ def conceptnet(language: str) -> Callable[[str], Variants]:
         raise OptionError(f"conceptnet:{language}: a code of a language goes here: en")
 
     def keys(token: str) -> Variants:
+        if token.isascii() and token.isalpha():  # as most are, and one word as it is
+            term = token.lower()
+            return f"/c/{language}/{term}", term
         if token.startswith("/c/"):
             return _without_numbers(token)
         words = _words(token)
@@ -52,8 +55,6 @@ def conceptnet(language: str) -> Callable[[str], Variants]:
 
 
 def _words(token: str) -> list[str]:
-    if token.isascii() and token.isalpha():
-        return [token.lower()]
     text = unicodedata.normalize("NFC", token.replace("_", " "))
     text = _ELISION.sub(r"\1 ", text)
     return [word.casefold() for word in _word_pattern().findall(text)]

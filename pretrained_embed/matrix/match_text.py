@@ -109,5 +109,7 @@ def parts(token: str) -> tuple[str, ...]:
     >>> parts("state-of-the-art"), parts("cat"), parts("-s")
     (('state', 'of', 'the', 'art'), (), ())
     """
+    if token.isalnum():  # as most are
+        return ()
     words = tuple(filter(None, _DIVIDERS.split(token)))
     return words if len(words) > 1 else ()
