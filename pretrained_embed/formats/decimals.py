@@ -6,8 +6,9 @@ seen without writing it. Six digits tell any two decimals of so many apart; wher
 do not give the number back, seven, eight or nine do. Whole arrays are tried at once,
 which is several times as fast as to write number by number. What is left (very large or
 very small, not finite, and powers of two of more than six digits, whose neighbours are
-not equally far) numpy writes; the form is the same: ``0.1``, ``1.0``, ``1e-09``,
-``nan``.
+not equally far) numpy writes; the form is the same: ``0.1``, ``1e-09``, ``nan``. Whole
+numbers have no point. All this is as GloVe's own program has it, so that its files come
+out byte for byte.
 """
 
 from __future__ import annotations
@@ -100,20 +101,21 @@ def _lay_out(
     text[:, _SIGN + 1 : _POINT] = figures[:, :4]
     for place in range(4):
         shown[:, _SIGN + 1 + place] = whole >= 10 ** (3 - place)
-    shown[:, _POINT - 1 : _POINT + 2] = True  # one digit before the point, one behind
+    shown[:, _POINT - 1] = True  # one digit before the point, even 0
     text[:, _POINT] = ord(".")
     text[:, _POINT + 1 : _END] = figures[:, 4:]
     needed = np.zeros(len(numbers), np.bool_)
-    for place in range(_PLACES - 1, 0, -1):  # all but the zeros at the end
+    for place in range(_PLACES - 1, -1, -1):  # all but the zeros at the end
         needed |= figures[:, 4 + place] != ord("0")
         shown[:, _POINT + 1 + place] = needed
+    shown[:, _POINT] = needed
 
 
 def _write_apart(
     text: npt.NDArray[np.uint8], shown: npt.NDArray[np.bool_], number: np.float32
 ) -> None:
-    """Write one number as numpy does."""
-    written = str(number).encode("ascii")
+    """Write one number with numpy's digits."""
+    written = str(number).removesuffix(".0").encode("ascii")
     # Reading goes through binary64, so the shortest might round the other way. None is
     # known to; one that did would be written as the binary64 it is.
     if np.float32(float(written)) != number and number == number:

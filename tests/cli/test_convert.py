@@ -31,7 +31,7 @@ def test_it_writes_what_it_is_told():
     result = run("convert", "vectors.txt", "out", "--to", "glove")
 
     assert result.exit_code == 0
-    assert Path("out").read_bytes().startswith(b"the 1.0 2.0 3.0\n")
+    assert Path("out").read_bytes().startswith(b"the 1 2 3\n")
 
 
 def test_it_keeps_the_rows_of_a_vocabulary_and_says_what_is_missing():
@@ -50,8 +50,8 @@ def test_it_says_what_became_of_repeated_tokens():
 
     assert "1 row repeats an earlier token; kept" in kept.stderr
     assert "1 row repeats an earlier token; left out" in dropped.stderr
-    assert Path("kept.txt").read_text() == "2 2\nthe 1.0 2.0\nthe 3.0 4.0\n"
-    assert Path("dropped.txt").read_text() == "1 2\nthe 1.0 2.0\n"
+    assert Path("kept.txt").read_text() == "2 2\nthe 1 2\nthe 3 4\n"
+    assert Path("dropped.txt").read_text() == "1 2\nthe 1 2\n"
 
 
 def test_it_tells_programs_what_it_did():

@@ -49,7 +49,7 @@ def test_a_header_is_written_unless_asked_not_to(tmp_path):
     formats.write_table(tmp_path / "with.txt", table)
     formats.write_table(tmp_path / "without.txt", table, format="glove")
 
-    rows = b"a b 1.0 0.1\nc -0.0 1e-09\n"
+    rows = b"a b 1 0.1\nc -0 1e-09\n"
     assert (tmp_path / "with.txt").read_bytes() == b"2 2\n" + rows
     assert (tmp_path / "without.txt").read_bytes() == rows
 

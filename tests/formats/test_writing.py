@@ -267,7 +267,7 @@ def test_a_format_that_is_named_comes_before_the_suffix(tmp_path):
 
     formats.write_table(tmp_path / "out.npz", table, format="glove")
 
-    assert (tmp_path / "out.npz").read_bytes() == b"a 1.0 1.0\n"
+    assert (tmp_path / "out.npz").read_bytes() == b"a 1 1\n"
 
 
 def test_the_second_pass_tells_its_progress(tmp_path):
