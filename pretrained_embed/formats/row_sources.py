@@ -7,7 +7,7 @@ that of the file no more is held than `_WINDOW` bytes at a time for each thread.
 from __future__ import annotations
 
 import mmap
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,10 @@ class RowSource(Protocol):
     def dim(self) -> int:
         """Values of a row."""
 
+    @property
+    def whole(self) -> Float32Array | None:
+        """All rows, where they are at hand as they stand."""
+
     def read(self, rows: Int64Array, threads: int) -> Float32Array:
         """Return the rows of these numbers, which rise: float32 (len(rows), dim)."""
 
@@ -38,6 +42,9 @@ class ArrayRows:
     def __init__(self, array: npt.NDArray[np.floating]) -> None:
         self._array = array
         self.dim: int = array.shape[1]
+        flags, plain = array.flags, array.dtype == np.float32
+        at_hand = plain and flags.c_contiguous and flags.aligned
+        self.whole = cast(Float32Array, array) if at_hand else None
 
     def read(self, rows: Int64Array, threads: int) -> Float32Array:
         """Return some rows. See `RowSource`."""
@@ -47,6 +54,8 @@ class ArrayRows:
 
 class MappedRows:
     """Rows of little-endian binary32 that begin anywhere in a mapped file."""
+
+    whole = None
 
     def __init__(self, file: mmap.mmap, offset: int, count: int, dim: int) -> None:
         self.dim = dim
@@ -97,6 +106,8 @@ class Quantiser(NamedTuple):
 
 class QuantisedRows:
     """Rows that are kept as codes of a product quantiser."""
+
+    whole = None
 
     def __init__(
         self,

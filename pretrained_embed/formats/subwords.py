@@ -135,6 +135,9 @@ def means(
 ) -> None:
     """Write the mean of each token's rows to ``out``; tokens without keep theirs."""
     rows, counts = pieces
+    if source.whole is not None:
+        _add_up(source.whole, rows, counts, out, threads)
+        return
     distinct, places = np.unique(rows, return_inverse=True)
     if 4 * source.dim * len(distinct) > _ROOM and len(counts) > 1:
         half = len(counts) // 2
@@ -144,7 +147,17 @@ def means(
         means(first, source, out[:half], threads=threads)
         means(second, source, out[half:], threads=threads)
         return
-    vectors = source.read(distinct, threads)
+    _add_up(source.read(distinct, threads), places, counts, out, threads)
+
+
+def _add_up(
+    vectors: Float32Array,
+    places: Int64Array,
+    counts: Int64Array,
+    out: Float32Array,
+    threads: int,
+) -> None:
+    """Write the means; a token's rows are those at so many of ``places`` in turn."""
     firsts = np.cumsum(counts) - counts
     longest = np.argsort(-counts, kind="stable")
     longest = longest[: np.count_nonzero(counts)]
@@ -152,7 +165,7 @@ def means(
     def work(part: int) -> None:
         chosen = longest[part * _PART_TOKENS : (part + 1) * _PART_TOKENS]
         have, first = counts[chosen], firsts[chosen]
-        sums = np.zeros((len(chosen), source.dim), np.float32)
+        sums = np.zeros((len(chosen), out.shape[1]), np.float32)
         buffer = np.empty_like(sums)
         live = len(chosen)
         with np.errstate(over="ignore", invalid="ignore"):
