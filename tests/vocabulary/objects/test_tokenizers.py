@@ -50,6 +50,10 @@ def test_a_processor_without_a_model_says_what_to_call():
 
 
 class AddedToken(str):
+    special = False
+
+
+class SpecialToken(str):
     special = True
 
 
@@ -64,8 +68,9 @@ class Slow:
     all_special_tokens = ["<pad>", "<mask>", "<extra>"]  # noqa: RUF012  (the same)
 
     def __init__(self, **ids):
-        self.ids = ids | {"<pad>": 0, "<mask>": 7, "<extra>": 8}
-        self.added_tokens_decoder = {8: AddedToken("<extra>")}
+        self.ids = ids | {"<pad>": 0, "<mask>": 7, "<extra>": 8, "<tool>": 9, "hi": 10}
+        added = [SpecialToken("<extra>"), SpecialToken("<tool>"), AddedToken("hi")]
+        self.added_tokens_decoder = dict(enumerate(added, 8))
 
     def get_vocab(self):
         return self.ids
@@ -92,13 +97,16 @@ class Fast(Slow):
 
 
 def test_a_slow_tokenizer_tells_ids_and_special_tokens():
-    vocab = Vocabulary.of(Slow(a=1))
+    tokenizer = Slow(a=1)
 
-    assert vocab.ids == {"a": 1, "<pad>": 0, "<mask>": 7, "<extra>": 8}
+    vocab = Vocabulary.of(tokenizer)
+
+    assert vocab.ids == tokenizer.get_vocab()
     assert vocab.special_tokens == {
         "pad": "<pad>",
         "mask": "<mask>",
         "<extra>": "<extra>",
+        "<tool>": "<tool>",
     }
     assert vocab.marks is None
 
