@@ -103,11 +103,7 @@ real = pytest.mark.skipif(
 def glove(tmp_path_factory) -> Path:
     """Stanford's ``glove.6B.50d.txt``, byte for byte, made from the data package."""
     path = tmp_path_factory.mktemp("glove") / "glove.6B.50d.txt"
-    line = b"%s" + b" %.5g" * 50 + b"\n"
-    with path.open("wb") as file, pe.open_vectors(GLOVE) as reader:
-        for tokens, vectors in reader.blocks():
-            rows = zip(tokens, vectors.tolist(), strict=True)
-            file.writelines(line % (token.encode(), *row) for token, row in rows)
+    pe.convert(GLOVE, path, format="glove")
     return path
 
 
