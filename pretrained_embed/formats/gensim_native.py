@@ -81,8 +81,10 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
         (array for name in _VECTORS if (array := arrays.get(name)) is not None), None
     )
     own = arrays.get("vectors_vocab") if vectors is None else None
-    if own is not None:
-        vectors = WordRows(own, tokens, buckets) if buckets is not None else own
+    if own is not None and buckets is not None:
+        vectors = WordRows(own, tokens, buckets)
+    elif own is not None and not integer_of(owner.attributes.get("bucket")):
+        vectors = own  # without n-grams a word's own row is all there is
     if vectors is None or not len(tokens):
         raise FormatError(
             f"{where}: this {root.kind.name} holds no vectors of words; save them in "

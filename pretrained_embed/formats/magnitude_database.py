@@ -81,8 +81,8 @@ class Database:
         numbers: list[int] = []
         least, most = math.inf, -math.inf
         with self._refusing_damage():
-            query = f"SELECT rowid, key, magnitude FROM {_TABLE} NOT INDEXED"
-            for number, key, length in self._sql.execute(f"{query} ORDER BY rowid"):
+            query = f"SELECT rowid, key, magnitude FROM {_TABLE} ORDER BY rowid"
+            for number, key, length in self._sql.execute(query):
                 # Where they do not ascend, damaged pages are met again and again.
                 if numbers and number <= numbers[-1]:
                     raise self._damaged(f"row {number:,} comes twice")

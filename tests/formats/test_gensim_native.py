@@ -99,6 +99,46 @@ def test_other_words_are_composed_as_gensim_composes_them(release, name):
     assert (out[-1] == 7).all()
 
 
+def changed(path, tmp_path, **attributes):
+    """Return the path of a copy of a model that says something else of itself."""
+    held = pickle.loads(path.read_bytes())  # noqa: S301  (a file of our own)
+    held.__dict__.update(attributes)
+    copy = tmp_path / "changed.kv"
+    copy.write_bytes(pickle.dumps(held, 4))
+    return copy
+
+
+def test_n_grams_hashed_otherwise_compose_nothing(tmp_path):
+    path = DATA / "4.4" / "subwords.kv"
+    vectors = answer(path)[1]
+
+    with opened(
+        changed(path, tmp_path, compatible_hash=False, vectors=vectors)
+    ) as reader:
+        assert not reader.composes
+        assert all_rows(reader)[1].tobytes() == vectors.tobytes()
+    with pytest.raises(FormatError, match="holds no vectors of words"):
+        opened(changed(path, tmp_path, compatible_hash=False))
+
+
+def test_without_buckets_a_words_own_row_is_its_vector(tmp_path):
+    own = np.arange(15 * 6, dtype=np.float32).reshape(15, 6)
+    path = DATA / "4.4" / "subwords.kv"
+
+    with opened(changed(path, tmp_path, bucket=0, vectors_vocab=own)) as reader:
+        assert not reader.composes
+        assert all_rows(reader)[1].tobytes() == own.tobytes()
+
+
+def test_half_a_character_is_kept_as_bytes(tmp_path):
+    held = KeyedVectors(1)
+    held.add_vectors(["\ud800", "\udcff"], np.ones((2, 1), np.float32))
+    held.save(str(tmp_path / "x.kv"))
+
+    with opened(tmp_path / "x.kv") as reader:
+        assert all_rows(reader)[0] == ["\udced\udca0\udc80", "\udcff"]
+
+
 def test_only_subwords_compose():
     for path in PICKLES:
         with opened(path) as reader:
@@ -303,11 +343,7 @@ def test_nothing_known_is_anything_but_data():
     ],
 )
 def test_a_model_that_contradicts_itself_is_refused(attributes, what, tmp_path):
-    raw = (DATA / "4.4" / "subwords.kv").read_bytes()
-    held = pickle.loads(raw)  # noqa: S301  (a file of our own)
-    held.__dict__.update(attributes)
-    path = tmp_path / "x.kv"
-    path.write_bytes(pickle.dumps(held, 4))
+    path = changed(DATA / "4.4" / "subwords.kv", tmp_path, **attributes)
 
     with pytest.raises(FormatError, match=what):
         opened(path)
