@@ -65,6 +65,17 @@ def test_everything_is_given_back(tmp_path, suffix):
     assert_whole(matrix, pe.load_matrix(str(path)))
 
 
+@pytest.mark.parametrize("unk", ["[UNK]", None])
+def test_a_folder_for_sentence_transformers_gives_everything_back(tmp_path, unk):
+    """The row that its tokenizer needs for unk comes and goes."""
+    vocabulary = pe.Vocabulary({"the": 1, "CAT": 3}, unk=unk, counts={"the": 10})
+    matrix = pe.build_matrix(vocabulary, reader_of(ROWS), match="exact,lower")
+
+    matrix.save(tmp_path / "m", format="sentence-transformers")
+
+    assert_whole(matrix, pe.load_matrix(tmp_path / "m"))
+
+
 @pytest.mark.parametrize("suffix", WHOLE)
 def test_a_vocabulary_without_pad_unk_counts_and_holes_is_given_back(tmp_path, suffix):
     path = tmp_path / f"m{suffix}"
