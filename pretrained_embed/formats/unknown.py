@@ -12,7 +12,7 @@ _PICKLE = "a Python pickle, which can run any code and is never opened"
 
 # First bytes, and what they mean to somebody who expected vectors.
 _MARKS = {
-    b"\x80": f"{_PICKLE}; if gensim wrote it, save it there with save_word2vec_format",
+    b"\x80": f"{_PICKLE}; the models that gensim saves are read, and this is none",
     b"PK": "a zip archive without vectors; name its member as archive.zip#member",
     b"\x1f\x8b": f"gzip data {_UNPACK}",
     b"BZh": f"bzip2 data {_UNPACK}",
