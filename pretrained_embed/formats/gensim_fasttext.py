@@ -39,7 +39,8 @@ class BucketRows:
         """Write the mean of each token's n-grams into zeros; return which have any."""
         pieces = self.pieces(PackedTokens.pack(tokens))
         add_pieces(out, pieces, self.table)
-        out /= np.maximum(pieces.counts, 1).astype(np.float32)[:, None]
+        with np.errstate(invalid="ignore"):
+            out /= np.maximum(pieces.counts, 1).astype(np.float32)[:, None]
         return pieces.counts > 0
 
 
@@ -60,10 +61,11 @@ class WordRows(ComputedRows):
             tokens = self._tokens[rows]
         else:
             tokens = joined([self._tokens[row : row + 1] for row in rows.tolist()])
-        vectors = self._own[rows].astype(np.float32)
         pieces = self._buckets.pieces(tokens)
-        add_pieces(vectors, pieces, self._buckets.table)
-        vectors /= (pieces.counts + 1).astype(np.float32)[:, None]
+        with np.errstate(over="ignore", invalid="ignore"):
+            vectors = self._own[rows].astype(np.float32)
+            add_pieces(vectors, pieces, self._buckets.table)
+            vectors /= (pieces.counts + 1).astype(np.float32)[:, None]
         return vectors
 
 

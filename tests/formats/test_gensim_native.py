@@ -130,6 +130,14 @@ def test_without_buckets_a_words_own_row_is_its_vector(tmp_path):
         assert all_rows(reader)[1].tobytes() == own.tobytes()
 
 
+def test_numbers_too_large_for_float32_are_infinite(tmp_path):
+    own = np.full((15, 6), 1e300)
+    path = DATA / "4.4" / "subwords.kv"
+
+    with opened(changed(path, tmp_path, vectors_vocab=own)) as reader:
+        assert np.isinf(all_rows(reader)[1]).all()
+
+
 def test_half_a_character_is_kept_as_bytes(tmp_path):
     held = KeyedVectors(1)
     held.add_vectors(["\ud800", "\udcff"], np.ones((2, 1), np.float32))
