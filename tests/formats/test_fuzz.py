@@ -82,7 +82,9 @@ def read(path: Path) -> None:
             reader.compose(["missing", ""], out[:2])
 
 
-@pytest.mark.parametrize("sample", [*samples()], ids=lambda p: f"{p.parent.name}-{p.name}")
+@pytest.mark.parametrize(
+    "sample", [*samples()], ids=lambda p: f"{p.parent.name}-{p.name}"
+)
 def test_a_damaged_file_gives_rows_or_our_error_in_little_memory(sample, tmp_path):
     # siblings go with it, for formats that have several files
     copy = tmp_path / "data"
