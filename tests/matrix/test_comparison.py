@@ -201,3 +201,53 @@ def test_a_report_of_another_suffix_is_refused(vocabulary, tmp_path):
     with pytest.raises(pe.WriteError, match="nowhere"):
         pe.write_report(comparison, tmp_path / "nowhere" / "r.md")
     assert list(tmp_path.iterdir()) == []
+
+
+# Formats
+
+
+@pytest.mark.parametrize(
+    ("suffix", "indexed"),
+    [
+        *(
+            (suffix, False)
+            for suffix in (".txt", ".bin", ".npz", ".h5", ".safetensors")
+        ),
+        *((suffix, True) for suffix in (".txt", ".bin", ".npz", ".h5")),
+    ],
+)
+def test_any_format_tells_the_same(tmp_path, suffix, indexed):
+    tokens = ["the", "new", "york", "cafe", "####"]
+    saved = pe.EmbeddingMatrix(
+        np.arange(10, dtype=np.float32).reshape(5, 2), pe.Vocabulary(tokens, pad=None)
+    )
+    path = tmp_path / f"vectors{suffix}"
+    saved.save(path)
+    cache = {"cache_dir": tmp_path / "cache"}
+    if indexed:
+        pe.index(path, **cache)
+    vocabulary = pe.Vocabulary(["The", "New-York", "CAFÉ", "1984"], pad=None)
+
+    matrix = pe.build_matrix(
+        vocabulary,
+        path,
+        match="lower,lower+compound",
+        advise=True,
+        oov="zeros",
+        **cache,
+    )
+    (located,) = pe.coverage(
+        vocabulary, path, match="lower,lower+compound", **cache
+    ).located
+
+    assert matrix.vectors.tolist() == [[0, 1], [3, 4], [0, 0], [0, 0]]
+    assert located.origin.tolist() == matrix.origin.tolist() == [17, 65, 2, 2]
+    assert (
+        located.source_rows.tolist() == matrix.source_rows.tolist() == [0, -1, -1, -1]
+    )
+    assert [matrix.advice.forms_for(id) for id in (2, 3)] == [
+        ("strip-accents+lower",),
+        ("digits-hash",),
+    ]
+    assert located.advice.found_by.tolist() == matrix.advice.found_by.tolist()
+    assert ("store" in matrix.provenance["source"]) == indexed

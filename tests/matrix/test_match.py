@@ -313,6 +313,24 @@ def test_what_is_no_chain_is_refused_before_anything_is_read(match, message):
         pe.build_matrix(["a"], "no such file", match=match)
 
 
+# Codes of the ledger
+
+
+def test_forms_of_a_chains_own_have_codes_by_their_place():
+    matrix = build(["A", "É"], ["a", "e"], "lower+nfc,exact,lower+strip-accents")
+
+    assert matrix.origin.tolist() == [64, 66]
+    assert [pe.Origin(code).name for code in (64, 66)] == ["FORM_0", "FORM_2"]
+    assert pe.Origin(66).found
+    assert pe.Origin(66).label() == "form-2"  # of a chain that is not known
+
+
+@pytest.mark.parametrize("code", [6, 15, 30, 63, 128, 255, "exact"])
+def test_other_codes_mean_nothing(code):
+    with pytest.raises(ValueError, match="is not a valid Origin"):
+        pe.Origin(code)
+
+
 # Saving
 
 
