@@ -100,6 +100,26 @@ def test_small_portions_and_many_threads_change_no_bit(path, threads, monkeypatc
     assert vectors.tobytes() == expected.vectors.tobytes()
 
 
+def test_no_more_rows_are_held_than_there_is_room_for(monkeypatch):
+    path, room = FASTTEXT / "cbow.bin", 40  # rows, more than any one token has
+    sizes = []
+    read = row_sources.MappedRows.read
+
+    def counted(self, rows, threads):
+        sizes.append(len(rows))
+        return read(self, rows, threads)
+
+    monkeypatch.setattr(row_sources.MappedRows, "read", counted)
+    monkeypatch.setattr(subwords, "_ROOM", 4 * 11 * room)
+
+    with opened(path) as reader:
+        asked = [token for token in answers(path).asked if len(token) < 15]
+        ask(reader, asked)
+
+    assert max(sizes) <= room
+    assert len(sizes) > 5
+
+
 @pytest.mark.parametrize("path", [*ANSWERED[:1], FASTTEXT / "old.bin"])
 def test_what_has_no_pieces_keeps_its_row(path):
     with opened(path) as reader:
@@ -176,6 +196,7 @@ def test_labels_are_no_tokens():
         ({"bucket": 3, "min_n": 2, "max_n": 3, "kind": 3, "version": 11}, False),
         ({"bucket": 3, "min_n": 2, "max_n": 3, "pairs": []}, False),
         ({"bucket": 3, "min_n": 2, "max_n": 3, "pairs": [(2, 0)]}, True),
+        ({"bucket": 3, "min_n": 2, "max_n": 3, "pairs": [(0, 0)]}, True),
     ],
 )
 def test_tokens_are_composed_where_there_are_buckets_for_n_grams(

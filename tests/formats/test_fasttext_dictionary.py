@@ -88,3 +88,11 @@ def test_a_dictionary_that_ends_too_early_names_the_entry(tmp_path):
     for more in (0, 3, 13):
         with pytest.raises(TruncatedError, match="within entry 76 of 100"):
             dictionary_of(tmp_path / "f", entries, [], size=92 + 75 * 14 + more)
+
+
+def test_an_empty_token_is_no_beginning_of_a_guess(tmp_path):
+    entries = [(b"", 0), (b"a" * 10, 5), (b"b" * 10, 5)]
+
+    words, _, _, _ = dictionary_of(tmp_path / "f", entries, [])
+
+    assert words.unpack() == ["", "a" * 10, "b" * 10]

@@ -93,6 +93,16 @@ def test_facts_and_statistics_are_those_of_the_buckets(tmp_path):
     assert rows == 3
 
 
+def test_numbers_that_are_not_finite_are_left_out_of_the_statistics(tmp_path):
+    rows = ROWS.replace("0.25", "nan").replace("0.125", "inf")
+
+    with opened(tmp_path / "f", HEADER + rows) as reader:
+        mean, std, _ = reader.statistics
+
+    assert mean.tolist() == [0.5, 2.0]
+    assert std[0] == 0.0
+
+
 def test_a_packed_table_is_read(tmp_path):
     (tmp_path / "f.gz").write_bytes(gzip.compress(TABLES[0].read_bytes()))
 

@@ -175,6 +175,18 @@ def test_keys_without_a_string_are_counted(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("key", [457, 2**64 - 1])
+def test_a_key_of_no_string_may_be_any(tmp_path, key):
+    write_folder(tmp_path / "f", ["a"], [1], np.float32([[1], [2]]))
+    file = tmp_path / "f" / "key2row"
+    file.write_bytes(b"\x82" + file.read_bytes()[5:] + number(key) + number(0))
+
+    with opened(tmp_path / "f") as reader:
+        tokens, vectors = all_rows(reader)
+
+    assert (tokens, vectors.tolist()) == (["a"], [[2]])
+
+
 def test_half_a_surrogate_pair_in_a_string_is_no_fault(tmp_path):
     write_folder(tmp_path / "f", ["a", "\ud83d"], [0, 1], np.float32([[1], [2]]))
 
