@@ -4,11 +4,10 @@ A number is read as ``float32(float(text))``. With at most 15 digits and a power
 within 22 that is ``float32(digits / 10**places)``, so whether a decimal reads back is
 seen without writing it. Six digits tell any two decimals of so many apart; where they
 do not give the number back, seven, eight or nine do. Whole arrays are tried at once,
-which is several times as fast as to write number by number. What is left (very large or
-very small, not finite, and powers of two of more than six digits, whose neighbours are
-not equally far) numpy writes; the form is the same: ``0.1``, ``1e-09``, ``nan``. Whole
-numbers have no point. All this is as GloVe's own program has it, so that its files come
-out byte for byte.
+which is several times as fast as to write number by number. Numbers that are very large
+or very small, or not finite, numpy writes in the same form: ``0.1``, ``1e-09``,
+``nan``. Whole numbers have no point. All this is as GloVe's own program has it, so that
+its files come out byte for byte.
 """
 
 from __future__ import annotations
@@ -63,7 +62,6 @@ def _shortest(
         size = np.abs(numbers.astype(np.float64))
     digits = np.zeros(len(numbers), np.int64)
     places = np.zeros(len(numbers), np.int64)
-    mantissa = numbers.view(np.uint32) & 0x7FFFFF
     left = np.flatnonzero((size >= _LEAST) & (size < _MOST))
     # How many places behind the point the first digit has, at most 4, at least -3.
     first = 4 - np.searchsorted(_BORDERS, size, "right")
@@ -74,7 +72,7 @@ def _shortest(
         fits = (tried / scale).astype(np.float32) == size[left]
         digits[left[fits]] = tried[fits].astype(np.int64)
         places[left[fits]] = power[fits]
-        left = left[~fits & (mantissa[left] != 0)]
+        left = left[~fits]
     known = (size == 0) | (digits > 0)
     return digits, places, known
 

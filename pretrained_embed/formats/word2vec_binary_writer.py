@@ -10,13 +10,13 @@ import os
 import numpy as np
 
 from pretrained_embed.errors import FormatError, WriteError
+from pretrained_embed.formats import text_layout, word2vec_layout
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.reader import HEAD_SIZE
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
-from pretrained_embed.formats.text_layout import find_layout
-from pretrained_embed.formats.word2vec_layout import is_binary
 
+_DTYPE = "<f4"
 _INSTEAD = "Write .npz, .h5 or .safetensors instead."
 
 
@@ -30,7 +30,7 @@ def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
     with replacing(path) as file:
         file.write(b"%d %d\n" % (rows.count or 0, rows.dim))
         for tokens, vectors in rows.blocks:
-            numbers = np.ascontiguousarray(vectors, "<f4")
+            numbers = np.ascontiguousarray(vectors, _DTYPE)
             written = []
             for token, vector in zip(tokens, numbers, strict=True):
                 written.append(_token(token))
@@ -38,16 +38,24 @@ def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
             file.write(b"".join(written))
         file.seek(0)
         if not _recognised(file.read(HEAD_SIZE)):
-            raise WriteError(f"these rows would be taken for text. {_INSTEAD}")
+            raise WriteError(
+                f"these rows would be taken for text or for other numbers. {_INSTEAD}"
+            )
 
 
 def _recognised(head: bytes) -> bool:
-    """Whether a reader will see what it is, even if each byte happens to be a digit."""
+    """Whether a reader will see what it is: it has only the first rows to tell by.
+
+    Few and short rows can be those of text, or of other numbers, by chance.
+    """
     try:
-        layout = find_layout(head, whole=len(head) < HEAD_SIZE, name="text")
+        text = text_layout.find_layout(head, whole=len(head) < HEAD_SIZE, name="text")
     except FormatError:
         return False
-    return layout is None and is_binary(head)
+    layout = word2vec_layout.find_layout(head)
+    if text is not None or layout is None or not word2vec_layout.is_binary(head):
+        return False
+    return layout.dtype == _DTYPE and not layout.newline
 
 
 def _token(token: str) -> bytes:

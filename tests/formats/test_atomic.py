@@ -138,6 +138,22 @@ def test_files_of_one_library_appear_together_at_the_end(tmp_path):
     assert files == {"model": b"new", "model.npy": b"array", "mine": b"mine"}
 
 
+def test_the_file_that_is_named_comes_last(tmp_path):
+    target = tmp_path / "model"
+    target.write_bytes(b"old")
+    (tmp_path / "model.npy").mkdir()  # so that the other cannot take its place
+
+    def write() -> None:
+        with replacing_with_others(target) as temporary:
+            temporary.write_bytes(b"new")
+            temporary.with_name("model.npy").write_bytes(b"array")
+
+    with pytest.raises(WriteError, match="cannot write"):
+        write()
+
+    assert target.read_bytes() == b"old"
+
+
 def test_a_folder_appears_whole(tmp_path):
     with new_folder(tmp_path / "folder") as folder:
         (folder / "file").write_bytes(b"whole")

@@ -209,12 +209,23 @@ def test_a_row_without_a_token_is_refused_where_none_can_be(tmp_path, format):
         formats.write_table(tmp_path / "out", table, format=format)
 
 
-def test_a_table_whose_every_number_is_a_letter_is_not_taken_for_text(tmp_path):
-    digits = np.frombuffer(b"1.5\n", "<f4").reshape(1, 1)
-    stream = RowStream(1, [Block(["a"], digits)], 1)
+@pytest.mark.parametrize(
+    ("tokens", "numbers"),
+    [
+        (["a"], b"1.5\n"),  # digits of a row of text
+        (["1", "111\r", "1"], b"l\xbf\x00>\x7fF\x07\xbe\xbd\xf2#?"),  # doubles
+    ],
+)
+def test_a_binary_file_that_would_be_taken_for_another_is_not_written(
+    tmp_path, tokens, numbers
+):
+    vectors = np.frombuffer(numbers, "<f4").reshape(-1, 1)
+    stream = RowStream(1, [Block(tokens, vectors)], len(tokens))
 
-    with pytest.raises(WriteError, match="taken for text"):
+    with pytest.raises(WriteError, match="taken for text or for other numbers"):
         formats.write_rows(tmp_path / "out.bin", stream)
+
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("format", ["word2vec", "glove"])
