@@ -9,7 +9,8 @@ from pretrained_embed.matrix.coverage import Coverage
 from pretrained_embed.matrix.coverage_report import REPORT_SUFFIXES, write_report
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.explain import RowStory
-from pretrained_embed.matrix.match import FORMS, Match, match_chain
+from pretrained_embed.matrix.match import Match, match_chain
+from pretrained_embed.matrix.match_forms import FORMS
 from pretrained_embed.matrix.oov import (
     POLICIES,
     Policies,

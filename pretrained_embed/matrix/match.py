@@ -6,18 +6,15 @@ composition of such (``lower+strip-accents``, from left to right), or a callable
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from pretrained_embed.errors import OptionError, suggestion
-from pretrained_embed.matrix import match_text as text
-from pretrained_embed.matrix.match_conceptnet import conceptnet
+from pretrained_embed.errors import OptionError
+from pretrained_embed.matrix.match_forms import FORMS, Step, always, named_step
 from pretrained_embed.matrix.match_text import Variants
-from pretrained_embed.matrix.match_words import lemmatizer, stemmer
 from pretrained_embed.matrix.origin import OWN_FORMS, Origin
 from pretrained_embed.vocabulary import Vocabulary
-from pretrained_embed.vocabulary.markers import Marker, marker_of, text_of
 
 #: A form of one's own: returns the form of a token, several in the order in which they
 #: are tried, or ``None``.
@@ -26,16 +23,13 @@ Callback = Callable[[str], str | Iterable[str] | None]
 #: What a chain can be given as: names, with commas between them in a ``str``.
 Match = str | Callback | Iterable[str | Callback]
 
-Change = Callable[[str], Variants]
-
 
 class Form(NamedTuple):
     """One form of a chain."""
 
     name: str
     code: int  # in the row ledger
-    #: What changes a token, one step after the other, given the vocabulary.
-    steps: tuple[Callable[[Vocabulary], Change], ...]
+    steps: tuple[Step, ...]  # one after the other
     splits: bool = False  # what comes out is split into parts, whose mean is taken
 
     def made(self, vocabulary: Vocabulary, tokens: Sequence[str]) -> Sequence[Variants]:
@@ -56,60 +50,8 @@ Chain = tuple[Form, ...]
 
 EXACT = Form("exact", Origin.EXACT, ())
 
-
-def _always(change: Change) -> Callable[[Vocabulary], Change]:
-    return lambda _: change
-
-
-_MARKERS: Mapping[str, Marker] = {
-    "wordpiece": "##",
-    "sentencepiece": "▁",
-    "byte-level": "Ġ",
-}
-
-
-def _unmarked(vocabulary: Vocabulary) -> Change:
-    marks = vocabulary.marks
-    marker = marker_of(vocabulary) if marks is None else _MARKERS[marks]
-    if not marker:
-        return str
-
-    def change(token: str) -> Variants:
-        known = text_of(token, marker)
-        return () if known is None else known.text
-
-    return change
-
-
-_PLAIN: Mapping[str, Callable[[Vocabulary], Change] | None] = {
-    "exact": None,
-    "lower": _always(str.lower),
-    "title": _always(text.title),
-    "upper": _always(str.upper),
-    "nfc": _always(text.nfc),
-    "nfkc": _always(text.nfkc),
-    "strip-accents": _always(text.strip_accents),
-    "digits-hash": _always(text.digits_hash),
-    "digits-zero": _always(text.digits_zero),
-    "quotes": _always(text.quotes),
-    "joined": _always(text.joined),
-    "compound": None,
-    "unmarked": _unmarked,
-}
-
-_OF_A_LANGUAGE: Mapping[str, Callable[[str], Change]] = {
-    "conceptnet": conceptnet,
-    "lemma": lemmatizer,
-    "stem": stemmer,
-}
-
-_DEFAULT_LANGUAGE = {"conceptnet": "en"}
-
 #: How many forms a chain may have: there are codes in the ledger for so many.
 _LONGEST = 64
-
-#: The names of the forms; "lemma" and "stem" need a language: "lemma:en".
-FORMS = (*_PLAIN, *_OF_A_LANGUAGE)
 
 
 def match_chain(match: Match) -> Chain:
@@ -120,8 +62,10 @@ def match_chain(match: Match) -> Chain:
     """
     if isinstance(match, str):
         entries: list[str | Callback] = [name.strip() for name in match.split(",")]
+    elif callable(match) or not isinstance(match, Iterable):
+        entries = [match]  # of which `_called` refuses what is no function
     else:
-        entries = [match] if callable(match) else list(match)
+        entries = list(match)
     if len(entries) > _LONGEST:
         raise OptionError(f"match names {len(entries)} forms; {_LONGEST} are the most")
     forms = tuple(_form(entry, place) for place, entry in enumerate(entries))
@@ -144,7 +88,7 @@ def _form(entry: str | Callback, place: int) -> Form:
     if not isinstance(entry, str):
         return _called(entry, place)
     names = entry.split("+")
-    steps = tuple(step for name in names if (step := _step(name)) is not None)
+    steps = tuple(step for name in names if (step := named_step(name)) is not None)
     splits = names[-1] == "compound"
     if len(names) == 1:
         code = OWN_FORMS + place if ":" in entry else Origin.of_form(entry)
@@ -155,23 +99,6 @@ def _form(entry: str | Callback, place: int) -> Form:
             "its end only, and 'exact' nowhere"
         )
     return Form(entry, OWN_FORMS + place, steps, splits)
-
-
-def _step(name: str) -> Callable[[Vocabulary], Change] | None:
-    base, colon, language = name.partition(":")
-    if name in _PLAIN:
-        return _PLAIN[name]
-    if base in _OF_A_LANGUAGE:
-        language = language or _DEFAULT_LANGUAGE.get(base, "")
-        if not language:
-            raise OptionError(f"match has {name!r}; it needs a language: '{base}:en'")
-        return _always(_OF_A_LANGUAGE[base](language))
-    if base in _PLAIN and colon:
-        raise OptionError(f"match has {name!r}; {base!r} has no languages")
-    raise OptionError(
-        f"unknown form {name!r} in match; known: {', '.join(FORMS)}"
-        f"{suggestion(base, FORMS)}"
-    )
 
 
 def several(variants: Variants) -> tuple[str, ...]:
@@ -201,4 +128,4 @@ def _called(function: Callback, place: int) -> Form:
             ) from error
         return variants
 
-    return Form(f"callable {name}", OWN_FORMS + place, (_always(change),))
+    return Form(f"callable {name}", OWN_FORMS + place, (always(change),))

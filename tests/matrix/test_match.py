@@ -304,6 +304,7 @@ def test_without_its_package_a_form_says_what_to_install(form, package, monkeypa
         ("lower+exact", "'exact' nowhere"),
         ("compound+lower", "'compound' at its end only"),
         ([3], "a form is a name or a callable"),
+        (None, "a form is a name or a callable"),
         ([["lower"]], "a form is a name or a callable"),
         ([f"lower+nfc{'+nfkc' * n}" for n in range(65)], "65 forms; 64 are the most"),
     ],
