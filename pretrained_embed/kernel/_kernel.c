@@ -178,14 +178,12 @@ __attribute__((target("avx2,popcnt"))) static const byte *line_end_avx2(
 
 typedef const byte *(*LineEnd)(const byte *, const byte *, byte, size_t *);
 
-static int has_avx2(void) {
 #ifdef PE_AVX2
+static int has_avx2(void) {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("popcnt") &&
            __builtin_cpu_supports("bmi");
-#else
-    return 0;
-#endif
 }
+#endif
 
 static LineEnd fastest_line_end(void) {
 #ifdef PE_AVX2
