@@ -5,10 +5,11 @@ One file a format. Each has ``NAME``, ``recognise(head, stream)`` and
 rows)`` or ``write_table(path, table)``.
 """
 
+from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import Block, ByteStream, Doubt, Findings, Reader
 from pretrained_embed.formats.registry import open_reader, read_table
 from pretrained_embed.formats.row_stream import RowStream
-from pretrained_embed.formats.table import HOLES, PackedTokens, Table
+from pretrained_embed.formats.table import HOLES, Table
 from pretrained_embed.formats.writing import (
     WRITABLE_FORMATS,
     WRITABLE_SUFFIXES,

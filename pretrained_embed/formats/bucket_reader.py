@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.reader import (
     Block,
@@ -21,7 +22,6 @@ from pretrained_embed.formats.reader import (
 )
 from pretrained_embed.formats.row_sources import RowSource
 from pretrained_embed.formats.subwords import FloretCutting, composed
-from pretrained_embed.formats.table import PackedTokens
 from pretrained_embed.kernel import TokenIndex
 
 _STATISTICS_ROWS = 10_000

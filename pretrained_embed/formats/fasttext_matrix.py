@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.packed_tokens import UInt8Array
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.row_sources import (
     MappedRows,
@@ -30,7 +31,6 @@ from pretrained_embed.formats.row_sources import (
     Quantiser,
     RowSource,
 )
-from pretrained_embed.formats.table import UInt8Array
 
 _CENTROIDS = 256
 

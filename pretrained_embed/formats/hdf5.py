@@ -34,9 +34,9 @@ from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5_data import DataFile
 from pretrained_embed.formats.hdf5_writing import write_datasets
 from pretrained_embed.formats.local import open_local
+from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import (
-    PackedTokens,
     Table,
     check_table,
     decode_metadata,

@@ -30,9 +30,9 @@ from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.local import open_local
 from pretrained_embed.formats.npz_archive import Archive
+from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import (
-    PackedTokens,
     Table,
     check_table,
     decode_metadata,

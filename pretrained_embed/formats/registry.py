@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.errors import FormatError, UnknownFormatError
+from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
-from pretrained_embed.formats.table import PackedTokens, Table
+from pretrained_embed.formats.table import Table
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.unknown import diagnosis
 

@@ -17,8 +17,9 @@ import numpy.typing as npt
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.atomic import writing
 from pretrained_embed.formats.local import map_array
+from pretrained_embed.formats.packed_tokens import PackedTokens, joined
 from pretrained_embed.formats.reader import Block, Float32Array, Progress
-from pretrained_embed.formats.table import PackedTokens, Table, joined
+from pretrained_embed.formats.table import Table
 
 #: What vectors may be written as, where the format can hold it.
 Dtype = Literal["float32", "float16", "float64"]

@@ -14,12 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, WriteError
-from pretrained_embed.formats.packed_tokens import PackedTokens as PackedTokens
-from pretrained_embed.formats.packed_tokens import joined as joined
+from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.reader import Float32Array
-
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
 
 #: Name of the extra array (int64, ascending) that lists the rows without a token. A
 #: row without a token is not the row of the empty token.
