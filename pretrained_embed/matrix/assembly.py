@@ -86,9 +86,16 @@ def check_coverage(
 
 
 def fill(
-    vocabulary: Vocabulary, reader: Reader, found: Found, options: Options
+    vocabulary: Vocabulary,
+    reader: Reader,
+    found: Found,
+    options: Options,
+    part: int = 0,
 ) -> None:
-    """Fill the rows of tokens that were not found, each by the policies for it."""
+    """Fill the rows of tokens that were not found, each by the policies for it.
+
+    ``part`` is the place of the source among those whose vectors are put together.
+    """
     lookup = oov.Lookup(
         reader,
         vocabulary,
@@ -110,6 +117,7 @@ def fill(
             found.origin,
             lookup=lookup,
             seed=options.seed,
+            part=part,
             statistics=statistics,
         )
 

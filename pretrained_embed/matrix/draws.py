@@ -1,7 +1,7 @@
 """Random numbers that depend on a seed and a token alone, to the bit, on any machine.
 
-A token's key is a 64-bit BLAKE2b hash of its bytes, keyed by the seed. The key starts
-a SplitMix64 sequence (Steele, Lea, Flood: Fast splittable pseudorandom number
+A token's key is a 64-bit BLAKE2b hash of its bytes, keyed by the seed and salted by
+the part of a row that the numbers are for. The key starts a SplitMix64 sequence (Steele, Lea, Flood: Fast splittable pseudorandom number
 generators, OOPSLA 2014), whose numbers are made normal by inverting the distribution
 function (Wichura: Algorithm AS 241, Applied Statistics 37, 1988; error below 1e-15).
 
@@ -32,14 +32,14 @@ def check_seed(seed: int) -> None:
         raise OptionError(f"seed is {seed!r}; a whole number from 0 to 2**64 - 1")
 
 
-def token_keys(tokens: Sequence[str], seed: int) -> UInt64Array:
-    """Return one 64-bit key a token."""
+def token_keys(tokens: Sequence[str], seed: int, part: int = 0) -> UInt64Array:
+    """Return one 64-bit key a token; those of other parts are independent."""
     from hashlib import blake2b
 
-    key = seed.to_bytes(8, "little")
+    key, salt = seed.to_bytes(8, "little"), part.to_bytes(8, "little")
     digests = [
         blake2b(
-            token.encode("utf-8", "surrogateescape"), digest_size=8, key=key
+            token.encode("utf-8", "surrogateescape"), digest_size=8, key=key, salt=salt
         ).digest()
         for token in tokens
     ]

@@ -135,7 +135,7 @@ def put_together(
     for number, (reader, found) in enumerate(zip(readers, each, strict=True)):
         left_out = ~nowhere & ~has[number] & (combination.how == "average")
         found.origin[left_out] = Origin.UNUSED  # so that it is not filled
-        fill(vocabulary, reader, found, _possible(options, reader, readers))
+        fill(vocabulary, reader, found, _possible(options, reader, readers), number)
         found.origin[left_out] = Origin.OOV
         combination.prepare(found.vectors, all_rows, number)
     vectors = combination.put_together(

@@ -105,7 +105,7 @@ def build_matrix(
       rows are filled from the first source, or for "subword" from the first that has
       subword pieces;
     * "concat" puts the vectors of all sources side by side; where one does not have the
-      token, ``oov`` fills that part from that source;
+      token, ``oov`` fills that part from that source, and draws for each part anew;
     * "average" is their mean, with zeros behind the shorter ones, over the sources that
       have the token; if none has, it is the mean of what ``oov`` makes from each.
 

@@ -226,7 +226,7 @@ def oracle(
     st.sampled_from(["concat", "average"]),
     st.lists(st.sampled_from([0.5, 1.0, -2.0]), min_size=3, max_size=3),
     st.booleans(),
-    st.sampled_from(["normal", "zeros", "mean"]),
+    st.sampled_from(["zeros", "mean"]),
 )
 def test_combined_rows_are_made_of_what_each_source_gives(
     several, combine, scale, normalize, oov
@@ -259,6 +259,24 @@ def test_combined_rows_are_made_of_what_each_source_gives(
         have = [k for k, one in enumerate(alone) if one.source_rows[id] >= 0]
         assert matrix.sources[id] == (have[0] if have else -1)
         assert pe.Origin(matrix.origin[id]).found == bool(have)
+
+
+@pytest.mark.parametrize("policy", ["normal", "uniform"])
+@pytest.mark.parametrize("combine", ["concat", "average"])
+def test_what_is_drawn_for_several_sources_is_independent(policy, combine):
+    tokens = [f"zz{number}" for number in range(400)]
+    options = {"oov": policy, "seed": 1}
+
+    alone = build([*tokens, "the"], ONE, **options).vectors[1:401]
+    both = build([*tokens, "the"], ONE, ONE, combine=combine, **options).vectors[1:401]
+
+    second = both[:, 2:] if combine == "concat" else 2 * both - alone
+    assert combine == "average" or both[:, :2].tobytes() == alone.tobytes()
+    for one, other in zip(alone.T, second.T, strict=True):
+        assert np.std(other) == pytest.approx(np.std(one), rel=0.2)
+        assert abs(np.corrcoef(one, other)[0, 1]) < 0.2
+    again = build(["the", tokens[7]], ONE, ONE, combine=combine, **options)
+    assert again[tokens[7]].tobytes() == both[7].tobytes()
 
 
 def test_vectors_side_by_side_are_those_of_the_sources_to_the_bit():

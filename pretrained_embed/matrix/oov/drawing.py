@@ -24,10 +24,12 @@ def draw(
     rows: npt.NDArray[np.int64],
     *,
     seed: int,
+    part: int = 0,
     statistics: Callable[[], Statistics],
 ) -> None:
     """Fill ``out[rows]``, a row for each of ``tokens``, by a policy that fills any row.
 
+    What is drawn for one ``part`` of a row is independent of what is for another.
     ``statistics`` is called where they are needed. Raises `OOVError` for the policy
     "error", and `OptionError` if a callable returns something of another shape.
     """
@@ -50,7 +52,7 @@ def draw(
         return
     step = max(1, _BLOCK_NUMBERS // dim)
     for start in range(0, len(tokens), step):
-        keys = draws.token_keys(tokens[start : start + step], seed)
+        keys = draws.token_keys(tokens[start : start + step], seed, part)
         if policy == "normal":
             spread = draws.normal(keys, dim)
         else:  # uniform, as wide as makes its deviation the source's

@@ -33,12 +33,13 @@ def fill(
     *,
     lookup: Lookup,
     seed: int,
+    part: int = 0,
     statistics: Callable[[], Statistics],
 ) -> None:
     """Fill ``out[rows]`` for tokens that were not found, one for each of ``rows``.
 
     ``origin`` gets the code of what filled a row. A row depends on the source, the
-    chain, the seed and its token alone. ``statistics`` is called where they are needed.
+    chain, the seed, the part and its token alone. ``statistics`` is called where they are needed.
     Raises what the policies do.
     """
     left = np.arange(len(tokens))
@@ -47,7 +48,15 @@ def fill(
             return
         asked = [tokens[place] for place in left.tolist()]
         if policy not in _MAKERS:
-            draw(policy, asked, out, rows[left], seed=seed, statistics=statistics)
+            draw(
+                policy,
+                asked,
+                out,
+                rows[left],
+                seed=seed,
+                part=part,
+                statistics=statistics,
+            )
             return
         make, code = _MAKERS[policy]
         filled = np.zeros(len(left), np.bool_)
