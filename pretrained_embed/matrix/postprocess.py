@@ -105,10 +105,11 @@ def postprocess(
     wide = sample[np.isfinite(sample).all(axis=1)].astype(np.float64)
     changes = []
     for step in steps:
-        if len(wide) < (step.number or 1):
+        least = 0 if step.name == "unit-norm" else step.number or 1
+        if len(wide) < least:
             raise OptionError(
-                f"{step} needs {step.number or 1:,} rows to learn from at least; there "
-                f"are {len(wide):,}"
+                f"{step} needs {least:,} rows to learn from at least; there are "
+                f"{len(wide):,}"
             )
         changes.append(_fitted(step, wide))
         wide = changes[-1](wide)

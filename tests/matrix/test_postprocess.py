@@ -192,3 +192,15 @@ def test_too_few_rows_to_learn_from_are_refused():
             combine="concat",
             postprocess="center",
         )
+
+
+def test_unit_norm_learns_from_no_row():
+    matrix = pe.build_matrix(
+        ["a"],
+        [reader_of([("a", [3.0])]), reader_of([("b", [1.0])])],
+        combine="concat",
+        oov="zeros",
+        postprocess="unit-norm",
+    )
+
+    assert matrix["a"].tolist() == [1, 0]
