@@ -133,10 +133,14 @@ def _nothing_found(
     special = set(vocabulary.special_tokens.values())
     ours = [token for token in vocabulary if token not in special][:5]
     names = " or ".join(reader.name for reader in readers)
+    composing = next((reader.name for reader in readers if reader.composes), None)
+    subword = composing and (
+        f"oov='subword' makes vectors of the subword pieces that {composing} has."
+    )
     return CoverageError(
         f"no token of the vocabulary is in {names}. The vocabulary begins "
         f"{', '.join(map(repr, ours))}; the source begins "
         f"{', '.join(map(repr, theirs)) or 'with no row'}. Is it the right language, "
         f"letter case (match was {','.join(chain_names(options.match))}) and kind of "
-        f"token? {coverage.advice_text()}".rstrip()
+        f"token? {' '.join(filter(None, (coverage.advice_text(), subword)))}".rstrip()
     )

@@ -266,8 +266,10 @@ def test_a_source_of_pieces_alone_needs_no_token_to_be_found():
 
     assert matrix.coverage.found == 0
     assert matrix["wr"].tolist() == [2, 2]
-    with pytest.raises(pe.CoverageError, match="no token of the vocabulary"):
+    with pytest.raises(pe.CoverageError, match=r"oov='subword' makes .* memory has"):
         build(["wr", "xyz"], reader, oov="parts")
+    with pytest.raises(pe.CoverageError, match=r"kind of token\?$"):  # has no pieces
+        build(["wr", "xyz"], reader_of(ROWS), oov="parts")
     with pytest.raises(pe.CoverageError, match=r"0\.0 % of the tokens were found"):
         build(["wr", "xyz"], reader, oov="subword", min_coverage=0.1)
 
