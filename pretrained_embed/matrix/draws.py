@@ -1,9 +1,10 @@
 """Random numbers that depend on a seed and a token alone, to the bit, on any machine.
 
 A token's key is a 64-bit BLAKE2b hash of its bytes, keyed by the seed and salted by
-the part of a row that the numbers are for. The key starts a SplitMix64 sequence (Steele, Lea, Flood: Fast splittable pseudorandom number
-generators, OOPSLA 2014), whose numbers are made normal by inverting the distribution
-function (Wichura: Algorithm AS 241, Applied Statistics 37, 1988; error below 1e-15).
+the part of a row that the numbers are for. The key starts a SplitMix64 sequence
+(Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), whose
+numbers are made normal by inverting the distribution function (Wichura: Algorithm
+AS 241, Applied Statistics 37, 1988; error below 1e-15).
 
 Everything is done in steps that IEEE 754 fixes to the last bit: no libm function, no
 generator whose stream may change with the version of numpy.

@@ -39,8 +39,8 @@ def fill(
     """Fill ``out[rows]`` for tokens that were not found, one for each of ``rows``.
 
     ``origin`` gets the code of what filled a row. A row depends on the source, the
-    chain, the seed, the part and its token alone. ``statistics`` is called where they are needed.
-    Raises what the policies do.
+    chain, the seed, the part and its token alone. ``statistics`` is called where they
+    are needed. Raises what the policies do.
     """
     left = np.arange(len(tokens))
     for policy in chain:
