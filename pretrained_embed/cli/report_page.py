@@ -1,0 +1,71 @@
+"""``report``: a page about a saved matrix, for a browser."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.output import tell
+from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.targets import check_target
+
+
+@click.command("report")
+@click.argument("matrix", metavar="MATRIX")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    metavar="FILE",
+    help="Where the page goes.",
+)
+@options.projection
+@options.projection_seed
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20_000,
+    show_default=True,
+    help="The most tokens on the map; of more, the most frequent by the counts of the "
+    "vocabulary, or where there are none the first.",
+)
+@click.option("--title", metavar="TEXT", help="[default: the source and the shape]")
+@options.quiet
+def report_page(
+    matrix: str,
+    output: Path,
+    projection: Any,
+    seed: int,
+    limit: int,
+    title: str | None,
+    quiet: bool,
+) -> None:
+    """Write a page about MATRIX: its coverage, and a map of its tokens.
+
+    The page is one file that loads nothing; open it in a browser. It shows the map with
+    the nearest neighbours of each token, what was found and what was not, norms,
+    warnings, the first rows, and what the matrix was built from.
+
+    \b
+    Example:
+      pretrained-embed report embedding.npz -o report.html
+    """
+    check_target(output, "--output", (".html", ".htm"), vocabulary="", sources=[matrix])
+    with Bar(quiet=quiet) as bar:
+        pe.report(
+            matrix,
+            output,
+            projection=projection,
+            seed=seed,
+            limit=limit,
+            title=title,
+            progress=bar,
+        )
+    if not quiet:
+        tell(f"Wrote {output}.")
