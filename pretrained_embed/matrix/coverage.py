@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +22,13 @@ _LOWS = (0, 1, 2, *(10**digits for digits in range(1, 19)), 2**63)
 
 #: How many forms the paragraph suggests.
 _SUGGESTED = 3
+
+#: What rows of OOV tokens can be made of, and how people write it.
+_PIECES = {
+    Origin.SUBWORD: "subwords",
+    Origin.PARTS: "parts",
+    Origin.NGRAM: "n-grams",
+}
 
 
 class Missing(NamedTuple):
@@ -47,7 +54,8 @@ class Coverage:
 
     ``occurrences`` and ``occurrences_found`` weigh each token by its count in the
     vocabulary; they are ``None``, and there are no ``bands``, where it has no counts.
-    ``advice`` is there only where it was asked for. ``str(coverage)`` is a paragraph.
+    ``advice`` is there only where it was asked for, and ``made_of`` tells of OOV tokens
+    once their rows are filled. ``str(coverage)`` is a paragraph.
     """
 
     tokens: int
@@ -57,6 +65,7 @@ class Coverage:
     occurrences_found: int | None = None
     bands: tuple[Band, ...] = ()
     advice: tuple[Suggestion, ...] = ()
+    made_of: dict[str, int] = field(default_factory=dict)  # name of pieces: OOV tokens
 
     @property
     def found(self) -> int:
@@ -99,6 +108,7 @@ class Coverage:
             "oov": self.oov,
             "ratio": self.ratio,
             "by_origin": dict(self.by_origin),
+            "made_of": dict(self.made_of),
             "occurrences": self.occurrences,
             "occurrences_found": self.occurrences_found,
             "occurrences_ratio": self.occurrences_ratio,
@@ -120,8 +130,10 @@ class Coverage:
         text += "."
         if self.oov:
             most = "Most frequent" if self.occurrences is not None else "First"
+            made = ", ".join(f"{n:,} from {name}" for name, n in self.made_of.items())
+            filled = f" (filled {made})" if made else ""
             text += (
-                f" {self.oov:,} are OOV. {most} of them: "
+                f" {self.oov:,} are OOV{filled}. {most} of them: "
                 f"{', '.join(map(repr, self.oov_examples))}"
                 f"{', ...' if self.oov > len(self.oov_examples) else '.'}"
             )
@@ -171,6 +183,7 @@ def measure(
         label = Origin(code).label(match)
         by_origin[label] = by_origin.get(label, 0) + int(codes[code])
     oov = np.flatnonzero(looked_for & ~found)
+    pieces = np.bincount(origin[oov], minlength=256)
     counts = vocabulary.counts
     if counts is not None:
         oov = oov[np.argsort(-counts[oov], kind="stable")]
@@ -182,6 +195,7 @@ def measure(
         occurrences_found=None if counts is None else int(counts[found].sum()),
         bands=() if counts is None else _bands(counts[looked_for], found[looked_for]),
         advice=() if advice is None else suggestions(advice, oov, counts),
+        made_of={name: int(n) for o, name in _PIECES.items() if (n := pieces[o])},
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from composing import ComposingReader
 from vectors import reader_of
 
 import pretrained_embed as pe
@@ -138,3 +139,15 @@ def test_a_share_of_the_text_needs_counts():
 def test_a_share_goes_from_0_to_1(least):
     with pytest.raises(pe.OptionError, match=r"min_token_coverage is .* from 0 to 1"):
         build(min_token_coverage=least)
+
+
+def test_oov_tokens_whose_rows_are_made_of_pieces_are_told_apart():
+    reader = ComposingReader([("cat", (1.0, 2.0)), ("s", (3.0, 4.0))], pieces="x")
+    vocabulary = pe.Vocabulary(["cat", "fox", "ox", "cats", "zzz", "[MASK]"])
+
+    coverage = pe.build_matrix(vocabulary, reader, oov="subword,parts,zeros").coverage
+
+    assert coverage.made_of == {"subwords": 2, "parts": 1}
+    assert coverage.to_dict()["made_of"] == coverage.made_of
+    assert "5 are OOV (filled 2 from subwords, 1 from parts). First" in str(coverage)
+    assert pe.build_matrix(vocabulary, reader, oov="zeros").coverage.made_of == {}
