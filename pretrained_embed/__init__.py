@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pretrained_embed.checkup import Checkup, Problem
+    from pretrained_embed.drawing import METHODS as PROJECTIONS
+    from pretrained_embed.drawing import SUFFIXES as PICTURE_SUFFIXES
+    from pretrained_embed.drawing import save_picture
     from pretrained_embed.errors import (
         CoverageError,
         FormatError,
@@ -64,6 +67,7 @@ if TYPE_CHECKING:
         index,
         load_matrix,
         open_vectors,
+        report,
         similar,
         versions,
     )
@@ -76,7 +80,9 @@ __all__ = [
     "DEFAULT_SOURCE",
     "MATCH_FORMS",
     "OOV_POLICIES",
+    "PICTURE_SUFFIXES",
     "POSTPROCESS_STEPS",
+    "PROJECTIONS",
     "REPORT_SUFFIXES",
     "VOCAB_KINDS",
     "WRITABLE_FORMATS",
@@ -122,6 +128,8 @@ __all__ = [
     "index",
     "load_matrix",
     "open_vectors",
+    "report",
+    "save_picture",
     "similar",
     "transplant",
     "versions",
@@ -136,7 +144,9 @@ _HOMES = {
     "DEFAULT_SOURCE": ("pipeline", "DEFAULT_SOURCE"),
     "MATCH_FORMS": ("matrix", "FORMS"),
     "OOV_POLICIES": ("matrix", "POLICIES"),
+    "PICTURE_SUFFIXES": ("drawing", "SUFFIXES"),
     "POSTPROCESS_STEPS": ("matrix", "STEPS"),
+    "PROJECTIONS": ("drawing", "METHODS"),
     "REPORT_SUFFIXES": ("matrix", "REPORT_SUFFIXES"),
     "VOCAB_KINDS": ("vocabulary", "KINDS"),
     "WRITABLE_FORMATS": ("formats", "WRITABLE_FORMATS"),
@@ -167,6 +177,8 @@ _HOMES = {
     "index": ("pipeline", "index"),
     "load_matrix": ("pipeline", "load_matrix"),
     "open_vectors": ("pipeline", "open_vectors"),
+    "report": ("pipeline", "report"),
+    "save_picture": ("drawing", "save_picture"),
     "similar": ("pipeline", "similar"),
     "transplant": ("language_model", "transplant"),
     "versions": ("pipeline", "versions"),

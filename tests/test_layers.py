@@ -19,18 +19,23 @@ PACKAGE = "pretrained_embed"
 #: "public names" are those of the package itself.
 LAYERS = {
     "errors": set(),
-    "vocabulary": {"errors"},
+    "markup": set(),
+    "vocabulary": {"errors", "markup"},
     "sources": {"errors"},
     "kernel": {"errors"},
     "formats": {"errors", "kernel"},
     "store": {"errors", "formats", "kernel"},
-    "matrix": {"errors", "vocabulary", "formats", "kernel"},
-    "adapters": {"errors", "vocabulary", "matrix"},
+    "drawing": {"errors", "formats"},
+    "matrix": {"errors", "markup", "vocabulary", "formats", "kernel", "drawing"},
+    "adapters": {"errors", "vocabulary", "matrix", "drawing"},
     "checkup": {"errors", "formats", "kernel"},
     "neighbours": {"errors", "formats", "kernel"},
+    "page": {
+        *("errors", "vocabulary", "formats", "matrix", "drawing", "neighbours"),
+    },
     "pipeline": {
         *("errors", "vocabulary", "sources", "kernel", "formats", "store", "matrix"),
-        *("checkup", "neighbours"),
+        *("checkup", "drawing", "neighbours", "page"),
     },
     "language_model": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
@@ -46,7 +51,7 @@ LAYERS = {
     },
     "__init__": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
-        *("checkup", "neighbours", "language_model"),
+        *("checkup", "drawing", "neighbours", "language_model"),
     },
     "__main__": {"cli"},
 }
@@ -58,7 +63,9 @@ AT_THE_HEAD = {
     "formats": {"numpy"},
     "store": {"numpy"},
     "checkup": {"numpy"},
+    "drawing": {"numpy"},
     "neighbours": {"numpy"},
+    "page": {"numpy"},
     "matrix": {"numpy"},
     "language_model": {"numpy"},
     "adapters": {"numpy"},
@@ -74,10 +81,12 @@ AT_THE_HEAD = {
 
 #: What is imported only by the function that needs it.
 WHERE_NEEDED = {
+    "drawing": {"matplotlib", "sklearn", "threadpoolctl", "umap"},
+    "adapters.embedding_atlas": {"embedding_atlas", "pandas"},
     "sources": {"requests", "urllib3"},
     "formats": {"h5py", "pyarrow", "gensim"},
     "store": {"h5py"},
-    "matrix": {"simplemma", "snowballstemmer"},
+    "matrix": {"simplemma", "snowballstemmer", "matplotlib"},
     "pipeline": {"numpy"},
     "language_model": {"tokenizers"},
 }
@@ -141,6 +150,7 @@ def faults(module: str, source: str) -> list[str]:
             allowed = AT_THE_HEAD.get(layer, set()) | AT_THE_HEAD.get(module, set())
             if not at_head:
                 allowed = allowed | WHERE_NEEDED.get(layer, set())
+                allowed = allowed | WHERE_NEEDED.get(module, set())
             if top not in allowed:
                 found.append(f"{module}: {name}{' at its head' if at_head else ''}")
     return found

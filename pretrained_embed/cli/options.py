@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import click
 
+from pretrained_embed import PROJECTIONS
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -55,6 +57,18 @@ max_bad_rows = click.option(
     callback=_budget,
     help="With --on-bad-row skip: the most malformed rows to leave out, as a number or "
     "a share of all (100, 0.001, 0.1%); more are an error.  [default: any number]",
+)
+
+projection = click.option(
+    "--projection",
+    **one_of(PROJECTIONS),
+    default="pca",
+    show_default=True,
+    help="How places are found: pca; tsne needs scikit-learn, umap needs umap-learn.",
+)
+
+projection_seed = click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of tsne and umap."
 )
 
 as_json = click.option(

@@ -27,6 +27,8 @@ from pretrained_embed.cli.index import index
 from pretrained_embed.cli.info import info
 from pretrained_embed.cli.list import list_
 from pretrained_embed.cli.output import answer, tell
+from pretrained_embed.cli.plot import plot
+from pretrained_embed.cli.report_page import report_page
 from pretrained_embed.cli.similar import similar
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
@@ -99,6 +101,8 @@ for command in (
     info,
     explain,
     similar,
+    plot,
+    report_page,
     doctor,
     convert,
     list_,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed import markup
 from pretrained_embed.matrix.advice import Advice, Suggestion, suggestions
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
@@ -119,6 +120,12 @@ class Coverage:
             ],
             "advice": [suggestion._asdict() for suggestion in self.advice],
         }
+
+    def _repr_html_(self) -> str:
+        rows = [(name, f"{n:,}") for name, n in self.by_origin.items() if n]
+        rows.append(("not found", f"{self.oov:,}"))
+        caption = f"Coverage of {self.tokens:,} tokens"
+        return markup.table(caption, ("form", "tokens"), rows) + markup.paragraph(self)
 
     def __str__(self) -> str:
         forms = [f"{n:,} {name}" for name, n in self.by_origin.items() if n]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any, Self
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.drawing import Method
 from pretrained_embed.errors import ShapeError, VocabularyError
 from pretrained_embed.formats import Findings, Table, write_table
 from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.matrix import showing
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.coverage import Coverage, measure
 from pretrained_embed.matrix.explain import RowStory, explain
@@ -20,6 +22,9 @@ from pretrained_embed.matrix.origin import Origin, OriginArray, Part
 from pretrained_embed.matrix.provenance import options_of, sources_of
 from pretrained_embed.matrix.saving import to_table
 from pretrained_embed.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class EmbeddingMatrix:
@@ -212,6 +217,30 @@ class EmbeddingMatrix:
     def table(self) -> Table:
         """Return everything there is about the matrix, as a table of a file."""
         return to_table(self)
+
+    def plot(
+        self,
+        tokens: Sequence[str] | None = None,
+        *,
+        count: int = 100,
+        method: Method = "pca",
+        seed: int = 0,
+        title: str | None = None,
+    ) -> Figure:
+        """Return a matplotlib figure: tokens as points in the plane, with labels.
+
+        ``tokens`` are those to draw, by default the ``count`` most frequent ones (the
+        first ids, where there are no counts). ``method`` is "pca", "tsne" or "umap";
+        the same rows, method and ``seed`` give the same picture. Raises
+        `UnknownTokenError`, `OptionError`, and `MissingPackageError` where matplotlib,
+        or what the method needs, is not installed.
+        """
+        return showing.plot(
+            self, tokens, count=count, method=method, seed=seed, title=title
+        )
+
+    def _repr_html_(self) -> str:
+        return showing.html(self)
 
     def __getitem__(self, token: str) -> Float32Array:
         """Return the vector of a token, float32 (dim,); raises KeyError."""

@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
+from pretrained_embed import markup
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.vocabulary import checks, files, objects
 from pretrained_embed.vocabulary.content import Choice, Content, Special, settle
 from pretrained_embed.vocabulary.encoding import Encoder
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.tokens import Text, Tokenize, Tokenizer, frequent
+
+#: Rows that a notebook shows.
+_SHOWN = 10
 
 
 class Vocabulary(Encoder):
@@ -230,6 +234,14 @@ class Vocabulary(Encoder):
         return cls(
             kept, pad=pad, unk=unk, counts=counts, tokenize=tokenize, lower=lower
         )
+
+    def _repr_html_(self) -> str:
+        tokens = ["" if token is None else token for token in self.tokens[:_SHOWN]]
+        caption = repr(self).strip("<>")
+        if self.counts is None:
+            return markup.table(caption, ("id", "token"), enumerate(tokens))
+        rows = zip(range(_SHOWN), tokens, self.counts[:_SHOWN].tolist(), strict=False)
+        return markup.table(caption, ("id", "token", "count"), rows)
 
     def __repr__(self) -> str:
         parts = [f"{len(self):,} rows"]

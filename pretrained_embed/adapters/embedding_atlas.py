@@ -1,0 +1,73 @@
+"""A matrix in the viewer embedding-atlas, in a notebook.
+
+>>> from pretrained_embed.adapters import embedding_atlas  # doctest: +SKIP
+>>> embedding_atlas.widget(matrix)  # doctest: +SKIP
+
+https://github.com/apple/embedding-atlas
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pretrained_embed import drawing
+from pretrained_embed.drawing import Method
+from pretrained_embed.errors import MissingPackageError
+from pretrained_embed.matrix import EmbeddingMatrix, Origin
+from pretrained_embed.matrix.showing import frequent_rows
+
+if TYPE_CHECKING:
+    from embedding_atlas.widget import EmbeddingAtlasWidget
+
+
+def widget(
+    matrix: EmbeddingMatrix,
+    *,
+    count: int = 20_000,
+    method: Method = "pca",
+    seed: int = 0,
+    **options: Any,
+) -> EmbeddingAtlasWidget:
+    """Return the viewer's widget with the ``count`` most frequent tokens as points.
+
+    ``method`` and ``seed`` are as in `EmbeddingMatrix.plot`, ``options`` those of
+    ``EmbeddingAtlasWidget``. Raises `MissingPackageError` where embedding-atlas or what
+    the method needs is not installed.
+    """
+    try:
+        import pandas as pd
+        from embedding_atlas.widget import EmbeddingAtlasWidget
+    except ImportError as error:
+        raise MissingPackageError(
+            "the viewer needs embedding-atlas: pip install embedding-atlas"
+        ) from error
+    frame = pd.DataFrame(columns(matrix, count=count, method=method, seed=seed))
+    known = {"row_id": "id", "x": "x", "y": "y", "text": "token"}
+    return EmbeddingAtlasWidget(frame, **(known | options))
+
+
+def columns(
+    matrix: EmbeddingMatrix, *, count: int, method: Method, seed: int
+) -> dict[str, Any]:
+    """Return the columns of the viewer's table, a row for each token shown.
+
+    ``id`` is that of the vocabulary, ``x`` and ``y`` the place, ``origin`` how the row
+    was filled, ``norm`` its Euclidean length; ``count`` is there where the vocabulary
+    has counts.
+    """
+    rows = frequent_rows(matrix, count)
+    vectors = matrix.vectors[rows]
+    places = drawing.project(vectors, method, seed=seed)
+    table: dict[str, Any] = {
+        "id": rows,
+        "token": [str(matrix.vocabulary.tokens[row]) for row in rows.tolist()],
+        "x": places[:, 0],
+        "y": places[:, 1],
+        "origin": [Origin(code).label(matrix.match) for code in matrix.origin[rows]],
+        "norm": np.linalg.norm(vectors, axis=1),
+    }
+    if matrix.vocabulary.counts is not None:
+        table["count"] = matrix.vocabulary.counts[rows]
+    return table

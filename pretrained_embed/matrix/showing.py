@@ -1,0 +1,92 @@
+"""A matrix as a picture, and as a table in a notebook."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed import drawing, markup
+from pretrained_embed.drawing import Method
+from pretrained_embed.errors import OptionError
+from pretrained_embed.matrix.origin import Origin
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+
+#: Rows and numbers that a notebook shows.
+_SHOWN_ROWS, _SHOWN_NUMBERS = 8, 6
+
+
+def plot(
+    matrix: EmbeddingMatrix,
+    tokens: Sequence[str] | None,
+    *,
+    count: int,
+    method: Method,
+    seed: int,
+    title: str | None,
+) -> Figure:
+    """Return a labelled scatter; see `EmbeddingMatrix.plot`."""
+    rows = frequent_rows(matrix, count) if tokens is None else _rows_of(matrix, tokens)
+    if not len(rows):
+        raise OptionError("there is no token to draw")
+    places = drawing.project(matrix.vectors[rows], method, seed=seed).tolist()
+    points = [
+        drawing.Point(
+            str(matrix.vocabulary.tokens[row]),
+            x,
+            y,
+            Origin(matrix.origin[row]).label(matrix.match),
+        )
+        for row, (x, y) in zip(rows.tolist(), places, strict=True)
+    ]
+    return drawing.scatter(points, title=title or "")
+
+
+def frequent_rows(matrix: EmbeddingMatrix, count: int) -> npt.NDArray[np.int64]:
+    """Return the rows of the most frequent tokens, int64 (count,) or fewer.
+
+    By the vocabulary's counts; without them the first ids, as vocabularies mostly begin
+    with the most frequent. Pad and ids that no token has are left out.
+    """
+    if count < 1:
+        raise OptionError(f"count is {count}; at least 1 is needed")
+    rows = np.flatnonzero(
+        (matrix.origin != Origin.PAD) & (matrix.origin != Origin.UNUSED)
+    )
+    counts = matrix.vocabulary.counts
+    if counts is not None:
+        rows = rows[np.argsort(-counts[rows], kind="stable")]
+    return rows[:count]
+
+
+def html(matrix: EmbeddingMatrix) -> str:
+    """Return the shape, the coverage and the first rows as HTML."""
+    rows, dim = matrix.shape
+    shown = min(dim, _SHOWN_NUMBERS)
+    head = ["id", "token", "origin", *map(str, range(shown)), *["…"] * (dim > shown)]
+    lines = [
+        [
+            row,
+            ""
+            if matrix.vocabulary.tokens[row] is None
+            else matrix.vocabulary.tokens[row],
+            Origin(matrix.origin[row]).label(matrix.match),
+            *(f"{number:.4g}" for number in matrix.vectors[row, :shown].tolist()),
+            *["…"] * (dim > shown),
+        ]
+        for row in range(min(rows, _SHOWN_ROWS))
+    ]
+    caption = f"EmbeddingMatrix, {rows:,} rows of {dim}"
+    return markup.table(caption, head, lines) + markup.paragraph(matrix.coverage)
+
+
+def _rows_of(matrix: EmbeddingMatrix, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
+    if isinstance(tokens, str):
+        raise OptionError(f"tokens is one text, {tokens!r}; give a list of tokens")
+    return np.array([matrix.vocabulary[token] for token in tokens], np.int64)
