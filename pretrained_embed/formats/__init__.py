@@ -6,7 +6,14 @@ rows)`` or ``write_table(path, table)``.
 """
 
 from pretrained_embed.formats.packed_tokens import PackedTokens
-from pretrained_embed.formats.reader import Block, ByteStream, Doubt, Findings, Reader
+from pretrained_embed.formats.reader import (
+    Block,
+    ByteStream,
+    Doubt,
+    Findings,
+    PackedBlock,
+    Reader,
+)
 from pretrained_embed.formats.registry import open_reader, read_table
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import HOLES, Table
@@ -25,6 +32,7 @@ __all__ = [
     "ByteStream",
     "Doubt",
     "Findings",
+    "PackedBlock",
     "PackedTokens",
     "Reader",
     "RowStream",

@@ -64,11 +64,12 @@ class PackedTokens:
 
     def unpack(self) -> list[str]:
         """Return the tokens; bytes that are not UTF-8 become surrogate escapes."""
+        return [token.decode("utf-8", "surrogateescape") for token in self.split()]
+
+    def split(self) -> list[bytes]:
+        """Return the tokens as bytes."""
         raw, ends = self.data.tobytes(), self.offsets.tolist()
-        return [
-            raw[begin:end].decode("utf-8", "surrogateescape")
-            for begin, end in pairwise(ends)
-        ]
+        return [raw[begin:end] for begin, end in pairwise(ends)]
 
     def raw(self, row: int) -> bytes:
         """Return the bytes of one token."""

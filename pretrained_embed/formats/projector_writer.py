@@ -50,9 +50,10 @@ def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
             (folder / "metadata.tsv").open("wb") as labels,
         ):
             for tokens, vectors in rows.blocks:
-                for token, vector in zip(tokens, vectors, strict=True):
-                    _check(token, bool(np.isfinite(vector).all()))
-                labels.write("".join(f"{token}\n" for token in tokens).encode())
+                finite = np.logical_and.reduce(np.isfinite(vectors), axis=1)
+                for row, token in enumerate(tokens.unpack()):
+                    _check(token, bool(finite[row]))
+                labels.write(b"".join(token + b"\n" for token in tokens.split()))
                 for start in range(0, len(tokens), step):
                     lines = rows_of_decimals(vectors[start : start + step], b"\t")
                     numbers.write(b"\n".join([*lines, b""]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.errors import FormatError, UnknownFormatError
-from pretrained_embed.formats.packed_tokens import PackedTokens
+from pretrained_embed.formats.packed_tokens import joined
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import Table
 from pretrained_embed.formats.table_reader import TableReader
@@ -65,11 +65,10 @@ def read_table(stream: ByteStream) -> Table:
     with open_reader(stream) as reader:
         if isinstance(reader, TableReader):
             return reader.table()
-        tokens: list[str] = []
-        vectors = []
-        for block in reader.blocks():
-            tokens += block.tokens
+        tokens, vectors = [], []
+        for block in reader.packed_blocks():
+            tokens.append(block.tokens)
             vectors.append(block.vectors)
     if not vectors:
         raise FormatError(f"{stream.name}: no rows")
-    return Table(PackedTokens.pack(tokens), np.concatenate(vectors), {}, {})
+    return Table(joined(tokens), np.concatenate(vectors), {}, {})

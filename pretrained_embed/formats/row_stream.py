@@ -6,7 +6,7 @@ all sizes before the first byte take a table, whose vectors may wait in a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast, get_args
@@ -18,7 +18,7 @@ from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.atomic import writing
 from pretrained_embed.formats.local import map_array
 from pretrained_embed.formats.packed_tokens import PackedTokens, joined
-from pretrained_embed.formats.reader import Block, Float32Array, Progress
+from pretrained_embed.formats.reader import Float32Array, PackedBlock, Progress
 from pretrained_embed.formats.table import Table
 
 #: What vectors may be written as, where the format can hold it.
@@ -39,7 +39,7 @@ class RowStream:
     """
 
     dim: int
-    blocks: Iterable[Block]
+    blocks: Iterable[PackedBlock]
     count: int | None = None
     dtype: Dtype = "float32"
     arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
@@ -51,10 +51,10 @@ def stream_of(table: Table, progress: Progress | None = None) -> RowStream:
     rows, dim = table.vectors.shape
     step = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * dim)))
 
-    def blocks() -> Iterator[Block]:
+    def blocks() -> Iterator[PackedBlock]:
         for start in range(0, rows, step):
             stop = min(start + step, rows)
-            yield Block(table.tokens[start:stop].unpack(), table.vectors[start:stop])
+            yield PackedBlock(table.tokens[start:stop], table.vectors[start:stop])
             if progress is not None:
                 progress(4 * dim * stop, 4 * dim * rows)
 
@@ -76,7 +76,7 @@ def spooled(rows: RowStream, folder: Path) -> Table:
         for block in checked(rows).blocks:
             vectors = rounded(block.vectors, rows.dtype, block.tokens)
             file.write(np.ascontiguousarray(vectors, stored).data)
-            tokens.append(PackedTokens.pack(block.tokens))
+            tokens.append(block.tokens)
         file.flush()
         packed = joined(tokens)
         mapped = map_array(file, stored, (len(packed), rows.dim), 0)
@@ -86,7 +86,7 @@ def spooled(rows: RowStream, folder: Path) -> Table:
 def checked(rows: RowStream) -> RowStream:
     """Return the same rows; at their end `WriteError` if they are not as announced."""
 
-    def blocks() -> Iterator[Block]:
+    def blocks() -> Iterator[PackedBlock]:
         count = 0
         for block in rows.blocks:
             count += len(block.tokens)
@@ -100,7 +100,7 @@ def checked(rows: RowStream) -> RowStream:
 
 
 def rounded(
-    vectors: Float32Array, dtype: Dtype, tokens: Sequence[str] | PackedTokens
+    vectors: Float32Array, dtype: Dtype, tokens: PackedTokens
 ) -> npt.NDArray[np.floating]:
     """Return float32 vectors (len(tokens), dim) as ``dtype``.
 

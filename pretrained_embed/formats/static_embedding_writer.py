@@ -29,7 +29,8 @@ import numpy as np
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats import safetensors
 from pretrained_embed.formats.atomic import new_folder
-from pretrained_embed.formats.reader import Block
+from pretrained_embed.formats.packed_tokens import PackedTokens
+from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.row_stream import RowStream, spooled
 from pretrained_embed.formats.table import HOLES
 
@@ -79,17 +80,18 @@ def _collecting(rows: RowStream, ids: dict[str, int]) -> RowStream:
     """Give the rows on, and one of zeros where none is that of unk; fill ``ids``."""
     holes = set(rows.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
 
-    def blocks() -> Iterator[Block]:
+    def blocks() -> Iterator[PackedBlock]:
         row = 0
         for block in rows.blocks:
-            for token in block.tokens:
+            for token in block.tokens.unpack():
                 if row not in holes:
                     _check_token(token, ids)
                     ids[token] = row
                 row += 1
             yield block
         if ids and _unk_among(ids) is None:
-            yield Block([_UNK[0]], np.zeros((1, rows.dim), np.float32))
+            zeros = np.zeros((1, rows.dim), np.float32)
+            yield PackedBlock(PackedTokens.pack(_UNK[:1]), zeros)
 
     return replace(rows, blocks=blocks(), count=None)
 

@@ -125,8 +125,8 @@ class TableReader(Reader):
     def rows(self, progress: Progress | None = None) -> RowStream:
         """Return all there is, to be written again: rows without a token, too."""
 
-        def blocks() -> Iterator[Block]:
-            yield from unpacked(self._block(*slab) for slab in self._slabs(progress))
+        def blocks() -> Iterator[PackedBlock]:
+            yield from (self._block(*slab) for slab in self._slabs(progress))
             self._findings = self._found(0)
 
         return RowStream(

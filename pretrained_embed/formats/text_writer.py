@@ -8,18 +8,24 @@ holds tokens and vectors alone; what else there is is not written.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import BinaryIO
+
+import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.decimals import NUMBERS, rows_of_decimals
-from pretrained_embed.formats.reader import HEAD_SIZE
+from pretrained_embed.formats.packed_tokens import PackedTokens
+from pretrained_embed.formats.parallel import run_in_order, thread_count
+from pretrained_embed.formats.reader import HEAD_SIZE, PackedBlock
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
 from pretrained_embed.formats.text_layout import find_layout
 
 _BOM = b"\xef\xbb\xbf"
+_SEPARATORS = np.isin(np.arange(256), list(b" \t\n"))  # whether a byte is one
 
 
 def write_word2vec(path: str | os.PathLike[str], rows: RowStream) -> None:
@@ -59,18 +65,35 @@ def write_glove(path: str | os.PathLike[str], rows: RowStream) -> None:
 
 
 def _write_rows(file: BinaryIO, rows: RowStream) -> None:
-    step = max(1, NUMBERS // rows.dim)
-    for tokens, vectors in rows.blocks:
-        raw = [token.encode("utf-8", "surrogateescape") for token in tokens]
-        for token, its_bytes in zip(tokens, raw, strict=True):
-            _check_token(its_bytes, token)
-        for start in range(0, len(raw), step):
-            numbers = rows_of_decimals(vectors[start : start + step], b" ")
-            lines = zip(raw[start : start + step], numbers, strict=True)
-            file.write(b"".join([b"%b %b\n" % line for line in lines]))
+    for block in rows.blocks:
+        if not _are_plain(block.tokens):
+            for token in block.tokens.split():
+                _check_token(token)
+        for lines in _lines(block):
+            file.write(lines)
 
 
-def _check_token(raw: bytes, token: str) -> None:
+def _lines(block: PackedBlock) -> Iterator[bytes]:
+    """Yield the lines of a block, some at a time; several threads work ahead."""
+    tokens, vectors = block.tokens.split(), block.vectors
+    step = max(1, NUMBERS // vectors.shape[1])
+
+    def work(part: int) -> bytes:
+        some = slice(part * step, (part + 1) * step)
+        numbers = rows_of_decimals(vectors[some], b" ")
+        lines = zip(tokens[some], numbers, strict=True)
+        return b"".join([b"%b %b\n" % line for line in lines])
+
+    return run_in_order(work, -(-len(tokens) // step), thread_count(None))
+
+
+def _are_plain(tokens: PackedTokens) -> bool:
+    """Whether no token is empty or holds what separates fields and lines."""
+    filled = bool(np.diff(tokens.offsets).all())
+    return filled and not _SEPARATORS[tokens.data].any()
+
+
+def _check_token(raw: bytes) -> None:
     last = raw.replace(b"\t", b" ").rpartition(b" ")
     if not raw:
         problem = "is empty"
@@ -80,6 +103,7 @@ def _check_token(raw: bytes, token: str) -> None:
         problem = "ends in a number after a blank, as if its row were one value longer"
     else:
         return
+    token = raw.decode("utf-8", "surrogateescape")
     raise WriteError(
         f"token {token!r} {problem}: text cannot hold it so that it reads back. "
         "Write .npz, .h5 or .safetensors instead."

@@ -12,6 +12,7 @@ import numpy as np
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats import text_layout, word2vec_layout
 from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import HEAD_SIZE
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
@@ -30,11 +31,11 @@ def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
     with replacing(path) as file:
         file.write(b"%d %d\n" % (rows.count or 0, rows.dim))
         for tokens, vectors in rows.blocks:
+            _check(tokens)
             numbers = np.ascontiguousarray(vectors, _DTYPE)
-            written = []
-            for token, vector in zip(tokens, numbers, strict=True):
-                written.append(_token(token))
-                written.append(vector.tobytes())
+            written: list[bytes | memoryview] = []
+            for token, vector in zip(tokens.split(), numbers, strict=True):
+                written += token, b" ", vector.data
             file.write(b"".join(written))
         file.seek(0)
         if not _recognised(file.read(HEAD_SIZE)):
@@ -58,11 +59,15 @@ def _recognised(head: bytes) -> bool:
     return layout.dtype == _DTYPE and not layout.newline
 
 
-def _token(token: str) -> bytes:
-    raw = token.encode("utf-8", "surrogateescape")
-    if not raw or b" " in raw or raw.startswith(b"\n"):
+def _check(tokens: PackedTokens) -> None:
+    data, begins = tokens.data, tokens.offsets[:-1]
+    bad = np.diff(tokens.offsets) == 0
+    bad[~bad] = data[begins[~bad]] == ord("\n")
+    spaces = np.flatnonzero(data == ord(" "))
+    bad[np.searchsorted(begins, spaces, "right") - 1] = True
+    if bad.any():
         raise WriteError(
-            f"token {token!r} is empty, holds a space or begins with a line end: "
-            f"word2vec binary cannot hold it so that it reads back. {_INSTEAD}"
+            f"token {tokens[int(bad.argmax())]!r} is empty, holds a space or begins "
+            "with a line end: word2vec binary cannot hold it so that it reads back. "
+            f"{_INSTEAD}"
         )
-    return raw + b" "

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pretrained_embed import formats, sources
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import Block, Findings, Reader, RowStream, writing
+from pretrained_embed.formats import Findings, PackedBlock, Reader, RowStream, writing
 from pretrained_embed.formats.budget import Budget, check_bad_rows, check_budget
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.formats.row_stream import Dtype
@@ -95,7 +95,7 @@ def convert(
         if whole and isinstance(reader, TableReader):
             rows = reader.rows(progress)
         else:
-            blocks = reader.blocks(on_bad_row=on_bad_row, progress=progress)
+            blocks = reader.packed_blocks(on_bad_row=on_bad_row, progress=progress)
             rows = RowStream(reader.dim, _bounded(blocks, reader, max_bad_rows))
         provenance = {"source": dict(stream.provenance), "versions": versions()}
         rows = replace(
@@ -144,8 +144,8 @@ def _check_place(
 
 
 def _bounded(
-    blocks: Iterable[Block], reader: Reader, max_bad_rows: Budget
-) -> Iterator[Block]:
+    blocks: Iterable[PackedBlock], reader: Reader, max_bad_rows: Budget
+) -> Iterator[PackedBlock]:
     """Give the blocks on; at their end `RowError` if too many rows were malformed."""
     yield from blocks
     check_bad_rows(reader.findings, max_bad_rows, reader.name)

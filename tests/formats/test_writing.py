@@ -15,7 +15,7 @@ from tables import stream_of
 
 from pretrained_embed import formats
 from pretrained_embed.errors import OptionError, RowError, WriteError
-from pretrained_embed.formats import HOLES, Block, PackedTokens, RowStream, Table
+from pretrained_embed.formats import HOLES, PackedBlock, PackedTokens, RowStream, Table
 from pretrained_embed.formats.row_stream import stream_of as rows_of
 
 #: Formats that our own readers read. TensorBoard's is for people to look at.
@@ -36,13 +36,17 @@ tokens = (
 )
 
 
+def packed(tokens: list[str], vectors: np.ndarray) -> PackedBlock:
+    return PackedBlock(PackedTokens.pack(tokens), vectors)
+
+
 def rows(blocks: list[list[str]], dim: int = 2) -> tuple[RowStream, np.ndarray]:
     """Return a stream of blocks of tokens, and the vectors it will have given."""
     total = sum(map(len, blocks))
     vectors = np.random.default_rng(0).normal(size=(total, dim)).astype(np.float32)
     starts = np.cumsum([0, *map(len, blocks)])
     given = (
-        Block(block, vectors[start : start + len(block)])
+        packed(block, vectors[start : start + len(block)])
         for block, start in zip(blocks, starts.tolist(), strict=False)
     )
     return RowStream(dim, given), vectors
@@ -90,8 +94,12 @@ def test_any_numbers_read_back_to_the_bit(tmp_path_factory, format, bits):
     vectors = np.array(bits, np.uint32).view(np.float32).reshape(2, 3)
     vectors[np.isnan(vectors)] = np.nan  # text has one NaN
 
-    stream = RowStream(3, [Block(["the", "cat"], vectors)])
-    formats.write_rows(folder / "out", stream, format=format)
+    stream = RowStream(3, [packed(["the", "cat"], vectors)])
+    try:
+        formats.write_rows(folder / "out", stream, format=format)
+    except WriteError:  # numbers can be taken for text: 10 ** -42 is the bytes of "1\n"
+        assert format == "word2vec-binary"
+        return
 
     assert read(folder / "out")[1].tobytes() == vectors.tobytes()
 
@@ -117,8 +125,8 @@ def test_rows_and_a_table_give_the_same_bytes(tmp_path, format):
 
 @every_format
 def test_an_error_while_rows_come_leaves_nothing(tmp_path, format):
-    def broken() -> Iterator[Block]:
-        yield Block(["the"], np.ones((1, 2), np.float32))
+    def broken() -> Iterator[PackedBlock]:
+        yield packed(["the"], np.ones((1, 2), np.float32))
         raise RowError("line 2: malformed", line=2)
 
     with pytest.raises(RowError, match="line 2"):
@@ -137,7 +145,7 @@ def test_a_file_of_no_rows_is_not_written(tmp_path, format):
 
 @pytest.mark.parametrize("format", ["word2vec", "word2vec-binary", "npz"])
 def test_a_count_that_proves_wrong_is_an_error(tmp_path, format):
-    blocks = [Block(["the"], np.ones((1, 2), np.float32))]
+    blocks = [packed(["the"], np.ones((1, 2), np.float32))]
 
     with pytest.raises(WriteError, match="2 rows were announced, 1 came"):
         formats.write_rows(tmp_path / "out", RowStream(2, blocks, 2), format=format)
@@ -149,7 +157,7 @@ def test_a_count_that_proves_wrong_is_an_error(tmp_path, format):
 @pytest.mark.parametrize("dtype", ["float16", "float64"])
 def test_vectors_are_kept_as_asked(tmp_path, format, dtype):
     vectors = np.array([[0.1, -2.5], [np.inf, np.nan]], np.float32)
-    stream = RowStream(2, [Block(["a", "b"], vectors)], dtype=dtype)
+    stream = RowStream(2, [packed(["a", "b"], vectors)], dtype=dtype)
 
     formats.write_rows(tmp_path / "out", stream, format=format)
 
@@ -170,7 +178,7 @@ def test_a_dtype_that_a_format_has_not_is_refused(tmp_path, format):
 
 def test_a_number_too_large_for_the_dtype_is_named_with_its_token(tmp_path):
     vectors = np.array([[1, 2], [3, 1e5]], np.float32)
-    stream = RowStream(2, [Block(["a", "b"], vectors)], dtype="float16")
+    stream = RowStream(2, [packed(["a", "b"], vectors)], dtype="float16")
 
     with pytest.raises(WriteError, match=r"'b' holds the number 100000\.0"):
         formats.write_rows(tmp_path / "out.npz", stream)
@@ -191,7 +199,7 @@ def test_a_number_too_large_for_the_dtype_is_named_with_its_token(tmp_path):
 )
 def test_the_token_that_stops_a_format_is_named(tmp_path, format, bad):
     for token in bad:
-        stream = RowStream(2, [Block(["the", token], np.ones((2, 2), np.float32))])
+        stream = RowStream(2, [packed(["the", token], np.ones((2, 2), np.float32))])
         with pytest.raises(WriteError, match=re.escape(f"token {token!r} ")):
             formats.write_rows(tmp_path / "out", stream, format=format)
 
@@ -220,7 +228,7 @@ def test_a_binary_file_that_would_be_taken_for_another_is_not_written(
     tmp_path, tokens, numbers
 ):
     vectors = np.frombuffer(numbers, "<f4").reshape(-1, 1)
-    stream = RowStream(1, [Block(tokens, vectors)], len(tokens))
+    stream = RowStream(1, [packed(tokens, vectors)], len(tokens))
 
     with pytest.raises(WriteError, match="taken for text or for other numbers"):
         formats.write_rows(tmp_path / "out.bin", stream)
@@ -230,7 +238,7 @@ def test_a_binary_file_that_would_be_taken_for_another_is_not_written(
 
 @pytest.mark.parametrize("format", ["word2vec", "glove"])
 def test_a_first_row_that_no_reader_sees_the_end_of_is_not_written(tmp_path, format):
-    long = [Block(["x" * (1 << 20), "a"], np.ones((2, 2), np.float32))]
+    long = [packed(["x" * (1 << 20), "a"], np.ones((2, 2), np.float32))]
 
     with pytest.raises(WriteError, match="how they are laid out"):
         formats.write_rows(tmp_path / "out", RowStream(2, long), format=format)
@@ -255,7 +263,7 @@ def test_a_folder_is_new_or_empty(tmp_path, format):
 
 
 def test_a_folder_in_the_way_is_refused_before_a_row_is_read(tmp_path):
-    def never() -> Iterator[Block]:
+    def never() -> Iterator[PackedBlock]:
         raise AssertionError
         yield
 
@@ -300,17 +308,17 @@ def test_a_table_is_streamed_in_blocks():
     blocks = list(rows_of(table).blocks)
 
     assert len(blocks) > 1
-    assert [token for block in blocks for token in block.tokens] == tokens
+    assert [token for block in blocks for token in block.tokens.unpack()] == tokens
 
 
 @pytest.mark.parametrize("format", sorted({*formats.WRITABLE_FORMATS} - {"gensim"}))
 def test_memory_holds_a_few_blocks_however_many_there_are(tmp_path, format):
     """gensim pickles vectors of less than 42 MB in memory."""
 
-    def many() -> Iterator[Block]:
+    def many() -> Iterator[PackedBlock]:
         for block in range(100):
             tokens = [f"{block}-{row}" for row in range(40)]
-            yield Block(tokens, np.full((40, 1000), block % 2, np.float32))
+            yield packed(tokens, np.full((40, 1000), block % 2, np.float32))
 
     tracemalloc.start()
     try:
