@@ -9,7 +9,7 @@ import numpy as np
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix.oov.lookup import Lookup, Made
 
-_BLOCK_TOKENS = 1 << 12
+_BLOCK_TOKENS = 1 << 14  # as many as a table is gone through once for
 
 
 def compose(tokens: Sequence[str], lookup: Lookup) -> Made:
