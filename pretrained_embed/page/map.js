@@ -239,9 +239,11 @@ class Chart {
   /** Names of the most important points in view, as far as there is room. */
   drawLabels() {
     const { context } = this;
-    const taken = new Set();
+    // cells of 24 by 20 pixels, with one around the map; a label keeps its neighbours free
+    const columns = Math.ceil(this.width / 24) + 3, rows = Math.ceil(this.height / 20) + 3;
+    const taken = new Uint8Array(columns * rows);
     const chosen = this.selected >= 0 ? this.selected : this.hovered;
-    const first = chosen < 0 ? [] : [chosen, ...neighbours(chosen).map((near) => near.point)];
+    const important = chosen < 0 ? [] : [chosen, ...neighbours(chosen).map((near) => near.point)];
     context.textBaseline = "middle";
     context.lineJoin = "round";
     context.lineWidth = 3.5;
@@ -251,21 +253,24 @@ class Chart {
     const label = (i) => {
       const [x, y] = this.pixel(i);
       if (x < 0 || y < 0 || x > this.width || y > this.height) return;
+      const row = Math.round(y / 20) + 1;
+      if (taken[row * columns + Math.floor(x / 24) + 1]) return; // as most are: measure no text
       const text = short(points.tokens[i], 24);
       const long = context.measureText(text).width;
-      const start = x + 8 + long < this.width ? x + 8 : x - 8 - long;
-      const row = Math.round(y / 20), column = Math.floor(start / 24), end = Math.ceil((start + long) / 24);
-      for (let r = row - 1; r <= row + 1; r++) {
-        for (let c = column - 1; c <= end; c++) if (taken.has(r * 4096 + c)) return;
+      const start = Math.max(0, x + 8 + long < this.width ? x + 8 : x - 8 - long);
+      const from = (row - 1) * columns, to = (row + 1) * columns;
+      const first = Math.floor(start / 24), last = Math.min(columns - 1, Math.ceil((start + long) / 24) + 1);
+      for (let line = from; line <= to; line += columns) {
+        if (taken.subarray(line + first, line + last + 1).includes(1)) return;
       }
-      for (let c = column; c < end; c++) taken.add(row * 4096 + c);
+      taken.fill(1, row * columns + first + 1, row * columns + last);
       context.strokeText(text, start, y);
       context.fillText(text, start, y);
       left--;
     };
     const font = `12.5px ${getComputedStyle(this.canvas).fontFamily}`;
     context.font = `700 ${font}`;
-    first.forEach(label);
+    important.forEach(label);
     context.font = font;
     for (let i = 0; i < points.count && left > 0; i++) if (this.shown[points.origin[i]]) label(i);
   }

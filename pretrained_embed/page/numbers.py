@@ -67,7 +67,10 @@ def _histogram(title: str, what: str, numbers: npt.NDArray[np.floating]) -> Elem
     heading = tag("figcaption", tag("strong", title), f": {what}")
     if not len(finite):
         return tag("figure", heading, paragraph("There are none.", class_="remark"))
-    counts, edges = np.histogram(finite, _BINS)
+    low, high = float(finite.min()), float(finite.max())
+    narrow = high - low <= 1e-6 * max(abs(low), abs(high))  # too near for bins
+    around = max(abs(low), abs(high), 1.0) * 0.01 if narrow else 0.0
+    counts, _ = np.histogram(finite, _BINS, (low - around, high + around))
     tallest = int(counts.max())
     bars = [
         tag(
@@ -80,9 +83,8 @@ def _histogram(title: str, what: str, numbers: npt.NDArray[np.floating]) -> Elem
         )
         for i, count in enumerate(counts.tolist())
     ]
-    low, high = float(edges[0]), float(edges[-1])
+    ends = [tag("span", f"{end:.4g}") for end in (low - around, high + around)]
     label = f"Histogram of {len(finite):,} {what}, from {low:.4g} to {high:.4g}"
-    ends = [tag("span", f"{low:.4g}"), tag("span", f"{high:.4g}")]
     known: list[tuple[str, Node]] = [
         (name, f"{float(np.quantile(finite, share)):.4g}")
         for name, share in (*_QUANTILES, ("greatest", 1.0))

@@ -66,7 +66,8 @@ def points(
     near, cosines = _neighbours(vectors, progress)
     origin, origins = _origins(matrix, ids)
     counts = vocabulary.counts
-    finite = np.nan_to_num(norms[ids], nan=0.0, posinf=0.0)
+    known = np.isfinite(norms[ids])
+    finite = np.where(known, norms[ids], 0.0).clip(max=np.finfo(np.float32).max)
     data = {
         "tokens": [shown(str(vocabulary.tokens[id])) for id in ids.tolist()],
         "ids": _base64(ids, "<u4"),

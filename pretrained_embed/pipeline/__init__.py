@@ -12,6 +12,7 @@ from pretrained_embed.pipeline.converting import Conversion, convert
 from pretrained_embed.pipeline.examining import examine
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
+from pretrained_embed.pipeline.reporting import report
 from pretrained_embed.pipeline.searching import similar
 from pretrained_embed.sources import Source
 from pretrained_embed.store import Dtype
@@ -26,6 +27,7 @@ __all__ = [
     "index",
     "load_matrix",
     "open_vectors",
+    "report",
     "similar",
     "versions",
 ]
