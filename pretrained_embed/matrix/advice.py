@@ -10,6 +10,9 @@ import numpy.typing as npt
 
 Int64Array = npt.NDArray[np.int64]
 
+#: How many forms advice can be about.
+BITS = 32
+
 
 class Advice(NamedTuple):
     """For every row of a vocabulary, the forms that would find it."""
@@ -25,16 +28,32 @@ class Advice(NamedTuple):
     ) -> Advice | None:
         """Return advice on the OOV rows of a vocabulary from that on parts of it.
 
-        Each is given with its rows; what any of them says of a row counts.
+        Each is given with its rows; what any of them says of a row counts. Of forms
+        beyond those that there are bits for nothing is said.
         """
-        forms: tuple[str, ...] | None = None
+        known = [(advice, rows) for advice, rows in given if advice is not None]
+        distinct = dict.fromkeys(form for advice, _ in known for form in advice.forms)
+        forms = tuple(distinct)[:BITS]
         found_by = np.zeros(len(oov), np.uint32)
-        for advice, rows in given:
-            if advice is not None:
-                forms = advice.forms
-                found_by[rows] |= advice.found_by
+        for advice, rows in known:
+            found_by[rows] |= advice._in_terms_of(forms)
         found_by[~oov] = 0
-        return None if forms is None else cls(forms, found_by)
+        return cls(forms, found_by) if known else None
+
+    def _in_terms_of(self, forms: tuple[str, ...]) -> npt.NDArray[np.uint32]:
+        """Return ``found_by`` with the bits that these forms have."""
+        if self.forms == forms:
+            return self.found_by
+        turned = np.zeros_like(self.found_by)
+        for bit, form in enumerate(self.forms):
+            if form in forms:
+                said = self.found_by >> np.uint32(bit) & np.uint32(1)
+                turned |= said << np.uint32(forms.index(form))
+        return turned
+
+    def of(self, rows: Int64Array) -> Advice:
+        """Return the advice on some of the rows."""
+        return self._replace(found_by=self.found_by[rows])
 
     def forms_for(self, row: int) -> tuple[str, ...]:
         """Return the forms that would find the token of a row."""

@@ -15,7 +15,7 @@ from pretrained_embed.formats.budget import check_bad_rows
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix import oov
 from pretrained_embed.matrix.advice import Advice
-from pretrained_embed.matrix.coverage import Coverage, measure, percent
+from pretrained_embed.matrix.coverage import Coverage, percent
 from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
@@ -61,14 +61,12 @@ def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
 
 
 def check_coverage(
+    coverage: Coverage,
     vocabulary: Vocabulary,
-    origin: OriginArray,
     readers: Sequence[Reader],
     options: Options,
-    advice: Advice | None = None,
 ) -> None:
     """Raise `CoverageError` if nothing was found, or less than was asked for."""
-    coverage = measure(vocabulary, origin, chain_names(options.match), advice)
     composing = "subword" in options.oov and any(r.composes for r in readers)
     if readers and coverage.tokens and not coverage.found and not composing:
         raise _nothing_found(vocabulary, readers, options, coverage)

@@ -130,5 +130,5 @@ def build_onto(
         )
     joined = old.extend(vocabulary, rest, name=name)
     readers = [source.reader for source in sources]
-    check_coverage(vocabulary, joined.origin, readers, options)
+    check_coverage(joined.coverage, vocabulary, readers, options)
     return joined

@@ -19,7 +19,7 @@ from pretrained_embed.matrix.coverage import Coverage, measure
 from pretrained_embed.matrix.explain import RowStory, explain
 from pretrained_embed.matrix.extend import extended, missing
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
-from pretrained_embed.matrix.provenance import options_of, sources_of
+from pretrained_embed.matrix.provenance import forms_of, sources_of
 from pretrained_embed.matrix.saving import to_table
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -115,9 +115,11 @@ class EmbeddingMatrix:
 
     @property
     def match(self) -> tuple[str, ...]:
-        """The names of the match chain; none if the provenance does not tell."""
-        names = options_of(self.provenance).get("match")
-        return tuple(map(str, names)) if isinstance(names, list) else ()
+        """The names of the match chain, and of own forms that found kept rows.
+
+        None if the provenance does not tell. `Origin.label` takes them.
+        """
+        return forms_of(self.provenance)
 
     @property
     def coverage(self) -> Coverage:

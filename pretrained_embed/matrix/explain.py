@@ -11,9 +11,10 @@ import numpy as np
 from pretrained_embed.errors import PretrainedEmbedError, UnknownTokenError
 from pretrained_embed.matrix.match import match_chain, several
 from pretrained_embed.matrix.numbers import norms
-from pretrained_embed.matrix.origin import OWN_FORMS, Origin
+from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.matrix.provenance import (
     digest_of,
+    forms_of,
     name_of,
     options_of,
     sources_of,
@@ -67,7 +68,8 @@ def explain(matrix: EmbeddingMatrix, token: str) -> RowStory:
         raise UnknownTokenError(
             f"token {token!r} is not in the vocabulary{nearest(token, vocabulary.ids)}"
         )
-    tale = _Tale(vocabulary, token, matrix.provenance)
+    provenance = matrix.provenance
+    tale = _Tale(vocabulary, token, provenance, forms_of(provenance))
     origin, row = Origin(matrix.origin[id]), int(matrix.source_rows[id])
     source = tale.source(int(matrix.sources[id]))
     how = tale.how(origin, source, row)
@@ -105,6 +107,7 @@ class _Tale(NamedTuple):
     vocabulary: Vocabulary
     token: str
     provenance: Mapping[str, Any]
+    forms: tuple[str, ...]  # of the ledger, whichever matrix a row was built for
 
     @property
     def options(self) -> dict[str, Any]:
@@ -150,12 +153,7 @@ class _Tale(NamedTuple):
         """Return the form that was found, where it can be told, and its name."""
         if origin is Origin.EXACT:
             return "as it stands"
-        name = origin.name.lower().replace("_", "-")
-        if origin >= OWN_FORMS:
-            names = self.options.get("match")
-            place = origin - OWN_FORMS
-            if isinstance(names, list) and place < len(names):
-                name = str(names[place])
+        name = origin.label(self.forms)
         try:
             (form,) = match_chain([name])
             variants = several(form.made(self.vocabulary, [self.token])[0])

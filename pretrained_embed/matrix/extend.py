@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.errors import ShapeError, VocabularyError
-from pretrained_embed.matrix.origin import Origin, Part
+from pretrained_embed.errors import OptionError, ShapeError, VocabularyError
+from pretrained_embed.matrix.advice import Advice
+from pretrained_embed.matrix.origin import (
+    OWN_CODES,
+    OWN_FORMS,
+    Origin,
+    OriginArray,
+    Part,
+)
 from pretrained_embed.matrix.part import part_of
 from pretrained_embed.matrix.provenance import sources_of
 from pretrained_embed.vocabulary import Vocabulary
@@ -52,8 +60,8 @@ def extended(
 
     vectors, origin = moved(giver.vectors), moved(giver.origin, Origin.UNUSED)
     source_rows, sources = moved(giver.source_rows, -1), moved(giver.sources, -1)
-    provenance, known = {}, []
-    parts, advice = [], None
+    provenance, known, parts = {}, [], []
+    advised = [(old.advice and old.advice.of(theirs[kept]), kept)]
     if rest is not None:
         known = sources_of(rest.provenance)
         provenance = {k: v for k, v in rest.provenance.items() if k != "source"}
@@ -61,10 +69,12 @@ def extended(
             Part(moved(part.origin, Origin.UNUSED), moved(part.source_rows, -1))
             for part in rest.parts
         ]
-        advice = rest.advice and rest.advice._replace(
-            found_by=moved(rest.advice.found_by)
-        )
-    vectors[kept], origin[kept] = old.vectors[theirs[kept]], old.origin[theirs[kept]]
+        advised.append((rest.advice and rest.advice.of(ids), added))
+    chain = () if rest is None else rest.match
+    codes, more = _renumbered(old.origin[theirs[kept]], old.match, chain)
+    if more:
+        provenance["kept_forms"] = [*provenance.get("kept_forms", ()), *more]
+    vectors[kept], origin[kept] = old.vectors[theirs[kept]], codes
     source_rows[kept], sources[kept] = theirs[kept], len(known)
     if vocabulary.pad_id is not None:
         origin[vocabulary.pad_id] = Origin.PAD
@@ -79,8 +89,31 @@ def extended(
         source_rows,
         sources,
         parts,
-        advice,
+        Advice.of_rows(advised, origin == Origin.OOV),
     )
+
+
+def _renumbered(
+    codes: OriginArray, names: Sequence[str], known: Sequence[str]
+) -> tuple[OriginArray, list[str]]:
+    """Return codes of one ledger as codes of another, and what forms that one lacks.
+
+    ``names`` are the forms of the one, ``known`` those of the other. Raises
+    `OptionError` if together there are more of them than codes.
+    """
+    own = np.unique(codes[codes >= OWN_FORMS]).tolist()
+    named = {code: Origin(code).label(names) for code in own}
+    more = list(dict.fromkeys(name for name in named.values() if name not in known))
+    forms = [*known, *more]
+    if len(forms) > len(OWN_CODES):
+        raise OptionError(
+            f"the rows to keep and those to add are of {len(forms)} forms; the ledger "
+            f"tells {len(OWN_CODES)} apart. Name fewer in match."
+        )
+    turned = np.arange(256, dtype=np.uint8)
+    for code, name in named.items():
+        turned[code] = OWN_FORMS + forms.index(name)
+    return turned[codes], more
 
 
 def _needed(vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:

@@ -41,3 +41,18 @@ def options_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
     if options is None and isinstance(provenance.get("trained_from"), dict):
         return options_of(provenance["trained_from"])
     return options if isinstance(options, dict) else {}
+
+
+def forms_of(provenance: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of forms in the order of their own codes in the ledger.
+
+    Those of the match chain come first, then those of forms that are not in it, but
+    found rows which were kept.
+    """
+    started, kept = provenance.get("trained_from"), provenance.get("kept_forms")
+    if isinstance(started, dict):
+        forms = forms_of(started)
+    else:
+        chain = options_of(provenance).get("match")
+        forms = tuple(map(str, chain)) if isinstance(chain, list) else ()
+    return (*forms, *map(str, kept)) if isinstance(kept, list) else forms

@@ -19,7 +19,7 @@ from pretrained_embed.errors import (
     VocabularyError,
 )
 from pretrained_embed.formats import HOLES, Doubt, Findings, Table
-from pretrained_embed.matrix.advice import Advice
+from pretrained_embed.matrix.advice import BITS, Advice
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.origin import OWN_CODES, Origin, Part
 from pretrained_embed.matrix.saving import VERSION
@@ -115,7 +115,7 @@ def _advice(forms: object, arrays: dict[str, npt.NDArray[Any]]) -> Advice | None
     """Return the advice of a file that has some; raises KeyError and TypeError."""
     if forms is None:
         return None
-    if not isinstance(forms, list) or len(forms) > 32:
+    if not isinstance(forms, list) or len(forms) > BITS:
         raise TypeError("advice of another form")
     return Advice(tuple(map(str, forms)), arrays["advice"])
 

@@ -18,6 +18,7 @@ from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.assembly import Found, check_coverage, fill, look_up
 from pretrained_embed.matrix.combine import Combination
 from pretrained_embed.matrix.coverage import measure
+from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.oov import PolicyChain
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
@@ -91,7 +92,8 @@ def fill_gaps(
     empty = found.origin == Origin.OOV
     advice = Advice.of_rows(advised, empty)
     if not partial:
-        check_coverage(vocabulary, found.origin, readers, options, advice)
+        coverage = measure(vocabulary, found.origin, chain_names(options.match), advice)
+        check_coverage(coverage, vocabulary, readers, options)
     filler = _filler(readers, options)
     fill(vocabulary, readers[filler], found, options)
     combination.prepare(found.vectors, np.flatnonzero(empty), filler)
@@ -130,7 +132,8 @@ def put_together(
     advice = Advice.of_rows([(found.advice, all_rows) for found in each], nowhere)
     if not partial:
         union = np.stack([found.origin for found in each])[first]
-        check_coverage(vocabulary, union, readers, options, advice)
+        coverage = measure(vocabulary, union, chain_names(options.match), advice)
+        check_coverage(coverage, vocabulary, readers, options)
 
     for number, (reader, found) in enumerate(zip(readers, each, strict=True)):
         left_out = ~nowhere & ~has[number] & (combination.how == "average")

@@ -23,7 +23,7 @@ from pretrained_embed.matrix.wanted import (
 from pretrained_embed.vocabulary import Vocabulary
 
 #: The forms that advice is about, the simplest first, and those of them that a source
-#: which has lower case alone needs in lower case. No more than 32 in all.
+#: which has lower case alone needs in lower case. No more than `BITS` in all.
 _TRIED = match_chain(
     "exact,lower,title,upper,nfc,nfkc,strip-accents,quotes,digits-hash,digits-zero,"
     "joined,compound,unmarked,conceptnet"

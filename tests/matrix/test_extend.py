@@ -199,3 +199,73 @@ def test_a_token_that_neither_has_is_named(old):
     for either in (rest, None):
         with pytest.raises(pe.VocabularyError, match="no row for the token 'zzz'"):
             old.extend(pe.Vocabulary(["the", "zzz"]), either)
+
+
+def test_own_forms_of_kept_rows_keep_their_names(tmp_path):
+    def reverse(token: str) -> str:
+        return token[::-1]
+
+    rows = [("eht", (1.0, 2.0)), ("CAT", (3.0, 4.0)), ("cafe", (5.0, 6.0))]
+    match = ["exact", "lower+strip-accents", reverse]
+    old = pe.build_matrix(["the", "CAFÉ"], reader_of(rows), match=match)
+    name = f"callable {reverse.__qualname__}"
+
+    once = extend(
+        old, ["the", "CAFÉ", "Cat"], rows, match="exact,title,upper,title+upper"
+    )
+    twice = extend(
+        once.with_vectors(once.vectors * 2),
+        ["Éhte", "the", "CAFÉ", "Cat"],
+        [("ehte", (1.0, 1.0))],
+        match=["lower+strip-accents"],
+    )
+    twice.save(tmp_path / "twice.npz")
+    alone = pe.load_matrix(tmp_path / "twice.npz").extend(pe.Vocabulary(["CAFÉ"]))
+
+    assert once.coverage.by_origin == {"upper": 1, "lower+strip-accents": 1, name: 1}
+    assert twice.coverage.by_origin == {"upper": 1, "lower+strip-accents": 2, name: 1}
+    assert alone.coverage.by_origin == {"lower+strip-accents": 1}
+    assert "kept from an earlier matrix, row 1; there found" in once.explain("the").how
+    assert f"found ({name})" in twice.explain("the").how
+    assert "found as 'ehte' (lower+strip-accents)" in twice.explain("Éhte").how
+    for matrix in (once, twice, alone):
+        how = matrix.explain("CAFÉ").how
+        assert "there" in how
+        assert "found as 'cafe' (lower+strip-accents)" in how
+
+
+def test_more_forms_than_the_ledger_has_codes_are_refused():
+    def form(number: int):
+        def changed(token: str) -> str:
+            return f"{token}{number}"
+
+        changed.__qualname__ = f"form{number}"
+        return changed
+
+    old = pe.build_matrix(["a"], reader_of([("a0", (1.0, 2.0))]), match=[form(0)])
+    many = [form(number) for number in range(1, 65)]
+
+    assert extend(old, ["a", "b"], [("b9", (0.0, 1.0))], match=many[1:])["a"][0] == 1
+    with pytest.raises(pe.OptionError, match=r"65 forms; the ledger tells 64 apart"):
+        extend(old, ["a", "b"], [("b9", (0.0, 1.0))], match=many)
+
+
+def test_advice_on_kept_rows_is_kept(tmp_path):
+    options = {"oov": "zeros", "advise": True}
+    old = pe.build_matrix(["THE", "cat", "Zzz"], reader_of(ROWS), **options)
+
+    grown = extend(old, ["cat", "DOG", "THE"], match="exact,title", **options)
+    plain = extend(old, ["cat", "DOG", "THE"])
+    alone = old.extend(pe.Vocabulary(["THE", "cat"]))
+
+    assert [each.found_by for each in grown.coverage.missing] == [("lower",)] * 2
+    assert str(grown.coverage).endswith(
+        "`lower` would find 2 more (66.7 % of the tokens)."
+    )
+    assert {each.token: each.found_by for each in plain.coverage.missing} == {
+        "DOG": (),
+        "THE": ("lower",),
+    }
+    assert [each.found_by for each in alone.coverage.missing] == [("lower",)]
+    with pytest.raises(pe.CoverageError, match="`lower` would find 2 more"):
+        extend(old, ["cat", "DOG", "THE"], min_coverage=0.9, **options)
