@@ -11,9 +11,11 @@ from typing import NamedTuple
 import click
 import pytest
 
+import pretrained_embed
 from pretrained_embed.cli.program import program
 
 README = Path(__file__).parent.parent / "README.md"
+PACKAGE = Path(pretrained_embed.__file__).parent
 
 #: A ``python`` block, with the ``text`` block right below it that it prints, if there
 #: is one; or a ``console`` block of commands behind ``$`` and what they print.
@@ -110,6 +112,14 @@ def test_every_command_is_shown() -> None:
     shown = {command.split()[1] for command in commands()}
 
     assert set(program.commands) <= shown
+
+
+def test_every_folder_of_the_package_is_explained() -> None:
+    folders = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+
+    explained = README.read_text("utf-8").partition("## Development")[2]
+
+    assert {name for name in folders if f"`{name}/`" not in explained} == set()
 
 
 @pytest.mark.parametrize("target", sorted(set(LINK.findall(README.read_text("utf-8")))))
