@@ -28,6 +28,9 @@ LISTED = 50
 def coverage_section(matrix: EmbeddingMatrix) -> Element:
     """Return the section on what was found, by form and by frequency."""
     coverage = matrix.coverage
+    made = ", ".join(
+        f"{n:,} were filled from {name}" for name, n in coverage.made_of.items()
+    )
     return section(
         "coverage",
         "Coverage",
@@ -36,6 +39,7 @@ def coverage_section(matrix: EmbeddingMatrix) -> Element:
             f"source ({percent(coverage.ratio)})",
             *_of_the_text(coverage),
             ". Special tokens do not count.",
+            f" Of the other rows, {made}." if made else None,
         ),
         _forms(matrix, coverage),
         _bands(coverage),

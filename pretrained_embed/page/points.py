@@ -63,6 +63,9 @@ def points(
     vocabulary = matrix.vocabulary
     ids, possible = _chosen(matrix, limit)
     vectors = matrix.vectors[ids]
+    places = np.zeros((0, 2), np.float32)  # where there is no token
+    if len(ids):
+        places = project(vectors, projection, seed=seed)
     near, cosines = _neighbours(vectors, progress)
     origin, origins = _origins(matrix, ids)
     counts = vocabulary.counts
@@ -71,7 +74,7 @@ def points(
     data = {
         "tokens": [shown(str(vocabulary.tokens[id])) for id in ids.tolist()],
         "ids": _base64(ids, "<u4"),
-        "places": _base64(_places(project(vectors, projection, seed=seed)), "<u2"),
+        "places": _base64(_places(places), "<u2"),
         "near": _base64(near, "<u4"),
         "cosines": _base64(np.rint(cosines * 100), "<i1"),
         "norms": _base64(finite, "<f4"),

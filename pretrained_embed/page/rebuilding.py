@@ -22,7 +22,7 @@ def rebuilding(matrix: EmbeddingMatrix) -> str | None:
         return None
     if any("provenance" in source or "source" not in source for source in sources):
         return None
-    if "callable" in str(options):
+    if "callable" in str(options) or not all(map(str.isidentifier, options)):
         return None
     names: Any = [source["source"] for source in sources]
     asked = {
@@ -31,7 +31,7 @@ def rebuilding(matrix: EmbeddingMatrix) -> str | None:
         if value is not None and _DEFAULTS.get(name) != value
     }
     lines = [repr(names[0]) if len(names) == 1 else repr(names)]
-    lines += [f"{name}={value!r}" for name, value in asked.items() if _plain(name)]
+    lines += [f"{name}={value!r}" for name, value in asked.items()]
     return "\n".join(
         [
             "import pretrained_embed as pe",
@@ -43,7 +43,3 @@ def rebuilding(matrix: EmbeddingMatrix) -> str | None:
             ")",
         ]
     )
-
-
-def _plain(name: object) -> bool:
-    return isinstance(name, str) and name.isidentifier()

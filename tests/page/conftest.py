@@ -30,7 +30,7 @@ NASTY = (
     "__proto__",
     "\u2028window.__ran=9\u2029",
     "\u202eevil\x00\x1b[31m",
-    "\ud800",  # not UTF-8
+    "\udcff",  # not UTF-8
     "עברית",
     "👩‍👩‍👧",
     " ",

@@ -206,7 +206,7 @@ def test_data_is_json_without_a_character_that_ends_it(nasty, tmp_path):
     tokens = data_of(page)["tokens"]
     assert tokens[:13] == list(NASTY[:13])
     assert tokens[13] == "\\u2028window.__ran=9\\u2029"
-    assert tokens[14:16] == ["\\u202eevil\\x00\\x1b[31m", "\\ud800"]
+    assert tokens[14:16] == ["\\u202eevil\\x00\\x1b[31m", "\\udcff"]
     assert tokens[-1] == "x" * 200 + "… (5,000 characters)"
 
 
