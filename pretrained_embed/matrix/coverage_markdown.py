@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from pretrained_embed.matrix.comparison import Comparison
@@ -20,7 +21,10 @@ def of_matrix(matrix: EmbeddingMatrix) -> Iterator[str]:
     yield from _table(
         ("source", "format", "rows", "dim"),
         (
-            (name_of(source), *(source.get(key) for key in ("format", "rows", "dim")))
+            (
+                _plain(name_of(source)),
+                *(source.get(key) for key in ("format", "rows", "dim")),
+            )
             for source in sources_of(matrix.provenance)
         ),
     )
@@ -31,20 +35,20 @@ def of_matrix(matrix: EmbeddingMatrix) -> Iterator[str]:
 def _options(matrix: EmbeddingMatrix) -> Iterator[tuple[str, str]]:
     for name, value in options_of(matrix.provenance).items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        yield name, text
+        yield _plain(name), _plain(text)
 
 
 def of_comparison(comparison: Comparison) -> Iterator[str]:
     """Yield the lines of a report on several sources."""
     yield "# Coverage of a vocabulary by several sources"
     yield ""
-    yield f"Match: {', '.join(comparison.match)}."
+    yield f"Match: {', '.join(map(_plain, comparison.match))}."
     yield ""
     yield from _table(
         ("source", "format", "rows", "dim", "found", "of the tokens", "of the text"),
         (
             (
-                *(source.source, source.format, source.rows, source.dim),
+                *(_plain(source.source), source.format, source.rows, source.dim),
                 *_found_cells(source.coverage),
             )
             for source in comparison.sources
@@ -74,7 +78,10 @@ def _coverage_lines(coverage: Coverage, level: str) -> Iterator[str]:
     found = f"Of {coverage.tokens:,} tokens, {coverage.found:,} were found ({share})"
     yield f"{found}, which make up {of_text} of the text." if of_text else f"{found}."
     yield ""
-    yield from _table(("form", "tokens"), coverage.by_origin.items())
+    yield from _table(
+        ("form", "tokens"),
+        ((_plain(form), tokens) for form, tokens in coverage.by_origin.items()),
+    )
     if coverage.bands:
         yield f"{level} By frequency"
         yield ""
@@ -138,7 +145,14 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[st
     yield ""
 
 
+def _plain(text: str) -> str:
+    """Return text none of which is markup, nor ends a line or a cell."""
+    return re.sub(r"([\\`*\[<&|])", r"\\\1", " ".join(text.split()))
+
+
 def _code(text: str) -> str:
     """Return text as code that a table can hold."""
-    fence = "``" if "`" in text else "`"
-    return f"{fence}{text}{fence}".replace("|", "\\|")
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * (longest + 1)
+    inside = f" {text} " if text[:1] == "`" or text[-1:] == "`" else text
+    return f"{fence}{' '.join(inside.splitlines())}{fence}".replace("|", "\\|")

@@ -251,3 +251,24 @@ def test_any_format_tells_the_same(tmp_path, suffix, indexed):
     ]
     assert located.advice.found_by.tolist() == matrix.advice.found_by.tolist()
     assert ("store" in matrix.provenance["source"]) == indexed
+
+
+def test_nothing_in_a_markdown_report_is_markup(tmp_path):
+    tokens = ["the", "a``b", "<script>", "x\ny"]
+    path = tmp_path / "a|b*c`d.txt"
+    path.write_bytes(text([("the", (1.0, 2.0)), ("eht", (3.0, 4.0))]))
+
+    matrix = pe.build_matrix(tokens, path, match=["exact", lambda token: token[::-1]])
+    pe.write_report(matrix, tmp_path / "r.md")
+
+    report = (tmp_path / "r.md").read_text("utf-8")
+    name = str(path).replace("|", "\\|").replace("*", "\\*").replace("`", "\\`")
+    for line in (
+        f"| {name} | text | 2 | 2 |",
+        "| ```'a``b'``` |  |",
+        "| `'<script>'` |  |",
+        "| `'x\\ny'` |  |",
+    ):
+        assert f"{line}\n" in report
+    assert "\\<lambda>" in report
+    assert "<lambda>" not in report.replace("\\<lambda>", "")
