@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
@@ -40,13 +41,13 @@ def findings_facts(findings: Findings) -> dict[str, Any]:
 def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
     """Return what there is to know of a matrix as JSON can hold it."""
     codes, counts = np.unique(matrix.origin, return_counts=True)
+    origins: Counter[str] = Counter()  # two functions may have one name
+    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+        origins[Origin(code).label(matrix.match)] += count
     return {
         "shape": list(matrix.shape),
         "coverage": matrix.coverage.to_dict(),
-        "origins": {
-            Origin(code).label(matrix.match): count
-            for code, count in zip(codes.tolist(), counts.tolist(), strict=True)
-        },
+        "origins": origins,
         "provenance": matrix.provenance,
         "findings": findings_facts(matrix.findings),
     }

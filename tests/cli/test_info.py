@@ -256,3 +256,15 @@ def test_a_pickle_is_named_and_not_opened():
 
     assert result.exit_code == 1
     assert "pickle" in result.stderr
+
+
+def test_forms_of_one_name_are_counted_together():
+    rows = [("eht", [1.0]), ("CAT", [2.0])]
+    Path("rows.txt").write_text("".join(f"{t} {v[0]}\n" for t, v in rows))
+    both = [lambda token: token[::-1], lambda token: token.upper()]
+    pe.build_matrix(["the", "cat"], "rows.txt", match=both).save("m.npz")
+
+    known = json.loads(run("info", "m.npz", "--json").stdout)
+
+    origins = known["matrix"]["origins"]
+    assert [n for name, n in origins.items() if "lambda" in name] == [2]
