@@ -293,3 +293,27 @@ def test_other_tokens_never_move_a_row(policy, tokens, data):
     for token in tokens:
         assert large[token].tobytes() == small[token].tobytes()
         assert origins(large)[token] == origins(small)[token]
+
+
+def test_other_tokens_never_move_a_special_row():
+    def lengths(tokens, statistics, dim):
+        return [[len(token)] * dim for token in tokens]
+
+    special = {"unk": "<unk>", "mask": "[MASK]", "cls": "[CLS]", "sep": "[SEP]"}
+    options = {
+        "oov": ["parts", lengths],
+        "special_oov": {"unk": "zeros", "mask": lengths, "cls": "ngram,uniform"},
+    }
+
+    def built(tokens):
+        vocabulary = pe.Vocabulary(tokens, unk="<unk>", special_tokens=special)
+        return build(vocabulary, **options)
+
+    small = built(["<unk>", "[MASK]", "snow", "[CLS]", "[SEP]"])
+    large = built(["xyz", "[SEP]", "[CLS]", "snowrain", "[MASK]", "snow", "<unk>", "q"])
+
+    for token in special.values():
+        assert large[token].tobytes() == small[token].tobytes()
+    assert not small["<unk>"].any()
+    assert small["[MASK]"].tolist() == [6, 6]
+    assert small["[SEP]"].tolist() == [5, 5]  # the last policy of oov
