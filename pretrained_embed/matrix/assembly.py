@@ -19,7 +19,7 @@ from pretrained_embed.matrix.coverage import Coverage, percent
 from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
-from pretrained_embed.matrix.search import Search
+from pretrained_embed.matrix.search import Search, own_findings
 from pretrained_embed.vocabulary import Vocabulary
 
 
@@ -55,9 +55,8 @@ def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
     hits = search.hits(selection, vectors)
     # what lies beyond are parts of compounds, and nothing else refers to them
     vectors.resize((len(vocabulary), reader.dim), refcheck=False)
-    return Found(
-        vectors, hits.origin, hits.source_rows, selection.findings, hits.advice
-    )
+    findings = own_findings(selection.findings, vocabulary, reader, options)
+    return Found(vectors, hits.origin, hits.source_rows, findings, hits.advice)
 
 
 def check_coverage(

@@ -18,7 +18,7 @@ from pretrained_embed.matrix.coverage import EXAMPLES, Coverage, measure, percen
 from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
-from pretrained_embed.matrix.search import Search
+from pretrained_embed.matrix.search import Search, own_findings
 from pretrained_embed.vocabulary import Vocabulary
 
 
@@ -52,7 +52,7 @@ def locate(vocabulary: Vocabulary, reader: Reader, options: Options) -> Located:
         hits.origin,
         hits.source_rows,
         hits.advice,
-        selection.findings,
+        own_findings(selection.findings, vocabulary, reader, options),
     )
 
 

@@ -6,13 +6,16 @@ of the source that would do, the lowest rank wins, then the first in the file.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 import numpy as np
 
+from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.reader import Float32Array, Selection
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.match import EXACT, Chain, Form
+from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.matrix.trial import Trial
 from pretrained_embed.matrix.wanted import (
@@ -109,6 +112,25 @@ class Search:
         if self._trial is not None:
             advice = self._trial.advice(found, origin == Origin.OOV)
         return Hits(origin, source_rows, advice)
+
+
+def own_findings(
+    findings: Findings, vocabulary: Vocabulary, reader: Reader, options: Options
+) -> Findings:
+    """Return findings whose duplicates are of tokens that the chain looks for.
+
+    A pass for advice, too, counts also those of tokens that are only tried. Only where
+    it has met duplicates does another pass tell the two apart.
+    """
+    if not (options.advise and findings.duplicates):
+        return findings
+    selection = reader.select(
+        Search(vocabulary, options.match).index,
+        np.zeros((0, reader.dim), np.float32),
+        threads=options.threads,
+        on_bad_row=options.on_bad_row,
+    )
+    return replace(findings, duplicates=selection.findings.duplicates)
 
 
 def _want_forms(

@@ -151,3 +151,19 @@ def test_oov_tokens_whose_rows_are_made_of_pieces_are_told_apart():
     assert coverage.to_dict()["made_of"] == coverage.made_of
     assert "5 are OOV (filled 2 from subwords, 1 from parts). First" in str(coverage)
     assert pe.build_matrix(vocabulary, reader, oov="zeros").coverage.made_of == {}
+
+
+def test_duplicates_are_those_of_tokens_that_are_looked_for():
+    source = ["the", "paris", "the", "cafe", "paris", "paris", "other", "other"]
+
+    for match, repeated in (("exact", 1), ("exact,lower", 3)):
+        for advise in (False, True):
+            built = build(source=source, match=match, advise=advise)
+            assert built.findings.duplicates == repeated
+            assert built.findings.rows == len(source)
+        compared = pe.coverage(
+            built.vocabulary,
+            reader_of([(token, (1.0, 2.0)) for token in source]),
+            match=match,
+        )
+        assert compared.located[0].findings.duplicates == repeated
