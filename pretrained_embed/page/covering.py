@@ -57,7 +57,7 @@ def oov_section(matrix: EmbeddingMatrix) -> Element:
     rows: list[list[Node]] = [
         [
             token(each.token),
-            *([f"{each.occurrences:,}"] * counted),
+            *([f"{each.occurrences or 0:,}"] * counted),
             *([_forms_of(each.found_by)] * advised),
         ]
         for each in listed

@@ -57,7 +57,7 @@ def data_of(page: str) -> dict[str, Any]:
     for name, kind in KINDS.items():
         if data[name] is not None:
             data[name] = np.frombuffer(base64.b64decode(data[name]), kind)
-    data["near"] = data["near"].reshape(len(data["tokens"]), -1)
+    data["near"] = data["near"].reshape(-1, 10)
     return data
 
 
