@@ -103,12 +103,13 @@ def fill(
     )
     statistics = cache(lambda: oov.source_statistics(reader, options.on_bad_row))
     rows = np.flatnonzero(found.origin == Origin.OOV)
+    tokens = vocabulary.tokens
     for chain, chosen in oov.by_chain(
         vocabulary, rows, options.oov, options.special_oov
     ):
         oov.fill(
             chain,
-            [str(vocabulary.tokens[row]) for row in chosen.tolist()],
+            [str(tokens[row]) for row in chosen.tolist()],
             chosen,
             found.vectors,
             found.origin,

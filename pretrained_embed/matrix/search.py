@@ -6,6 +6,7 @@ of the source that would do, the lowest rank wins, then the first in the file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import NamedTuple, cast
 
@@ -166,7 +167,8 @@ def _looked_for(vocabulary: Vocabulary) -> tuple[Int64Array, Int64Array]:
 
 
 def _tokens(vocabulary: Vocabulary, ids: Int64Array) -> list[str]:
-    return [cast(str, vocabulary.tokens[id]) for id in ids.tolist()]
+    tokens = cast(Sequence[str], vocabulary.tokens)  # none of these is a hole
+    return [tokens[id] for id in ids.tolist()]
 
 
 def _average(out: Float32Array, rows: Int64Array, parts: Int64Array) -> None:
