@@ -193,7 +193,7 @@ element("search").addEventListener("input", ({ target }) => {
     button.addEventListener("click", () => choose(i));
     return make("li", {}, button);
   }));
-  element("matches-said").textContent = !target.value ? "" : found.length ? `${found.length} tokens match` : "No token on the map matches";
+  element("matches-said").textContent = !target.value ? "" : found.length === 1 ? "1 token matches" : found.length ? `${found.length} tokens match` : "No token on the map matches";
 });
 
 element("search").addEventListener("keydown", (event) => {
@@ -243,7 +243,8 @@ function colour() {
     const word = (value) => (by === "counts" ? `${number(Math.round(10 ** value - 1))} ×` : `norm ${number(value)}`);
     [scale.firstElementChild.textContent, scale.lastElementChild.textContent] = [word(low), word(high)];
   }
-  chart.theme = { ink: getComputedStyle(chart.canvas).color, ground: background(chart.canvas.closest(".stage")) };
+  const { color: ink, fontFamily: font } = getComputedStyle(chart.canvas);
+  chart.theme = { ink, font, ground: background(chart.canvas.closest(".stage")) };
   chart.touch();
 }
 
