@@ -175,7 +175,12 @@ DAMAGED = {
         "no plain table of vectors",
     ),
     "virtual": (
-        [FORMAT, "CREATE VIRTUAL TABLE magnitude USING fts3(key, dim_0)"],
+        [  # written by hand: not every SQLite has a module to make one with
+            FORMAT,
+            "PRAGMA writable_schema = ON",
+            "INSERT INTO sqlite_master VALUES ('table', 'magnitude', 'magnitude', 0, "
+            "'CREATE VIRTUAL TABLE magnitude USING fts3(key, dim_0)')",
+        ],
         "no plain table of vectors",
     ),
     "computed": (
