@@ -32,12 +32,14 @@ def place_labels(
 
     ``points`` is (labels, 2), ``sizes`` the width and height of each, ``gap`` the least
     distance between labels and to their own point, all in one unit. No two labels
-    overlap. Each goes to the nearest free place on a spiral around its point.
+    overlap, and none covers a point. Each goes to the nearest free place on a spiral
+    around its own point.
     """
     turns = np.arange(1, _STEPS + 1)
     spiral = np.stack([np.cos(turns * _ANGLE), np.sin(turns * _ANGLE)], axis=1)
     spiral *= np.sqrt(turns)[:, None]
-    taken = np.empty((0, 4))  # left, bottom, right, top
+    # left, bottom, right, top: of the points themselves, then of each label
+    taken = np.concatenate([points - 0.99 * gap, points + 0.99 * gap], axis=1)
     placed = []
     for (x, y), (width, height) in zip(points.tolist(), sizes, strict=True):
         half = np.array([width, height]) / 2 + gap / 2

@@ -17,7 +17,7 @@ _LONGEST_REFERENCE = 100  # bytes; a commit has 40
 _WITH_EMBEDDING = ("StaticEmbedding", "WordEmbeddings", "Transformer")
 _GET_IT = "Get the model's safetensors files"
 _PICKLE = (
-    f"a Python pickle, which can run any code and is never opened. {_GET_IT}; or, if "
+    f"a Python pickle, which can run any code and is never run. {_GET_IT}; or, if "
     "you trust it, load it with transformers and save it with save_pretrained(folder)"
 )
 #: Weights in files that are not read, by the ends of their names.

@@ -8,7 +8,7 @@ import numpy as np
 
 _UNPACK = "inside the archive; unpack it once more"
 _UTF_16 = "text in UTF-16; save it as UTF-8"
-_PICKLE = "a Python pickle, which can run any code and is never opened"
+_PICKLE = "a Python pickle, which can run any code and is never run"
 
 # First bytes, and what they mean to somebody who expected vectors.
 _MARKS = {

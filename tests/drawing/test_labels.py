@@ -39,6 +39,16 @@ def test_no_two_labels_overlap(given_labels):
         assert apart_x or apart_y
 
 
+@given(labels)
+def test_no_label_covers_a_point(given_labels):
+    for place, (_, _, width, height) in zip(
+        placed(given_labels), given_labels, strict=True
+    ):
+        for x, y, _, _ in given_labels:
+            beside = abs(x - place.x) >= width / 2 or abs(y - place.y) >= height / 2
+            assert beside
+
+
 def test_a_label_alone_stands_beside_its_point():
     (place,) = placed([(10.0, 10.0, 30, 10)])
 
