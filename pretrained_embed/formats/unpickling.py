@@ -38,6 +38,14 @@ _DEEPEST_STACK = 1 << 16  # pickles add to lists a thousand values at a time
 _HASHABLE = 1 << 61  # integers below this have hashes of their own
 _BINFLOAT = struct.Struct(">d")
 
+# Opcodes that come in long runs, and how many bytes each takes with its number.
+_SHORT_TEXT, _MEMOIZE = 0x8C, 0x94
+_GETS = {ord("h"): 2, ord("j"): 5}
+_SIGNED = ord("J")
+_INTEGERS = {ord("K"): 2, ord("M"): 3, _SIGNED: 5}
+_RUNS = frozenset((_SHORT_TEXT, *_GETS))
+_CHUNK = 1 << 14
+
 
 def load(data: memoryview, known: Collection[str], where: str) -> Any:
     """Return the value that a pickle describes.
@@ -74,6 +82,8 @@ class _Machine:
             at = cursor.at
             if data[at] == STOP:
                 return self._pop()
+            if data[at] in _RUNS and self._run_of_values(at):
+                continue
             step, width, argument = steps[data[at]]
             cursor.at = end = at + 1 + width
             if width:
@@ -85,6 +95,40 @@ class _Machine:
         raise TruncatedError(
             f"{self._where}: the pickle has no end; get the file again"
         )
+
+    def _run_of_values(self, at: int) -> bool:
+        """Push what most of a large pickle is: strings kept in the memo, and integers
+        beside strings from there. Stops before anything else; says if it did some.
+        """
+        chunk = bytes(self._data[at : at + _CHUNK])
+        push, memo, size, place = self._push, self._memo, len(chunk), 0
+        while place + 7 < size:
+            code = chunk[place]
+            if code == _SHORT_TEXT:
+                end = place + 2 + chunk[place + 1]
+                if end >= size or chunk[end] != _MEMOIZE:
+                    break
+                raw = chunk[place + 2 : end]
+                text = raw.decode() if raw.isascii() else self._decoded(raw)
+                memo[len(memo)] = text
+                push(text)
+                place = end + 1
+            elif code in _GETS:
+                end = place + _GETS[code]
+                index = int.from_bytes(chunk[place + 1 : end], "little")
+                if index not in memo:
+                    break
+                push(memo[index])
+                place = end
+            elif code in _INTEGERS:
+                end = place + _INTEGERS[code]
+                signed = code == _SIGNED
+                push(int.from_bytes(chunk[place + 1 : end], "little", signed=signed))
+                place = end
+            else:
+                break
+        self._cursor.at = at + place
+        return place > 0
 
     def _steps(self) -> list[_Step]:
         """Return what each opcode does."""
@@ -169,8 +213,11 @@ class _Machine:
         self._stack.append(bytes(raw) if len(raw) <= _SMALL else raw)
 
     def _text(self, raw: memoryview) -> None:
+        self._stack.append(self._decoded(raw))
+
+    def _decoded(self, raw: memoryview | bytes) -> str:
         try:
-            self._stack.append(str(raw, "utf-8", "surrogatepass"))
+            return str(raw, "utf-8", "surrogatepass")
         except UnicodeDecodeError as error:
             raise self._cursor.damaged("a string is not UTF-8") from error
 
