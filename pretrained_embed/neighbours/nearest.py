@@ -12,8 +12,8 @@ Int64Array = npt.NDArray[np.int64]
 #: Squares of lengths from here on are exact enough to divide by.
 _SMALL = 1e-30
 
-#: Products held in memory at once.
-_AT_ONCE = 1 << 22
+#: Of so many queries and rows the products are held in memory at once.
+_QUERIES, _ROWS = 1 << 10, 1 << 12
 
 
 def unit_rows(vectors: Float32Array) -> Float32Array:
@@ -50,34 +50,35 @@ class Nearest:
 
     def add(self, vectors: Float32Array) -> None:
         """Look at the next rows, float32 (rows, dim)."""
-        step = max(1, _AT_ONCE // max(1, len(self._queries)))
-        for start in range(0, len(vectors), step):
-            self._add(vectors[start : start + step])
+        for start in range(0, len(vectors), _ROWS):
+            some = vectors[start : start + _ROWS]
+            for first in range(0, len(self._queries), _QUERIES):
+                self._add(some, slice(first, first + _QUERIES))
+            self._seen += len(some)
 
-    def _add(self, vectors: Float32Array) -> None:
-        cosines = self._cosines(vectors)
+    def _add(self, vectors: Float32Array, chosen: slice) -> None:
+        cosines = self._cosines(vectors, self._queries[chosen])
         best = self._largest(cosines)
         near = np.take_along_axis(cosines, best, axis=1)
         rows = np.where(near == -np.inf, -1, best + self._seen)
-        self._seen += len(vectors)
-        rows = np.concatenate([self.rows, rows], axis=1)
-        near = np.concatenate([self.cosines, near], axis=1)
+        rows = np.concatenate([self.rows[chosen], rows], axis=1)
+        near = np.concatenate([self.cosines[chosen], near], axis=1)
         order = np.lexsort((rows, -near), axis=1)[:, : self._count]
-        self.rows = np.take_along_axis(rows, order, axis=1)
-        self.cosines = np.take_along_axis(near, order, axis=1)
+        self.rows[chosen] = np.take_along_axis(rows, order, axis=1)
+        self.cosines[chosen] = np.take_along_axis(near, order, axis=1)
 
-    def _cosines(self, vectors: Float32Array) -> Float32Array:
+    def _cosines(self, vectors: Float32Array, queries: Float32Array) -> Float32Array:
         """Return the cosines, (queries, rows); -inf for rows without a direction."""
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->i", vectors, vectors)
-            cosines: Float32Array = self._queries @ vectors.T
+            cosines: Float32Array = queries @ vectors.T
             # squares leave the range of binary32 before the numbers do: look again
             odd = ~(np.isfinite(squares) & (squares > _SMALL))
             cosines /= np.sqrt(np.where(odd, np.float32(1), squares))
         if odd.any():
             units = unit_rows(vectors[odd])
             cosines[:, odd] = np.where(
-                units.any(axis=1), self._queries @ units.T, np.float32(-np.inf)
+                units.any(axis=1), queries @ units.T, np.float32(-np.inf)
             )
         return cosines
 
@@ -86,4 +87,5 @@ class Nearest:
         columns = cosines.shape[1]
         if columns <= self._count:
             return np.broadcast_to(np.arange(columns), cosines.shape)
-        return np.argpartition(-cosines, self._count - 1, axis=1)[:, : self._count]
+        rest = columns - self._count
+        return np.argpartition(cosines, rest, axis=1)[:, rest:]

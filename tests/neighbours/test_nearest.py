@@ -71,7 +71,8 @@ def test_rows_without_a_direction_are_near_nothing():
 def test_memory_is_bounded_by_blocks(monkeypatch):
     from pretrained_embed.neighbours import nearest
 
-    monkeypatch.setattr(nearest, "_AT_ONCE", 8)
+    monkeypatch.setattr(nearest, "_QUERIES", 3)
+    monkeypatch.setattr(nearest, "_ROWS", 7)
     rng = np.random.default_rng(0)
     rows, queries = rng.normal(size=(50, 3)), rng.normal(size=(4, 3))
     small, large = (Nearest(np.float32(queries), 5) for _ in range(2))
