@@ -82,14 +82,13 @@ class _Machine:
             at = cursor.at
             if data[at] == STOP:
                 return self._pop()
-            if data[at] in _RUNS and self._run_of_values(at):
-                continue
-            step, width, argument = steps[data[at]]
-            cursor.at = end = at + 1 + width
-            if width:
-                number = int.from_bytes(data[at + 1 : end], "little")
-                argument = cursor.take(number) if argument is SIZED else number
-            step(argument)
+            if data[at] not in _RUNS or not self._run_of_values(at):
+                step, width, argument = steps[data[at]]
+                cursor.at = end = at + 1 + width
+                if width:
+                    number = int.from_bytes(data[at + 1 : end], "little")
+                    argument = cursor.take(number) if argument is SIZED else number
+                step(argument)
             if len(stack) > _DEEPEST_STACK:
                 raise cursor.damaged(f"more than {_DEEPEST_STACK:,} values wait")
         raise TruncatedError(

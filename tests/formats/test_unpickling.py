@@ -334,6 +334,10 @@ def test_deep_nesting_is_refused_or_read():
     with pytest.raises(FormatError, match="values wait"):
         load(open_lists)
 
+    for run in (b"h\x00", b"\x8c\x01a\x94"):  # which are taken many at a time
+        with pytest.raises(FormatError, match="values wait"):
+            load(b"\x80\x04K\x01q\x00" + run * 100_000 + b".")
+
     tuples = b"\x80\x02)" + b"\x85" * 1_000_000 + b"."
     assert type(load(tuples)) is tuple  # and goes again without a crash
     records = b"\x80\x02cnumpy\ndtype\nq\x000N" + b"q\x010h\x00h\x01\x85\x81" * 50_000
