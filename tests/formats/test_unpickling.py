@@ -336,7 +336,7 @@ def test_deep_nesting_is_refused_or_read():
 
     for run in (b"h\x00", b"\x8c\x01a\x94"):  # which are taken many at a time
         with pytest.raises(FormatError, match="values wait"):
-            load(b"\x80\x04K\x01q\x00" + run * 100_000 + b".")
+            load(b"\x80\x04K\x01q\x00(" + run * 100_000 + b"t" + b"N0" * 9 + b".")
 
     tuples = b"\x80\x02)" + b"\x85" * 1_000_000 + b"."
     assert type(load(tuples)) is tuple  # and goes again without a crash
