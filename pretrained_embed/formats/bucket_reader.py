@@ -48,7 +48,7 @@ class BucketReader(Reader):
         self.format = format
         self.name = name
         self.dim = source.dim
-        self.statistics = _statistics(first[:_STATISTICS_ROWS])
+        self.statistics = Statistics.of(first[:_STATISTICS_ROWS])
         self.facts = {
             "model": "floret",
             "bucket": cutting.bucket,
@@ -91,16 +91,3 @@ class BucketReader(Reader):
         packed = PackedTokens.pack(tokens)
         threads = thread_count(None)
         return composed(packed, self._cutting, self._source, out, threads=threads)
-
-
-def _statistics(rows: npt.NDArray[np.floating]) -> Statistics:
-    """Return the statistics of finite numbers, dimension by dimension."""
-    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-        sample = rows.astype(np.float64)
-    finite = np.isfinite(sample)
-    sample[~finite] = 0.0
-    count = np.maximum(finite.sum(axis=0), 1)
-    mean = np.add.reduce(sample, axis=0) / count
-    apart = np.where(finite, sample - mean, 0.0)
-    std = np.sqrt(np.add.reduce(apart * apart, axis=0) / count)
-    return Statistics(mean, std, len(rows))

@@ -117,6 +117,23 @@ class Statistics(NamedTuple):
     std: npt.NDArray[np.float64]  # (dim,), of the population
     rows: int  # how many rows there were
 
+    @classmethod
+    def of(cls, vectors: npt.NDArray[np.floating]) -> Statistics:
+        """Return the statistics of rows, (rows, dim).
+
+        The sums run row by row in binary64, so that they are the same on any machine.
+        Numbers that are not finite are left out of them.
+        """
+        with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+            sample = vectors.astype(np.float64)
+        finite = np.isfinite(sample)
+        sample[~finite] = 0.0
+        count = np.maximum(finite.sum(axis=0), 1)
+        mean = np.add.reduce(sample, axis=0) / count
+        apart = np.where(finite, sample - mean, 0.0)
+        std = np.sqrt(np.add.reduce(apart * apart, axis=0) / count)
+        return cls(mean, std, len(vectors))
+
 
 class Reader(ABC):
     """An open file of vectors.

@@ -49,20 +49,25 @@ def plot(
 
 
 def frequent_rows(matrix: EmbeddingMatrix, count: int) -> npt.NDArray[np.int64]:
-    """Return the rows of the most frequent tokens, int64 (count,) or fewer.
-
-    By the vocabulary's counts; without them the first ids, as vocabularies mostly begin
-    with the most frequent. Pad and ids that no token has are left out.
-    """
+    """Return the rows of the most frequent tokens, int64 (count,) or fewer."""
     if count < 1:
         raise OptionError(f"count is {count}; at least 1 is needed")
+    return by_frequency(matrix)[:count]
+
+
+def by_frequency(matrix: EmbeddingMatrix) -> npt.NDArray[np.int64]:
+    """Return the rows of all tokens, int64, the most frequent first.
+
+    By the vocabulary's counts; without them in the order of ids, as vocabularies mostly
+    begin with the most frequent. Pad and ids that no token has are left out.
+    """
     rows = np.flatnonzero(
         (matrix.origin != Origin.PAD) & (matrix.origin != Origin.UNUSED)
     )
     counts = matrix.vocabulary.counts
     if counts is not None:
         rows = rows[np.argsort(-counts[rows], kind="stable")]
-    return rows[:count]
+    return rows
 
 
 def html(matrix: EmbeddingMatrix) -> str:

@@ -15,6 +15,7 @@ from pretrained_embed.drawing import Method, project
 from pretrained_embed.formats.reader import Float32Array, Progress
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
 from pretrained_embed.matrix.provenance import options_of
+from pretrained_embed.matrix.showing import by_frequency
 from pretrained_embed.neighbours import Nearest, unit_rows
 from pretrained_embed.page.elements import shown
 
@@ -61,7 +62,8 @@ def points(
     numbers, places (points, 2) go from 0 to 65,535, cosines are in hundredths.
     """
     vocabulary = matrix.vocabulary
-    ids, possible = _chosen(matrix, limit)
+    ordered = by_frequency(matrix)
+    ids, possible = ordered[:limit], len(ordered)
     vectors = matrix.vectors[ids]
     places = np.zeros((0, 2), np.float32)  # where there is no token
     if len(ids):
@@ -83,16 +85,6 @@ def points(
         "origins": origins,
     }
     return Points(ids, possible, data)
-
-
-def _chosen(matrix: EmbeddingMatrix, limit: int) -> tuple[Int64Array, int]:
-    """Return the ids that are shown, and how many there could be."""
-    ids = np.flatnonzero(matrix.origin > Origin.PAD)
-    counts = matrix.vocabulary.counts
-    if counts is not None:
-        ids = ids[np.argsort(-counts[ids], kind="stable")]
-    chosen: Int64Array = ids[:limit]
-    return chosen, len(ids)
 
 
 def _neighbours(

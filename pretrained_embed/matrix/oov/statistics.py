@@ -15,9 +15,7 @@ STATISTICS_ROWS = 10_000
 def source_statistics(reader: Reader, on_bad_row: OnBadRow) -> Statistics:
     """Return mean and standard deviation of each dimension of the first rows.
 
-    The sums run row by row in binary64, so that they are the same on any machine.
-    Numbers that are not finite are left out of them. A reader that knows them already
-    is not asked for rows.
+    See `Statistics.of`. A reader that knows them already is not asked for rows.
     """
     if reader.statistics is not None:
         return reader.statistics
@@ -28,11 +26,4 @@ def source_statistics(reader: Reader, on_bad_row: OnBadRow) -> Statistics:
         rows += len(parts[-1])
         if rows == STATISTICS_ROWS:
             break
-    sample = np.concatenate(parts).astype(np.float64)
-    finite = np.isfinite(sample)
-    sample[~finite] = 0.0
-    count = np.maximum(finite.sum(axis=0), 1)
-    mean = np.add.reduce(sample, axis=0) / count
-    apart = np.where(finite, sample - mean, 0.0)
-    std = np.sqrt(np.add.reduce(apart * apart, axis=0) / count)
-    return Statistics(mean, std, rows)
+    return Statistics.of(np.concatenate(parts))
