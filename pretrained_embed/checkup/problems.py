@@ -28,6 +28,9 @@ class Problem(NamedTuple):
     examples: tuple[str, ...]
 
 
+#: Name, severity, the rows that have it, what they have, advice.
+_Kinds = tuple[tuple[str, Severity, Sequence[int], str, str], ...]
+
 _DROP = "`pretrained-embed convert IN OUT --drop-duplicates` keeps the first of each"
 _SKIP = (
     "fetch the file again if it was cut; `pretrained-embed convert IN OUT --on-bad-row "
@@ -75,8 +78,8 @@ def of_file(declared: int | None, findings: Findings) -> Iterator[Problem]:
 
 
 def of_tokens(tokens: PackedTokens, checks: TokenChecks) -> Iterator[Problem]:
-    """Yield what is wrong with the tokens."""
-    kinds: tuple[tuple[str, Severity, Sequence[int], str, str], ...] = (
+    """Return what is wrong with the tokens."""
+    kinds: _Kinds = (
         (
             "repeated-tokens",
             "error",
@@ -130,19 +133,15 @@ def of_tokens(tokens: PackedTokens, checks: TokenChecks) -> Iterator[Problem]:
             "first token was added by an editor",
         ),
     )
-    for name, severity, rows, what, mend in kinds:
-        if rows:
-            shown = tuple(_example(tokens, row) for row in rows[:EXAMPLES])
-            count = f"{_rows(len(rows), 'have')} {what}"
-            yield Problem(name, severity, len(rows), count, mend, shown)
+    return _of_rows(tokens, kinds)
 
 
 def of_vectors(tokens: PackedTokens, checks: VectorChecks) -> Iterator[Problem]:
-    """Yield what is wrong with the vectors."""
+    """Return what is wrong with the vectors."""
     poison = (
         "train nothing on these rows: leave the tokens out, or give them other rows"
     )
-    kinds: tuple[tuple[str, Severity, list[int], str, str], ...] = (
+    kinds: _Kinds = (
         ("nan", "error", checks.nan, "a number that is none (NaN)", poison),
         ("infinite", "error", checks.infinite, "an infinite number", poison),
         (
@@ -153,11 +152,15 @@ def of_vectors(tokens: PackedTokens, checks: VectorChecks) -> Iterator[Problem]:
             "leave it if it is padding; such tokens have no direction, no neighbours",
         ),
     )
-    for name, severity, rows, what, mend in kinds:
+    return _of_rows(tokens, kinds)
+
+
+def _of_rows(tokens: PackedTokens, kinds: _Kinds) -> Iterator[Problem]:
+    for name, severity, rows, what, advice in kinds:
         if rows:
             shown = tuple(_example(tokens, row) for row in rows[:EXAMPLES])
             count = f"{_rows(len(rows), 'have')} {what}"
-            yield Problem(name, severity, len(rows), count, mend, shown)
+            yield Problem(name, severity, len(rows), count, advice, shown)
 
 
 def _rows(count: int, verb: str = "are") -> str:

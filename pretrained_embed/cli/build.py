@@ -57,13 +57,7 @@ from pretrained_embed.cli.targets import check_target
     help="The least share of the text that they make up, by the counts of the "
     "vocabulary.",
 )
-@click.option(
-    "--on-bad-row",
-    **options.one_of(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="Malformed rows of the source: stop, or leave them out and say so.",
-)
+@options.on_bad_row("Malformed rows of the source: stop, or leave them out and say so.")
 @options.max_bad_rows
 @click.option(
     "--no-store",

@@ -46,13 +46,7 @@ _SHOWN = 5  # missing tokens that are named
     is_flag=True,
     help="Keep the first row of each token only. Left out: all rows are kept.",
 )
-@click.option(
-    "--on-bad-row",
-    **options.one_of(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="Malformed rows of IN: stop, or leave them out and say so.",
-)
+@options.on_bad_row("Malformed rows of IN: stop, or leave them out and say so.")
 @options.max_bad_rows
 @options.where_from
 @options.as_json

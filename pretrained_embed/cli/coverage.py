@@ -27,13 +27,7 @@ from pretrained_embed.cli.targets import check_target
     show_default=True,
     help="The vectors, as for 'build'; once for each source to compare.",
 )
-@click.option(
-    "--on-bad-row",
-    **options.one_of(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="Malformed rows of a source: stop, or leave them out and say so.",
-)
+@options.on_bad_row("Malformed rows of a source: stop, or leave them out and say so.")
 @report
 @options.where_from
 @options.as_json

@@ -51,6 +51,17 @@ def _budget(_: click.Context, __: click.Parameter, value: str | None) -> Any:
         ) from None
 
 
+def on_bad_row(help: str) -> Callable[[Command], Command]:
+    """Return the option that says what becomes of malformed rows."""
+    return click.option(
+        "--on-bad-row",
+        **one_of(["error", "skip"]),
+        default="error",
+        show_default=True,
+        help=help,
+    )
+
+
 max_bad_rows = click.option(
     "--max-bad-rows",
     metavar="N|SHARE",

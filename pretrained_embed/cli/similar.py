@@ -24,13 +24,7 @@ from pretrained_embed.cli.progress import Bar
     show_default=True,
     help="How many neighbours.",
 )
-@click.option(
-    "--on-bad-row",
-    **options.one_of(["error", "skip"]),
-    default="error",
-    show_default=True,
-    help="Malformed rows of the source: stop, or leave them out.",
-)
+@options.on_bad_row("Malformed rows of the source: stop, or leave them out.")
 @options.where_from
 @options.as_json
 @options.quiet
