@@ -20,15 +20,19 @@ PACKAGE = "pretrained_embed"
 LAYERS = {
     "errors": set(),
     "markup": set(),
-    "vocabulary": {"errors", "markup"},
+    "packed_tokens": {"errors"},
+    "vocabulary": {"errors", "markup", "packed_tokens", "kernel"},
     "sources": {"errors"},
     "kernel": {"errors"},
-    "formats": {"errors", "kernel"},
-    "store": {"errors", "formats", "kernel"},
+    "formats": {"errors", "packed_tokens", "kernel"},
+    "store": {"errors", "packed_tokens", "formats", "kernel"},
     "drawing": {"errors", "formats"},
-    "matrix": {"errors", "markup", "vocabulary", "formats", "kernel", "drawing"},
+    "matrix": {
+        *("errors", "markup", "packed_tokens", "vocabulary", "formats", "kernel"),
+        "drawing",
+    },
     "adapters": {"errors", "vocabulary", "matrix", "drawing"},
-    "checkup": {"errors", "formats", "kernel"},
+    "checkup": {"errors", "packed_tokens", "formats", "kernel"},
     "neighbours": {"errors", "formats", "kernel"},
     "page": {
         *("errors", "vocabulary", "formats", "matrix", "drawing", "neighbours"),
@@ -58,6 +62,7 @@ LAYERS = {
 
 #: Other people's packages that a layer, or a module of it, may import at its head.
 AT_THE_HEAD = {
+    "packed_tokens": {"numpy"},
     "vocabulary": {"numpy"},
     "kernel": {"numpy"},
     "formats": {"numpy"},

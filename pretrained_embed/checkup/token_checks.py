@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.formats.packed_tokens import PackedTokens, joined
+from pretrained_embed.packed_tokens import PackedTokens, joined
 
 Int64Array = npt.NDArray[np.int64]
 

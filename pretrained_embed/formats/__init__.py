@@ -5,7 +5,6 @@ One file a format. Each has ``NAME``, ``recognise(head, stream)`` and
 rows)`` or ``write_table(path, table)``.
 """
 
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import (
     Block,
     ByteStream,
@@ -23,6 +22,7 @@ from pretrained_embed.formats.writing import (
     write_rows,
     write_table,
 )
+from pretrained_embed.packed_tokens import PackedTokens
 
 __all__ = [
     "HOLES",

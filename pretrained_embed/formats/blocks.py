@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.formats.packed_tokens import PackedTokens, joined
 from pretrained_embed.formats.reader import Block, Float32Array, PackedBlock
 from pretrained_embed.formats.window import Buffer
+from pretrained_embed.packed_tokens import PackedTokens, joined
 
 
 class Hits(NamedTuple):

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.reader import (
     Block,
@@ -23,6 +22,7 @@ from pretrained_embed.formats.reader import (
 from pretrained_embed.formats.row_sources import RowSource
 from pretrained_embed.formats.subwords import FloretCutting, composed
 from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.packed_tokens import PackedTokens
 
 _STATISTICS_ROWS = 10_000
 

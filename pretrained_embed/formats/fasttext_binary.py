@@ -29,7 +29,6 @@ from pretrained_embed.formats.fasttext_header import HEAD_LIMIT, Head, parse_hea
 from pretrained_embed.formats.fasttext_matrix import Matrices, read_matrices
 from pretrained_embed.formats.fasttext_pieces import ModelCutting
 from pretrained_embed.formats.local import open_local
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.reader import (
     Block,
@@ -44,6 +43,7 @@ from pretrained_embed.formats.reader import (
 )
 from pretrained_embed.formats.subwords import TOKENS_AT_ONCE, composed, means
 from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 NAME = "fasttext-binary"
 

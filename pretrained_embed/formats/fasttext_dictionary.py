@@ -20,7 +20,7 @@ import numpy as np
 
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.fasttext_header import Head
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens, UInt8Array
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens, UInt8Array
 
 #: Bytes of an entry behind its token: NUL, count, type.
 _TAIL = 10

@@ -23,7 +23,6 @@ from typing import NamedTuple
 import numpy as np
 
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats.packed_tokens import UInt8Array
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.row_sources import (
     MappedRows,
@@ -31,6 +30,7 @@ from pretrained_embed.formats.row_sources import (
     Quantiser,
     RowSource,
 )
+from pretrained_embed.packed_tokens import UInt8Array
 
 _CENTROIDS = 256
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from pretrained_embed.formats.fasttext_dictionary import Pruned
 from pretrained_embed.formats.fasttext_header import Head
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.subwords import (
     Cutting,
     FastTextCutting,
     FloretCutting,
     Pieces,
 )
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 
 class ModelCutting:

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats.packed_tokens import Int64Array
 from pretrained_embed.formats.subwords import Pieces
+from pretrained_embed.packed_tokens import Int64Array
 
 _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 

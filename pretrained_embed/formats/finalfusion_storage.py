@@ -29,9 +29,9 @@ import numpy.typing as npt
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.local import array_bytes
-from pretrained_embed.formats.packed_tokens import Int64Array
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.subword_table import ComputedRows
+from pretrained_embed.packed_tokens import Int64Array
 
 _FLOAT32, _UINT8 = 10, 1
 _ALIGNMENT = 4

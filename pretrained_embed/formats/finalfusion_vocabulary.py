@@ -27,8 +27,8 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.finalfusion_ngrams import hashed_pieces, listed_pieces
 from pretrained_embed.formats.ngrams import Ngrams
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.subwords import Pieces
+from pretrained_embed.packed_tokens import PackedTokens
 
 _LONGEST = 64  # characters of an n-gram; 6 is usual
 _HASHED = struct.Struct("<QIII")

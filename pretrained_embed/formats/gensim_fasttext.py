@@ -11,11 +11,11 @@ import numpy.typing as npt
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.gensim_arrays import Arrays
 from pretrained_embed.formats.ngrams import Ngrams
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens, joined
 from pretrained_embed.formats.pickled import Record, integer_of
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.subword_table import ComputedRows, add_pieces
 from pretrained_embed.formats.subwords import Pieces
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens, joined
 
 _LONGEST = 64  # characters of an n-gram; 6 is usual
 

@@ -32,7 +32,6 @@ from pretrained_embed.formats.gensim_arrays import Arrays
 from pretrained_embed.formats.gensim_fasttext import WordRows, buckets_of
 from pretrained_embed.formats.gensim_names import KNOWN
 from pretrained_embed.formats.local import file_size, map_array, open_local
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.pickled import (
     Record,
     array_of,
@@ -42,6 +41,7 @@ from pretrained_embed.formats.pickled import (
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.subword_table import SubwordTableReader
 from pretrained_embed.formats.table import HOLES
+from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "gensim"
 

@@ -34,7 +34,6 @@ from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5_data import DataFile
 from pretrained_embed.formats.hdf5_writing import write_datasets
 from pretrained_embed.formats.local import open_local
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import (
     Table,
@@ -43,6 +42,7 @@ from pretrained_embed.formats.table import (
     encode_metadata,
 )
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "hdf5"
 

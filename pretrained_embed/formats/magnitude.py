@@ -24,9 +24,9 @@ import numpy as np
 
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.magnitude_database import Database
-from pretrained_embed.formats.packed_tokens import Int64Array
 from pretrained_embed.formats.reader import ByteStream, Float32Array
 from pretrained_embed.formats.subword_table import ComputedRows, SubwordTableReader
+from pretrained_embed.packed_tokens import Int64Array
 
 NAME = "magnitude"
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats.packed_tokens import Int64Array, UInt8Array
+from pretrained_embed.packed_tokens import Int64Array, UInt8Array
 
 UInt64Array = npt.NDArray[np.uint64]
 

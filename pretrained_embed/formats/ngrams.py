@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens, UInt8Array
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens, UInt8Array
 
 UInt32Array = npt.NDArray[np.uint32]
 

@@ -30,7 +30,6 @@ from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.local import open_local
 from pretrained_embed.formats.npz_archive import Archive
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import (
     Table,
@@ -39,6 +38,7 @@ from pretrained_embed.formats.table import (
     encode_metadata,
 )
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "npz"
 

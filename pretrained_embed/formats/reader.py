@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.packed_tokens import PackedTokens
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,9 +12,9 @@ from typing import NamedTuple, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats.packed_tokens import Int64Array, UInt8Array
 from pretrained_embed.formats.parallel import run_in_order
 from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.packed_tokens import Int64Array, UInt8Array
 
 #: Bytes of a file that are mapped at once. The system maps more than what is touched:
 #: rows at random soon have it map the whole file.

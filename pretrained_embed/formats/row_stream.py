@@ -17,9 +17,9 @@ import numpy.typing as npt
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.atomic import writing
 from pretrained_embed.formats.local import map_array
-from pretrained_embed.formats.packed_tokens import PackedTokens, joined
 from pretrained_embed.formats.reader import Float32Array, PackedBlock, Progress
 from pretrained_embed.formats.table import Table
+from pretrained_embed.packed_tokens import PackedTokens, joined
 
 #: What vectors may be written as, where the format can hold it.
 Dtype = Literal["float32", "float16", "float64"]

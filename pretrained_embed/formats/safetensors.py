@@ -32,7 +32,6 @@ from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.embedding_tensor import load_embedding, matrices, pick
 from pretrained_embed.formats.local import file_size, open_local
 from pretrained_embed.formats.model_tokens import find_file, model_reader
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors_header import (
     HEADER_LIMIT,
@@ -50,6 +49,7 @@ from pretrained_embed.formats.table import (
 )
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import find_tokens, read_tokens
+from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "safetensors"
 

@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.murmur import murmur2
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.spacy_symbols import NAMES
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 UInt64Array = npt.NDArray[np.uint64]
 

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.reader import Float32Array, Progress
 from pretrained_embed.formats.spacy_keys import KeyRows, keys_of
 from pretrained_embed.formats.spacy_symbols import NAMES
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 _ROWS_AT_ONCE = 4096
 

@@ -9,11 +9,11 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.reader import Float32Array, Progress
 from pretrained_embed.formats.subwords import Pieces
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 _AT_ONCE = 1024  # tokens
 

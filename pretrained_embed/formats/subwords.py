@@ -13,10 +13,10 @@ import numpy.typing as npt
 
 from pretrained_embed.formats.murmur import murmur3
 from pretrained_embed.formats.ngrams import Ngrams
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.parallel import run_in_order
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.row_sources import RowSource
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 #: Tokens that are cut into pieces at once; bytes of rows that are held at once, many,
 #: because the whole table is gone through for them; and tokens that a thread adds up

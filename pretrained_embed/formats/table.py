@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, WriteError
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 #: Name of the extra array (int64, ascending) that lists the rows without a token. A
 #: row without a token is not the row of the empty token.

@@ -11,7 +11,6 @@ import numpy.typing as npt
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import unpacked
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.packed_tokens import Int64Array, PackedTokens
 from pretrained_embed.formats.reader import (
     Block,
     Findings,
@@ -25,6 +24,7 @@ from pretrained_embed.formats.reader import (
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import Rows, Table, check_holes
 from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 _BLOCK_ROWS = 4096
 _BLOCK_BYTES = 1 << 24

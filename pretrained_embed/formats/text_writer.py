@@ -17,12 +17,12 @@ from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.decimals import NUMBERS, rows_of_decimals
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import HEAD_SIZE, PackedBlock
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
 from pretrained_embed.formats.text_layout import find_layout
+from pretrained_embed.packed_tokens import PackedTokens
 
 _BOM = b"\xef\xbb\xbf"
 _SEPARATORS = np.isin(np.arange(256), list(b" \t\n"))  # whether a byte is one

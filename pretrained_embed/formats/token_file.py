@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError, MissingPackageError, SourceError
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.packed_tokens import PackedTokens
 
 _COLUMNS = ("token", "tokens", "word", "words", "index", "__index_level_0__")
 

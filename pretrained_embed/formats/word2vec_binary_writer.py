@@ -12,10 +12,10 @@ import numpy as np
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats import text_layout, word2vec_layout
 from pretrained_embed.formats.atomic import replacing
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.reader import HEAD_SIZE
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
+from pretrained_embed.packed_tokens import PackedTokens
 
 _DTYPE = "<f4"
 _INSTEAD = "Write .npz, .h5 or .safetensors instead."

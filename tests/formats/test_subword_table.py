@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 from conformance import select
 
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.subword_table import ComputedRows, SubwordTableReader
+from pretrained_embed.packed_tokens import PackedTokens
 
 ROWS = 5000
 

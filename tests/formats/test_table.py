@@ -11,9 +11,9 @@ from tables import HOLE, TOKENS, assert_same, example, piped, read_all, stream_o
 
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats import hdf5, npz, safetensors
-from pretrained_embed.formats.packed_tokens import PackedTokens
 from pretrained_embed.formats.table import HOLES, Table
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.packed_tokens import PackedTokens
 
 FORMATS = [npz, hdf5, safetensors]
 every_format = pytest.mark.parametrize("module", FORMATS, ids=lambda m: m.NAME)
