@@ -34,7 +34,7 @@ def cut_into_parts(
     monkeypatch: pytest.MonkeyPatch, part: int, *, read: int, headroom: int = 64
 ) -> None:
     """Have text cut into parts of so many bytes, read so many at a time."""
-    for name in ("_SMALLEST_PART", "_LARGEST_PART"):
+    for name in ("_SMALLEST_SPLIT", "_LARGEST_SPLIT"):
         monkeypatch.setattr(text_format, name, part)
     for module in (text_format, text_scan):
         monkeypatch.setattr(module, "ALIGNMENT", 1)

@@ -70,7 +70,7 @@ _CAUSES = [
 
 @dataclass
 class Faults:
-    """The faults of one part of a file."""
+    """The faults of one part of a file, whose rows are counted from 0."""
 
     bad: int = 0
     suspicious: int = 0
@@ -85,17 +85,12 @@ class Faults:
         if len(self.examples) < EXAMPLES:
             self.examples.append(fault)
 
-    def report(self, findings: Findings, rows_before: int, line: int, dim: int) -> None:
-        """Add these faults to the findings of the whole file.
-
-        ``rows_before`` rows come before this part, whose first row is ``line``.
-        """
-        findings.bad_rows += self.bad
-        findings.suspicious_rows += self.suspicious
-        for fault in self.examples[: EXAMPLES - len(findings.doubts)]:
-            findings.doubts.append(
-                Doubt(rows_before + fault.row, line + fault.row, fault.sentence(dim))
-            )
+    def findings(self, rows: int, dim: int) -> Findings:
+        """Return the findings of the part, which has so many rows."""
+        doubts = [
+            Doubt(fault.row, None, fault.sentence(dim)) for fault in self.examples
+        ]
+        return Findings(rows, self.bad, self.suspicious, doubts=doubts)
 
 
 def row_error(

@@ -1,14 +1,14 @@
 """Text files of vectors: GloVe, word2vec text, fastText ``.vec`` and their like.
 
 The grammar is in `text_layout`, the meaning of a line and of a number in
-`pretrained_embed.kernel._reference`. A plain file is cut into byte ranges that threads
+`pretrained_embed.kernel._reference`. A plain file is cut into splits that threads
 take in turn; anything else is read by one thread while another parses. The result is
 the same whatever the number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -26,22 +26,22 @@ from pretrained_embed.formats.reader import (
     OnBadRow,
     PackedBlock,
     Progress,
-    Reader,
     Selection,
 )
+from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport
 from pretrained_embed.formats.text_layout import TextLayout, find_layout
-from pretrained_embed.formats.text_scan import Part, PartScan, Scratch
+from pretrained_embed.formats.text_scan import Scratch, TextScan
 from pretrained_embed.formats.window import ALIGNMENT
 from pretrained_embed.kernel import TokenIndex
 
 NAME = "text"
 
-#: Bytes of a part: small enough to load threads evenly, and no tiny ones.
-_SMALLEST_PART, _LARGEST_PART = 1 << 20, 1 << 25
+#: Bytes of a split: small enough to load threads evenly, and no tiny ones.
+_SMALLEST_SPLIT, _LARGEST_SPLIT = 1 << 20, 1 << 25
 #: Bytes of text, or of vectors, behind one block: some thousand rows.
-_BLOCK_PART = _BLOCK_SIZE = 1 << 22
-#: A position is ``part << _PART_SHIFT | row within the part``.
-_PART_SHIFT = 36
+_BLOCK_SPLIT = _BLOCK_SIZE = 1 << 22
+#: A position is ``split << _SPLIT_SHIFT | row within the split``.
+_SPLIT_SHIFT = 36
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -68,7 +68,7 @@ def _layout(head: bytes, name: str) -> TextLayout | None:
     return find_layout(head, whole=len(head) < HEAD_SIZE, name=name)
 
 
-class TextReader(Reader):
+class TextReader(ScannedReader):
     """Reads the rows of one text file. See `Reader`."""
 
     format = NAME
@@ -108,31 +108,32 @@ class TextReader(Reader):
         progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
         """Yield the same with packed tokens. See `Reader`."""
-        parts = self._parts(_BLOCK_PART)
-        findings = Findings()
-        if len(parts) == 1:
-            scan = PartScan(
-                self._stream, self.layout, parts[0], None, on_bad_row, Scratch(self.dim)
-            )
+        splits = self.splits(_BLOCK_SPLIT)
+        reports: list[SplitReport] = []
+        if len(splits) == 1:
+            scan = self.scan(splits[0], None, on_bad_row)
             hits = scan.run(progress)
             yield from gathered((hit.block() for hit in hits), _BLOCK_SIZE)
-            self._account(scan, findings)
+            reports.append(scan.report())
         else:
             scratch = per_thread(lambda: Scratch(self.dim))
 
-            def work(number: int) -> tuple[list[PackedBlock], PartScan]:
-                part = parts[number]
-                scan = PartScan(
-                    self._stream, self.layout, part, None, on_bad_row, scratch()
-                )
-                return list(gathered(hits.block() for hits in scan.run())), scan
+            def work(number: int) -> tuple[list[PackedBlock], SplitReport]:
+                scan = self.scan(splits[number], None, on_bad_row, scratch())
+                return list(
+                    gathered(hits.block() for hits in scan.run())
+                ), scan.report()
 
-            for blocks, scan in run_in_order(work, len(parts), thread_count(threads)):
+            for blocks, report in run_in_order(
+                work, len(splits), thread_count(threads)
+            ):
                 yield from blocks
-                self._account(scan, findings)
+                reports.append(report)
+                if report.stopped_by is not None:
+                    break
                 if progress is not None:
-                    progress(scan.read, self._stream.size)
-        self._finish(findings)
+                    progress(report.read, self._stream.size)
+        self._findings = self.total(reports)
 
     def select(
         self,
@@ -145,64 +146,78 @@ class TextReader(Reader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`."""
         threads = thread_count(threads)
-        parts = self._parts((self._stream.size or 0) // (8 * threads))
+        splits = self.splits((self._stream.size or 0) // (8 * threads))
         claims = Claims(index, len(out))
-        live = progress if len(parts) == 1 else None
+        live = progress if len(splits) == 1 else None
         scratch = per_thread(lambda: Scratch(self.dim))
 
-        def work(number: int) -> PartScan:
-            part = parts[number]
-            scan = PartScan(
-                self._stream, self.layout, part, index, on_bad_row, scratch()
-            )
+        def work(number: int) -> SplitReport:
+            scan = self.scan(splits[number], index, on_bad_row, scratch())
             for found in scan.run(live):
-                base = number << _PART_SHIFT | found.rows_before
+                base = number << _SPLIT_SHIFT | found.rows_before
                 claims.place(found.hits, found.size, found.vectors, base, out)
-            return scan
+            return scan.report()
 
-        findings = Findings()
-        rows_before = []
-        for scan in run_in_order(work, len(parts), threads):
-            rows_before.append(findings.rows)
-            self._account(scan, findings)
+        reports: list[SplitReport] = []
+        for report in run_in_order(work, len(splits), threads):
+            reports.append(report)
+            if report.stopped_by is not None:
+                break
             if progress is not None:
-                progress(scan.read, self._stream.size)
+                progress(report.read, self._stream.size)
+        findings = self.total(reports)
         findings.duplicates = claims.duplicates
-        self._finish(findings)
+        self._findings = findings
 
+        rows = np.cumsum([0, *(report.findings.rows for report in reports)])
         positions = claims.positions()
-        starts = np.array(rows_before, np.int64)[positions >> _PART_SHIFT]
-        in_file = starts + (positions & ((1 << _PART_SHIFT) - 1))
+        starts = rows[positions >> _SPLIT_SHIFT]
+        in_file = starts + (positions & ((1 << _SPLIT_SHIFT) - 1))
         return Selection(np.where(positions < 0, -1, in_file), claims.ranks(), findings)
 
-    def _parts(self, length: int) -> list[Part]:
-        size = self._stream.size
-        if self._stream.path is None or size is None:
-            return [Part(0, 0, first=True, last=True)]
-        length = max(_SMALLEST_PART, min(_LARGEST_PART, length))
-        length -= length % ALIGNMENT
-        starts = list(range(0, size, length)) or [0]
-        ends = [*starts[1:], size]
+    def splits(self, size: int) -> list[Split]:
+        """Cut a plain file into splits; anything else is one. See `ScannedReader`."""
+        held = self._stream.size
+        if self._stream.path is None or held is None:
+            return [Split(0, 0, first=True, last=True)]
+        size = max(_SMALLEST_SPLIT, min(_LARGEST_SPLIT, size))
+        size -= size % ALIGNMENT
+        starts = list(range(0, held, size)) or [0]
+        ends = [*starts[1:], held]
         return [
-            Part(*border, first=i == 0, last=i == len(starts) - 1)
+            Split(*border, first=i == 0, last=i == len(starts) - 1)
             for i, border in enumerate(zip(starts, ends, strict=True))
         ]
 
-    def _account(self, scan: PartScan, findings: Findings) -> None:
-        """Add what the next part in order has found; raise for a bad row."""
-        line = findings.rows + 1 + (self.layout.header is not None)
-        if scan.stopped_by is not None:
-            fault = scan.stopped_by
-            raise row_error(fault, self.name, line + fault.row, self.dim)
-        scan.faults.report(findings, findings.rows, line, self.dim)
-        findings.rows += scan.rows
-        if scan.unterminated:
-            findings.notes.append("the last line has no line end; it may be cut short")
+    def scan(
+        self,
+        split: Split,
+        index: TokenIndex | None,
+        on_bad_row: OnBadRow,
+        scratch: Scratch | None = None,
+    ) -> TextScan:
+        """Return a scan of a split, in memory of one's own. See `ScannedReader`."""
+        return TextScan(
+            self._stream,
+            self.layout,
+            split,
+            index,
+            on_bad_row,
+            scratch or Scratch(self.dim),
+        )
 
-    def _finish(self, findings: Findings) -> None:
+    def total(self, reports: Iterable[SplitReport]) -> Findings:
+        """Return the findings of a whole pass. See `ScannedReader`."""
+        findings = Findings()
+        first_line = 1 + (self.layout.header is not None)
+        for report in reports:
+            if report.stopped_by is not None:
+                line = first_line + findings.rows + report.stopped_by.row
+                raise row_error(report.stopped_by, self.name, line, self.dim)
+            report.add_to(findings, first_line)
         findings.notes.extend(self.layout.notes)
         if self.count is not None and self.count != findings.rows:
             findings.notes.append(
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"
             )
-        self._findings = findings
+        return findings

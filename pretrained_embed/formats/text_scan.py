@@ -1,13 +1,12 @@
-"""Scanning one byte range of a text file.
+"""Scanning one split of a text file.
 
-A line belongs to the range in which it begins. So ranges can be scanned apart, by
+A line belongs to the split in which it begins. So splits can be scanned apart, by
 several threads, and together they see every line once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
 import numpy as np
 
@@ -16,6 +15,7 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import Hits
 from pretrained_embed.formats.faults import Fault, Faults
 from pretrained_embed.formats.reader import ByteStream, OnBadRow, Progress
+from pretrained_embed.formats.scanned import Split, SplitReport
 from pretrained_embed.formats.text_layout import TextLayout
 from pretrained_embed.formats.window import ALIGNMENT, READ_SIZE, Window, new_buffer
 from pretrained_embed.kernel import TokenIndex
@@ -23,15 +23,6 @@ from pretrained_embed.kernel import TokenIndex
 _FAULTS_AT_ONCE = 64
 _EXCERPT = 80
 _LF = b"\n"
-
-
-class Part(NamedTuple):
-    """A byte range of a file. Only the first part of a file begins with its row."""
-
-    begin: int
-    end: int
-    first: bool
-    last: bool
 
 
 class Scratch:
@@ -45,8 +36,8 @@ class Scratch:
         self.faults = np.empty((_FAULTS_AT_ONCE, kernel.FAULT_COLUMNS), np.int64)
 
 
-class PartScan:
-    """One pass over the rows of a part.
+class TextScan:
+    """One pass over the rows of a split.
 
     `run` yields the hits; when it has ended the attributes tell the rest. Where bad
     rows are errors it ends at the first one, ``stopped_by``.
@@ -56,7 +47,7 @@ class PartScan:
         self,
         stream: ByteStream,
         layout: TextLayout,
-        part: Part,
+        split: Split,
         index: TokenIndex | None,
         on_bad_row: OnBadRow,
         scratch: Scratch,
@@ -65,19 +56,19 @@ class PartScan:
         self.faults = Faults()
         self.stopped_by: Fault | None = None
         self.unterminated = False  # the file ends without an LF
-        self.read = part.begin  # place in the file up to which was read
+        self.read = split.begin  # place in the file up to which was read
         self._stream = stream
         self._layout = layout
-        self._part = part
+        self._split = split
         self._index = index
         self._skip_bad = on_bad_row == "skip"
         self._scratch = scratch
 
     def run(self, progress: Progress | None = None) -> Iterator[Hits]:
-        """Yield the hits of the part in order."""
-        part = self._part
+        """Yield the hits of the split in order."""
+        split = self._split
         plain = self._stream.path is not None
-        begin = 0 if part.first else part.begin - ALIGNMENT
+        begin = 0 if split.first else split.begin - ALIGNMENT
         with self._stream.open() as file:
             if begin:
                 file.seek(begin)
@@ -85,7 +76,7 @@ class PartScan:
                 file,
                 name=self._stream.name,
                 begin=begin,
-                end=None if part.last else part.end,
+                end=None if split.last else split.end,
                 buffer=self._scratch.buffer if plain else None,
             ) as window:
                 if self._find_first(window):
@@ -97,6 +88,13 @@ class PartScan:
                         f"{self._stream.name}: {size:,} bytes when opened, ends before "
                         f"byte {self.read + 1:,} now; it was changed while it was read"
                     )
+
+    def report(self) -> SplitReport:
+        """Return what was found, after the last of the hits."""
+        findings = self.faults.findings(self.rows, self._layout.dim)
+        if self.unterminated:
+            findings.notes.append("the last line has no line end; it may be cut short")
+        return SplitReport(findings, self.stopped_by, self.read)
 
     def _rows(self, window: Window, progress: Progress | None) -> Iterator[Hits]:
         more = True
@@ -111,26 +109,26 @@ class PartScan:
             more = window.fill()
 
     def _find_first(self, window: Window) -> bool:
-        """Move to the first row of the part; False if it has none of its own."""
-        if self._part.first:
+        """Move to the first row of the split; False if it has none of its own."""
+        if self._split.first:
             return window.discard(self._layout.skip)
-        # an LF in the byte before the part means that a row begins with the part
+        # an LF in the byte before the split means that a row begins with the split
         if not window.discard(ALIGNMENT - 1):
             return False
         while (lf := window.data.find(_LF, window.start, window.stop)) < 0:
-            if window.offset + window.stop >= self._part.end:
+            if window.offset + window.stop >= self._split.end:
                 return False
             window.start = window.stop
             if not window.fill():
                 return False
         window.start = lf + 1
-        return window.offset + window.start < self._part.end
+        return window.offset + window.start < self._split.end
 
     def _clip(self, window: Window) -> bool:
-        """Cut off what belongs to the next part; True if this was the last of ours."""
-        if self._part.last or window.offset + window.stop < self._part.end:
+        """Cut off what belongs to the next split; True if this was the last of ours."""
+        if self._split.last or window.offset + window.stop < self._split.end:
             return False
-        from_ = max(window.start, self._part.end - 1 - window.offset)
+        from_ = max(window.start, self._split.end - 1 - window.offset)
         lf = window.data.find(_LF, from_, window.stop)
         if lf < 0:
             return False

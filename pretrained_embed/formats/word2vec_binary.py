@@ -15,7 +15,7 @@ https://code.google.com/archive/p/word2vec/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -37,9 +37,9 @@ from pretrained_embed.formats.reader import (
     OnBadRow,
     PackedBlock,
     Progress,
-    Reader,
     Selection,
 )
+from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport
 from pretrained_embed.formats.window import READ_SIZE, Window
 from pretrained_embed.formats.word2vec_layout import (
     DTYPES,
@@ -53,6 +53,7 @@ NAME = "word2vec-binary"
 
 _BLOCK_SIZE = 1 << 22
 _LF = b"\n"
+_WHOLE = Split(0, 0, first=True, last=True)
 _STORAGE_NOTES = {
     "<f8": "stored as float64; rounded to float32",
     "<f2": "stored as float16",
@@ -94,7 +95,7 @@ def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
     return Word2VecBinaryReader(stream, layout)
 
 
-class Word2VecBinaryReader(Reader):
+class Word2VecBinaryReader(ScannedReader):
     """Reads the rows of one word2vec binary file. See `Reader`.
 
     Rows have no borders of their own, so one thread finds them while another reads;
@@ -128,8 +129,9 @@ class Word2VecBinaryReader(Reader):
         self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
     ) -> Iterator[PackedBlock]:
         """Yield the same with packed tokens. See `Reader`."""
-        hits = self._scan(None, on_bad_row, progress)
-        yield from gathered((hit.block() for hit in hits), _BLOCK_SIZE)
+        scan = self.scan(_WHOLE, None, on_bad_row)
+        yield from gathered((hit.block() for hit in scan.run(progress)), _BLOCK_SIZE)
+        self._findings = self.total([scan.report()])
 
     def select(
         self,
@@ -142,25 +144,68 @@ class Word2VecBinaryReader(Reader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`."""
         claims = Claims(index, len(out))
-        for found in self._scan(index, on_bad_row, progress):
+        scan = self.scan(_WHOLE, index, on_bad_row)
+        for found in scan.run(progress):
             claims.place(found.hits, found.size, found.vectors, found.rows_before, out)
-        self._findings.duplicates = claims.duplicates
-        return Selection(claims.positions(), claims.ranks(), self._findings)
+        findings = self.total([scan.report()])
+        findings.duplicates = claims.duplicates
+        self._findings = findings
+        return Selection(claims.positions(), claims.ranks(), findings)
 
-    def _scan(
+    def splits(self, size: int) -> list[Split]:
+        """Return one: no byte tells where a row begins. See `ScannedReader`."""
+        return [_WHOLE]
+
+    def scan(
+        self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
+    ) -> BinaryScan:
+        """Return a scan of the file. See `ScannedReader`."""
+        return BinaryScan(self._stream, self.layout, index, on_bad_row)
+
+    def total(self, reports: Iterable[SplitReport]) -> Findings:
+        """Return the findings of a whole pass. See `ScannedReader`."""
+        findings = Findings()
+        for report in reports:
+            report.add_to(findings, None)
+        if self.layout.dtype != DTYPES[0]:
+            findings.notes.append(_STORAGE_NOTES[self.layout.dtype])
+        if findings.rows != self.count:
+            findings.notes.append(
+                f"the header declares {self.count:,} rows, there are {findings.rows:,}"
+            )
+        return findings
+
+
+class BinaryScan:
+    """One pass over the rows of a file. See `SplitScan`."""
+
+    def __init__(
         self,
+        stream: ByteStream,
+        layout: Layout,
         index: TokenIndex | None,
         on_bad_row: OnBadRow,
-        progress: Progress | None,
-    ) -> Iterator[Hits]:
-        layout = self.layout
+    ) -> None:
+        self._stream = stream
+        self._layout = layout
+        self._index = index
+        self._on_bad_row = on_bad_row
+        self._findings = Findings()
+        self._read = 0
+
+    def run(self, progress: Progress | None = None) -> Iterator[Hits]:
+        """Yield the hits in order.
+
+        Raises `TruncatedError` where the file ends inside a row, unless bad rows are
+        skipped.
+        """
+        layout, findings = self._layout, self._findings
         room = max(16, READ_SIZE // (4 * layout.slots))
         hits = np.empty((room, kernel.HIT_COLUMNS), np.int64)
         bits = np.empty((room, layout.slots), np.float32)
-        findings = Findings()
         with (
             self._stream.open() as file,
-            Window(file, name=self.name) as window,
+            Window(file, name=self._stream.name) as window,
         ):
             more = window.discard(layout.skip)
             while more:
@@ -168,7 +213,7 @@ class Word2VecBinaryReader(Reader):
                 while count == room:
                     before = findings.rows
                     window.start, rows, count = kernel.scan_binary(
-                        index,
+                        self._index,
                         window.data,
                         window.start,
                         window.stop,
@@ -184,33 +229,31 @@ class Word2VecBinaryReader(Reader):
                 if progress is not None:
                     progress(window.read, self._stream.size)
                 more = window.fill()
-            rest = bytes(window.data[window.start : window.stop])
-            self._end(findings, rest, window.read - len(rest), on_bad_row)
+            self._read = window.read
+            self._end(bytes(window.data[window.start : window.stop]))
 
-    def _end(
-        self, findings: Findings, rest: bytes, offset: int, on_bad_row: OnBadRow
-    ) -> None:
+    def report(self) -> SplitReport:
+        """Return what was found, after the last of the hits."""
+        return SplitReport(self._findings, read=self._read)
+
+    def _end(self, rest: bytes) -> None:
         """Account for the bytes behind the last whole row."""
-        if rest not in (b"", _LF):
-            what = (
-                f"offset {offset:,}: {len(rest):,} bytes that are no whole row of "
-                f"{self.dim} values, after {findings.rows:,} rows of {self.count:,}"
+        if rest in (b"", _LF):
+            return
+        findings, layout = self._findings, self._layout
+        what = (
+            f"offset {self._read - len(rest):,}: {len(rest):,} bytes that are no whole "
+            f"row of {layout.dim} values, after {findings.rows:,} rows of "
+            f"{layout.rows:,}"
+        )
+        if self._on_bad_row != "skip":
+            raise TruncatedError(
+                f"{self._stream.name}, {what}. Probably a cut download: fetch it "
+                "again, or pass on_bad_row='skip' to keep the whole rows."
             )
-            if on_bad_row != "skip":
-                raise TruncatedError(
-                    f"{self.name}, {what}. Probably a cut download: fetch it again, or "
-                    "pass on_bad_row='skip' to keep the whole rows."
-                )
-            findings.doubts.append(Doubt(findings.rows, None, what))
-            findings.bad_rows = 1
-            findings.rows += 1
-        if self.layout.dtype != DTYPES[0]:
-            findings.notes.append(_STORAGE_NOTES[self.layout.dtype])
-        if findings.rows != self.count:
-            findings.notes.append(
-                f"the header declares {self.count:,} rows, there are {findings.rows:,}"
-            )
-        self._findings = findings
+        findings.doubts.append(Doubt(findings.rows, None, what))
+        findings.bad_rows = 1
+        findings.rows += 1
 
 
 def _numbers(bits: Float32Array, dtype: str) -> Float32Array:
