@@ -16,6 +16,7 @@ from pretrained_embed.formats.reader import (
 from pretrained_embed.formats.registry import open_reader, read_table
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import HOLES, Table
+from pretrained_embed.formats.target import TARGET_SUFFIXES, Target, new_target
 from pretrained_embed.formats.writing import (
     WRITABLE_FORMATS,
     WRITABLE_SUFFIXES,
@@ -26,6 +27,7 @@ from pretrained_embed.packed_tokens import PackedTokens
 
 __all__ = [
     "HOLES",
+    "TARGET_SUFFIXES",
     "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",
     "Block",
@@ -37,6 +39,8 @@ __all__ = [
     "Reader",
     "RowStream",
     "Table",
+    "Target",
+    "new_target",
     "open_reader",
     "read_table",
     "write_rows",

@@ -2,10 +2,11 @@
 
 `npy_header` gives the form of the matrix and `token_file` that of the tokens. The
 tokens come from the file that the source names, else from one beside the matrix:
-``vectors.npy`` goes with ``vectors.tokens``, ``.vocab``, ``.parquet``, ``.json`` or
-``.txt``, the first there is. The matrix is mapped, so only the rows asked for are
-read; C and Fortran order, half, single and double precision and either byte order
-are converted as they are handed out.
+``vectors.npy`` goes with ``vectors.rows.safetensors``, which has all that belongs to
+the rows, see `npy_rows`, else with ``vectors.tokens``, ``.vocab``, ``.parquet``,
+``.json`` or ``.txt``, the first there is. The matrix is mapped, so only the rows asked
+for are read; C and Fortran order, half, single and double precision and either byte
+order are converted as they are handed out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy.typing as npt
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import file_size, map_array, open_local
 from pretrained_embed.formats.npy_header import HEADER_LIMIT, MAGIC, parse_header
+from pretrained_embed.formats.npy_rows import path_of_rows, read_rows_file
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import find_tokens, read_tokens
@@ -40,6 +42,19 @@ def open_reader(stream: ByteStream) -> TableReader:
     """
     with open_local(stream) as file:
         vectors = map_matrix(file, stream.name)
+    if stream.tokens_path is None and stream.path is not None:
+        rows = path_of_rows(stream.path)
+        if rows.is_file():
+            tokens, arrays, metadata = read_rows_file(rows, vectors, stream.name)
+            return TableReader(
+                NAME,
+                stream.name,
+                tokens,
+                vectors,
+                arrays=dict(arrays),
+                metadata=dict(metadata),
+                notes=[f"tokens from {rows.name}"],
+            )
     stem = stream.path.stem if stream.path is not None else stream.name
     path = find_tokens(stream, [stem + suffix for suffix in _SIBLINGS])
     tokens = read_tokens(path)

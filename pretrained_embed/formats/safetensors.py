@@ -11,20 +11,18 @@
 
 https://github.com/huggingface/safetensors
 
-The vectors are tensor ``embedding.weight``, the name that sentence-transformers'
-``StaticEmbedding`` looks for, the tokens ``token_bytes`` and ``token_offsets``, other
-arrays ``array_NAME``. Where the metadata says ``rows``, the vectors are the first so
-many; what follows them is there for others. Files of other writers are read where
-`embedding_tensor` finds one matrix (F64, F32, F16, BF16 or I8); its tokens come from
-the file that the source names, else from those of a tokenizer beside it, see
-`model_tokens`.
+`own_tensors` names the tensors of our own tables. Where the metadata says ``rows``,
+the vectors are the first so many; what follows them is there for others. Files of other
+writers are read where `embedding_tensor` finds one matrix (F64, F32, F16, BF16 or I8);
+its tokens come from the file that the source names, else from those of a tokenizer
+beside it, see `model_tokens`.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
 
 import numpy.typing as npt
 
@@ -32,6 +30,14 @@ from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.embedding_tensor import load_embedding, matrices, pick
 from pretrained_embed.formats.local import file_size, open_local
 from pretrained_embed.formats.model_tokens import find_file, model_reader
+from pretrained_embed.formats.own_tensors import (
+    VECTORS,
+    Tensors,
+    header_metadata,
+    read_annotations,
+    tensors_of,
+    widest_first,
+)
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors_header import (
     HEADER_LIMIT,
@@ -41,21 +47,16 @@ from pretrained_embed.formats.safetensors_header import (
     read_header,
 )
 from pretrained_embed.formats.table import (
+    Annotations,
     Table,
     check_table,
-    decode_metadata,
-    encode_metadata,
-    in_pieces,
+    write_array,
 )
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import find_tokens, read_tokens
-from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "safetensors"
 
-_VECTORS, _BYTES, _OFFSETS = "embedding.weight", "token_bytes", "token_offsets"
-_EXTRA = "array_"
-_METADATA = "pretrained_embed"
 _ROWS = "rows"
 
 
@@ -98,26 +99,33 @@ def open_reader(stream: ByteStream) -> TableReader:
 
 
 def own_reader(
-    name: str, header: Header, load: Callable[[str], npt.NDArray[Any]]
+    name: str,
+    header: Header,
+    load: Callable[[str], npt.NDArray[Any]],
+    *,
+    prefix: str = "",
 ) -> TableReader | None:
-    """Return a reader of a file that `write_table` wrote; ``None`` if it is another's.
+    """Return a reader of a table that this package wrote; ``None`` if there is none.
 
-    ``load`` maps a tensor. Raises `FormatError` where the file is damaged.
+    ``load`` maps a tensor; ``prefix`` is that of the names of the table's tensors.
+    Raises `FormatError` where the file is damaged.
     """
-    if not {_VECTORS, _BYTES, _OFFSETS} <= header.tensors.keys():
+    if prefix + VECTORS not in header.tensors:
         return None
+    annotations = read_annotations(header, load, name, prefix)
+    if annotations is None:
+        return None
+    tokens, arrays, metadata = annotations
     rows = header.metadata.get(_ROWS, "")
     return TableReader(
         NAME,
         name,
-        PackedTokens(load(_BYTES), load(_OFFSETS), where=name),
-        load(_VECTORS)[: int(rows) if rows.isdecimal() and len(rows) < 19 else None],
-        arrays={
-            array.removeprefix(_EXTRA): load(array)
-            for array in sorted(header.tensors)
-            if array.startswith(_EXTRA)
-        },
-        metadata=_metadata(header, name),
+        tokens,
+        load(prefix + VECTORS)[
+            : int(rows) if rows.isdecimal() and len(rows) < 19 else None
+        ],
+        arrays=dict(arrays),
+        metadata=dict(metadata),
     )
 
 
@@ -139,29 +147,20 @@ def write_table(
     Equal tables give equal bytes.
     """
     check_table(table)
-    metadata = {_METADATA: encode_metadata(table.metadata).decode("ascii")}
+    annotations = Annotations(table.tokens, table.arrays, table.metadata)
+    metadata = header_metadata(annotations)
     if vectors is not None:
         metadata[_ROWS] = str(len(table.vectors))
-    arrays: dict[str, npt.NDArray[Any]] = {
-        _VECTORS: table.vectors if vectors is None else vectors,
-        _BYTES: table.tokens.data,
-        _OFFSETS: table.tokens.offsets,
-        **{_EXTRA + name: array for name, array in table.arrays.items()},
-    }
-    # The widest numbers first, so that each tensor begins at a multiple of its own.
-    names = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
-    arrays = {name: arrays[name] for name in names}
+    tensors = tensors_of(annotations)
+    tensors[VECTORS] = table.vectors if vectors is None else vectors
     with replacing(path) as file:
-        file.write(format_header(arrays, metadata))
-        for array in arrays.values():
-            for piece in in_pieces(
-                array.astype(array.dtype.newbyteorder("<"), copy=False)
-            ):
-                file.write(piece)
+        write_tensors(file, widest_first(tensors), metadata)
 
 
-def _metadata(header: Header, where: str) -> dict[str, Any]:
-    text = header.metadata.get(_METADATA)
-    if text is None:
-        return {}
-    return decode_metadata(text.encode("utf-8", "surrogatepass"), where)
+def write_tensors(
+    file: BinaryIO, tensors: Tensors, metadata: Mapping[str, str]
+) -> None:
+    """Write a whole file of tensors in this order; raises `OSError`."""
+    file.write(format_header(tensors, metadata))
+    for tensor in tensors.values():
+        write_array(file, tensor)

@@ -186,9 +186,14 @@ def _check_layout(tensors: Mapping[str, Tensor], held: int, where: str) -> None:
 
 
 def format_header(
-    arrays: Mapping[str, npt.NDArray[Any]], metadata: Mapping[str, str]
+    arrays: Mapping[str, npt.NDArray[Any]],
+    metadata: Mapping[str, str],
+    multiple: int = 8,
 ) -> bytes:
-    """Return the header, with its length, of arrays that follow it in this order."""
+    """Return the header, with its length, of arrays that follow it in this order.
+
+    All of it takes a multiple of so many bytes.
+    """
     content: dict[str, Any] = {_METADATA: dict(metadata)}
     position = 0
     for name, array in arrays.items():
@@ -199,5 +204,5 @@ def format_header(
             "data_offsets": [begin, position],
         }
     text = json.dumps(content, separators=(",", ":")).encode("ascii")
-    text += b" " * (-len(text) % 8)
+    text += b" " * (-(8 + len(text)) % multiple)
     return len(text).to_bytes(8, "little") + text

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, NoReturn, Protocol
+from typing import Any, BinaryIO, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +52,17 @@ class Table(NamedTuple):
     metadata: dict[str, Any]  # what JSON can hold
 
 
+class Annotations(NamedTuple):
+    """What a table holds beside its vectors, which may be elsewhere, or still to come.
+
+    As in `Table`.
+    """
+
+    tokens: PackedTokens
+    arrays: Mapping[str, npt.NDArray[Any]]
+    metadata: Mapping[str, Any]
+
+
 def check_table(table: Table) -> None:
     """Raise `WriteError` if the table would not read back as it is."""
     vectors = table.vectors
@@ -60,12 +71,20 @@ def check_table(table: Table) -> None:
             f"vectors are {vectors.dtype} of shape {vectors.shape}; a table holds "
             "floats (rows, dim) of 16, 32 or 64 bits, at least one of each"
         )
-    if len(table.tokens) != len(vectors):
+    check_annotations(
+        Annotations(table.tokens, table.arrays, table.metadata), len(vectors)
+    )
+
+
+def check_annotations(annotations: Annotations, rows: int) -> None:
+    """Raise `WriteError` if they would not read back as those of so many rows."""
+    tokens, arrays, _ = annotations
+    if len(tokens) != rows:
         raise WriteError(
-            f"{len(table.tokens):,} tokens for {len(vectors):,} vectors; a table "
-            "holds one token for each vector"
+            f"{len(tokens):,} tokens for {rows:,} vectors; a table holds one token "
+            "for each vector"
         )
-    for name, array in table.arrays.items():
+    for name, array in arrays.items():
         if not _NAME.fullmatch(name):
             raise WriteError(
                 f"array name {name!r}: use ASCII letters, digits and _, a letter first"
@@ -76,13 +95,13 @@ def check_table(table: Table) -> None:
                 "numbers only"
             )
     try:
-        check_holes(table.tokens, table.arrays, "table")
+        check_holes(tokens, arrays, "table")
     except FormatError as error:
         raise WriteError(str(error)) from error
 
 
 def check_holes(
-    tokens: PackedTokens, arrays: dict[str, npt.NDArray[Any]], where: str
+    tokens: PackedTokens, arrays: Mapping[str, npt.NDArray[Any]], where: str
 ) -> Int64Array:
     """Return the numbers of the rows without a token, or raise `FormatError`."""
     holes = arrays.get(HOLES, np.empty(0, np.int64))
@@ -112,7 +131,7 @@ def refuse_holes(arrays: Mapping[str, npt.NDArray[Any]], format: str) -> None:
         )
 
 
-def encode_metadata(metadata: dict[str, Any]) -> bytes:
+def encode_metadata(metadata: Mapping[str, Any]) -> bytes:
     """Return the metadata as JSON: ASCII, sorted, the same bytes for equal ones."""
     import json
 
@@ -150,3 +169,9 @@ def in_pieces(array: npt.NDArray[Any]) -> Iterator[memoryview]:
     step = max(1, _PIECE_BYTES * len(rows) // array.nbytes)
     for start in range(0, len(rows), step):
         yield np.ascontiguousarray(rows[start : start + step]).data.cast("B")
+
+
+def write_array(file: BinaryIO, array: npt.NDArray[Any]) -> None:
+    """Write the bytes of an array, little-endian, in C order; raises `OSError`."""
+    for piece in in_pieces(array.astype(array.dtype.newbyteorder("<"), copy=False)):
+        file.write(piece)
