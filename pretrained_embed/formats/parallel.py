@@ -12,12 +12,15 @@ from pretrained_embed.errors import OptionError
 Result = TypeVar("Result")
 
 
-def thread_count(threads: int | None) -> int:
-    """Return ``threads``, or by default the number of CPUs this process may use."""
+def thread_count(threads: int | None, *, least: int = 1) -> int:
+    """Return ``threads``, or by default the number of CPUs this process may use.
+
+    The default is at least ``least``, for threads that mostly wait.
+    """
     if threads is None:
         if hasattr(os, "sched_getaffinity"):
-            return len(os.sched_getaffinity(0))
-        return os.cpu_count() or 1
+            return max(least, len(os.sched_getaffinity(0)))
+        return max(least, os.cpu_count() or 1)
     if threads < 1:
         raise OptionError(f"threads is {threads}; at least 1 is needed")
     return threads

@@ -60,11 +60,22 @@ class ByteStream(Protocol):
     def provenance(self) -> Mapping[str, object]:
         """Facts about the source that go with its vectors; JSON holds them all."""
 
+    @property
+    def ranges(self) -> bool:
+        """Whether the size is known and any range can be opened, by several at once."""
+
+    @property
+    def address(self) -> str | None:
+        """The source to name in another process to open the same bytes there."""
+
     def head(self, size: int) -> bytes:
         """Return the first ``size`` bytes, or all if there are fewer."""
 
-    def open(self) -> BinaryIO:
-        """Open the bytes for reading from the start."""
+    def open(self, begin: int = 0, end: int | None = None) -> BinaryIO:
+        """Open the bytes for reading from ``begin`` on, which is 0 without `ranges`.
+
+        Behind ``end`` little will be read. That is a hint, and no end of the file.
+        """
 
 
 class Block(NamedTuple):

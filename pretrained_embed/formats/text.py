@@ -42,6 +42,8 @@ _SMALLEST_SPLIT, _LARGEST_SPLIT = 1 << 20, 1 << 25
 _BLOCK_SPLIT = _BLOCK_SIZE = 1 << 22
 #: A position is ``split << _SPLIT_SHIFT | row within the split``.
 _SPLIT_SHIFT = 36
+#: Threads that scan a file which is not on this machine, by default at least.
+_AFAR = 8
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -125,7 +127,7 @@ class TextReader(ScannedReader):
                 ), scan.report()
 
             for blocks, report in run_in_order(
-                work, len(splits), thread_count(threads)
+                work, len(splits), self._thread_count(threads)
             ):
                 yield from blocks
                 reports.append(report)
@@ -145,7 +147,7 @@ class TextReader(ScannedReader):
         progress: Progress | None = None,
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`."""
-        threads = thread_count(threads)
+        threads = self._thread_count(threads)
         splits = self.splits((self._stream.size or 0) // (8 * threads))
         claims = Claims(index, len(out))
         live = progress if len(splits) == 1 else None
@@ -176,9 +178,9 @@ class TextReader(ScannedReader):
         return Selection(np.where(positions < 0, -1, in_file), claims.ranks(), findings)
 
     def splits(self, size: int) -> list[Split]:
-        """Cut a plain file into splits; anything else is one. See `ScannedReader`."""
+        """Cut a file that has ranges; any other is one split. See `ScannedReader`."""
         held = self._stream.size
-        if self._stream.path is None or held is None:
+        if not self._stream.ranges or held is None:
             return [Split(0, 0, first=True, last=True)]
         size = max(_SMALLEST_SPLIT, min(_LARGEST_SPLIT, size))
         size -= size % ALIGNMENT
@@ -188,6 +190,15 @@ class TextReader(ScannedReader):
             Split(*border, first=i == 0, last=i == len(starts) - 1)
             for i, border in enumerate(zip(starts, ends, strict=True))
         ]
+
+    def _thread_count(self, threads: int | None) -> int:
+        """Return how many threads scan: where bytes come from afar, most of them wait.
+
+        As the answer to a request takes some 50 ms on its way and the CPU some 5 ms to
+        scan, eight keep a CPU or two, and most networks, busy.
+        """
+        afar = self._stream.ranges and self._stream.path is None
+        return thread_count(threads, least=_AFAR if afar else 1)
 
     def scan(
         self,

@@ -67,27 +67,27 @@ class TextScan:
     def run(self, progress: Progress | None = None) -> Iterator[Hits]:
         """Yield the hits of the split in order."""
         split = self._split
-        plain = self._stream.path is not None
+        ranges = self._stream.ranges
         begin = 0 if split.first else split.begin - ALIGNMENT
-        with self._stream.open() as file:
-            if begin:
-                file.seek(begin)
-            with Window(
+        with (
+            self._stream.open(begin, split.end or None) as file,
+            Window(
                 file,
                 name=self._stream.name,
                 begin=begin,
                 end=None if split.last else split.end,
-                buffer=self._scratch.buffer if plain else None,
-            ) as window:
-                if self._find_first(window):
-                    yield from self._rows(window, progress)
-                self.read = window.read
-                size = self._stream.size
-                if window.final and plain and size is not None and self.read < size:
-                    raise FormatError(
-                        f"{self._stream.name}: {size:,} bytes when opened, ends before "
-                        f"byte {self.read + 1:,} now; it was changed while it was read"
-                    )
+                buffer=self._scratch.buffer if ranges else None,
+            ) as window,
+        ):
+            if self._find_first(window):
+                yield from self._rows(window, progress)
+            self.read = window.read
+            size = self._stream.size
+            if window.final and ranges and size is not None and self.read < size:
+                raise FormatError(
+                    f"{self._stream.name}: {size:,} bytes when opened, ends before "
+                    f"byte {self.read + 1:,} now; it was changed while it was read"
+                )
 
     def report(self) -> SplitReport:
         """Return what was found, after the last of the hits."""

@@ -54,6 +54,7 @@ def extracted(stream: Stream, kind: str, name: str | None) -> AnyStream | None:
         f"{stream.name}#{member.name}",
         member.opener,
         size=member.size,
+        address=stream.address and f"{stream.address}#{member.name}",
         member=member.name,
         archive=kind,
         members=[m.name for m in members[:_LISTED]],

@@ -56,7 +56,8 @@ def decompressed(stream: AnyStream, kind: str) -> AnyStream:
                 file = closing.enter_context(reads.module.open(raw))
             return Guarded(file, stream.name, reads.corrupt, closing.pop_all())
 
-    return derived(stream, stream.name, opener, compression=kind)
+    address = stream.address  # what is named is unpacked there, too
+    return derived(stream, stream.name, opener, address=address, compression=kind)
 
 
 class Codec(NamedTuple):

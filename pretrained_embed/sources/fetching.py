@@ -103,6 +103,7 @@ def fetch_stream(
         size=stream.size,
         path=stream.path,
         tokens_path=tokens_path,
+        address=None if tokens_path else stream.address,
     )
 
 

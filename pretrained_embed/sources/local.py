@@ -47,7 +47,12 @@ def from_path(path: Path, words: str) -> AnyStream:
             facts["size"] = status.st_size
             facts["fingerprint"] = f"blake2b-128-sampled:{fingerprint(path)}"
             return Stream(
-                name, lambda: _open(path), facts, size=status.st_size, path=path
+                name,
+                lambda: _open(path),
+                facts,
+                size=status.st_size,
+                path=path,
+                address=str(path.absolute()),
             )
     except OSError as error:
         raise _unusable(name, error) from error

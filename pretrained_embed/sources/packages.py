@@ -105,6 +105,7 @@ def _from_entry_point(entry: EntryPoint) -> AnyStream:
         size=stream.size,
         path=stream.path,
         tokens_path=None if tokens is None else Path(tokens),
+        address=None if tokens else stream.address,
     )
 
 

@@ -1,7 +1,8 @@
 """Runs of bytes with a name: what the sources hand to the formats.
 
 `Stream` can be opened as often as one likes; `OneShot` (standard input, a pipe, a
-handle that cannot seek) once. Neither knows a format. Everything they open is an
+handle that cannot seek) once; `pretrained_embed.sources.remote` has a stream that is
+read by ranges over the network. None knows a format. Everything they open is an
 unbuffered binary file object whose ``readinto`` works and whose failures are this
 package's own errors.
 """
@@ -30,7 +31,8 @@ class Stream:
 
     ``size`` is the number of bytes ``open`` gives, where that is known; ``path`` the
     plain local file that holds exactly these bytes; ``provenance`` holds what JSON
-    can hold.
+    can hold. `open_source` of ``address`` gives the same bytes in another process;
+    ``None`` where that is not so.
     """
 
     name: str
@@ -39,18 +41,28 @@ class Stream:
     size: int | None = None
     path: Path | None = None
     tokens_path: Path | None = None
+    address: str | None = None
+
+    @property
+    def ranges(self) -> bool:
+        """Whether the size is known and any range can be opened, by several at once."""
+        return self.path is not None and self.size is not None
 
     def head(self, size: int) -> bytes:
         """Return the first ``size`` bytes, or all if there are fewer."""
         with self.open() as file:
             return read_fully(file, size)
 
-    def open(self) -> BinaryIO:
-        """Open the bytes for reading from the start.
+    def open(self, begin: int = 0, end: int | None = None) -> BinaryIO:
+        """Open the bytes for reading from ``begin`` on, which is 0 without `ranges`.
 
+        Behind ``end`` little will be read. That is a hint, and no end of the file.
         Raises `SourceError` if they cannot be opened.
         """
-        return cast(BinaryIO, self.opener())
+        file = cast(BinaryIO, self.opener())
+        if begin:
+            file.seek(begin)
+        return file
 
 
 class OneShot:
@@ -59,6 +71,8 @@ class OneShot:
     size: int | None = None
     path: Path | None = None
     tokens_path: Path | None = None
+    address: str | None = None
+    ranges = False
 
     def __init__(
         self, name: str, opener: Opener, provenance: Mapping[str, object]
@@ -86,10 +100,10 @@ class OneShot:
         self._head += read_fully(file, size - len(self._head))
         return self._head[:size]
 
-    def open(self) -> BinaryIO:
+    def open(self, begin: int = 0, end: int | None = None) -> BinaryIO:
         """Open the bytes for reading from the start: once.
 
-        Raises `SourceError` the second time.
+        ``begin`` is 0, and ``end`` of no use. Raises `SourceError` the second time.
         """
         file = self._started()
         self._taken = True
@@ -105,16 +119,18 @@ def derived(
     opener: Opener,
     *,
     size: int | None = None,
+    address: str | None = None,
     **facts: object,
 ) -> AnyStream:
     """Return a stream of other bytes made from those of ``stream``.
 
-    ``opener`` opens ``stream``; ``facts`` are added to the provenance.
+    ``opener`` opens ``stream``; ``facts`` are added to the provenance; ``address`` is
+    as in `Stream`.
     """
     provenance = {**stream.provenance, **facts}
     if isinstance(stream, OneShot):
         return OneShot(name, opener, provenance)
-    return Stream(name, opener, provenance, size=size)
+    return Stream(name, opener, provenance, size=size, address=address)
 
 
 def read_fully(file: BinaryIO, size: int) -> bytes:
