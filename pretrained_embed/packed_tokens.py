@@ -14,6 +14,12 @@ from pretrained_embed.errors import FormatError
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
 
+_LF = b"\n"
+#: From how many tokens on they are packed and unpacked all at once.
+_MANY = 64
+#: How many tokens are unpacked at a time, and in how many bytes line ends are found.
+_BLOCK, _BLOCK_BYTES = 1 << 16, 1 << 22
+
 
 class PackedTokens:
     """Tokens as one run of bytes, without a Python object for each.
@@ -53,7 +59,26 @@ class PackedTokens:
     @classmethod
     def pack(cls, tokens: Iterable[str]) -> Self:
         """Pack tokens, surrogate escapes as the bytes they stand for."""
-        return cls.join([token.encode("utf-8", "surrogateescape") for token in tokens])
+        given = list(tokens)
+        if len(given) >= _MANY:
+            lines = "\n".join(given).encode(errors="surrogateescape")
+            if lines.count(_LF) == len(given) - 1:  # all of them between tokens
+                return cls.of_lines(lines)
+        return cls.join([token.encode(errors="surrogateescape") for token in given])
+
+    @classmethod
+    def of_lines(cls, lines: bytes) -> Self:
+        """Pack the bytes between line feeds, of which there is one token more."""
+        offsets = np.zeros(lines.count(_LF) + 2, np.int64)
+        offsets[-1] = len(lines)
+        row = 1
+        for start in range(0, len(lines), _BLOCK_BYTES):
+            block = np.frombuffer(lines[start : start + _BLOCK_BYTES], np.uint8)
+            ends = np.flatnonzero(block == _LF[0])
+            offsets[row : row + len(ends)] = ends + start
+            row += len(ends)
+        offsets[1:] -= np.arange(len(offsets) - 1)  # the line feeds before each end
+        return cls(np.frombuffer(lines.translate(None, _LF), np.uint8), offsets)
 
     @classmethod
     def join(cls, tokens: list[bytes]) -> Self:
@@ -64,7 +89,20 @@ class PackedTokens:
 
     def unpack(self) -> list[str]:
         """Return the tokens; bytes that are not UTF-8 become surrogate escapes."""
-        return [token.decode("utf-8", "surrogateescape") for token in self.split()]
+        tokens: list[str] = []
+        for start in range(0, len(self), _BLOCK):
+            tokens += self[start : start + _BLOCK]._unpack()
+        return tokens
+
+    def _unpack(self) -> list[str]:
+        """Decode many tokens at once, with line feeds that keep them apart."""
+        if len(self) < _MANY or np.any(self.data == _LF[0]):
+            return [token.decode(errors="surrogateescape") for token in self.split()]
+        lines = np.full(len(self.data) + len(self), _LF[0], np.uint8)
+        inside = np.ones(len(lines), np.bool_)
+        inside[self.offsets[1:] + np.arange(len(self))] = False
+        lines[inside] = self.data
+        return lines[:-1].tobytes().decode(errors="surrogateescape").split("\n")
 
     def split(self) -> list[bytes]:
         """Return the tokens as bytes."""
@@ -103,6 +141,10 @@ class PackedTokens:
 
 def joined(parts: Sequence[PackedTokens]) -> PackedTokens:
     """Return the tokens of all parts as one."""
-    lengths = [np.zeros(1, np.int64), *(np.diff(part.offsets) for part in parts)]
+    offsets = np.zeros(sum(map(len, parts)) + 1, np.int64)
+    row = 0
+    for part in parts:
+        begun, row = row, row + len(part)
+        np.add(part.offsets, offsets[begun], out=offsets[begun : row + 1])
     data = [np.empty(0, np.uint8), *(part.data for part in parts)]
-    return PackedTokens(np.concatenate(data), np.cumsum(np.concatenate(lengths)))
+    return PackedTokens(np.concatenate(data), offsets)
