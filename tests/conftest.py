@@ -39,6 +39,7 @@ KERNEL_NAMES = (
     "place",
     "scan_binary",
     "scan_text",
+    "spread",
 )
 
 

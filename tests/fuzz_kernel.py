@@ -24,7 +24,7 @@ from types import ModuleType
 
 import numpy as np
 from conftest import KERNEL_NAMES
-from kernels import bits, exactly, scan_binary, scan_text, token_index
+from kernels import BLANK, Packed, bits, exactly, scan_binary, scan_text, token_index
 
 from pretrained_embed import kernel
 from pretrained_embed.errors import PretrainedEmbedError
@@ -173,17 +173,29 @@ def fuzz_token_index(random: Random) -> None:
     ]
     want = [(t, random.randrange(-1, 99) % 98, random.randrange(128)) for t in given]
     other = [a_token(random) for _ in range(9)]
+    packed = Packed.of(given)
+    rows = np.array([row for _, row, _ in want], np.int64)
+    ranks = np.array([rank for _, _, rank in want], np.uint8)
+    if random.randrange(4) == 0:
+        spoilt = random.randrange(len(packed.offsets))
+        packed.offsets[spoilt] += random.choice((-9, -1, 1, 2**62))
 
     def run(implementation: ModuleType) -> object:
-        index = token_index(implementation, want)
-        keys = [index.key(token) for token in tokens + other]
-        return keys, [index.wanted(key) for key in range(len(index))]
+        def content(index: kernel.TokenIndex) -> object:
+            keys = [index.key(token) for token in tokens + other]
+            return keys, [index.wanted(key) for key in range(len(index))]
+
+        def from_packed() -> object:
+            return content(implementation.TokenIndex(packed, rows, ranks))
+
+        listed = content(token_index(implementation, want))
+        return listed, outcome(from_packed, ValueError)
 
     compare((want, other), [run(implementation) for implementation in BOTH])
 
 
 def fuzz_claims(random: Random) -> None:
-    """`place` and `find_rows`, on hits and offsets that are sometimes impossible."""
+    """`place`, `spread` and `find_rows`, on what is sometimes impossible."""
     want = wanted(random) or []
     dim = random.randrange(4)
     count = random.randrange(6)
@@ -211,15 +223,17 @@ def fuzz_claims(random: Random) -> None:
         out = np.zeros((out_rows, dim), np.float32)
         place = (index, np.array(hits, np.int64).reshape(-1, 4), count)
         moved = (vectors.reshape(count, dim), base, best, seen, out)
+        pairs = np.full((out_rows, 2), BLANK, np.int64)
         places = np.array(offsets, np.int64)
         find = (index, exactly(data), places, base, best, seen)
         refused = [
             outcome(lambda: implementation.place(*place, *moved), ValueError) is None,
             outcome(lambda: implementation.find_rows(*find), ValueError),
+            outcome(lambda: implementation.spread(*place, pairs), ValueError),
         ]
         if isinstance(refused[1], tuple):
             refused[1] = "refused"
-        return refused, best.tolist(), seen.tolist(), bits(out)
+        return refused, best.tolist(), seen.tolist(), bits(out), pairs.tolist()
 
     compare((want, hits, offsets, data, base), [run(k) for k in BOTH])
 
@@ -337,7 +351,7 @@ ENTRIES = {
     "scan_text": fuzz_scan_text,
     "scan_binary": fuzz_scan_binary,
     "TokenIndex": fuzz_token_index,
-    "place, find_rows": fuzz_claims,
+    "place, spread, find_rows": fuzz_claims,
     "pack": fuzz_pack,
     "hash_tokens, look_up": fuzz_hashes,
     "open_reader": fuzz_readers,

@@ -50,6 +50,25 @@ class Read(NamedTuple):
     faults: list[tuple[int, int, int, int]]  # row, kind, found, offset
 
 
+def raw(token: bytes | str) -> bytes:
+    return (
+        token if isinstance(token, bytes) else token.encode("utf-8", "surrogateescape")
+    )
+
+
+class Packed(NamedTuple):
+    """Packed tokens, which may be such as `PackedTokens` refuses."""
+
+    data: object
+    offsets: object
+
+    @classmethod
+    def of(cls, tokens: Iterable[bytes | str]) -> Packed:
+        raws = [raw(token) for token in tokens]
+        offsets = np.cumsum([0, *map(len, raws)], dtype=np.int64)
+        return cls(exactly(b"".join(raws)), offsets)
+
+
 def exactly(data: object) -> object:
     """Bytes as a block of the heap of just their size, with no NUL behind them.
 

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from kernels import token_index
+from kernels import Packed, token_index
 
 from pretrained_embed import kernel
 from pretrained_embed.kernel import _reference
@@ -69,6 +69,15 @@ def place_arguments(native: ModuleType) -> dict[str, object]:
     }
 
 
+def spread_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "index": index_of(native),
+        "hits": np.array([[0, 0, 3, 0], [1, 8, 2, 1]], np.int64),
+        "count": 2,
+        "pairs": np.zeros((2, 2), np.int64),
+    }
+
+
 def find_arguments(native: ModuleType) -> dict[str, object]:
     return {
         "index": index_of(native),
@@ -122,6 +131,7 @@ ARGUMENTS = {
     "scan_text": text_arguments,
     "scan_binary": binary_arguments,
     "place": place_arguments,
+    "spread": spread_arguments,
     "find_rows": find_arguments,
     "hash_tokens": hash_arguments,
     "look_up": look_up_arguments,
@@ -192,6 +202,7 @@ HOLDS = {
     "offsets": np.int64,
     "starts": np.int64,
     "targets": np.int64,
+    "pairs": np.int64,
     "vectors": np.float32,
     "out": np.float32,
     "hashes": np.uint64,
@@ -214,7 +225,20 @@ WRONG = {
     "delimiter": [-1, 10, 256, 2**32 + 32, "\t", None],
     "count": [-1, 3, 2**40, 2**70, None],
     "base": [-1, 2**56, 2**56 - 1, 2**63 - 1, -(2**63), 2**64, None],
-    "tokens": [["the"], [1, 2], ["the", None], 5, None, ["the", "\ud800"], "a"],
+    "tokens": [
+        ["the"],
+        [1, 2],
+        ["the", None],
+        5,
+        None,
+        ["the", "\ud800"],
+        "a",
+        Packed.of(["the"]),
+        Packed("theof", np.array([0, 3, 5])),
+        Packed(b"theof", np.array([0, 3, 6])),
+        Packed(b"theof", np.array([0, 3, 5], np.int32)),
+        Packed(b"theof", [0, 3, 5]),
+    ],
 }
 
 
@@ -320,6 +344,7 @@ def test_too_few_and_too_many_arguments_are_refused(native, function):
         ("place", "best"),
         ("place", "seen"),
         ("place", "out"),
+        ("spread", "pairs"),
         ("find_rows", "best"),
         ("find_rows", "seen"),
         ("hash_tokens", "out_hashes"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from kernels import Wanted, bits, token_index
+from kernels import BLANK, Packed, Wanted, bits, raw, token_index
 
 from pretrained_embed import kernel
 
@@ -19,12 +21,6 @@ wanted_tokens = st.lists(
     st.tuples(tokens, st.integers(0, 9), st.integers(0, 3) | st.just(127)), max_size=12
 )
 ROWS = 10
-
-
-def raw(token: bytes | str) -> bytes:
-    return (
-        token if isinstance(token, bytes) else token.encode("utf-8", "surrogateescape")
-    )
 
 
 def wants_of(wanted: Wanted) -> dict[bytes, list[tuple[int, int]]]:
@@ -128,6 +124,91 @@ def test_tokens_may_come_as_any_sequence(both_kernels):
         assert len(both_kernels.TokenIndex(listed, rows, ranks)) == 2
 
 
+@given(wanted=wanted_tokens, begin=st.integers(0, 9), end=st.integers(0, 9))
+def test_packed_tokens_make_the_index_a_list_makes(kernel_pair, wanted, begin, end):
+    data, offsets = Packed.of(token for token, _, _ in wanted)
+    around = np.concatenate((np.ones(begin), data, np.ones(end))).astype(np.uint8)
+    rows, ranks = (
+        np.array([want[i] for want in wanted], dtype)
+        for i, dtype in ((1, np.int64), (2, np.uint8))
+    )
+    for implementation in kernel_pair:
+        packed = implementation.TokenIndex(Packed(around, offsets + begin), rows, ranks)
+        listed = token_index(implementation, wanted)
+
+        assert len(packed) == len(listed)
+        assert packed.row_count == listed.row_count
+        for key, token in enumerate(wants_of(wanted)):
+            assert packed.key(token) == key
+            assert packed.wanted(key) == listed.wanted(key)
+
+
+def test_no_packed_tokens_may_have_no_offsets(both_kernels):
+    none = Packed(np.empty(0, np.uint8), np.empty(0, np.int64))
+
+    index = both_kernels.TokenIndex(none, np.empty(0, np.int64), np.empty(0, np.uint8))
+
+    assert (len(index), index.row_count, index.key(b"")) == (0, 0, -1)
+
+
+@pytest.mark.parametrize(
+    "offsets", [[-1, 1, 2], [0, 2, 1], [0, 1, 4], [2, 1, 3], [0, 9, 2], [0, 2**62, 1]]
+)
+def test_packed_tokens_whose_offsets_cannot_be_are_refused(both_kernels, offsets):
+    packed = Packed(np.zeros(3, np.uint8), np.array(offsets, np.int64))
+    with pytest.raises(ValueError, match="offsets"):
+        both_kernels.TokenIndex(packed, np.zeros(2, np.int64), np.zeros(2, np.uint8))
+
+
+def test_packed_tokens_rows_and_ranks_of_different_lengths_are_refused(both_kernels):
+    with pytest.raises(ValueError, match="differ"):
+        both_kernels.TokenIndex(
+            Packed.of(["a"]), np.zeros(2, np.int64), np.zeros(2, np.uint8)
+        )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs sparse files")
+def test_more_tokens_than_an_index_can_hold_are_refused(kernel_pair, tmp_path: Path):
+    count = 3 * 2**30 + 1
+    empty = tmp_path / "empty"
+    with empty.open("wb") as file:
+        file.truncate(8 * (count + 1))  # nothing of it is ever read
+
+    offsets = np.memmap(empty, np.int64, "r", shape=count + 1)
+    ranks = np.memmap(empty, np.uint8, "r", shape=count)
+
+    with pytest.raises(ValueError, match="more tokens than an index can hold"):
+        kernel_pair[0].TokenIndex(
+            Packed(ranks[:0], offsets), offsets[:count], ranks[:count]
+        )
+
+
+@pytest.mark.parametrize("row", [2**31, 2**32 - 1, 2**32, 2**62])
+def test_rows_may_have_large_numbers(both_kernels, row):
+    index = token_index(both_kernels, [("a", row, 0), ("b", 1, 0), ("b", row - 1, 0)])
+
+    assert index.row_count == row + 1
+    assert [index.wanted(key) for key in (0, 1)] == [[(row, 0)], [(1, 0), (row - 1, 0)]]
+
+
+def test_an_index_says_how_much_memory_it_takes(both_kernels):
+    small = token_index(both_kernels, [("a", 0, 0)])
+    large = token_index(both_kernels, [(f"token{i:04}", i, 0) for i in range(1000)])
+    ranked = token_index(both_kernels, [(f"token{i:04}", i, 1) for i in range(1000)])
+
+    assert 0 < small.nbytes < 1000
+    assert large.nbytes - small.nbytes > 9 * 1000
+    assert ranked.nbytes >= large.nbytes
+
+
+def test_a_native_index_takes_some_bytes_a_token_beside_its_own(kernel_pair):
+    wanted = [(f"token{i:05}", i, 0) for i in range(10_000)]
+
+    index = token_index(kernel_pair[0], wanted)
+
+    assert index.nbytes < (10 + 16) * 10_000
+
+
 def test_an_index_outlives_what_it_was_made_of(both_kernels):
     listed = [f"token{i}" for i in range(1000)]
     rows, ranks = np.arange(1000, dtype=np.int64), np.zeros(1000, np.uint8)
@@ -209,6 +290,28 @@ def test_the_lowest_rank_wins_then_the_first_in_the_file(
         assert hit_count == found_count
 
 
+@given(wanted=wanted_tokens, room=st.integers(0, 20), data=st.data())
+def test_hits_are_spread_to_all_rows_they_are_wanted_for(
+    kernel_pair, wanted, room, data
+):
+    pairs_of = [[row for row, _ in pairs] for pairs in wants_of(wanted).values()]
+    keys = st.lists(st.integers(0, len(pairs_of) - 1)) if wanted else st.just([])
+    met = data.draw(keys)
+    hits = np.array([(i, 0, 0, key) for i, key in enumerate(met)], np.int64)
+    count = data.draw(st.integers(0, len(met)))
+    expected = [[i, row] for i in range(count) for row in pairs_of[met[i]]]
+    for implementation in kernel_pair:
+        pairs = np.full((room, 2), BLANK, np.int64)
+
+        total = implementation.spread(
+            token_index(implementation, wanted), hits.reshape(-1, 4), count, pairs
+        )
+
+        assert total == len(expected)
+        assert pairs[:total].tolist() == expected[:room]
+        assert (pairs[total:] == BLANK).all()
+
+
 def test_only_the_first_count_hits_are_placed(both_kernels):
     index = token_index(both_kernels, [("a", 0, 0), ("b", 1, 0)])
     best, seen = claims_for(index)
@@ -261,3 +364,5 @@ def test_a_hit_of_another_index_is_refused(both_kernels, hit):
     out = np.zeros((ROWS, 1), np.float32)
     with pytest.raises(ValueError, match="hit"):
         both_kernels.place(index, hits, 1, vectors, 0, *claims_for(index), out)
+    with pytest.raises(ValueError, match="hit"):
+        both_kernels.spread(index, hits, 1, np.zeros((1, 2), np.int64))

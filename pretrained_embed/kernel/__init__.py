@@ -49,6 +49,7 @@ __all__ = [
     "place",
     "scan_binary",
     "scan_text",
+    "spread",
 ]
 
 _CHOICE = os.environ.get("PRETRAINED_EMBED_KERNEL", "")
@@ -81,3 +82,4 @@ pack = implementation.pack
 place = implementation.place
 scan_binary = implementation.scan_binary
 scan_text = implementation.scan_text
+spread = implementation.spread

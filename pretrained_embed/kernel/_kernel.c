@@ -8,6 +8,7 @@
  *   Bytes           loads, bit counts
  *   Lines           find the end of a line and count its separators
  *   Numbers         decimal text to binary32
+ *   Buffers         arrays, packed tokens
  *   Token index     wanted tokens, an open-addressing table
  *   Scanning        text, binary
  *   Placing         hits into rows, first come first served
@@ -39,6 +40,11 @@
 #define PE_ROUNDS_ONCE 1
 #else
 #define PE_ROUNDS_ONCE 0
+#endif
+
+/* The largest number that is kept in 32 bits.  A smaller one tries the other way. */
+#if !defined(PE_NARROW)
+#define PE_NARROW UINT32_MAX
 #endif
 
 typedef unsigned char byte;
@@ -89,6 +95,17 @@ static int lowest_bit(uint64_t x) {
 #endif
 }
 #endif
+
+/* Ask for memory that is soon to be looked at. */
+static void prefetch(const void *p) {
+#if defined(__GNUC__)
+    __builtin_prefetch(p);
+#elif defined(PE_SSE2)
+    _mm_prefetch((const char *)p, _MM_HINT_T0);
+#else
+    (void)p;
+#endif
+}
 
 /* ------------------------------------------------------------------ Lines ------ */
 
@@ -546,96 +563,7 @@ static ReadVector fastest_read_vector(void) {
     return read_vector;
 }
 
-/* ------------------------------------------------------------ Token index ------ */
-
-typedef struct {
-    uint32_t tag; /* high half of the hash: most misses end here */
-    uint32_t key; /* plus one; zero is an empty slot */
-} Slot;
-
-typedef struct {
-    PyObject_HEAD
-    Slot *slots;
-    uint64_t mask;      /* slots minus one, a power of two */
-    byte *filter;       /* a bit set for the hash of each token */
-    uint64_t filter_mask; /* its bytes minus one */
-    uint32_t keys;      /* distinct tokens */
-    byte *arena;        /* their bytes, in order of key */
-    uint64_t *starts;   /* (keys + 1,) offsets into arena */
-    uint64_t *firsts;   /* (keys + 1,) offsets into rows and ranks */
-    int64_t *rows;      /* one for each token given, grouped by key */
-    byte *ranks;
-    int64_t last_row;   /* highest of rows, or -1 */
-} TokenIndex;
-
-static uint64_t mix(uint64_t h, uint64_t x) {
-    h = (h ^ x) * 0x9fb21c651e98df25u;
-    return h ^ h >> 32;
-}
-
-/* Is written to disk: equal on all machines, and never to be changed. */
-static uint64_t hash_token(const byte *p, size_t n) {
-    uint64_t h = 0x9e3779b97f4a7c15u * (n + 1);
-    if (n >= 8) {
-        const byte *last = p + n - 8;
-        for (; p < last; p += 8) h = mix(h, load64(p));
-        h = mix(h, load64(last));
-    } else if (n >= 4) {
-        h = mix(h, load32(p) | (uint64_t)load32(p + n - 4) << 32);
-    } else if (n) {
-        h = mix(h, p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16);
-    }
-    return mix(h, h >> 29);
-}
-
-/* Return the token's slot: its own, or the empty one where it would go. */
-static Slot *find_slot(const TokenIndex *index, const byte *token, size_t n,
-                       uint64_t hash) {
-    uint32_t tag = (uint32_t)(hash >> 32);
-    for (uint64_t i = hash & index->mask;; i = (i + 1) & index->mask) {
-        Slot *slot = index->slots + i;
-        if (!slot->key) return slot;
-        if (slot->tag == tag) {
-            uint64_t start = index->starts[slot->key - 1];
-            if (index->starts[slot->key] - start == n &&
-                memcmp(index->arena + start, token, n) == 0)
-                return slot;
-        }
-    }
-}
-
-static byte *filter_byte(const TokenIndex *index, uint64_t hash) {
-    return index->filter + (hash >> 3 & index->filter_mask);
-}
-
-static byte filter_bit(uint64_t hash) { return (byte)(1u << (hash & 7)); }
-
-/* Most tokens of a file are not wanted.  The filter tells so of 15 in 16 of them; it
- * is an eighth of the slots' size and stays in a first- or second-level cache. */
-static int64_t find_key(const TokenIndex *index, const byte *token, size_t n) {
-    uint64_t hash = hash_token(token, n);
-    if (!(*filter_byte(index, hash) & filter_bit(hash))) return -1;
-    return (int64_t)find_slot(index, token, n, hash)->key - 1;
-}
-
-/* Bytes of a bytes or str object; *held keeps them alive and is the caller's. */
-static const byte *token_bytes(PyObject *token, Py_ssize_t *n, PyObject **held) {
-    *held = NULL;
-    if (PyUnicode_Check(token)) {
-        const char *text = PyUnicode_AsUTF8AndSize(token, n);
-        if (text) return (const byte *)text;
-        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return NULL;
-        PyErr_Clear();
-        *held = PyUnicode_AsEncodedString(token, "utf-8", "surrogateescape");
-        if (!*held) return NULL;
-        token = *held;
-    } else if (!PyBytes_Check(token)) {
-        PyErr_SetString(PyExc_TypeError, "a token is neither bytes nor str");
-        return NULL;
-    }
-    *n = PyBytes_Size(token);
-    return (const byte *)PyBytes_AsString(token);
-}
+/* ---------------------------------------------------------------- Buffers ------ */
 
 /* Borrow a C-contiguous buffer of the given item type: "f", "B", "q" (any int64) or "Q"
  * (any uint64). */
@@ -658,97 +586,433 @@ static int borrow(PyObject *object, Py_buffer *view, const char *type, int ndim,
     return -1;
 }
 
-static int index_add(TokenIndex *index, PyObject *token, uint64_t *capacity,
-                     uint32_t *key) {
-    PyObject *held;
-    Py_ssize_t n;
-    const byte *bytes = token_bytes(token, &n, &held);
-    if (!bytes) return -1;
-    int status = 0;
-    uint64_t hash = hash_token(bytes, (size_t)n);
-    Slot *slot = find_slot(index, bytes, (size_t)n, hash);
-    if (!slot->key) {
-        uint64_t start = index->starts[index->keys], need = start + (uint64_t)n;
-        if (need > *capacity) {
-            uint64_t room = need + need / 2 + 64;
-            byte *arena =
-                room <= PY_SSIZE_T_MAX ? realloc(index->arena, (size_t)room) : NULL;
-            if (!arena) {
-                PyErr_NoMemory();
-                status = -1;
-                goto done;
-            }
-            index->arena = arena;
-            *capacity = room;
+/* Packed tokens: token i is data[offsets[i]] to data[offsets[i + 1]]. */
+typedef struct {
+    Py_buffer data, offsets;
+    Py_ssize_t count;
+} Tokens;
+
+static int tokens_begin(Tokens *tokens, PyObject *data, PyObject *offsets) {
+    if (PyObject_GetBuffer(data, &tokens->data, PyBUF_SIMPLE)) return -1;
+    if (borrow(offsets, &tokens->offsets, "q", 1, 0, "offsets")) {
+        PyBuffer_Release(&tokens->data);
+        return -1;
+    }
+    tokens->count = tokens->offsets.shape[0] ? tokens->offsets.shape[0] - 1 : 0;
+    return 0;
+}
+
+static void tokens_release(Tokens *tokens) {
+    PyBuffer_Release(&tokens->offsets);
+    PyBuffer_Release(&tokens->data);
+}
+
+/* Return the bytes of a token and how many there are, or NULL if there is none. */
+static const byte *token_at(const Tokens *tokens, int64_t i, size_t *n) {
+    const int64_t *offset = tokens->offsets.buf;
+    if (i < 0 || i >= tokens->count) return NULL;
+    int64_t begin = offset[i], end = offset[i + 1];
+    if (begin < 0 || end < begin || end > tokens->data.len) return NULL;
+    *n = (size_t)(end - begin);
+    return (const byte *)tokens->data.buf + begin;
+}
+
+/* ------------------------------------------------------------ Token index ------ */
+
+/* Numbers of 32 bits, where none of them needs more. */
+typedef struct {
+    uint32_t *narrow; /* or NULL, and then */
+    uint64_t *wide;
+} Column;
+
+static int column_new(Column *column, size_t count, uint64_t largest) {
+    if (largest <= PE_NARROW)
+        column->narrow = malloc((count + 1) * sizeof(uint32_t));
+    else
+        column->wide = malloc((count + 1) * sizeof(uint64_t));
+    return column->narrow || column->wide ? 0 : -1;
+}
+
+static void column_shrink(Column *column, size_t count) {
+    void *narrow = NULL, *wide = NULL;
+    if (column->narrow)
+        narrow = realloc(column->narrow, count * sizeof(uint32_t));
+    else
+        wide = realloc(column->wide, count * sizeof(uint64_t));
+    if (narrow) column->narrow = narrow;
+    if (wide) column->wide = wide;
+}
+
+static void column_free(Column *column) {
+    free(column->narrow);
+    free(column->wide);
+}
+
+static uint64_t column_get(const Column *column, size_t i) {
+    return column->narrow ? column->narrow[i] : column->wide[i];
+}
+
+static void column_set(Column *column, size_t i, uint64_t number) {
+    if (column->narrow)
+        column->narrow[i] = (uint32_t)number;
+    else
+        column->wide[i] = number;
+}
+
+static size_t column_bytes(const Column *column, size_t count) {
+    return count * (column->narrow ? sizeof(uint32_t) : sizeof(uint64_t));
+}
+
+/* The slots are an open-addressing table, three quarters full where no token was given
+ * twice.  A slot is 0 (empty), or a key plus one in the bits of key_mask; the other
+ * bits are the token's tag, those of the high half of its hash: most misses end there. */
+typedef struct {
+    PyObject_HEAD
+    uint32_t *slots;
+    uint64_t slot_count;
+    uint32_t key_mask;
+    byte *filter;         /* a bit set for the hash of each token */
+    uint64_t filter_size; /* in bytes: two for each token */
+    uint32_t keys;        /* distinct tokens */
+    byte *arena;          /* their bytes, in order of key */
+    Column starts;        /* (keys + 1,) offsets into arena */
+    uint32_t *firsts;     /* (keys + 1,) into rows and ranks; NULL: one for each key */
+    Column rows;          /* one for each token given, grouped by key */
+    byte *ranks;          /* as rows; NULL: all are 0 */
+    int64_t last_row;     /* highest of rows, or -1 */
+} TokenIndex;
+
+/* So that the slots can be addressed by 32 bits of a hash. */
+static const uint64_t PE_MOST_TOKENS = (uint64_t)3 << 30;
+
+static uint64_t mix(uint64_t h, uint64_t x) {
+    h = (h ^ x) * 0x9fb21c651e98df25u;
+    return h ^ h >> 32;
+}
+
+/* Is written to disk: equal on all machines, and never to be changed. */
+static uint64_t hash_token(const byte *p, size_t n) {
+    uint64_t h = 0x9e3779b97f4a7c15u * (n + 1);
+    if (n >= 8) {
+        const byte *last = p + n - 8;
+        for (; p < last; p += 8) h = mix(h, load64(p));
+        h = mix(h, load64(last));
+    } else if (n >= 4) {
+        h = mix(h, load32(p) | (uint64_t)load32(p + n - 4) << 32);
+    } else if (n) {
+        h = mix(h, p[0] | (uint64_t)p[n / 2] << 8 | (uint64_t)p[n - 1] << 16);
+    }
+    return mix(h, h >> 29);
+}
+
+/* The token of a key. */
+static const byte *token_of(const TokenIndex *index, uint32_t key, size_t *n) {
+    uint64_t start = column_get(&index->starts, key);
+    *n = (size_t)(column_get(&index->starts, (size_t)key + 1) - start);
+    return index->arena + start;
+}
+
+/* Where the rows of a key begin; those of the next one begin behind them. */
+static size_t first_of(const TokenIndex *index, size_t key) {
+    return index->firsts ? index->firsts[key] : key;
+}
+
+static byte rank_at(const TokenIndex *index, size_t i) {
+    return index->ranks ? index->ranks[i] : 0;
+}
+
+/* Where the search for a token begins. */
+static uint32_t *home_slot(const TokenIndex *index, uint64_t hash) {
+    return index->slots + ((hash & UINT32_MAX) * index->slot_count >> 32);
+}
+
+/* Return the token's slot: its own, or the empty one where it would go. */
+static uint32_t *find_slot(const TokenIndex *index, const byte *token, size_t n,
+                           uint64_t hash) {
+    const uint32_t key_mask = index->key_mask, tag = (uint32_t)(hash >> 32) & ~key_mask;
+    const uint32_t *end = index->slots + index->slot_count;
+    for (uint32_t *slot = home_slot(index, hash);;) {
+        if (!*slot) return slot;
+        if ((*slot & ~key_mask) == tag) {
+            size_t length;
+            const byte *own = token_of(index, (*slot & key_mask) - 1, &length);
+            if (length == n && memcmp(own, token, n) == 0) return slot;
         }
-        if (n) memcpy(index->arena + start, bytes, (size_t)n);
+        if (++slot == end) slot = index->slots;
+    }
+}
+
+static byte *filter_byte(const TokenIndex *index, uint64_t hash) {
+    return index->filter + ((hash >> 32) * index->filter_size >> 32);
+}
+
+static byte filter_bit(uint64_t hash) { return (byte)(1u << (hash & 7)); }
+
+/* Most tokens of a file are not wanted.  The filter tells so of 15 in 16 of them, and
+ * is small enough for a first- or second-level cache. */
+static int64_t find_key(const TokenIndex *index, const byte *token, size_t n) {
+    uint64_t hash = hash_token(token, n);
+    if (!(*filter_byte(index, hash) & filter_bit(hash))) return -1;
+    return (int64_t)(*find_slot(index, token, n, hash) & index->key_mask) - 1;
+}
+
+/* Bytes of a bytes or str object; *held keeps them alive and is the caller's. */
+static const byte *token_bytes(PyObject *token, Py_ssize_t *n, PyObject **held) {
+    *held = NULL;
+    if (PyUnicode_Check(token)) {
+        const char *text = PyUnicode_AsUTF8AndSize(token, n);
+        if (text) return (const byte *)text;
+        if (!PyErr_ExceptionMatches(PyExc_UnicodeEncodeError)) return NULL;
+        PyErr_Clear();
+        *held = PyUnicode_AsEncodedString(token, "utf-8", "surrogateescape");
+        if (!*held) return NULL;
+        token = *held;
+    } else if (!PyBytes_Check(token)) {
+        PyErr_SetString(PyExc_TypeError, "a token is neither bytes nor str");
+        return NULL;
+    }
+    *n = PyBytes_Size(token);
+    return (const byte *)PyBytes_AsString(token);
+}
+
+/* What an index is built of.  The arena is the index's own: it holds the tokens one
+ * behind another, and later the distinct ones alone. */
+typedef struct {
+    const int64_t *offsets; /* (count + 1,) of the tokens, from begin on */
+    int64_t begin;
+    uint64_t size; /* of all of them */
+    size_t count;
+    const int64_t *rows;
+    const byte *ranks;
+} Given;
+
+enum { BUILT, NO_MEMORY, BAD_OFFSETS, BAD_ROW };
+
+/* Return the key of a token, a new one if it is new. */
+static uint32_t index_add(TokenIndex *index, const byte *token, size_t n,
+                          uint64_t hash) {
+    uint32_t *slot = find_slot(index, token, n, hash);
+    if (!*slot) {
+        uint64_t start = column_get(&index->starts, index->keys);
+        if (index->arena + start != token) memmove(index->arena + start, token, n);
         index->keys++;
-        index->starts[index->keys] = need;
-        slot->tag = (uint32_t)(hash >> 32);
-        slot->key = index->keys;
+        column_set(&index->starts, index->keys, start + n);
+        *slot = ((uint32_t)(hash >> 32) & ~index->key_mask) | index->keys;
         *filter_byte(index, hash) |= filter_bit(hash);
     }
-    *key = slot->key - 1;
-done:
-    Py_XDECREF(held);
+    return (*slot & index->key_mask) - 1;
+}
+
+enum { PE_ADDED_AT_ONCE = 64 };
+
+/* Add all tokens; write the key of each.  Hashes come first, some at once, so that the
+ * slots they lead to are on their way from memory together. */
+static int index_add_tokens(TokenIndex *index, const Given *given, uint32_t *keys) {
+    uint64_t hashes[PE_ADDED_AT_ONCE], ends[PE_ADDED_AT_ONCE], begin = 0;
+    for (size_t done = 0, some; done < given->count; done += some) {
+        some = given->count - done;
+        if (some > PE_ADDED_AT_ONCE) some = PE_ADDED_AT_ONCE;
+        uint64_t from = begin;
+        for (size_t k = 0; k < some; from = ends[k++]) {
+            ends[k] = (uint64_t)given->offsets[done + k + 1] - (uint64_t)given->begin;
+            if (ends[k] < from || ends[k] > given->size) return BAD_OFFSETS;
+            hashes[k] = hash_token(index->arena + from, (size_t)(ends[k] - from));
+            prefetch(home_slot(index, hashes[k]));
+            prefetch(filter_byte(index, hashes[k]));
+        }
+        for (size_t k = 0; k < some; begin = ends[k++])
+            keys[done + k] = index_add(index, index->arena + begin,
+                                       (size_t)(ends[k] - begin), hashes[k]);
+    }
+    return BUILT;
+}
+
+/* Group rows and ranks by key. */
+static int index_add_rows(TokenIndex *index, const Given *given, const uint32_t *keys) {
+    size_t count = given->count, room = (size_t)index->keys + 2;
+    int64_t last_row = -1;
+    byte any_rank = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (given->rows[i] > last_row) last_row = given->rows[i];
+        any_rank |= given->ranks[i];
+    }
+    index->last_row = last_row;
+    if (column_new(&index->rows, count, (uint64_t)(last_row + 1))) return NO_MEMORY;
+    if (any_rank && !(index->ranks = malloc(count))) return NO_MEMORY;
+    uint32_t *firsts = NULL;
+    if (index->keys < count) {
+        index->firsts = firsts = calloc(room, sizeof(uint32_t));
+        if (!firsts) return NO_MEMORY;
+        /* counted two ahead, so that filling ends right */
+        for (size_t i = 0; i < count; i++) firsts[keys[i] + (size_t)2]++;
+        for (size_t k = 2; k < room; k++) firsts[k] += firsts[k - 1];
+    }
+    for (size_t i = 0; i < count; i++) {
+        int64_t row = given->rows[i]; /* once more: checked is what is used */
+        byte rank = given->ranks[i];
+        if (row < 0 || row > last_row || rank > (any_rank ? PE_LAST_RANK : 0))
+            return BAD_ROW;
+        size_t at = firsts ? firsts[keys[i] + (size_t)1]++ : i;
+        column_set(&index->rows, at, (uint64_t)row);
+        if (any_rank) index->ranks[at] = rank;
+    }
+    return BUILT;
+}
+
+/* Give back what tokens given twice, or not yet known, were thought to need. */
+static void index_shrink(TokenIndex *index) {
+    byte *arena =
+        realloc(index->arena, (size_t)column_get(&index->starts, index->keys) + 1);
+    if (arena) index->arena = arena;
+    column_shrink(&index->starts, (size_t)index->keys + 1);
+}
+
+/* Needs no GIL. */
+static int index_build(TokenIndex *index, const Given *given) {
+    size_t count = given->count;
+    index->slot_count = (uint64_t)count + count / 3 + 8;
+    index->filter_size = 2 * (uint64_t)count + 8;
+    index->key_mask = 1;
+    while (index->key_mask < count) index->key_mask = index->key_mask << 1 | 1;
+    index->slots = calloc((size_t)index->slot_count, sizeof(uint32_t));
+    index->filter = calloc((size_t)index->filter_size, 1);
+    uint32_t *keys = malloc((count + 1) * sizeof(uint32_t));
+    int status = NO_MEMORY;
+    if (index->slots && index->filter && keys &&
+        !column_new(&index->starts, count + 1, given->size)) {
+        column_set(&index->starts, 0, 0);
+        status = index_add_tokens(index, given, keys);
+        if (status == BUILT) status = index_add_rows(index, given, keys);
+        if (status == BUILT) index_shrink(index);
+    }
+    free(keys);
     return status;
 }
 
-static int index_fill(TokenIndex *index, PyObject *list, const int64_t *rows,
-                      const byte *ranks) {
-    Py_ssize_t count = PyList_Size(list);
-    if ((uint64_t)count >= UINT32_MAX) {
+static int index_result(int status) {
+    if (status == BUILT) return 0;
+    if (status == NO_MEMORY)
+        PyErr_NoMemory();
+    else
+        PyErr_SetString(PyExc_ValueError,
+                        status == BAD_OFFSETS
+                            ? "offsets do not ascend within the data"
+                            : "a row is negative or a rank above 127");
+    return -1;
+}
+
+static int has_length(const Given *given, Py_ssize_t count) {
+    if (count >= 0 && (size_t)count == given->count) return 1;
+    PyErr_SetString(PyExc_ValueError, "tokens, rows and ranks differ in length");
+    return 0;
+}
+
+static int index_from_packed(TokenIndex *index, Given *given, PyObject *packed) {
+    Tokens tokens;
+    int result = -1;
+    PyObject *data = PyObject_GetAttrString(packed, "data");
+    PyObject *offsets = data ? PyObject_GetAttrString(packed, "offsets") : NULL;
+    if (!offsets || tokens_begin(&tokens, data, offsets)) goto without_tokens;
+    if (has_length(given, tokens.count)) {
+        int64_t begin = 0, end = 0;
+        if (tokens.offsets.shape[0]) {
+            given->offsets = tokens.offsets.buf;
+            begin = given->offsets[0];
+            end = given->offsets[tokens.count];
+        }
+        int status = BAD_OFFSETS;
+        if (begin >= 0 && begin <= end && end <= tokens.data.len) {
+            given->begin = begin;
+            given->size = (uint64_t)(end - begin);
+            Py_BEGIN_ALLOW_THREADS
+            index->arena = malloc((size_t)given->size + 1);
+            status = NO_MEMORY;
+            if (index->arena) {
+                if (given->size)
+                    memcpy(index->arena, (const byte *)tokens.data.buf + begin,
+                           (size_t)given->size);
+                status = index_build(index, given);
+            }
+            Py_END_ALLOW_THREADS
+        }
+        result = index_result(status);
+    }
+    tokens_release(&tokens);
+without_tokens:
+    Py_XDECREF(offsets);
+    Py_XDECREF(data);
+    return result;
+}
+
+/* Make room for n more bytes in the arena. */
+static int arena_reserve(TokenIndex *index, size_t *room, size_t used, size_t n) {
+    if (n < *room - used) return 0;
+    size_t need = used + n;
+    *room = need < PY_SSIZE_T_MAX / 2 ? 2 * need + 64 : PY_SSIZE_T_MAX;
+    byte *arena = realloc(index->arena, *room);
+    if (!arena) return -1;
+    index->arena = arena;
+    return 0;
+}
+
+/* Put the bytes of all tokens of a list one behind another into the arena. */
+static int join(TokenIndex *index, PyObject *list, size_t count, int64_t *offsets) {
+    size_t used = 0, room = 0;
+    offsets[0] = 0;
+    for (size_t i = 0; i < count; i++) {
+        PyObject *held, *token = PyList_GetItem(list, (Py_ssize_t)i);
+        Py_ssize_t n;
+        const byte *bytes = token ? token_bytes(token, &n, &held) : NULL;
+        if (!bytes) return -1;
+        int failed = arena_reserve(index, &room, used, (size_t)n);
+        if (!failed) memcpy(index->arena + used, bytes, (size_t)n);
+        Py_XDECREF(held);
+        if (failed) {
+            PyErr_NoMemory();
+            return -1;
+        }
+        used += (size_t)n;
+        offsets[i + 1] = (int64_t)used;
+    }
+    return 0;
+}
+
+static int index_from_list(TokenIndex *index, Given *given, PyObject *list) {
+    int result = -1;
+    if (!has_length(given, PyList_Size(list))) return -1;
+    int64_t *offsets = malloc((given->count + 1) * sizeof(int64_t));
+    if (!offsets) {
+        PyErr_NoMemory();
+    } else if (!join(index, list, given->count, offsets)) {
+        given->offsets = offsets;
+        given->size = (uint64_t)offsets[given->count];
+        int status;
+        Py_BEGIN_ALLOW_THREADS
+        status = index_build(index, given);
+        Py_END_ALLOW_THREADS
+        result = index_result(status);
+    }
+    free(offsets);
+    return result;
+}
+
+static int index_fill(TokenIndex *index, Given *given, PyObject *tokens) {
+    if (given->count > PE_MOST_TOKENS) {
         PyErr_SetString(PyExc_ValueError, "more tokens than an index can hold");
         return -1;
     }
-    uint64_t slots = 8, capacity = 0;
-    while (slots < 2 * (uint64_t)count) slots *= 2;
-    index->mask = slots - 1;
-    index->filter_mask = slots - 1; /* as many bytes as slots: 16 to 32 bits a token */
-    index->last_row = -1;
-    size_t n = (size_t)count;
-    index->slots = calloc((size_t)slots, sizeof(Slot));
-    index->filter = calloc((size_t)slots, 1);
-    index->arena = malloc(64);
-    index->starts = malloc((n + 1) * sizeof(uint64_t));
-    index->firsts = calloc(n + 2, sizeof(uint64_t));
-    index->rows = malloc((n + 1) * sizeof(int64_t));
-    index->ranks = malloc(n + 1);
-    uint32_t *keys = malloc((n + 1) * sizeof(uint32_t));
-    if (!index->slots || !index->filter || !index->arena || !index->starts ||
-        !index->firsts || !index->rows || !index->ranks || !keys) {
-        PyErr_NoMemory();
-        goto fail;
-    }
-    index->starts[0] = 0;
-    for (Py_ssize_t i = 0; i < count; i++) {
-        PyObject *token = PyList_GetItem(list, i);
-        if (!token || index_add(index, token, &capacity, &keys[i])) goto fail;
-        index->firsts[keys[i] + 2]++; /* counted two ahead, so that filling ends right */
-    }
-    for (size_t k = 2; k < n + 2; k++) index->firsts[k] += index->firsts[k - 1];
-    for (Py_ssize_t i = 0; i < count; i++) {
-        int64_t row = rows[i];
-        byte rank = ranks[i];
-        if (row < 0 || rank > PE_LAST_RANK) {
-            PyErr_SetString(PyExc_ValueError, "a row is negative or a rank above 127");
-            goto fail;
-        }
-        uint64_t at = index->firsts[keys[i] + 1]++;
-        index->rows[at] = row;
-        index->ranks[at] = rank;
-        if (row > index->last_row) index->last_row = row;
-    }
-    free(keys);
-    return 0;
-fail:
-    free(keys);
-    return -1;
+    if (PyObject_HasAttrString(tokens, "offsets"))
+        return index_from_packed(index, given, tokens);
+    PyObject *list = PyList_Check(tokens) ? Py_NewRef(tokens) : PySequence_List(tokens);
+    if (!list) return -1;
+    int result = index_from_list(index, given, list);
+    Py_DECREF(list);
+    return result;
 }
 
 static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"tokens", "rows", "ranks", NULL};
-    PyObject *tokens, *rows_object, *ranks_object, *list = NULL;
+    PyObject *tokens, *rows_object, *ranks_object;
     Py_buffer rows, ranks;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO:TokenIndex", names, &tokens,
                                      &rows_object, &ranks_object))
@@ -759,20 +1023,15 @@ static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     TokenIndex *self = NULL;
-    list = PySequence_List(tokens);
-    if (!list) goto done;
-    if (PyList_Size(list) != rows.shape[0] || rows.shape[0] != ranks.shape[0]) {
-        PyErr_SetString(PyExc_ValueError, "tokens, rows and ranks differ in length");
-        goto done;
+    Given given = {.count = (size_t)rows.shape[0], .rows = rows.buf, .ranks = ranks.buf};
+    if (has_length(&given, ranks.shape[0])) {
+        allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
+        self = (TokenIndex *)alloc(type, 0); /* zeroed: freeing it is safe any time */
+        if (self && index_fill(self, &given, tokens)) {
+            Py_DECREF(self);
+            self = NULL;
+        }
     }
-    allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
-    self = (TokenIndex *)alloc(type, 0); /* zeroed: freeing it is safe at any time */
-    if (self && index_fill(self, list, rows.buf, ranks.buf)) {
-        Py_DECREF(self);
-        self = NULL;
-    }
-done:
-    Py_XDECREF(list);
     PyBuffer_Release(&rows);
     PyBuffer_Release(&ranks);
     return (PyObject *)self;
@@ -783,9 +1042,9 @@ static void index_dealloc(TokenIndex *self) {
     free(self->slots);
     free(self->filter);
     free(self->arena);
-    free(self->starts);
+    column_free(&self->starts);
     free(self->firsts);
-    free(self->rows);
+    column_free(&self->rows);
     free(self->ranks);
     ((freefunc)PyType_GetSlot(type, Py_tp_free))(self);
     Py_DECREF(type);
@@ -810,9 +1069,10 @@ static PyObject *index_wanted(TokenIndex *self, PyObject *argument) {
         return NULL;
     }
     PyObject *list = PyList_New(0);
-    for (uint64_t i = self->firsts[key]; list && i < self->firsts[key + 1]; i++) {
-        PyObject *pair =
-            Py_BuildValue("Li", (long long)self->rows[i], (int)self->ranks[i]);
+    size_t stop = first_of(self, (size_t)key + 1);
+    for (size_t i = first_of(self, (size_t)key); list && i < stop; i++) {
+        PyObject *pair = Py_BuildValue("Ki", (long long)column_get(&self->rows, i),
+                                       (int)rank_at(self, i));
         if (!pair || PyList_Append(list, pair)) Py_CLEAR(list);
         Py_XDECREF(pair);
     }
@@ -823,9 +1083,21 @@ static PyObject *index_row_count(TokenIndex *self, void *Py_UNUSED(closure)) {
     return PyLong_FromLongLong(self->last_row + 1);
 }
 
+static PyObject *index_nbytes(TokenIndex *self, void *Py_UNUSED(closure)) {
+    size_t keys = self->keys, given = first_of(self, keys);
+    size_t bytes = sizeof *self + (size_t)self->slot_count * sizeof(uint32_t) +
+                   (size_t)self->filter_size;
+    bytes += (size_t)column_get(&self->starts, keys);
+    bytes += column_bytes(&self->starts, keys + 1) + column_bytes(&self->rows, given);
+    if (self->firsts) bytes += (keys + 2) * sizeof(uint32_t);
+    if (self->ranks) bytes += given;
+    return PyLong_FromSize_t(bytes);
+}
+
 static PyGetSetDef index_attributes[] = {
     {"row_count", (getter)index_row_count, NULL,
      "One more than the highest row that is wanted.", NULL},
+    {"nbytes", (getter)index_nbytes, NULL, "Bytes of memory the index takes.", NULL},
     {NULL, NULL, NULL, NULL, NULL}};
 
 static PyMethodDef index_methods[] = {
@@ -1166,9 +1438,10 @@ static void claim(Claims *claims, int64_t key, int64_t position, const float *ve
     const TokenIndex *index = claims->index;
     int64_t *best = claims->best.buf;
     ((byte *)claims->seen.buf)[key] = 1;
-    for (uint64_t i = index->firsts[key]; i < index->firsts[key + 1]; i++) {
-        int64_t row = index->rows[i];
-        int64_t bid = (int64_t)((uint64_t)index->ranks[i] << PE_RANK_SHIFT) | position;
+    size_t stop = first_of(index, (size_t)key + 1);
+    for (size_t i = first_of(index, (size_t)key); i < stop; i++) {
+        int64_t row = (int64_t)column_get(&index->rows, i);
+        int64_t bid = (int64_t)((uint64_t)rank_at(index, i) << PE_RANK_SHIFT) | position;
         if (bid < best[row]) {
             best[row] = bid;
             if (row < out_rows) memcpy(out + (size_t)row * bytes, vector, bytes);
@@ -1222,6 +1495,49 @@ without_vectors:
     PyBuffer_Release(&hits);
 without_hits:
     claims_release(&claims);
+    return result;
+}
+
+static PyObject *spread(PyObject *module, PyObject *args) {
+    PyObject *index_object, *hits_object, *pairs_object, *result = NULL;
+    Py_ssize_t count;
+    Py_buffer hits, pairs;
+    if (!PyArg_ParseTuple(args, "OOnO:spread", &index_object, &hits_object, &count,
+                          &pairs_object))
+        return NULL;
+    const TokenIndex *index = as_index(PyModule_GetState(module), index_object, 0);
+    if (!index || borrow(hits_object, &hits, "q", 2, 0, "hits")) return NULL;
+    if (borrow(pairs_object, &pairs, "q", 2, 1, "pairs")) goto without_pairs;
+    if (count < 0 || count > hits.shape[0] || hits.shape[1] != PE_HIT_COLUMNS ||
+        pairs.shape[1] != 2) {
+        PyErr_SetString(PyExc_ValueError, "hits and pairs do not fit");
+        goto done;
+    }
+    const int64_t *hit = hits.buf;
+    int64_t *pair = pairs.buf;
+    Py_ssize_t total = 0;
+    int fits = 1;
+    Py_BEGIN_ALLOW_THREADS
+    for (Py_ssize_t i = 0; i < count; i++, hit += PE_HIT_COLUMNS) {
+        int64_t row = hit[0], key = hit[3];
+        fits = row >= 0 && key >= 0 && key < (int64_t)index->keys;
+        if (!fits) break;
+        size_t stop = first_of(index, (size_t)key + 1);
+        for (size_t k = first_of(index, (size_t)key); k < stop; k++, total++) {
+            if (total >= pairs.shape[0]) continue;
+            *pair++ = i;
+            *pair++ = (int64_t)column_get(&index->rows, k);
+        }
+    }
+    Py_END_ALLOW_THREADS
+    if (fits)
+        result = PyLong_FromSsize_t(total);
+    else
+        PyErr_SetString(PyExc_ValueError, "a hit is not one of this index");
+done:
+    PyBuffer_Release(&pairs);
+without_pairs:
+    PyBuffer_Release(&hits);
     return result;
 }
 
@@ -1344,37 +1660,6 @@ without_rows:
 
 /* ----------------------------------------------------------------- Hashes ------ */
 
-/* Packed tokens: token i is data[offsets[i]] to data[offsets[i + 1]]. */
-typedef struct {
-    Py_buffer data, offsets;
-    Py_ssize_t count;
-} Tokens;
-
-static int tokens_begin(Tokens *tokens, PyObject *data, PyObject *offsets) {
-    if (PyObject_GetBuffer(data, &tokens->data, PyBUF_SIMPLE)) return -1;
-    if (borrow(offsets, &tokens->offsets, "q", 1, 0, "offsets")) {
-        PyBuffer_Release(&tokens->data);
-        return -1;
-    }
-    tokens->count = tokens->offsets.shape[0] ? tokens->offsets.shape[0] - 1 : 0;
-    return 0;
-}
-
-static void tokens_release(Tokens *tokens) {
-    PyBuffer_Release(&tokens->offsets);
-    PyBuffer_Release(&tokens->data);
-}
-
-/* Return the bytes of a token and how many there are, or NULL if there is none. */
-static const byte *token_at(const Tokens *tokens, int64_t i, size_t *n) {
-    const int64_t *offset = tokens->offsets.buf;
-    if (i < 0 || i >= tokens->count) return NULL;
-    int64_t begin = offset[i], end = offset[i + 1];
-    if (begin < 0 || end < begin || end > tokens->data.len) return NULL;
-    *n = (size_t)(end - begin);
-    return (const byte *)tokens->data.buf + begin;
-}
-
 static PyObject *hash_tokens(PyObject *Py_UNUSED(module), PyObject *args) {
     PyObject *data, *offsets, *out_object;
     Tokens tokens;
@@ -1462,11 +1747,11 @@ static Py_ssize_t look_up_some(Claims *claims, const Buckets *buckets,
     Search searches[PE_SEARCHES];
     const TokenIndex *index = claims->index;
     const int64_t *start = buckets->starts.buf, *row = buckets->rows.buf;
-    const uint64_t *offset = index->starts + first;
     Py_ssize_t found = 0;
     for (uint32_t k = 0; k < count; k++) {
-        const byte *wanted = index->arena + offset[k];
-        uint64_t hash = hash_token(wanted, (size_t)(offset[k + 1] - offset[k]));
+        size_t n;
+        const byte *wanted = token_of(index, first + k, &n);
+        uint64_t hash = hash_token(wanted, n);
         int64_t at = start[hash >> buckets->shift];
         int64_t stop = start[(hash >> buckets->shift) + 1];
         if (at < 0 || stop < at || stop > buckets->count) return -1;
@@ -1480,8 +1765,8 @@ static Py_ssize_t look_up_some(Claims *claims, const Buckets *buckets,
     }
     for (uint32_t k = 0; k < count; k++) {
         Search *search = searches + k;
-        const byte *wanted = index->arena + offset[k];
-        size_t n = (size_t)(offset[k + 1] - offset[k]);
+        size_t n;
+        const byte *wanted = token_of(index, first + k, &n);
         while (search->at < search->stop) {
             int64_t position = row[search->at];
             if (!search->token || position >= PE_POSITIONS) return -1;
@@ -1548,6 +1833,8 @@ PyDoc_STRVAR(number_doc, "number(field)\n--\n\n"
 PyDoc_STRVAR(place_doc,
              "place(index, hits, count, vectors, base, best, seen, out)\n--\n\n"
              "Write the first count hits into the rows of out they win.");
+PyDoc_STRVAR(spread_doc, "spread(index, hits, count, pairs)\n--\n\n"
+                         "Write (number of the hit, row) for each row hits are for.");
 PyDoc_STRVAR(pack_doc, "pack(data, hits, count, out)\n--\n\n"
                        "Copy the tokens of the first count hits one behind another.");
 PyDoc_STRVAR(find_rows_doc, "find_rows(index, data, offsets, base, best, seen)\n--\n\n"
@@ -1566,6 +1853,7 @@ static PyMethodDef methods[] = {
     {"scan_binary", scan_binary, METH_VARARGS, scan_binary_doc},
     {"number", number, METH_O, number_doc},
     {"place", place, METH_VARARGS, place_doc},
+    {"spread", spread, METH_VARARGS, spread_doc},
     {"pack", pack, METH_VARARGS, pack_doc},
     {"find_rows", find_rows, METH_VARARGS, find_rows_doc},
     {"gather", gather, METH_VARARGS, gather_doc},

@@ -4,6 +4,7 @@ from pretrained_embed.kernel._reference import (
     Bytes,
     Float32Array,
     Int64Array,
+    Packed,
     UInt8Array,
     UInt64Array,
 )
@@ -12,8 +13,13 @@ IMPLEMENTATION: str
 
 class TokenIndex:
     def __init__(
-        self, tokens: Sequence[bytes | str], rows: Int64Array, ranks: UInt8Array
+        self,
+        tokens: Sequence[bytes | str] | Packed,
+        rows: Int64Array,
+        ranks: UInt8Array,
     ) -> None: ...
+    @property
+    def nbytes(self) -> int: ...
     @property
     def row_count(self) -> int: ...
     def __len__(self) -> int: ...
@@ -54,6 +60,9 @@ def place(
     seen: UInt8Array,
     out: Float32Array,
 ) -> None: ...
+def spread(
+    index: TokenIndex, hits: Int64Array, count: int, pairs: Int64Array
+) -> int: ...
 def pack(data: Bytes, hits: Int64Array, count: int, out: UInt8Array) -> int: ...
 def find_rows(
     index: TokenIndex,

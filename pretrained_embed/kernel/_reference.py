@@ -38,10 +38,11 @@ The hash of a token
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from mmap import mmap
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +80,14 @@ _NUMBER = re.compile(
 _NO_SEPARATOR = re.compile(rb"[0-9a-z+.\n-]", re.IGNORECASE)
 
 
+@runtime_checkable
+class Packed(Protocol):
+    """Tokens as one run of bytes: token i is ``data[offsets[i]:offsets[i + 1]]``."""
+
+    data: UInt8Array
+    offsets: Int64Array
+
+
 class TextScan(NamedTuple):
     """What one call of `scan_text` did."""
 
@@ -99,15 +108,20 @@ class BinaryScan(NamedTuple):
 class TokenIndex:
     """Wanted tokens and the rows they are wanted for.
 
-    ``tokens`` are ``bytes`` or ``str`` (encoded as UTF-8 with surrogate escapes);
-    ``rows`` int64 and ``ranks`` uint8 have one entry for each. A token may be given
-    several times, for several rows. Distinct tokens are numbered in order of first
-    appearance; that number is the token's key.
+    ``tokens`` are ``bytes`` or ``str`` (encoded as UTF-8 with surrogate escapes), or
+    packed; ``rows`` int64 and ``ranks`` uint8 have one entry for each. A token may be
+    given several times, for several rows. Distinct tokens are numbered in order of
+    first appearance; that number is the token's key.
     """
 
     def __init__(
-        self, tokens: Sequence[bytes | str], rows: Int64Array, ranks: UInt8Array
+        self,
+        tokens: Sequence[bytes | str] | Packed,
+        rows: Int64Array,
+        ranks: UInt8Array,
     ) -> None:
+        if isinstance(tokens, Packed):
+            tokens = _split_packed(tokens)
         if not len(tokens) == len(rows) == len(ranks):
             raise ValueError("tokens, rows and ranks differ in length")
         self._keys: dict[bytes, int] = {}
@@ -124,6 +138,12 @@ class TokenIndex:
                 self._wanted.append([])
             self._wanted[key].append((row, rank))
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory the index takes; here an estimate."""
+        parts = [self._keys, self._wanted, *self._keys, *self._wanted]
+        return sum(map(sys.getsizeof, parts))
+
     def __len__(self) -> int:
         """Return the number of distinct tokens."""
         return len(self._wanted)
@@ -139,6 +159,12 @@ class TokenIndex:
     def wanted(self, key: int) -> list[tuple[int, int]]:
         """Return the (row, rank) pairs of a key, in the order given."""
         return list(self._wanted[key])
+
+
+def _split_packed(tokens: Packed) -> list[bytes]:
+    raw = bytes(tokens.data)
+    _check_offsets(tokens.offsets, len(raw))
+    return [raw[begin:end] for begin, end in pairwise(tokens.offsets.tolist())]
 
 
 def _value(field: bytes) -> float | None:
@@ -301,6 +327,26 @@ def place(
                 best[row] = claim
                 if row < len(out):
                     out[row] = vectors[i]
+
+
+def spread(index: TokenIndex, hits: Int64Array, count: int, pairs: Int64Array) -> int:
+    """Write a pair for each row that the first ``count`` hits are wanted for.
+
+    A pair is (number of the hit, row), in order of the hits and, for one hit, in the
+    order its rows were given in. ``pairs`` are int64 (room, 2). Returns how many pairs
+    there are; those beyond the room are only counted.
+    """
+    if not 0 <= count <= len(hits):
+        raise ValueError("hits do not fit the count")
+    total = 0
+    for i, (row_in_call, _, _, key) in enumerate(hits[:count].tolist()):
+        if row_in_call < 0 or not 0 <= key < len(index):
+            raise ValueError("a hit is not one of this index")
+        for row, _ in index.wanted(key):
+            if total < len(pairs):
+                pairs[total] = i, row
+            total += 1
+    return total
 
 
 def pack(data: Bytes, hits: Int64Array, count: int, out: UInt8Array) -> int:
