@@ -32,10 +32,11 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.atomic import replacing_path
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5_data import DataFile
-from pretrained_embed.formats.hdf5_writing import write_datasets
+from pretrained_embed.formats.hdf5_writing import RowFile
 from pretrained_embed.formats.local import open_local
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import (
+    Annotations,
     Table,
     check_table,
     decode_metadata,
@@ -45,6 +46,9 @@ from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "hdf5"
+
+#: Path of the data set of the vectors.
+VECTORS = "vectors"
 
 _MAGIC = b"\x89HDF\r\n\x1a\n"
 _EXTRA = "arrays/"
@@ -63,7 +67,7 @@ def open_reader(stream: ByteStream) -> TableReader:
     try:
         file = held.enter_context(open_local(stream))
         data = held.enter_context(DataFile(file, stream.name))
-        own = {"vectors", "tokens/bytes", "tokens/offsets"} <= data.names
+        own = {VECTORS, "tokens/bytes", "tokens/offsets"} <= data.names
         return (_own if own else _foreign)(data, stream.name, held.close)
     except BaseException:
         held.close()
@@ -79,16 +83,25 @@ def read_table(stream: ByteStream) -> Table:
 def write_table(path: str | os.PathLike[str], table: Table) -> None:
     """Write a table that `read_table` gives back; raises `WriteError`."""
     check_table(table)
-    datasets: dict[str, npt.NDArray[Any]] = {
-        "vectors": table.vectors,
-        "tokens/bytes": table.tokens.data,
-        "tokens/offsets": table.tokens.offsets,
-        "metadata": np.frombuffer(encode_metadata(table.metadata), np.uint8),
+    rows, dim = table.vectors.shape
+    datasets = datasets_of(Annotations(table.tokens, table.arrays, table.metadata))
+    with (
+        replacing_path(path) as temporary,
+        RowFile(temporary, VECTORS, dim, table.vectors.dtype) as file,
+    ):
+        file.append(table.vectors)
+        file.finish(rows, datasets)
+
+
+def datasets_of(annotations: Annotations) -> dict[str, npt.NDArray[Any]]:
+    """Return the data sets of what a table holds beside its vectors, by path."""
+    tokens, arrays, metadata = annotations
+    return {
+        "tokens/bytes": tokens.data,
+        "tokens/offsets": tokens.offsets,
+        "metadata": np.frombuffer(encode_metadata(metadata), np.uint8),
+        **{_EXTRA + name: arrays[name] for name in sorted(arrays)},
     }
-    for name in sorted(table.arrays):
-        datasets[_EXTRA + name] = table.arrays[name]
-    with replacing_path(path) as temporary:
-        write_datasets(temporary, datasets)
 
 
 def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:
@@ -102,7 +115,7 @@ def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader
         NAME,
         where,
         tokens,
-        data.rows("vectors"),
+        data.rows(VECTORS),
         arrays={
             name.removeprefix(_EXTRA): data.read(name)
             for name in sorted(data.names)

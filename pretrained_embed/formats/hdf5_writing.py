@@ -1,28 +1,124 @@
-"""Data sets of a new HDF5 file, written where the disk may be full.
+"""An HDF5 file whose matrix is written row by row, all else behind it.
 
-HDF5 takes the process down with it where it finds no room. So all the room that it will
-need is taken first, with writes whose failure is an error like any other.
+A contiguous data set gets its size when it is made, before its data. So the data goes
+first: to the place that HDF5 gives the first data set of a new file. When all of it is
+there, and its rows are counted, the data set is made around it, without a copy.
+
+HDF5 takes the process down with it where it finds the disk full. So all the room that
+it will need is taken first, with writes whose failure is an error like any other.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats.table import in_pieces
+from pretrained_embed.formats.disk_room import reserve
+from pretrained_embed.formats.table import write_array
 
-# What HDF5 needs beside the data: about 50 kB for the file, three pages for each array.
+# What HDF5 needs beside the data: about 50 kB for the file, four pages for each array,
+# one of them for its alignment.
 _ROOM = 1 << 18
-_ROOM_EACH = 3 << 12
+_ROOM_EACH = 4 << 12
 _PIECE = 1 << 20
 
 
-def empty_file() -> bytes:
+class RowFile:
+    """Takes the rows of one data set, then all others. Raises `OSError`.
+
+    ``name`` is that of the data set, ``dtype`` what its rows (n, dim) are stored as.
+    All things begin at multiples of ``alignment`` bytes, a page at most. No times are
+    stored: equal arrays give equal bytes.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        name: str,
+        dim: int,
+        dtype: npt.DTypeLike,
+        *,
+        alignment: int = 64,
+    ) -> None:
+        self._path = path
+        # Of all things: so the first data set has the same place whatever its size.
+        self._alignment = {"alignment_threshold": 1, "alignment_interval": alignment}
+        self._name = name
+        self._dim = dim
+        self._dtype = np.dtype(dtype).newbyteorder("<")
+        empty = _empty_file()
+        path.write_bytes(empty + bytes(_room_for({})))
+        with self._hdf5() as file:
+            self._start = self._make_rows(file, 1)
+        path.write_bytes(empty)
+        self._file: BinaryIO = path.open("r+b")
+        self._file.seek(self._start)
+
+    def reserve(self, size: int, path: str | os.PathLike[str]) -> None:
+        """Take room for ``size`` bytes now, where that is possible; see `disk_room`."""
+        reserve(self._file, self._start + size, path)
+
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """Write rows (n, dim) of the file's dtype after those before."""
+        write_array(self._file, rows.astype(self._dtype, copy=False))
+
+    def finish(
+        self, count: int, arrays: Mapping[str, npt.NDArray[Any]]
+    ) -> dict[str, int]:
+        """Make ``count`` rows a data set, and write the arrays beside it.
+
+        Returns the offset in the file of the first byte of each, by name.
+        """
+        _take_room(self._file, _room_for(arrays))
+        self._file.close()
+        with self._hdf5() as file:
+            if self._make_rows(file, count) != self._start:
+                raise OSError("HDF5 gives data of another size another place")
+            offsets = {self._name: self._start}
+            for name, array in arrays.items():
+                data = array.astype(array.dtype.newbyteorder("<"), copy=False)
+                made = file.create_dataset(name, data=data, track_times=False)
+                offsets[name] = made.id.get_offset() or 0  # None: there are no bytes
+        return offsets
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+    @contextmanager
+    def _hdf5(self) -> Iterator[Any]:
+        import h5py
+
+        try:
+            with h5py.File(self._path, "r+", **self._alignment) as file:
+                yield file
+        except (RuntimeError, ValueError) as error:  # such as a full disk, on closing
+            raise OSError(f"HDF5: {error}") from error
+
+    def _make_rows(self, file: Any, count: int) -> int:
+        """Make the data set without writing to it; return where it begins."""
+        from h5py import h5d, h5p, h5s, h5t
+
+        properties = h5p.create(h5p.DATASET_CREATE)
+        properties.set_layout(h5d.CONTIGUOUS)
+        properties.set_alloc_time(h5d.ALLOC_TIME_EARLY)
+        properties.set_fill_time(h5d.FILL_TIME_NEVER)
+        properties.set_obj_track_times(False)
+        stored = h5t.py_create(self._dtype)
+        space = h5s.create_simple((count, self._dim))
+        made = h5d.create(file.id, self._name.encode(), stored, space, properties)
+        return int(made.get_offset())
+
+
+def _empty_file() -> bytes:
     """Return a file of HDF5 that holds nothing."""
     import h5py
 
@@ -31,44 +127,12 @@ def empty_file() -> bytes:
         return bytes(file.id.get_file_image())
 
 
-def room_for(arrays: Mapping[str, npt.NDArray[Any]]) -> int:
+def _room_for(arrays: Mapping[str, npt.NDArray[Any]]) -> int:
     """Return the bytes that HDF5 may need for arrays and all about them."""
     return sum(array.nbytes + _ROOM_EACH for array in arrays.values()) + _ROOM
 
 
-def take_room(file: BinaryIO, size: int) -> None:
+def _take_room(file: BinaryIO, size: int) -> None:
     """Write ``size`` bytes from the file's present position; raises `OSError`."""
     for done in range(0, size, _PIECE):
         file.write(bytes(min(_PIECE, size - done)))
-
-
-@contextmanager
-def as_oserror() -> Iterator[None]:
-    """Turn what h5py raises where it cannot write into `OSError`."""
-    try:
-        yield
-    except (RuntimeError, ValueError) as error:  # such as a full disk, on closing
-        raise OSError(f"HDF5: {error}") from error
-
-
-def write_datasets(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays as contiguous data sets without times; raises `OSError`."""
-    import h5py
-
-    with path.open("wb") as empty:
-        empty.write(empty_file())
-        take_room(empty, room_for(arrays))
-    aligned = {"alignment_threshold": 8, "alignment_interval": 64}
-    with as_oserror(), h5py.File(path, "r+", **aligned) as file:
-        for name, array in arrays.items():
-            dtype = array.dtype.newbyteorder("<")
-            dataset = file.create_dataset(name, array.shape, dtype, track_times=False)
-            position = 0
-            for piece in in_pieces(array):
-                flat = np.frombuffer(piece, array.dtype)
-                if not array.ndim:
-                    dataset[()] = flat[0]
-                    continue
-                rows = flat.reshape(-1, *array.shape[1:])
-                dataset[position : position + len(rows)] = rows
-                position += len(rows)

@@ -25,6 +25,8 @@ from pretrained_embed.packed_tokens import PackedTokens
 
 _MODULES = {
     ".npy": "npy_target",
+    ".h5": "hdf5_target",
+    ".hdf5": "hdf5_target",
     ".safetensors": "safetensors_target",
 }
 

@@ -22,6 +22,9 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 #: when either changes: stores of other versions are then made anew.
 VERSION = 1
 
+#: All arrays begin at multiples of so many bytes: they are mapped from whole pages.
+PAGE = 4096
+
 VECTORS = "vectors"
 TOKEN_BYTES, TOKEN_OFFSETS = "tokens/bytes", "tokens/offsets"
 BUCKETS = ("index/starts", "index/hashes", "index/rows")
@@ -68,6 +71,21 @@ class Place(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     offset: int
+
+
+def places(
+    offsets: Mapping[str, int],
+    arrays: Mapping[str, npt.NDArray[Any]],
+    shape: tuple[int, int],
+    dtype: Dtype,
+) -> dict[str, Place]:
+    """Return where the vectors, of this shape and dtype, and all arrays lie."""
+    stored = {name: (array.dtype, array.shape) for name, array in arrays.items()}
+    stored[VECTORS] = (np.dtype(dtype), shape)
+    return {
+        name: Place(kind.newbyteorder("<").str, size, offsets[name])
+        for name, (kind, size) in stored.items()
+    }
 
 
 def digest(places: Mapping[str, Place], arrays: Mapping[str, npt.NDArray[Any]]) -> str:

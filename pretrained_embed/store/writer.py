@@ -13,12 +13,12 @@ from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats import PackedTokens, Reader
 from pretrained_embed.formats.atomic import replacing_path
+from pretrained_embed.formats.hdf5_writing import RowFile
 from pretrained_embed.formats.reader import Findings, Progress, Statistics
 from pretrained_embed.formats.row_stream import rounded
 from pretrained_embed.formats.table import encode_metadata
 from pretrained_embed.store import layout
 from pretrained_embed.store.layout import Buckets, Dtype
-from pretrained_embed.store.row_file import RowFile
 
 
 def write_store(
@@ -45,7 +45,9 @@ def write_store(
     tokens = _Tokens()
     with (
         replacing_path(path) as temporary,
-        RowFile(temporary, reader.dim, dtype) as file,
+        RowFile(
+            temporary, layout.VECTORS, reader.dim, dtype, alignment=layout.PAGE
+        ) as file,
     ):
         for block in reader.packed_blocks(progress=progress):
             file.append(rounded(block.vectors, dtype, block.tokens))
@@ -65,7 +67,9 @@ def write_store(
                 }
             ),
         }
-        places = file.finish(tokens.count, arrays)
+        offsets = file.finish(tokens.count, arrays)
+        shape = (tokens.count, reader.dim)
+        places = layout.places(offsets, arrays, shape, dtype)
         with temporary.open("ab") as end:
             end.write(layout.directory(places, arrays))
     return findings
