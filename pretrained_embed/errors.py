@@ -13,6 +13,7 @@
     ├── WriteError             ValueError    a format cannot hold what it was given
     ├── SourceError            OSError       a named source cannot be reached or used
     │   └── UnknownSourceError               no source of that name, and no such file
+    ├── WorkerError            RuntimeError  a worker of an executor failed again and again
     ├── MissingPackageError    ImportError   an optional package has to be installed
     ├── CoverageError          ValueError    too few tokens were found, or none
     │   └── OOVError                         a token was not found and may not be filled
@@ -80,6 +81,10 @@ class SourceError(PretrainedEmbedError, OSError):
 
 class UnknownSourceError(SourceError):
     """The name is no known source, no path and no URL."""
+
+
+class WorkerError(PretrainedEmbedError, RuntimeError):
+    """A part of the work failed in every worker that an executor gave it to."""
 
 
 class MissingPackageError(PretrainedEmbedError, ImportError):

@@ -37,9 +37,10 @@ LAYERS = {
     "page": {
         *("errors", "vocabulary", "formats", "matrix", "drawing", "neighbours"),
     },
+    "extraction": {"errors", "packed_tokens", "sources", "kernel", "formats"},
     "pipeline": {
         *("errors", "vocabulary", "sources", "kernel", "formats", "store", "matrix"),
-        *("checkup", "drawing", "neighbours", "page"),
+        *("extraction", "checkup", "drawing", "neighbours", "page"),
     },
     "language_model": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
@@ -68,6 +69,7 @@ AT_THE_HEAD = {
     "formats": {"numpy"},
     "store": {"numpy"},
     "checkup": {"numpy"},
+    "extraction": {"numpy"},
     "drawing": {"numpy"},
     "neighbours": {"numpy"},
     "page": {"numpy"},
@@ -88,7 +90,7 @@ AT_THE_HEAD = {
 WHERE_NEEDED = {
     "drawing": {"matplotlib", "sklearn", "threadpoolctl", "umap"},
     "adapters.embedding_atlas": {"embedding_atlas", "pandas"},
-    "sources": {"requests", "urllib3"},
+    "sources": {"requests", "urllib3", "fsspec"},
     "formats": {"h5py", "pyarrow", "gensim"},
     "store": {"h5py"},
     "matrix": {"simplemma", "snowballstemmer", "matplotlib"},

@@ -44,11 +44,16 @@ class Claims:
             )
             self.hits += count
 
-    def find(self, data: npt.NDArray[np.uint8], offsets: npt.NDArray[np.int64]) -> None:
-        """Claim rows for packed tokens, which stand at positions from 0."""
+    def find(
+        self,
+        data: npt.NDArray[np.uint8],
+        offsets: npt.NDArray[np.int64],
+        base: int = 0,
+    ) -> None:
+        """Claim rows for packed tokens, which stand at positions from ``base`` on."""
         with self._lock:
             self.hits += kernel.find_rows(
-                self.index, data.data, offsets, 0, self._best, self._seen
+                self.index, data.data, offsets, base, self._best, self._seen
             )
 
     def look_up(

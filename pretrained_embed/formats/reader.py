@@ -215,6 +215,11 @@ class Reader(ABC):
         return np.zeros(len(tokens), np.bool_)
 
     @property
+    def whole(self) -> Reader:
+        """The reader of all tokens, where this one is of some."""
+        return self
+
+    @property
     @abstractmethod
     def findings(self) -> Findings:
         """What the last complete pass over the file found."""

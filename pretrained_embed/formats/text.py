@@ -148,7 +148,9 @@ class TextReader(ScannedReader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`."""
         threads = self._thread_count(threads)
-        splits = self.splits((self._stream.size or 0) // (8 * threads))
+        splits = self.splits(
+            min(_LARGEST_SPLIT, (self._stream.size or 0) // (8 * threads))
+        )
         claims = Claims(index, len(out))
         live = progress if len(splits) == 1 else None
         scratch = per_thread(lambda: Scratch(self.dim))
@@ -182,7 +184,7 @@ class TextReader(ScannedReader):
         held = self._stream.size
         if not self._stream.ranges or held is None:
             return [Split(0, 0, first=True, last=True)]
-        size = max(_SMALLEST_SPLIT, min(_LARGEST_SPLIT, size))
+        size = max(_SMALLEST_SPLIT, size)
         size -= size % ALIGNMENT
         starts = list(range(0, held, size)) or [0]
         ends = [*starts[1:], held]

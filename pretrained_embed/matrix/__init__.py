@@ -9,6 +9,8 @@ from pretrained_embed.matrix.coverage import Coverage
 from pretrained_embed.matrix.coverage_report import REPORT_SUFFIXES, write_report
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.explain import RowStory
+from pretrained_embed.matrix.in_ranges import InRanges, wanted_tokens
+from pretrained_embed.matrix.ledger import Ledger
 from pretrained_embed.matrix.match import Match, match_chain
 from pretrained_embed.matrix.match_forms import FORMS
 from pretrained_embed.matrix.oov import (
@@ -22,7 +24,10 @@ from pretrained_embed.matrix.oov import (
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.matrix.postprocess import STEPS, parse_steps
+from pretrained_embed.matrix.row_maker import RowMaker
 from pretrained_embed.matrix.saved import from_table
+from pretrained_embed.matrix.saving import arrays_of, metadata_of, tokens_of
+from pretrained_embed.matrix.shard import EmbeddingShard, shard_of
 
 __all__ = [
     "COMBINATIONS",
@@ -34,15 +39,20 @@ __all__ = [
     "Comparison",
     "Coverage",
     "EmbeddingMatrix",
+    "EmbeddingShard",
     "How",
+    "InRanges",
+    "Ledger",
     "Match",
     "OpenSource",
     "Options",
     "Origin",
     "Policies",
     "Policy",
+    "RowMaker",
     "RowStory",
     "Statistics",
+    "arrays_of",
     "build",
     "build_onto",
     "compare",
@@ -50,9 +60,13 @@ __all__ = [
     "from_table",
     "locate",
     "match_chain",
+    "metadata_of",
     "parse_steps",
     "policy_chain",
+    "shard_of",
     "source_statistics",
     "special_chains",
+    "tokens_of",
+    "wanted_tokens",
     "write_report",
 ]

@@ -94,7 +94,7 @@ def fill(
     ``part`` is the place of the source among those whose vectors are put together.
     """
     lookup = oov.Lookup(
-        reader,
+        reader.whole,
         vocabulary,
         options.match,
         options.on_bad_row,

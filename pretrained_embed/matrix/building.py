@@ -5,25 +5,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pretrained_embed.errors import ShapeError
 from pretrained_embed.formats import Findings
 from pretrained_embed.matrix.assembly import OpenSource, check_coverage
 from pretrained_embed.matrix.combine import Combination
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+from pretrained_embed.matrix.ledger import Ledger
 from pretrained_embed.matrix.options import Options
-from pretrained_embed.matrix.postprocess import Step, postprocess, resolve
-from pretrained_embed.matrix.sample import sample
-from pretrained_embed.matrix.several import Contribution, fill_gaps, put_together
+from pretrained_embed.matrix.postprocess import Step
+from pretrained_embed.matrix.row_maker import FILL, RowMaker
+from pretrained_embed.matrix.several import Contribution
 from pretrained_embed.vocabulary import Vocabulary
-
-_FILL = Combination()
 
 
 def build(
     vocabulary: Vocabulary,
     sources: Sequence[OpenSource],
     options: Options,
-    combination: Combination = _FILL,
+    combination: Combination = FILL,
     steps: Sequence[Step] = (),
     *,
     dim: int | None = None,
@@ -35,39 +33,36 @@ def build(
     not have ``dim`` dimensions. ``partial`` says that the vocabulary is a part of one:
     it is no error that little of it is found.
     """
-    readers = [source.reader for source in sources]
-    names = [reader.name for reader in readers]
-    combined = combination.dim([reader.dim for reader in readers], names)
-    steps, final = resolve(steps, combined)
-    if dim is not None and final != dim:
-        raise ShapeError(
-            f"{' and '.join(names)} would give rows of {final} dimensions; those to be "
-            f"kept have {dim}"
-        )
-    make = fill_gaps if combination.how == "fill" else put_together
-    rows = make(vocabulary, readers, options, combination, partial=partial)
-    vectors = rows.vectors
-    if steps:
-        first = sample(readers, combination, options.on_bad_row)
-        vectors = postprocess(steps, first, vectors)
-
-    vectors.flags.writeable = False  # and so need not be copied
-    asked = options.facts()
-    if len(sources) > 1 or combination != _FILL:
-        asked |= combination.facts()
-    if steps:
-        asked["postprocess"] = [str(step) for step in steps]
-    return EmbeddingMatrix(
-        vectors,
+    maker = RowMaker([s.reader for s in sources], options, combination, steps)
+    if dim is not None:
+        maker.check_dim(dim)
+    rows = maker.rows(vocabulary, partial=partial)
+    rows.vectors.flags.writeable = False  # and so need not be copied
+    ledger = Ledger(
         vocabulary,
         rows.origin,
-        {**_facts(sources, rows.contributions), "options": asked},
-        _findings(names, rows.contributions),
         rows.source_rows,
         rows.sources,
         rows.parts,
         rows.advice,
+        provenance_of(sources, rows.contributions, maker),
+        findings_of(maker.names, rows.contributions),
     )
+    return ledger.with_vectors(rows.vectors)
+
+
+def provenance_of(
+    sources: Sequence[OpenSource],
+    contributions: Sequence[Contribution],
+    maker: RowMaker,
+) -> dict[str, Any]:
+    """Return how to make the same rows again."""
+    asked = maker.options.facts()
+    if len(sources) > 1 or maker.combination != FILL:
+        asked |= maker.combination.facts()
+    if maker.steps:
+        asked["postprocess"] = [str(step) for step in maker.steps]
+    return {**_facts(sources, contributions), "options": asked}
 
 
 def _facts(
@@ -90,7 +85,9 @@ def _facts(
     return {"sources": each}
 
 
-def _findings(names: Sequence[str], contributions: Sequence[Contribution]) -> Findings:
+def findings_of(
+    names: Sequence[str], contributions: Sequence[Contribution]
+) -> Findings:
     """Return the findings of all sources, which of several are named."""
     if len(contributions) == 1:
         return contributions[0].findings
@@ -114,7 +111,7 @@ def build_onto(
     vocabulary: Vocabulary,
     sources: Sequence[OpenSource],
     options: Options,
-    combination: Combination = _FILL,
+    combination: Combination = FILL,
     steps: Sequence[Step] = (),
 ) -> EmbeddingMatrix:
     """Return the matrix of ``vocabulary`` with the rows that ``old`` has, built anew.

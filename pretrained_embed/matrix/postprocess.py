@@ -93,17 +93,17 @@ def resolve(steps: Iterable[Step], dim: int) -> tuple[tuple[Step, ...], int]:
     return tuple(resolved), dim
 
 
-def postprocess(
-    steps: Iterable[Step], sample: Float32Array, vectors: Float32Array
-) -> Float32Array:
-    """Return the rows changed by each step in turn, float32 (rows, dim).
+def fitted(
+    steps: Iterable[Step], sample: Float32Array
+) -> Callable[[Float32Array], Float32Array]:
+    """Return what changes rows by each step in turn, float32 (rows, dim) to the same.
 
     ``sample`` is float32 (rows, dim); rows of it that are not finite are left out.
     Arithmetic is in float64, rounded once. Raises `OptionError` if the sample has too
     few rows.
     """
     wide = sample[np.isfinite(sample).all(axis=1)].astype(np.float64)
-    changes = []
+    changes: list[Change] = []
     for step in steps:
         least = 0 if step.name == "unit-norm" else step.number or 1
         if len(wide) < least:
@@ -113,15 +113,20 @@ def postprocess(
             )
         changes.append(_fitted(step, wide))
         wide = changes[-1](wide)
-    out = np.zeros((len(vectors), wide.shape[1]), np.float32)
-    for rows in blocks(len(vectors), max(vectors.shape[1], 1)):
-        block = vectors[rows]
-        changed = block.astype(np.float64)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for change in changes:
-                changed = change(changed)
-            out[rows] = np.where(np.any(block, axis=1, keepdims=True), changed, 0.0)
-    return out
+    dim = wide.shape[1]
+
+    def change(vectors: Float32Array) -> Float32Array:
+        out = np.zeros((len(vectors), dim), np.float32)
+        for rows in blocks(len(vectors), max(vectors.shape[1], 1)):
+            block = vectors[rows]
+            changed = block.astype(np.float64)
+            with np.errstate(over="ignore", invalid="ignore"):
+                for step in changes:
+                    changed = step(changed)
+                out[rows] = np.where(np.any(block, axis=1, keepdims=True), changed, 0.0)
+        return out
+
+    return change
 
 
 def _fitted(step: Step, sample: Float64Array) -> Change:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.formats import HOLES, PackedTokens, Table
-from pretrained_embed.matrix.origin import Origin
+from pretrained_embed.formats import HOLES, Findings, PackedTokens, Table
+from pretrained_embed.matrix.advice import Advice
+from pretrained_embed.matrix.origin import Origin, OriginArray, Part
+from pretrained_embed.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
@@ -20,9 +22,57 @@ if TYPE_CHECKING:
 VERSION = 1
 
 
+class Described(Protocol):
+    """What is saved of a matrix beside its vectors; see `EmbeddingMatrix`."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the rows."""
+
+    @property
+    def origin(self) -> OriginArray:
+        """The row ledger."""
+
+    @property
+    def source_rows(self) -> npt.NDArray[np.int64]:
+        """Rows of the sources."""
+
+    @property
+    def sources(self) -> npt.NDArray[np.int16]:
+        """Numbers of the sources."""
+
+    @property
+    def parts(self) -> Sequence[Part]:
+        """The ledger of each source, where rows are put together of all."""
+
+    @property
+    def advice(self) -> Advice | None:
+        """The forms that would have found OOV tokens."""
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How to build the same rows again."""
+
+    @property
+    def findings(self) -> Findings:
+        """What reading the sources found."""
+
+
 def to_table(matrix: EmbeddingMatrix) -> Table:
     """Return everything there is about a matrix, as a table of a file."""
-    vocabulary, findings = matrix.vocabulary, matrix.findings
+    return Table(
+        tokens_of(matrix), matrix.vectors, arrays_of(matrix), metadata_of(matrix)
+    )
+
+
+def tokens_of(matrix: Described) -> PackedTokens:
+    """Return the tokens of a table; a row that no token has has an empty one."""
+    return PackedTokens.pack(token or "" for token in matrix.vocabulary.tokens)
+
+
+def arrays_of(matrix: Described) -> dict[str, npt.NDArray[Any]]:
+    """Return the arrays of a table, most of them with one entry a row."""
+    vocabulary = matrix.vocabulary
     arrays: dict[str, npt.NDArray[Any]] = {
         "origin": matrix.origin,
         "sources": matrix.sources,
@@ -37,7 +87,13 @@ def to_table(matrix: EmbeddingMatrix) -> Table:
         arrays[HOLES] = vocabulary.holes
     if vocabulary.counts is not None:
         arrays["counts"] = vocabulary.counts
-    metadata = {
+    return arrays
+
+
+def metadata_of(matrix: Described) -> dict[str, Any]:
+    """Return the metadata of a table."""
+    vocabulary, findings = matrix.vocabulary, matrix.findings
+    return {
         "pretrained_embed": VERSION,
         "vocabulary": {
             "pad": vocabulary.pad_token,
@@ -53,8 +109,6 @@ def to_table(matrix: EmbeddingMatrix) -> Table:
         "findings": asdict(findings)
         | {"doubts": [list(doubt) for doubt in findings.doubts]},
     }
-    tokens = PackedTokens.pack(token or "" for token in vocabulary.tokens)
-    return Table(tokens, matrix.vectors, arrays, metadata)
 
 
 def _name(function: Callable[..., Any] | None) -> str | None:

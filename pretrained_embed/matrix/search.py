@@ -49,7 +49,8 @@ class Search:
     token as it is counts as exact, if that is asked for, too. The parts of compounds
     are looked for by the whole chain, and as they stand.
 
-    ``index`` is for `Reader.select`, with an array of ``rows`` rows: those of the
+    ``texts`` is all that is looked for, some of it more than once. ``index`` is for
+    `Reader.select`, with an array of ``rows`` rows: those of the
     vocabulary, then those of parts. With an array of no rows tokens are only located.
 
     Raises `OptionError` where a form gives a token more variants than there are ranks.
@@ -82,6 +83,7 @@ class Search:
         wanted.add(alone, rows, self._forms.index(EXACT))
         if self._trial is not None:
             wanted.add(self._trial.texts, self._trial.texts.rows(), 0)
+        self.texts = wanted.texts
         self.index = wanted.index()
 
     def hits(self, selection: Selection, out: Float32Array | None = None) -> Hits:

@@ -78,7 +78,7 @@ class Wanted:
     """Collects what goes into the index of one pass."""
 
     def __init__(self) -> None:
-        self._texts: list[str] = []
+        self.texts: list[str] = []
         self._rows: list[Int64Array] = []
         self._ranks: list[npt.NDArray[np.uint8]] = []
 
@@ -101,14 +101,14 @@ class Wanted:
                 f"match gives one token more than {RANKS} forms; name fewer, or return "
                 "fewer from a callable"
             )
-        self._texts += texts
+        self.texts += texts
         self._rows.append(rows)
         self._ranks.append(ranks.astype(np.uint8))
 
     def index(self) -> TokenIndex:
         """Return the index of everything that is wanted."""
         return kernel.TokenIndex(
-            self._texts, np.concatenate(self._rows), np.concatenate(self._ranks)
+            self.texts, np.concatenate(self._rows), np.concatenate(self._ranks)
         )
 
 

@@ -10,7 +10,7 @@ from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix, ver
 from pretrained_embed.pipeline.comparing import coverage
 from pretrained_embed.pipeline.converting import Conversion, convert
 from pretrained_embed.pipeline.examining import examine
-from pretrained_embed.pipeline.loading import load_matrix
+from pretrained_embed.pipeline.loading import load_matrix, load_shard
 from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
 from pretrained_embed.pipeline.reporting import report
 from pretrained_embed.pipeline.searching import similar
@@ -26,6 +26,7 @@ __all__ = [
     "examine",
     "index",
     "load_matrix",
+    "load_shard",
     "open_vectors",
     "report",
     "similar",

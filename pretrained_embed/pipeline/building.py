@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import cast
@@ -14,6 +15,7 @@ from pretrained_embed.formats import Reader
 from pretrained_embed.formats.budget import Budget
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
+from pretrained_embed.pipeline import large
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import Folder, Opened, Where, open_reader
 from pretrained_embed.sources import Source
@@ -49,6 +51,9 @@ def build_matrix(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
+    out: Folder | None = None,
+    executor: Executor | None = None,
+    memory: int | None = None,
     progress: Progress | None = None,
 ) -> EmbeddingMatrix:
     """Build the matrix whose row *i* is the vector of the token with id *i*.
@@ -137,10 +142,28 @@ def build_matrix(
     done, and bytes in all or ``None``: for a download, if there is one, then from the
     start again for the reading, and again for what is read to fill rows.
 
-    Raises `VocabularyError`, `SourceError`, `FormatError`, `OptionError`,
-    `CoverageError` if too few tokens were found, or none, and `ShapeError` if the
-    matrix to extend has another dim.
+    For what is larger than the memory, the result being the same to the bit:
+
+    * ``out`` is the file that the rows go into as they are made, ``.npy``, ``.h5`` or
+      ``.safetensors``; the matrix that is returned maps it. Memory holds the index of
+      the tokens and some blocks of rows. Rows wait in a folder beside ``out`` until all
+      of a source is read, about as many bytes as the matrix has; a build that was
+      killed goes on from what is finished there.
+    * ``executor``, any `concurrent.futures.Executor`, reads the source: also one of
+      processes or, such as Dask's ``client.get_executor()``, of other machines, if they
+      see the same files at the same places, ``out`` too. A split of the source that
+      fails is read again.
+    * ``memory`` is how many bytes the index may take, by default half of those that are
+      free; tokens that need more are looked for in several passes over the source.
+
+    Raises `VocabularyError`, `SourceError`, `FormatError`, `OptionError`, `WriteError`,
+    `CoverageError` if too few tokens were found, or none, `ShapeError` if the matrix to
+    extend has another dim, and `WorkerError` if what an executor runs keeps failing.
     """
+    ways = large.Ways(
+        None if out is None else Path(out), executor=executor, memory=memory
+    )
+    ways.check()
     vocabulary = Vocabulary.of(vocabulary)
     if min_token_coverage and vocabulary.counts is None:
         raise OptionError(
@@ -185,16 +208,25 @@ def build_matrix(
             )
             if opened[-1].reader is not one:
                 stack.callback(opened[-1].reader.close)
+
+        def complete(built: EmbeddingMatrix | matrix.Ledger) -> None:
+            for each in opened:
+                built.findings.notes.extend(each.notes)
+            built.provenance["versions"] = versions()
+
         given = [matrix.OpenSource(one.reader, one.provenance) for one in opened]
-        if old is None:
-            built = matrix.build(vocabulary, given, options, combination, steps)
-        else:
+        if old is not None:
             built = matrix.build_onto(
                 old, name, vocabulary, given, options, combination, steps
             )
-    for each in opened:
-        built.findings.notes.extend(each.notes)
-    built.provenance["versions"] = versions()
+        elif ways.are_asked_for:
+            maker = matrix.RowMaker(
+                [one.reader for one in opened], options, combination, steps
+            )
+            return large.build(vocabulary, opened, maker, ways, complete)
+        else:
+            built = matrix.build(vocabulary, given, options, combination, steps)
+    complete(built)
     return built
 
 

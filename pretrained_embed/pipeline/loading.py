@@ -1,20 +1,73 @@
-"""From a saved matrix back to one in memory."""
+"""From a saved matrix, or some of its rows, back into memory."""
 
 from __future__ import annotations
 
 import os
+from typing import overload
 
 from pretrained_embed import formats, matrix, sources
-from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.errors import OptionError
+from pretrained_embed.formats.parts import bounds
+from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.sources.spool import rereadable
 
 
-def load_matrix(path: str | os.PathLike[str]) -> EmbeddingMatrix:
-    """Load a matrix that `EmbeddingMatrix.save` wrote, whole.
+@overload
+def load_matrix(path: str | os.PathLike[str]) -> EmbeddingMatrix: ...
+@overload
+def load_matrix(path: str | os.PathLike[str], *, rows: slice) -> EmbeddingShard: ...
+@overload
+def load_matrix(
+    path: str | os.PathLike[str], *, rows: None = None
+) -> EmbeddingMatrix: ...
+def load_matrix(
+    path: str | os.PathLike[str], *, rows: slice | None = None
+) -> EmbeddingMatrix | EmbeddingShard:
+    """Load a matrix that `EmbeddingMatrix.save` wrote, whole, or some of its rows.
 
-    Text and binary files of other tools load too: every token of theirs counts as
-    found, and a ``<pad>`` whose row is zeros is the pad. Raises `FormatError` where
-    the file is damaged.
+    ``path`` is a file, or the folder of a matrix in shards. Text and binary files of
+    other tools load too: every token of theirs counts as found, and a ``<pad>`` whose
+    row is zeros is the pad.
+
+    ``rows``, such as ``slice(1000, 2000)``, are those ids alone; an `EmbeddingShard`
+    has them. Only they are mapped or read, from ``.npy``, ``.npz``, ``.h5``,
+    ``.safetensors`` and shards. What is read of shards is checked against the digests
+    of their index, which reads it once.
+
+    Raises `FormatError` where a file is damaged, or a shard is missing, and
+    `OptionError` for a step in ``rows`` and for rows of a file that is read from front
+    to back, such as text.
     """
     stream = rereadable(sources.open_source(path))
-    return matrix.from_table(formats.read_table(stream), stream.name)
+    if rows is None:
+        return matrix.from_table(formats.read_table(stream), stream.name)
+    if rows.step not in (None, 1):
+        raise OptionError(f"rows has a step of {rows.step}; rows are consecutive")
+    part = formats.read_part(stream, lambda count: _in_order(range(count)[rows]))
+    return matrix.shard_of(part, stream.name)
+
+
+def load_shard(
+    path: str | os.PathLike[str], rank: int, world_size: int
+) -> EmbeddingShard:
+    """Load the rows that are those of one of ``world_size`` processes, of a matrix.
+
+    Process ``rank``, from 0, gets consecutive rows, as many as the others but for one,
+    whatever files the matrix is in: see `load_matrix`. It has none where there are more
+    processes than rows. Raises `OptionError` for a rank that is none, and as
+    `load_matrix` does.
+    """
+    if not 0 <= rank < world_size:
+        raise OptionError(
+            f"rank is {rank} of {world_size}; it can be 0 to {world_size - 1}"
+        )
+    stream = rereadable(sources.open_source(path))
+    part = formats.read_part(
+        stream, lambda count: range(*bounds(count, world_size)[rank])
+    )
+    return matrix.shard_of(part, stream.name)
+
+
+def _in_order(rows: range) -> range:
+    """Return the rows, or none from the same row on if they end before they begin."""
+    return rows if rows.start <= rows.stop else range(rows.start, rows.start)

@@ -46,6 +46,8 @@ class Opened(NamedTuple):
     reader: Reader
     provenance: dict[str, Any]
     notes: list[str]  # on how it was opened
+    address: str | None = None  # by which another process opens the same
+    size: int | None = None  # bytes, where they are known
 
 
 class _Content(NamedTuple):
@@ -126,7 +128,13 @@ def _stream(source: Source, where: Where, progress: Progress | None) -> Stream:
 
 
 def _plain(stream: Stream, notes: list[str]) -> Opened:
-    return Opened(formats.open_reader(stream), dict(stream.provenance), notes)
+    return Opened(
+        formats.open_reader(stream),
+        dict(stream.provenance),
+        notes,
+        stream.address,
+        stream.size,
+    )
 
 
 def _stored(

@@ -1,0 +1,105 @@
+"""What is to be done: which tokens to look for, in which splits of which source."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pretrained_embed import formats, sources
+from pretrained_embed.errors import SourceError
+from pretrained_embed.extraction.wanted import WantedTokens
+from pretrained_embed.formats.reader import OnBadRow
+from pretrained_embed.formats.scanned import ScannedReader, Split
+from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.sources.spool import rereadable
+
+#: Jobs whose reader and index a process keeps between splits.
+_KEPT = 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """One pass over a source, to be done split by split in any process.
+
+    ``address`` is what `sources.open_source` opens the source by, and ``state`` what is
+    known of its bytes; ``wanted`` the tokens, or the file they are saved in. ``folder``
+    is where extracts go; without one they are handed over. ``reader`` is the source
+    where it is open already: it stays in its process, and without an address so does
+    the job.
+    """
+
+    key: str  # differs where anything differs that the extracts depend on
+    address: str | None
+    state: dict[str, Any]
+    dim: int
+    on_bad_row: OnBadRow
+    ranges: int
+    splits: tuple[Split, ...]
+    wanted: WantedTokens | Path
+    folder: Path | None = None
+    reader: ScannedReader | None = field(default=None, compare=False, repr=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "reader": None}
+
+    def opened(self) -> tuple[ScannedReader, TokenIndex]:
+        """Return the source and the index, which are kept for the next split.
+
+        Raises `SourceError` where the source is not what it was for the job's maker.
+        """
+        with _lock:
+            kept = _opened.pop(self.key, None)
+            if kept is None:
+                kept = self.reader or self._open(), self._wanted().index()
+            _opened[self.key] = kept
+            while len(_opened) > _KEPT:
+                _opened.popitem(last=False)
+        return kept
+
+    def close(self) -> None:
+        """Let go of what was kept."""
+        with _lock:
+            _opened.pop(self.key, None)
+
+    def size_of(self, number: int) -> int:
+        """Return the bytes of a split, 0 where they are not known."""
+        return self.splits[number].end - self.splits[number].begin
+
+    def _wanted(self) -> WantedTokens:
+        if isinstance(self.wanted, WantedTokens):
+            return self.wanted
+        try:
+            return WantedTokens.load(self.wanted)
+        except (OSError, ValueError) as error:
+            raise SourceError(
+                f"{self.wanted}: the tokens that this build looks for cannot be read: "
+                f"{error}. Every worker needs the folder that the output is in."
+            ) from error
+
+    def _open(self) -> ScannedReader:
+        stream = rereadable(sources.open_source(str(self.address)))
+        reader = formats.open_reader(stream)
+        if not isinstance(reader, ScannedReader) or state_of(stream.provenance) != (
+            self.state
+        ):
+            raise SourceError(
+                f"{self.address}: not the bytes that this build began with; every "
+                "worker needs the same file at the same place, which nobody changes"
+            )
+        return reader
+
+
+def state_of(provenance: Any) -> dict[str, Any]:
+    """Return what a source's provenance tells of its bytes."""
+    return {
+        name: provenance[name]
+        for name in ("size", "fingerprint", "version", "digests", "member")
+        if name in provenance
+    }
+
+
+_opened: OrderedDict[str, tuple[ScannedReader, TokenIndex]] = OrderedDict()
+_lock = threading.Lock()

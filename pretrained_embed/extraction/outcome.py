@@ -1,0 +1,119 @@
+"""What scanning a split comes to, as it is handed over and as it lies on the disk."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.extraction.extract import Section, bounds_size, read_section
+from pretrained_embed.formats.reader import Doubt, Findings
+from pretrained_embed.formats.scanned import SplitReport
+
+
+@dataclass(frozen=True)
+class Extract:
+    """One extract: in a file, or its bytes."""
+
+    size: int
+    digest: str
+    path: Path | None = None
+    data: bytes = b""
+
+    def bounds(self, ranges: int) -> npt.NDArray[np.int64]:
+        """Return where its sections begin, int64 (ranges + 1,)."""
+        length = bounds_size(ranges)
+        return np.frombuffer(self._read(self.size - length, length), np.int64)
+
+    def section(self, begin: int, end: int, dim: int) -> Section | None:
+        """Return the section of these bytes; raises `SourceError` if they are gone."""
+        return read_section(self._read(begin, end - begin), dim)
+
+    def _read(self, begin: int, length: int) -> bytes:
+        if self.path is None:
+            return self.data[begin : begin + length]
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                file.seek(begin)
+                raw = read_all(file, length)
+        except OSError as error:
+            raise SourceError(
+                f"{self.path}: an extract of this build cannot be read: "
+                f"{error.strerror}; run the build again"
+            ) from error
+        if len(raw) < length:
+            raise SourceError(
+                f"{self.path}: an extract of this build has become shorter; run the "
+                "build again"
+            )
+        return raw
+
+    def is_whole(self) -> bool:
+        """Whether the file has the bytes that were written to it."""
+        if self.path is None:
+            return True
+        digest = blake2b(digest_size=16)
+        try:
+            with self.path.open("rb", buffering=0) as file:
+                while block := file.read(1 << 22):
+                    digest.update(block)
+        except OSError:
+            return False
+        return digest.hexdigest() == self.digest
+
+
+def read_all(file: BinaryIO | Any, length: int) -> bytes:
+    """Read so many bytes, fewer only where the file ends."""
+    parts = []
+    while length and (part := file.read(length)):
+        parts.append(part)
+        length -= len(part)
+    return b"".join(parts)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The report of a split, and its extracts in order."""
+
+    report: SplitReport
+    extracts: list[Extract]
+
+    def to_json(self) -> bytes:
+        """Return it as a record holds it; none is kept of a split that was stopped."""
+        facts = {
+            "findings": asdict(self.report.findings)
+            | {"doubts": [list(doubt) for doubt in self.report.findings.doubts]},
+            "read": self.report.read,
+            "extracts": [
+                {
+                    "file": extract.path.name,
+                    "size": extract.size,
+                    "digest": extract.digest,
+                }
+                for extract in self.extracts
+                if extract.path is not None
+            ],
+        }
+        return json.dumps(facts).encode("ascii")
+
+    @classmethod
+    def from_json(cls, raw: bytes, folder: Path) -> Outcome:
+        """Read a record; raises ValueError, KeyError or TypeError for another form."""
+        facts = json.loads(raw)
+        findings = facts["findings"]
+        doubts = [Doubt(*doubt) for doubt in findings["doubts"]]
+        return cls(
+            SplitReport(Findings(**findings | {"doubts": doubts}), read=facts["read"]),
+            [
+                Extract(
+                    entry["size"], entry["digest"], folder / Path(entry["file"]).name
+                )
+                for entry in facts["extracts"]
+            ],
+        )

@@ -1,0 +1,84 @@
+"""Scanning one split of one source for one index, in whatever process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from hashlib import blake2b
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import WriteError
+from pretrained_embed.extraction.extract import Gathering
+from pretrained_embed.extraction.job import Job
+from pretrained_embed.extraction.outcome import Extract, Outcome
+from pretrained_embed.formats.reader import Progress
+
+
+def scan_split(job: Job, number: int, progress: Progress | None = None) -> Outcome:
+    """Scan a split for the tokens that are wanted, and return what was found.
+
+    With a folder the extracts are written there and then, once they are all there, a
+    record of the outcome: whoever finds it need not scan the split again. Without one
+    they are in what is returned. Raises what reading the source raises, and
+    `WriteError`.
+    """
+    reader, index = job.opened()
+    scan = reader.scan(job.splits[number], index, job.on_bad_row)
+    gathering = Gathering(index, job.ranges, job.dim)
+    extracts: list[Extract] = []
+
+    def close() -> None:
+        if pieces := gathering.extract():
+            name = f"{_name(number)}-{len(extracts):04}.extract"
+            extracts.append(_keep(pieces, job.folder and job.folder / name))
+
+    for found in scan.run(progress):
+        gathering.add(found)
+        if gathering.full:
+            close()
+    close()
+    outcome = Outcome(scan.report(), extracts)
+    if job.folder is not None and outcome.report.stopped_by is None:
+        _write(record_path(job.folder, number), [outcome.to_json()])
+    return outcome
+
+
+def record_path(folder: Path, number: int) -> Path:
+    """Return where the record of a split is."""
+    return folder / f"{_name(number)}.json"
+
+
+def _name(number: int) -> str:
+    return f"split-{number:06}"
+
+
+def _keep(pieces: Sequence[npt.NDArray[np.uint8]], path: Path | None) -> Extract:
+    digest = blake2b(digest_size=16)
+    for piece in pieces:
+        digest.update(piece.data)
+    size = sum(len(piece) for piece in pieces)
+    if path is None:
+        data = b"".join(piece.data for piece in pieces)
+        return Extract(size, digest.hexdigest(), data=data)
+    _write(path, [piece.data for piece in pieces])
+    return Extract(size, digest.hexdigest(), path)
+
+
+def _write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
+    """Write a file that appears whole; it is checked by its digest when read again."""
+    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
+    try:
+        with temporary.open("xb") as file:
+            for part in parts:
+                file.write(part)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise WriteError(
+            f"cannot write {path}: {error.strerror or error}; rows wait there until "
+            "all of the source is read. What is finished is used when the build is run "
+            "again."
+        ) from error

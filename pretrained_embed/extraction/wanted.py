@@ -1,0 +1,66 @@
+"""The tokens that are wanted, and by which ranges of a matrix's rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed import kernel
+from pretrained_embed.packed_tokens import PackedTokens, joined
+
+Int64Array = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class WantedTokens:
+    """What is looked for in one pass over a source.
+
+    ``ranges`` is int64 (len(tokens),), rising: which range wants the token. A token
+    that several ranges want stands there once for each.
+    """
+
+    tokens: PackedTokens
+    ranges: Int64Array
+
+    @classmethod
+    def of(cls, by_range: dict[int, PackedTokens]) -> WantedTokens:
+        """Return what ranges want, given by their numbers, which rise."""
+        counts = [len(tokens) for tokens in by_range.values()]
+        numbers = np.fromiter(by_range, np.int64, len(by_range))
+        return cls(joined(list(by_range.values())), np.repeat(numbers, counts))
+
+    def index(self) -> kernel.TokenIndex:
+        """Return the index whose rows are the ranges."""
+        ranks = np.zeros(len(self.ranges), np.uint8)
+        return kernel.TokenIndex(self.tokens, self.ranges, ranks)
+
+    def digest(self) -> str:
+        """Return what differs where something else is wanted."""
+        digest = blake2b(digest_size=16)
+        for array in self._arrays():
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
+
+    def save(self, path: Path) -> None:
+        """Write to a file that `load` reads; raises `OSError`."""
+        with path.open("wb") as file:
+            for array in self._arrays():
+                np.lib.format.write_array(file, array, allow_pickle=False)
+
+    @classmethod
+    def load(cls, path: Path) -> WantedTokens:
+        """Read what `save` wrote; raises `OSError`, `ValueError` for other bytes."""
+        with path.open("rb") as file:
+            data, offsets, ranges = (
+                np.lib.format.read_array(file, allow_pickle=False) for _ in range(3)
+            )
+        return cls(PackedTokens(data, offsets, where=str(path)), ranges)
+
+    def _arrays(self) -> Iterator[npt.NDArray[Any]]:
+        yield from (self.tokens.data, self.tokens.offsets, self.ranges)

@@ -1,0 +1,154 @@
+"""From an open source to readers of what each range of a matrix's rows wants of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from dataclasses import replace
+from hashlib import blake2b
+from typing import NamedTuple
+
+from pretrained_embed import __version__, extraction, matrix
+from pretrained_embed.extraction import (
+    Extracted,
+    Job,
+    Outcome,
+    WantedTokens,
+    WorkFolder,
+    extract,
+    finished,
+    scan_split,
+    wanted_path,
+)
+from pretrained_embed.formats import Reader
+from pretrained_embed.formats.scanned import ScannedReader
+from pretrained_embed.pipeline.opening import Opened
+from pretrained_embed.pipeline.whole_progress import WholeProgress
+from pretrained_embed.vocabulary import Vocabulary
+
+#: Bytes of a split: enough for the time that handing it over takes, and few enough that
+#: little is lost with one, and workers are busy to the end.
+_SMALLEST, _LARGEST = 1 << 20, 1 << 26
+_SPLITS = 64
+
+#: Bytes that a form of a token takes in an index, the token itself among them.
+_INDEX_ENTRY = 48
+
+
+class Means(NamedTuple):
+    """What there is to do the work with."""
+
+    executor: Executor
+    own: bool  # the executor's threads are of this process
+    memory: int  # bytes that an index may take
+    work: WorkFolder | None  # where extracts wait; without one they are in memory
+
+
+def passes(bounds: Sequence[range], forms: int, memory: int) -> list[range]:
+    """Return the ranges, by number, that are looked for in one pass each.
+
+    An index of all tokens that are wanted in a pass takes ``memory`` bytes at most, as
+    far as a single range allows.
+    """
+    limit = max(1, memory // (_INDEX_ENTRY * forms))
+    begins, held = [0], 0
+    for number, rows in enumerate(bounds):
+        if held and held + len(rows) > limit:
+            begins.append(number)
+            held = 0
+        held += len(rows)
+    ends = [*begins[1:], len(bounds)]
+    return [range(*border) for border in zip(begins, ends, strict=True)]
+
+
+class SourceInRanges:
+    """A source, read for all ranges of a vocabulary in as few passes as memory allows.
+
+    A source with an index of its own, such as a store or a table, is not read ahead:
+    each range takes from it what it wants.
+    """
+
+    def __init__(
+        self,
+        opened: Opened,
+        name: str,
+        vocabulary: Vocabulary,
+        bounds: Sequence[range],
+        options: matrix.Options,
+        means: Means,
+        progress: WholeProgress,
+    ) -> None:
+        self._reader = reader = opened.reader
+        self._passes: list[tuple[range, Extracted]] = []
+        if not isinstance(reader, ScannedReader):
+            return
+        self._statistics = matrix.source_statistics(reader, options.on_bad_row)
+        for numbers in passes(bounds, len(options.match), means.memory):
+            wanted = WantedTokens.of(
+                {
+                    n: matrix.wanted_tokens(vocabulary, bounds[n], options)
+                    for n in numbers
+                }
+            )
+            job = _job(opened, reader, wanted, len(bounds), options)
+            outcomes = _done(job, f"{name}-{numbers.start}", wanted, means, progress)
+            self._passes.append((numbers, Extracted(reader, outcomes, len(bounds))))
+
+    def reader(self, number: int) -> Reader:
+        """Return a reader of what a range wants."""
+        for numbers, extracted in self._passes:
+            if number in numbers:
+                return extraction.RangeReader(extracted, number, self._statistics)
+        return self._reader
+
+
+def _job(
+    opened: Opened,
+    reader: ScannedReader,
+    wanted: WantedTokens,
+    ranges: int,
+    options: matrix.Options,
+) -> Job:
+    size = opened.size or 0
+    splits = reader.splits(min(_LARGEST, max(_SMALLEST, size // _SPLITS)))
+    state = extraction.state_of(opened.provenance)
+    facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
+    if opened.address is None:  # nobody can tell whether it is the same next time
+        facts.append(os.urandom(16).hex())
+    text = json.dumps([*facts, opened.address, state, wanted.digest()])
+    return Job(
+        key=blake2b(text.encode(), digest_size=16).hexdigest(),
+        address=opened.address,
+        state=state,
+        dim=reader.dim,
+        on_bad_row=options.on_bad_row,
+        ranges=ranges,
+        splits=tuple(splits),
+        wanted=wanted,
+        reader=reader,
+    )
+
+
+def _done(
+    job: Job,
+    name: str,
+    wanted: WantedTokens,
+    means: Means,
+    progress: WholeProgress,
+) -> list[Outcome]:
+    """Return the outcomes of a job, of which a work folder may have some already."""
+    ready: dict[int, Outcome] = {}
+    if means.work is not None:
+        folder = means.work.of_job(name, job.key, wanted)
+        ready = finished(folder, len(job.splits))
+        job = replace(job, folder=folder, wanted=wanted_path(folder))
+    for number in ready:
+        progress.add(job.size_of(number))
+    try:
+        if means.own and len(job.splits) == 1 and not ready:
+            return [scan_split(job, 0, progress.live)]
+        return extract(job, means.executor, ready, progress.add)
+    finally:
+        job.close()
