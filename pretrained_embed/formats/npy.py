@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import file_size, map_array, open_local
 from pretrained_embed.formats.npy_header import HEADER_LIMIT, MAGIC, parse_header
-from pretrained_embed.formats.npy_rows import path_of_rows, read_rows_file
+from pretrained_embed.formats.npy_rows import find_rows_file, read_rows_file
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import find_tokens, read_tokens
@@ -43,8 +43,8 @@ def open_reader(stream: ByteStream) -> TableReader:
     with open_local(stream) as file:
         vectors = map_matrix(file, stream.name)
     if stream.tokens_path is None and stream.path is not None:
-        rows = path_of_rows(stream.path)
-        if rows.is_file():
+        rows = find_rows_file(stream.path)
+        if rows is not None:
             tokens, arrays, metadata = read_rows_file(rows, vectors, stream.name)
             return TableReader(
                 NAME,

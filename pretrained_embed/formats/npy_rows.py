@@ -64,6 +64,12 @@ def path_of_rows(matrix: Path) -> Path:
     return matrix.with_suffix(".rows.safetensors")
 
 
+def find_rows_file(matrix: Path) -> Path | None:
+    """Return the file that belongs to a matrix, or to the one that is linked to."""
+    places = (path_of_rows(matrix), path_of_rows(matrix.resolve()))
+    return next((place for place in places if place.is_file()), None)
+
+
 def write_rows_file(path: Path, annotations: Annotations, digest: str) -> None:
     """Write the file for the matrix with this digest; raises `WriteError`."""
     tensors = widest_first(tensors_of(annotations))

@@ -19,7 +19,10 @@ from pretrained_embed.formats.disk_room import reserve
 from pretrained_embed.formats.npy_header import format_header
 from pretrained_embed.formats.npy_rows import Sample, path_of_rows, write_rows_file
 from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import Annotations, write_array
+from pretrained_embed.formats.target import new_target
+from pretrained_embed.packed_tokens import PackedTokens, joined
 
 
 @contextmanager
@@ -36,6 +39,19 @@ def open_sink(
         reserve(file, size, path)
         file.write(header)
         yield NpySink(file, temporary, Sample(rows, dim))
+
+
+def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
+    """Write float32 rows, whose number is known; raises `WriteError`.
+
+    Their tokens are held in memory.
+    """
+    tokens: list[PackedTokens] = []
+    with new_target(path, rows=rows.count or 0, dim=rows.dim, format="npy") as target:
+        for block in rows.blocks:
+            target.append(block.vectors)
+            tokens.append(block.tokens)
+        target.finish(joined(tokens), rows.arrays, rows.metadata)
 
 
 class NpySink:

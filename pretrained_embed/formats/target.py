@@ -23,15 +23,15 @@ from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.table import Annotations, check_annotations
 from pretrained_embed.packed_tokens import PackedTokens
 
-_MODULES = {
-    ".npy": "npy_target",
-    ".h5": "hdf5_target",
-    ".hdf5": "hdf5_target",
-    ".safetensors": "safetensors_target",
+_FORMATS = {
+    ".npy": "npy",
+    ".h5": "hdf5",
+    ".hdf5": "hdf5",
+    ".safetensors": "safetensors",
 }
 
 #: Suffixes that `new_target` knows.
-TARGET_SUFFIXES = tuple(_MODULES)
+TARGET_SUFFIXES = tuple(_FORMATS)
 
 
 class RowSink(Protocol):
@@ -102,19 +102,21 @@ def new_target(
     *,
     rows: int,
     dim: int,
+    format: str | None = None,
     beside: int = 0,
 ) -> Iterator[Target]:
     """Give a target for float32 rows; put it in the place of ``path`` at the end.
 
-    The suffix, one of `TARGET_SUFFIXES`, chooses the format. ``beside`` is how many
-    bytes tokens, arrays and metadata will take, as far as that is known: the room on
-    the disk for all that is announced is taken first. A ``.npy`` matrix has a second
-    file beside it, see `npy_rows`. Raises `WriteError` as `atomic.replacing` does, for
-    another suffix, where there is too little room on the disk, and where the block ends
-    and the target is not finished.
+    The suffix, one of `TARGET_SUFFIXES`, chooses the format, if ``format`` does not:
+    "npy", "hdf5" or "safetensors". ``beside`` is how many bytes tokens, arrays and
+    metadata will take, as far as that is known: the room on the disk for all that is
+    announced is taken first. A ``.npy`` matrix has a second file beside it, see
+    `npy_rows`. Raises `WriteError` as `atomic.replacing` does, for another suffix,
+    where there is too little room on the disk, and where the block ends and the target
+    is not finished.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in _MODULES:
+    format = format or _FORMATS.get(Path(path).suffix.lower())
+    if format is None:
         raise WriteError(
             f"cannot write rows one after the other into {os.fspath(path)!r}; its "
             f"suffix can be {' '.join(TARGET_SUFFIXES)}"
@@ -124,7 +126,7 @@ def new_target(
             f"vectors of shape ({rows}, {dim}); a table has at least one of each"
         )
     check_room(path, 4 * rows * dim + beside)
-    module: Any = import_module(f"pretrained_embed.formats.{_MODULES[suffix]}")
+    module: Any = import_module(f"pretrained_embed.formats.{format}_target")
     with module.open_sink(path, rows, dim, beside) as sink:
         target = Target(sink, rows, dim)
         yield target
