@@ -5,6 +5,7 @@ One file a format. Each has ``NAME``, ``recognise(head, stream)`` and
 rows)`` or ``write_table(path, table)``.
 """
 
+from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import (
     Block,
     ByteStream,
@@ -13,8 +14,9 @@ from pretrained_embed.formats.reader import (
     PackedBlock,
     Reader,
 )
-from pretrained_embed.formats.registry import open_reader, read_table
+from pretrained_embed.formats.registry import open_reader, read_part, read_table
 from pretrained_embed.formats.row_stream import RowStream
+from pretrained_embed.formats.sharded_index import SHARD
 from pretrained_embed.formats.table import HOLES, Table
 from pretrained_embed.formats.target import TARGET_SUFFIXES, Target, new_target
 from pretrained_embed.formats.writing import (
@@ -27,6 +29,7 @@ from pretrained_embed.packed_tokens import PackedTokens
 
 __all__ = [
     "HOLES",
+    "SHARD",
     "TARGET_SUFFIXES",
     "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",
@@ -36,12 +39,15 @@ __all__ = [
     "Findings",
     "PackedBlock",
     "PackedTokens",
+    "Part",
     "Reader",
     "RowStream",
+    "Span",
     "Table",
     "Target",
     "new_target",
     "open_reader",
+    "read_part",
     "read_table",
     "write_rows",
     "write_table",

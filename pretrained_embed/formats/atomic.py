@@ -8,6 +8,7 @@ writers at once the later one wins, whole.
 
 from __future__ import annotations
 
+import glob
 import os
 import shutil
 import stat
@@ -116,6 +117,16 @@ def writing(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
+def discard_leftovers(path: str | os.PathLike[str]) -> None:
+    """Remove what a writer of ``path`` that was killed has left beside it.
+
+    For a path that nobody else is writing to.
+    """
+    target = Path(os.path.realpath(path))
+    for leftover in target.parent.glob(f"{glob.escape(_stem(target))}.*.part"):
+        leftover.unlink(missing_ok=True)
+
+
 def folder_for(path: str | os.PathLike[str]) -> Path:
     """Return the folder in which ``path`` is, or will be.
 
@@ -129,7 +140,11 @@ def folder_for(path: str | os.PathLike[str]) -> Path:
 
 def _beside(target: Path) -> Path:
     # Not tempfile: its files are private (0600), and asking for the umask sets it.
-    return target.with_name(f".{target.name[:32]}.{os.urandom(6).hex()}.part")
+    return target.with_name(f"{_stem(target)}.{os.urandom(6).hex()}.part")
+
+
+def _stem(target: Path) -> str:
+    return f".{target.name[:32]}"
 
 
 def _put(temporary: Path, target: Path, mode: int | None) -> None:

@@ -39,6 +39,12 @@ HEADER_METADATA, METADATA = "pretrained_embed", "metadata"
 _BYTES, _OFFSETS, _EXTRA = "token_bytes", "token_offsets", "array_"
 
 
+def prefix_of(header: Header) -> str:
+    """Return the prefix of the one table that a file holds; ``""`` if it has none."""
+    found = [name for name in header.tensors if name.endswith(_OFFSETS)]
+    return found[0].removesuffix(_OFFSETS) if len(found) == 1 else ""
+
+
 def tensors_of(annotations: Annotations) -> Tensors:
     """Return the tensors of tokens and arrays, in no order that would matter."""
     tokens, arrays, _ = annotations

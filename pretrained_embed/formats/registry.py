@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.errors import FormatError, UnknownFormatError
+from pretrained_embed.errors import FormatError, OptionError, UnknownFormatError
+from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import Table
 from pretrained_embed.formats.table_reader import TableReader
@@ -24,7 +25,7 @@ _READABLE = (
 )
 
 # Folders of several files that belong together, in the order in which they are asked.
-_FOLDERS: tuple[str, ...] = ("hugging_face", "spacy_vectors")
+_FOLDERS: tuple[str, ...] = ("sharded", "hugging_face", "spacy_vectors")
 
 
 def _format(name: str) -> Any:
@@ -72,3 +73,23 @@ def read_table(stream: ByteStream) -> Table:
     if not vectors:
         raise FormatError(f"{stream.name}: no rows")
     return Table(joined(tokens), np.concatenate(vectors), {}, {})
+
+
+def read_part(stream: ByteStream, span: Span) -> Part:
+    """Read the consecutive rows that ``span`` wants of a table.
+
+    Their vectors stay mapped, where one file has them all just so. Raises `OptionError`
+    for a format that is read from front to back, and `FormatError` as `open_reader`.
+    """
+    if stream.path is not None and stream.path.is_dir():
+        sharded = _format("sharded")
+        if sharded.recognise_folder(stream.path):
+            part: Part = sharded.read_part(stream, span)
+            return part
+    with open_reader(stream) as reader:
+        if not isinstance(reader, TableReader):
+            raise OptionError(
+                f"{stream.name}: {reader.format} is read from front to back, so no "
+                "part of it can be had alone; convert it to .npz, .h5 or .safetensors"
+            )
+        return reader.part(span)

@@ -34,6 +34,7 @@ from pretrained_embed.formats.own_tensors import (
     VECTORS,
     Tensors,
     header_metadata,
+    prefix_of,
     read_annotations,
     tensors_of,
     widest_first,
@@ -79,7 +80,7 @@ def open_reader(stream: ByteStream) -> TableReader:
         def load(name: str) -> npt.NDArray[Any]:
             return map_tensor(file, header, name, stream.name)
 
-        own = own_reader(stream.name, header, load)
+        own = own_reader(stream.name, header, load, prefix=prefix_of(header))
         if own is not None:
             return own
         name = pick(matrices(header.tensors), stream.name)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import unpacked
 from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.parts import Part, Span, cut_arrays
 from pretrained_embed.formats.reader import (
     Block,
     Findings,
@@ -92,12 +93,19 @@ class TableReader(Reader):
 
         They stay mapped where they are stored just so.
         """
-        vectors = self._vectors
-        if not isinstance(vectors, np.ndarray):
-            vectors = vectors[: vectors.shape[0]]
-        with np.errstate(over="ignore", invalid="ignore"):
-            plain = np.require(vectors, np.float32, ["C", "A"])
-        return Table(self._tokens, plain, self._arrays, self._metadata)
+        rows = len(self._tokens)
+        return Table(self._tokens, self._plain(0, rows), self._arrays, self._metadata)
+
+    def part(self, span: Span) -> Part:
+        """Return the consecutive rows that ``span`` wants, as `table` the whole."""
+        rows = len(self._tokens)
+        wanted = span(rows)
+        start, stop = wanted.start, wanted.stop
+        arrays = cut_arrays(self._arrays, rows, start, stop)
+        table = Table(
+            self._tokens[start:stop], self._plain(start, stop), arrays, self._metadata
+        )
+        return Part(table, start, rows)
 
     def blocks(
         self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
@@ -165,6 +173,13 @@ class TableReader(Reader):
         if self._release is not None:
             self._release()
             self._release = None
+
+    def _plain(self, start: int, stop: int) -> Float32Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            plain: Float32Array = np.require(
+                self._vectors[start:stop], np.float32, ["C", "A"]
+            )
+        return plain
 
     def _block(self, start: int, stop: int) -> PackedBlock:
         with np.errstate(over="ignore", invalid="ignore"):

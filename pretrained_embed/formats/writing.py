@@ -37,6 +37,7 @@ class Writer(NamedTuple):
 
 
 _FLOAT32 = DTYPES[:1]
+_SHARDED = "sharded"
 _WRITERS = {
     "npz": Writer("npz", "write_table", "table", (".npz",), whole=True),
     "hdf5": Writer("hdf5", "write_table", "table", (".h5", ".hdf5"), whole=True),
@@ -55,6 +56,9 @@ _WRITERS = {
         "static_embedding_writer", "write_rows", "rows", whole=True
     ),
     "projector": Writer("projector_writer", "write_rows", "rows", (), _FLOAT32),
+    _SHARDED: Writer(
+        "sharded_writer", "write_table", "table", (), _FLOAT32, whole=True
+    ),
 }
 _BY_SUFFIX = {
     suffix: name for name, writer in _WRITERS.items() for suffix in writer.suffixes
@@ -68,14 +72,27 @@ WRITABLE_SUFFIXES = tuple(_BY_SUFFIX)
 
 
 def write_table(
-    path: str | os.PathLike[str], table: Table, *, format: str | None = None
+    path: str | os.PathLike[str],
+    table: Table,
+    *,
+    format: str | None = None,
+    shards: int | None = None,
 ) -> None:
     """Write a table in a format of `WRITABLE_FORMATS`, by default as the suffix says.
 
-    What is written appears whole or not at all. Raises `OptionError` for a format that
-    there is none of, and `WriteError` for a suffix that names none, where the format
-    cannot hold the table, and where the system refuses.
+    ``shards`` is in how many files, for the format ``"sharded"``, and means it where
+    none is named. What is written appears whole or not at all. Raises `OptionError` for
+    a format that there is none of, and for shards of another, and `WriteError` for a
+    suffix that names none, where the format cannot hold the table, and where the system
+    refuses.
     """
+    if shards is not None:
+        if format not in (None, _SHARDED):
+            raise OptionError(f"shards is {shards}, but {format} has none")
+        from pretrained_embed.formats import sharded_writer
+
+        sharded_writer.write_table(path, table, shards)
+        return
     writer = _WRITERS[choose(path, format)]
     check_table(table)
     _write(writer, path, table if writer.takes == "table" else stream_of(table))

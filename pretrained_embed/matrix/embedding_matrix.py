@@ -203,18 +203,29 @@ class EmbeddingMatrix:
         """
         return extended(self, vocabulary, rest, name)
 
-    def save(self, path: str | os.PathLike[str], *, format: str | None = None) -> None:
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        shards: int | None = None,
+    ) -> None:
         """Write the matrix in the format that the suffix names, or ``format``.
 
         ``.npz``, ``.h5`` and ``.safetensors`` hold all of it, and so does a folder for
         ``format="sentence-transformers"``. ``.txt`` (word2vec text; ``"glove"`` is the
         same without the header), ``.bin`` (word2vec binary), ``.kv`` (gensim) and
         ``"projector"`` (a folder for TensorBoard) hold tokens and vectors, which is
-        what other tools read. What is written appears whole or not at all. Raises
-        `WriteError` for another suffix, or naming the token or row that the format
-        cannot hold, and `OptionError` for another format.
+        what other tools read.
+
+        ``shards`` writes a new folder of so many safetensors files, each some of the
+        rows, with the index that Hugging Face's libraries read; it holds all, too.
+
+        What is written appears whole or not at all. Raises `WriteError` for another
+        suffix, or naming the token or row that the format cannot hold, and
+        `OptionError` for another format or more shards than rows.
         """
-        write_table(path, self.table(), format=format)
+        write_table(path, self.table(), format=format, shards=shards)
 
     def table(self) -> Table:
         """Return everything there is about the matrix, as a table of a file."""

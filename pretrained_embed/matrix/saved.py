@@ -21,13 +21,10 @@ from pretrained_embed.errors import (
 from pretrained_embed.formats import HOLES, Doubt, Findings, Table
 from pretrained_embed.matrix.advice import BITS, Advice
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.origin import OWN_CODES, Origin, Part
-from pretrained_embed.matrix.saving import VERSION
+from pretrained_embed.matrix.saved_ledger import DEFAULT_PAD, missing_part, read_ledger
+from pretrained_embed.matrix.shard_file import standing_alone
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.tokens import Tokenize
-
-#: The pad token that a file without metadata is asked for.
-_DEFAULT_PAD = "<pad>"
 
 
 def from_table(table: Table, name: str) -> EmbeddingMatrix:
@@ -36,8 +33,9 @@ def from_table(table: Table, name: str) -> EmbeddingMatrix:
     Raises `FormatError` if its parts do not fit each other, or if a newer version of
     this package wrote it.
     """
-    tokens = table.tokens.unpack()
     try:
+        table = standing_alone(table)
+        tokens = table.tokens.unpack()
         if "pretrained_embed" in table.metadata:
             return _own(table, tokens, name)
         return _foreign(table, tokens, name)
@@ -46,19 +44,8 @@ def from_table(table: Table, name: str) -> EmbeddingMatrix:
 
 
 def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
-    metadata, arrays = table.metadata, table.arrays
-    version = metadata["pretrained_embed"]
-    if version != VERSION:
-        raise FormatError(
-            f"{name}: a matrix of version {version}; this release reads version "
-            f"{VERSION}. Upgrade pretrained-embed."
-        )
-    origins = metadata.get("origins")
-    known = {o.name.lower(): int(o) for o in Origin}
-    if not isinstance(origins, dict) or not origins.items() <= known.items():
-        raise FormatError(
-            f"{name}: the codes of its row ledger are not those of this release"
-        )
+    metadata = table.metadata
+    ledger = read_ledger(table, name)
     try:
         options = {
             "pad": metadata["vocabulary"]["pad"],
@@ -69,46 +56,20 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
             "marks": metadata["vocabulary"].get("marks"),
         }
         findings = _findings(metadata["findings"])
-        provenance = metadata["provenance"]
-        origin, source_rows = arrays["origin"], arrays["source_rows"]
-        sources, parts = arrays.get("sources"), _parts(arrays)
-        advice = _advice(metadata.get("advice"), arrays)
+        advice = _advice(metadata.get("advice"), table.arrays)
     except (KeyError, TypeError) as error:
-        raise FormatError(
-            f"{name}: a part of the matrix is missing: {error}"
-        ) from error
-    for part in (Part(origin, source_rows), *parts):
-        if part.origin.dtype != np.uint8 or part.source_rows.dtype != np.int64:
-            raise FormatError(f"{name}: the row ledger is not of whole numbers")
-        codes = set(np.unique(part.origin).tolist())
-        if unknown := codes - {*origins.values(), *OWN_CODES}:
-            raise FormatError(f"{name}: the row ledger holds the code {min(unknown)}")
-    if sources is not None and sources.dtype != np.int16:
-        raise FormatError(f"{name}: the sources of its rows are not whole numbers")
-    if not isinstance(provenance, dict):
-        raise FormatError(f"{name}: the provenance is not a JSON object")
-    vocabulary = _vocabulary(tokens, table, options)
+        raise missing_part(name, error) from error
     return EmbeddingMatrix(
         table.vectors,
-        vocabulary,
-        origin,
-        provenance,
+        _vocabulary(tokens, table, options),
+        ledger.origin,
+        ledger.provenance,
         findings,
-        source_rows,
-        sources,
-        parts,
+        ledger.source_rows,
+        ledger.sources,
+        ledger.parts,
         advice,
     )
-
-
-def _parts(arrays: dict[str, npt.NDArray[Any]]) -> list[Part]:
-    """Return the ledgers of the parts; raises KeyError and TypeError."""
-    if "part_origins" not in arrays:
-        return []
-    origins, rows = arrays["part_origins"], arrays["part_rows"]
-    if len(origins) != len(rows):
-        raise TypeError(f"{len(origins)} part_origins, {len(rows)} part_rows")
-    return [Part(*part) for part in zip(origins, rows, strict=True)]
 
 
 def _advice(forms: object, arrays: dict[str, npt.NDArray[Any]]) -> Advice | None:
@@ -179,8 +140,8 @@ def _foreign(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
     findings = Findings(
         rows=len(tokens), duplicates=len(tokens) - len(holes) - len(ids)
     )
-    row = ids.get(_DEFAULT_PAD)
-    pad = None if row is None or table.vectors[row].any() else _DEFAULT_PAD
+    row = ids.get(DEFAULT_PAD)
+    pad = None if row is None or table.vectors[row].any() else DEFAULT_PAD
     vocabulary = Vocabulary(ids, pad=pad)
     vectors = table.vectors[: len(vocabulary)]  # ends with the last token
     source_rows = np.arange(len(vocabulary))
