@@ -42,6 +42,7 @@ _SMALLEST_SPLIT, _LARGEST_SPLIT = 1 << 20, 1 << 25
 _BLOCK_SPLIT = _BLOCK_SIZE = 1 << 22
 #: A position is ``split << _SPLIT_SHIFT | row within the split``.
 _SPLIT_SHIFT = 36
+_WHOLE = Split(0, 0, first=True, last=True)
 #: Threads that scan a file which is not on this machine, by default at least.
 _AFAR = 8
 
@@ -110,7 +111,8 @@ class TextReader(ScannedReader):
         progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
         """Yield the same with packed tokens. See `Reader`."""
-        splits = self.splits(_BLOCK_SPLIT)
+        # Who stops early, after the first rows, should not have asked for many more.
+        splits = [_WHOLE] if self._is_afar() else self.splits(_BLOCK_SPLIT)
         reports: list[SplitReport] = []
         if len(splits) == 1:
             scan = self.scan(splits[0], None, on_bad_row)
@@ -183,7 +185,7 @@ class TextReader(ScannedReader):
         """Cut a file that has ranges; any other is one split. See `ScannedReader`."""
         held = self._stream.size
         if not self._stream.ranges or held is None:
-            return [Split(0, 0, first=True, last=True)]
+            return [_WHOLE]
         size = max(_SMALLEST_SPLIT, size)
         size -= size % ALIGNMENT
         starts = list(range(0, held, size)) or [0]
@@ -199,8 +201,10 @@ class TextReader(ScannedReader):
         As the answer to a request takes some 50 ms on its way and the CPU some 5 ms to
         scan, eight keep a CPU or two, and most networks, busy.
         """
-        afar = self._stream.ranges and self._stream.path is None
-        return thread_count(threads, least=_AFAR if afar else 1)
+        return thread_count(threads, least=_AFAR if self._is_afar() else 1)
+
+    def _is_afar(self) -> bool:
+        return self._stream.ranges and self._stream.path is None
 
     def scan(
         self,

@@ -27,6 +27,13 @@ class Fetched(NamedTuple):
     tokens_path: Path | None
 
 
+def is_offline(offline: bool | None) -> bool:
+    """Return ``offline``; where it is left out, what the environment says."""
+    if offline is None:
+        return os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no")
+    return offline
+
+
 def entry_of_url(url: str) -> Entry:
     """Return an entry for a URL of which nothing else is known.
 
@@ -50,13 +57,11 @@ def fetch_entry(
     is opened. ``progress`` is called with (bytes so far, bytes in all or ``None``).
     Raises `SourceError`, which tells what each URL answered, where it cannot be had.
     """
-    if offline is None:
-        offline = os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no")
     get = partial(
         obtain,
         root=cache.locate(cache_dir),
         source=entry.id,
-        offline=offline,
+        offline=is_offline(offline),
         progress=progress,
         patience=patience or Patience(),
     )

@@ -35,6 +35,9 @@ class Readable(Protocol):
 Source = str | bytes | os.PathLike[str] | os.PathLike[bytes] | Readable
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
+_REMOTE = re.compile(
+    r"remote\+https?://|(?!https?:|file:)[a-z][a-z0-9.+-]+://", re.IGNORECASE
+)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
@@ -51,6 +54,7 @@ def open_source(
 
     A name is looked for in the installed packages, then in the cache, then on the
     network; a URL in the cache and on the network: see `fetch` for the keywords.
+    ``s3://`` and the like, and ``remote+https://``, are read where they are.
     Compression and archives are recognised by content and read as streams. Raises
     `UnknownSourceError` where there is no such source, `SourceError` where it cannot
     be had or read, `MissingPackageError` where a package for it is not installed, and
@@ -67,6 +71,8 @@ def open_source(
     if isinstance(source, str):
         if words == "-":
             return packing.unpacked(local.from_stdin())
+        if _REMOTE.match(words):
+            return packing.unpacked(*_remote(words, offline, patience))
         if _URL.match(words) or _NAME.fullmatch(words):
             fetched = partial(
                 _fetched,
@@ -101,6 +107,11 @@ def fetch(
     from pretrained_embed.sources.catalog import load
     from pretrained_embed.sources.fetching import entry_of_url, fetch_entry
 
+    if _REMOTE.match(name):
+        raise OptionError(
+            f"{name}: is read where it is, and not fetched; what can be fetched is a "
+            "name of the catalog or an http(s) URL"
+        )
     entry = entry_of_url(name) if "://" in name else load(catalog).find(name)
     return fetch_entry(
         entry,
@@ -148,6 +159,16 @@ def _fetched(
         progress=progress,
         patience=patience,
     )
+
+
+def _remote(
+    words: str, offline: bool | None, patience: Patience | None
+) -> tuple[AnyStream, str | None]:
+    """Return the stream of a file that is read where it is, and the member named."""
+    from pretrained_embed.sources.fetching import is_offline
+    from pretrained_embed.sources.remote import open_remote
+
+    return open_remote(words, offline=is_offline(offline), patience=patience)
 
 
 def _from_name(

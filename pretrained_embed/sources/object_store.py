@@ -1,0 +1,179 @@
+"""A file in an object store, or wherever else fsspec has a package for.
+
+https://filesystem-spec.readthedocs.io/en/latest/api.html
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from pretrained_embed.errors import (
+    MissingPackageError,
+    PretrainedEmbedError,
+    SourceError,
+    UnknownSourceError,
+)
+from pretrained_embed.sources.guard import Guarded
+from pretrained_embed.sources.patience import Failure
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+#: Packages for protocols that the extra brings none for.
+_PACKAGES = {"az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "adl": "adlfs"}
+#: What the packages call that which tells versions of a file apart; the surest first.
+_VERSIONS = (
+    *("ETag", "etag", "generation", "blob_id", "content_md5", "sha256"),
+    *("LastModified", "last_modified", "mtime", "modified", "created"),
+)
+#: Errors that are the same again when asked again.
+_FINAL = (errno.EINVAL, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR)
+
+
+class StoredFile:
+    """A file as fsspec has it, at the version it has when it is found.
+
+    See `remote.Remote`. A handle of fsspec's is used by one thread at a time.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.name = url
+        self._filesystem, self._path = _located(url)
+        with _translated(url):
+            info = self._filesystem.info(self._path)
+        if info["type"] != "file":
+            raise SourceError(f"{url}: is a folder; name a file in it")
+        self.size: int | None = info.get("size")
+        self.version = _version(info)
+        handle = self._open()
+        self.ranges = self.size is not None and _has_ranges(handle)
+        self._handles = deque([handle])
+
+    def get(self, start: int, stop: int) -> bytes:
+        """Return these bytes, from any thread."""
+        try:
+            handle = self._handles.popleft()
+        except IndexError:
+            handle = self._open()
+        with _translated(self.name):
+            handle.seek(start)
+            data: bytes = handle.read(stop - start)
+        self._handles.append(handle)
+        return data
+
+    def check(self) -> None:
+        """Raise `SourceError` if the file is another one now."""
+        with _translated(self.name):
+            self._filesystem.invalidate_cache()
+            info = self._filesystem.info(self._path)
+        self._compare(info)
+
+    def whole(self) -> Guarded:
+        """Open all bytes, to be read from the first to the last."""
+        return _Whole(self._open(), self)
+
+    def _open(self) -> Any:
+        with _translated(self.name):
+            handle = self._filesystem.open(self._path, "rb", cache_type="none")
+            if _has_ranges(handle):
+                self._compare(handle.details)
+        return handle
+
+    def _compare(self, info: Mapping[str, Any]) -> None:
+        if (info.get("size"), _version(info)) != (self.size, self.version):
+            raise SourceError(
+                f"{self.name}: was changed while it was read; read it again"
+            )
+
+
+class _Whole(Guarded):
+    """All bytes of a file, of which no ranges can be asked for."""
+
+    def __init__(self, handle: Any, file: StoredFile) -> None:
+        super().__init__(handle, file.name)
+        self._file = file
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 is the end."""
+        target = memoryview(buffer).cast("B")
+        try:
+            with _translated(self._name):
+                data = self._inner.read(len(target))
+            if not data:
+                self._file.check()
+        except Failure as failure:
+            raise SourceError(f"{self._name}: cannot be read: {failure}") from failure
+        target[: len(data)] = data
+        return len(data)
+
+
+def _located(url: str) -> tuple[Any, str]:
+    """Return the file system that a URL names, and the path in it."""
+    protocol = url.partition("://")[0].lower()
+    if "::" in url or "*" in url:
+        raise SourceError(
+            f"{url}: name one file, without '*' or '::'; a member of an archive is "
+            "named behind a #"
+        )
+    try:
+        import fsspec.core
+
+        fsspec.get_filesystem_class(protocol)
+    except ImportError as error:
+        package = _PACKAGES.get(protocol, "")
+        raise MissingPackageError(
+            f"{url}: files of {protocol}:// need packages that are not installed "
+            f"({error}): pip install 'pretrained-embed[remote]' {package}".rstrip()
+        ) from error
+    except ValueError as error:
+        raise UnknownSourceError(
+            f"{url}: fsspec has no package for {protocol}://"
+        ) from error
+    with _translated(url):
+        # Of its own, for one that is kept may have old listings and old credentials.
+        found: tuple[Any, str] = fsspec.core.url_to_fs(
+            url, skip_instance_cache=True, use_listings_cache=False
+        )
+    return found
+
+
+def _has_ranges(handle: Any) -> bool:
+    """Whether each read of a handle is a request for these bytes and no others."""
+    from fsspec.spec import AbstractBufferedFile
+
+    return isinstance(handle, AbstractBufferedFile)
+
+
+def _version(info: Mapping[str, Any]) -> str | None:
+    return next((f"{key} {info[key]}" for key in _VERSIONS if info.get(key)), None)
+
+
+@contextmanager
+def _translated(url: str) -> Iterator[None]:
+    """Turn what fsspec's packages raise into `Failure` and this package's own errors.
+
+    What is no error of the system they have tried several times themselves.
+    """
+    try:
+        yield
+    except PretrainedEmbedError:
+        raise
+    except FileNotFoundError as error:
+        raise UnknownSourceError(f"{url}: there is no such file") from error
+    except PermissionError as error:
+        raise SourceError(
+            f"{url}: access is denied ({error}); credentials are taken from the "
+            "environment"
+        ) from error
+    except OSError as error:
+        again = error.errno not in _FINAL
+        raise Failure(f"{type(error).__name__}: {error}", again=again) from error
+    except Exception as error:  # each package has kinds of errors of its own
+        raise SourceError(
+            f"{url}: cannot be read ({type(error).__name__}: {error}); credentials, "
+            "where they are needed, are taken from the environment"
+        ) from error

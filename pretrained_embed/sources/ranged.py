@@ -1,0 +1,229 @@
+"""A file far away, read by ranges, several of which are under way at once.
+
+The answer to a request is a while on its way, so what will be read next is asked for
+before it is read: of a range that was named all of it, else the more the longer the
+file is read in order.
+"""
+
+from __future__ import annotations
+
+import io
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.sources.patience import Failure, Patience, Result, persist
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from _typeshed import WriteableBuffer
+
+#: Requests for one file at a time. One connection brings some 50 MB/s from a usual
+#: object store, so ten fill most networks; botocore keeps as many connections.
+AT_ONCE = 10
+#: Bytes of a request: its way there and back is then the smaller part of its time.
+CHUNK = 1 << 22
+#: Bytes of the first request where it is not known how much will be read.
+FIRST = 1 << 16
+#: Bytes behind the end of a named range that are asked for with it: a row's rest.
+_SLACK = 1 << 14
+
+
+class Far(Protocol):
+    """A file on another machine, at some version of it."""
+
+    name: str
+
+    def get(self, start: int, stop: int) -> bytes:
+        """Return these bytes, from any thread.
+
+        Raises `Failure` where they do not come, `SourceError` where they never will.
+        """
+
+    def check(self) -> None:
+        """Raise `SourceError` if the file is another one now."""
+
+
+class Requests:
+    """The requests for one file, in threads of their own."""
+
+    def __init__(self, far: Far, size: int, patience: Patience) -> None:
+        self.size = size
+        self._far = far
+        self._patience = patience
+        self._head = b""
+        self._threads = ThreadPoolExecutor(AT_ONCE, "pretrained-embed-request")
+        self._files = 0
+        self._lock = threading.Lock()
+
+    def get(self, start: int, stop: int) -> bytes:
+        """Return bytes of the file; raises `SourceError` when patience has an end."""
+
+        def ask() -> bytes:
+            try:
+                data = self._far.get(start, stop)
+                if len(data) != stop - start:
+                    raise Failure(
+                        f"{stop - start:,} bytes asked for from {start:,} on, "
+                        f"{len(data):,} came",
+                        again=True,
+                    )
+            except Failure:
+                self._far.check()  # a file that changes fails in many ways
+                raise
+            return data
+
+        return self._persist(ask)
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, which are asked for once."""
+        size = min(size, self.size)
+        if size > len(self._head):
+            stop = min(max(size, FIRST), self.size)
+            self._head += self.get(len(self._head), stop)
+        return self._head[:size]
+
+    def submit(self, start: int, stop: int) -> Future[bytes]:
+        """Ask for bytes of the file, and do not wait for them."""
+        return self._threads.submit(self.get, start, stop)
+
+    def confirm(self) -> None:
+        """Raise `SourceError` if the file is another one now."""
+        self._persist(self._far.check)
+
+    @property
+    def share(self) -> int:
+        """How many requests each of the open files may have under way."""
+        return max(2, AT_ONCE // max(1, self._files))
+
+    def opened(self) -> None:
+        """Note that a file was opened."""
+        with self._lock:
+            self._files += 1
+
+    def closed(self) -> bool:
+        """Note that a file was closed; return whether it was the last one open."""
+        with self._lock:
+            self._files -= 1
+            return self._files == 0
+
+    def _persist(self, ask: Callable[[], Result]) -> Result:
+        try:
+            return persist(ask, self._patience)
+        except Failure as failure:
+            raise SourceError(
+                f"{self._far.name}: cannot be read: {failure}"
+            ) from failure
+
+
+class _Asked(NamedTuple):
+    start: int
+    stop: int
+    answer: Future[bytes]
+
+
+class RangedFile(io.RawIOBase):
+    """A binary file that can seek and asks for the next bytes in time.
+
+    The file that is the last to be closed finds out whether the bytes were all of one
+    version: leaving a ``with`` block raises `SourceError` if not.
+    """
+
+    def __init__(self, requests: Requests, begin: int, end: int | None) -> None:
+        self._requests = requests
+        self._size = requests.size
+        self._goal = begin if end is None else min(end + _SLACK, self._size)
+        pieces = max(1, round((self._goal - begin) / CHUNK))
+        self._step = -(-(self._goal - begin) // pieces)
+        self._asked: deque[_Asked] = deque()
+        self._start = self._place = self._next = begin
+        requests.opened()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to ``offset``; return the place in the file."""
+        offset += (0, self._place, self._size)[whence]
+        if offset < 0:
+            raise ValueError(f"negative place {offset} in a file")
+        self._place = offset
+        return offset
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return self._place
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 is the end."""
+        target = memoryview(buffer).cast("B")
+        if not target or self._place >= self._size:
+            return 0
+        self._ask_ahead()
+        start, _, answer = self._asked[0]
+        offset = self._place - start
+        data = memoryview(answer.result())[offset : offset + len(target)]
+        target[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def _ask_ahead(self) -> None:
+        """See to it that the first answer has the next byte, and others follow."""
+        while self._asked and self._asked[0].stop <= self._place:
+            self._asked.popleft()
+        if not (self._asked and self._asked[0].start <= self._place):
+            self._forget()
+            if self._next != self._place:  # it was moved: nothing is known of the order
+                self._start = self._next = self._place
+        while self._next < self._size and len(self._asked) < self._requests.share:
+            step = self._next_step()
+            if step == 0:
+                return
+            stop = min(self._next + step, self._size)
+            answer = self._requests.submit(self._next, stop)
+            self._asked.append(_Asked(self._next, stop, answer))
+            self._next = stop
+
+    def _next_step(self) -> int:
+        """Return how many bytes to ask for now; 0 for none before more were read."""
+        if self._next < self._goal:
+            return min(self._step, self._goal - self._next)
+        in_order = self._place - self._start
+        if self._asked and self._next - self._place > in_order:
+            return 0
+        return min(CHUNK, max(FIRST, in_order))
+
+    def _forget(self) -> None:
+        while self._asked:
+            self._asked.pop().answer.cancel()
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        self._close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file, and see whether the bytes were of one version."""
+        if self._close() and kind is None:
+            self._requests.confirm()
+
+    def _close(self) -> bool:
+        """Close the file; return whether it was the last one open."""
+        if self.closed:
+            return False
+        super().close()
+        self._forget()
+        return self._requests.closed()
