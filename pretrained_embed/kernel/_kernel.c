@@ -1727,8 +1727,6 @@ static void buckets_release(Buckets *buckets) {
 typedef struct {
     uint64_t hash;
     Py_ssize_t at, stop; /* what is left of its bucket, from an equal hash on */
-    const byte *token;   /* of the row there, or NULL */
-    size_t n;
 } Search;
 
 enum { PE_SEARCHES = 64 };
@@ -1739,45 +1737,60 @@ static void next_equal(const Buckets *buckets, Search *search) {
     while (search->at < search->stop && hash[search->at] != search->hash) search->at++;
 }
 
+/* The number of the token that a search has come to, or -1. */
+static int64_t position_of(const Buckets *buckets, const Search *search) {
+    const int64_t *row = buckets->rows.buf;
+    return search->at < search->stop ? row[search->at] : -1;
+}
+
 /* Look count keys up from the first on.  Return how many rows were found, or -1 if the
  * index does not fit the tokens.  Each step is done for all keys before the next one,
- * so that the memory they wait for comes at the same time. */
+ * so that the memory which that one waits for comes for all of them at once. */
 static Py_ssize_t look_up_some(Claims *claims, const Buckets *buckets,
                                const Tokens *tokens, uint32_t first, uint32_t count) {
     Search searches[PE_SEARCHES];
     const TokenIndex *index = claims->index;
     const int64_t *start = buckets->starts.buf, *row = buckets->rows.buf;
+    const int64_t *offset = tokens->offsets.buf;
+    const uint64_t *hash = buckets->hashes.buf;
     Py_ssize_t found = 0;
     for (uint32_t k = 0; k < count; k++) {
         size_t n;
         const byte *wanted = token_of(index, first + k, &n);
-        uint64_t hash = hash_token(wanted, n);
-        int64_t at = start[hash >> buckets->shift];
-        int64_t stop = start[(hash >> buckets->shift) + 1];
+        searches[k].hash = hash_token(wanted, n);
+        prefetch(start + (searches[k].hash >> buckets->shift));
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        int64_t at = start[searches[k].hash >> buckets->shift];
+        int64_t stop = start[(searches[k].hash >> buckets->shift) + 1];
         if (at < 0 || stop < at || stop > buckets->count) return -1;
-        searches[k] = (Search){hash, (Py_ssize_t)at, (Py_ssize_t)stop, NULL, 0};
-    }
-    for (uint32_t k = 0; k < count; k++) next_equal(buckets, searches + k);
-    for (uint32_t k = 0; k < count; k++) {
-        Search *search = searches + k;
-        if (search->at < search->stop)
-            search->token = token_at(tokens, row[search->at], &search->n);
+        searches[k] = (Search){searches[k].hash, (Py_ssize_t)at, (Py_ssize_t)stop};
+        prefetch(hash + at);
     }
     for (uint32_t k = 0; k < count; k++) {
-        Search *search = searches + k;
+        next_equal(buckets, searches + k);
+        prefetch(row + searches[k].at);
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        int64_t position = position_of(buckets, searches + k);
+        if (position >= 0 && position < tokens->count) prefetch(offset + position);
+    }
+    for (uint32_t k = 0; k < count; k++) {
         size_t n;
+        prefetch(token_at(tokens, position_of(buckets, searches + k), &n));
+    }
+    for (uint32_t k = 0; k < count; k++) {
+        Search *search = searches + k;
+        size_t n, length;
         const byte *wanted = token_of(index, first + k, &n);
-        while (search->at < search->stop) {
-            int64_t position = row[search->at];
-            if (!search->token || position >= PE_POSITIONS) return -1;
-            if (search->n == n && memcmp(search->token, wanted, n) == 0) {
+        for (; search->at < search->stop; search->at++, next_equal(buckets, search)) {
+            int64_t position = position_of(buckets, search);
+            const byte *token = token_at(tokens, position, &length);
+            if (!token || position >= PE_POSITIONS) return -1;
+            if (length == n && memcmp(token, wanted, n) == 0) {
                 found++;
                 claim(claims, first + k, position, NULL, 0, NULL, 0);
             }
-            search->at++;
-            next_equal(buckets, search);
-            if (search->at < search->stop)
-                search->token = token_at(tokens, row[search->at], &search->n);
         }
     }
     return found;
