@@ -40,6 +40,9 @@ _FLOAT32 = DTYPES[:1]
 _SHARDED = "sharded"
 _WRITERS = {
     "npz": Writer("npz", "write_table", "table", (".npz",), whole=True),
+    "npy": Writer(
+        "npy_target", "write_rows", "counted rows", (".npy",), _FLOAT32, whole=True
+    ),
     "hdf5": Writer("hdf5", "write_table", "table", (".h5", ".hdf5"), whole=True),
     "safetensors": Writer(
         "safetensors", "write_table", "table", (".safetensors",), whole=True

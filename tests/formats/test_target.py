@@ -1,0 +1,253 @@
+"""Rows into a new file, block by block: what it then is, and what it never is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import safetensors.numpy
+import safetensors.torch
+from tables import assert_same, example, stream_of
+
+import pretrained_embed as pe
+from pretrained_embed import formats
+from pretrained_embed.errors import WriteError
+from pretrained_embed.formats import PackedTokens, Table
+from pretrained_embed.formats.hdf5_writing import RowFile
+
+every_suffix = pytest.mark.parametrize("suffix", formats.TARGET_SUFFIXES)
+
+
+def small(rows: int, dim: int) -> Table:
+    """Return a table with few bytes, at any multiple of four."""
+    vectors = np.random.default_rng(rows).normal(size=(rows, dim)).astype(np.float32)
+    tokens = PackedTokens.pack(f"w{row}" for row in range(rows))
+    arrays = {
+        "origin": np.arange(rows, dtype=np.uint8),
+        "source_rows": np.arange(rows, dtype=np.int64),
+    }
+    return Table(tokens, vectors, arrays, {"seed": rows})
+
+
+def write(path: Path, table: Table, step: int = 3, **announced: int) -> None:
+    """Write a table in blocks of ``step`` rows."""
+    shape = dict(zip(("rows", "dim"), table.vectors.shape, strict=False))
+    with formats.new_target(path, **shape | announced) as target:
+        for start in range(0, len(table.vectors), step):
+            target.append(table.vectors[start : start + step])
+        target.finish(table.tokens, table.arrays, table.metadata)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@every_suffix
+@pytest.mark.parametrize("step", [1, 3, 100])
+def test_a_table_written_in_blocks_reads_back_whole(suffix, step, tmp_path):
+    path = tmp_path / f"table{suffix}"
+
+    write(path, example(), step)
+
+    assert_same(formats.read_table(stream_of(path)), example())
+
+
+@every_suffix
+def test_a_matrix_is_the_one_that_save_writes(suffix, tmp_path):
+    vocabulary = pe.Vocabulary(
+        {"<pad>": 0, "sat": 2, "the": 3, "[CLS]": 5},
+        unk="<unk>",
+        special_tokens={"cls": "[CLS]"},
+        counts={"sat": 2, "the": 7},
+    )
+    source = tmp_path / "source.txt"
+    source.write_text("the 1 2\nsat 3 4\n")
+    matrix = pe.build_matrix(vocabulary, source, match="exact,lower")
+    matrix.save(tmp_path / f"saved{suffix}")
+
+    write(tmp_path / f"blocks{suffix}", matrix.table(), step=2)
+
+    saved, blocks = (
+        pe.load_matrix(tmp_path / f"{stem}{suffix}") for stem in ("saved", "blocks")
+    )
+    assert_same(blocks.table(), saved.table())
+    assert_same(blocks.table(), matrix.table())
+    assert blocks.vocabulary.holes.tolist() == vocabulary.holes.tolist()
+    assert blocks.coverage == matrix.coverage
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_the_bytes_are_those_that_save_writes(suffix, tmp_path):
+    formats.write_table(tmp_path / f"saved{suffix}", example())
+
+    write(tmp_path / f"blocks{suffix}", example(), beside=10_000)
+
+    for name in files(tmp_path):
+        if name.startswith("blocks"):
+            saved = tmp_path / name.replace("blocks", "saved")
+            assert (tmp_path / name).read_bytes() == saved.read_bytes()
+
+
+@every_suffix
+def test_equal_tables_give_equal_bytes_however_they_come(suffix, tmp_path):
+    one, two = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
+    table = example()
+    arrays = dict(reversed(table.arrays.items()))
+
+    write(one, table, 1)
+    write(two, table._replace(arrays=arrays), 4, beside=1 << 20)
+
+    assert one.read_bytes() == two.read_bytes()
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3])
+@pytest.mark.parametrize("dim", [1, 2, 5])
+def test_safetensors_reads_it_in_every_alignment(rows, dim, tmp_path):
+    path, table = tmp_path / "m.safetensors", small(rows, dim)
+
+    write(path, table)
+
+    for tensors in (
+        safetensors.numpy.load_file(path),
+        {k: v.numpy() for k, v in safetensors.torch.load_file(path).items()},
+    ):
+        vectors = tensors["embedding.weight"]
+        assert vectors.dtype == np.float32
+        assert vectors.tolist() == table.vectors.tolist()
+        assert tensors["token_offsets"].tolist() == table.tokens.offsets.tolist()
+        assert tensors["array_source_rows"].tolist() == list(range(rows))
+        assert json.loads(tensors["metadata"].tobytes()) == table.metadata
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".hdf5"])
+def test_h5py_reads_it_as_one_piece(suffix, tmp_path):
+    path, table = tmp_path / f"m{suffix}", small(7, 3)
+
+    write(path, table)
+
+    with h5py.File(path) as file:
+        vectors = file["vectors"]
+        assert vectors.chunks is None
+        assert vectors.dtype == np.dtype("<f4")
+        assert vectors[()].tolist() == table.vectors.tolist()
+
+
+def test_numpy_maps_it(tmp_path):
+    path, table = tmp_path / "m.npy", small(7, 3)
+
+    write(path, table)
+
+    assert path.read_bytes()[:8] == b"\x93NUMPY\x01\x00"
+    vectors = np.load(path, mmap_mode="r")
+    assert vectors.dtype == np.dtype("<f4")
+    assert vectors.flags.c_contiguous
+    assert vectors.tolist() == table.vectors.tolist()
+
+
+@pytest.mark.parametrize("count", [1, 2, 511, 512, 10_000_000])
+@pytest.mark.parametrize("dim", [1, 3, 512])
+@pytest.mark.parametrize("alignment", [64, 4096])
+def test_hdf5_gives_rows_the_same_place_whatever_their_number(
+    count, dim, alignment, tmp_path
+):
+    path = tmp_path / "rows"
+    with RowFile(path, "vectors", dim, np.float32, alignment=alignment) as file:
+        file.reserve(4 * dim * count if count < 1000 else 0, path)
+
+        offsets = file.finish(count, {})  # of a file with a hole, where there are many
+
+    assert offsets["vectors"] % alignment == 0
+
+
+@every_suffix
+def test_wrong_rows_are_refused_and_leave_nothing(suffix, tmp_path):
+    def attempt(message: str, rows: int = 3, **changed: object) -> None:
+        table = small(3, 2)._replace(**changed)
+        with pytest.raises(WriteError, match=message):
+            write(tmp_path / f"m{suffix}", table, rows=rows, dim=2)
+        assert files(tmp_path) == []
+
+    attempt("2 rows were announced, 3 came", rows=2)
+    attempt("4 rows were announced, 3 came", rows=4)
+    attempt("at least one", rows=0)
+    attempt(r"float32 \(rows, 2\)", vectors=np.zeros((3, 4), np.float32))
+    attempt(
+        r"of shape \(3, 2, 3\); expected float32 \(rows, 2\)",
+        vectors=np.zeros((3, 2, 3), np.float32),
+    )
+    attempt("vectors are float64", vectors=np.zeros((3, 2)))
+    attempt("2 tokens for 3 vectors", tokens=PackedTokens.pack(["a", "b"]))
+    attempt("array 'a' is complex", arrays={"a": np.zeros(3, complex)})
+    attempt("does not fit into JSON", metadata={"a": object()})
+
+
+@every_suffix
+def test_rows_that_are_never_finished_leave_what_was_there(suffix, tmp_path):
+    path = tmp_path / f"m{suffix}"
+    write(path, small(3, 2))
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+
+    with (
+        pytest.raises(WriteError, match="never finished"),
+        formats.new_target(path, rows=4, dim=2) as target,
+    ):
+        target.append(small(4, 2).vectors)
+
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+@every_suffix
+def test_a_disk_with_too_little_room_is_known_at_once(suffix, tmp_path):
+    with (
+        pytest.raises(WriteError, match=r"400,000,\d{3},\d{3},\d{3} bytes.* are free"),
+        formats.new_target(tmp_path / f"m{suffix}", rows=10**12, dim=100),
+    ):
+        raise AssertionError
+
+    assert files(tmp_path) == []
+
+
+def test_what_comes_beside_the_rows_counts_as_well(tmp_path):
+    with (
+        pytest.raises(WriteError, match="No space left"),
+        formats.new_target(tmp_path / "m.h5", rows=1, dim=1, beside=10**15),
+    ):
+        raise AssertionError
+
+
+def test_another_suffix_is_refused(tmp_path):
+    with (
+        pytest.raises(WriteError, match=r"m\.npz'; its suffix can be \.npy"),
+        formats.new_target(tmp_path / "m.npz", rows=1, dim=1),
+    ):
+        raise AssertionError
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path):
+    with (
+        pytest.raises(WriteError, match="No such file or directory"),
+        formats.new_target(tmp_path / "no" / "m.npy", rows=1, dim=1),
+    ):
+        raise AssertionError
+
+
+def test_more_tensors_than_the_header_has_room_for_are_refused(tmp_path):
+    arrays = {f"{'a' * 500}{n}": np.zeros(1) for n in range(200)}
+    table = small(3, 2)._replace(arrays=arrays)
+
+    with pytest.raises(WriteError, match="shorter names"):
+        write(tmp_path / "m.safetensors", table)
+
+    assert files(tmp_path) == []
+
+
+def test_metadata_of_any_length_fits(tmp_path):
+    path = tmp_path / "m.safetensors"
+    table = small(3, 3)._replace(metadata={"notes": "n" * 1_000_000})
+
+    write(path, table)
+
+    assert_same(formats.read_table(stream_of(path)), table)
