@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from pretrained_embed.formats import (
+        TARGET_SUFFIXES,
         WRITABLE_FORMATS,
         WRITABLE_SUFFIXES,
         Block,
@@ -87,6 +88,7 @@ __all__ = [
     "POSTPROCESS_STEPS",
     "PROJECTIONS",
     "REPORT_SUFFIXES",
+    "TARGET_SUFFIXES",
     "VOCAB_KINDS",
     "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",

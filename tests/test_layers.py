@@ -78,6 +78,8 @@ AT_THE_HEAD = {
     "adapters": {"numpy"},
     "adapters.torch": {"torch"},
     "adapters._torch_split": {"torch"},
+    "adapters._torch_exchange": {"torch"},
+    "adapters._torch_sharded": {"torch"},
     "adapters.keras": {"keras"},
     "adapters._keras_split": {"keras"},
     "adapters.jax": {"jax", "flax"},
@@ -96,6 +98,7 @@ WHERE_NEEDED = {
     "matrix": {"simplemma", "snowballstemmer", "matplotlib"},
     "pipeline": {"numpy"},
     "language_model": {"tokenizers"},
+    "cli": {"distributed"},
 }
 
 

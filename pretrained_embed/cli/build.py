@@ -14,8 +14,11 @@ from pretrained_embed.cli.oov_options import oov_options
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import matrix_facts, remarks, shares
+from pretrained_embed.cli.scale_options import dask_executor, scale_options
 from pretrained_embed.cli.source_options import source_options
 from pretrained_embed.cli.targets import check_target
+
+_SUFFIXES = tuple(dict.fromkeys((*pe.WRITABLE_SUFFIXES, *pe.TARGET_SUFFIXES)))
 
 
 @click.command()
@@ -77,8 +80,10 @@ from pretrained_embed.cli.targets import check_target
     show_default=True,
     metavar="FILE",
     help="Where the matrix goes, replacing what is there. The suffix names the "
-    f"format: {' '.join(pe.WRITABLE_SUFFIXES)}.",
+    f"format: {' '.join(_SUFFIXES)}. Into {' '.join(pe.TARGET_SUFFIXES)} rows go as "
+    "they are made, so that the matrix may be larger than the memory.",
 )
+@scale_options
 @report
 @options.where_from
 @options.as_json
@@ -107,6 +112,9 @@ def build(
     no_store: bool,
     threads: int | None,
     output: Path,
+    memory: int | None,
+    dask: str | None,
+    shards: int | None,
     report: Path | None,
     cache_dir: Path | None,
     offline: bool | None,
@@ -128,7 +136,8 @@ def build(
     if no_pad and pad_token is not None:
         raise click.UsageError("--pad-token and --no-pad exclude each other")
     read: Any = {"vocabulary": vocab, "sources": source}
-    check_target(output, "--output", pe.WRITABLE_SUFFIXES, **read)
+    check_target(output, "--output", ("",) if shards else _SUFFIXES, **read)
+    streamed = shards is not None or output.suffix.lower() in pe.TARGET_SUFFIXES
     if report is not None:
         check_target(report, "--report", pe.REPORT_SUFFIXES, **read)
 
@@ -138,7 +147,7 @@ def build(
     if unk_token is not None:
         special["unk"] = unk_token
     vocabulary = pe.Vocabulary.from_file(vocab, kind=vocab_kind, **special)
-    with Bar(quiet=quiet) as bar:
+    with Bar(quiet=quiet) as bar, dask_executor(dask) as executor:
         matrix = pe.build_matrix(
             vocabulary,
             source,
@@ -162,9 +171,14 @@ def build(
             cache_dir=cache_dir,
             offline=offline,
             catalog=catalog,
+            out=output if streamed else None,
+            shards=shards,
+            executor=executor,
+            memory=memory,
             progress=bar,
         )
-    matrix.save(output)
+    if not streamed:
+        matrix.save(output)
     if report is not None:
         pe.write_report(matrix, report)
 

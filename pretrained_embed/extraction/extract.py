@@ -31,7 +31,7 @@ Int64Array = npt.NDArray[np.int64]
 
 _HEAD = 16
 #: Bytes of vectors that wait before an extract is closed and the next is begun.
-_FULL = 1 << 26
+_FULL = 1 << 25
 
 
 class Section(NamedTuple):

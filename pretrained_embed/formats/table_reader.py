@@ -88,6 +88,11 @@ class TableReader(Reader):
         """What the last complete pass over the table found."""
         return self._findings
 
+    @property
+    def stored(self) -> Rows:
+        """The vectors as they are stored, read as far as they are asked for."""
+        return self._vectors
+
     def table(self) -> Table:
         """Return the whole table, its vectors as float32 (rows, dim) in C order.
 

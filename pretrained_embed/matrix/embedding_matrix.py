@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from pretrained_embed.drawing import Method
 from pretrained_embed.errors import ShapeError, VocabularyError
 from pretrained_embed.formats import Findings, Table, write_table
 from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.table import Rows
 from pretrained_embed.matrix import showing
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.coverage import Coverage, measure
@@ -31,14 +32,15 @@ class EmbeddingMatrix:
     """Vectors aligned to a vocabulary. Row *i* is the token with id *i*. Immutable.
 
     ``vectors`` is float32 (len(vocabulary), dim), C-contiguous and read-only: training
-    a layer made from it cannot change it. ``origin`` is uint8 (len(vocabulary),), the
-    row ledger of `Origin` codes. ``sources`` is int16 (len(vocabulary),): which source
-    of the provenance a vector is from, and ``source_rows`` int64 (len(vocabulary),):
-    which row of it, from 0; both are -1 where it is from none. Where every vector is
-    put together from several sources, these tell of the first that has the token, and
-    ``parts`` holds the ledger of each. ``advice``, where it was asked for, has for each
-    OOV token the forms that would have found it. ``provenance`` says how to build the
-    same bytes again; JSON holds it all.
+    a layer made from it cannot change it. Those of a matrix in several files are read
+    into memory when they are first asked for. ``origin`` is uint8 (len(vocabulary),),
+    the row ledger of `Origin` codes. ``sources`` is int16 (len(vocabulary),): which
+    source of the provenance a vector is from, and ``source_rows`` int64
+    (len(vocabulary),): which row of it, from 0; both are -1 where it is from none.
+    Where every vector is put together from several sources, these tell of the first
+    that has the token, and ``parts`` holds the ledger of each. ``advice``, where it was
+    asked for, has for each OOV token the forms that would have found it. ``provenance``
+    says how to build the same bytes again; JSON holds it all.
 
     Made by `build_matrix` and `load_matrix`; the constructor takes arrays of one's own.
     Without ``origin`` every token counts as found. Raises `ShapeError` if an array does
@@ -47,7 +49,7 @@ class EmbeddingMatrix:
 
     def __init__(
         self,
-        vectors: npt.ArrayLike,
+        vectors: npt.ArrayLike | Rows,
         vocabulary: Vocabulary,
         origin: npt.ArrayLike | None = None,
         provenance: dict[str, Any] | None = None,
@@ -59,10 +61,14 @@ class EmbeddingMatrix:
     ) -> None:
         rows = len(vocabulary)
         self.vocabulary = vocabulary
-        self.vectors: Float32Array = _frozen(vectors, np.float32)
-        if self.vectors.ndim != 2 or len(self.vectors) != rows:
+        # what has a shape and is no array is read when it is asked for
+        if hasattr(vectors, "shape") and not hasattr(vectors, "__array__"):
+            self._stored = cast(Rows, vectors)
+        else:
+            self._stored = _frozen(cast(npt.ArrayLike, vectors), np.float32)
+        if len(self._stored.shape) != 2 or self._stored.shape[0] != rows:
             raise ShapeError(
-                f"vectors of shape {self.vectors.shape} for a vocabulary of {rows:,}; "
+                f"vectors of shape {self._stored.shape} for a vocabulary of {rows:,}; "
                 f"expected ({rows}, dim)"
             )
         self.origin: OriginArray = _frozen(
@@ -85,7 +91,7 @@ class EmbeddingMatrix:
             if array.shape != (rows,):
                 raise ShapeError(f"{name} of shape {array.shape} for {rows:,} rows")
         pad = vocabulary.pad_id
-        if pad is not None and self.vectors[pad].any():
+        if pad is not None and self._stored[pad : pad + 1].any():
             raise VocabularyError(
                 f"row {pad}, of the pad token {vocabulary.pad_token!r}, is not zeros; "
                 "make it zeros, or use a vocabulary with pad=None"
@@ -94,9 +100,16 @@ class EmbeddingMatrix:
         self.findings = Findings() if findings is None else findings
 
     @property
+    def vectors(self) -> Float32Array:
+        """The rows, float32 (len(vocabulary), dim)."""
+        if not isinstance(self._stored, np.ndarray):
+            self._stored = _frozen(self._stored[:], np.float32)
+        return self._stored
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(rows, dim)."""
-        return self.vectors.shape[0], self.vectors.shape[1]
+        return self._stored.shape[0], self._stored.shape[1]
 
     @property
     def dim(self) -> int:
@@ -261,7 +274,7 @@ class EmbeddingMatrix:
         return vector
 
     def __len__(self) -> int:
-        return len(self.vectors)
+        return self.shape[0]
 
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
@@ -270,7 +283,8 @@ class EmbeddingMatrix:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)  # pickled and copied arrays can be written to
-        self.vectors.flags.writeable = False
+        if isinstance(self._stored, np.ndarray):
+            self._stored.flags.writeable = False
         for _, array in self._ledger():
             array.flags.writeable = False
 

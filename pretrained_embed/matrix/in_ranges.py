@@ -98,12 +98,9 @@ class InRanges:
         )
 
     def ledger(self, sources: Sequence[OpenSource]) -> Ledger:
-        """Return where all rows are from; raises `CoverageError`."""
-        maker, options = self._maker, self._maker.options
+        """Return where the rows are from that have been made."""
+        maker = self._maker
         advice = Advice.of_rows(self._advice, np.ones(len(self._origin), np.bool_))
-        names = chain_names(options.match)
-        coverage = measure(self._vocabulary, self._origin, names, advice)
-        check_coverage(coverage, self._vocabulary, maker.readers, options)
         contributions = self._contributions or [
             Contribution(Findings(), 0, 0) for _ in sources
         ]
@@ -115,8 +112,16 @@ class InRanges:
             self._parts,
             advice,
             provenance_of(sources, contributions, maker),
-            findings_of(maker.names, contributions),
+            _copy(findings_of(maker.names, contributions)),
         )
+
+
+def check_ledger(ledger: Ledger, maker: RowMaker) -> None:
+    """Raise `CoverageError` if nothing was found, or less than was asked for."""
+    options = maker.options
+    names = chain_names(options.match)
+    coverage = measure(ledger.vocabulary, ledger.origin, names, ledger.advice)
+    check_coverage(coverage, ledger.vocabulary, maker.readers, options)
 
 
 def _ids_in(vocabulary: Vocabulary, bounds: range) -> Int64Array:
@@ -124,6 +129,11 @@ def _ids_in(vocabulary: Vocabulary, bounds: range) -> Int64Array:
     ids = np.arange(bounds.start, bounds.stop)
     ids = ids[ids != (-1 if vocabulary.pad_id is None else vocabulary.pad_id)]
     return np.setdiff1d(ids, vocabulary.holes, assume_unique=True)
+
+
+def _copy(findings: Findings) -> Findings:
+    """Return findings that may be added to; those of a range are used again."""
+    return replace(findings, doubts=[*findings.doubts], notes=[*findings.notes])
 
 
 def _sum(one: Contribution, other: Contribution) -> Contribution:

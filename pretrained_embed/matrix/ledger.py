@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pretrained_embed.formats import Findings
 from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.table import Rows
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.origin import OriginArray, Part
@@ -30,7 +31,7 @@ class Ledger:
     provenance: dict[str, Any] = field(default_factory=dict)
     findings: Findings = field(default_factory=Findings)
 
-    def with_vectors(self, vectors: Float32Array) -> EmbeddingMatrix:
+    def with_vectors(self, vectors: Float32Array | Rows) -> EmbeddingMatrix:
         """Return the matrix of these vectors, (len(vocabulary), dim)."""
         return EmbeddingMatrix(
             vectors,

@@ -52,6 +52,7 @@ def build_matrix(
     offline: bool | None = None,
     catalog: Path | None = None,
     out: Folder | None = None,
+    shards: int | None = None,
     executor: Executor | None = None,
     memory: int | None = None,
     progress: Progress | None = None,
@@ -149,6 +150,9 @@ def build_matrix(
       the tokens and some blocks of rows. Rows wait in a folder beside ``out`` until all
       of a source is read, about as many bytes as the matrix has; a build that was
       killed goes on from what is finished there.
+    * ``shards`` is how many files they go into instead, ``out`` being a new folder: see
+      `load_shard`. The vectors of the matrix that is returned are read when they are
+      asked for.
     * ``executor``, any `concurrent.futures.Executor`, reads the source: also one of
       processes or, such as Dask's ``client.get_executor()``, of other machines, if they
       see the same files at the same places, ``out`` too. A split of the source that
@@ -160,11 +164,11 @@ def build_matrix(
     `CoverageError` if too few tokens were found, or none, `ShapeError` if the matrix to
     extend has another dim, and `WorkerError` if what an executor runs keeps failing.
     """
-    ways = large.Ways(
-        None if out is None else Path(out), executor=executor, memory=memory
-    )
-    ways.check()
     vocabulary = Vocabulary.of(vocabulary)
+    ways = large.Ways(
+        None if out is None else Path(os.fsdecode(out)), shards, executor, memory
+    )
+    ways.check(len(vocabulary))
     if min_token_coverage and vocabulary.counts is None:
         raise OptionError(
             "min_token_coverage needs to know how often tokens occur, and the "
@@ -220,14 +224,13 @@ def build_matrix(
                 old, name, vocabulary, given, options, combination, steps
             )
         elif ways.are_asked_for:
-            maker = matrix.RowMaker(
-                [one.reader for one in opened], options, combination, steps
-            )
+            readers = [one.reader for one in opened]
+            maker = matrix.RowMaker(readers, options, combination, steps)
             return large.build(vocabulary, opened, maker, ways, complete)
         else:
             built = matrix.build(vocabulary, given, options, combination, steps)
     complete(built)
-    return built
+    return large.written(built, ways)
 
 
 def _listed(source: Given | Sequence[Given]) -> Sequence[Given]:

@@ -40,8 +40,8 @@ _INDEX_ENTRY = 48
 class Means(NamedTuple):
     """What there is to do the work with."""
 
-    executor: Executor
-    own: bool  # the executor's threads are of this process
+    threads: Executor  # of this process
+    executor: Executor | None  # given for the work
     memory: int  # bytes that an index may take
     work: WorkFolder | None  # where extracts wait; without one they are in memory
 
@@ -84,6 +84,8 @@ class SourceInRanges:
         self._passes: list[tuple[range, Extracted]] = []
         if not isinstance(reader, ScannedReader):
             return
+        if means.executor is not None and opened.address is None:
+            opened.notes.append("was read by one process: no other can open it")
         self._statistics = matrix.source_statistics(reader, options.on_bad_row)
         for numbers in passes(bounds, len(options.match), means.memory):
             wanted = WantedTokens.of(
@@ -111,8 +113,8 @@ def _job(
     ranges: int,
     options: matrix.Options,
 ) -> Job:
-    size = opened.size or 0
-    splits = reader.splits(min(_LARGEST, max(_SMALLEST, size // _SPLITS)))
+    size = (opened.size or 0) // _SPLITS
+    splits = reader.splits(min(_LARGEST, max(_SMALLEST, size)))
     state = extraction.state_of(opened.provenance)
     facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
     if opened.address is None:  # nobody can tell whether it is the same next time
@@ -146,9 +148,12 @@ def _done(
         job = replace(job, folder=folder, wanted=wanted_path(folder))
     for number in ready:
         progress.add(job.size_of(number))
+    executor = means.threads
+    if means.executor is not None and job.address is not None:
+        executor = means.executor
     try:
-        if means.own and len(job.splits) == 1 and not ready:
+        if executor is means.threads and len(job.splits) == 1 and not ready:
             return [scan_split(job, 0, progress.live)]
-        return extract(job, means.executor, ready, progress.add)
+        return extract(job, executor, ready, progress.add)
     finally:
         job.close()

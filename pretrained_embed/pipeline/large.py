@@ -7,19 +7,24 @@ Then the rows are made range by range, in order, and go into the output.
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from pretrained_embed import extraction, formats, matrix, sources
+from pretrained_embed import __version__, extraction, matrix
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.parallel import thread_count
+from pretrained_embed.formats.parts import bounds as even_bounds
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.scanned import ScannedReader
+from pretrained_embed.formats.sharded_writer import write_table
 from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.pipeline import output
 from pretrained_embed.pipeline.extracting import Means, SourceInRanges
 from pretrained_embed.pipeline.opening import Opened
 from pretrained_embed.pipeline.whole_progress import WholeProgress
@@ -30,7 +35,7 @@ _RANGE = 1 << 25
 
 
 class Ways(NamedTuple):
-    """How a build is carried out; the result does not depend on it."""
+    """How a build is carried out; the rows do not depend on it."""
 
     out: Path | None = None
     shards: int | None = None
@@ -42,12 +47,18 @@ class Ways(NamedTuple):
         """Whether anything is to be other than usual."""
         return self != Ways()
 
-    def check(self) -> None:
-        """Raise `OptionError` for what does not go together."""
+    def check(self, rows: int) -> None:
+        """Raise `OptionError` for what does not go together, or with so many rows."""
         if self.memory is not None and self.memory < 1:
             raise OptionError(f"memory is {self.memory}; it is a number of bytes")
-        if self.shards is not None and self.out is None:
-            raise OptionError("shards are written: name a folder for them with out")
+        if self.shards is None:
+            return
+        if self.out is None:
+            raise OptionError("shards are written: name a new folder for them with out")
+        if not 1 <= self.shards <= rows:
+            raise OptionError(
+                f"shards is {self.shards} for {rows:,} rows; it can be 1 to {rows:,}"
+            )
 
 
 def build(
@@ -59,22 +70,27 @@ def build(
 ) -> EmbeddingMatrix:
     """Return the matrix that `matrix.build` would; with ``out`` its vectors are mapped.
 
-    ``complete`` is called with the ledger before anything of it is written.
+    ``complete`` is called with a ledger before it is written.
     """
     options = maker.options
-    rows = len(vocabulary)
-    step = rows if ways.out is None else max(1, _RANGE // (4 * maker.dim))
-    bounds = [range(start, min(start + step, rows)) for start in range(0, rows, step)]
-    progress = WholeProgress(options.progress, _total(opened, rows, maker.dim, ways))
+    files = _cut(len(vocabulary), maker.dim, ways)
+    bounds = [rows for file in files for rows in file]
+    progress = WholeProgress(options.progress, _total(opened, files, maker.dim, ways))
     given = [matrix.OpenSource(one.reader, one.provenance) for one in opened]
     in_ranges = matrix.InRanges(vocabulary, maker)
+
+    def ledger() -> matrix.Ledger:
+        so_far = in_ranges.ledger(given)
+        complete(so_far)
+        return so_far
+
     with ExitStack() as stack:
         work = None
         if ways.out is not None:
             work = stack.enter_context(extraction.work_folder(ways.out))
         means = Means(
-            ways.executor or stack.enter_context(_threads(options.threads)),
-            ways.executor is None,
+            stack.enter_context(_threads(options.threads)),
+            ways.executor,
             ways.memory or _half_of_memory(),
             work,
         )
@@ -84,52 +100,66 @@ def build(
             )
             for number, one in enumerate(opened)
         ]
+        numbers = {rows.start: number for number, rows in enumerate(bounds)}
 
-        def made(number: int) -> Float32Array:
-            readers = [source.reader(number) for source in each]
-            block = in_ranges.make(bounds[number], readers)
+        def made(rows: range) -> Float32Array:
+            readers = [source.reader(numbers[rows.start]) for source in each]
+            block = in_ranges.make(rows, readers)
             if ways.out is not None:
                 progress.add(block.nbytes)
             return block
 
+        rows = output.Rows(vocabulary, maker, files, made, ledger)
         if ways.out is None:
-            block = made(0)
-            ledger = in_ranges.ledger(given)
-            complete(ledger)
-            block.flags.writeable = False  # and so need not be copied
-            return ledger.with_vectors(block)
-        with formats.new_target(
-            ways.out, rows=rows, dim=maker.dim, beside=_beside(vocabulary)
-        ) as target:
-            for number in range(len(bounds)):
-                target.append(made(number))
-            ledger = in_ranges.ledger(given)
-            complete(ledger)
-            target.finish(
-                matrix.tokens_of(ledger),
-                matrix.arrays_of(ledger),
-                matrix.metadata_of(ledger),
-            )
-    return ledger.with_vectors(_mapped(ways.out))
+            return output.in_memory(rows)
+        if ways.shards is None:
+            return output.into_file(rows, ways.out)
+        return output.into_shards(rows, ways.out, _job(ledger(), opened))
 
 
-def _mapped(path: Path) -> Float32Array:
-    stream = sources.open_source(path)
-    return formats.read_table(stream).vectors
+def written(built: EmbeddingMatrix, ways: Ways) -> EmbeddingMatrix:
+    """Return a matrix that was made in memory, written where it is wanted."""
+    if ways.out is None:
+        return built
+    if ways.shards is None:
+        built.save(ways.out)
+    else:
+        write_table(ways.out, built.table(), ways.shards)
+    return built
 
 
-def _total(opened: Sequence[Opened], rows: int, dim: int, ways: Ways) -> int | None:
+def _cut(rows: int, dim: int, ways: Ways) -> list[list[range]]:
+    """Return the ranges of rows of each file of the output."""
+    step = rows if ways.out is None else max(1, _RANGE // (4 * dim))
+    return [
+        [range(begin, min(begin + step, stop)) for begin in range(start, stop, step)]
+        for start, stop in even_bounds(rows, ways.shards or 1)
+    ]
+
+
+def _job(ledger: matrix.Ledger, opened: Sequence[Opened]) -> str:
+    """Return what differs where the rows may be others."""
+    tokens = matrix.tokens_of(ledger)
+    facts = [one.provenance for one in opened]
+    if any(one.address is None for one in opened):  # it may be another next time
+        facts.append({"run": os.urandom(16).hex()})
+    metadata = matrix.metadata_of(ledger)
+    text = [facts, metadata["vocabulary"], metadata["provenance"]["options"]]
+    digest = blake2b(json.dumps([__version__, *text]).encode(), digest_size=16)
+    digest.update(tokens.offsets.data)
+    digest.update(tokens.data.data)
+    return digest.hexdigest()
+
+
+def _total(
+    opened: Sequence[Opened], files: list[list[range]], dim: int, ways: Ways
+) -> int | None:
     """Return the bytes that are read and written, where they are known."""
     scanned = [one.size for one in opened if isinstance(one.reader, ScannedReader)]
     if None in scanned:
         return None
-    written = 0 if ways.out is None else 4 * rows * dim
+    written = 0 if ways.out is None else 4 * dim * files[-1][-1].stop
     return sum(size or 0 for size in scanned) + written
-
-
-def _beside(vocabulary: Vocabulary) -> int:
-    """Return about how many bytes an output has beside its vectors."""
-    return 32 * len(vocabulary)
 
 
 @contextmanager

@@ -1,0 +1,95 @@
+"""Where the rows of a large build go: into memory, a file, or shards."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from pretrained_embed import formats, matrix, sources
+from pretrained_embed.formats import Target
+from pretrained_embed.formats.parts import cut_arrays
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.sharded import open_reader
+from pretrained_embed.formats.sharded_writer import ShardedWriter
+from pretrained_embed.matrix import EmbeddingMatrix, Ledger
+from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.vocabulary import Vocabulary
+
+#: About how many bytes an output has for each row beside its vector.
+_BESIDE = 32
+
+
+class Rows(NamedTuple):
+    """The rows of a matrix, to be made in order."""
+
+    vocabulary: Vocabulary
+    maker: matrix.RowMaker
+    files: list[list[range]]  # the ranges of each file
+    made: Callable[[range], Float32Array]
+    ledger: Callable[[], Ledger]  # of the rows made so far
+
+    def checked_ledger(self) -> Ledger:
+        """Return the ledger of all rows; raises `CoverageError`."""
+        ledger = self.ledger()
+        matrix.check_ledger(ledger, self.maker)
+        return ledger
+
+
+def in_memory(rows: Rows) -> EmbeddingMatrix:
+    """Return the matrix of the only range there is."""
+    ((all_rows,),) = rows.files
+    vectors = rows.made(all_rows)
+    vectors.flags.writeable = False  # and so need not be copied
+    return rows.checked_ledger().with_vectors(vectors)
+
+
+def into_file(rows: Rows, path: Path) -> EmbeddingMatrix:
+    """Write a file, and return the matrix that maps it."""
+    count = len(rows.vocabulary)
+    with formats.new_target(
+        path, rows=count, dim=rows.maker.dim, beside=_BESIDE * count
+    ) as target:
+        _append(rows, rows.files[0], target)
+        ledger = rows.checked_ledger()
+        target.finish(
+            matrix.tokens_of(ledger),
+            matrix.arrays_of(ledger),
+            matrix.metadata_of(ledger),
+        )
+    stream = rereadable(sources.open_source(path))
+    return ledger.with_vectors(formats.read_table(stream).vectors)
+
+
+def into_shards(rows: Rows, folder: Path, job: str) -> EmbeddingMatrix:
+    """Write a folder of shards, and return the matrix that reads them.
+
+    Shards of a build that was killed are kept if they are of the same ``job``.
+    """
+    count = len(rows.vocabulary)
+    writer = ShardedWriter(
+        folder, rows=count, dim=rows.maker.dim, shards=len(rows.files), job=job
+    )
+    for number, ranges in enumerate(rows.files):
+        if writer.have(number):
+            for one in ranges:
+                rows.made(one)  # for the ledger
+            continue
+        with writer.shard(number) as target:
+            _append(rows, ranges, target)
+            ledger = rows.ledger()
+            start, stop = writer.bounds[number]
+            target.finish(
+                matrix.tokens_of(ledger)[start:stop],
+                cut_arrays(matrix.arrays_of(ledger), count, start, stop),
+                matrix.metadata_of(ledger),
+            )
+    ledger = rows.checked_ledger()
+    writer.finish(matrix.metadata_of(ledger))
+    stream = rereadable(sources.open_source(folder))
+    return ledger.with_vectors(open_reader(stream).stored)
+
+
+def _append(rows: Rows, ranges: list[range], target: Target) -> None:
+    for one in ranges:
+        target.append(rows.made(one))
