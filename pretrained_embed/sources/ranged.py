@@ -136,9 +136,9 @@ class RangedFile(io.RawIOBase):
     def __init__(self, requests: Requests, begin: int, end: int | None) -> None:
         self._requests = requests
         self._size = requests.size
-        self._goal = begin if end is None else min(end + _SLACK, self._size)
-        pieces = max(1, round((self._goal - begin) / CHUNK))
-        self._step = -(-(self._goal - begin) // pieces)
+        self._goal = 0 if end is None else min(end + _SLACK, self._size)
+        span = max(0, self._goal - begin)
+        self._step = -(-span // max(1, round(span / CHUNK))) or CHUNK
         self._asked: deque[_Asked] = deque()
         self._start = self._place = self._next = begin
         requests.opened()
@@ -197,7 +197,7 @@ class RangedFile(io.RawIOBase):
         """Return how many bytes to ask for now; 0 for none before more were read."""
         if self._next < self._goal:
             return min(self._step, self._goal - self._next)
-        in_order = self._place - self._start
+        in_order = max(0, self._place - max(self._start, self._goal))
         if self._asked and self._next - self._place > in_order:
             return 0
         return min(CHUNK, max(FIRST, in_order))
