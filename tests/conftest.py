@@ -27,6 +27,24 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
+#: Processes the whole suite runs in at most: each imports several frameworks.
+MOST_PROCESSES = 8
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Run the whole suite on all CPUs, and named tests in the process that was asked.
+
+    ``-n`` overrides both: ``-n0`` for one process, a number for so many.
+    """
+    if config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
+        return 0
+    if hasattr(os, "sched_getaffinity"):
+        cpus = len(os.sched_getaffinity(0))
+    else:
+        cpus = os.cpu_count() or 1
+    return min(cpus, MOST_PROCESSES)
+
+
 #: What the two kernels both have.
 KERNEL_NAMES = (
     "IMPLEMENTATION",

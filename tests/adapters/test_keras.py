@@ -10,7 +10,9 @@ import pytest
 
 SUITE = Path(__file__).with_name("keras_suite.py")
 BACKENDS = ["tensorflow", "torch", "jax"]
-pytest.importorskip("keras", reason="Keras is not installed")
+pytestmark = pytest.mark.skipif(
+    find_spec("keras") is None, reason="Keras is not installed"
+)
 
 
 @pytest.fixture(scope="module")
