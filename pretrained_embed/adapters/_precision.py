@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from pretrained_embed.errors import OptionError
-from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 
 
-def check_float16(matrix: EmbeddingMatrix) -> None:
+def check_float16(matrix: EmbeddingMatrix | EmbeddingShard) -> None:
     """Raise `OptionError` if a value of the matrix is too large for float16."""
     largest = np.abs(matrix.vectors).max(initial=0)
     with np.errstate(over="ignore"):

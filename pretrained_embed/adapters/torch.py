@@ -1,4 +1,5 @@
-"""PyTorch: a matrix as `torch.nn.Embedding`, `torch.nn.EmbeddingBag` or in a tensor.
+"""PyTorch: a matrix as `torch.nn.Embedding`, `torch.nn.EmbeddingBag` or in a tensor,
+or spread over processes.
 
 The pad row stays zero: ``padding_idx`` keeps every gradient, dense or sparse, away
 from it, so the moments an optimiser keeps for it are zero too, and weight decay
@@ -7,7 +8,7 @@ scales a zero.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
@@ -15,18 +16,32 @@ from pretrained_embed.adapters._rows import Rows, chosen, fixed
 from pretrained_embed.adapters._shapes import check_shape
 from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
 from pretrained_embed.errors import OptionError
-from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.vocabulary import Vocabulary
 
 try:
     import torch
     from torch import Tensor, nn
 
+    from pretrained_embed.adapters._torch_exchange import rank_in
+    from pretrained_embed.adapters._torch_sharded import (
+        ShardedEmbedding,
+        Share,
+        agree,
+    )
     from pretrained_embed.adapters._torch_split import SplitEmbedding
 except ImportError as error:
     raise missing("PyTorch", "torch") from error
 
-__all__ = ["SplitEmbedding", "embedding", "embedding_bag", "from_layer", "pretrained_"]
+__all__ = [
+    "ShardedEmbedding",
+    "SplitEmbedding",
+    "embedding",
+    "embedding_bag",
+    "from_layer",
+    "pretrained_",
+    "sharded_embedding",
+]
 
 
 def embedding(
@@ -94,6 +109,50 @@ def embedding_bag(
     )
 
 
+def sharded_embedding(
+    shard: EmbeddingShard,
+    *,
+    group: Any = None,
+    freeze: bool = False,
+    sparse: bool = False,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> ShardedEmbedding:
+    """Return a layer of which this process holds the rows of ``shard``.
+
+    All processes of ``group``, by default all there are, make theirs at the same time,
+    each of ``load_shard(path, rank, world_size)``; without
+    ``torch.distributed.init_process_group`` there is one process, and one shard. The
+    layer gives on each of them what `embedding` of the whole matrix would, and trains
+    like it on the sum of their losses: with losses that are to be averaged, divide by
+    the number of processes.
+
+    ``DistributedDataParallel`` would give every process the rows of the first. Keep the
+    layer out of the module it wraps, or name it to
+    ``DistributedDataParallel._set_params_and_buffers_to_ignore_for_model`` first.
+
+    Raises `ShapeError`, on all processes, where the shards do not make up one matrix,
+    and `OptionError` for a ``dtype`` that cannot hold the values.
+    """
+    pad_id = shard.pad_id
+    own = Share(
+        shard.start,
+        shard.stop,
+        -1 if pad_id is None else pad_id,
+        shard.rows,
+        shard.dim,
+        freeze,
+    )
+    shares = agree(own, group, device)
+    local = nn.Embedding.from_pretrained(
+        _copy(shard, dtype, device),
+        freeze=freeze,
+        padding_idx=None if pad_id is None else pad_id - shard.start,
+        sparse=sparse,
+    )
+    return ShardedEmbedding(local, shares, rank=rank_in(group), group=group)
+
+
 def pretrained_(tensor: Tensor, matrix: EmbeddingMatrix) -> Tensor:
     """Fill ``tensor`` (rows, dim) with ``matrix`` in place and return it.
 
@@ -138,7 +197,9 @@ def from_layer(
 
 
 def _copy(
-    matrix: EmbeddingMatrix, dtype: torch.dtype, device: torch.device | str | None
+    matrix: EmbeddingMatrix | EmbeddingShard,
+    dtype: torch.dtype,
+    device: torch.device | str | None,
 ) -> Tensor:
     """Return the vectors as a tensor of its own."""
     if not dtype.is_floating_point:
