@@ -80,8 +80,6 @@ AT_THE_HEAD = {
     "adapters._torch_split": {"torch"},
     "adapters._torch_exchange": {"torch"},
     "adapters._torch_sharded": {"torch"},
-    "adapters._torch_exchange": {"torch"},
-    "adapters._torch_sharded": {"torch"},
     "adapters.keras": {"keras"},
     "adapters._keras_split": {"keras"},
     "adapters.jax": {"jax", "flax"},
