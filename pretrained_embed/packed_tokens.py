@@ -61,16 +61,15 @@ class PackedTokens:
         """Pack tokens, surrogate escapes as the bytes they stand for."""
         given = list(tokens)
         if len(given) >= _MANY:
-            lines = "\n".join(given).encode(errors="surrogateescape")
-            if lines.count(_LF) == len(given) - 1:  # all of them between tokens
+            lines = "\n".join([*given, ""]).encode(errors="surrogateescape")
+            if lines.count(_LF) == len(given):  # and none in a token
                 return cls.of_lines(lines)
         return cls.join([token.encode(errors="surrogateescape") for token in given])
 
     @classmethod
     def of_lines(cls, lines: bytes) -> Self:
-        """Pack the bytes between line feeds, of which there is one token more."""
-        offsets = np.zeros(lines.count(_LF) + 2, np.int64)
-        offsets[-1] = len(lines)
+        """Pack lines, which all end in a line feed, without these."""
+        offsets = np.zeros(lines.count(_LF) + 1, np.int64)
         row = 1
         for start in range(0, len(lines), _BLOCK_BYTES):
             block = np.frombuffer(lines[start : start + _BLOCK_BYTES], np.uint8)

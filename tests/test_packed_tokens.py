@@ -40,15 +40,17 @@ def test_more_tokens_than_are_unpacked_at_a_time_come_back():
     assert PackedTokens.pack(expected).unpack() == expected
 
 
-def test_lines_are_what_stands_between_line_feeds():
-    assert PackedTokens.of_lines(b"a\n\nb\r\n").split() == [b"a", b"", b"b\r", b""]
-    assert PackedTokens.of_lines(b"").split() == [b""]
+def test_lines_end_in_line_feeds():
+    assert PackedTokens.of_lines(b"a\n\nb\r\n").split() == [b"a", b"", b"b\r"]
+    assert PackedTokens.of_lines(b"").split() == []
+    with pytest.raises(FormatError):
+        PackedTokens.of_lines(b"a\nb")
 
 
 def test_lines_may_be_longer_than_the_blocks_in_which_their_ends_are_found():
     expected = [b"a" * (5 << 20), b"b", b"c" * (5 << 20)]
 
-    assert PackedTokens.of_lines(b"\n".join(expected)).split() == expected
+    assert PackedTokens.of_lines(b"\n".join([*expected, b""])).split() == expected
 
 
 def test_parts_are_joined_in_order():

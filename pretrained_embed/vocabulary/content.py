@@ -6,11 +6,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal, NamedTuple, TypeGuard
+from typing import Literal, NamedTuple, TypeGuard, cast
 
 from pretrained_embed.errors import VocabularyError
-from pretrained_embed.vocabulary.checks import repeated
-from pretrained_embed.vocabulary.special_tokens import Marks, check_known, nearest
+from pretrained_embed.vocabulary.checks import repeated, specials
+from pretrained_embed.vocabulary.rows import inserted
+from pretrained_embed.vocabulary.special_tokens import Marks, nearest, unknown
+from pretrained_embed.vocabulary.token_rows import Int64Array, TokenRows
 
 
 class Choice(Enum):
@@ -28,25 +30,28 @@ class Content:
     """What is said of a vocabulary.
 
     ``tokens`` and ``counts`` are those of `Vocabulary`, ``special_tokens`` and
-    ``marks`` its properties; nothing is checked yet.
+    ``marks`` its properties; nothing is checked yet. A `TokenRows` is a list here: pad
+    and unk can be put into it.
     """
 
-    tokens: Iterable[str] | Mapping[str, int]
-    counts: Mapping[str, int] | None = None
+    tokens: Iterable[str] | Mapping[str, int] | TokenRows
+    counts: Mapping[str, int] | Int64Array | None = None
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     marks: Marks | None = None
 
 
 class Parts(NamedTuple):
-    """Special tokens as `Vocabulary` takes them."""
+    """Tokens, their counts and special tokens as `Vocabulary` takes them."""
 
+    tokens: Iterable[str] | Mapping[str, int] | TokenRows
+    counts: Mapping[str, int] | Int64Array | None
     pad: str | None
     unk: str | None
     others: dict[str, str]
 
 
 def settle(content: Content, pad: Special, unk: Special) -> Parts:
-    """Return the special tokens: those asked for, and else those that content names.
+    """Return the tokens, and as special those asked for, else those content names.
 
     A content that names no pad has ``<pad>`` where there is room, as in `Vocabulary`.
     Where it has one token for both pad and unk, that is the pad: so it is with GPT-2,
@@ -57,14 +62,21 @@ def settle(content: Content, pad: Special, unk: Special) -> Parts:
     said_pad, said_unk = others.pop("pad", None), others.pop("unk", None)
     for name, asked, said in (("pad", pad, said_pad), ("unk", unk, said_unk)):
         if asked is Choice.AS_FOUND and said is not None:
-            check_known(name, said, list(content.tokens))
+            known = list(content.tokens)
+            if said not in known:
+                raise unknown(name, said, known)
     if pad is Choice.AS_FOUND:
         pad = "<pad>" if said_pad is None else said_pad
     elif pad is not None and _brings_ids(content.tokens):
         _check_room(pad, content.tokens)
     if unk is Choice.AS_FOUND:
         unk = said_unk if said_unk != pad else None
-    return Parts(pad, unk, others)
+    tokens, counts = content.tokens, content.counts
+    if isinstance(tokens, TokenRows):
+        specials(pad, unk)
+        by_row = cast(Int64Array | None, counts)  # of a list of lines
+        tokens, counts = inserted(tokens, by_row, pad, unk)
+    return Parts(tokens, counts, pad, unk, others)
 
 
 def _brings_ids(tokens: object) -> TypeGuard[Mapping[str, int]]:

@@ -57,7 +57,7 @@ class Encoder(TokenIds):
         """
         return _encode(
             self._tokenizer.rows(texts),
-            self._ids,
+            self._rows.ids,
             pad_id=self.pad_id,
             unk_id=self.unk_id,
             max_length=max_length,

@@ -10,8 +10,10 @@ from itertools import repeat
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import ShapeError, VocabularyError
+from pretrained_embed.packed_tokens import PackedTokens, joined
 from pretrained_embed.vocabulary import checks
+from pretrained_embed.vocabulary.token_rows import TokenRows
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -22,10 +24,16 @@ MAX_ID = 1_000_000
 MAX_ID_RATIO = 100
 
 
-def ids_of(
-    tokens: Iterable[str] | Mapping[str, int], pad: str | None, unk: str | None
-) -> dict[str, int]:
-    """Return the id of each token, as `Vocabulary` describes it."""
+def rows_of(
+    tokens: Iterable[str] | Mapping[str, int] | TokenRows,
+    pad: str | None,
+    unk: str | None,
+) -> TokenRows:
+    """Return the token of each row, as `Vocabulary` describes it."""
+    if isinstance(tokens, TokenRows):
+        if not len(tokens):
+            raise VocabularyError("the vocabulary is empty; it needs at least one row")
+        return completed(tokens, pad, unk)
     if isinstance(tokens, str | bytes):
         raise VocabularyError(
             f"expected a list of tokens, found {reprlib.repr(tokens)}; put it in a "
@@ -39,36 +47,62 @@ def ids_of(
     if isinstance(tokens, Counter):
         # checked here because what is no number cannot be sorted either
         checks.whole_numbers(checks.strings(tokens), tokens.values(), "count")
-        return _ids_in_order((token for token, _ in tokens.most_common()), pad, unk)
+        return _in_order((token for token, _ in tokens.most_common()), pad, unk)
     if isinstance(tokens, Mapping):
-        return _ids_of_mapping(tokens, pad, unk)
+        return completed(_of_mapping(tokens), pad, unk)
     if isinstance(tokens, set | frozenset):
         tokens = sorted(checks.strings(tokens))
-    return _ids_in_order(tokens, pad, unk)
+    return _in_order(tokens, pad, unk)
 
 
-def _ids_in_order(
-    tokens: Iterable[str], pad: str | None, unk: str | None
-) -> dict[str, int]:
-    given = checks.strings(tokens)
-    in_order = given.copy()
-    if pad is not None and pad not in given:
-        in_order.insert(0, pad)
-    if unk is not None and unk not in given:
-        in_order.insert(0 if pad is None else in_order.index(pad) + 1, unk)
-    ids = dict(zip(in_order, range(len(in_order)), strict=True))
-    if len(ids) < len(in_order) and (again := checks.repeated(given)):
-        first, second = again
+def _in_order(tokens: Iterable[str], pad: str | None, unk: str | None) -> TokenRows:
+    rows = TokenRows(PackedTokens.pack(checks.strings(tokens)))
+    for first, second in rows.repeats():
         raise VocabularyError(
-            f"token {given[first]!r} is at position {first} and again at position "
-            f"{second}; a token has one id"
+            f"token {rows.packed[first]!r} is at position {first} and again at "
+            f"position {second}; a token has one id"
         )
-    return ids
+    return inserted(rows, None, pad, unk)[0]
 
 
-def _ids_of_mapping(
-    mapping: Mapping[str, int], pad: str | None, unk: str | None
-) -> dict[str, int]:
+def inserted(
+    rows: TokenRows, counts: Int64Array | None, pad: str | None, unk: str | None
+) -> tuple[TokenRows, Int64Array | None]:
+    """Return rows without holes with pad and unk among them, as in a list.
+
+    And the counts (rows,), if there are such, with zeros for what is new.
+    """
+    found, new = _looked_up(rows, pad, unk)
+    if not new:
+        return rows, counts
+    place = found[pad] + 1 if pad in found else 0
+    before, after = rows.packed[:place], rows.packed[place:]
+    if counts is not None:
+        counts = np.insert(counts, place, np.zeros(len(new), np.int64))
+    return TokenRows(joined([before, PackedTokens.pack(new), after])), counts
+
+
+def completed(rows: TokenRows, pad: str | None, unk: str | None) -> TokenRows:
+    """Return rows that keep their numbers with pad and unk, as in a mapping."""
+    _, new = _looked_up(rows, pad, unk)
+    packed, holes = rows.packed, rows.holes
+    if pad is not None and pad in new and len(holes) and holes[0] == 0:
+        packed, holes = joined([PackedTokens.pack([pad]), packed[1:]]), holes[1:]
+    if unk is not None and unk in new:
+        packed = joined([packed, PackedTokens.pack([unk])])
+    return rows if packed is rows.packed else TokenRows(packed, holes)
+
+
+def _looked_up(
+    rows: TokenRows, pad: str | None, unk: str | None
+) -> tuple[dict[str, int], list[str]]:
+    """Return the rows of pad and unk, and which of them have none."""
+    asked = [token for token in (pad, unk) if token is not None]
+    found = rows.find(asked)
+    return found, [token for token in asked if token not in found]
+
+
+def _of_mapping(mapping: Mapping[str, int]) -> TokenRows:
     tokens = checks.strings(mapping.keys())
     numbers = checks.whole_numbers(tokens, mapping.values(), "id")
     if again := checks.repeated(numbers):
@@ -84,25 +118,40 @@ def _ids_of_mapping(
             f"token {tokens[numbers.index(highest)]!r} has id {highest}, which takes "
             f"{highest + 1} rows for {len(tokens)} tokens; ids may go up to {limit}"
         )
-    ids = dict(zip(tokens, numbers, strict=True))
-    if pad is not None and pad not in ids and 0 not in numbers:
-        ids[pad] = 0
-    if unk is not None and unk not in ids:
-        ids[unk] = highest + 1
-    return ids
+    ids = np.array(numbers, np.int64)
+    order = np.argsort(ids)
+    packed = TokenRows(PackedTokens.pack(tokens)).part(order).packed
+    taken = np.zeros(highest + 1, np.bool_)
+    taken[ids] = True
+    before = np.concatenate([[0], np.cumsum(taken)])  # tokens before each row
+    return TokenRows(
+        PackedTokens(packed.data, packed.offsets[before]), np.flatnonzero(~taken)
+    )
 
 
-def tokens_by_id(ids: Mapping[str, int]) -> tuple[str | None, ...]:
-    """Return the token of each row, ``None`` for a hole."""
-    by_id = np.full(max(ids.values()) + 1, None, np.object_)
-    by_id[list(ids.values())] = list(ids)
-    return tuple(by_id.tolist())
+def counts_by_row(
+    rows: TokenRows, counts: Mapping[str, int] | Int64Array
+) -> Int64Array:
+    """Return the count of each row, int64 (rows,), read-only; 0 where none is known.
 
-
-def counts_by_id(ids: Mapping[str, int], counts: Mapping[str, int]) -> Int64Array:
-    """Return the count of each row, int64 (rows,), read-only; 0 where none is known."""
-    given = map(counts.get, ids, repeat(0))
-    by_id = np.zeros(max(ids.values()) + 1, np.int64)
-    by_id[list(ids.values())] = checks.whole_numbers(ids, given, "count")
-    by_id.flags.writeable = False
-    return by_id
+    Raises `VocabularyError` for what is no count, and `ShapeError` for an array that
+    has not one for each row.
+    """
+    if isinstance(counts, Mapping):
+        tokens = list(rows)
+        given = map(counts.get, tokens, repeat(0))
+        by_row = np.zeros(len(rows), np.int64)
+        has_token = np.ones(len(rows), np.bool_)
+        has_token[rows.holes] = False
+        by_row[has_token] = checks.whole_numbers(tokens, given, "count")
+    elif counts.shape != (len(rows),):
+        raise ShapeError(f"counts of shape {counts.shape} for {len(rows):,} rows")
+    else:
+        by_row = counts.copy()
+        by_row[rows.holes] = 0
+        if by_row.dtype != np.int64 or by_row.min(initial=0) < 0:
+            tokens = rows.packed.unpack()
+            whole = checks.whole_numbers(tokens, by_row.tolist(), "count")
+            by_row = np.array(whole, np.int64)
+    by_row.flags.writeable = False
+    return by_row

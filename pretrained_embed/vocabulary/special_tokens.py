@@ -7,7 +7,8 @@ may have several parts: GPT-2's ``<|endoftext|>`` begins and ends texts.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Literal, get_args
 
 from pretrained_embed.errors import OptionError, VocabularyError
@@ -21,6 +22,9 @@ Marks = Literal["wordpiece", "sentencepiece", "byte-level"]
 
 #: The parts that special tokens may have.
 PARTS = ("pad", "unk", "mask", "cls", "sep", "bos", "eos")
+
+#: How many tokens are looked at for one that resembles another.
+_LOOKED_AT = 1_000_000
 
 #: What the letters of a special token say of its part, beyond the names of the parts.
 _CUSTOMARY = {part: part for part in PARTS} | {"s": "bos"}
@@ -52,16 +56,12 @@ def check_marks(marks: Marks | None) -> None:
 
 
 def named(
-    given: Mapping[str, str] | None,
-    known: Collection[str],
-    *,
-    pad: str | None,
-    unk: str | None,
+    given: Mapping[str, str] | None, *, pad: str | None, unk: str | None
 ) -> dict[str, str]:
     """Return the special tokens by name, with pad and unk before the others.
 
     Raises `OptionError` for what is no mapping from ``str`` to ``str`` or names another
-    pad or unk, and `VocabularyError` for a token that is not among the known ones.
+    pad or unk.
     """
     ours = {"pad": pad, "unk": unk}
     special = {name: token for name, token in ours.items() if token is not None}
@@ -78,22 +78,22 @@ def named(
             raise OptionError(
                 f"special_tokens has {name!r}: {token!r}, but {name} is {ours[name]!r}"
             )
-        check_known(name, token, known)
         special[name] = token
     return special
 
 
-def check_known(name: str, token: str, known: Collection[str]) -> None:
-    """Raise `VocabularyError` for a special token that is not among the known ones."""
-    if token not in known:
-        called = "token" if name == token else f"{name} token"
-        raise VocabularyError(
-            f"the {called} {token!r} is not in the vocabulary{nearest(token, known)}"
-        )
+def unknown(name: str, token: str, known: Iterable[str]) -> VocabularyError:
+    """Return the error that a special token is not among the known ones."""
+    called = "token" if name == token else f"{name} token"
+    return VocabularyError(
+        f"the {called} {token!r} is not in the vocabulary{nearest(token, known)}"
+    )
 
 
-def nearest(token: str, known: Collection[str]) -> str:
+def nearest(token: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean ...?"`` for a token that is nearly known, or ``""``.
+
+    Of a large vocabulary only the first million tokens are looked at.
 
     >>> nearest("<PAD>", ["[PAD]", "pod"])
     "; did you mean '[PAD]'?"
@@ -101,7 +101,7 @@ def nearest(token: str, known: Collection[str]) -> str:
     import difflib
 
     letters = _letters(token)
-    known = [other for other in known if isinstance(other, str)]
+    known = [other for other in islice(known, _LOOKED_AT) if isinstance(other, str)]
     same = [other for other in known if letters and _letters(other) == letters]
     if not same:
         alike = [other for other in known if abs(len(other) - len(token)) <= 2]

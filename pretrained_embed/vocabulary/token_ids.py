@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import OptionError, UnknownTokenError
+from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary import checks, rows
 from pretrained_embed.vocabulary import special_tokens as specials
 from pretrained_embed.vocabulary.special_tokens import Marks
+from pretrained_embed.vocabulary.token_rows import TokenRows
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -24,43 +26,67 @@ class TokenIds:
     The arguments are those of `Vocabulary`.
     """
 
-    __slots__ = ("_counts", "_ids", "_marks", "_pad", "_special", "_tokens", "_unk")
+    __slots__ = (
+        *("_counts", "_marks", "_pad", "_rows", "_special", "_special_ids", "_unk"),
+    )
 
     def __init__(
         self,
-        tokens: Iterable[str] | Mapping[str, int],
+        tokens: Iterable[str] | Mapping[str, int] | TokenRows,
         *,
         pad: str | None,
         unk: str | None,
-        counts: Mapping[str, int] | None,
+        counts: Mapping[str, int] | Int64Array | None,
         special_tokens: Mapping[str, str] | None,
         marks: Marks | None,
     ) -> None:
         checks.specials(pad, unk)
         if counts is None and isinstance(tokens, Counter):
             counts = tokens
-        if counts is not None and not isinstance(counts, Mapping):
+        if not (
+            counts is None
+            or isinstance(counts, Mapping)
+            or (isinstance(tokens, TokenRows) and isinstance(counts, np.ndarray))
+        ):
             raise OptionError(f"counts is {type(counts).__name__}, not a mapping")
         specials.check_marks(marks)
-        self._ids = rows.ids_of(tokens, pad, unk)
-        self._tokens = rows.tokens_by_id(self._ids)
-        self._counts = None if counts is None else rows.counts_by_id(self._ids, counts)
-        self._pad = pad if pad in self._ids else None
-        self._unk = unk
-        self._special = specials.named(
-            special_tokens, self._ids, pad=self._pad, unk=unk
+        self._rows = rows.rows_of(tokens, pad, unk)
+        self._counts = (
+            None if counts is None else rows.counts_by_row(self._rows, counts)
         )
+        special = specials.named(special_tokens, pad=pad, unk=unk)
+        self._special_ids = self._rows.find([*special.values()])
+        if pad not in self._special_ids and "pad" not in (special_tokens or ()):
+            special.pop("pad", None)  # a mapping without room for it
+        for name, token in special.items():
+            if token not in self._special_ids:
+                raise specials.unknown(name, token, self._rows)
+        self._special = special
+        self._pad, self._unk = special.get("pad"), unk
         self._marks = marks
 
     @property
     def tokens(self) -> tuple[str | None, ...]:
-        """The tokens by id, ``len(vocab)`` of them; ``None`` is a hole."""
-        return self._tokens
+        """The tokens by id, ``len(vocab)`` of them; ``None`` is a hole.
+
+        The vocabulary keeps its tokens as bytes; this makes a ``str`` of each when it
+        is first asked for. `strings` makes those of some.
+        """
+        return self._rows.tokens
 
     @property
     def ids(self) -> Mapping[str, int]:
-        """The id of every token, read-only."""
-        return MappingProxyType(self._ids)
+        """The id of every token, read-only; a ``dict`` of all, made like `tokens`."""
+        return MappingProxyType(self._rows.ids)
+
+    @property
+    def packed(self) -> PackedTokens:
+        """The tokens by id as bytes, read-only; holes have none, see `holes`."""
+        return self._rows.packed
+
+    def strings(self, ids: Int64Array) -> list[str]:
+        """Return the tokens of ids, int64 (n,), none of which is a hole."""
+        return self._rows.strings(ids)
 
     @property
     def counts(self) -> Int64Array | None:
@@ -73,11 +99,7 @@ class TokenIds:
     @property
     def holes(self) -> Int64Array:
         """The ids that no token has, int64 (number of holes,), rising."""
-        if len(self._ids) == len(self._tokens):
-            return np.empty(0, np.int64)
-        return np.array(
-            [row for row, token in enumerate(self._tokens) if token is None], np.int64
-        )
+        return self._rows.holes
 
     @property
     def pad_token(self) -> str | None:
@@ -87,7 +109,7 @@ class TokenIds:
     @property
     def pad_id(self) -> int | None:
         """The id of the pad token."""
-        return None if self._pad is None else self._ids[self._pad]
+        return None if self._pad is None else self._special_ids[self._pad]
 
     @property
     def unk_token(self) -> str | None:
@@ -97,7 +119,7 @@ class TokenIds:
     @property
     def unk_id(self) -> int | None:
         """The id of the unk token."""
-        return None if self._unk is None else self._ids[self._unk]
+        return None if self._unk is None else self._special_ids[self._unk]
 
     @property
     def special_tokens(self) -> Mapping[str, str]:
@@ -125,13 +147,15 @@ class TokenIds:
         return frozenset(row for row in (self.pad_id, self.unk_id) if row is not None)
 
     def __getitem__(self, token: str) -> int:
-        """Return the id of a token, or raise `UnknownTokenError`, a ``KeyError``."""
-        try:
-            return self._ids[token]
-        except KeyError:
-            raise UnknownTokenError(
-                f"token {token!r} is not in the vocabulary"
-            ) from None
+        """Return the id of a token, or raise `UnknownTokenError`, a ``KeyError``.
+
+        Up to a million tokens the first question makes `ids`; beyond, an index of 8
+        bytes a token.
+        """
+        id = self.get(token)
+        if id is None:
+            raise UnknownTokenError(f"token {token!r} is not in the vocabulary")
+        return id
 
     @overload
     def get(self, token: str, default: None = None) -> int | None: ...
@@ -139,15 +163,18 @@ class TokenIds:
     def get(self, token: str, default: int) -> int: ...
     def get(self, token: str, default: int | None = None) -> int | None:
         """Return the id of a token, or ``default``."""
-        return self._ids.get(token, default)
+        id = self._special_ids.get(token)
+        if id is None:
+            id = self._rows.get(token)
+        return default if id is None else id
 
     def __contains__(self, token: object) -> bool:
-        return token in self._ids
+        return token in self._special_ids or token in self._rows
 
     def __iter__(self) -> Iterator[str]:
         """Yield the tokens by rising id; holes are left out."""
-        return (token for token in self._tokens if token is not None)
+        return iter(self._rows)
 
     def __len__(self) -> int:
         """Return the highest id plus one: ``input_dim``, ``num_embeddings``."""
-        return len(self._tokens)
+        return len(self._rows)

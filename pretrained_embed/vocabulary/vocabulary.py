@@ -13,6 +13,7 @@ from pretrained_embed.vocabulary import checks, files, objects
 from pretrained_embed.vocabulary.content import Choice, Content, Special, settle
 from pretrained_embed.vocabulary.encoding import Encoder
 from pretrained_embed.vocabulary.special_tokens import Marks
+from pretrained_embed.vocabulary.token_rows import Int64Array, TokenRows
 from pretrained_embed.vocabulary.tokens import Text, Tokenize, Tokenizer, frequent
 
 #: Rows that a notebook shows.
@@ -38,7 +39,9 @@ class Vocabulary(Encoder):
       own ``counts``;
     * any other mapping, from token to id: it keeps its ids, and an id that no token has
       is a hole. The highest id may be 1,000,000 or 100 times the number of tokens,
-      whichever is more.
+      whichever is more;
+    * a `TokenRows`: packed tokens, which keep their rows as a mapping's keep their ids;
+      ``counts`` may be an int64 array (rows,) then.
 
     Ids for **pad**: where the pad token is among the tokens, it keeps its id. Else it
     is put at id 0 of a list and the others move up by one; in a mapping it takes id 0
@@ -77,11 +80,11 @@ class Vocabulary(Encoder):
 
     def __init__(
         self,
-        tokens: Iterable[str] | Mapping[str, int],
+        tokens: Iterable[str] | Mapping[str, int] | TokenRows,
         *,
         pad: str | None = "<pad>",
         unk: str | None = None,
-        counts: Mapping[str, int] | None = None,
+        counts: Mapping[str, int] | Int64Array | None = None,
         tokenize: Tokenize | None = None,
         lower: bool = False,
         special_tokens: Mapping[str, str] | None = None,
@@ -184,10 +187,10 @@ class Vocabulary(Encoder):
     ) -> Self:
         parts = settle(content, pad, unk)
         return cls(
-            content.tokens,
+            parts.tokens,
             pad=parts.pad,
             unk=parts.unk,
-            counts=content.counts,
+            counts=parts.counts,
             tokenize=tokenize,
             lower=lower,
             special_tokens=parts.others,
@@ -236,7 +239,7 @@ class Vocabulary(Encoder):
         )
 
     def _repr_html_(self) -> str:
-        tokens = ["" if token is None else token for token in self.tokens[:_SHOWN]]
+        tokens = self.packed[:_SHOWN].unpack()
         caption = repr(self).strip("<>")
         if self.counts is None:
             return markup.table(caption, ("id", "token"), enumerate(tokens))
@@ -245,7 +248,7 @@ class Vocabulary(Encoder):
 
     def __repr__(self) -> str:
         parts = [f"{len(self):,} rows"]
-        if holes := len(self) - len(self._ids):
+        if holes := len(self.holes):
             parts.append(f"{holes:,} of them holes")
         if self._pad is not None:
             parts.append(f"pad {self._pad!r} at {self.pad_id}")
@@ -255,4 +258,4 @@ class Vocabulary(Encoder):
 
 
 #: What `Vocabulary.of` takes: also objects of other libraries, told by their interface.
-AnyVocabulary = Vocabulary | Iterable[str] | Mapping[str, int] | Any
+AnyVocabulary = Vocabulary | TokenRows | Iterable[str] | Mapping[str, int] | Any

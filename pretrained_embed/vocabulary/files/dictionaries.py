@@ -38,7 +38,7 @@ def is_fasttext(file: File) -> bool:
 
 
 def _begins(file: File, entry: re.Pattern[str]) -> bool:
-    first, *rest = file.lines[:2]
+    first, *rest = file.lines[:2].unpack()
     return bool(_NUMBER.fullmatch(first) and rest and entry.fullmatch(rest[0]))
 
 
@@ -72,7 +72,7 @@ def _entries(
     file: File, entry: re.Pattern[str], expected: str
 ) -> list[tuple[int, re.Match[str]]]:
     found = []
-    for number, line in enumerate(file.lines, 1):
+    for number, line in enumerate(file.lines.unpack(), 1):
         if match := entry.fullmatch(line):
             found.append((number, match))
         elif number > 1 or not _NUMBER.fullmatch(line):

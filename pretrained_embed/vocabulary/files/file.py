@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import os
 import stat
+from codecs import getincrementaldecoder
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from pretrained_embed.errors import VocabularyError
+from pretrained_embed.packed_tokens import PackedTokens
 
 _BOM = b"\xef\xbb\xbf"
+#: How many bytes are decoded at a time.
+_BLOCK = 1 << 22
 _MAGIC = {
     b"\x80\x02": "a pickle",
     b"\x80\x03": "a pickle",
@@ -77,16 +81,17 @@ class File:
             ) from error
 
     @cached_property
-    def lines(self) -> list[str]:
+    def lines(self) -> PackedTokens:
         """The lines without their ends: LF, CR LF, or CR at the end of the file."""
-        lines = self.text.replace("\r\n", "\n").split("\n")
-        if lines[-1]:
-            lines[-1] = lines[-1].removesuffix("\r")
-        else:
-            del lines[-1]
-        if not lines:
+        data = self.data.removeprefix(_BOM)
+        if not data:
             raise VocabularyError(f"{self.name}: the vocabulary is empty")
-        return lines
+        if not _is_utf8(data):
+            _ = self.text  # which tells where it is not
+        data = data.replace(b"\r\n", b"\n")
+        if not data.endswith(b"\n"):
+            data = data.removesuffix(b"\r") + b"\n"
+        return PackedTokens.of_lines(data)
 
     @cached_property
     def json(self) -> Any:
@@ -107,12 +112,26 @@ class File:
         """Whether the name says so, or the content starts like JSON and is JSON."""
         if self.name.lower().endswith(".json"):
             return True
-        if not self.text.startswith(("[", "{")):
+        if not self.data.removeprefix(_BOM).startswith((b"[", b"{")):
             return False
         try:
             return isinstance(self.json, list | dict)
         except VocabularyError:
             return False
+
+
+def _is_utf8(data: bytes) -> bool:
+    """Tell whether bytes are UTF-8, without a ``str`` of them all."""
+    if data.isascii():
+        return True
+    decoder = getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _BLOCK):
+            decoder.decode(data[start : start + _BLOCK])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _bytes(name: str) -> bytes:

@@ -141,11 +141,14 @@ def _text(data: bytes, place: int | slice) -> str:
 
 def recognise_vocab(file: File) -> bool:
     """Tell whether all lines end in a score, some below 0 and none above."""
-    scores = [line.rpartition("\t")[2] for line in file.lines]
+    if not _LINE.fullmatch(file.lines[0]):
+        return False
+    lines = file.lines.unpack()
+    scores = [line.rpartition("\t")[2] for line in lines]
     return (
         any(score.startswith("-") and score != "-0" for score in scores)
         and all(score.startswith("-") or score == "0" for score in scores)
-        and all(map(_LINE.fullmatch, file.lines))
+        and all(map(_LINE.fullmatch, lines))
     )
 
 
@@ -156,7 +159,7 @@ def _read_vocab(file: File) -> Content:
     """
     pieces: list[str] = []
     special = []
-    for number, line in enumerate(file.lines, 1):
+    for number, line in enumerate(file.lines.unpack(), 1):
         if not (parts := _LINE.fullmatch(line)):
             raise VocabularyError(
                 f"{file.name}:{number}: expected PIECE<TAB>SCORE as SentencePiece "

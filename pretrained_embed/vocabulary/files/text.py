@@ -20,20 +20,24 @@ from __future__ import annotations
 import re
 import reprlib
 
+import numpy as np
+import numpy.typing as npt
+
 from pretrained_embed.errors import VocabularyError
-from pretrained_embed.vocabulary.checks import repeated
-from pretrained_embed.vocabulary.content import Content, numbered
+from pretrained_embed.packed_tokens import PackedTokens
+from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files.file import File
 from pretrained_embed.vocabulary.special_tokens import parts_of
+from pretrained_embed.vocabulary.token_rows import Int64Array, TokenRows, cut
 
 _COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit int64
+_DIGITS = 18
 _BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
 def read_text(file: File) -> Content:
     """Return the lines as tokens."""
-    _check_lines(file.lines, file.name)
-    return Content(file.lines)
+    return Content(_rows(file.lines, file.name))
 
 
 def holds_counts(file: File) -> bool:
@@ -43,44 +47,60 @@ def holds_counts(file: File) -> bool:
 
 def read_counts(file: File) -> Content:
     """Return the tokens and their counts."""
-    tokens: list[str] = []
-    counts: list[int] = []
-    for number, line in enumerate(file.lines, 1):
-        if not _COUNT.fullmatch(line):
-            raise VocabularyError(
-                f"{file.name}:{number}: expected TOKEN<TAB>COUNT as in a list of "
-                f"counts, COUNT a whole number of at most 18 digits, found "
-                f'{reprlib.repr(line)}; kind="text" takes each line as a token'
-            )
-        token, _, digits = line.rpartition("\t")
-        tokens.append(token)
-        counts.append(int(digits))
-    _check_lines(tokens, file.name)
-    return Content(tokens, counts=dict(zip(tokens, counts, strict=True)))
+    lines = file.lines
+    starts, ends = lines.offsets[:-1], lines.offsets[1:]
+    tabs = np.flatnonzero(lines.data == ord("\t"))
+    last = np.concatenate([[-1], tabs])[np.searchsorted(tabs, ends)]
+    counts, good = _numbers(lines.data, last + 1, ends)
+    bad = np.flatnonzero(~good | (last <= starts))
+    if len(bad):
+        number = int(bad[0])
+        raise VocabularyError(
+            f"{file.name}:{number + 1}: expected TOKEN<TAB>COUNT as in a list of "
+            f"counts, COUNT a whole number of at most {_DIGITS} digits, found "
+            f'{reprlib.repr(lines[number])}; kind="text" takes each line as a token'
+        )
+    return Content(_rows(cut(lines.data, starts, last), file.name), counts=counts)
+
+
+def _numbers(
+    data: npt.NDArray[np.uint8], starts: Int64Array, ends: Int64Array
+) -> tuple[Int64Array, npt.NDArray[np.bool_]]:
+    """Return what pieces of ``data`` say as numbers, and which are numbers."""
+    numbers = np.zeros(len(starts), np.int64)
+    good = (ends > starts) & (ends - starts <= _DIGITS)
+    for place in range(_DIGITS):
+        there = np.flatnonzero(good & (ends - starts > place))
+        digits = data[ends[there] - 1 - place] - np.uint8(ord("0"))  # others wrap
+        numbers[there] += digits.astype(np.int64) * 10**place
+        good[there] = digits < 10
+    return numbers, good
 
 
 def is_bert(file: File) -> bool:
     """Tell whether pad and unk of BERT are lines."""
-    return "[PAD]" in file.lines and "[UNK]" in file.lines
+    return len(TokenRows(file.lines).find(_BERT[:2])) == 2
 
 
 def read_bert(file: File) -> Content:
     """Return the lines as tokens, the special ones by their names."""
-    _check_lines(file.lines, file.name)
-    ids = numbered(file.lines)
+    ids = _rows(file.lines, file.name).ids
     special = [token for token in _BERT if token in ids]
     return Content(ids, special_tokens=parts_of(special, {}), marks="wordpiece")
 
 
-def _check_lines(tokens: list[str], name: str) -> None:
-    if "" in tokens:
+def _rows(lines: PackedTokens, name: str) -> TokenRows:
+    """Return lines as tokens, none of them empty and none twice."""
+    empty = np.flatnonzero(lines.offsets[1:] == lines.offsets[:-1])
+    if len(empty):
         raise VocabularyError(
-            f"{name}:{tokens.index('') + 1}: no token in this line; remove the line (a "
+            f"{name}:{empty[0] + 1}: no token in this line; remove the line (a "
             "JSON list can hold an empty token)"
         )
-    if again := repeated(tokens):
-        first, second = again
+    rows = TokenRows(lines)
+    for first, second in rows.repeats():
         raise VocabularyError(
-            f"{name}:{second + 1}: token {tokens[second]!r} is already in line "
+            f"{name}:{second + 1}: token {lines[second]!r} is already in line "
             f"{first + 1}; a token has one id"
         )
+    return rows
