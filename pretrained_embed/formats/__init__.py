@@ -17,6 +17,7 @@ from pretrained_embed.formats.reader import (
 from pretrained_embed.formats.registry import open_reader, read_part, read_table
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.sharded_index import SHARD
+from pretrained_embed.formats.sharded_target import ShardedWriter
 from pretrained_embed.formats.table import HOLES, Table
 from pretrained_embed.formats.target import TARGET_SUFFIXES, Target, new_target
 from pretrained_embed.formats.writing import (
@@ -42,6 +43,7 @@ __all__ = [
     "Part",
     "Reader",
     "RowStream",
+    "ShardedWriter",
     "Span",
     "Table",
     "Target",
