@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
+from pretrained_embed import formats
 from pretrained_embed.errors import SourceError, WriteError
 from pretrained_embed.sources.fetching import fetch_entry
 from pretrained_embed.sources.patience import Patience
@@ -49,7 +51,9 @@ def large(tmp_path) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".npz", ".h5", ".safetensors", ".txt", ".bin"])
+@pytest.mark.parametrize(
+    "suffix", [".npz", ".npy", ".h5", ".safetensors", ".txt", ".bin"]
+)
 def test_a_matrix_is_saved_whole_or_not_at_all(disk, suffix):
     path = disk / f"matrix{suffix}"
     small = pe.EmbeddingMatrix(np.ones((2, 3)), pe.Vocabulary(["a", "b"], pad=None))
@@ -58,12 +62,52 @@ def test_a_matrix_is_saved_whole_or_not_at_all(disk, suffix):
     noise = np.random.default_rng(0).normal(size=(rows, 32))
     large = pe.EmbeddingMatrix(noise, vocabulary)
     small.save(path)
+    before = files(disk)
 
     with pytest.raises((WriteError, OSError), match="No space left"):
         large.save(path)
 
-    assert files(disk) == [path.name]
+    assert files(disk) == before
     assert pe.load_matrix(path).vectors.tolist() == small.vectors.tolist()
+
+
+@pytest.mark.parametrize("suffix", formats.TARGET_SUFFIXES)
+def test_rows_are_written_whole_or_not_at_all(disk, suffix):
+    vectors = np.ones((1000, MIB // 2 // 4000), np.float32)
+    shape = {"rows": len(vectors), "dim": vectors.shape[1]}
+    long = formats.PackedTokens.pack([f"{row:0700}" for row in range(len(vectors))])
+    path = disk / f"rows{suffix}"
+
+    def write() -> None:
+        with formats.new_target(path, **shape) as target:
+            target.append(vectors)
+            target.finish(long, {}, {})
+
+    with pytest.raises(WriteError, match="No space left"):
+        write()
+    assert files(disk) == []
+    with (
+        pytest.raises(WriteError, match=r"it takes; [\d,]+ are free"),
+        formats.new_target(path, **shape, beside=len(long.data)),
+    ):
+        raise AssertionError
+
+    assert files(disk) == []
+
+
+@pytest.mark.parametrize("suffix", formats.TARGET_SUFFIXES)
+def test_the_room_of_rows_to_come_is_taken_first(disk, suffix):
+    before = shutil.disk_usage(disk).free
+    rows = MIB // 2 // 40
+
+    with (
+        pytest.raises(WriteError, match="never finished"),
+        formats.new_target(disk / f"rows{suffix}", rows=rows, dim=10),
+    ):
+        taken = before - shutil.disk_usage(disk).free
+
+    assert taken >= rows * 40
+    assert shutil.disk_usage(disk).free == before
 
 
 def test_a_store_is_made_whole_or_not_at_all(disk, large, tmp_path):

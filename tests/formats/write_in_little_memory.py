@@ -1,0 +1,42 @@
+"""Write, then load, a matrix that is larger than the memory there is.
+
+Run by ``test_target_processes.py`` with the path of the target as its argument.
+"""
+
+import re
+import resource
+import sys
+from pathlib import Path
+
+import h5py  # noqa: F401  (before memory is short)
+import numpy as np
+
+import pretrained_embed as pe
+from pretrained_embed import formats
+
+MIB = 1 << 20
+ROWS, DIM = 50_000, 1000  # 200 MB
+ALLOWED = 64 * MIB  # beside what there is at the start
+
+tokens = [f"w{row}" for row in range(ROWS)]
+vocabulary = pe.Vocabulary(tokens, pad=None)
+small = pe.EmbeddingMatrix(np.zeros((ROWS, 1), np.float32), vocabulary).table()
+
+status = Path("/proc/self/status").read_text("ascii")
+used = 1024 * int(re.search(r"VmData:\s*(\d+)", status)[1])
+resource.setrlimit(resource.RLIMIT_DATA, (used + ALLOWED,) * 2)
+
+block = np.ones((1000, DIM), np.float32)
+with formats.new_target(sys.argv[1], rows=ROWS, dim=DIM) as target:
+    for row in range(0, ROWS, len(block)):
+        block[:, 0] = np.arange(row, row + len(block))
+        target.append(block)
+    target.finish(small.tokens, small.arrays, small.metadata)
+
+matrix = pe.load_matrix(sys.argv[1])
+assert matrix.vectors.shape == (ROWS, DIM)
+assert matrix["w49999"][:2].tolist() == [49999, 1]
+try:
+    matrix.vectors.copy()
+except MemoryError:
+    sys.stdout.write("whole, and too large to copy")
