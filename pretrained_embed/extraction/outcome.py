@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.extraction.extract import Section, bounds_size, read_section
+from pretrained_embed.extraction.gathering import Section, bounds_size, read_section
 from pretrained_embed.formats.reader import Doubt, Findings
 from pretrained_embed.formats.scanned import SplitReport
 

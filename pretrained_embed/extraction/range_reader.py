@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.extraction.extract import Section
+from pretrained_embed.extraction.gathering import Section
 from pretrained_embed.extraction.outcome import Extract, Outcome
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (

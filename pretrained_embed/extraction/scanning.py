@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import WriteError
-from pretrained_embed.extraction.extract import Gathering
+from pretrained_embed.extraction.gathering import Gathering
 from pretrained_embed.extraction.job import Job
 from pretrained_embed.extraction.outcome import Extract, Outcome
 from pretrained_embed.formats.reader import Progress

@@ -1,0 +1,395 @@
+"""What is built by parts, or by others, is what is built at once."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import pretrained_embed as pe
+from pretrained_embed import extraction
+from pretrained_embed.extraction import running
+from pretrained_embed.pipeline import extracting
+from tests.large import DIM, assert_same, make_parts_small, tokens, write_source
+
+
+@pytest.fixture(autouse=True)
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    make_parts_small(monkeypatch)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write_source(tmp_path / "vectors.txt")
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "forms": {"match": "exact,lower,upper"},
+    "only-lower": {"match": "lower", "advise": True},
+    "uniform": {"oov": "uniform", "seed": 3},
+    "parts": {"oov": "parts,mean", "match": "exact,lower"},
+    "post": {"postprocess": "center,pca:4,unit-norm", "match": "exact,lower"},
+    "compound": {"match": "exact,compound"},
+}
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize("suffix", [".npy", ".safetensors", ".h5"])
+def test_an_output_holds_what_is_built_in_memory(
+    options: dict[str, Any], suffix: str, source: Path, tmp_path: Path
+) -> None:
+    words = [*tokens(), "w1-w2", "w3-w9999", "w4-W5"]
+    expected = pe.build_matrix(words, source, **options)
+
+    built = pe.build_matrix(words, source, out=tmp_path / f"m{suffix}", **options)
+
+    assert_same(built, expected)
+    assert_same(pe.load_matrix(tmp_path / f"m{suffix}"), expected)
+    assert not (tmp_path / f"m{suffix}.work").exists()
+
+
+@pytest.mark.parametrize("combine", ["fill", "concat", "average"])
+def test_several_sources_of_every_kind_go_into_one_output(
+    combine: Any, source: Path, tmp_path: Path
+) -> None:
+    packed = tmp_path / "more.txt.gz"
+    packed.write_bytes(
+        gzip.compress(write_source(tmp_path / "more", 6400).read_bytes())
+    )
+    binary, table = tmp_path / "some.bin", tmp_path / "some.npz"
+    pe.convert(source, binary, vocab=[f"w{n}" for n in range(900)])
+    pe.convert(source, table, vocab=[f"w{n}" for n in range(300)])
+    sources = [source, packed, binary, table]
+    options: dict[str, Any] = {"combine": combine, "match": "exact,lower"}
+    expected = pe.build_matrix(tokens(), sources, **options)
+
+    built = pe.build_matrix(tokens(), sources, out=tmp_path / "m.npy", **options)
+
+    assert_same(built, expected)
+    assert_same(pe.load_matrix(tmp_path / "m.npy"), expected)
+
+
+def test_counts_holes_and_special_tokens_keep_their_rows(
+    source: Path, tmp_path: Path
+) -> None:
+    ids = {f"w{number}": 3 * number for number in range(900)}
+    vocab = pe.Vocabulary(
+        ids | {"[MASK]": 1}, pad=None, special_tokens={"mask": "[MASK]"}
+    )
+    options: dict[str, Any] = {"special_oov": {"mask": "zeros"}, "oov": "mean"}
+    expected = pe.build_matrix(vocab, source, **options)
+
+    built = pe.build_matrix(vocab, source, out=tmp_path / "m.npy", **options)
+
+    assert_same(built, expected)
+
+
+def test_shards_hold_what_is_built_in_memory(source: Path, tmp_path: Path) -> None:
+    expected = pe.build_matrix(tokens(), source, match="exact,lower")
+
+    built = pe.build_matrix(
+        tokens(), source, match="exact,lower", out=tmp_path / "model", shards=3
+    )
+
+    assert_same(built, expected)
+    assert_same(pe.load_matrix(tmp_path / "model"), expected)
+    halves = [pe.load_shard(tmp_path / "model", rank, 2) for rank in range(2)]
+    joined = np.concatenate([half.vectors for half in halves])
+    assert joined.tobytes() == expected.vectors.tobytes()
+
+
+def test_little_memory_takes_several_passes_and_changes_nothing(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = counted_scans(monkeypatch)
+    expected = pe.build_matrix(tokens(), source)
+
+    pe.build_matrix(tokens(), source, out=tmp_path / "one.npy")
+    once = len(scans)
+    built = pe.build_matrix(
+        tokens(), source, out=tmp_path / "several.npy", memory=48 * 1500
+    )
+
+    assert len(scans) - once == 3 * once
+    assert_same(built, expected)
+
+
+@pytest.mark.parametrize("out", [None, "m.npy"])
+@pytest.mark.parametrize("make", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_any_executor_gives_the_same_matrix(
+    make: Callable[[int], Executor], out: str | None, source: Path, tmp_path: Path
+) -> None:
+    expected = pe.build_matrix(tokens(), source, match="exact,lower")
+
+    with make(3) as executor:
+        built = pe.build_matrix(
+            tokens(),
+            source,
+            match="exact,lower",
+            executor=executor,
+            out=out and tmp_path / out,
+        )
+
+    assert_same(built, expected)
+
+
+def test_what_no_other_process_can_open_is_read_here(source: Path) -> None:
+    expected = pe.build_matrix(tokens(), source)
+
+    with ProcessPoolExecutor(1) as executor, source.open("rb") as file:
+        built = pe.build_matrix(tokens(), file, executor=executor)
+
+    assert built.vectors.tobytes() == expected.vectors.tobytes()
+    assert built.findings.notes == ["was read by one process: no other can open it"]
+
+
+def test_a_worker_that_is_killed_costs_nothing_but_time(source: Path) -> None:
+    expected = pe.build_matrix(tokens(), source)
+
+    with ProcessPoolExecutor(2) as executor:
+        executor.submit(int).result()
+
+        def kill(done: int, _: int | None) -> None:
+            for pid in list(executor._processes or ()):
+                with suppress(ProcessLookupError):  # killed before
+                    os.kill(pid, 9)
+
+        built = pe.build_matrix(tokens(), source, executor=executor, progress=kill)
+
+    assert_same(built, expected)
+
+
+def test_a_split_that_fails_is_scanned_again(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[int] = []
+
+    def scan(job: extraction.Job, number: int) -> extraction.Outcome:
+        if number == 2 and len(failed) < 2:
+            failed.append(number)
+            raise OSError("the disk was busy")
+        return extraction.scan_split(job, number)
+
+    monkeypatch.setattr(running, "scan_split", scan)
+    expected = pe.build_matrix(tokens(), source)
+
+    with ThreadPoolExecutor(2) as executor:
+        built = pe.build_matrix(tokens(), source, executor=executor)
+
+    assert failed == [2, 2]
+    assert_same(built, expected)
+
+
+def test_a_split_that_fails_always_is_named(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scan(job: extraction.Job, number: int) -> extraction.Outcome:
+        raise MemoryError("too little")
+
+    monkeypatch.setattr(running, "scan_split", scan)
+
+    with (
+        ThreadPoolExecutor(2) as executor,
+        pytest.raises(pe.WorkerError, match=r"bytes .*failed 3 times.*too little"),
+    ):
+        pe.build_matrix(tokens(), source, executor=executor)
+
+
+def test_the_first_bad_row_is_the_one_that_is_named(
+    source: Path, tmp_path: Path
+) -> None:
+    lines = source.read_text().splitlines()
+    for row in (2500, 5000, 5999):
+        lines[row] = "bad 1 2"
+    source.write_text("\n".join(lines) + "\n")
+
+    with ThreadPoolExecutor(3) as executor, pytest.raises(pe.RowError) as raised:
+        pe.build_matrix(tokens(), source, executor=executor)
+
+    assert raised.value.line == 2501
+    expected = pe.build_matrix(tokens(), source, on_bad_row="skip")
+    built = pe.build_matrix(tokens(), source, on_bad_row="skip", out=tmp_path / "m.npy")
+    assert_same(built, expected)
+    assert [doubt.line for doubt in built.findings.doubts] == [2501, 5001, 6000]
+
+
+def test_too_little_coverage_writes_nothing(source: Path, tmp_path: Path) -> None:
+    with pytest.raises(pe.CoverageError, match="90"):
+        pe.build_matrix(tokens(), source, min_coverage=0.9, out=tmp_path / "m.npy")
+
+    assert not list(tmp_path.glob("*m*.npy*[!k]"))
+
+
+def test_progress_rises_to_the_end_of_the_whole_job(
+    source: Path, tmp_path: Path
+) -> None:
+    seen: list[tuple[int, int | None]] = []
+
+    pe.build_matrix(
+        tokens(),
+        source,
+        out=tmp_path / "m.npy",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+
+    done = [one for one, _ in seen]
+    total = source.stat().st_size + 4 * DIM * (len(tokens()) + 1)
+    assert {total for _, total in seen} == {total}
+    assert done == sorted(done)
+    assert done[-1] == total
+    assert len(seen) > 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"memory": 0}, "memory is 0"),
+        ({"shards": 2}, "name a new folder"),
+        ({"shards": 0, "out": "model"}, "shards is 0"),
+        ({"shards": 5000, "out": "model"}, r"1 to 4,001"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(
+    options: dict[str, Any], message: str, source: Path
+) -> None:
+    with pytest.raises(pe.OptionError, match=message):
+        pe.build_matrix(tokens(), source, **options)
+
+
+def test_rows_are_added_to_a_matrix_in_an_output(source: Path, tmp_path: Path) -> None:
+    old = pe.build_matrix(tokens()[:50], source)
+    expected = pe.build_matrix(tokens()[:80], source, extend=old)
+
+    for out in ("m.npy", "m.h5"):
+        pe.build_matrix(tokens()[:80], source, extend=old, out=tmp_path / out)
+        assert_same(pe.load_matrix(tmp_path / out), expected)
+
+
+# Resuming: what a killed build has finished is used, if it is right.
+
+
+def counted_scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    numbers: list[int] = []
+
+    def scan(job: extraction.Job, number: int, *args: Any) -> extraction.Outcome:
+        numbers.append(number)
+        return extraction.scan_split(job, number, *args)
+
+    monkeypatch.setattr(running, "scan_split", scan)
+    monkeypatch.setattr(extracting, "scan_split", scan)
+    return numbers
+
+
+KILLED = """
+import os, sys
+from tests import large as made
+from pretrained_embed import extraction
+import pytest, pretrained_embed as pe
+patch = pytest.MonkeyPatch()
+made.make_parts_small(patch)
+seen = []
+def kill(done, total):
+    seen.append(done)
+    if len(seen) == 9:
+        os.kill(os.getpid(), 9)
+pe.build_matrix(made.tokens(), sys.argv[1], out=sys.argv[2], threads=1, progress=kill)
+"""
+
+
+def killed_build(source: Path, out: Path) -> None:
+    """Build in a process that is killed after nine splits."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    ended = subprocess.run(
+        [sys.executable, "-c", KILLED, source, out], env=environment, check=False
+    )
+    assert ended.returncode == -9
+    assert not out.exists()
+
+
+def test_a_killed_build_goes_on_from_its_finished_splits(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "m.npy"
+    expected = pe.build_matrix(tokens(), source)
+    scans = counted_scans(monkeypatch)
+    killed_build(source, out)
+
+    built = pe.build_matrix(tokens(), source, out=out)
+
+    assert_same(built, expected)
+    assert scans
+    assert min(scans) >= 9
+    assert not out.with_name("m.npy.work").exists()
+
+
+def test_what_was_damaged_is_done_again(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "m.npy"
+    expected = pe.build_matrix(tokens(), source)
+    killed_build(source, out)
+    (folder,) = out.with_name("m.npy.work").glob("source-*")
+    extract = next(folder.glob("split-000001-*.extract"))
+    extract.write_bytes(extract.read_bytes()[:-1] + b"x")
+    next(folder.glob("split-000002-*.extract")).unlink()
+    record = folder / "split-000003.json"
+    record.write_bytes(record.read_bytes()[:-9])
+    (folder / "split-000004.json").write_text('{"findings": 3, "extracts": []}')
+    scans = counted_scans(monkeypatch)
+
+    built = pe.build_matrix(tokens(), source, out=out)
+
+    assert_same(built, expected)
+    assert {0, 1, 2, 3, 4} & set(scans) == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("change", ["source", "tokens"])
+def test_nothing_is_taken_from_another_build(
+    change: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "m.npy"
+    killed_build(source, out)
+    scans = counted_scans(monkeypatch)
+    words = tokens()
+    if change == "source":
+        source.write_text(source.read_text().replace("1", "2", 1))
+    else:
+        words.append("w5999")
+
+    built = pe.build_matrix(words, source, out=out)
+
+    assert 0 in scans
+    assert_same(built, pe.build_matrix(words, source))
+
+
+def test_finished_shards_of_a_build_are_kept(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "model"
+    expected = pe.build_matrix(tokens(), source)
+
+    def stop(done: int, total: int | None) -> None:
+        if done > source.stat().st_size + 4 * DIM * 3000:  # in the last third
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pe.build_matrix(tokens(), source, out=out, shards=3, progress=stop)
+    first = sorted(out.glob("*.safetensors"))[0]
+    inode = first.stat().st_ino
+    scans = counted_scans(monkeypatch)
+
+    built = pe.build_matrix(tokens(), source, out=out, shards=3)
+
+    assert not scans
+    assert first.stat().st_ino == inode
+    assert_same(built, expected)
