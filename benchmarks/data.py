@@ -53,7 +53,7 @@ class Files:
             if self.rows == ROWS and _sha256(path) != _GLOVE_SHA256:
                 raise SystemExit("glove-6b-50d gave other bytes than Stanford's text")
 
-        return self._made("glove.50d.txt", write)
+        return self.made("glove.50d.txt", write)
 
     def wide(self) -> Path:
         """GloVe text, 300 columns: the 50 projected at random, five digits each."""
@@ -65,7 +65,7 @@ class Files:
                 for tokens, vectors in self._source():
                     file.writelines(_lines(tokens, vectors @ projection))
 
-        return self._made("wide.300d.txt", write)
+        return self.made("wide.300d.txt", write)
 
     def small(self, rows: int) -> Path:
         """The first rows of `glove`."""
@@ -75,7 +75,7 @@ class Files:
             with whole.open("rb") as lines, path.open("wb") as file:
                 file.writelines(islice(lines, rows))
 
-        return self._made(f"small-{rows}.50d.txt", write)
+        return self.made(f"small-{rows}.50d.txt", write)
 
     def repeated(self, size: int) -> Path:
         """About ``size`` bytes: the rows of `wide` again and again, tokens told apart.
@@ -97,7 +97,7 @@ class Files:
                             row = token + suffix + space + numbers
                             left -= file.write(row)
 
-        return self._made(f"repeated-{size}.300d.txt", write)
+        return self.made(f"repeated-{size}.300d.txt", write)
 
     def binary(self) -> Path:
         """The vectors of `wide` in word2vec's binary format, as gensim writes it."""
@@ -110,7 +110,7 @@ class Files:
                     for token, vector in zip(tokens, vectors, strict=True):
                         file.write(token.encode() + b" " + vector.tobytes())
 
-        return self._made("wide.300d.bin", write)
+        return self.made("wide.300d.bin", write)
 
     def gzipped(self) -> Path:
         """`glove` in gzip, at the level that gzip takes by default."""
@@ -120,7 +120,7 @@ class Files:
             with text.open("rb") as file, gzip.open(path, "wb", 6) as packed:
                 shutil.copyfileobj(file, packed, _COPY)
 
-        return self._made("glove.50d.txt.gz", write)
+        return self.made("glove.50d.txt.gz", write)
 
     def zipped(self) -> Path:
         """`glove` in a zip, as Stanford's are."""
@@ -130,7 +130,7 @@ class Files:
             with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
                 archive.write(text, "glove.50d.txt")
 
-        return self._made("glove.50d.txt.zip", write)
+        return self.made("glove.50d.txt.zip", write)
 
     def saved(self, suffix: str) -> Path:
         """All of `wide` as a matrix that was saved before: by numpy, gensim or us."""
@@ -148,7 +148,7 @@ class Files:
         name = f"saved{suffix}"
         if suffix == ".kv" and find_spec("gensim") is None:
             return self.folder / name  # nobody can read it either
-        return self._made(name, write)
+        return self.made(name, write)
 
     def tokens(self, path: Path, wanted: int | None = None) -> Path:
         """JSON list of the tokens of a text file: all, or so many drawn at random."""
@@ -159,7 +159,7 @@ class Files:
                 tokens = random.Random(0).sample(tokens, wanted)
             listed.write_text(json.dumps(tokens))
 
-        return self._made(f"{path.stem}.{wanted or 'all'}.json", write)
+        return self.made(f"{path.stem}.{wanted or 'all'}.json", write)
 
     def _source(self) -> Iterator[tuple[list[str], Float32Array]]:
         """Yield rows of the default source, as many as are asked for."""
@@ -173,7 +173,7 @@ class Files:
                 if left <= 0:
                     return
 
-    def _made(self, name: str, write: Callable[[Path], None]) -> Path:
+    def made(self, name: str, write: Callable[[Path], None]) -> Path:
         """Return the file, made now unless it is there with the size it was made in."""
         path, listed = self.folder / name, self.folder / _SIZES
         sizes = json.loads(listed.read_text()) if listed.exists() else {}

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import memory
 from benchmarks.peers import PEERS, floors
 from benchmarks.peers.peer import Answer, Load
 
@@ -43,9 +44,9 @@ def main() -> None:
     floors.read(path)
 
     gc.collect()
-    before = _restart_peak()
+    before = memory.restart_peak()
     seconds, cpu_seconds, answer = _timed(load, path, wanted)
-    peak = _status("VmHWM") - before
+    peak = memory.peak() - before
     answer_bytes = 0 if answer is None else answer.nbytes
     if job["answer"] and answer is not None:
         np.save(job["answer"], answer)
@@ -70,28 +71,6 @@ def _timed(load: Load, path: Path, wanted: Any) -> tuple[float, float, Answer]:
     answer = load(path, wanted)
     seconds = time.perf_counter() - started
     return seconds, time.process_time() - cpu_started, answer
-
-
-def _restart_peak() -> int:
-    """Make the peak of resident memory what is resident now, and return that.
-
-    ``ru_maxrss`` cannot be used as it is: after fork and exec it begins at what the
-    parent had, and imports may have needed more than they left.
-    """
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:  # not Linux, or not allowed: the column shows the peak so far
-        return 0
-    return _status("VmRSS")
-
-
-def _status(name: str) -> int:
-    """Return a field of this process's status, in bytes; 0 where there is none."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return 0
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(name))
 
 
 def _finish(**fields: Any) -> None:

@@ -1,0 +1,1 @@
+"""How large it can get: cost against size, beyond memory, on several processes."""
