@@ -12,7 +12,7 @@ from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 
 #: The formats in which a matrix is saved with its row ledger.
-_WHOLE = ("npz", "hdf5", "safetensors")
+_WHOLE = ("npz", "npy", "hdf5", "safetensors")
 
 
 @click.command()
@@ -30,8 +30,8 @@ def evaluate(
 ) -> None:
     """Score vectors on word similarity and analogies, with gensim's data sets.
 
-    MATRIX is a saved matrix (.npz, .h5 or .safetensors), whose found tokens all take
-    part; or, as for 'build --source', any vectors, of which the words of the data sets
+    MATRIX is a saved matrix (.npz, .npy, .h5 or .safetensors), whose found tokens all
+    take part; or, as for 'build --source', any vectors, of which the words of the data sets
     alone are read, in lower case where they are not there as they stand. Beside every
     score stands how much of its data set it is about. Analogies take some 20 seconds.
 

@@ -2,7 +2,8 @@
 
 One file a format. Each has ``NAME``, ``recognise(head, stream)`` and
 ``open_reader(stream)``; it, or a ``_writer`` beside it, may have ``write_rows(path,
-rows)`` or ``write_table(path, table)``.
+rows)`` or ``write_table(path, table)``. A ``_target`` beside it has ``open_sink``, for
+rows that come in order and are more than memory holds.
 """
 
 from pretrained_embed.formats.parts import Part, Span

@@ -225,11 +225,12 @@ class EmbeddingMatrix:
     ) -> None:
         """Write the matrix in the format that the suffix names, or ``format``.
 
-        ``.npz``, ``.h5`` and ``.safetensors`` hold all of it, and so does a folder for
-        ``format="sentence-transformers"``. ``.txt`` (word2vec text; ``"glove"`` is the
-        same without the header), ``.bin`` (word2vec binary), ``.kv`` (gensim) and
-        ``"projector"`` (a folder for TensorBoard) hold tokens and vectors, which is
-        what other tools read.
+        ``.npz``, ``.h5``, ``.safetensors`` and ``.npy`` (the vectors, with a file of
+        all else beside them, ``.rows.safetensors``) hold all of it, and so does a
+        folder for ``format="sentence-transformers"``. ``.txt`` (word2vec text;
+        ``"glove"`` is the same without the header), ``.bin`` (word2vec binary),
+        ``.kv`` (gensim) and ``"projector"`` (a folder for TensorBoard) hold tokens and
+        vectors, which is what other tools read.
 
         ``shards`` writes a new folder of so many safetensors files, each some of the
         rows, with the index that Hugging Face's libraries read; it holds all, too.
