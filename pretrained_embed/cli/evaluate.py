@@ -31,9 +31,10 @@ def evaluate(
     """Score vectors on word similarity and analogies, with gensim's data sets.
 
     MATRIX is a saved matrix (.npz, .npy, .h5 or .safetensors), whose found tokens all
-    take part; or, as for 'build --source', any vectors, of which the words of the data sets
-    alone are read, in lower case where they are not there as they stand. Beside every
-    score stands how much of its data set it is about. Analogies take some 20 seconds.
+    take part; or, as for 'build --source', any vectors, of which the words of the data
+    sets alone are read, in lower case where they are not there as they stand. Beside
+    every score stands how much of its data set it is about. Analogies take some 20
+    seconds.
 
     \b
     Example:
