@@ -48,7 +48,7 @@ class PackedTokens:
                 f"{where}: the tokens' offsets do not run from 0 to {len(data)}, the "
                 "number of their bytes; the file is damaged"
             )
-        if np.any(offsets[1:] < offsets[:-1]):
+        if (offsets[1:] < offsets[:-1]).any():
             raise FormatError(
                 f"{where}: the tokens' offsets do not ascend; the file is damaged"
             )

@@ -54,6 +54,8 @@ class Hashes:
         """
         alike = self._entries[1:] ^ self._entries[:-1]
         places = np.flatnonzero(alike <= self._row_bits)
+        if not len(places):
+            return
         doubtful = self._entries[np.union1d(places, places + 1)] & self._row_bits
         first: dict[bytes, int] = {}
         for row in np.sort(doubtful).tolist():

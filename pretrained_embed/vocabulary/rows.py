@@ -56,19 +56,26 @@ def rows_of(
 
 
 def _in_order(tokens: Iterable[str], pad: str | None, unk: str | None) -> TokenRows:
-    rows = TokenRows(PackedTokens.pack(checks.strings(tokens)))
-    for first, second in rows.repeats():
+    given = checks.strings(tokens)
+    in_order = given.copy()
+    if pad is not None and pad not in given:
+        in_order.insert(0, pad)
+    if unk is not None and unk not in given:
+        in_order.insert(0 if pad is None else in_order.index(pad) + 1, unk)
+    rows = TokenRows.pack(in_order)
+    if any(rows.repeats()) and (again := checks.repeated(given)):
+        first, second = again
         raise VocabularyError(
-            f"token {rows.packed[first]!r} is at position {first} and again at "
-            f"position {second}; a token has one id"
+            f"token {given[first]!r} is at position {first} and again at position "
+            f"{second}; a token has one id"
         )
-    return inserted(rows, None, pad, unk)[0]
+    return rows
 
 
 def inserted(
     rows: TokenRows, counts: Int64Array | None, pad: str | None, unk: str | None
 ) -> tuple[TokenRows, Int64Array | None]:
-    """Return rows without holes with pad and unk among them, as in a list.
+    """Return packed rows without holes with pad and unk among them, as in a list.
 
     And the counts (rows,), if there are such, with zeros for what is new.
     """
@@ -120,7 +127,7 @@ def _of_mapping(mapping: Mapping[str, int]) -> TokenRows:
         )
     ids = np.array(numbers, np.int64)
     order = np.argsort(ids)
-    packed = TokenRows(PackedTokens.pack(tokens)).part(order).packed
+    packed = TokenRows.pack(tokens).part(order).packed
     taken = np.zeros(highest + 1, np.bool_)
     taken[ids] = True
     before = np.concatenate([[0], np.cumsum(taken)])  # tokens before each row

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from itertools import chain
-from typing import Self
+from typing import Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,6 +22,8 @@ NO_HOLES.flags.writeable = False
 #: Up to how many rows a ``dict`` of all tokens is made to look one up. It takes some
 #: 150 bytes a token, and is 50 times as fast as `Hashes`.
 _SMALL = 1 << 20
+#: In how few it is made to look for several at once.
+_FEW = 1 << 8
 
 #: How many tokens are handled at a time.
 _BLOCK = 1 << 16
@@ -58,6 +60,14 @@ class TokenRows:
             )
         return rows
 
+    @classmethod
+    def pack(cls, tokens: list[str]) -> Self:
+        """Return tokens in order; they stay at hand as ``str`` if they are few."""
+        rows = cls(PackedTokens.pack(tokens))
+        if len(tokens) <= _SMALL:
+            rows._tokens = tuple(tokens)
+        return rows
+
     def repeats(self) -> Iterator[tuple[int, int]]:
         """Yield pairs of rows with the same token, as `Hashes.repeats` does."""
         return self._by_hash().repeats()
@@ -66,7 +76,7 @@ class TokenRows:
     def tokens(self) -> tuple[str | None, ...]:
         """The token of each row, ``None`` for a hole. Made once."""
         if self._tokens is None:
-            tokens: list[str | None] = [*self.packed.unpack()]
+            tokens = cast(list[str | None], self.packed.unpack())
             for hole in self.holes.tolist():
                 tokens[hole] = None
             self._tokens = tuple(tokens)
@@ -76,8 +86,9 @@ class TokenRows:
     def ids(self) -> dict[str, int]:
         """The row of each token. Made once."""
         if self._ids is None:
-            numbered = zip(self.tokens, range(len(self)), strict=True)
-            self._ids = {token: row for token, row in numbered if token is not None}
+            ids = dict(zip(self.tokens, range(len(self)), strict=True))
+            ids.pop(None, None)  # of holes
+            self._ids = cast(dict[str, int], ids)
         return self._ids
 
     def get(self, token: object) -> int | None:
@@ -89,6 +100,8 @@ class TokenRows:
 
     def find(self, tokens: Collection[str]) -> dict[str, int]:
         """Return the rows of those of a few tokens that have one, found in one pass."""
+        if self._ids is not None or len(self) < _FEW:
+            return {token: self.ids[token] for token in tokens if token in self.ids}
         if self._hashes is not None:
             by_hash = [(token, self._hashes.find(token)) for token in tokens]
             return {token: row for token, row in by_hash if row >= 0}
