@@ -157,6 +157,7 @@ _HOMES = {
     "PROJECTIONS": ("drawing", "METHODS"),
     "REPORT_SUFFIXES": ("matrix", "REPORT_SUFFIXES"),
     "VOCAB_KINDS": ("vocabulary", "KINDS"),
+    "TARGET_SUFFIXES": ("formats", "TARGET_SUFFIXES"),
     "WRITABLE_FORMATS": ("formats", "WRITABLE_FORMATS"),
     "WRITABLE_SUFFIXES": ("formats", "WRITABLE_SUFFIXES"),
     "Block": ("formats", "Block"),

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pretrained_embed import MissingPackageError, OptionError
+from pretrained_embed import MissingPackageError, WorkerError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -66,7 +66,7 @@ def scale_options(command: Command) -> Command:
 def dask_executor(scheduler: str | None) -> Iterator[Executor | None]:
     """Give an executor of the workers of a Dask scheduler; ``None`` for no scheduler.
 
-    Raises `MissingPackageError`, and `OptionError` where no scheduler answers.
+    Raises `MissingPackageError`, and `WorkerError` where no scheduler answers.
     """
     if scheduler is None:
         yield None
@@ -82,7 +82,7 @@ def dask_executor(scheduler: str | None) -> Iterator[Executor | None]:
     try:
         client = Client(**where, timeout=_PATIENCE)
     except (OSError, ValueError) as error:  # no answer; no address
-        raise OptionError(
+        raise WorkerError(
             f"no Dask scheduler answers at {scheduler!r}: {error}. Its address looks "
             "like tcp://host:8786"
         ) from error

@@ -1,0 +1,92 @@
+"""Builds by the workers of Dask: separate processes that share a folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import dask
+import pytest
+from distributed import Client, LocalCluster
+
+import pretrained_embed as pe
+from tests.command_line import run
+from tests.large import assert_same, make_parts_small, tokens, write_source
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Client]:
+    with (
+        # what a killed worker held is not asked of it for half a minute
+        dask.config.set({"distributed.comm.timeouts.connect": "3s"}),
+        LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address=None
+        ) as cluster,
+        Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.fixture
+def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    make_parts_small(monkeypatch)
+    return write_source(tmp_path / "vectors.txt")
+
+
+@pytest.mark.parametrize("out", [None, "m.npy"])
+def test_workers_give_the_same_matrix(
+    out: str | None, source: Path, tmp_path: Path, client: Client
+) -> None:
+    expected = pe.build_matrix(tokens(), source, match="exact,lower")
+
+    built = pe.build_matrix(
+        tokens(),
+        source,
+        match="exact,lower",
+        executor=client.get_executor(),
+        out=out and tmp_path / out,
+    )
+
+    assert_same(built, expected)
+
+
+def test_a_worker_killed_in_the_middle_loses_nothing(
+    source: Path, tmp_path: Path, client: Client
+) -> None:
+    expected = pe.build_matrix(tokens(), source)
+    pids = client.run(os.getpid)
+    killed: list[int] = []
+
+    def kill(done: int, _: int | None) -> None:
+        if not killed:
+            killed.append(next(iter(pids.values())))
+            os.kill(killed[0], 9)
+
+    built = pe.build_matrix(
+        tokens(),
+        source,
+        executor=client.get_executor(),
+        out=tmp_path / "m.npy",
+        progress=kill,
+    )
+
+    assert killed
+    assert_same(built, expected)
+
+
+def test_the_command_takes_a_scheduler(
+    source: Path, tmp_path: Path, client: Client
+) -> None:
+    vocab = tmp_path / "vocab.txt"
+    vocab.write_text("\n".join(tokens()) + "\n")
+    out = tmp_path / "m.safetensors"
+
+    ran = run(
+        *("build", "--vocab", vocab, "--source", source, "--output", out),
+        *("--dask", client.scheduler.address),
+    )
+
+    assert ran.exit_code == 0, ran.output
+    expected = pe.build_matrix(pe.Vocabulary.from_file(vocab), source)
+    assert pe.load_matrix(out).vectors.tobytes() == expected.vectors.tobytes()
