@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from pretrained_embed import kernel
+from tests.s3 import running_store, s3  # noqa: F401  (fixtures)
 
 settings.register_profile("default", deadline=None, database=None, max_examples=60)
 settings.register_profile(

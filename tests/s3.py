@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pytest
-import requests
 
 BUCKET = "vectors"
 
@@ -27,13 +26,14 @@ class Store:
 
     def __init__(self) -> None:
         self.endpoint = ""
+        self.client: Any = None  # boto3's
         self.asked: list[Asked] = []
         self.answers: deque[tuple[int, str]] = deque()
         self.before: Callable[[Asked], None] = lambda asked: None
 
     def put(self, key: str, data: bytes) -> str:
         """Keep an object; return its URL."""
-        requests.put(f"{self.endpoint}/{BUCKET}/{key}", data).raise_for_status()
+        self.client.put_object(Bucket=BUCKET, Key=key, Body=data)
         return f"s3://{BUCKET}/{key}"
 
     def spans(self) -> list[tuple[int, int]]:
@@ -45,6 +45,7 @@ class Store:
 
 @contextmanager
 def _serving() -> Iterator[Store]:
+    import boto3
     from moto.server import DomainDispatcherApplication, create_backend_app
     from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -69,8 +70,9 @@ def _serving() -> Iterator[Store]:
             store.asked.append(asked)
             if store.answers:
                 status, code = store.answers.popleft()
-                start(f"{status} {code}", [("Content-Type", "application/xml")])
-                return [f"<Error><Code>{code}</Code></Error>".encode()]
+                body = f"<Error><Code>{code}</Code></Error>".encode()
+                start(f"{status} {code}", [("Content-Length", str(len(body)))])
+                return [] if asked.method == "HEAD" else [body]
         return moto(environ, start)
 
     server = make_server(
@@ -79,10 +81,18 @@ def _serving() -> Iterator[Store]:
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
     store.endpoint = f"http://127.0.0.1:{server.server_port}"
-    requests.put(f"{store.endpoint}/{BUCKET}").raise_for_status()
+    store.client = boto3.client(
+        "s3",
+        endpoint_url=store.endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="nobody",
+        aws_secret_access_key="nothing",
+    )
+    store.client.create_bucket(Bucket=BUCKET)
     try:
         yield store
     finally:
+        store.client.close()
         server.shutdown()
         server.server_close()
         thread.join()

@@ -134,10 +134,8 @@ def _located(url: str) -> tuple[Any, str]:
             f"{url}: fsspec has no package for {protocol}://"
         ) from error
     with _translated(url):
-        # Of its own, for one that is kept may have old listings and old credentials.
-        found: tuple[Any, str] = fsspec.core.url_to_fs(
-            url, skip_instance_cache=True, use_listings_cache=False
-        )
+        # Without listings, which would not show that a file has changed.
+        found: tuple[Any, str] = fsspec.core.url_to_fs(url, use_listings_cache=False)
     return found
 
 
