@@ -42,28 +42,42 @@ def main() -> None:
         "load before": machine.load(),
     }
 
+    output = options.output or _default_output(options.quick, now)
+    seconds = 0.0 if options.quick else options.seconds
     measured: list[tuple[Workload, list[Result]]] = []
+    started: list[startup.Startup] = []
+
+    def write() -> str:
+        facts["load after"] = machine.load()
+        text = _page(f"Benchmark of {now:%Y-%m-%d}", facts, measured, started)
+        output.write_text(text)
+        return text
+
     with tempfile.TemporaryDirectory(dir=files.folder) as folder:
         scratch = Path(folder)
         for workload in _chosen(options, files, scratch):
-            results = measure.measure(workload, scratch, _say, options.quick)
+            results = measure.measure(workload, scratch, _say, seconds)
             measured.append((workload, results))
-    started = []
+            write()  # a run that is cut loses only what it has not done
     if not options.file and (not options.only or STARTUP in options.only):
         started = startup.measure(files, _say, options.quick)
+    print(write())
+    _say(f"written to {output}")
 
-    facts["load after"] = machine.load()
-    parts = [f"# Benchmark of {now:%Y-%m-%d}\n", report.head(facts)]
+
+def _page(
+    title: str,
+    facts: dict[str, str],
+    measured: list[tuple[Workload, list[Result]]],
+    started: list[startup.Startup],
+) -> str:
+    parts = [f"# {title}\n", report.head(facts)]
     if measured:
         parts.append(report.reached({w.name: results for w, results in measured}))
         parts.append(report.workloads(measured))
     if started:
         parts.append(report.startup(started))
-    text = "\n".join(part for part in parts if part)
-    print(text)
-    output = options.output or _default_output(options.quick, now)
-    output.write_text(text)
-    _say(f"written to {output}")
+    return "\n".join(part for part in parts if part)
 
 
 def _options() -> argparse.Namespace:
@@ -73,18 +87,26 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument(
         "--only",
-        action="append",
+        nargs="+",
+        action="extend",
         choices=[*WORKLOADS, STARTUP],
         metavar="WORKLOAD",
-        help="this workload; may be given again",
+        help=f"these workloads: {', '.join([*WORKLOADS, STARTUP])}",
     )
     parser.add_argument(
         "--without",
-        action="append",
+        nargs="+",
+        action="extend",
         default=[],
         choices=PEERS,
         metavar="PEER",
-        help="leave a peer out, such as one that takes minutes; may be given again",
+        help="leave peers out, such as those that take minutes",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        default=measure.SECONDS,
+        help="what the repeats of one peer in one workload may take (%(default)s)",
     )
     parser.add_argument("--file", type=Path, help="vectors of your own")
     parser.add_argument("--vocab", type=Path, help="a vocabulary for --file")

@@ -7,6 +7,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,8 +22,9 @@ _BYTECODE = ROOT / "benchmarks" / "data" / "bytecode"
 #: Seconds that one run may take before it is given up.
 TIME_LIMIT = 900
 
-#: How often a run is repeated, by the seconds that its check took; else once.
-REPEATS = ((0.5, 11), (2.0, 7), (10.0, 5), (40.0, 2))
+#: The most that a run is repeated, and the seconds that its repeats may take in all,
+#: unless others are asked for.
+MOST_REPEATS, SECONDS = 9, 15.0
 
 Say = Callable[[str], None]
 
@@ -41,6 +43,7 @@ class Sample:
     cpu_seconds: float
     peak: int  # of resident memory in the first call, over what was resident before
     answer_bytes: int
+    process_seconds: float = 0.0  # from start to end, imports and second call included
 
 
 @dataclass
@@ -84,20 +87,22 @@ def environment() -> dict[str, str]:
     return theirs | ours
 
 
-def measure(workload: Workload, scratch: Path, say: Say, quick: bool) -> list[Result]:
+def measure(
+    workload: Workload, scratch: Path, say: Say, seconds: float
+) -> list[Result]:
     """Check every run's answer against ours, then time all of them in rounds.
 
-    With ``quick`` the times of the checks are all there is.
+    ``seconds`` is what the repeats of each run may take. One that takes longer is not
+    repeated: its time is that of its check, which was timed in the same way.
     """
     results = [Result(run) for run in workload.runs]
     for path in {run.file for run in workload.runs}:
         _reload(path)
     checks = _check(workload, results, scratch, say)
-    if quick:
-        for result, check in zip(results, checks, strict=True):
-            result.samples += [check] if check else []
-        return results
-    repeats = [_repeats(check) for check in checks]
+    repeats = [_repeats(check, seconds) for check in checks]
+    for result, check, count in zip(results, checks, repeats, strict=True):
+        if check is not None and count < 2:
+            result.samples.append(check)
     for turn in range(max(repeats, default=0)):
         for result, count in zip(results, repeats, strict=True):
             if turn < count and not result.failed:
@@ -124,10 +129,10 @@ def _reload(path: Path) -> None:
     floors.read(path)
 
 
-def _repeats(check: Sample | None) -> int:
+def _repeats(check: Sample | None, seconds: float) -> int:
     if check is None:
         return 0
-    return next((count for limit, count in REPEATS if check.seconds < limit), 1)
+    return min(MOST_REPEATS, int(seconds / check.process_seconds))
 
 
 def _check(
@@ -163,6 +168,7 @@ def _run(workload: Workload, run: Run, answer: Path | None = None) -> Sample:
         "tokens": str(workload.tokens),
         "answer": None if answer is None else str(answer),
     }
+    started = time.perf_counter()
     try:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.worker", json.dumps(job)],
@@ -180,4 +186,4 @@ def _run(workload: Workload, run: Run, answer: Path | None = None) -> Sample:
     fields = json.loads(done.stdout.splitlines()[-1])
     if "missing" in fields:
         raise Failed(fields["missing"])
-    return Sample(**fields)
+    return Sample(**fields, process_seconds=time.perf_counter() - started)
