@@ -3,15 +3,15 @@
 ::
 
     extract  = section section ... bounds
-    section  = count bytes positions vectors lengths owned tokens
+    section  = count bytes positions vectors lengths owned tokens filler
     bounds   = (ranges + 1) x int64, where each section begins and the last ends
 
 Of a section, which is that of one range: ``count`` and ``bytes`` are int64, the entries
 and the bytes of their tokens; ``positions`` int64, the rows of the split they stand in;
 ``vectors`` float32 (count, dim); ``lengths`` uint32, of the tokens; ``owned`` uint8: 1
-in the first of the ranges that want the token. A range that nothing was found for has a
-section of no bytes. Numbers are those of the machine: an extract lives as long as the
-job, and on machines of one kind.
+in the first of the ranges that want the token; ``filler`` up to a multiple of 8 bytes.
+A range that nothing was found for has a section of no bytes. Numbers are those of the
+machine: an extract lives as long as the job, and on machines of one kind.
 """
 
 from __future__ import annotations
@@ -25,13 +25,14 @@ import numpy.typing as npt
 from pretrained_embed import kernel
 from pretrained_embed.formats.blocks import Hits
 from pretrained_embed.formats.reader import Float32Array
-from pretrained_embed.packed_tokens import PackedTokens, joined
+from pretrained_embed.packed_tokens import PackedTokens
 
 Int64Array = npt.NDArray[np.int64]
+UInt8Array = npt.NDArray[np.uint8]
 
 _HEAD = 16
 #: Bytes of vectors that wait before an extract is closed and the next is begun.
-_FULL = 1 << 25
+_FULL = 1 << 24
 
 
 class Section(NamedTuple):
@@ -40,7 +41,7 @@ class Section(NamedTuple):
     positions: Int64Array  # (entries,) rows of the split
     tokens: PackedTokens
     vectors: Float32Array  # (entries, dim)
-    owned: npt.NDArray[np.uint8]  # (entries,)
+    owned: UInt8Array  # (entries,)
 
 
 class Gathering:
@@ -49,33 +50,40 @@ class Gathering:
     def __init__(self, index: kernel.TokenIndex, ranges: int, dim: int) -> None:
         self._index = index
         self._ranges = ranges
-        self._dim = dim
+        self._room = max(1, _FULL // (4 * dim))
+        self._vectors = np.empty((self._room, dim), np.float32)
         self._pairs = np.empty((0, 2), np.int64)
         self._clear()
 
     def _clear(self) -> None:
-        self._tokens: list[PackedTokens] = []
-        self._vectors: list[Float32Array] = []
+        self._count = 0
+        self._tokens: list[UInt8Array] = []
+        self._lengths: list[Int64Array] = []
         self._positions: list[Int64Array] = []
         self._hits: list[Int64Array] = []  # of the pairs, counted over all calls
         self._wanted_by: list[Int64Array] = []
-        self._count = 0
-
-    @property
-    def full(self) -> bool:
-        """Whether it is time for `extract`."""
-        return 4 * self._dim * self._count >= _FULL
 
     def add(self, found: Hits) -> None:
-        """Take a copy of hits."""
-        block = found.block()
-        self._tokens.append(block.tokens)
-        self._vectors.append(block.vectors)
-        self._positions.append(found.hits[: found.size, 0] + found.rows_before)
+        """Take a copy of hits; there is room for them unless `is_full_for` says no."""
+        hits = found.hits[: found.size]
+        end = self._count + found.size
+        self._vectors[self._count : end] = found.vectors[: found.size]
+        self._lengths.append(hits[:, 2].copy())
+        tokens = np.empty(int(hits[:, 2].sum()), np.uint8)
+        kernel.pack(found.data, found.hits, found.size, tokens)
+        self._tokens.append(tokens)
+        self._positions.append(hits[:, 0] + found.rows_before)
         pairs = self._spread(found)
         self._hits.append(pairs[:, 0] + self._count)
         self._wanted_by.append(pairs[:, 1].copy())
-        self._count += found.size
+        self._count = end
+
+    def is_full_for(self, found: Hits) -> bool:
+        """Whether an extract has to be closed before these hits are added."""
+        if found.size > len(self._vectors):
+            self._vectors = np.empty((found.size, self._vectors.shape[1]), np.float32)
+            return self._count > 0
+        return self._count + found.size > self._room
 
     def _spread(self, found: Hits) -> Int64Array:
         count = kernel.spread(self._index, found.hits, found.size, self._pairs)
@@ -84,71 +92,55 @@ class Gathering:
             kernel.spread(self._index, found.hits, found.size, self._pairs)
         return self._pairs[:count]
 
-    def extract(self) -> list[npt.NDArray[np.uint8]]:
+    def extract(self) -> list[UInt8Array]:
         """Return the pieces of bytes of an extract of what was added; forget it."""
         if not self._count:
             return []
         hits = np.concatenate(self._hits)
         wanted_by = np.concatenate(self._wanted_by)
-        owned = np.diff(hits, prepend=-1) > 0
         order = np.argsort(wanted_by, kind="stable")
-        bounds = np.searchsorted(wanted_by[order], np.arange(self._ranges + 1))
-        tokens = joined(self._tokens)
-        positions = np.concatenate(self._positions)
-        vectors = np.concatenate(self._vectors)
+        chosen = hits[order]
+        entries = np.searchsorted(wanted_by[order], np.arange(self._ranges + 1))
+        positions = np.concatenate(self._positions)[chosen]
+        vectors = self._vectors[chosen]
+        owned = (np.diff(hits, prepend=-1) > 0)[order].view(np.uint8)
+        tokens = _take(
+            np.concatenate(self._tokens), np.concatenate(self._lengths), chosen
+        )
+        lengths = np.diff(tokens.offsets).astype(np.uint32)
         self._clear()
 
-        pieces: list[npt.NDArray[np.uint8]] = []
+        pieces: list[UInt8Array] = []
         begins = np.zeros(self._ranges + 1, np.int64)
-        for number in range(self._ranges):
-            entries = order[bounds[number] : bounds[number + 1]]
-            section = []
-            if len(entries):
-                chosen = hits[entries]
-                section = _section(
-                    positions[chosen],
-                    _take(tokens, chosen),
-                    vectors[chosen],
-                    owned[entries],
-                )
-            pieces += section
-            begins[number + 1] = begins[number] + sum(len(piece) for piece in section)
-        pieces.append(begins.view(np.uint8))
+        filled = np.flatnonzero(np.diff(entries))
+        for number in filled.tolist():
+            begin, end = entries[number : number + 2].tolist()
+            own = slice(begin, end)
+            data = tokens.data[tokens.offsets[begin] : tokens.offsets[end]]
+            parts: list[npt.NDArray[np.generic]] = [
+                np.array([end - begin, len(data)]),
+                positions[own],
+                vectors[own].reshape(-1),
+                lengths[own],
+                owned[own],
+                data,
+            ]
+            size = sum(part.nbytes for part in parts)
+            parts.append(np.zeros(-size % 8, np.uint8))
+            pieces += [part.view(np.uint8) for part in parts]
+            begins[number + 1] = size + -size % 8
+        pieces.append(np.cumsum(begins).view(np.uint8))
         return pieces
 
 
-def _section(
-    positions: Int64Array,
-    tokens: PackedTokens,
-    vectors: Float32Array,
-    owned: npt.NDArray[np.bool_],
-) -> list[npt.NDArray[np.uint8]]:
-    count = len(positions)
-    parts: list[npt.NDArray[np.generic]] = [
-        np.array([count, len(tokens.data)]),
-        positions,
-        vectors.reshape(-1),
-        np.diff(tokens.offsets).astype(np.uint32),
-        owned,
-        tokens.data,
-    ]
-    filler = -sum(part.nbytes for part in parts) % 8  # the next begins aligned
-    return [
-        *(part.view(np.uint8) for part in parts),
-        np.zeros(filler, np.uint8),
-    ]
-
-
-def _take(tokens: PackedTokens, rows: Int64Array) -> PackedTokens:
-    """Return some of the tokens, in the order of ``rows``."""
-    starts, lengths = tokens.offsets[rows], np.diff(tokens.offsets)[rows]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    if np.all(np.diff(rows) == 1):  # side by side
-        data = tokens.data[starts[0] : starts[0] + offsets[-1]]
-    else:
-        places = np.repeat(starts - offsets[:-1], lengths) + np.arange(offsets[-1])
-        data = tokens.data[places]
-    return PackedTokens(data, offsets)
+def _take(data: UInt8Array, lengths: Int64Array, rows: Int64Array) -> PackedTokens:
+    """Return some tokens of those that lie in ``data``, in the order of ``rows``."""
+    ends = np.cumsum(lengths)
+    taken = lengths[rows]
+    offsets = np.concatenate([[0], np.cumsum(taken)])
+    places = np.repeat(ends[rows] - offsets[1:], taken)
+    places += np.arange(offsets[-1])
+    return PackedTokens(data[places], offsets)
 
 
 def bounds_size(ranges: int) -> int:

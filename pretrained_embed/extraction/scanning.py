@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections.abc import Sequence
-from hashlib import blake2b
 from pathlib import Path
 
 import numpy as np
@@ -36,9 +36,9 @@ def scan_split(job: Job, number: int, progress: Progress | None = None) -> Outco
             extracts.append(_keep(pieces, job.folder and job.folder / name))
 
     for found in scan.run(progress):
-        gathering.add(found)
-        if gathering.full:
+        if gathering.is_full_for(found):
             close()
+        gathering.add(found)
     close()
     outcome = Outcome(scan.report(), extracts)
     if job.folder is not None and outcome.report.stopped_by is None:
@@ -56,19 +56,19 @@ def _name(number: int) -> str:
 
 
 def _keep(pieces: Sequence[npt.NDArray[np.uint8]], path: Path | None) -> Extract:
-    digest = blake2b(digest_size=16)
+    crc = 0
     for piece in pieces:
-        digest.update(piece.data)
+        crc = zlib.crc32(piece.data, crc)
     size = sum(len(piece) for piece in pieces)
     if path is None:
         data = b"".join(piece.data for piece in pieces)
-        return Extract(size, digest.hexdigest(), data=data)
+        return Extract(size, crc, data=data)
     _write(path, [piece.data for piece in pieces])
-    return Extract(size, digest.hexdigest(), path)
+    return Extract(size, crc, path)
 
 
 def _write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
-    """Write a file that appears whole; it is checked by its digest when read again."""
+    """Write a file that appears whole; it is checked if it is used later."""
     temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:
         with temporary.open("xb") as file:

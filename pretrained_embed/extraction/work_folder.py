@@ -2,7 +2,7 @@
 
 It stands beside the output, lives until that is written, and outlives a build that was
 killed: the next build of the same kind goes on from it. What is found there is used if
-its record is whole, the record is of this very job, and the bytes have its digest.
+its record is whole, the record is of this very job, and the bytes have its checksum.
 """
 
 from __future__ import annotations

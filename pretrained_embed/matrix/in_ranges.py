@@ -15,7 +15,7 @@ from pretrained_embed.matrix.assembly import OpenSource, check_coverage
 from pretrained_embed.matrix.building import findings_of, provenance_of
 from pretrained_embed.matrix.coverage import measure
 from pretrained_embed.matrix.ledger import Ledger
-from pretrained_embed.matrix.match import EXACT, chain_names
+from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, Part
 from pretrained_embed.matrix.part import part_of
@@ -31,14 +31,14 @@ Int64Array = npt.NDArray[np.int64]
 def wanted_tokens(
     vocabulary: Vocabulary, bounds: range, options: Options
 ) -> PackedTokens:
-    """Return all that is looked for, in a source, for a range of rows."""
-    ids = _ids_in(vocabulary, bounds)
-    if options.match == (EXACT,) and not options.advise:
-        return PackedTokens.pack(str(vocabulary.tokens[id]) for id in ids.tolist())
-    if not len(ids):
+    """Return all that is looked for, in a source, for a range of rows: each once."""
+    if not _has_tokens(vocabulary, bounds):
         return PackedTokens.pack(())
-    search = Search(part_of(vocabulary, ids), options.match, advise=options.advise)
-    return PackedTokens.pack(dict.fromkeys(search.texts))
+    part = part_of(vocabulary, _ids(bounds))
+    search = Search(part, options.match, advise=options.advise)
+    if len(search.index) == len(search.texts):
+        return search.texts
+    return PackedTokens.pack(dict.fromkeys(search.texts.unpack()))
 
 
 class InRanges:
@@ -63,28 +63,27 @@ class InRanges:
 
     def make(self, bounds: range, readers: Sequence[Reader]) -> Float32Array:
         """Return the rows of a range, float32 (len(bounds), dim)."""
-        block = np.zeros((len(bounds), self._maker.dim), np.float32)
-        ids = _ids_in(self._vocabulary, bounds)
-        if len(ids):
-            part = part_of(self._vocabulary, ids)
-            rows = self._maker.rows(part, readers, partial=True)
-            block[ids - bounds.start] = rows.vectors
-            self._record(ids, rows)
-        return block
+        if not _has_tokens(self._vocabulary, bounds):
+            return np.zeros((len(bounds), self._maker.dim), np.float32)
+        ids = _ids(bounds)
+        part = part_of(self._vocabulary, ids)
+        rows = self._maker.rows(part, readers, partial=True)
+        self._record(slice(bounds.start, bounds.stop), rows)
+        self._advice.append((rows.advice, ids))
+        return rows.vectors
 
-    def _record(self, ids: Int64Array, rows: Rows) -> None:
-        self._origin[ids] = rows.origin
-        self._source_rows[ids] = rows.source_rows
-        self._sources[ids] = rows.sources
+    def _record(self, here: slice, rows: Rows) -> None:
+        self._origin[here] = rows.origin
+        self._source_rows[here] = rows.source_rows
+        self._sources[here] = rows.sources
         if not self._parts:
             self._parts = [
                 Part(self._origin_of_rows_without(), np.full(len(self._origin), -1))
                 for _ in rows.parts
             ]
         for whole, part in zip(self._parts, rows.parts, strict=True):
-            whole.origin[ids] = part.origin
-            whole.source_rows[ids] = part.source_rows
-        self._advice.append((rows.advice, ids))
+            whole.origin[here] = part.origin
+            whole.source_rows[here] = part.source_rows
         if not self._contributions:
             self._contributions = rows.contributions
         else:
@@ -124,11 +123,15 @@ def check_ledger(ledger: Ledger, maker: RowMaker) -> None:
     check_coverage(coverage, ledger.vocabulary, maker.readers, options)
 
 
-def _ids_in(vocabulary: Vocabulary, bounds: range) -> Int64Array:
-    """Return the rows of a range that a token has, but for the pad row."""
-    ids = np.arange(bounds.start, bounds.stop)
-    ids = ids[ids != (-1 if vocabulary.pad_id is None else vocabulary.pad_id)]
-    return np.setdiff1d(ids, vocabulary.holes, assume_unique=True)
+def _has_tokens(vocabulary: Vocabulary, bounds: range) -> bool:
+    """Whether there is a token to look for in a range: pad and holes are none."""
+    without = np.searchsorted(vocabulary.holes, (bounds.start, bounds.stop))
+    pad = vocabulary.pad_id is not None and vocabulary.pad_id in bounds
+    return len(bounds) > int(np.diff(without)[0]) + pad
+
+
+def _ids(bounds: range) -> Int64Array:
+    return np.arange(bounds.start, bounds.stop)
 
 
 def _copy(findings: Findings) -> Findings:

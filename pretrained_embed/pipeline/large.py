@@ -30,8 +30,9 @@ from pretrained_embed.pipeline.opening import Opened
 from pretrained_embed.pipeline.whole_progress import WholeProgress
 from pretrained_embed.vocabulary import Vocabulary
 
-#: Bytes of the vectors of a range.
-_RANGE = 1 << 25
+#: Bytes of the vectors of a range: few, so that memory that was used for one is used
+#: again for the next.
+_RANGE = 1 << 24
 
 
 class Ways(NamedTuple):
