@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, pairwise
 from typing import Self, overload
 
 import numpy as np
@@ -88,10 +88,13 @@ class PackedTokens:
 
     def unpack(self) -> list[str]:
         """Return the tokens; bytes that are not UTF-8 become surrogate escapes."""
-        tokens: list[str] = []
-        for start in range(0, len(self), _BLOCK):
-            tokens += self[start : start + _BLOCK]._unpack()
-        return tokens
+        return list(self)
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield what `unpack` returns; only some of it is in memory at a time."""
+        starts = range(0, len(self), _BLOCK)
+        blocks = (self[start : start + _BLOCK] for start in starts)
+        return chain.from_iterable(block._unpack() for block in blocks)
 
     def _unpack(self) -> list[str]:
         """Decode many tokens at once, with line feeds that keep them apart."""

@@ -103,13 +103,12 @@ def fill(
     )
     statistics = cache(lambda: oov.source_statistics(reader, options.on_bad_row))
     rows = np.flatnonzero(found.origin == Origin.OOV)
-    tokens = vocabulary.tokens
     for chain, chosen in oov.by_chain(
         vocabulary, rows, options.oov, options.special_oov
     ):
         oov.fill(
             chain,
-            [str(tokens[row]) for row in chosen.tolist()],
+            vocabulary.strings(chosen),
             chosen,
             found.vectors,
             found.origin,

@@ -138,4 +138,4 @@ def _frequent(vocabulary: Vocabulary, chosen: npt.NDArray[np.bool_]) -> tuple[st
     ids = np.flatnonzero(chosen)
     if vocabulary.counts is not None:
         ids = ids[np.argsort(-vocabulary.counts[ids], kind="stable")]
-    return tuple(str(vocabulary.tokens[id]) for id in ids[:EXAMPLES].tolist())
+    return tuple(vocabulary.strings(ids[:EXAMPLES]))

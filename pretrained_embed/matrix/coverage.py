@@ -212,11 +212,11 @@ def _missing(
     counts = vocabulary.counts
     return [
         Missing(
-            str(vocabulary.tokens[id]),
+            token,
             None if counts is None else int(counts[id]),
             () if advice is None else advice.forms_for(id),
         )
-        for id in ids.tolist()
+        for id, token in zip(ids.tolist(), vocabulary.strings(ids), strict=True)
     ]
 
 

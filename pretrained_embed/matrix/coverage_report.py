@@ -11,6 +11,7 @@ import io
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import count, repeat
 from pathlib import Path
 from typing import Any
 
@@ -80,10 +81,11 @@ def _matrix_rows(matrix: EmbeddingMatrix) -> Iterator[Sequence[object]]:
         strict=True,
     )
     advice = matrix.advice
-    for id, (code, source, row) in enumerate(columns):
+    rows = zip(_token_cells(matrix.vocabulary), columns, strict=True)
+    for id, (cells, (code, source, row)) in enumerate(rows):
         origin = Origin(code)
         yield (
-            *_token_cells(matrix.vocabulary, id),
+            *cells,
             "found" if origin.found else origin.label(),
             origin.label(matrix.match) if origin.found else "",
             names[source] if 0 <= source < len(names) else "",
@@ -116,19 +118,19 @@ def _compared_rows(comparison: Comparison) -> Iterator[Sequence[object]]:
         ),
         strict=True,
     )
-    for id, places in enumerate(columns):
-        cells: list[object] = []
+    for cells, places in zip(_token_cells(comparison.vocabulary), columns, strict=True):
         for code, row in places:
             cells += [Origin(code).label(comparison.match), "" if row < 0 else row]
-        yield (*_token_cells(comparison.vocabulary, id), *cells)
+        yield cells
 
 
 # Both
 
 
-def _token_cells(vocabulary: Vocabulary, id: int) -> tuple[object, ...]:
-    token, counts = vocabulary.tokens[id], vocabulary.counts
-    return id, "" if token is None else token, "" if counts is None else int(counts[id])
+def _token_cells(vocabulary: Vocabulary) -> Iterator[list[object]]:
+    """Yield the id, the token, empty for a hole, and the count of each row."""
+    counts = repeat("") if vocabulary.counts is None else vocabulary.counts.tolist()
+    return map(list, zip(count(), vocabulary.packed, counts, strict=False))
 
 
 def _json(facts: dict[str, Any]) -> str:

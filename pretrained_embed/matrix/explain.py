@@ -66,7 +66,7 @@ def explain(matrix: EmbeddingMatrix, token: str) -> RowStory:
     id = vocabulary.get(token)
     if id is None:
         raise UnknownTokenError(
-            f"token {token!r} is not in the vocabulary{nearest(token, vocabulary.ids)}"
+            f"token {token!r} is not in the vocabulary{nearest(token, vocabulary)}"
         )
     provenance = matrix.provenance
     tale = _Tale(vocabulary, token, provenance, forms_of(provenance))

@@ -130,11 +130,12 @@ def _ids_in(matrix: EmbeddingMatrix, vocabulary: Vocabulary) -> Int64Array:
 
     What is padding in one of the two only is no token of the other.
     """
-    pads = (matrix.vocabulary.pad_token, vocabulary.pad_token, None)
-    theirs = matrix.vocabulary.ids
-    return np.array(
-        [-1 if token in pads else theirs.get(token, -1) for token in vocabulary.tokens]
-    )
+    ids = matrix.vocabulary.token_rows.rows_of(vocabulary.packed)
+    ids[vocabulary.holes] = -1
+    pads = (matrix.vocabulary.pad_token, vocabulary.pad_token)
+    asked = [pad for pad in pads if pad is not None]
+    ids[list(vocabulary.token_rows.find(asked).values())] = -1
+    return ids
 
 
 def _ids_of(
@@ -142,7 +143,7 @@ def _ids_of(
 ) -> Int64Array:
     ids = _ids_in(rest, vocabulary)[added]
     if (ids < 0).any():
-        token = vocabulary.tokens[added[ids < 0][0]]
+        token = vocabulary.packed[int(added[ids < 0][0])]
         raise VocabularyError(
             f"no row for the token {token!r}: neither the matrix to extend has one nor "
             "what is to be added; build_matrix(..., extend=...) reads it from a source"

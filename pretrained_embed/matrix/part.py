@@ -9,25 +9,24 @@ from pretrained_embed.vocabulary import Vocabulary
 
 
 def part_of(vocabulary: Vocabulary, ids: npt.NDArray[np.int64]) -> Vocabulary:
-    """Return the tokens of ``ids``, none of them a hole, numbered from 0 in that order.
+    """Return the tokens of ``ids``, int64 (n,), as rows from 0 in that order.
 
-    What is special stays so, but for pad: a part has no padding row. Raises
-    `VocabularyError` if there are no ids.
+    Holes stay holes, and what is special stays so. No ``str`` is made of the tokens,
+    and of consecutive rows no copy. Raises `VocabularyError` if there are no ids.
     """
-    tokens = {str(vocabulary.tokens[id]): row for row, id in enumerate(ids.tolist())}
+    named = vocabulary.special_tokens.items()
+    here = np.isin([vocabulary[token] for _, token in named], ids)
     special = {
         name: token
-        for name, token in vocabulary.special_tokens.items()
-        if token in tokens and name != "pad"
+        for (name, token), is_here in zip(named, here, strict=True)
+        if is_here
     }
     counts = vocabulary.counts
     return Vocabulary(
-        tokens,
-        pad=None,
+        vocabulary.token_rows.part(ids),
+        pad=special.get("pad"),
         unk=special.get("unk"),
-        counts=None
-        if counts is None
-        else dict(zip(tokens, counts[ids].tolist(), strict=True)),
+        counts=None if counts is None else counts[ids],
         special_tokens=special,
         marks=vocabulary.marks,
     )

@@ -67,7 +67,7 @@ def to_table(matrix: EmbeddingMatrix) -> Table:
 
 def tokens_of(matrix: Described) -> PackedTokens:
     """Return the tokens of a table; a row that no token has has an empty one."""
-    return PackedTokens.pack(token or "" for token in matrix.vocabulary.tokens)
+    return matrix.vocabulary.packed
 
 
 def arrays_of(matrix: Described) -> dict[str, npt.NDArray[Any]]:

@@ -6,11 +6,11 @@ of the source that would do, the lowest rank wins, then the first in the file.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.reader import Float32Array, Selection
@@ -27,7 +27,10 @@ from pretrained_embed.matrix.wanted import (
     splits,
     texts_of,
 )
+from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary import Vocabulary
+
+BoolArray = npt.NDArray[np.bool_]
 
 #: How many numbers are averaged at a time.
 _BLOCK_NUMBERS = 1 << 20
@@ -52,6 +55,7 @@ class Search:
     ``texts`` is all that is looked for, some of it more than once. ``index`` is for
     `Reader.select`, with an array of ``rows`` rows: those of the
     vocabulary, then those of parts. With an array of no rows tokens are only located.
+    Where tokens are looked for as they stand alone, no ``str`` is made of them.
 
     Raises `OptionError` where a form gives a token more variants than there are ranks.
     """
@@ -60,8 +64,10 @@ class Search:
         self, vocabulary: Vocabulary, chain: Chain, *, advise: bool = False
     ) -> None:
         self._vocabulary = vocabulary
-        special, ids = _looked_for(vocabulary)
-        tokens = _tokens(vocabulary, ids)
+        known, special = _looked_for(vocabulary)
+        ids = np.flatnonzero(known & ~special)
+        as_kept = chain == (EXACT,) and not advise
+        tokens = [] if as_kept else vocabulary.strings(ids)
         parts = Rows(len(vocabulary))
         self._splits = {
             form: splits(ids.tolist(), form.made(vocabulary, tokens), parts)
@@ -76,14 +82,17 @@ class Search:
         self._forms = _want_forms(
             wanted, vocabulary, chain, tokens, np.concatenate([ids, parts.rows()])
         )
-        alone, rows = _tokens(vocabulary, special), special
-        if EXACT not in self._forms:
+        alone = np.flatnonzero(known if EXACT in chain else known & special)
+        if EXACT not in chain:
             self._forms.append(EXACT)
-            alone, rows = [*alone, *parts], np.concatenate([rows, parts.rows()])
-        wanted.add(alone, rows, self._forms.index(EXACT))
+        exact = self._forms.index(EXACT)
+        wanted.add(vocabulary.token_rows.part(alone).packed, alone, exact)
+        if parts:
+            wanted.add(PackedTokens.pack(parts), parts.rows(), exact)
         if self._trial is not None:
-            wanted.add(self._trial.texts, self._trial.texts.rows(), 0)
-        self.texts = wanted.texts
+            texts = self._trial.texts
+            wanted.add(PackedTokens.pack(texts), texts.rows(), 0)
+        self.texts = wanted.texts()
         self.index = wanted.index()
 
     def hits(self, selection: Selection, out: Float32Array | None = None) -> Hits:
@@ -143,34 +152,30 @@ def _want_forms(
     tokens: list[str],
     rows: Int64Array,
 ) -> list[Form]:
-    """Add the forms of tokens to what is wanted, and return the form of each rank."""
+    """Add forms of tokens to what is wanted, and return the form of each rank.
+
+    Tokens as they stand have a rank, too, and are for the caller to add.
+    """
     by_rank: list[Form] = []
     exact = EXACT in chain
     for form in chain:
         rank, ranks = len(by_rank), 1
-        if form == EXACT:
-            wanted.add(tokens, rows, rank)
-        elif not form.splits:
+        if form != EXACT and not form.splits:
             texts = texts_of(tokens, form.made(vocabulary, tokens), same=not exact)
             ranks = wanted.add_texts(texts, rows, rank)
         by_rank += [form] * ranks
     return by_rank
 
 
-def _looked_for(vocabulary: Vocabulary) -> tuple[Int64Array, Int64Array]:
-    """Return the ids of special tokens, and those of all others, that have a token."""
+def _looked_for(vocabulary: Vocabulary) -> tuple[BoolArray, BoolArray]:
+    """Return which ids have a token that is looked for, and which are special."""
     known = np.ones(len(vocabulary), np.bool_)
     known[vocabulary.holes] = False
     if vocabulary.pad_id is not None:
         known[vocabulary.pad_id] = False
     special = np.zeros(len(vocabulary), np.bool_)
     special[[vocabulary[token] for token in vocabulary.special_tokens.values()]] = True
-    return np.flatnonzero(known & special), np.flatnonzero(known & ~special)
-
-
-def _tokens(vocabulary: Vocabulary, ids: Int64Array) -> list[str]:
-    tokens = cast(Sequence[str], vocabulary.tokens)  # none of these is a hole
-    return [tokens[id] for id in ids.tolist()]
+    return known, special
 
 
 def _average(out: Float32Array, rows: Int64Array, parts: Int64Array) -> None:

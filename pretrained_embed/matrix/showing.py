@@ -36,14 +36,10 @@ def plot(
     if not len(rows):
         raise OptionError("there is no token to draw")
     places = drawing.project(matrix.vectors[rows], method, seed=seed).tolist()
+    names = matrix.vocabulary.strings(rows)
     points = [
-        drawing.Point(
-            str(matrix.vocabulary.tokens[row]),
-            x,
-            y,
-            Origin(matrix.origin[row]).label(matrix.match),
-        )
-        for row, (x, y) in zip(rows.tolist(), places, strict=True)
+        drawing.Point(name, x, y, Origin(matrix.origin[row]).label(matrix.match))
+        for row, name, (x, y) in zip(rows.tolist(), names, places, strict=True)
     ]
     return drawing.scatter(points, title=title or "")
 
@@ -75,17 +71,16 @@ def html(matrix: EmbeddingMatrix) -> str:
     rows, dim = matrix.shape
     shown = min(dim, _SHOWN_NUMBERS)
     head = ["id", "token", "origin", *map(str, range(shown)), *["…"] * (dim > shown)]
+    first = matrix.vocabulary.packed[:_SHOWN_ROWS]  # of holes there are no bytes
     lines = [
         [
             row,
-            ""
-            if matrix.vocabulary.tokens[row] is None
-            else matrix.vocabulary.tokens[row],
+            token,
             Origin(matrix.origin[row]).label(matrix.match),
             *(f"{number:.4g}" for number in matrix.vectors[row, :shown].tolist()),
             *["…"] * (dim > shown),
         ]
-        for row in range(min(rows, _SHOWN_ROWS))
+        for row, token in enumerate(first)
     ]
     caption = f"EmbeddingMatrix, {rows:,} rows of {dim}"
     return markup.table(caption, head, lines) + markup.paragraph(matrix.coverage)

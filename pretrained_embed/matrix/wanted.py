@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import ne
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from pretrained_embed.errors import OptionError
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.matrix.match import several
 from pretrained_embed.matrix.match_text import Variants, parts
+from pretrained_embed.packed_tokens import PackedTokens, joined
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -78,13 +79,13 @@ class Wanted:
     """Collects what goes into the index of one pass."""
 
     def __init__(self) -> None:
-        self.texts: list[str] = []
+        self._texts: list[PackedTokens] = []
         self._rows: list[Int64Array] = []
         self._ranks: list[npt.NDArray[np.uint8]] = []
 
-    def add(self, texts: Iterable[str], rows: Int64Array, rank: int) -> None:
+    def add(self, texts: PackedTokens, rows: Int64Array, rank: int) -> None:
         """Want each text for its row."""
-        self._add(texts, rows, np.full(len(rows), rank))
+        self._add(texts, rows, np.full(len(rows), rank, np.uint8))
 
     def add_texts(self, texts: Texts, rows: Int64Array, rank: int) -> int:
         """Want texts for the rows of their tokens; return how many ranks they take.
@@ -92,23 +93,32 @@ class Wanted:
         Raises `OptionError` if there are not so many.
         """
         ranks = rank + np.array(texts.orders, np.int64)
-        self._add(texts.texts, rows[np.array(texts.places, np.int64)], ranks)
+        packed = PackedTokens.pack(texts.texts)
+        self._add(packed, rows[np.array(texts.places, np.int64)], ranks)
         return int(ranks.max(initial=rank)) + 1 - rank
 
-    def _add(self, texts: Iterable[str], rows: Int64Array, ranks: Int64Array) -> None:
+    def _add(
+        self, texts: PackedTokens, rows: Int64Array, ranks: npt.NDArray[Any]
+    ) -> None:
         if ranks.max(initial=0) >= RANKS:
             raise OptionError(
                 f"match gives one token more than {RANKS} forms; name fewer, or return "
                 "fewer from a callable"
             )
-        self.texts += texts
+        self._texts.append(texts)
         self._rows.append(rows)
-        self._ranks.append(ranks.astype(np.uint8))
+        self._ranks.append(ranks.astype(np.uint8, copy=False))
+
+    def texts(self) -> PackedTokens:
+        """Return everything that is wanted, some of it perhaps more than once."""
+        if len(self._texts) > 1:
+            self._texts = [joined(self._texts)]
+        return self._texts[0]
 
     def index(self) -> TokenIndex:
         """Return the index of everything that is wanted."""
         return kernel.TokenIndex(
-            self.texts, np.concatenate(self._rows), np.concatenate(self._ranks)
+            self.texts(), np.concatenate(self._rows), np.concatenate(self._ranks)
         )
 
 

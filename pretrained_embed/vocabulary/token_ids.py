@@ -80,6 +80,11 @@ class TokenIds:
         return MappingProxyType(self._rows.ids)
 
     @property
+    def token_rows(self) -> TokenRows:
+        """The tokens by id as they are kept: packed."""
+        return self._rows
+
+    @property
     def packed(self) -> PackedTokens:
         """The tokens by id as bytes, read-only; holes have none, see `holes`."""
         return self._rows.packed

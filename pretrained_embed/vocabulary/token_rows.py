@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from itertools import chain
 from typing import Self, cast
 
 import numpy as np
@@ -25,7 +24,7 @@ _SMALL = 1 << 20
 #: In how few it is made to look for several at once.
 _FEW = 1 << 8
 
-#: How many tokens are handled at a time.
+#: How many tokens are copied at a time.
 _BLOCK = 1 << 16
 
 
@@ -106,17 +105,27 @@ class TokenRows:
             by_hash = [(token, self._hashes.find(token)) for token in tokens]
             return {token: row for token, row in by_hash if row >= 0}
         known = {raw: token for token in tokens if (raw := raw_of(token)) is not None}
-        count = len(known)
-        index = kernel.TokenIndex([*known], np.arange(count), np.zeros(count, np.uint8))
-        best = np.full(count, kernel.UNCLAIMED, np.int64)
-        seen = np.zeros(count, np.uint8)
+        rows = zip(
+            known.values(), self.rows_of(PackedTokens.join([*known])), strict=True
+        )
+        return {token: int(row) for token, row in rows if row >= 0}
+
+    def rows_of(self, tokens: PackedTokens) -> Int64Array:
+        """Return the row of each token, int64 (tokens,), -1 where no row has it.
+
+        It takes one pass over the rows, and an index of ``tokens``.
+        """
+        count = len(tokens)
+        index = kernel.TokenIndex(tokens, np.arange(count), np.zeros(count, np.uint8))
+        rows = np.full(count, kernel.UNCLAIMED, np.int64)
+        seen = np.zeros(len(index), np.uint8)
         packed = self.packed.without(self.holes) if len(self.holes) else self.packed
-        kernel.find_rows(index, packed.data.data, packed.offsets, 0, best, seen)
-        if len(self.holes):  # the place among tokens becomes a row
-            places = np.delete(np.arange(len(self)), self.holes)
-            best[seen > 0] = places[best[seen > 0]]
-        rows = zip(known.values(), best.tolist(), strict=True)
-        return {token: row for token, row in rows if row != kernel.UNCLAIMED}
+        kernel.find_rows(index, packed.data.data, packed.offsets, 0, rows, seen)
+        found = rows != kernel.UNCLAIMED
+        rows[~found] = -1
+        if len(self.holes):  # what was found are places among the tokens
+            rows[found] = np.delete(np.arange(len(self)), self.holes)[rows[found]]
+        return rows
 
     def strings(self, rows: Int64Array) -> list[str]:
         """Return the tokens of some rows, none of them a hole."""
@@ -134,10 +143,8 @@ class TokenRows:
         return TokenRows(packed, np.flatnonzero(np.isin(rows, self.holes)))
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the tokens by rising row, a block of them at a time made ``str``."""
-        packed = self.packed.without(self.holes) if len(self.holes) else self.packed
-        starts = range(0, len(packed), _BLOCK)
-        return chain.from_iterable(packed[i : i + _BLOCK].unpack() for i in starts)
+        """Yield the tokens by rising row."""
+        return iter(self.packed.without(self.holes) if len(self.holes) else self.packed)
 
     def __contains__(self, token: object) -> bool:
         return self.get(token) is not None
