@@ -102,7 +102,8 @@ offline = click.option(
     "--offline",
     is_flag=True,
     default=None,
-    help="Never use the network. The same as PRETRAINED_EMBED_OFFLINE=1.",
+    help="Never use the network, nor what is read over it, such as s3://. The same as "
+    "PRETRAINED_EMBED_OFFLINE=1.",
 )
 
 catalog = click.option(

@@ -33,7 +33,9 @@ _OPTIONS = (
         default=(pe.DEFAULT_SOURCE,),
         show_default=True,
         help="The vectors: a name that 'list' shows, a URL, a path, "
-        "archive.zip#member, or - for standard input. Several: see --combine.",
+        "archive.zip#member, or - for standard input. An https:// URL is downloaded "
+        "once and kept; s3://, gs://, hf:// and remote+https:// are read where they "
+        "are. Several: see --combine.",
     ),
     click.option(
         "--combine",

@@ -48,10 +48,13 @@ def open_vectors(
     ``source`` is a name from the catalog, a URL, a path, ``archive.zip#member``, ``-``
     for standard input, or an open binary file; compressed ones are read as they are.
     What is not on this machine is downloaded into the cache first; for that,
-    ``cache_dir``, ``offline``, ``catalog`` and ``progress`` are as in `fetch`. Where
-    the cache has a store of the source (see `index`), that is read in its place, unless
-    ``use_store=False``. Raises `SourceError` where there is nothing to read, and
-    `FormatError` where what there is holds no vectors or is damaged.
+    ``cache_dir``, ``offline``, ``catalog`` and ``progress`` are as in `fetch`. But
+    ``s3://``, ``gs://``, ``hf://`` and other URLs that fsspec has a package for, and
+    ``remote+https://``, are read where they are, and no more of them than is needed;
+    they must not change meanwhile. Where the cache has a store of the source (see
+    `index`), that is read in its place, unless ``use_store=False``. Raises
+    `SourceError` where there is nothing to read, and `FormatError` where what there is
+    holds no vectors or is damaged.
 
     >>> with open_vectors("vectors.txt") as reader:  # doctest: +SKIP
     ...     for tokens, vectors in reader.blocks():
