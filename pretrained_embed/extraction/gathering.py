@@ -50,8 +50,7 @@ class Gathering:
     def __init__(self, index: kernel.TokenIndex, ranges: int, dim: int) -> None:
         self._index = index
         self._ranges = ranges
-        self._room = max(1, _FULL // (4 * dim))
-        self._vectors = np.empty((self._room, dim), np.float32)
+        self._vectors = np.empty((max(1, _FULL // (4 * dim)), dim), np.float32)
         self._pairs = np.empty((0, 2), np.int64)
         self._clear()
 
@@ -64,7 +63,9 @@ class Gathering:
         self._wanted_by: list[Int64Array] = []
 
     def add(self, found: Hits) -> None:
-        """Take a copy of hits; there is room for them unless `is_full_for` says no."""
+        """Take a copy of hits, for which there is room unless `is_full_for` says no."""
+        if found.size > len(self._vectors):
+            self._vectors = np.empty((found.size, self._vectors.shape[1]), np.float32)
         hits = found.hits[: found.size]
         end = self._count + found.size
         self._vectors[self._count : end] = found.vectors[: found.size]
@@ -80,10 +81,7 @@ class Gathering:
 
     def is_full_for(self, found: Hits) -> bool:
         """Whether an extract has to be closed before these hits are added."""
-        if found.size > len(self._vectors):
-            self._vectors = np.empty((found.size, self._vectors.shape[1]), np.float32)
-            return self._count > 0
-        return self._count + found.size > self._room
+        return self._count > 0 and self._count + found.size > len(self._vectors)
 
     def _spread(self, found: Hits) -> Int64Array:
         count = kernel.spread(self._index, found.hits, found.size, self._pairs)
