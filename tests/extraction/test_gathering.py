@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def test_each_range_gets_its_entries_in_order(
         found = hits_of(index, call, len(rows), vectors + len(rows))
         assert not gathered.is_full_for(found)
         gathered.add(found)
-        rows += zip(range(len(rows), 99), call, found.vectors, strict=False)
+        rows += zip(count(len(rows)), call, found.vectors, strict=False)
 
     pieces = gathered.extract()
 
