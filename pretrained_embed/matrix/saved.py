@@ -23,7 +23,7 @@ from pretrained_embed.matrix.advice import BITS, Advice
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.saved_ledger import DEFAULT_PAD, missing_part, read_ledger
 from pretrained_embed.matrix.shard_file import standing_alone
-from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary import NO_HOLES, TokenRows, Vocabulary
 from pretrained_embed.vocabulary.tokens import Tokenize
 
 
@@ -35,15 +35,14 @@ def from_table(table: Table, name: str) -> EmbeddingMatrix:
     """
     try:
         table = standing_alone(table)
-        tokens = table.tokens.unpack()
         if "pretrained_embed" in table.metadata:
-            return _own(table, tokens, name)
-        return _foreign(table, tokens, name)
+            return _own(table, name)
+        return _foreign(table, name)
     except (OptionError, VocabularyError, ShapeError) as error:
         raise FormatError(f"{name}: {error}") from error
 
 
-def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
+def _own(table: Table, name: str) -> EmbeddingMatrix:
     metadata = table.metadata
     ledger = read_ledger(table, name)
     try:
@@ -61,7 +60,9 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         raise missing_part(name, error) from error
     return EmbeddingMatrix(
         table.vectors,
-        _vocabulary(tokens, table, options),
+        Vocabulary(
+            _rows(table).checked(), counts=table.arrays.get("counts"), **options
+        ),
         ledger.origin,
         ledger.provenance,
         findings,
@@ -70,6 +71,10 @@ def _own(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
         ledger.parts,
         advice,
     )
+
+
+def _rows(table: Table) -> TokenRows:
+    return TokenRows(table.tokens, table.arrays.get(HOLES, NO_HOLES))
 
 
 def _advice(forms: object, arrays: dict[str, npt.NDArray[Any]]) -> Advice | None:
@@ -96,21 +101,6 @@ def _lost(name: str | None) -> Tokenize | None:
     return tokenize
 
 
-def _vocabulary(tokens: list[str], table: Table, options: dict[str, Any]) -> Vocabulary:
-    holes = set(table.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
-    ids = {token: id for id, token in enumerate(tokens) if id not in holes}
-    if len(ids) != len(tokens) - len(holes):
-        raise VocabularyError("a token stands at two rows")
-    counts = table.arrays.get("counts")
-    if counts is None:
-        return Vocabulary(ids, **options)
-    if counts.shape != (len(tokens),):
-        raise ShapeError(f"counts of shape {counts.shape} for {len(tokens):,} tokens")
-    listed = counts.tolist()
-    by_token = {token: listed[id] for token, id in ids.items()}
-    return Vocabulary(ids, counts=by_token, **options)
-
-
 def _findings(saved: dict[str, Any]) -> Findings:
     """Return saved findings; raises TypeError for those of another form."""
     doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
@@ -126,24 +116,22 @@ def _findings(saved: dict[str, Any]) -> Findings:
     return found
 
 
-def _foreign(table: Table, tokens: list[str], name: str) -> EmbeddingMatrix:
+def _foreign(table: Table, name: str) -> EmbeddingMatrix:
     """Return a matrix of a file that holds tokens and vectors alone.
 
     Of a token that stands there twice the first row counts; the later rows have no
     token then, and are zeros. A ``<pad>`` whose row is zeros is the pad.
     """
-    holes = set(table.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
-    ids: dict[str, int] = {}
-    for id, token in enumerate(tokens):
-        if id not in holes:
-            ids.setdefault(token, id)
-    findings = Findings(
-        rows=len(tokens), duplicates=len(tokens) - len(holes) - len(ids)
-    )
-    row = ids.get(DEFAULT_PAD)
+    given = _rows(table)
+    rows = given.first_of_each()
+    duplicates = len(rows.holes) - len(given.holes)
+    findings = Findings(rows=len(rows), duplicates=duplicates)
+    filled = np.setdiff1d(np.arange(len(rows)), rows.holes, assume_unique=True)
+    rows = rows.part(np.arange(filled.max(initial=-1) + 1))  # ends with a token
+    row = rows.find([DEFAULT_PAD]).get(DEFAULT_PAD)
     pad = None if row is None or table.vectors[row].any() else DEFAULT_PAD
-    vocabulary = Vocabulary(ids, pad=pad)
-    vectors = table.vectors[: len(vocabulary)]  # ends with the last token
+    vocabulary = Vocabulary(rows, pad=pad)
+    vectors = table.vectors[: len(vocabulary)]
     source_rows = np.arange(len(vocabulary))
     if len(vocabulary.holes):
         vectors = vectors.copy()

@@ -5,7 +5,7 @@ library, and turns texts into ids. It knows nothing of vectors and imports no fr
 """
 
 from pretrained_embed.vocabulary.files import KINDS
-from pretrained_embed.vocabulary.token_rows import TokenRows
+from pretrained_embed.vocabulary.token_rows import NO_HOLES, TokenRows
 from pretrained_embed.vocabulary.vocabulary import AnyVocabulary, Vocabulary
 
-__all__ = ["KINDS", "AnyVocabulary", "TokenRows", "Vocabulary"]
+__all__ = ["KINDS", "NO_HOLES", "AnyVocabulary", "TokenRows", "Vocabulary"]

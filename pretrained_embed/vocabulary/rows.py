@@ -5,12 +5,11 @@ from __future__ import annotations
 import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from itertools import repeat
 
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.errors import ShapeError, VocabularyError
+from pretrained_embed.errors import VocabularyError
 from pretrained_embed.packed_tokens import PackedTokens, joined
 from pretrained_embed.vocabulary import checks
 from pretrained_embed.vocabulary.token_rows import TokenRows
@@ -134,31 +133,3 @@ def _of_mapping(mapping: Mapping[str, int]) -> TokenRows:
     return TokenRows(
         PackedTokens(packed.data, packed.offsets[before]), np.flatnonzero(~taken)
     )
-
-
-def counts_by_row(
-    rows: TokenRows, counts: Mapping[str, int] | Int64Array
-) -> Int64Array:
-    """Return the count of each row, int64 (rows,), read-only; 0 where none is known.
-
-    Raises `VocabularyError` for what is no count, and `ShapeError` for an array that
-    has not one for each row.
-    """
-    if isinstance(counts, Mapping):
-        tokens = list(rows)
-        given = map(counts.get, tokens, repeat(0))
-        by_row = np.zeros(len(rows), np.int64)
-        has_token = np.ones(len(rows), np.bool_)
-        has_token[rows.holes] = False
-        by_row[has_token] = checks.whole_numbers(tokens, given, "count")
-    elif counts.shape != (len(rows),):
-        raise ShapeError(f"counts of shape {counts.shape} for {len(rows):,} rows")
-    else:
-        by_row = counts.copy()
-        by_row[rows.holes] = 0
-        if by_row.dtype != np.int64 or by_row.min(initial=0) < 0:
-            tokens = rows.packed.unpack()
-            whole = checks.whole_numbers(tokens, by_row.tolist(), "count")
-            by_row = np.array(whole, np.int64)
-    by_row.flags.writeable = False
-    return by_row

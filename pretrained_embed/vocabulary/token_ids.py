@@ -10,10 +10,11 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.errors import OptionError, UnknownTokenError
+from pretrained_embed.errors import UnknownTokenError
 from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary import checks, rows
 from pretrained_embed.vocabulary import special_tokens as specials
+from pretrained_embed.vocabulary.counts import counts_of
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
@@ -43,17 +44,9 @@ class TokenIds:
         checks.specials(pad, unk)
         if counts is None and isinstance(tokens, Counter):
             counts = tokens
-        if not (
-            counts is None
-            or isinstance(counts, Mapping)
-            or (isinstance(tokens, TokenRows) and isinstance(counts, np.ndarray))
-        ):
-            raise OptionError(f"counts is {type(counts).__name__}, not a mapping")
         specials.check_marks(marks)
         self._rows = rows.rows_of(tokens, pad, unk)
-        self._counts = (
-            None if counts is None else rows.counts_by_row(self._rows, counts)
-        )
+        self._counts = counts_of(counts, tokens, self._rows)
         special = specials.named(special_tokens, pad=pad, unk=unk)
         self._special_ids = self._rows.find([*special.values()])
         if pad not in self._special_ids and "pad" not in (special_tokens or ()):

@@ -33,7 +33,7 @@ class TokenRows:
 
     ``packed`` are the tokens of all rows in order, and ``holes``, int64 and rising,
     the rows without one, which have no bytes there. The arrays become read-only.
-    Whoever makes one sees to it that no token comes twice; `of` checks that.
+    Whoever makes one sees to it that no token comes twice; `checked` tells.
 
     Only these take memory, until all tokens are asked for as ``str``.
     """
@@ -50,22 +50,31 @@ class TokenRows:
             array.flags.writeable = False
 
     @classmethod
-    def of(cls, packed: PackedTokens, holes: Int64Array = NO_HOLES) -> Self:
-        """Return the tokens by row; raise `VocabularyError` where one comes twice."""
-        rows = cls(packed, holes)
-        for first, second in rows.repeats():
-            raise VocabularyError(
-                f"token {packed[first]!r} stands at two rows, {first} and {second}"
-            )
-        return rows
-
-    @classmethod
     def pack(cls, tokens: list[str]) -> Self:
         """Return tokens in order; they stay at hand as ``str`` if they are few."""
         rows = cls(PackedTokens.pack(tokens))
         if len(tokens) <= _SMALL:
             rows._tokens = tuple(tokens)
         return rows
+
+    def checked(self) -> Self:
+        """Return itself, or raise `VocabularyError` where a token comes twice."""
+        for first, second in self.repeats():
+            raise VocabularyError(
+                f"token {self.packed[first]!r} stands at two rows, {first} and {second}"
+            )
+        return self
+
+    def first_of_each(self) -> TokenRows:
+        """Return the same rows, but those that repeat a token as holes."""
+        again = np.array([second for _, second in self.repeats()], np.int64)
+        if not len(again):
+            return self
+        starts, ends = self.packed.offsets[:-1], self.packed.offsets[1:].copy()
+        ends[again] = starts[again]
+        return TokenRows(
+            cut(self.packed.data, starts, ends), np.union1d(self.holes, again)
+        )
 
     def repeats(self) -> Iterator[tuple[int, int]]:
         """Yield pairs of rows with the same token, as `Hashes.repeats` does."""
