@@ -164,14 +164,20 @@ def _translated(url: str) -> Iterator[None]:
         raise UnknownSourceError(f"{url}: there is no such file") from error
     except PermissionError as error:
         raise SourceError(
-            f"{url}: access is denied ({error}); credentials are taken from the "
-            "environment"
+            f"{url}: access is denied ({_first_line(error)}); credentials are taken "
+            "from the environment"
         ) from error
     except OSError as error:
         again = error.errno not in _FINAL
-        raise Failure(f"{type(error).__name__}: {error}", again=again) from error
+        raise Failure(_first_line(error), again=again) from error
     except Exception as error:  # each package has kinds of errors of its own
         raise SourceError(
-            f"{url}: cannot be read ({type(error).__name__}: {error}); credentials, "
-            "where they are needed, are taken from the environment"
+            f"{url}: cannot be read ({_first_line(error)}); credentials, where they "
+            "are needed, are taken from the environment"
         ) from error
+
+
+def _first_line(error: Exception) -> str:
+    """Return what an error says, where all that follows is advice, on one line."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
