@@ -13,7 +13,7 @@
     ├── WriteError             ValueError    a format cannot hold what it was given
     ├── SourceError            OSError       a named source cannot be reached or used
     │   └── UnknownSourceError               no source of that name, and no such file
-    ├── WorkerError            RuntimeError  a worker of an executor failed again and again
+    ├── WorkerError            RuntimeError  part of the work failed in every worker
     ├── MissingPackageError    ImportError   an optional package has to be installed
     ├── CoverageError          ValueError    too few tokens were found, or none
     │   └── OOVError                         a token was not found and may not be filled
