@@ -32,6 +32,7 @@
 #endif
 #if defined(PE_SSE2) && defined(__GNUC__) && defined(__x86_64__) && !defined(PE_NO_AVX2)
 #define PE_AVX2 1 /* compiled beside the rest, chosen when it runs */
+#define PE_FOR_AVX2 __attribute__((target("avx2,popcnt,bmi")))
 #include <immintrin.h>
 #endif
 /* Whether an operation on doubles rounds once, to a double.  The x87 unit of 32-bit PCs
@@ -166,7 +167,7 @@ static const byte *line_end(const byte *p, const byte *end, byte separator,
 
 #ifdef PE_AVX2
 /* The same with registers of twice the width, on processors that have them. */
-__attribute__((target("avx2,popcnt"))) static const byte *line_end_avx2(
+PE_FOR_AVX2 static const byte *line_end_avx2(
     const byte *p, const byte *end, byte separator, size_t *count) {
     const __m256i lf = _mm256_set1_epi8('\n');
     const __m256i sep = _mm256_set1_epi8((char)separator);
@@ -405,10 +406,13 @@ static int find_separators(const byte **from, const byte *end, byte separator,
     return n;
 }
 
-/* Read dim numbers from [p, end), single separators between them.  Returns 0, the
- * 1-based place of the first bad one, or -1 with an exception set. */
-static Py_ssize_t read_vector(const byte *p, const byte *end, const byte *limit,
-                              byte separator, Py_ssize_t dim, float *out) {
+/* Read dim numbers from [p, end), single separators between them; what lies between
+ * begin and limit may be looked at.  Returns 0, the 1-based place of the first bad one,
+ * or -1 with an exception set. */
+static Py_ssize_t read_vector(const byte *begin, const byte *p, const byte *end,
+                              const byte *limit, byte separator, Py_ssize_t dim,
+                              float *out) {
+    (void)begin;
     const byte *from = p, *found[PE_BATCH + 63];
     int n = 0, k = 0;
     for (Py_ssize_t i = 0; i < dim; i++) {
@@ -431,17 +435,8 @@ static Py_ssize_t read_vector(const byte *p, const byte *end, const byte *limit,
 #if defined(PE_AVX2) && PE_ROUNDS_ONCE
 enum { PE_LANES = 4, PE_AT_ONCE = 8 };
 
-/* The fields of a batch, taken apart, each part beside the same part of the others. */
-typedef struct {
-    const byte *found[PE_BATCH + 64];    /* the ends of the fields */
-    uint64_t digits[PE_BATCH + 64]; /* behind the point, less '0', the last one on top */
-    double power[PE_BATCH + 64];    /* of ten: one for each of them */
-    int32_t whole[PE_BATCH + 64];   /* the digit before the point */
-    uint32_t sign[PE_BATCH + 64];   /* in its place in a binary32 */
-} Batch;
-
 /* find_separators, most of it without a branch that hangs on where they are. */
-__attribute__((target("avx2,popcnt,bmi"))) static int find_separators_avx2(
+PE_FOR_AVX2 static int find_separators_avx2(
     const byte **from, const byte *end, byte separator, const byte **found) {
     const __m256i sep = _mm256_set1_epi8((char)separator);
     const byte *p = *from;
@@ -465,96 +460,132 @@ __attribute__((target("avx2,popcnt,bmi"))) static int find_separators_avx2(
     return n;
 }
 
-/* Take a field of short_number's form apart.  Another field becomes one that is no
- * number, which read_batch then finds. */
-static void take_apart(Batch *batch, int i, const byte *p, const byte *stop,
-                       const byte *limit) {
-    int negative = 0;
-    uint64_t digits = UINT64_MAX, count = 0;
-    unsigned whole = 0;
-    if (limit - p >= 11) {
-        negative = *p == '-';
-        p += negative;
-        count = (uint64_t)(stop - p) - 2;
-        whole = ((unsigned)p[0] | (unsigned)p[1] << 8) ^ ('0' | '.' << 8);
-        if (count - 1 <= 7 && whole <= 9)
-            digits = (load64(p + 2) ^ 0x3030303030303030u) << (64 - 8 * count);
-        else
-            count = 0;
-    }
-    batch->digits[i] = digits;
-    batch->power[i] = POWERS[count];
-    batch->whole[i] = (int32_t)whole;
-    batch->sign[i] = (uint32_t)negative << 31;
+/* A field seen as the 16 bytes that end where it ends.  The digits of one of
+ * short_number's form are moved together, without their point, which goes to the front
+ * and, of others, does not; read as a whole number, they are to be divided. */
+typedef struct {
+    signed char digits[16];
+    double divisor, unused;
+} Form;
+
+#define PE_OTHER \
+    {{-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, 1, 0}
+/* by the number of digits behind the point */
+#define PE_SHORT_NUMBERS(sign) \
+    {{14, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 13, 15}, sign 1e1, 0}, \
+    {{13, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 12, 14, 15}, sign 1e2, 0}, \
+    {{12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 11, 13, 14, 15}, sign 1e3, 0}, \
+    {{11, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 10, 12, 13, 14, 15}, sign 1e4, 0}, \
+    {{10, -1, -1, -1, -1, -1, -1, -1, -1, -1,  9, 11, 12, 13, 14, 15}, sign 1e5, 0}, \
+    {{ 9, -1, -1, -1, -1, -1, -1, -1, -1,  8, 10, 11, 12, 13, 14, 15}, sign 1e6, 0}, \
+    {{ 8, -1, -1, -1, -1, -1, -1, -1,  7,  9, 10, 11, 12, 13, 14, 15}, sign 1e7, 0}, \
+    {{ 7, -1, -1, -1, -1, -1, -1,  6,  8,  9, 10, 11, 12, 13, 14, 15}, sign 1e8, 0}
+/* by whether there is a minus sign, and by length */
+static const Form FORMS[2][13] = {
+    {PE_OTHER, PE_OTHER, PE_OTHER, PE_SHORT_NUMBERS(+), PE_OTHER, PE_OTHER},
+    {PE_OTHER, PE_OTHER, PE_OTHER, PE_OTHER, PE_SHORT_NUMBERS(-), PE_OTHER}};
+enum { PE_LONGER = 12 }; /* or this length */
+
+/* 16 bytes at each of two addresses. */
+PE_FOR_AVX2 static __m256i load_two(const void *low, const void *high) {
+    __m128i first = _mm_loadu_si128((const __m128i *)low);
+    __m128i second = _mm_loadu_si128((const __m128i *)high);
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(first), second, 1);
 }
 
-/* Read n fields, the first of them at p, four side by side, as short_number does one.
- * Returns 0, the 1-based place of the first bad one, or -1 with an exception set. */
-__attribute__((target("avx2,popcnt,bmi"))) static Py_ssize_t read_batch(
-    Batch *batch, int n, const byte *p, const byte *limit, float *out) {
-    const __m256i above_nine = _mm256_set1_epi8(0x76);
+/* Read four fields side by side, as short_number reads one; ends[0] is one byte before
+ * the first, ends[k + 1] the end of field k.  Returns the 32 bytes that say which of
+ * them were of its form, as two masks: of fields 0 and 2, and of 1 and 3. */
+PE_FOR_AVX2 static uint64_t read_four(const byte **ends, float *out) {
+    const __m256i zeros = _mm256_set1_epi8('0');
+    const __m256i point = _mm256_set_epi64x(0, '.' ^ '0', 0, '.' ^ '0');
+    const __m256i most = _mm256_set_epi64x( /* nothing is left of a point */
+        0x0909090909090909, 0x0909090909090900, 0x0909090909090909, 0x0909090909090900);
     const __m256i tens = _mm256_set1_epi16(0x010a);
     const __m256i hundreds = _mm256_set1_epi32(0x00010064);
-    const __m256i myriad = _mm256_set1_epi64x(10000);
+    const __m256i myriads = _mm256_set1_epi64x(0x0001271000010000);
+    const __m256i hundred_millions = _mm256_set1_epi64x(100000000);
     const __m256d two_52 = _mm256_set1_pd(0x1p52);
-    const byte *field = p;
-    for (int i = 0; i < n; field = batch->found[i++] + 1)
-        take_apart(batch, i, field, batch->found[i], limit);
-    for (int i = 0; i < n; i += PE_LANES) {
-        __m256i x = _mm256_loadu_si256((const __m256i *)(batch->digits + i));
-        __m256i high = _mm256_or_si256(_mm256_add_epi8(x, above_nine), x);
-        unsigned others = (unsigned)_mm256_movemask_epi8(high);
-        x = _mm256_madd_epi16(_mm256_maddubs_epi16(x, tens), hundreds);
-        x = _mm256_add_epi64(_mm256_mul_epu32(x, myriad), _mm256_srli_epi64(x, 32));
-        __m256d behind = _mm256_sub_pd( /* as in small_integer */
-            _mm256_or_pd(_mm256_castsi256_pd(x), two_52), two_52);
-        __m256d power = _mm256_loadu_pd(batch->power + i);
-        __m128i whole = _mm_loadu_si128((const __m128i *)(batch->whole + i));
-        __m256d mantissa =
-            _mm256_add_pd(behind, _mm256_mul_pd(_mm256_cvtepi32_pd(whole), power));
-        __m128 value = _mm256_cvtpd_ps(_mm256_div_pd(mantissa, power));
-        __m128i sign = _mm_loadu_si128((const __m128i *)(batch->sign + i));
-        value = _mm_or_ps(value, _mm_castsi128_ps(sign));
-        int lanes = n - i < PE_LANES ? n - i : PE_LANES;
-        if (lanes == PE_LANES)
-            _mm_storeu_ps(out + i, value);
-        else
-            memcpy(out + i, &value, (size_t)lanes * 4);
-        for (int k = i; others && k < i + lanes; k++, others >>= 8) {
-            if (!(others & 0xff)) continue;
-            field = k ? batch->found[k - 1] + 1 : p;
-            int status = number_in_full(field, batch->found[k], out + k);
-            if (status != NUMBER_OK) return status == NUMBER_BAD ? k + 1 : -1;
+    const Form *form[PE_LANES];
+    for (int k = 0; k < PE_LANES; k++) {
+        const byte *field = ends[k] + 1;
+        uint64_t length = (uint64_t)(ends[k + 1] - field);
+        length = length < PE_LONGER ? length : PE_LONGER;
+        form[k] = &FORMS[*field == '-'][length];
+    }
+    /* even fields, then odd ones: packing brings them back into their order */
+    __m256i x = _mm256_xor_si256(load_two(ends[1] - 16, ends[3] - 16), zeros);
+    __m256i y = _mm256_xor_si256(load_two(ends[2] - 16, ends[4] - 16), zeros);
+    x = _mm256_shuffle_epi8(x, load_two(form[0]->digits, form[2]->digits));
+    y = _mm256_shuffle_epi8(y, load_two(form[1]->digits, form[3]->digits));
+    x = _mm256_xor_si256(x, point);
+    y = _mm256_xor_si256(y, point);
+    __m256i x_fits = _mm256_cmpeq_epi8(_mm256_min_epu8(x, most), x);
+    __m256i y_fits = _mm256_cmpeq_epi8(_mm256_min_epu8(y, most), y);
+    x = _mm256_madd_epi16(_mm256_maddubs_epi16(x, tens), hundreds);
+    y = _mm256_madd_epi16(_mm256_maddubs_epi16(y, tens), hundreds);
+    x = _mm256_madd_epi16(_mm256_packus_epi32(x, y), myriads);
+    x = _mm256_add_epi64(_mm256_mul_epu32(x, hundred_millions),
+                         _mm256_srli_epi64(x, 32));
+    __m256d mantissa = _mm256_sub_pd( /* as in small_integer */
+        _mm256_or_pd(_mm256_castsi256_pd(x), two_52), two_52);
+    __m256d divisors = _mm256_set_pd(form[3]->divisor, form[2]->divisor,
+                                      form[1]->divisor, form[0]->divisor);
+    _mm_storeu_ps(out, _mm256_cvtpd_ps(_mm256_div_pd(mantissa, divisors)));
+    return (uint32_t)_mm256_movemask_epi8(x_fits) |
+           (uint64_t)(uint32_t)_mm256_movemask_epi8(y_fits) << 32;
+}
+
+/* Read n fields: at least four, of which ends tells as above.  Returns 0, the 1-based
+ * place of the first bad one, or -1 with an exception set. */
+PE_FOR_AVX2 static Py_ssize_t read_batch(const byte **ends, int n, float *out) {
+    for (int next = 0; next < n; next += PE_LANES) {
+        int i = next <= n - PE_LANES ? next : n - PE_LANES; /* some twice at the end */
+        uint64_t fits = read_four(ends + i, out + i);
+        if (fits == UINT64_MAX) continue;
+        for (int k = 0; k < PE_LANES; k++) {
+            int place = k / 2 * 16 + k % 2 * 32;
+            if ((uint16_t)(fits >> place) == UINT16_MAX) continue;
+            int status =
+                number_in_full(ends[i + k] + 1, ends[i + k + 1], out + i + k);
+            if (status != NUMBER_OK) return status == NUMBER_BAD ? i + k + 1 : -1;
         }
     }
     return 0;
 }
 
 /* read_vector on processors with registers that hold four doubles. */
-__attribute__((target("avx2,popcnt,bmi"))) static Py_ssize_t read_vector_avx2(
-    const byte *p, const byte *end, const byte *limit, byte separator, Py_ssize_t dim,
-    float *out) {
-    Batch batch;
-    const byte *from = p;
+PE_FOR_AVX2 static Py_ssize_t read_vector_avx2(const byte *begin, const byte *p,
+                                             const byte *end, const byte *limit,
+                                             byte separator, Py_ssize_t dim,
+                                             float *out) {
+    const byte *from = p, *ends[1 + PE_BATCH + 64];
+    /* 16 bytes before the end of a field, and one at its beginning, are looked at */
+    if (p - begin < 16 || end == limit)
+        return read_vector(begin, p, end, limit, separator, dim, out);
+    ends[0] = p - 1;
     for (Py_ssize_t done = 0; done < dim;) {
-        int n = find_separators_avx2(&from, end, separator, batch.found);
+        int n = find_separators_avx2(&from, end, separator, ends + 1);
         if (n >= dim - done - 1) {
             n = (int)(dim - done);
-            batch.found[n - 1] = end;
+            ends[n] = end;
         } else if (!n) {
             return done + 1; /* as in read_vector */
         }
-        Py_ssize_t bad = read_batch(&batch, n, p, limit, out + done);
+        Py_ssize_t bad = n < PE_LANES
+                             ? read_vector(begin, ends[0] + 1, ends[n], limit,
+                                           separator, n, out + done)
+                             : read_batch(ends, n, out + done);
         if (bad) return bad < 0 ? bad : done + bad;
-        p = batch.found[n - 1] + 1;
+        ends[0] = ends[n];
         done += n;
     }
     return 0;
 }
 #endif
 
-typedef Py_ssize_t (*ReadVector)(const byte *, const byte *, const byte *, byte,
-                                 Py_ssize_t, float *);
+typedef Py_ssize_t (*ReadVector)(const byte *, const byte *, const byte *, const byte *,
+                                 byte, Py_ssize_t, float *);
 
 static ReadVector fastest_read_vector(void) {
 #if defined(PE_AVX2) && PE_ROUNDS_ONCE
@@ -665,7 +696,7 @@ static size_t column_bytes(const Column *column, size_t count) {
 
 /* The slots are an open-addressing table, three quarters full where no token was given
  * twice.  A slot is 0 (empty), or a key plus one in the bits of key_mask; the other
- * bits are the token's tag, those of the high half of its hash: most misses end there. */
+ * bits are the token's tag, from the high half of its hash: most misses end there. */
 typedef struct {
     PyObject_HEAD
     uint32_t *slots;
@@ -729,7 +760,8 @@ static uint32_t *home_slot(const TokenIndex *index, uint64_t hash) {
 /* Return the token's slot: its own, or the empty one where it would go. */
 static uint32_t *find_slot(const TokenIndex *index, const byte *token, size_t n,
                            uint64_t hash) {
-    const uint32_t key_mask = index->key_mask, tag = (uint32_t)(hash >> 32) & ~key_mask;
+    const uint32_t key_mask = index->key_mask;
+    const uint32_t tag = (uint32_t)(hash >> 32) & ~key_mask;
     const uint32_t *end = index->slots + index->slot_count;
     for (uint32_t *slot = home_slot(index, hash);;) {
         if (!*slot) return slot;
@@ -750,10 +782,19 @@ static byte filter_bit(uint64_t hash) { return (byte)(1u << (hash & 7)); }
 
 /* Most tokens of a file are not wanted.  The filter tells so of 15 in 16 of them, and
  * is small enough for a first- or second-level cache. */
-static int64_t find_key(const TokenIndex *index, const byte *token, size_t n) {
-    uint64_t hash = hash_token(token, n);
+static int64_t find_hashed(const TokenIndex *index, const byte *token, size_t n,
+                           uint64_t hash) {
     if (!(*filter_byte(index, hash) & filter_bit(hash))) return -1;
     return (int64_t)(*find_slot(index, token, n, hash) & index->key_mask) - 1;
+}
+
+static int64_t find_key(const TokenIndex *index, const byte *token, size_t n) {
+    return find_hashed(index, token, n, hash_token(token, n));
+}
+
+static void prefetch_key(const TokenIndex *index, uint64_t hash) {
+    prefetch(home_slot(index, hash));
+    prefetch(filter_byte(index, hash));
 }
 
 /* Bytes of a bytes or str object; *held keeps them alive and is the caller's. */
@@ -817,8 +858,7 @@ static int index_add_tokens(TokenIndex *index, const Given *given, uint32_t *key
             ends[k] = (uint64_t)given->offsets[done + k + 1] - (uint64_t)given->begin;
             if (ends[k] < from || ends[k] > given->size) return BAD_OFFSETS;
             hashes[k] = hash_token(index->arena + from, (size_t)(ends[k] - from));
-            prefetch(home_slot(index, hashes[k]));
-            prefetch(filter_byte(index, hashes[k]));
+            prefetch_key(index, hashes[k]);
         }
         for (size_t k = 0; k < some; begin = ends[k++])
             keys[done + k] = index_add(index, index->arena + begin,
@@ -1023,7 +1063,8 @@ static PyObject *index_new(PyTypeObject *type, PyObject *args, PyObject *kwargs)
         return NULL;
     }
     TokenIndex *self = NULL;
-    Given given = {.count = (size_t)rows.shape[0], .rows = rows.buf, .ranks = ranks.buf};
+    Given given = {
+        .count = (size_t)rows.shape[0], .rows = rows.buf, .ranks = ranks.buf};
     if (has_length(&given, ranks.shape[0])) {
         allocfunc alloc = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
         self = (TokenIndex *)alloc(type, 0); /* zeroed: freeing it is safe any time */
@@ -1199,6 +1240,29 @@ static int separates(int c) {
            !(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
+/* The beginning of a line, to its first delimiter or not quite so far: nearly always
+ * the token. */
+typedef struct {
+    const byte *end;
+    uint64_t hash; /* if there is an index */
+} Beginning;
+
+enum { PE_LOOK_AHEAD = 64 };
+
+/* Look at a line before its turn, so that what the index says of its token is on its
+ * way from memory meanwhile. */
+static Beginning look_ahead(const TokenIndex *index, const byte *line,
+                            const byte *limit, byte delimiter) {
+    Beginning beginning = {line, 0};
+    if (limit - line > PE_LOOK_AHEAD) limit = line + PE_LOOK_AHEAD;
+    while (beginning.end < limit && *beginning.end != delimiter) beginning.end++;
+    if (index) {
+        beginning.hash = hash_token(line, (size_t)(beginning.end - line));
+        prefetch_key(index, beginning.hash);
+    }
+    return beginning;
+}
+
 /* As split_line, where the last delimiter shows where the vector begins. */
 static int split_apart(const byte *line, const byte *end, const Layout *layout,
                        size_t count, const byte **token_end, int64_t *found) {
@@ -1215,7 +1279,8 @@ static int split_apart(const byte *line, const byte *end, const Layout *layout,
 /* Find the token's end in a trimmed line of count separators.  Returns the kind of
  * fault, or 0; *found is what a fault reports. */
 static int split_line(const byte *line, const byte *end, const Layout *layout,
-                      size_t count, const byte **token_end, int64_t *found) {
+                      const Beginning *beginning, size_t count,
+                      const byte **token_end, int64_t *found) {
     *found = (int64_t)count;
     if (line == end) {
         *found = 0;
@@ -1226,7 +1291,8 @@ static int split_line(const byte *line, const byte *end, const Layout *layout,
     if (count < layout->dim) return PE_SHORT;
     const byte *at;
     if (count == layout->dim) { /* tokens are short: no call is worth its price here */
-        for (at = line; at < end && *at != layout->separator; at++) {}
+        for (at = beginning->end; at < end && *at != layout->separator; at++) {}
+        if (at > end) return PE_SHORT; /* only if the buffer changed meanwhile */
     } else {
         at = end;
         for (size_t n = layout->dim; n && at; n--)
@@ -1281,10 +1347,14 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
     ReadVector read = fastest_read_vector();
 
     PyThreadState *thread = PyEval_SaveThread();
+    Beginning next = look_ahead(scan.index, p, limit, layout.delimiter);
     while (p < limit && scan.hit_count < scan.hit_room && fault_count < fault_room) {
+        const Beginning beginning = next;
         size_t count = 0;
         const byte *lf = find_end(p, limit, layout.separator, &count);
         if (lf == limit && !final) break;
+        if (lf < limit)
+            next = look_ahead(scan.index, lf + 1, limit, layout.delimiter);
         const byte *end = lf;
         if (end > p && end[-1] == '\r') {
             end--;
@@ -1295,13 +1365,19 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
 
         const byte *token_end = p;
         int64_t found = 0;
-        int fault = split_line(p, end, &layout, count, &token_end, &found);
+        int fault = split_line(p, end, &layout, &beginning, count, &token_end, &found);
         if (fault == 0 || fault == PE_WIDE) {
             size_t length = (size_t)(token_end - p);
-            int64_t key = scan.index ? find_key(scan.index, p, length) : -1;
+            int64_t key = -1;
+            if (scan.index) {
+                uint64_t hash = beginning.hash;
+                if (token_end != beginning.end) hash = hash_token(p, length);
+                key = find_hashed(scan.index, p, length, hash);
+            }
             if (key >= 0 || !scan.index) {
                 Py_ssize_t bad =
-                    read(token_end + 1, end, limit, layout.separator, scan.dim,
+                    read(base + scan.start, token_end + 1, end, limit,
+                         layout.separator, scan.dim,
                          scan.vector + scan.dim * scan.hit_count);
                 if (bad < 0) break;
                 if (bad) {
@@ -1441,7 +1517,7 @@ static void claim(Claims *claims, int64_t key, int64_t position, const float *ve
     size_t stop = first_of(index, (size_t)key + 1);
     for (size_t i = first_of(index, (size_t)key); i < stop; i++) {
         int64_t row = (int64_t)column_get(&index->rows, i);
-        int64_t bid = (int64_t)((uint64_t)rank_at(index, i) << PE_RANK_SHIFT) | position;
+        int64_t rank = rank_at(index, i), bid = rank << PE_RANK_SHIFT | position;
         if (bid < best[row]) {
             best[row] = bid;
             if (row < out_rows) memcpy(out + (size_t)row * bytes, vector, bytes);
