@@ -158,6 +158,10 @@ def test_rows_of_one_file_stay_mapped(written):
     assert not is_mapped(read_rows(written, 2, 6).vectors)
 
 
+def test_rows_of_several_files_need_not_be_copied_again(written):
+    assert not read(written).vectors.flags.writeable
+
+
 def test_files_of_other_rows_need_not_be_there(folder):
     (folder / SHARDS[0]).unlink()
     change_byte(folder / SHARDS[2], -200)
@@ -214,6 +218,18 @@ def test_a_damaged_byte_of_a_shard_is_seen_wherever_it_is(folder):
             assert SHARDS[1] in str(error)  # noqa: PT017  (many bytes, one at a time)
         else:  # in the metadata of the file, which the folder has for itself
             assert_same(table, example())
+
+
+def test_vectors_of_another_dim_are_refused(folder):
+    """As told by the index and by every file alike."""
+    for path in folder.iterdir():
+        raw = path.read_bytes()
+        changed = raw.replace(b'"dim":3', b'"dim":4').replace(b'"dim": 3', b'"dim": 4')
+        assert changed != raw
+        path.write_bytes(changed)
+
+    with pytest.raises(FormatError, match=rf"{SHARDS[0]}: .*\(2, 3\).*\(2, 4\)"):
+        read(folder)
 
 
 @pytest.mark.parametrize("end", [0, 7, 1000, -1])

@@ -197,6 +197,7 @@ def test_rows_of_other_peoples_files_stand_as_they_do_there(tmp_path):
 
     assert part.vectors.tolist() == [[0, 0], [3, 4]]
     assert part.vectors.dtype == np.float32
+    assert not part.vectors.flags.writeable
     assert part.tokens == ("<pad>", "b")
     assert part.origin.tolist() == [Origin.PAD, Origin.EXACT]
     assert part.source_rows.tolist() == [1, 2]
