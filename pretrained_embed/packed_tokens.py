@@ -74,9 +74,9 @@ class PackedTokens:
         for start in range(0, len(lines), _BLOCK_BYTES):
             block = np.frombuffer(lines[start : start + _BLOCK_BYTES], np.uint8)
             ends = np.flatnonzero(block == _LF[0])
-            offsets[row : row + len(ends)] = ends + start
+            before = np.arange(row - 1, row - 1 + len(ends))  # line feeds left out
+            offsets[row : row + len(ends)] = start + ends - before
             row += len(ends)
-        offsets[1:] -= np.arange(len(offsets) - 1)  # the line feeds before each end
         return cls(np.frombuffer(lines.translate(None, _LF), np.uint8), offsets)
 
     @classmethod
@@ -135,7 +135,8 @@ class PackedTokens:
         if step != 1:
             raise ValueError("packed tokens are sliced in steps of 1")
         offsets = self.offsets[start : max(start, stop) + 1]
-        return type(self)(self.data[offsets[0] : offsets[-1]], offsets - offsets[0])
+        data = self.data[offsets[0] : offsets[-1]]
+        return type(self)(data, offsets - offsets[0] if offsets[0] else offsets)
 
     def __repr__(self) -> str:
         return f"<{len(self):,} packed tokens, {len(self.data):,} bytes>"

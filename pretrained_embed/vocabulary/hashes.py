@@ -12,6 +12,9 @@ from pretrained_embed.packed_tokens import PackedTokens
 
 Int64Array = npt.NDArray[np.int64]
 
+#: How many rows are put into entries at a time.
+_BLOCK = 1 << 20
+
 
 class Hashes:
     """The rows of packed tokens in the order of the tokens' hashes.
@@ -28,7 +31,9 @@ class Hashes:
         self._row_bits = np.uint64((1 << len(packed).bit_length()) - 1)
         entries = _hashed(packed)
         entries &= ~self._row_bits
-        entries |= np.arange(len(packed), dtype=np.uint64)
+        for start in range(0, len(entries), _BLOCK):
+            block = entries[start : start + _BLOCK]
+            block |= np.arange(start, start + len(block), dtype=np.uint64)
         self._entries = np.delete(entries, holes) if len(holes) else entries
         self._entries.sort()
 
@@ -52,8 +57,8 @@ class Hashes:
 
         Both rows of a pair; by rising second row.
         """
-        alike = self._entries[1:] ^ self._entries[:-1]
-        places = np.flatnonzero(alike <= self._row_bits)
+        unlike = self._entries[1:] ^ self._entries[:-1]
+        places = np.flatnonzero(unlike <= self._row_bits)
         if not len(places):
             return
         doubtful = self._entries[np.union1d(places, places + 1)] & self._row_bits

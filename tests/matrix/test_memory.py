@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from vectors import text
 
@@ -43,6 +45,30 @@ def growth(folder: Path, large: Path, times: int = 1, **options: Any) -> int:
         cwd=Path(pe.__file__).parents[1],
     )
     return int(done.stdout) * (1 if sys.platform == "darwin" else 1024)
+
+
+def traced_peak(vocabulary: pe.Vocabulary, source: Path) -> int:
+    """Return the bytes that Python and numpy hold at most while a matrix is built."""
+    tracemalloc.start()
+    pe.build_matrix(vocabulary, source, match="exact", oov="zeros", threads=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_no_str_of_every_token_is_made_to_look_for_tokens_as_they_stand(tmp_path):
+    count = 100_000
+    source, path = tmp_path / "source.safetensors", tmp_path / "vocab.txt"
+    theirs = pe.Vocabulary([f"w{number}" for number in range(50, count)])
+    pe.EmbeddingMatrix(np.zeros((len(theirs), 1), np.float32), theirs).save(source)
+    path.write_text("".join(f"w{number}\n" for number in range(count)))
+    buffers = traced_peak(pe.Vocabulary(["w99"]), source)
+
+    peak = traced_peak(pe.Vocabulary.from_file(path, unk="<unk>"), source)
+
+    # More than what the source takes. A str of each would take 55 bytes, and its place
+    # in a list 8.
+    assert (peak - buffers) / count < 40
 
 
 @pytest.fixture(scope="module")
