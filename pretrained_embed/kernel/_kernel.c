@@ -782,14 +782,10 @@ static byte filter_bit(uint64_t hash) { return (byte)(1u << (hash & 7)); }
 
 /* Most tokens of a file are not wanted.  The filter tells so of 15 in 16 of them, and
  * is small enough for a first- or second-level cache. */
-static int64_t find_hashed(const TokenIndex *index, const byte *token, size_t n,
-                           uint64_t hash) {
+static int64_t find_key(const TokenIndex *index, const byte *token, size_t n) {
+    uint64_t hash = hash_token(token, n);
     if (!(*filter_byte(index, hash) & filter_bit(hash))) return -1;
     return (int64_t)(*find_slot(index, token, n, hash) & index->key_mask) - 1;
-}
-
-static int64_t find_key(const TokenIndex *index, const byte *token, size_t n) {
-    return find_hashed(index, token, n, hash_token(token, n));
 }
 
 static void prefetch_key(const TokenIndex *index, uint64_t hash) {
@@ -1240,29 +1236,6 @@ static int separates(int c) {
            !(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
-/* The beginning of a line, to its first delimiter or not quite so far: nearly always
- * the token. */
-typedef struct {
-    const byte *end;
-    uint64_t hash; /* if there is an index */
-} Beginning;
-
-enum { PE_LOOK_AHEAD = 64 };
-
-/* Look at a line before its turn, so that what the index says of its token is on its
- * way from memory meanwhile. */
-static Beginning look_ahead(const TokenIndex *index, const byte *line,
-                            const byte *limit, byte delimiter) {
-    Beginning beginning = {line, 0};
-    if (limit - line > PE_LOOK_AHEAD) limit = line + PE_LOOK_AHEAD;
-    while (beginning.end < limit && *beginning.end != delimiter) beginning.end++;
-    if (index) {
-        beginning.hash = hash_token(line, (size_t)(beginning.end - line));
-        prefetch_key(index, beginning.hash);
-    }
-    return beginning;
-}
-
 /* As split_line, where the last delimiter shows where the vector begins. */
 static int split_apart(const byte *line, const byte *end, const Layout *layout,
                        size_t count, const byte **token_end, int64_t *found) {
@@ -1279,8 +1252,7 @@ static int split_apart(const byte *line, const byte *end, const Layout *layout,
 /* Find the token's end in a trimmed line of count separators.  Returns the kind of
  * fault, or 0; *found is what a fault reports. */
 static int split_line(const byte *line, const byte *end, const Layout *layout,
-                      const Beginning *beginning, size_t count,
-                      const byte **token_end, int64_t *found) {
+                      size_t count, const byte **token_end, int64_t *found) {
     *found = (int64_t)count;
     if (line == end) {
         *found = 0;
@@ -1291,8 +1263,7 @@ static int split_line(const byte *line, const byte *end, const Layout *layout,
     if (count < layout->dim) return PE_SHORT;
     const byte *at;
     if (count == layout->dim) { /* tokens are short: no call is worth its price here */
-        for (at = beginning->end; at < end && *at != layout->separator; at++) {}
-        if (at > end) return PE_SHORT; /* only if the buffer changed meanwhile */
+        for (at = line; at < end && *at != layout->separator; at++) {}
     } else {
         at = end;
         for (size_t n = layout->dim; n && at; n--)
@@ -1311,6 +1282,18 @@ static int split_line(const byte *line, const byte *end, const Layout *layout,
             return PE_WIDE;
     }
     return 0;
+}
+
+enum { PE_MANY_KEYS = 100000, PE_LOOK_AHEAD = 64 };
+
+/* Look at a line before its turn, so that what a large index says of its token is on
+ * its way from memory meanwhile. */
+static void look_ahead(const TokenIndex *index, const byte *line, const byte *limit,
+                       byte delimiter) {
+    const byte *end = line;
+    if (limit - line > PE_LOOK_AHEAD) limit = line + PE_LOOK_AHEAD;
+    while (end < limit && *end != delimiter) end++;
+    prefetch_key(index, hash_token(line, (size_t)(end - line)));
 }
 
 static PyObject *scan_text(PyObject *module, PyObject *args) {
@@ -1347,14 +1330,13 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
     ReadVector read = fastest_read_vector();
 
     PyThreadState *thread = PyEval_SaveThread();
-    Beginning next = look_ahead(scan.index, p, limit, layout.delimiter);
+    const int ahead = scan.index && scan.index->keys >= PE_MANY_KEYS;
     while (p < limit && scan.hit_count < scan.hit_room && fault_count < fault_room) {
-        const Beginning beginning = next;
         size_t count = 0;
         const byte *lf = find_end(p, limit, layout.separator, &count);
         if (lf == limit && !final) break;
-        if (lf < limit)
-            next = look_ahead(scan.index, lf + 1, limit, layout.delimiter);
+        if (ahead && lf < limit)
+            look_ahead(scan.index, lf + 1, limit, layout.delimiter);
         const byte *end = lf;
         if (end > p && end[-1] == '\r') {
             end--;
@@ -1365,15 +1347,10 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
 
         const byte *token_end = p;
         int64_t found = 0;
-        int fault = split_line(p, end, &layout, &beginning, count, &token_end, &found);
+        int fault = split_line(p, end, &layout, count, &token_end, &found);
         if (fault == 0 || fault == PE_WIDE) {
             size_t length = (size_t)(token_end - p);
-            int64_t key = -1;
-            if (scan.index) {
-                uint64_t hash = beginning.hash;
-                if (token_end != beginning.end) hash = hash_token(p, length);
-                key = find_hashed(scan.index, p, length, hash);
-            }
+            int64_t key = scan.index ? find_key(scan.index, p, length) : -1;
             if (key >= 0 || !scan.index) {
                 Py_ssize_t bad =
                     read(base + scan.start, token_end + 1, end, limit,
