@@ -17,6 +17,7 @@ from pretrained_embed import formats
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats import PackedTokens, Table
 from pretrained_embed.formats.hdf5_writing import RowFile
+from pretrained_embed.formats.safetensors_header import DTYPES, read_header
 
 every_suffix = pytest.mark.parametrize("suffix", formats.TARGET_SUFFIXES)
 
@@ -110,6 +111,11 @@ def test_safetensors_reads_it_in_every_alignment(rows, dim, tmp_path):
 
     write(path, table)
 
+    with path.open("rb") as file:
+        header = read_header(file, path.stat().st_size, "m")
+    assert header.data % 4096 == 0
+    for tensor in header.tensors.values():
+        assert tensor.begin % DTYPES[tensor.dtype].itemsize == 0
     for tensors in (
         safetensors.numpy.load_file(path),
         {k: v.numpy() for k, v in safetensors.torch.load_file(path).items()},
@@ -182,6 +188,18 @@ def test_wrong_rows_are_refused_and_leave_nothing(suffix, tmp_path):
     attempt("2 tokens for 3 vectors", tokens=PackedTokens.pack(["a", "b"]))
     attempt("array 'a' is complex", arrays={"a": np.zeros(3, complex)})
     attempt("does not fit into JSON", metadata={"a": object()})
+
+
+def test_a_row_too_many_is_refused_before_it_is_written(tmp_path):
+    path, table = tmp_path / "m.npy", small(3, 2)
+
+    with formats.new_target(path, rows=3, dim=2) as target:
+        target.append(table.vectors)
+        with pytest.raises(WriteError, match="3 rows were announced, 4 came"):
+            target.append(table.vectors[:1])
+        target.finish(table.tokens, table.arrays, table.metadata)
+
+    assert_same(formats.read_table(stream_of(path)), table)
 
 
 @every_suffix
