@@ -13,19 +13,18 @@ from benchmarks.scale.bench import Bench, Section, number, table
 DIM = 200
 #: Of text: a token, and a number of five digits with its sign, point and space.
 _TOKEN_BYTES, _NUMBER_BYTES = 10, 7
+_MEASURED_DIM = 300  # of the parts that want all rows
 
 _PROBE = 1 << 30
 _CHUNK = 1 << 22
 
-_ONE, _ALL = "s per byte, 1 thread", "s per byte, all threads"
 
-
-class Job(NamedTuple):
-    """Rows of `DIM` numbers, all of them wanted."""
+class Large(NamedTuple):
+    """A job of `DIM` numbers a row, all rows wanted."""
 
     title: str
     rows: int
-    workers: int
+    scans: int  # at the same time, each of one thread
 
     @property
     def text(self) -> int:
@@ -34,81 +33,87 @@ class Job(NamedTuple):
 
     @property
     def matrix(self) -> int:
-        """Bytes of the matrix; what is spilled is as much, and its tokens."""
+        """Bytes of the matrix; what waits on the disk is as much again."""
         return self.rows * DIM * 4
 
 
 JOBS = (
-    Job("78,000,000 x 200, this machine", 78_000_000, 1),
-    Job("1,000,000,000 x 200, 100 workers", 1_000_000_000, 100),
+    Large("78,000,000 x 200, 2 threads", 78_000_000, 2),
+    Large("1,000,000,000 x 200, 100 workers", 1_000_000_000, 100),
 )
+
+
+class Costs(NamedTuple):
+    """Seconds and bytes of one of each, computed from what was measured."""
+
+    byte: float  # s to scan
+    found: float  # s for each number of a wanted row, in the process that scans
+    token: float  # s, in the process that calls
+    row_number: float  # s for each number of a row, there
+    token_memory: float  # bytes of vocabulary and build, there
+    token_index: float  # bytes, in each process that scans
+
+    @classmethod
+    def of(cls, figures: Mapping[str, float]) -> Costs:
+        """Part the work that two processes share from that of the one that calls.
+
+        With scans S and the rest R, one process takes S + R and two take S/2 + R.
+        """
+        one, two = figures["s, 1 processes"], figures["s, 2 processes"]
+        scans, rest = 2 * (one - two), 2 * two - one
+        numbers = figures["rows"] * _MEASURED_DIM
+        byte, token = figures["s per byte, 1 thread"], figures["s per token"]
+        return cls(
+            byte=byte,
+            found=max(0.0, scans - figures["bytes"] * byte) / numbers,
+            token=token,
+            row_number=max(0.0, rest - figures["rows"] * token) / numbers,
+            token_memory=figures["bytes per token"]
+            + figures["vocabulary bytes per token"],
+            token_index=figures["index bytes per token"],
+        )
 
 
 def arithmetic(bench: Bench, figures: Mapping[str, float]) -> Section:
     """Compute time, memory and disk of larger jobs from the figures of the parts."""
     title = "arithmetic: what larger jobs come to, by these figures"
-    needed = (
-        _ONE,
-        _ALL,
-        "s per token",
-        "bytes per token",
-        "s",
-        "index bytes per token",
-    )
-    missing = [name for name in needed if name not in figures]
-    if missing:
-        said = f"Not computed: the parts that give {', '.join(missing)} did not run.\n"
-        return Section(title, said, {})
+    try:
+        costs = Costs.of(figures)
+    except KeyError as error:
+        return Section(title, f"Not computed: no part gave {error}.\n", {})
     bench.say("arithmetic: the disk")
     write, read = disk(bench.scratch / "probe")
-    number_cost = _number_cost(figures)
-    facts = (
-        f"Measured: {figures[_ONE] * 1e9:.3f} ns a byte on one thread and "
-        f"{figures[_ALL] * 1e9:.3f} on all; {figures['s per token'] * 1e6:.2f} us a "
-        f"wanted token of {8} numbers; {number_cost * 1e9:.1f} ns more for each number "
-        f"of a wanted row, spilling and writing included; a disk that writes "
-        f"{write / 1e9:.2f} and reads {read / 1e9:.2f} GB/s.\n\n"
+    measured = (
+        f"Where it is scanned: {costs.byte * 1e9:.2f} ns for each byte and "
+        f"{costs.found * 1e9:.2f} ns for each number of a wanted row. Where it is "
+        f"called: {costs.token * 1e6:.2f} us for each token and "
+        f"{costs.row_number * 1e9:.2f} ns for each number of its row. The disk writes "
+        f"{write / 1e9:.2f} GB/s and reads {read / 1e9:.2f}.\n\n"
     )
+    columns = [_column(job, costs, write, read) for job in JOBS]
+    rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
     header = ("", *(job.title for job in JOBS))
-    columns = [_column(job, figures, number_cost, write, read) for job in JOBS]
-    names = list(columns[0])
-    rows = [(name, *(column[name] for column in columns)) for name in names]
-    return Section(title, facts + table(header, rows), {})
+    return Section(title, measured + table(header, rows), {})
 
 
-def _column(
-    job: Job, figures: Mapping[str, float], each: float, write: float, read: float
-) -> dict[str, str]:
-    per_byte = figures[_ALL] if job.workers == 1 else figures[_ONE]
-    scan = job.text * per_byte / job.workers
-    tokens = job.rows * figures["s per token"] / job.workers
-    numbers = job.rows * DIM * each / job.workers
-    index = job.rows * figures["index bytes per token"]
-    vocabulary = job.rows * figures["vocabulary bytes per token"]
-    disk_time = (job.text + job.matrix) / read + 2 * job.matrix / write
+def _column(job: Large, costs: Costs, write: float, read: float) -> dict[str, str]:
+    numbers = job.rows * DIM
+    scans = (job.text * costs.byte + numbers * costs.found) / job.scans
+    rest = job.rows * costs.token + numbers * costs.row_number
+    one_disk = (job.text + job.matrix) / read + 2 * job.matrix / write
     return {
         "text": _size(job.text),
-        "matrix, and the spilled rows again": f"2 x {_size(job.matrix)}",
-        "scan": _time(scan),
-        "tokens": _time(tokens),
-        "numbers": _time(numbers),
-        "disk, if nothing is cached": _time(disk_time / job.workers),
-        "sum, nothing at the same time": _time(
-            scan + tokens + numbers + disk_time / job.workers
+        "on the disk: rows that wait, and the matrix": f"2 x {_size(job.matrix)}",
+        "time of the scans, side by side": _time(scans),
+        "time of the process that calls, after them": _time(rest),
+        "sum": _time(scans + rest),
+        "of which workers wait": f"{rest / (scans + rest):.0%}",
+        "time of one such disk, if nothing is cached": _time(one_disk),
+        "index, in each process that scans": _size(job.rows * costs.token_index),
+        "vocabulary and build, where it is called": _size(
+            job.rows * costs.token_memory
         ),
-        "index, in each worker": _size(index),
-        "vocabulary, where it is called": _size(vocabulary),
     }
-
-
-def _number_cost(figures: Mapping[str, float]) -> float:
-    """Return the seconds that a number of a wanted row costs, by the limited build."""
-    rest = (
-        figures["s"]
-        - figures["bytes"] * figures[_ALL]
-        - figures["tokens"] * figures["s per token"]
-    )
-    return max(rest, 0.0) / (figures["tokens"] * 300)
 
 
 def disk(path: Path) -> tuple[float, float]:

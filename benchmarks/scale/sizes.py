@@ -76,17 +76,17 @@ def vocabulary_sizes(bench: Bench) -> Section:
     text, figures = table(header, rows), {}
     time = _fit(points)
     if time is not None:
-        text += f"\nTime: {_said(time, 1e6, 'us', 'token')}\n"
         largest = points[-1][1]
+        memory = Straight.through(
+            [size for size, _ in points], [run.peak for _, run in points]
+        )
         figures = {
             "s per token": time.slope,
+            "bytes per token": memory.slope,
             "index bytes per token": largest.index_bytes / largest.tokens,
             "vocabulary bytes per token": largest.vocabulary_bytes / largest.tokens,
-            "bytes per token": largest.peak / largest.tokens,
         }
-        memory = Straight.through(
-            [size for size, run in points], [run.peak for _, run in points]
-        )
+        text += f"\nTime: {_said(time, 1e6, 'us', 'token')}\n"
         text += (
             f"\nMemory over the vocabulary: {megabytes(memory.fixed)} MB and "
             f"{memory.slope:.0f} bytes for each token; no point is farther from that "

@@ -28,7 +28,8 @@ def workers(bench: Bench) -> Section:
             for count in (1, 2)
         },
     }
-    rows, figures = [], {}
+    rows: list[tuple[str, ...]] = []
+    figures: dict[str, float] = {}
     first = None
     for name, each in runs.items():
         bench.say(f"workers: {name}")
@@ -37,7 +38,9 @@ def workers(bench: Bench) -> Section:
             rows.append((name, "-", "-", f"no result: {run.failed}"))
             continue
         first = first or run
-        figures[name] = run.seconds
+        if each.engine == POOL:
+            figures[f"s, {each.workers} processes"] = run.seconds
+        figures |= {"rows": run.tokens, "bytes": path.stat().st_size}
         same = "same bytes" if run.digest == first.digest else "**other numbers**"
         rows.append(
             (name, number(run.seconds), f"{first.seconds / run.seconds:.2f}", same)
