@@ -95,17 +95,10 @@ class HttpFile:
 
     def _body(self) -> Generator[bytes]:
         """Yield all bytes as they come."""
-        read = 0
         with self._asked(None) as part:
             if part.total is None and not part.ends_by_itself:
                 raise Failure("the host does not say how long the file is")
-            for chunk in http.body(part, self._patience):
-                read += len(chunk)
-                yield chunk
-            if part.total is not None and read < part.total:
-                raise Failure(
-                    f"the connection ended after {read:,} of {part.total:,} bytes"
-                )
+            yield from http.body(part, self._patience)
 
 
 class _Whole(io.RawIOBase):

@@ -68,7 +68,7 @@ class StoredFile:
     def check(self) -> None:
         """Raise `SourceError` if the file is another one now."""
         with _translated(self.name):
-            self._filesystem.invalidate_cache()
+            self._filesystem.invalidate_cache()  # huggingface_hub keeps listings
             info = self._filesystem.info(self._path)
         self._compare(info)
 

@@ -128,19 +128,31 @@ def test_a_host_that_says_no_length_and_has_no_ranges_is_refused(remote, secure)
         remote()
 
 
-def change_etag(host):
+def change(host):
     host.etag = '"version-2"'
 
 
-def change_size(host):
-    host.files["v.txt"] += b"more 1 2\n"
-    host.etag = None
+def careless(handler: servers.Handler, data: bytes) -> None:
+    """Send the range of whatever version there is."""
+    del handler.headers["If-Range"]
+    servers.good(handler, data)
 
 
-@pytest.mark.parametrize("change", [change_etag, change_size])
-def test_a_file_that_changes_while_it_is_read_is_an_error(remote, secure, change):
+@pytest.mark.parametrize("answer", [servers.good, careless])
+def test_a_file_that_changes_while_it_is_read_is_an_error(remote, secure, answer):
     stream = remote()
     change(secure)
+    secure.default = answer
+
+    with pytest.raises(SourceError, match="was changed while it was read"):
+        all_of(stream)
+
+
+def test_where_a_host_names_no_versions_the_size_tells_them_apart(remote, secure):
+    secure.etag = None
+    stream = remote()
+    assert all_of(stream) == DATA
+    secure.files["v.txt"] += b"more 1 2\n"
 
     with pytest.raises(SourceError, match="was changed while it was read"):
         all_of(stream)
@@ -151,7 +163,7 @@ def test_a_change_after_the_last_range_is_seen_too(remote, secure):
 
     file = stream.open()
     file.readall()
-    change_etag(secure)
+    change(secure)
 
     with pytest.raises(SourceError, match="was changed while it was read"), file:
         """Nothing more is read."""
@@ -187,6 +199,14 @@ def test_a_host_that_goes_on_failing_is_given_up(remote, secure, waits):
     assert waits[:3] == [0.5, 1.0, 2.0]
 
 
+def endless(handler: servers.Handler, data: bytes) -> None:
+    """Send all from the first byte that is asked for."""
+    wanted = handler.headers["Range"].partition("-")[0]
+    del handler.headers["Range"]
+    handler.headers["Range"] = f"{wanted}-"
+    servers.good(handler, data)
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
@@ -194,8 +214,9 @@ def test_a_host_that_goes_on_failing_is_given_up(remote, secure, waits):
         (servers.status(403), "the host answers 403"),
         (servers.other_bytes(b"<!DOCTYPE html>"), "sends a web page"),
         (servers.other_span, "sends another part"),
+        (endless, "sends more than it was asked for"),
     ],
-    ids=["missing", "denied", "page", "span"],
+    ids=["missing", "denied", "page", "span", "more"],
 )
 def test_a_file_that_is_not_there_is_an_error(remote, secure, answer, message):
     secure.default = answer

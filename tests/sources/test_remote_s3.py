@@ -21,7 +21,8 @@ from pretrained_embed.errors import (
     UnknownSourceError,
 )
 from pretrained_embed.sources import entry_named, fetch, open_source
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.object_store import StoredFile
+from pretrained_embed.sources.patience import Failure, Patience
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.sources.stream import Stream
 from tests.s3 import BUCKET
@@ -183,6 +184,17 @@ def test_a_change_between_two_ranges_is_an_error(stream, s3):
 
     with pytest.raises(SourceError, match="changed"), stream.open(0, 1000) as file:
         file.read(1000)
+
+
+def test_a_handle_that_is_opened_later_is_of_the_same_version(s3):
+    file = StoredFile(s3.put("v.txt", DATA))
+    s3.answers.append((409, "OperationAborted"))
+    with pytest.raises(Failure):  # the handle is used no more
+        file.get(0, 10)
+    s3.put("v.txt", DATA[::-1])
+
+    with pytest.raises(SourceError, match="was changed while it was read"):
+        file.get(0, 10)
 
 
 def test_a_file_that_is_gone_is_an_error(stream, s3):
