@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -128,7 +129,7 @@ def _nothing_found(
     block = next(iter(readers[0].blocks(on_bad_row=options.on_bad_row)), None)
     theirs = [] if block is None else block.tokens[:5]
     special = set(vocabulary.special_tokens.values())
-    ours = [token for token in vocabulary if token not in special][:5]
+    ours = islice((token for token in vocabulary if token not in special), 5)
     names = " or ".join(reader.name for reader in readers)
     composing = next((reader.name for reader in readers if reader.composes), None)
     subword = composing and (

@@ -65,9 +65,11 @@ class Search:
     ) -> None:
         self._vocabulary = vocabulary
         known, special = _looked_for(vocabulary)
-        ids = np.flatnonzero(known & ~special)
-        as_kept = chain == (EXACT,) and not advise
-        tokens = [] if as_kept else vocabulary.strings(ids)
+        changed = known & ~special  # what forms are made of
+        if chain == (EXACT,) and not advise:
+            changed[:] = False
+        ids = np.flatnonzero(changed)
+        tokens = vocabulary.strings(ids)
         parts = Rows(len(vocabulary))
         self._splits = {
             form: splits(ids.tolist(), form.made(vocabulary, tokens), parts)

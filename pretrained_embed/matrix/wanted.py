@@ -110,16 +110,19 @@ class Wanted:
         self._ranks.append(ranks.astype(np.uint8, copy=False))
 
     def texts(self) -> PackedTokens:
-        """Return everything that is wanted, some of it perhaps more than once."""
+        """Return everything that is wanted, some of it perhaps more than once.
+
+        What was added is put together when it is first asked for.
+        """
         if len(self._texts) > 1:
             self._texts = [joined(self._texts)]
+            self._rows = [np.concatenate(self._rows)]
+            self._ranks = [np.concatenate(self._ranks)]
         return self._texts[0]
 
     def index(self) -> TokenIndex:
         """Return the index of everything that is wanted."""
-        return kernel.TokenIndex(
-            self.texts(), np.concatenate(self._rows), np.concatenate(self._ranks)
-        )
+        return kernel.TokenIndex(self.texts(), self._rows[0], self._ranks[0])
 
 
 class Split(NamedTuple):

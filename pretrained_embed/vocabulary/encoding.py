@@ -49,7 +49,8 @@ class Encoder(TokenIds):
 
         Raises `UnknownTokenError` for an unknown token if there is no unk,
         `VocabularyError` for a row too long, or too short if there is no pad, and
-        `OptionError` for a single ``str`` in place of texts.
+        `OptionError` for a single ``str`` in place of texts. The first call makes the
+        ``dict`` that `ids` shows.
 
         >>> from pretrained_embed.vocabulary import Vocabulary
         >>> Vocabulary(["see", "you"]).encode(["you see"], max_length=4)
