@@ -51,7 +51,7 @@ def limited(bench: Bench) -> Section:
 
 def scans(bench: Bench) -> Section:
     """Build one matrix in one scan, and in several with a smaller index each."""
-    size = _QUICK_FILE
+    size = _QUICK_FILE // 4 if bench.quick else _QUICK_FILE
     path = bench.files.repeated(size)
     tokens = files.first(bench.files, path)
     job = Job(str(path), str(tokens), digest=True)

@@ -128,12 +128,18 @@ def _executor(job: Job) -> Iterator[Executor | None]:
         alone = {"threads_per_worker": 1, "processes": True, "memory_limit": 0}
         cluster = LocalCluster(job.workers, dashboard_address=None, **alone)
         with cluster, Client(cluster) as client:
+            client.run(_import)
             yield client.get_executor()
     elif job.engine == POOL:
         with ProcessPoolExecutor(job.workers) as pool:
             yield pool
     else:
         yield None
+
+
+def _import() -> None:
+    """Have a worker import what it will need, as one that has worked before."""
+    import pretrained_embed.pipeline  # noqa: F401 - imported to be there
 
 
 def _index_bytes(vocabulary: pe.Vocabulary) -> int:
