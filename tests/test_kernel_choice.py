@@ -9,6 +9,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from kernels import token_index
 
 from pretrained_embed import kernel
 
@@ -56,6 +57,14 @@ def test_an_index_gives_all_its_memory_back(kernel_pair):
     memory, blocks, memory_after, blocks_after = map(int, ran.stdout.split())
     assert memory_after - memory < 4e6  # the smallest part left behind: 20 kB a turn
     assert blocks_after - blocks < 200  # one object left behind: 400
+
+
+def test_a_native_index_takes_some_bytes_a_token_beside_its_own(kernel_pair):
+    wanted = [(f"token{i:05}", i, 0) for i in range(10_000)]
+
+    index = token_index(kernel_pair[0], wanted)
+
+    assert index.nbytes < (10 + 16) * 10_000
 
 
 @pytest.mark.parametrize("choice", ["native", "reference"])

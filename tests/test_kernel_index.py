@@ -201,14 +201,6 @@ def test_an_index_says_how_much_memory_it_takes(both_kernels):
     assert ranked.nbytes >= large.nbytes
 
 
-def test_a_native_index_takes_some_bytes_a_token_beside_its_own(kernel_pair):
-    wanted = [(f"token{i:05}", i, 0) for i in range(10_000)]
-
-    index = token_index(kernel_pair[0], wanted)
-
-    assert index.nbytes < (10 + 16) * 10_000
-
-
 def test_an_index_outlives_what_it_was_made_of(both_kernels):
     listed = [f"token{i}" for i in range(1000)]
     rows, ranks = np.arange(1000, dtype=np.int64), np.zeros(1000, np.uint8)

@@ -241,10 +241,13 @@ def test_garbage_is_refused_and_what_is_not_is_what_float_reads(kernel_pair, fie
 
 
 separators = st.sampled_from([b" ", b"\t"])
+#: Behind a long one, numbers may be read in large pieces that begin before them.
+TOKENS = ["word", "x" * 70]
 endings = st.sampled_from([b"", b"\n", b"\r\n", b" \n", b"\t \r\n", b"\nnext 1 2 3\n"])
 
 
 @given(
+    token=st.sampled_from(TOKENS),
     fields=st.lists(numbers | st.sampled_from(["0", "5", "0.25", "-0.071549"]))
     .filter(bool)
     .map(lambda fields: fields[:6]),
@@ -252,9 +255,9 @@ endings = st.sampled_from([b"", b"\n", b"\r\n", b" \n", b"\t \r\n", b"\nnext 1 2
     ending=endings,
 )
 def test_a_number_reads_the_same_wherever_it_stands_in_a_row(
-    kernel_pair, fields, separator, ending
+    kernel_pair, token, fields, separator, ending
 ):
-    row = separator.join([b"word", *(field.encode() for field in fields)])
+    row = separator.join([token.encode(), *(field.encode() for field in fields)])
     if separator == b" ":
         ending = ending.replace(b"\t", b"")
     values = [expected(field)[0] for field in fields]
@@ -265,7 +268,7 @@ def test_a_number_reads_the_same_wherever_it_stands_in_a_row(
         )
 
         assert scanned.vectors[0] == values
-        assert scanned.hits[0] == [0, 0, 4, -1]
+        assert scanned.hits[0] == [0, 0, len(token), -1]
 
 
 @given(number=numbers, place=st.integers(0, 2), separator=separators)
@@ -290,14 +293,15 @@ def test_a_buffer_may_be_cut_at_every_byte_of_a_number(
             assert [hit.vector for hit in read.hits] == [values]
 
 
-def test_all_short_decimals_read_right(kernel_pair):
+@pytest.mark.parametrize("token", TOKENS)
+def test_all_short_decimals_read_right(kernel_pair, token):
     fields = [
         f"{sign}{i / 10**places:.{places}f}"
         for sign in ("", "-")
         for places in range(10)
         for i in range(0, 10 * 10**places, max(1, 10**places // 307))
     ]
-    row = " ".join(["word", *fields]).encode()
+    row = " ".join([token, *fields]).encode() + b"\n"
 
     for implementation in kernel_pair:
         scanned = scan_text(implementation, None, row, dim=len(fields))
@@ -335,7 +339,7 @@ def test_whole_numbers_times_powers_of_ten_next_to_halfway_read_right(kernel_pai
                 middle = (Fraction(float(low)) + Fraction(float(_next(low)))) / 2
                 nearest = round(middle / Fraction(10) ** power)
                 fields += [f"{nearest + i}e{power}" for i in (-200, -1, 0, 1, 200)]
-    row = " ".join(["word", *fields]).encode()
+    row = " ".join([TOKENS[1], *fields]).encode() + b"\n"
 
     for implementation in kernel_pair:
         scanned = scan_text(implementation, None, row, dim=len(fields))
@@ -348,14 +352,17 @@ def _next(value: np.float32) -> np.float32:
     return np.nextafter(value, np.float32(np.inf))
 
 
-@pytest.mark.parametrize("position", range(1, 4))
+@pytest.mark.parametrize("position", range(1, 6))
 @pytest.mark.parametrize("text", ["1_0", "0x1", "1.2.3", "\u00a01", "--1", "1e", "."])
-def test_a_field_that_is_no_number_is_a_fault_of_its_row(both_kernels, text, position):
-    fields = ["0.5", "0.5", "0.5"]
+@pytest.mark.parametrize("token", TOKENS)
+def test_a_field_that_is_no_number_is_a_fault_of_its_row(
+    both_kernels, token, text, position
+):
+    fields = ["0.5"] * 5
     fields[position - 1] = text
-    row = " ".join(["word", *fields]).encode() + b"\n"
+    row = " ".join([token, *fields]).encode() + b"\n"
 
-    scanned = scan_text(both_kernels, None, row, dim=3)
+    scanned = scan_text(both_kernels, None, row, dim=5)
 
     assert scanned.hits == []
     assert scanned.faults == [[0, kernel.BAD_NUMBER, position, 0]]

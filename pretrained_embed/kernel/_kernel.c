@@ -435,18 +435,25 @@ static Py_ssize_t read_vector(const byte *begin, const byte *p, const byte *end,
 #if defined(PE_AVX2) && PE_ROUNDS_ONCE
 enum { PE_LANES = 4, PE_AT_ONCE = 8 };
 
-/* find_separators, most of it without a branch that hangs on where they are. */
+/* find_separators, most of it without a branch that hangs on where they are.  The 64
+ * bytes before end may be looked at. */
 PE_FOR_AVX2 static int find_separators_avx2(
     const byte **from, const byte *end, byte separator, const byte **found) {
     const __m256i sep = _mm256_set1_epi8((char)separator);
     const byte *p = *from;
     int n = 0;
-    for (; n < PE_BATCH && end - p >= 64; p += 64) {
+    for (; n < PE_BATCH && p < end; p += 64) {
+        int done = 0; /* the last bytes come with some that were looked at already */
+        if (end - p < 64) {
+            done = (int)(64 - (end - p));
+            p = end - 64;
+        }
         __m256i a = _mm256_loadu_si256((const __m256i *)p);
         __m256i b = _mm256_loadu_si256((const __m256i *)(p + 32));
         uint64_t mask =
             (uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(a, sep)) |
             (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpeq_epi8(b, sep)) << 32;
+        mask = mask >> done << done;
         int count = (int)_mm_popcnt_u64(mask);
         for (int i = 0; i < PE_AT_ONCE; i++, mask &= mask - 1) /* of none, the 64th */
             found[n + i] = p + _tzcnt_u64(mask);
@@ -454,8 +461,6 @@ PE_FOR_AVX2 static int find_separators_avx2(
             found[n + i] = p + _tzcnt_u64(mask);
         n += count;
     }
-    for (; n < PE_BATCH && p < end; p++)
-        if (*p == separator) found[n++] = p;
     *from = p;
     return n;
 }
@@ -560,8 +565,9 @@ PE_FOR_AVX2 static Py_ssize_t read_vector_avx2(const byte *begin, const byte *p,
                                              byte separator, Py_ssize_t dim,
                                              float *out) {
     const byte *from = p, *ends[1 + PE_BATCH + 64];
-    /* 16 bytes before the end of a field, and one at its beginning, are looked at */
-    if (p - begin < 16 || end == limit)
+    /* 64 bytes before end, 16 before that of a field, and one at the beginning of each,
+     * even one that is empty, are looked at */
+    if (p - begin < 64 || end == limit)
         return read_vector(begin, p, end, limit, separator, dim, out);
     ends[0] = p - 1;
     for (Py_ssize_t done = 0; done < dim;) {
