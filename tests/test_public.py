@@ -18,6 +18,7 @@ import pretrained_embed as pe
 #: What is heavy, and is imported by the function that needs it alone.
 HEAVY = (
     *("h5py", "requests", "urllib3", "gensim", "pyarrow", "click", "safetensors"),
+    "fsspec",
     *("torch", "keras", "tensorflow", "jax", "flax", "scipy", "pandas"),
 )
 

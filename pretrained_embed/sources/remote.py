@@ -16,15 +16,16 @@ from urllib.parse import urlsplit
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import http_file, object_store
+from pretrained_embed.sources.far import Requests
 from pretrained_embed.sources.patience import Failure, Patience, persist
-from pretrained_embed.sources.ranged import RangedFile, Requests
+from pretrained_embed.sources.ranged import RangedFile
 from pretrained_embed.sources.stream import Stream
 
 DIRECT = "remote+"
 
 
 class Remote(Protocol):
-    """A file on another machine, as its protocol gives it. See `ranged.Far`."""
+    """A file on another machine, as its protocol gives it. See `far.Far`."""
 
     name: str
     size: int | None

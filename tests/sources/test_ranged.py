@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import ranged
+from pretrained_embed.sources.far import AT_ONCE, FIRST, Requests
 from pretrained_embed.sources.patience import Failure, Patience
-from pretrained_embed.sources.ranged import FIRST, RangedFile, Requests
+from pretrained_embed.sources.ranged import RangedFile
 from pretrained_embed.sources.stream import read_fully
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -139,8 +140,8 @@ def test_several_requests_are_under_way_at_once():
             together.wait(timeout=30)  # all or none get on
             return super().get(start, stop)
 
-    together = threading.Barrier(ranged.AT_ONCE)
-    size = ranged.AT_ONCE * ranged.CHUNK
+    together = threading.Barrier(AT_ONCE)
+    size = AT_ONCE * ranged.CHUNK
     far = Slow(bytes(size))
 
     with RangedFile(requests_to(far, size), 0, size) as file:
@@ -232,7 +233,7 @@ def test_a_closed_file_asks_for_nothing_more(small):
     requests.get(0, 1)
 
     assert file.closed
-    assert len(far.asked) <= 2 * ranged.AT_ONCE
+    assert len(far.asked) <= 2 * AT_ONCE
 
 
 def test_there_is_nothing_before_the_beginning():

@@ -10,8 +10,8 @@ import pytest
 
 from pretrained_embed.errors import OptionError, SourceError
 from pretrained_embed.sources import fetch, open_source
+from pretrained_embed.sources.far import FIRST
 from pretrained_embed.sources.patience import Patience
-from pretrained_embed.sources.ranged import FIRST
 from pretrained_embed.sources.stream import Stream
 from tests import servers
 from tests.sources.published import DATA
