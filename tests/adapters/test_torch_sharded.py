@@ -135,7 +135,7 @@ def test_a_process_without_rows_takes_part(results):
 def test_ids_and_rows_may_be_of_other_dtypes(results, whole):
     for rank in range(PROCESSES):
         expected = whole(ids_of(rank))
-        assert torch.equal(results[rank]["int32_ids"], expected)
+        assert torch.equal(results[rank]["int32_ids_on_one"], expected)
         assert torch.equal(results[rank]["half"], expected.bfloat16())
 
 

@@ -79,8 +79,9 @@ class Rank:
         rows.sum().backward()
         return rows.detach(), layer.local.weight.grad
 
-    def int32_ids(self) -> Any:
-        return self.layer()(ids_of(self.rank).int()).detach()
+    def int32_ids_on_one(self) -> Any:
+        ids = ids_of(self.rank)
+        return self.layer()(ids.int() if self.rank else ids).detach()
 
     def half(self) -> Any:
         return self.layer(dtype=torch.bfloat16)(ids_of(self.rank)).detach()
