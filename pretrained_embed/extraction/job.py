@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,9 @@ from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.scanned import ScannedReader, Split
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.sources.spool import rereadable
+
+#: Facts of a provenance that differ where the bytes do.
+_TELLING = ("fingerprint", "version", "digests")
 
 #: Jobs whose reader and index a process keeps between splits.
 _KEPT = 2
@@ -92,13 +97,15 @@ class Job:
         return reader
 
 
-def state_of(provenance: Any) -> dict[str, Any]:
-    """Return what a source's provenance tells of its bytes."""
-    return {
-        name: provenance[name]
-        for name in ("size", "fingerprint", "version", "digests", "member")
-        if name in provenance
-    }
+def state_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a source's provenance tells of its bytes.
+
+    Where nothing does, it is something that no other source and no later run has.
+    """
+    state = {name: provenance[name] for name in _TELLING if name in provenance}
+    if not state:
+        return {"run": os.urandom(16).hex()}
+    return state | {"size": provenance.get("size"), "member": provenance.get("member")}
 
 
 _opened: OrderedDict[str, tuple[ScannedReader, TokenIndex]] = OrderedDict()

@@ -230,7 +230,7 @@ def build_matrix(
         else:
             built = matrix.build(vocabulary, given, options, combination, steps)
     complete(built)
-    return large.written(built, ways)
+    return large.write(built, ways)
 
 
 def _listed(source: Given | Sequence[Given]) -> Sequence[Given]:

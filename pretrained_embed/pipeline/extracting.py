@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
@@ -83,6 +82,8 @@ class SourceInRanges:
         self._reader = reader = opened.reader
         self._passes: list[tuple[range, Extracted]] = []
         if not isinstance(reader, ScannedReader):
+            if means.executor is not None:
+                opened.notes.append("was looked up by one process: it has an index")
             return
         if means.executor is not None and opened.address is None:
             opened.notes.append("was read by one process: no other can open it")
@@ -117,8 +118,6 @@ def _job(
     splits = reader.splits(min(_LARGEST, max(_SMALLEST, size)))
     state = extraction.state_of(opened.provenance)
     facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
-    if opened.address is None:  # nobody can tell whether it is the same next time
-        facts.append(os.urandom(16).hex())
     text = json.dumps([*facts, opened.address, state, wanted.digest()])
     return Job(
         key=blake2b(text.encode(), digest_size=16).hexdigest(),

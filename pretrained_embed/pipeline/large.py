@@ -25,7 +25,7 @@ from pretrained_embed.formats.scanned import ScannedReader
 from pretrained_embed.formats.sharded_writer import write_table
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline import output
-from pretrained_embed.pipeline.extracting import Means, SourceInRanges
+from pretrained_embed.pipeline.extracting import Means, SourceInRanges, passes
 from pretrained_embed.pipeline.opening import Opened
 from pretrained_embed.pipeline.whole_progress import WholeProgress
 from pretrained_embed.vocabulary import Vocabulary
@@ -76,7 +76,11 @@ def build(
     options = maker.options
     files = _cut(len(vocabulary), maker.dim, ways)
     bounds = [rows for file in files for rows in file]
-    progress = WholeProgress(options.progress, _total(opened, files, maker.dim, ways))
+    memory = ways.memory or _half_of_memory()
+    scans = len(passes(bounds, len(options.match), memory))
+    written = 0 if ways.out is None else 4 * maker.dim * len(vocabulary)
+    total = _total(opened, scans, written)
+    progress = WholeProgress(options.progress, total)
     given = [matrix.OpenSource(one.reader, one.provenance) for one in opened]
     in_ranges = matrix.InRanges(vocabulary, maker)
 
@@ -92,7 +96,7 @@ def build(
         means = Means(
             stack.enter_context(_threads(options.threads)),
             ways.executor,
-            ways.memory or _half_of_memory(),
+            memory,
             work,
         )
         each = [
@@ -118,7 +122,7 @@ def build(
         return output.into_shards(rows, ways.out, _job(ledger(), opened))
 
 
-def written(built: EmbeddingMatrix, ways: Ways) -> EmbeddingMatrix:
+def write(built: EmbeddingMatrix, ways: Ways) -> EmbeddingMatrix:
     """Return a matrix that was made in memory, written where it is wanted."""
     if ways.out is None:
         return built
@@ -141,9 +145,7 @@ def _cut(rows: int, dim: int, ways: Ways) -> list[list[range]]:
 def _job(ledger: matrix.Ledger, opened: Sequence[Opened]) -> str:
     """Return what differs where the rows may be others."""
     tokens = matrix.tokens_of(ledger)
-    facts = [one.provenance for one in opened]
-    if any(one.address is None for one in opened):  # it may be another next time
-        facts.append({"run": os.urandom(16).hex()})
+    facts = [[one.provenance, extraction.state_of(one.provenance)] for one in opened]
     metadata = matrix.metadata_of(ledger)
     text = [facts, metadata["vocabulary"], metadata["provenance"]["options"]]
     digest = blake2b(json.dumps([__version__, *text]).encode(), digest_size=16)
@@ -152,15 +154,12 @@ def _job(ledger: matrix.Ledger, opened: Sequence[Opened]) -> str:
     return digest.hexdigest()
 
 
-def _total(
-    opened: Sequence[Opened], files: list[list[range]], dim: int, ways: Ways
-) -> int | None:
+def _total(opened: Sequence[Opened], scans: int, written: int) -> int | None:
     """Return the bytes that are read and written, where they are known."""
     scanned = [one.size for one in opened if isinstance(one.reader, ScannedReader)]
     if None in scanned:
         return None
-    written = 0 if ways.out is None else 4 * dim * files[-1][-1].stop
-    return sum(size or 0 for size in scanned) + written
+    return sum(size or 0 for size in scanned) * scans + written
 
 
 @contextmanager

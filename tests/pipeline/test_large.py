@@ -153,6 +153,21 @@ def test_what_no_other_process_can_open_is_read_here(source: Path) -> None:
     assert built.findings.notes == ["was read by one process: no other can open it"]
 
 
+def test_an_executor_has_nothing_to_do_for_a_source_with_an_index(
+    source: Path, tmp_path: Path
+) -> None:
+    pe.convert(source, tmp_path / "vectors.npz")
+
+    with ThreadPoolExecutor(1) as executor:
+        built = pe.build_matrix(
+            tokens(), tmp_path / "vectors.npz", executor=executor, out=tmp_path / "m.h5"
+        )
+
+    expected = pe.build_matrix(tokens(), tmp_path / "vectors.npz")
+    assert built.vectors.tobytes() == expected.vectors.tobytes()
+    assert built.findings.notes == ["was looked up by one process: it has an index"]
+
+
 def test_a_worker_that_is_killed_costs_nothing_but_time(source: Path) -> None:
     expected = pe.build_matrix(tokens(), source)
 
@@ -230,8 +245,9 @@ def test_too_little_coverage_writes_nothing(source: Path, tmp_path: Path) -> Non
     assert not list(tmp_path.glob("*m*.npy*[!k]"))
 
 
+@pytest.mark.parametrize(("memory", "passes"), [(None, 1), (48 * 1500, 3)])
 def test_progress_rises_to_the_end_of_the_whole_job(
-    source: Path, tmp_path: Path
+    memory: int | None, passes: int, source: Path, tmp_path: Path
 ) -> None:
     seen: list[tuple[int, int | None]] = []
 
@@ -239,11 +255,12 @@ def test_progress_rises_to_the_end_of_the_whole_job(
         tokens(),
         source,
         out=tmp_path / "m.npy",
+        memory=memory,
         progress=lambda done, total: seen.append((done, total)),
     )
 
     done = [one for one, _ in seen]
-    total = source.stat().st_size + 4 * DIM * (len(tokens()) + 1)
+    total = passes * source.stat().st_size + 4 * DIM * (len(tokens()) + 1)
     assert {total for _, total in seen} == {total}
     assert done == sorted(done)
     assert done[-1] == total
