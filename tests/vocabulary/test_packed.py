@@ -167,6 +167,25 @@ def test_rows_need_a_count_each_and_there_must_be_some():
         Vocabulary(TokenRows(PackedTokens.pack([])))
 
 
+@pytest.mark.parametrize("listed", [["a", "b"], ["a", "<p>", "b"], ["<u>", "a", "<p>"]])
+@pytest.mark.parametrize("pad", ["<p>", None])
+@pytest.mark.parametrize("unk", ["<u>", None])
+def test_pad_and_unk_go_among_lines_as_into_a_list(scratch, listed, pad, unk):
+    counts = {token: 5 + row for row, token in enumerate(listed)}
+    lines, counted = scratch / "lines.txt", scratch / "counted.txt"
+    lines.write_text("".join(f"{token}\n" for token in listed))
+    counted.write_text("".join(f"{token}\t{n}\n" for token, n in counts.items()))
+
+    expected = Vocabulary(listed, pad=pad, unk=unk, counts=counts)
+    read = [Vocabulary.from_file(path, pad=pad, unk=unk) for path in (lines, counted)]
+
+    for vocab in read:
+        assert vocab.tokens == expected.tokens
+        assert vocab.special_tokens == expected.special_tokens
+        assert (vocab.pad_id, vocab.unk_id) == (expected.pad_id, expected.unk_id)
+    assert read[1].counts.tolist() == expected.counts.tolist()
+
+
 def test_a_file_takes_its_bytes_and_eight_a_token(tmp_path):
     count = 100_000
     path = tmp_path / "vocab.txt"
