@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import http_file, object_store
-from pretrained_embed.sources.far import Requests
+from pretrained_embed.sources.far import Far, Requests
 from pretrained_embed.sources.patience import Failure, Patience, persist
 from pretrained_embed.sources.ranged import RangedFile
 from pretrained_embed.sources.stream import Stream
@@ -24,19 +24,12 @@ from pretrained_embed.sources.stream import Stream
 DIRECT = "remote+"
 
 
-class Remote(Protocol):
-    """A file on another machine, as its protocol gives it. See `far.Far`."""
+class Remote(Far, Protocol):
+    """A file on another machine, as its protocol gives it."""
 
-    name: str
     size: int | None
     version: str | None  # another one is another file
-    ranges: bool  # whether `get` can be asked; needs the size
-
-    def get(self, start: int, stop: int) -> bytes:
-        """Return these bytes, from any thread."""
-
-    def check(self) -> None:
-        """Raise `SourceError` if the file is another one now."""
+    ranges: bool  # whether `get` can be asked, where the size is known
 
     def whole(self) -> RawIOBase:
         """Open all bytes, to be read from the first to the last."""
