@@ -124,7 +124,10 @@ def discard_leftovers(path: str | os.PathLike[str]) -> None:
     """
     target = Path(os.path.realpath(path))
     for leftover in target.parent.glob(f"{glob.escape(_stem(target))}.*.part"):
-        leftover.unlink(missing_ok=True)
+        if leftover.is_dir():
+            shutil.rmtree(leftover, ignore_errors=True)
+        else:
+            leftover.unlink(missing_ok=True)
 
 
 def folder_for(path: str | os.PathLike[str]) -> Path:

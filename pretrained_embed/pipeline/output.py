@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pretrained_embed import formats, matrix, sources
 from pretrained_embed.formats import Target
+from pretrained_embed.formats.atomic import discard_leftovers
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.sharded import open_reader
@@ -45,7 +46,11 @@ def in_memory(rows: Rows) -> EmbeddingMatrix:
 
 
 def into_file(rows: Rows, path: Path) -> EmbeddingMatrix:
-    """Write a file, and return the matrix that maps it."""
+    """Write a file, and return the matrix that maps it.
+
+    Nobody else is writing to it: its work folder is this build's alone.
+    """
+    discard_leftovers(path)
     count = len(rows.vocabulary)
     with formats.new_target(
         path, rows=count, dim=rows.maker.dim, beside=_BESIDE * count

@@ -317,17 +317,19 @@ made.make_parts_small(patch)
 seen = []
 def kill(done, total):
     seen.append(done)
-    if len(seen) == 9:
+    if len(seen) == int(sys.argv[3]):
         os.kill(os.getpid(), 9)
 pe.build_matrix(made.tokens(), sys.argv[1], out=sys.argv[2], threads=1, progress=kill)
 """
 
 
-def killed_build(source: Path, out: Path) -> None:
-    """Build in a process that is killed after nine splits."""
+def killed_build(source: Path, out: Path, calls: int = 9) -> None:
+    """Build in a process that is killed after so many splits or ranges."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     ended = subprocess.run(
-        [sys.executable, "-c", KILLED, source, out], env=environment, check=False
+        [sys.executable, "-c", KILLED, source, out, str(calls)],
+        env=environment,
+        check=False,
     )
     assert ended.returncode == -9
     assert not out.exists()
@@ -347,6 +349,20 @@ def test_a_killed_build_goes_on_from_its_finished_splits(
     assert scans
     assert min(scans) >= 9
     assert not out.with_name("m.npy.work").exists()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".h5"])
+def test_what_a_killed_build_has_half_written_goes_with_the_next(
+    suffix: str, source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / f"m{suffix}"
+    killed_build(source, out, calls=32)  # in the middle of the rows
+    assert list(tmp_path.glob(".m.*.part"))
+
+    built = pe.build_matrix(tokens(), source, out=out)
+
+    assert_same(built, pe.build_matrix(tokens(), source))
+    assert not list(tmp_path.glob(".m.*"))
 
 
 def test_what_was_damaged_is_done_again(
