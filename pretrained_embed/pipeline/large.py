@@ -18,6 +18,7 @@ from typing import NamedTuple
 
 from pretrained_embed import __version__, extraction, matrix
 from pretrained_embed.errors import OptionError
+from pretrained_embed.formats import TARGET_SUFFIXES
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.parts import bounds as even_bounds
 from pretrained_embed.formats.reader import Float32Array
@@ -53,6 +54,12 @@ class Ways(NamedTuple):
         if self.memory is not None and self.memory < 1:
             raise OptionError(f"memory is {self.memory}; it is a number of bytes")
         if self.shards is None:
+            if self.out is not None and self.out.suffix.lower() not in TARGET_SUFFIXES:
+                raise OptionError(
+                    f"out is {os.fspath(self.out)!r}; rows go into files that end in "
+                    f"{' '.join(TARGET_SUFFIXES)}, or into shards. Save others with "
+                    "matrix.save"
+                )
             return
         if self.out is None:
             raise OptionError("shards are written: name a new folder for them with out")
@@ -99,22 +106,26 @@ def build(
             memory,
             work,
         )
-        each = [
-            SourceInRanges(
-                one, f"source-{number}", vocabulary, bounds, options, means, progress
-            )
-            for number, one in enumerate(opened)
-        ]
         numbers = {rows.start: number for number, rows in enumerate(bounds)}
+        each: list[SourceInRanges] = []
 
         def made(rows: range) -> Float32Array:
+            # not before the output is open: that may fail, and this may take hours
+            for number, one in enumerate(opened[len(each) :], len(each)):
+                name = f"source-{number}"
+                each.append(
+                    SourceInRanges(
+                        one, name, vocabulary, bounds, options, means, progress
+                    )
+                )
             readers = [source.reader(numbers[rows.start]) for source in each]
             block = in_ranges.make(rows, readers)
             if ways.out is not None:
                 progress.add(block.nbytes)
             return block
 
-        rows = output.Rows(vocabulary, maker, files, made, ledger)
+        scanned = any(isinstance(one.reader, ScannedReader) for one in opened)
+        rows = output.Rows(vocabulary, maker, files, made, ledger, scanned)
         if ways.out is None:
             return output.in_memory(rows)
         if ways.shards is None:

@@ -29,6 +29,7 @@ class Rows(NamedTuple):
     files: list[list[range]]  # the ranges of each file
     made: Callable[[range], Float32Array]
     ledger: Callable[[], Ledger]  # of the rows made so far
+    wait: bool  # what is found waits on the disk, beside the output
 
     def checked_ledger(self) -> Ledger:
         """Return the ledger of all rows; raises `CoverageError`."""
@@ -51,9 +52,10 @@ def into_file(rows: Rows, path: Path) -> EmbeddingMatrix:
     Nobody else is writing to it: its work folder is this build's alone.
     """
     discard_leftovers(path)
-    count = len(rows.vocabulary)
+    count, dim = len(rows.vocabulary), rows.maker.dim
+    waiting = 4 * dim * count if rows.wait else 0
     with formats.new_target(
-        path, rows=count, dim=rows.maker.dim, beside=_BESIDE * count
+        path, rows=count, dim=dim, beside=_BESIDE * count + waiting
     ) as target:
         _append(rows, rows.files[0], target)
         ledger = rows.checked_ledger()

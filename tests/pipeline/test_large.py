@@ -238,6 +238,24 @@ def test_the_first_bad_row_is_the_one_that_is_named(
     assert [doubt.line for doubt in built.findings.doubts] == [2501, 5001, 6000]
 
 
+@pytest.mark.parametrize(("out", "shards"), [("m.npy", None), ("model", 2)])
+def test_an_output_that_cannot_be_is_refused_before_anything_is_read(
+    out: str,
+    shards: int | None,
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / out).mkdir()
+    (tmp_path / out / "of-another").touch()
+    scans = counted_scans(monkeypatch)
+
+    with pytest.raises(pe.WriteError, match="cannot write"):
+        pe.build_matrix(tokens(), source, out=tmp_path / out, shards=shards)
+
+    assert not scans
+
+
 def test_too_little_coverage_writes_nothing(source: Path, tmp_path: Path) -> None:
     with pytest.raises(pe.CoverageError, match="90"):
         pe.build_matrix(tokens(), source, min_coverage=0.9, out=tmp_path / "m.npy")
@@ -272,6 +290,7 @@ def test_progress_rises_to_the_end_of_the_whole_job(
     [
         ({"memory": 0}, "memory is 0"),
         ({"shards": 2}, "name a new folder"),
+        ({"out": "m.txt"}, r"end in \.npy"),
         ({"shards": 0, "out": "model"}, "shards is 0"),
         ({"shards": 5000, "out": "model"}, r"1 to 4,001"),
     ],
