@@ -175,13 +175,6 @@ def test_facts_of_a_model(name, facts):
         json.dumps(dict(reader.facts))
 
 
-def is_mapped(array) -> bool:
-    """Tell whether an array is a view, or the view of a view, of a mapped file."""
-    while array is not None and not isinstance(array, np.memmap):
-        array = getattr(array, "base", None)
-    return array is not None
-
-
 def test_arrays_beside_the_pickle_are_mapped(tmp_path):
     for name in ("beside.kv", "beside.kv.vectors.npy"):
         shutil.copy(DATA / "4.4" / name, tmp_path / name)
