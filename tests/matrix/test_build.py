@@ -211,7 +211,7 @@ def reference(large) -> pe.EmbeddingMatrix:
 
 @pytest.mark.parametrize("threads", [1, 2, 7, None])
 def test_threads_change_nothing(large, reference, monkeypatch, threads):
-    monkeypatch.setattr(text_format, "_SMALLEST_PART", 8192)
+    monkeypatch.setattr(text_format, "_SMALLEST_SPLIT", 8192)
 
     matrix = pe.build_matrix(
         list(reference.vocabulary)[1:], large, match="lower", threads=threads
