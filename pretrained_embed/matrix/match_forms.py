@@ -10,7 +10,7 @@ from pretrained_embed.matrix.match_conceptnet import conceptnet
 from pretrained_embed.matrix.match_text import Variants
 from pretrained_embed.matrix.match_words import lemmatizer, stemmer
 from pretrained_embed.vocabulary import Vocabulary
-from pretrained_embed.vocabulary.markers import Marker, marker_of, text_of
+from pretrained_embed.vocabulary.markers import text_of
 
 Change = Callable[[str], Variants]
 
@@ -23,16 +23,8 @@ def always(change: Change) -> Step:
     return lambda _: change
 
 
-_MARKERS: Mapping[str, Marker] = {
-    "wordpiece": "##",
-    "sentencepiece": "▁",
-    "byte-level": "Ġ",
-}
-
-
 def _unmarked(vocabulary: Vocabulary) -> Change:
-    marks = vocabulary.marks
-    marker = marker_of(vocabulary) if marks is None else _MARKERS[marks]
+    marker = vocabulary.marker
     if not marker:
         return str
 

@@ -22,7 +22,7 @@ def part_of(vocabulary: Vocabulary, ids: npt.NDArray[np.int64]) -> Vocabulary:
         if is_here
     }
     counts = vocabulary.counts
-    return Vocabulary(
+    part = Vocabulary(
         vocabulary.token_rows.part(ids),
         pad=special.get("pad"),
         unk=special.get("unk"),
@@ -30,3 +30,5 @@ def part_of(vocabulary: Vocabulary, ids: npt.NDArray[np.int64]) -> Vocabulary:
         special_tokens=special,
         marks=vocabulary.marks,
     )
+    part.belong_to(vocabulary)
+    return part

@@ -21,6 +21,13 @@ from typing import Literal, NamedTuple
 
 Marker = Literal["Ġ", "▁", "##", ""]
 
+#: The marker of each custom, by the name that vocabularies have for it.
+MARKERS: dict[str, Marker] = {
+    "wordpiece": "##",
+    "sentencepiece": "▁",
+    "byte-level": "Ġ",
+}
+
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 

@@ -15,6 +15,7 @@ from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary import checks, rows
 from pretrained_embed.vocabulary import special_tokens as specials
 from pretrained_embed.vocabulary.counts import counts_of
+from pretrained_embed.vocabulary.markers import MARKERS, Marker, marker_of
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
@@ -29,6 +30,7 @@ class TokenIds:
 
     __slots__ = (
         *("_counts", "_marks", "_pad", "_rows", "_special", "_special_ids", "_unk"),
+        "_whole",
     )
 
     def __init__(
@@ -57,6 +59,7 @@ class TokenIds:
         self._special = special
         self._pad, self._unk = special.get("pad"), unk
         self._marks = marks
+        self._whole: TokenIds | None = None
 
     @property
     def tokens(self) -> tuple[str | None, ...]:
@@ -138,6 +141,20 @@ class TokenIds:
         being a printable character, as of GPT-2.
         """
         return self._marks
+
+    @property
+    def marker(self) -> Marker:
+        """What tells whether a token begins a word: by `marks`, or by most tokens.
+
+        That of a part is that of the vocabulary it is a part of.
+        """
+        if self._marks is not None:
+            return MARKERS[self._marks]
+        return marker_of(self) if self._whole is None else self._whole.marker
+
+    def belong_to(self, whole: TokenIds) -> None:
+        """Say that these are some of the tokens of another vocabulary."""
+        self._whole = whole
 
     @property
     def specials(self) -> frozenset[int]:

@@ -94,6 +94,20 @@ def test_counts_holes_and_special_tokens_keep_their_rows(
     assert_same(built, expected)
 
 
+def test_a_range_is_marked_as_the_whole_vocabulary_is(
+    source: Path, tmp_path: Path
+) -> None:
+    words = [f"##w{n}" for n in range(2000)] + [f"▁w{n}" for n in range(900)]
+    expected = pe.build_matrix(words, source, match="unmarked", advise=True)
+
+    built = pe.build_matrix(
+        words, source, match="unmarked", advise=True, out=tmp_path / "m.npy"
+    )
+
+    assert expected.coverage.found > 1500
+    assert_same(built, expected)
+
+
 def test_shards_hold_what_is_built_in_memory(source: Path, tmp_path: Path) -> None:
     expected = pe.build_matrix(tokens(), source, match="exact,lower")
 
