@@ -10,7 +10,7 @@ import pytest
 
 import pretrained_embed as pe
 from pretrained_embed.extraction import gathering
-from pretrained_embed.formats import text as text_format
+from pretrained_embed.formats.text import reader as text_format
 from pretrained_embed.pipeline import extracting, large
 
 DIM = 8

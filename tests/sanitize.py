@@ -49,6 +49,9 @@ ASAN = (
     "libclang_rt.asan.so",
     "libasan.so",
 )
+#: Not run with them: the oracles, which compare other people's readers and take minutes
+#: here, and what bounds the address space, of which the sanitizer takes terabytes.
+FORMATS = ["tests/formats", "-k", "not oracle and not larger_than_memory"]
 #: Not run: it measures memory, and starts Python again.
 NOT_HERE = "test_kernel_choice.py"
 
@@ -162,9 +165,7 @@ def main() -> None:
             sys.stdout.flush()
             build(copy, more_flags)
             if not options.no_tests:
-                # the oracles compare other people's readers, and take minutes here
-                formats = ["tests/formats", "-k", "not oracle"] if number == 0 else []
-                run_tests(copy, *formats)
+                run_tests(copy, *(FORMATS if number == 0 else []))
             seconds = str(options.seconds / len(kinds))
             fuzz = str(copy / "tests" / "fuzz_kernel.py")
             run(copy, fuzz, "--seconds", seconds, "--seed", str(options.seed + number))

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 import pytest
 
 from pretrained_embed import formats
-from pretrained_embed.formats import Reader, text_scan, window
-from pretrained_embed.formats import text as text_format
+from pretrained_embed.formats import Reader, window
+from pretrained_embed.formats.text import reader as text_format
+from pretrained_embed.formats.text import scan as text_scan
 from pretrained_embed.sources.stream import Stream
 
 Rows = Iterable[tuple[str, Sequence[float]]]

@@ -1,9 +1,10 @@
 """File formats: from bytes to rows of vectors, and back.
 
-One file a format. Each has ``NAME``, ``recognise(head, stream)`` and
-``open_reader(stream)``; it, or a ``_writer`` beside it, may have ``write_rows(path,
-rows)`` or ``write_table(path, table)``. A ``_target`` beside it has ``open_sink``, for
-rows that come in order and are more than memory holds.
+One folder a format. Its ``reader`` has ``NAME``, ``recognise(head, stream)`` and
+``open_reader(stream)``; it, or the ``writer`` beside it, may have ``write_rows(path,
+rows)`` or ``write_table(path, table)``. A ``target`` beside it has ``open_sink``, for
+rows that come in order and are more than memory holds. What formats share stands above
+the folders.
 """
 
 from pretrained_embed.formats.parts import Part, Span
@@ -17,8 +18,8 @@ from pretrained_embed.formats.reader import (
 )
 from pretrained_embed.formats.registry import open_reader, read_part, read_table
 from pretrained_embed.formats.row_stream import RowStream
-from pretrained_embed.formats.sharded_index import SHARD
-from pretrained_embed.formats.sharded_target import ShardedWriter
+from pretrained_embed.formats.sharded.index import SHARD
+from pretrained_embed.formats.sharded.target import ShardedWriter
 from pretrained_embed.formats.table import HOLES, Table
 from pretrained_embed.formats.target import TARGET_SUFFIXES, Target, new_target
 from pretrained_embed.formats.writing import (

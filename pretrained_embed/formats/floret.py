@@ -19,12 +19,12 @@ import re
 import numpy as np
 
 from pretrained_embed.errors import FormatError, TruncatedError, UnknownFormatError
-from pretrained_embed.formats.bucket_reader import BucketReader
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Float32Array
 from pretrained_embed.formats.row_sources import ArrayRows
-from pretrained_embed.formats.subwords import LONGEST_NGRAM, FloretCutting
-from pretrained_embed.formats.text import TextReader
-from pretrained_embed.formats.text_layout import TextLayout
+from pretrained_embed.formats.subwords.bucket_reader import BucketReader
+from pretrained_embed.formats.subwords.sums import LONGEST_NGRAM, FloretCutting
+from pretrained_embed.formats.text.layout import TextLayout
+from pretrained_embed.formats.text.reader import TextReader
 
 NAME = "floret"
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.atomic import new_folder
-from pretrained_embed.formats.decimals import NUMBERS, rows_of_decimals
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
+from pretrained_embed.formats.text.decimals import NUMBERS, rows_of_decimals
 
 _CONFIG = """embeddings {
   tensor_name: "vectors"

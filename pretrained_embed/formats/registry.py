@@ -19,13 +19,13 @@ from pretrained_embed.packed_tokens import joined
 # header it shares, and behind floret, whose rows are text; the others have marks of
 # their own.
 _READABLE = (
-    *("npz", "npy", "hdf5", "safetensors", "fasttext_binary"),
-    *("gensim_native", "finalfusion", "magnitude"),
-    *("floret", "text", "word2vec_binary"),
+    *("npz.reader", "npy.reader", "hdf5.reader", "safetensors.reader"),
+    *("fasttext.reader", "gensim.reader", "finalfusion.reader", "magnitude.reader"),
+    *("floret", "text.reader", "word2vec.reader"),
 )
 
 # Folders of several files that belong together, in the order in which they are asked.
-_FOLDERS: tuple[str, ...] = ("sharded", "hugging_face", "spacy_vectors")
+_FOLDERS: tuple[str, ...] = ("sharded.reader", "hugging_face.reader", "spacy.reader")
 
 
 def _format(name: str) -> Any:
@@ -82,7 +82,7 @@ def read_part(stream: ByteStream, span: Span) -> Part:
     for a format that is read from front to back, and `FormatError` as `open_reader`.
     """
     if stream.path is not None and stream.path.is_dir():
-        sharded = _format("sharded")
+        sharded = _format("sharded.reader")
         if sharded.recognise_folder(stream.path):
             part: Part = sharded.read_part(stream, span)
             return part

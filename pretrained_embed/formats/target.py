@@ -111,7 +111,7 @@ def new_target(
     "npy", "hdf5" or "safetensors". ``beside`` is how many bytes tokens, arrays and
     metadata will take, as far as that is known: the room on the disk for all that is
     announced is taken first. A ``.npy`` matrix has a second file beside it, see
-    `npy_rows`. Raises `WriteError` as `atomic.replacing` does, for another suffix,
+    `npy.rows`. Raises `WriteError` as `atomic.replacing` does, for another suffix,
     where there is too little room on the disk, and where the block ends and the target
     is not finished.
     """
@@ -126,7 +126,7 @@ def new_target(
             f"vectors of shape ({rows}, {dim}); a table has at least one of each"
         )
     check_room(path, 4 * rows * dim + beside)
-    module: Any = import_module(f"pretrained_embed.formats.{format}_target")
+    module: Any = import_module(f"pretrained_embed.formats.{format}.target")
     with module.open_sink(path, rows, dim, beside) as sink:
         target = Target(sink, rows, dim)
         yield target

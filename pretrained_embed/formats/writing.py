@@ -39,28 +39,28 @@ class Writer(NamedTuple):
 _FLOAT32 = DTYPES[:1]
 _SHARDED = "sharded"
 _WRITERS = {
-    "npz": Writer("npz", "write_table", "table", (".npz",), whole=True),
+    "npz": Writer("npz.reader", "write_table", "table", (".npz",), whole=True),
     "npy": Writer(
-        "npy_target", "write_rows", "counted rows", (".npy",), _FLOAT32, whole=True
+        "npy.target", "write_rows", "counted rows", (".npy",), _FLOAT32, whole=True
     ),
-    "hdf5": Writer("hdf5", "write_table", "table", (".h5", ".hdf5"), whole=True),
+    "hdf5": Writer("hdf5.reader", "write_table", "table", (".h5", ".hdf5"), whole=True),
     "safetensors": Writer(
-        "safetensors", "write_table", "table", (".safetensors",), whole=True
+        "safetensors.reader", "write_table", "table", (".safetensors",), whole=True
     ),
     "word2vec": Writer(
-        "text_writer", "write_word2vec", "counted rows", (".txt", ".vec"), _FLOAT32
+        "text.writer", "write_word2vec", "counted rows", (".txt", ".vec"), _FLOAT32
     ),
-    "glove": Writer("text_writer", "write_glove", "rows", (), _FLOAT32),
+    "glove": Writer("text.writer", "write_glove", "rows", (), _FLOAT32),
     "word2vec-binary": Writer(
-        "word2vec_binary_writer", "write_rows", "counted rows", (".bin",), _FLOAT32
+        "word2vec.writer", "write_rows", "counted rows", (".bin",), _FLOAT32
     ),
-    "gensim": Writer("gensim_writer", "write_table", "table", (".kv",)),
+    "gensim": Writer("gensim.writer", "write_table", "table", (".kv",)),
     "sentence-transformers": Writer(
-        "static_embedding_writer", "write_rows", "rows", whole=True
+        "hugging_face.writer", "write_rows", "rows", whole=True
     ),
     "projector": Writer("projector_writer", "write_rows", "rows", (), _FLOAT32),
     _SHARDED: Writer(
-        "sharded_writer", "write_table", "table", (), _FLOAT32, whole=True
+        "sharded.writer", "write_table", "table", (), _FLOAT32, whole=True
     ),
 }
 _BY_SUFFIX = {
@@ -92,7 +92,7 @@ def write_table(
     if shards is not None:
         if format not in (None, _SHARDED):
             raise OptionError(f"shards is {shards}, but {format} has none")
-        from pretrained_embed.formats import sharded_writer
+        from pretrained_embed.formats.sharded import writer as sharded_writer
 
         sharded_writer.write_table(path, table, shards)
         return

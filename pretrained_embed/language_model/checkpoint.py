@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.errors import FormatError, OptionError
-from pretrained_embed.formats import tensor_names as known
-from pretrained_embed.formats.safetensors_header import Tensor
-from pretrained_embed.formats.shards import (
+from pretrained_embed.formats.hugging_face import tensor_names as known
+from pretrained_embed.formats.hugging_face.shards import (
     CONFIG,
     INDEX,
     SINGLE,
@@ -21,6 +20,7 @@ from pretrained_embed.formats.shards import (
     open_shard,
     read_index,
 )
+from pretrained_embed.formats.safetensors.header import Tensor
 from pretrained_embed.language_model.numbers import STORED, Stored
 
 

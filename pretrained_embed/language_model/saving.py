@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pretrained_embed.errors import WriteError
-from pretrained_embed.formats.safetensors_header import DTYPES, Tensor
-from pretrained_embed.formats.shards import CONFIG, INDEX, Shard
+from pretrained_embed.formats.hugging_face.shards import CONFIG, INDEX, Shard
+from pretrained_embed.formats.safetensors.header import DTYPES, Tensor
 from pretrained_embed.formats.table import in_pieces
 from pretrained_embed.language_model.checkpoint import Checkpoint
 from pretrained_embed.language_model.numbers import Stored

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import ShapeError, VocabularyError
-from pretrained_embed.formats.tensor_names import is_bias
+from pretrained_embed.formats.hugging_face.tensor_names import is_bias
 from pretrained_embed.language_model import saving, tokenizer
 from pretrained_embed.language_model.checkpoint import Checkpoint, open_checkpoint
 from pretrained_embed.language_model.numbers import Stored, to_float64

@@ -23,7 +23,7 @@ from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.parts import bounds as even_bounds
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.scanned import ScannedReader
-from pretrained_embed.formats.sharded_writer import write_table
+from pretrained_embed.formats.sharded.writer import write_table
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline import output
 from pretrained_embed.pipeline.extracting import Means, SourceInRanges, passes

@@ -11,8 +11,8 @@ from pretrained_embed.formats import Target
 from pretrained_embed.formats.atomic import discard_leftovers
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.formats.reader import Float32Array
-from pretrained_embed.formats.sharded import open_reader
-from pretrained_embed.formats.sharded_target import ShardedWriter
+from pretrained_embed.formats.sharded.reader import open_reader
+from pretrained_embed.formats.sharded.target import ShardedWriter
 from pretrained_embed.matrix import EmbeddingMatrix, Ledger
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.vocabulary import Vocabulary

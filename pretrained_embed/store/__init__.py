@@ -18,7 +18,7 @@ takes no library to open a store, and damage is seen.
 
 A look-up hashes the token, finds its hash by the highest bits, and compares the bytes
 of the token there. Vectors, tokens and metadata lie where
-`pretrained_embed.formats.hdf5` has them, so a store is also a table in HDF5.
+`pretrained_embed.formats.hdf5.reader` has them, so a store is also a table in HDF5.
 """
 
 from pretrained_embed.store.layout import DTYPES, VERSION, Dtype

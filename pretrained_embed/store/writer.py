@@ -13,7 +13,7 @@ from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats import PackedTokens, Reader
 from pretrained_embed.formats.atomic import replacing_path
-from pretrained_embed.formats.hdf5_writing import RowFile
+from pretrained_embed.formats.hdf5.writing import RowFile
 from pretrained_embed.formats.reader import Findings, Progress, Statistics
 from pretrained_embed.formats.row_stream import rounded
 from pretrained_embed.formats.table import encode_metadata

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrained_embed.formats.decimals import rows_of_decimals
+from pretrained_embed.formats.text.decimals import rows_of_decimals
 
 
 def texts(numbers: np.ndarray) -> list[bytes]:

@@ -12,7 +12,9 @@ from tables import piped, stream_of
 import pretrained_embed as pe
 from formats.fasttext_models import DATA, answers, model
 from pretrained_embed import formats
-from pretrained_embed.formats import Findings, fasttext_binary, row_sources, subwords
+from pretrained_embed.formats import Findings, row_sources
+from pretrained_embed.formats.fasttext import reader as fasttext_binary
+from pretrained_embed.formats.subwords import sums as subwords
 
 FASTTEXT = DATA / "fasttext"
 MODELS = sorted(

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from formats.fasttext_models import model
 from pretrained_embed.errors import TruncatedError
-from pretrained_embed.formats import fasttext_dictionary
-from pretrained_embed.formats.fasttext_dictionary import read_dictionary
-from pretrained_embed.formats.fasttext_header import HEAD_LIMIT, parse_head
+from pretrained_embed.formats.fasttext import dictionary as fasttext_dictionary
+from pretrained_embed.formats.fasttext.dictionary import read_dictionary
+from pretrained_embed.formats.fasttext.header import HEAD_LIMIT, parse_head
 
 BYTE = st.integers(1, 255).map(lambda byte: bytes([byte]))
 TOKENS = st.lists(BYTE, max_size=9).map(b"".join)

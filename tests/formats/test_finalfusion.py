@@ -13,7 +13,8 @@ from tables import read_all, stream_of
 
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats import Findings, finalfusion
+from pretrained_embed.formats import Findings
+from pretrained_embed.formats.finalfusion import reader as finalfusion
 
 DATA = Path(__file__).parents[1] / "data" / "finalfusion"
 FILES = sorted(DATA.glob("*.fifu"))

@@ -16,8 +16,8 @@ from tables import piped, read_all, stream_of
 
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
-from pretrained_embed.formats import gensim_native
-from pretrained_embed.formats.gensim_names import KNOWN
+from pretrained_embed.formats.gensim import reader as gensim_native
+from pretrained_embed.formats.gensim.names import KNOWN
 
 DATA = Path(__file__).parents[1] / "data" / "gensim"
 ANSWERS = sorted(DATA.glob("*/*.answer.npy"))

@@ -12,7 +12,7 @@ from tables import example, stream_of
 
 from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats import hdf5
+from pretrained_embed.formats.hdf5 import reader as hdf5
 
 VECTORS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
 TOKENS = ["the", "été", "b c"]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrained_embed.formats.murmur import murmur2, murmur3
-from pretrained_embed.formats.ngrams import Ngrams
+from pretrained_embed.formats.subwords.murmur import murmur2, murmur3
+from pretrained_embed.formats.subwords.ngrams import Ngrams
 from pretrained_embed.packed_tokens import PackedTokens
 
 TOKENS = st.lists(

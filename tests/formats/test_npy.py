@@ -13,7 +13,7 @@ from tables import piped, read_all, stream_of
 
 from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, SourceError, TruncatedError
-from pretrained_embed.formats import npy
+from pretrained_embed.formats.npy import reader as npy
 from pretrained_embed.formats.token_file import read_tokens
 
 VECTORS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)

@@ -11,8 +11,8 @@ from tables import TOKENS, assert_same, example, read_all, stream_of
 import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats import npy
-from pretrained_embed.formats.npy_rows import Sample, sampled
+from pretrained_embed.formats.npy import reader as npy
+from pretrained_embed.formats.npy.rows import Sample, sampled
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pytest
 from tables import example, read_all, stream_of
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats import npz
-from pretrained_embed.formats.npy_header import MAGIC, format_header, parse_header
+from pretrained_embed.formats.npy.header import MAGIC, format_header, parse_header
+from pretrained_embed.formats.npz import reader as npz
 from pretrained_embed.formats.table import Table
 from pretrained_embed.packed_tokens import PackedTokens
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.row_digests import CheckedRows, RowDigests
+from pretrained_embed.formats.sharded.row_digests import CheckedRows, RowDigests
 
 VECTORS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 

@@ -13,8 +13,8 @@ from safetensors.numpy import load, load_file, save_file
 from tables import example, read_all, stream_of
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats import safetensors
-from pretrained_embed.formats.safetensors_header import read_header
+from pretrained_embed.formats.safetensors import reader as safetensors
+from pretrained_embed.formats.safetensors.header import read_header
 
 VECTORS = np.array([[1, 2], [3, 4]], np.float32)
 

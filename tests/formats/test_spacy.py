@@ -17,9 +17,9 @@ from formats.fasttext_models import DATA
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, TruncatedError, UnknownFormatError
 from pretrained_embed.formats import Findings
-from pretrained_embed.formats.murmur import murmur2
-from pretrained_embed.formats.spacy_keys import parse_key_rows
-from pretrained_embed.formats.spacy_symbols import NAMES
+from pretrained_embed.formats.spacy.keys import parse_key_rows
+from pretrained_embed.formats.spacy.symbols import NAMES
+from pretrained_embed.formats.subwords.murmur import murmur2
 from pretrained_embed.sources.local import from_path
 
 SPACY = DATA / "spacy"

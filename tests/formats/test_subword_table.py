@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from conformance import select
 
-from pretrained_embed.formats.subword_table import ComputedRows, SubwordTableReader
+from pretrained_embed.formats.subwords.table import ComputedRows, SubwordTableReader
 from pretrained_embed.packed_tokens import PackedTokens
 
 ROWS = 5000

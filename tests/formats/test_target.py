@@ -16,8 +16,8 @@ import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats import PackedTokens, Table
-from pretrained_embed.formats.hdf5_writing import RowFile
-from pretrained_embed.formats.safetensors_header import DTYPES, read_header
+from pretrained_embed.formats.hdf5.writing import RowFile
+from pretrained_embed.formats.safetensors.header import DTYPES, read_header
 
 every_suffix = pytest.mark.parametrize("suffix", formats.TARGET_SUFFIXES)
 

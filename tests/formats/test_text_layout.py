@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.text_layout import SAMPLE_LINES, TextLayout, find_layout
+from pretrained_embed.formats.text.layout import SAMPLE_LINES, TextLayout, find_layout
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 

@@ -15,10 +15,8 @@ from pretrained_embed.errors import (
     FormatError,
     SourceError,
 )
-from pretrained_embed.formats import (
-    text,
-    window,
-)
+from pretrained_embed.formats import window
+from pretrained_embed.formats.text import reader as text
 from pretrained_embed.sources.stream import Stream
 
 ROWS = b"first 1 2 3\nsecond 4 5 6\nthird 7 8 9\n"

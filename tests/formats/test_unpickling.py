@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import FormatError, PretrainedEmbedError, TruncatedError
-from pretrained_embed.formats import unpickling
-from pretrained_embed.formats.gensim_names import KNOWN
-from pretrained_embed.formats.pickled import Record, array_of
+from pretrained_embed.formats.gensim.names import KNOWN
+from pretrained_embed.formats.pickles import unpickling
+from pretrained_embed.formats.pickles.pickled import Record, array_of
 
 PROTOCOLS = range(2, pickle.HIGHEST_PROTOCOL + 1)
 CANARY = "canary"

@@ -9,7 +9,8 @@ from tables import piped, stream_of
 
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats import Findings, window, word2vec_binary
+from pretrained_embed.formats import Findings, window
+from pretrained_embed.formats.word2vec import reader as word2vec_binary
 
 ROWS = [("a", (1.0, 2.0)), ("b", (3.0, 4.0)), ("c", (5.0, 6.0))]
 

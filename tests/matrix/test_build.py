@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from vectors import reader_of, text
 
 import pretrained_embed as pe
-from pretrained_embed.formats import text as text_format
+from pretrained_embed.formats.text import reader as text_format
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.formats import text
+from pretrained_embed.formats.text import reader as text
 from tests.command_line import run
 from tests.s3 import BUCKET, Store
 from tests.vectors import cut_into_parts

@@ -1,0 +1,1 @@
+"""The models of fastText: ``.bin`` and ``.ftz``."""

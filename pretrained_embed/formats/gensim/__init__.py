@@ -1,0 +1,1 @@
+"""The files that gensim saves, read without running their pickle."""

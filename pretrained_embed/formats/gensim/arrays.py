@@ -1,0 +1,79 @@
+"""The arrays of an object that gensim saved: in its pickle, or in files beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.npy.reader import map_matrix
+from pretrained_embed.formats.npz.archive import Archive
+from pretrained_embed.formats.pickles.pickled import Record, array_of, text_of
+from pretrained_embed.formats.reader import ByteStream
+
+_ELSEWHERE = "__numpys"  # the attribute that lists the arrays kept in other files
+_PACKED = (".gz", ".bz2")  # of such a pickle, the other files are .npz
+
+
+class Arrays:
+    """Gives the matrices of one object by name.
+
+    ``prefix`` is what the object adds to the names of files beside the pickle: nothing,
+    or ".wv" for the word vectors of a model.
+    """
+
+    def __init__(self, stream: ByteStream, owner: Record, prefix: str) -> None:
+        self._stream = stream
+        self._attributes = owner.attributes
+        listed = self._attributes.get(_ELSEWHERE)
+        names = listed if type(listed) is list else []
+        self._elsewhere = {text_of(name) for name in names}
+        self._prefix = prefix
+
+    def get(self, name: str) -> npt.NDArray[Any] | None:
+        """Return an array of numbers, ``None`` where the object has none of the name.
+
+        Raises `FormatError` where it is damaged, or where its file is not to be found.
+        """
+        value = self._attributes.get(name)
+        if type(value) is Record and value.is_array():
+            return array_of(value, f"{self._stream.name}, array {name!r}")
+        return self._beside(name) if name in self._elsewhere else None
+
+    def _beside(self, name: str) -> npt.NDArray[Any]:
+        path = self._stream.path
+        if path is None:
+            raise FormatError(
+                f"{self._stream.name}: its array {name!r} is in a file of its own, "
+                "which is looked for beside plain files only; unpack it, and keep both "
+                "in one folder"
+            )
+        own = path.name
+        usual = f"{own}{self._prefix}.{name}.npy"
+        packed = [
+            f"{own}{suffix}{self._prefix}.{name}.npz" for suffix in ("", *_PACKED)
+        ]
+        for sibling in (usual, *packed):
+            try:
+                with path.with_name(sibling).open("rb") as file:
+                    if sibling == usual:
+                        return map_matrix(file, sibling)
+                    with Archive(file, sibling) as archive:
+                        return archive.read(_only(archive, sibling))
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                raise SourceError(
+                    f"cannot read {path.with_name(sibling)}: {error.strerror or error}"
+                ) from error
+        raise FormatError(
+            f"{self._stream.name}: its array {name!r} is in {usual}, which is not "
+            "beside it; gensim wrote both, so copy both, under the names they had"
+        )
+
+
+def _only(archive: Archive, where: str) -> str:
+    if len(archive.names) != 1:
+        raise FormatError(f"{where}: {len(archive.names)} arrays; expected one")
+    return next(iter(archive.names))

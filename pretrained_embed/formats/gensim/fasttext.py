@@ -1,0 +1,102 @@
+"""Vectors that gensim's FastText makes of a word's own row and those of its n-grams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.gensim.arrays import Arrays
+from pretrained_embed.formats.pickles.pickled import Record, integer_of
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.subwords.ngrams import Ngrams
+from pretrained_embed.formats.subwords.sums import Pieces
+from pretrained_embed.formats.subwords.table import ComputedRows, add_pieces
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens, joined
+
+_LONGEST = 64  # characters of an n-gram; 6 is usual
+
+
+class BucketRows:
+    """The rows of a model's buckets of n-grams."""
+
+    def __init__(self, table: npt.NDArray[Any], min_n: int, max_n: int) -> None:
+        self.table = table  # (buckets, dim)
+        self._sizes = min_n, max_n
+
+    def pieces(self, tokens: PackedTokens) -> Pieces:
+        """Return the buckets of the tokens' n-grams."""
+        ngrams = Ngrams(tokens, *self._sizes)
+        buckets = ngrams.fnv1a() % np.uint32(len(self.table))
+        return Pieces(buckets.astype(np.int64), ngrams.counts)
+
+    def compose(
+        self, tokens: Sequence[str], out: Float32Array
+    ) -> npt.NDArray[np.bool_]:
+        """Write the mean of each token's n-grams into zeros; return which have any."""
+        pieces = self.pieces(PackedTokens.pack(tokens))
+        add_pieces(out, pieces, self.table)
+        with np.errstate(invalid="ignore"):
+            out /= np.maximum(pieces.counts, 1).astype(np.float32)[:, None]
+        return pieces.counts > 0
+
+
+class WordRows(ComputedRows):
+    """The vectors of a model's words."""
+
+    def __init__(
+        self, own: npt.NDArray[Any], tokens: PackedTokens, buckets: BucketRows
+    ) -> None:
+        self._own = own  # (words, dim)
+        self._tokens = tokens
+        self._buckets = buckets
+        self.shape = own.shape
+
+    def __getitem__(self, rows: slice | Int64Array) -> Float32Array:
+        """Return some rows, each the mean of the word's own and its n-grams' rows."""
+        if isinstance(rows, slice):
+            tokens = self._tokens[rows]
+        else:
+            tokens = joined([self._tokens[row : row + 1] for row in rows.tolist()])
+        pieces = self._buckets.pieces(tokens)
+        with np.errstate(over="ignore", invalid="ignore"):
+            vectors = self._own[rows].astype(np.float32)
+            add_pieces(vectors, pieces, self._buckets.table)
+            vectors /= (pieces.counts + 1).astype(np.float32)[:, None]
+        return vectors
+
+
+def buckets_of(owner: Record, arrays: Arrays, where: str) -> BucketRows | None:
+    """Return the buckets of a FastText model, ``None`` where it has none.
+
+    Raises `FormatError` where they are not what the model says they are.
+    """
+    attributes = owner.attributes
+    min_n, max_n, buckets = (
+        integer_of(attributes.get(name)) for name in ("min_n", "max_n", "bucket")
+    )
+    if min_n is None or max_n is None or not buckets:
+        return None
+    # Before release 3.8 gensim hashed other than fastText does, and says nothing here.
+    if attributes.get("compatible_hash") is not True:
+        return None
+    table = arrays.get("vectors_ngrams")
+    if (
+        table is None
+        or table.ndim != 2
+        or table.dtype.kind != "f"
+        or table.shape != (buckets, table.shape[-1])
+    ):
+        raise FormatError(
+            f"{where}: it has {buckets:,} buckets of n-grams, but no row for each of "
+            "them; the file is damaged"
+        )
+    if max_n > _LONGEST:
+        raise FormatError(
+            f"{where}: n-grams of up to {max_n:,} characters; more than {_LONGEST} are "
+            "not read"
+        )
+    return BucketRows(table, min_n, max_n)

@@ -1,0 +1,185 @@
+"""Files that gensim saves for itself: KeyedVectors, Word2Vec, FastText and Doc2Vec.
+
+::
+
+    x.kv, x.model            a pickle of the object (`pickles`)
+    x.kv.vectors.npy         a large array (10 Mi numbers or more), kept beside it
+    x.model.wv.vectors.npy   the same, of a model's word vectors
+    x.kv.gz.vectors.npz      the same where the pickle is compressed
+
+The pickle is read as inert data: what gensim's files hold is known by name, anything
+else is refused by name, and nothing is run. Read are the vectors of words, those of a
+Doc2Vec model too, as gensim 1 to 4 saved them with Python 2 or 3. Arrays are mapped
+where they lie.
+
+FastText models of gensim 4 hold a row for each word and each bucket of n-grams. The
+vector of a word is the mean of its own row and those of its n-grams, that of any other
+token the mean of its n-grams' rows, both as gensim computes them, to the bit.
+
+https://github.com/piskvorky/gensim/blob/develop/gensim/utils.py, class SaveLoad
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.gensim.arrays import Arrays
+from pretrained_embed.formats.gensim.fasttext import WordRows, buckets_of
+from pretrained_embed.formats.gensim.names import KNOWN
+from pretrained_embed.formats.local import file_size, map_array, open_local
+from pretrained_embed.formats.pickles import unpickling
+from pretrained_embed.formats.pickles.pickled import (
+    Record,
+    array_of,
+    integer_of,
+    text_of,
+)
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.subwords.table import SubwordTableReader
+from pretrained_embed.formats.table import HOLES
+from pretrained_embed.packed_tokens import PackedTokens
+
+NAME = "gensim"
+
+# What gensim has called the same things over the years.
+_TOKENS = ("index_to_key", "index2word", "index2entity")
+_VECTORS = ("vectors", "syn0")
+
+
+def recognise(head: bytes, stream: ByteStream) -> bool:
+    """Return whether this is a pickle whose first object is one of gensim's."""
+    return head.startswith(b"\x80") and b"gensim." in head[:64]
+
+
+def open_reader(stream: ByteStream) -> SubwordTableReader:
+    """Open a file for reading.
+
+    Raises `FormatError` where it is damaged, asks for anything but gensim's word
+    vectors, or where a file beside it is missing; `SourceError` where that cannot be
+    read.
+    """
+    where = stream.name
+    with open_local(stream) as file:
+        data = map_array(file, np.uint8, (file_size(file),), 0)
+    root = unpickling.load(data.data, KNOWN, where)
+    if type(root) is not Record or not str(root.kind).startswith("gensim.models."):
+        raise FormatError(f"{where}: a pickle, but not of a model that gensim saved")
+    inner = root.attributes.get("wv")
+    owner, prefix = (inner, ".wv") if type(inner) is Record else (root, "")
+    arrays = Arrays(stream, owner, prefix)
+    keys, tokens = _tokens(owner, where)
+    holes = np.flatnonzero([key is None for key in keys])
+    notes = []
+    if any(type(key) is not str for key in keys if key is not None):
+        notes.append("tokens that were saved as numbers are read as their digits")
+
+    buckets = buckets_of(owner, arrays, where)
+    vectors: Any = next(
+        (array for name in _VECTORS if (array := arrays.get(name)) is not None), None
+    )
+    own = arrays.get("vectors_vocab") if vectors is None else None
+    if own is not None and buckets is not None:
+        vectors = WordRows(own, tokens, buckets)
+    elif own is not None and not integer_of(owner.attributes.get("bucket")):
+        vectors = own  # without n-grams a word's own row is all there is
+    if vectors is None or not len(tokens):
+        raise FormatError(
+            f"{where}: this {root.kind.name} holds no vectors of words; save them in "
+            "gensim with model.wv.save"
+        )
+    if buckets is not None and vectors.shape[1:] != buckets.table.shape[1:]:
+        raise FormatError(
+            f"{where}: vectors of shape {vectors.shape}, but those of n-grams have "
+            f"shape {buckets.table.shape}; the file is damaged"
+        )
+    return SubwordTableReader(
+        NAME,
+        where,
+        tokens,
+        vectors,
+        compose=None if buckets is None else buckets.compose,
+        facts=_facts(root, owner, where),
+        arrays={HOLES: holes} if len(holes) else {},
+        notes=notes,
+    )
+
+
+def _tokens(owner: Record, where: str) -> tuple[list[Any], PackedTokens]:
+    """Return the keys in the order of their rows, and the tokens that they are.
+
+    ``None`` is the key of a row that gensim 4 leaves where a token came twice.
+    """
+    for name in _TOKENS:
+        if type(keys := owner.attributes.get(name)) is list:
+            break
+    else:
+        keys = _by_index(owner.attributes.get("vocab"), where)
+    tokens = []
+    for row, key in enumerate(keys):
+        number = integer_of(key)
+        token = "" if key is None else text_of(key) if number is None else str(number)
+        if token is None:
+            raise FormatError(f"{where}: the token of row {row:,} is no string")
+        tokens.append(_encode(token))
+    return keys, PackedTokens.join(tokens)
+
+
+def _encode(token: str) -> bytes:
+    try:
+        return token.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character that stands for no byte
+        return token.encode("utf-8", "surrogatepass")
+
+
+def _by_index(vocab: Any, where: str) -> list[str]:
+    """Return the tokens of a dictionary of token to its ``Vocab``, in row order."""
+    entries = vocab if type(vocab) is dict else {}
+    rows = {
+        integer_of(entry.attributes.get("index")): token
+        for token, entry in entries.items()
+        if type(entry) is Record
+    }
+    if rows.keys() != set(range(len(entries))):
+        raise FormatError(
+            f"{where}: its {len(entries):,} tokens do not have the rows 0 to "
+            f"{len(entries) - 1:,}, one each; the file is damaged"
+        )
+    return [rows[row] for row in range(len(rows))]
+
+
+def _facts(root: Record, owner: Record, where: str) -> Mapping[str, object]:
+    facts: dict[str, object] = {"model": root.kind.name}
+    events = root.attributes.get("lifecycle_events")
+    for event in events if type(events) is list else []:
+        version = event.get("gensim") if type(event) is dict else None
+        if type(version) is str:
+            facts["gensim"] = version
+    for name in ("min_n", "max_n", "bucket"):
+        if (number := integer_of(owner.attributes.get(name))) is not None:
+            facts[name] = number
+    counted = _count(owner, where)
+    if counted is not None:
+        facts["occurrences"] = counted
+    return facts
+
+
+def _count(owner: Record, where: str) -> int | None:
+    """Return how many words the model was trained on, where it says so."""
+    extras = owner.attributes.get("expandos")
+    counts = extras.get("count") if type(extras) is dict else None
+    if type(counts) is Record and counts.is_array():
+        array = array_of(counts, where)
+        return int(array.sum()) if array.dtype.kind in "iu" else None
+    vocab = owner.attributes.get("vocab")
+    entries = vocab.values() if type(vocab) is dict else ()
+    numbers = [
+        integer_of(entry.attributes.get("count"))
+        for entry in entries
+        if type(entry) is Record
+    ]
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known and len(known) == len(numbers) else None

@@ -1,0 +1,139 @@
+"""Tables in HDF5.
+
+::
+
+    /vectors         float32 (rows, dim), contiguous
+    /tokens/bytes    uint8   all tokens, UTF-8, one after the other
+    /tokens/offsets  int64   (rows + 1,) where each begins and the last ends
+    /metadata        uint8   a JSON object
+    /arrays/NAME     numbers any other array that belongs to the table
+
+No times are stored: equal tables give equal bytes. Vectors that lie contiguous in a
+local file are mapped, others are read slab by slab. Files of other writers are read
+where they hold a matrix and its tokens as strings, see `foreign`; so are frames of
+pandas (``to_hdf`` with ``format="fixed"``), as of ConceptNet Numberbatch, whose index
+has the tokens. Links into other files, data kept in other files and virtual data sets
+are refused: reading a file reads that file.
+
+https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t4.html
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.atomic import replacing_path
+from pretrained_embed.formats.foreign import pick_pair
+from pretrained_embed.formats.hdf5.data import DataFile
+from pretrained_embed.formats.hdf5.writing import RowFile
+from pretrained_embed.formats.local import open_local
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.table import (
+    Annotations,
+    Table,
+    check_table,
+    decode_metadata,
+    encode_metadata,
+)
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.packed_tokens import PackedTokens
+
+NAME = "hdf5"
+
+#: Path of the data set of the vectors.
+VECTORS = "vectors"
+
+_MAGIC = b"\x89HDF\r\n\x1a\n"
+_EXTRA = "arrays/"
+_SECOND_BLOCK = "/block1_values"
+
+
+def recognise(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes are HDF5, also behind a user block."""
+    starts = [0, *(512 << i for i in range(len(head).bit_length()))]
+    return any(head.startswith(_MAGIC, start) for start in starts)
+
+
+def open_reader(stream: ByteStream) -> TableReader:
+    """Open a file for reading; raises `FormatError` where it is damaged."""
+    held = ExitStack()
+    try:
+        file = held.enter_context(open_local(stream))
+        data = held.enter_context(DataFile(file, stream.name))
+        own = {VECTORS, "tokens/bytes", "tokens/offsets"} <= data.names
+        return (_own if own else _foreign)(data, stream.name, held.close)
+    except BaseException:
+        held.close()
+        raise
+
+
+def read_table(stream: ByteStream) -> Table:
+    """Read the whole table; raises `FormatError` where it is damaged."""
+    with open_reader(stream) as reader:
+        return reader.table()
+
+
+def write_table(path: str | os.PathLike[str], table: Table) -> None:
+    """Write a table that `read_table` gives back; raises `WriteError`."""
+    check_table(table)
+    rows, dim = table.vectors.shape
+    datasets = datasets_of(Annotations(table.tokens, table.arrays, table.metadata))
+    with (
+        replacing_path(path) as temporary,
+        RowFile(temporary, VECTORS, dim, table.vectors.dtype) as file,
+    ):
+        file.append(table.vectors)
+        file.finish(rows, datasets)
+
+
+def datasets_of(annotations: Annotations) -> dict[str, npt.NDArray[Any]]:
+    """Return the data sets of what a table holds beside its vectors, by path."""
+    tokens, arrays, metadata = annotations
+    return {
+        "tokens/bytes": tokens.data,
+        "tokens/offsets": tokens.offsets,
+        "metadata": np.frombuffer(encode_metadata(metadata), np.uint8),
+        **{_EXTRA + name: arrays[name] for name in sorted(arrays)},
+    }
+
+
+def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:
+    tokens = PackedTokens(
+        data.read("tokens/bytes"), data.read("tokens/offsets"), where=where
+    )
+    metadata: dict[str, Any] = {}
+    if "metadata" in data.names:
+        metadata = decode_metadata(data.read("metadata").tobytes(), where)
+    return TableReader(
+        NAME,
+        where,
+        tokens,
+        data.rows(VECTORS),
+        arrays={
+            name.removeprefix(_EXTRA): data.read(name)
+            for name in sorted(data.names)
+            if name.startswith(_EXTRA)
+        },
+        metadata=metadata,
+        release=release,
+    )
+
+
+def _foreign(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:
+    hint = "; links are not followed"
+    pair = pick_pair(data.names, data.form, where, "data set", hint)
+    if any(name.endswith(_SECOND_BLOCK) for name in data.names):
+        raise FormatError(
+            f"{where}: a pandas frame whose columns differ in dtype; vectors are one "
+            "matrix: save it again with frame.astype('float32')"
+        )
+    packed = PackedTokens.join(data.read_strings(pair.tokens))
+    rows = data.rows(pair.vectors)
+    return TableReader(NAME, where, packed, rows, notes=pair.notes, release=release)

@@ -1,0 +1,150 @@
+"""The tensor of a model that its tokens are looked up in, and its rows.
+
+A static model has ``embedding.weight`` (sentence-transformers) or ``embeddings``
+(model2vec), a language model an input embedding that `tensor_names` knows; any other
+file one matrix alone. model2vec may have fewer vectors than tokens: token ``i`` then
+has vector ``mapping[i]``, and its length is ``weights[i]``::
+
+    row i = embeddings[mapping[i]] * weights[i]
+
+in the wider dtype of the two. ``weights`` come without ``mapping``, too. They make the
+vectors that ``StaticModel.encode_as_sequence`` has; ``normalize`` is of sentences, not
+of tokens. https://github.com/MinishLab/model2vec
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.hugging_face.tensor_names import inputs_of_encoder
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.safetensors.header import Tensor
+from pretrained_embed.formats.table import Rows
+
+_STATIC = ("embedding.weight", "embeddings")
+_OTHERS = ("embeddings.weight", "emb_layer.weight", "weight")
+_STORED = ("F64", "F32", "F16", "BF16", "I8")
+
+
+class Embedding(NamedTuple):
+    """Rows of a model's tokens, and what there is to say of them."""
+
+    rows: Rows
+    notes: list[str]
+
+
+def pick(names: Collection[str], where: str) -> str:
+    """Return the name of the embedding among those of a model's tensors.
+
+    Raises `FormatError` where none tells, or several do.
+    """
+    for name in (*_STATIC, *_OTHERS):
+        if name in names:
+            return name
+    found = inputs_of_encoder(names) or list(names)
+    if len(found) == 1:
+        return found[0]
+    raise FormatError(
+        f"{where}: expected one matrix of floats, or one whose name says that it is an "
+        f"input embedding; found {sorted(found)[:10] or 'none'}. Of a model in several "
+        "files, name the folder"
+    )
+
+
+def matrices(tensors: Mapping[str, Tensor]) -> list[str]:
+    """Return the names of the tensors that can be an embedding."""
+    return [
+        name
+        for name, tensor in tensors.items()
+        if len(tensor.shape) == 2 and tensor.dtype in _STORED
+    ]
+
+
+def load_embedding(
+    name: str,
+    tensors: Mapping[str, Tensor],
+    load: Callable[[str], npt.NDArray[Any]],
+    where: str,
+) -> Embedding:
+    """Return the rows of a tensor, which ``load`` maps, the bits of BF16 as uint16.
+
+    Raises `FormatError` where what goes with it does not fit.
+    """
+    notes = [f"vectors from tensor {name}"]
+    rows: Rows = load(name)
+    if tensors[name].dtype == "BF16":
+        rows = BFloat16Rows(load(name))
+        notes.append("stored as bfloat16")
+    mapping, weights = (
+        load(other) if name in _STATIC and other in tensors else None
+        for other in ("mapping", "weights")
+    )
+    if mapping is None and weights is None:
+        return Embedding(rows, notes)
+    if mapping is not None:
+        _check_mapping(mapping, rows.shape[0], where)
+        notes.append(f"{len(mapping):,} tokens share {rows.shape[0]:,} vectors")
+    if weights is not None:
+        count = rows.shape[0] if mapping is None else len(mapping)
+        if weights.shape != (count,) or weights.dtype.kind != "f":
+            raise FormatError(
+                f"{where}, tensor 'weights': {weights.dtype} of shape {weights.shape}; "
+                f"expected {count:,} floats, one for each token"
+            )
+        notes.append("each vector times the weight of its token")
+    return Embedding(_TokenRows(rows[: rows.shape[0]], mapping, weights), notes)
+
+
+def _check_mapping(mapping: npt.NDArray[Any], rows: int, where: str) -> None:
+    if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
+        raise FormatError(
+            f"{where}, tensor 'mapping': {mapping.dtype} of shape {mapping.shape}; "
+            "expected a row of integers, one for each token"
+        )
+    if len(mapping) and not (mapping.min() >= 0 and mapping.max() < rows):
+        raise FormatError(
+            f"{where}, tensor 'mapping': leads to vectors {mapping.min()} to "
+            f"{mapping.max()}, but there are {rows:,}"
+        )
+
+
+class BFloat16Rows:
+    """Rows of bfloat16, the upper halves of float32 numbers, given as float32."""
+
+    dtype = np.dtype(np.float32)
+
+    def __init__(self, halves: npt.NDArray[np.uint16]) -> None:
+        self._halves = halves
+        self.shape = halves.shape
+
+    def __getitem__(self, rows: slice) -> Float32Array:
+        return (self._halves[rows].astype(np.uint32) << 16).view(np.float32)
+
+
+class _TokenRows:
+    """The row of each token, made of a vector that may serve several and a weight."""
+
+    def __init__(
+        self,
+        vectors: npt.NDArray[Any],
+        mapping: npt.NDArray[Any] | None,
+        weights: npt.NDArray[Any] | None,
+    ) -> None:
+        self._vectors, self._mapping, self._weights = vectors, mapping, weights
+        count = len(vectors) if mapping is None else len(mapping)
+        self.shape = (count, *vectors.shape[1:])
+        weighted = () if weights is None else (weights.dtype,)
+        self.dtype = np.result_type(vectors.dtype, *weighted)
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        vectors = self._vectors[rows if self._mapping is None else self._mapping[rows]]
+        if self._weights is None:
+            return vectors
+        with np.errstate(over="ignore", invalid="ignore"):
+            product: npt.NDArray[Any] = vectors * self._weights[rows, None]
+        return product

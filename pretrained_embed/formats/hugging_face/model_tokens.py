@@ -1,0 +1,126 @@
+"""The tokens of a model's rows, from the files of its tokenizer.
+
+Looked for beside the model, the first that there is:
+
+- ``tokenizer.json``, which has all tokens: ``{"model": {"vocab": ...}, "added_tokens":
+  [{"id": ID, "content": TOKEN}, ...]}``, the vocab an object from token to id, or
+  ``[token, score]`` pairs in the order of ids (Unigram);
+- ``vocab.json``, an object from token to id;
+- ``vocab.txt``, one token a line in the order of ids;
+- ``whitespacetokenizer_config.json`` of sentence-transformers: ``"vocab"`` is a list.
+
+To the last three belong ``added_tokens.json``, an object from token to id, and
+``"added_tokens_decoder"`` of ``tokenizer_config.json``. Tokens are given as they are
+spelled there, with the marks of their tokenizer: ``##ing``, ``▁the``, ``Ġthe``. Tables
+are often wider than their tokenizer, padded to a multiple of 64 or so; rows that no
+token has are holes.
+
+https://huggingface.co/docs/tokenizers
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.hugging_face.embedding_tensor import Embedding
+from pretrained_embed.formats.hugging_face.shards import json_object
+from pretrained_embed.formats.table import HOLES
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.token_file import of_tokenizer, read_tokens
+from pretrained_embed.packed_tokens import PackedTokens
+
+FILES = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "whitespacetokenizer_config.json",
+)
+
+_ADDED, _SETTINGS = "added_tokens.json", "tokenizer_config.json"
+
+
+def find_file(folder: Path) -> Path | None:
+    """Return the file of a folder that has the tokens, if there is one."""
+    paths = (folder / name for name in FILES)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def model_reader(
+    format: str, name: str, embedding: Embedding, path: Path
+) -> TableReader:
+    """Return a reader of a model's rows, whose tokens are in one of `FILES`.
+
+    Raises `FormatError` where that file is damaged, or has tokens beyond the rows.
+    """
+    rows = embedding.rows.shape[0]
+    tokens = [b""] * rows
+    hole = np.ones(rows, np.bool_)
+    replaced = 0
+    for id, token in _pairs(path):
+        if type(id) is not int or id < 0:
+            raise FormatError(f"{path}: token {token!r} has no id but {id!r}")
+        if id >= rows:
+            raise FormatError(
+                f"{path}: token {token!r} has id {id:,}, but {name} has {rows:,} rows; "
+                "the tokenizer is not that of the model, or the model was not resized "
+                "when tokens were added"
+            )
+        try:
+            raw = token.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError as error:
+            raise FormatError(f"{path}: token {id:,} is half a character") from error
+        replaced += not hole[id] and tokens[id] != raw
+        tokens[id], hole[id] = raw, False
+    notes = [*embedding.notes, f"tokens from {path.name}"]
+    if replaced:
+        notes.append(f"{replaced:,} tokens gave their rows to added ones")
+    return TableReader(
+        format,
+        name,
+        PackedTokens.join(tokens),
+        embedding.rows,
+        arrays={HOLES: np.flatnonzero(hole)} if hole.any() else {},
+        notes=notes,
+    )
+
+
+def _pairs(path: Path) -> Iterator[tuple[Any, str]]:
+    """Yield ids and tokens, those that were added last."""
+    if path.name == "tokenizer.json":
+        yield from ((id, t) for t, id in of_tokenizer(json_object(path), path).items())
+        return
+    if path.name == "vocab.json":
+        yield from ((id, token) for token, id in json_object(path).items())
+    else:
+        yield from enumerate(_listed(path))
+    yield from _added(path.parent)
+
+
+def _listed(path: Path) -> list[str]:
+    if path.suffix != ".json":
+        return read_tokens(path).unpack()
+    tokens = json_object(path).get("vocab")
+    if not isinstance(tokens, list) or not all(isinstance(t, str) for t in tokens):
+        raise FormatError(f"{path}: 'vocab' is no list of strings")
+    return tokens
+
+
+def _added(folder: Path) -> Iterator[tuple[Any, str]]:
+    """Yield what a tokenizer got after its vocabulary was made."""
+    if (folder / _ADDED).is_file():
+        yield from ((id, t) for t, id in json_object(folder / _ADDED).items())
+    if (folder / _SETTINGS).is_file():
+        path = folder / _SETTINGS
+        decoder = json_object(path).get("added_tokens_decoder", {})
+        try:
+            added = [(int(id), str(t["content"])) for id, t in decoder.items()]
+        except (AttributeError, TypeError, KeyError, ValueError) as error:
+            raise FormatError(
+                f"{path}: cannot read its added_tokens_decoder"
+            ) from error
+        yield from added

@@ -1,0 +1,141 @@
+"""Folders of Hugging Face models: language models and static ones.
+
+::
+
+    config.json         what model it is
+    model.safetensors   all tensors, or model.safetensors.index.json and its files
+    tokenizer.json      the tokens, or one of the other files that `model_tokens` reads
+    modules.json        in a model of sentence-transformers: its parts and their folders
+
+Of a language model the input embedding is read, of static models (model2vec,
+sentence-transformers' ``StaticEmbedding`` and ``WordEmbeddings``) all there is. Of a
+model in several files only the one with the embedding has to be there. The folder may
+be that of the hub's cache, ``models--ORGANISATION--NAME``. Weights that are only there
+as a pickle are refused.
+
+https://huggingface.co/docs/transformers/main_classes/model
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
+from pretrained_embed.formats.hugging_face.embedding_tensor import (
+    load_embedding,
+    matrices,
+    pick,
+)
+from pretrained_embed.formats.hugging_face.model_folder import (
+    MODULES,
+    module_folder,
+    other_weights,
+    snapshot,
+)
+from pretrained_embed.formats.hugging_face.model_tokens import (
+    FILES,
+    find_file,
+    model_reader,
+)
+from pretrained_embed.formats.hugging_face.shards import (
+    CONFIG,
+    INDEX,
+    SINGLE,
+    Shard,
+    json_object,
+    open_shard,
+    read_index,
+)
+from pretrained_embed.formats.hugging_face.tensor_names import inputs_of_encoder
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.safetensors import reader as safetensors
+from pretrained_embed.formats.table_reader import TableReader
+
+NAME = "hugging-face"
+
+#: What a config tells that is worth showing.
+_FACTS = (
+    *("model_type", "architectures", "vocab_size", "tie_word_embeddings"),
+    *("torch_dtype", "dtype"),
+    *("normalize", "embedding_dtype", "vocabulary_quantization"),  # of model2vec
+)
+
+
+def recognise_folder(path: Path) -> bool:
+    """Return whether a folder has a file that models of Hugging Face have."""
+    known = (SINGLE, INDEX, CONFIG, MODULES)
+    path = snapshot(path)
+    return any((path / name).is_file() for name in known) or bool(other_weights(path))
+
+
+def open_reader(stream: ByteStream) -> TableReader:
+    """Open a model's embedding for reading.
+
+    Raises `FormatError` where a file is damaged, where no tensor is an embedding, or
+    where tokens and rows do not belong together, and `UnknownFormatError` where there
+    are no weights that can be read; both say what to do.
+    """
+    if stream.path is None:
+        raise SourceError(f"{stream.name}: a model is a folder, and this is none")
+    folder = module_folder(snapshot(stream.path))
+    shard, name = _find_embedding(folder)
+    # What `writer` wrote has its tokens beside the vectors.
+    own = safetensors.own_reader(stream.name, shard.header, shard.load)
+    if own is not None:
+        return own
+    embedding = load_embedding(name, shard.header.tensors, shard.load, str(shard.path))
+    tokens = find_file(folder)
+    if tokens is None:
+        raise FormatError(
+            f"{folder} has no tokens: none of {', '.join(FILES)} is there. Get the "
+            "files of its tokenizer; transformers makes a tokenizer.json with "
+            "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+        )
+    reader = model_reader(NAME, stream.name, embedding, tokens)
+    reader.facts = {
+        **_facts(folder / CONFIG),
+        "tensor": name,
+        "file": shard.path.name,
+        "stored_dtype": shard.header.tensors[name].dtype,
+    }
+    return reader
+
+
+def _find_embedding(folder: Path) -> tuple[Shard, str]:
+    if (folder / INDEX).is_file():
+        files = read_index(folder / INDEX)["weight_map"]
+        name = pick(list(files), str(folder))
+        shard = open_shard(folder / files[name])
+        _check(shard, name)
+        return shard, name
+    if (folder / SINGLE).is_file():
+        shard = open_shard(folder / SINGLE)
+        tensors = shard.header.tensors
+        # also tables of a dtype that is not read, so that it can be named
+        name = pick({*matrices(tensors), *inputs_of_encoder(tensors)}, str(shard.path))
+        _check(shard, name)
+        return shard, name
+    others = [f"{name} is {what}" for name, what in other_weights(folder).items()]
+    raise UnknownFormatError(
+        f"{folder}: neither {SINGLE} nor {INDEX} is there"
+        + (f"; {others[0]}" if others else "; get the model's files again")
+    )
+
+
+def _check(shard: Shard, name: str) -> None:
+    """Raise `FormatError` if a file does not have this table of numbers."""
+    tensors = shard.header.tensors
+    if name not in tensors:
+        raise FormatError(f"{shard.path}: has no tensor {name!r}; get the file again")
+    if name not in matrices(tensors):
+        tensor = tensors[name]
+        raise FormatError(
+            f"{shard.path}, tensor {name!r}: {tensor.dtype} of shape {tensor.shape}; "
+            "a quantised model has to be restored first"
+        )
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    config = json_object(path) if path.is_file() else {}
+    return {name: config[name] for name in _FACTS if name in config}

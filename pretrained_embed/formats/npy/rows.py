@@ -1,0 +1,106 @@
+"""What belongs to the rows of a ``.npy`` matrix, in a file beside it.
+
+``m.npy`` is a plain array, which holds nothing else; ``m.rows.safetensors`` has the
+tensors of its tokens and arrays, see `safetensors.own_tensors`, and in its header the metadata and,
+under ``vectors``, which matrix it belongs to: the SHA-256 of the shape and of a sample
+of the rows, those of ``sampled``. So a matrix that was written anew is told from the
+one that the file was written with, and only a few pages of it are read for that.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.formats.local import file_size
+from pretrained_embed.formats.safetensors.header import map_tensor, read_header
+from pretrained_embed.formats.safetensors.own_tensors import (
+    header_metadata,
+    read_annotations,
+    tensors_of,
+    widest_first,
+)
+from pretrained_embed.formats.safetensors.reader import write_tensors
+from pretrained_embed.formats.table import Annotations
+
+_SAMPLE = 64  # rows
+_VECTORS = "vectors"
+
+
+class Sample:
+    """The digest of a sample of the rows of a matrix that comes block by block."""
+
+    def __init__(self, rows: int, dim: int) -> None:
+        self._wanted = np.array(sampled(rows), np.int64)
+        self._state = sha256(f"float32 {rows} {dim}\n".encode())
+        self._row = 0
+
+    def add(self, vectors: npt.NDArray[Any]) -> None:
+        """Take the rows that follow."""
+        end = self._row + len(vectors)
+        low, high = np.searchsorted(self._wanted, (self._row, end))
+        chosen = vectors[self._wanted[low:high] - self._row]
+        self._state.update(chosen.astype("<f4").tobytes())
+        self._row = end
+
+    def digest(self) -> str:
+        """Return the digest of all rows so far."""
+        return self._state.hexdigest()
+
+
+def sampled(rows: int) -> list[int]:
+    """Return the rows whose bytes the digest covers: first, last, and some between."""
+    return sorted({i * (rows - 1) // (_SAMPLE - 1) for i in range(_SAMPLE)})
+
+
+def path_of_rows(matrix: Path) -> Path:
+    """Return the path of the file that belongs to a matrix."""
+    return matrix.with_suffix(".rows.safetensors")
+
+
+def find_rows_file(matrix: Path) -> Path | None:
+    """Return the file that belongs to a matrix, or to the one that is linked to."""
+    places = (path_of_rows(matrix), path_of_rows(matrix.resolve()))
+    return next((place for place in places if place.is_file()), None)
+
+
+def write_rows_file(path: Path, annotations: Annotations, digest: str) -> None:
+    """Write the file for the matrix with this digest; raises `WriteError`."""
+    tensors = widest_first(tensors_of(annotations))
+    metadata = header_metadata(annotations) | {_VECTORS: digest}
+    with replacing(path) as file:
+        write_tensors(file, tensors, metadata)
+
+
+def read_rows_file(path: Path, vectors: npt.NDArray[Any], where: str) -> Annotations:
+    """Return what belongs to the rows of a matrix called ``where``.
+
+    Raises `FormatError` where the file is damaged or is that of another matrix, and
+    `SourceError` where it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            header = read_header(file, file_size(file), str(path))
+            annotations = read_annotations(
+                header,
+                lambda name: map_tensor(file, header, name, str(path)),
+                str(path),
+                "",
+            )
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+    sample = Sample(*vectors.shape)
+    sample.add(vectors)
+    if annotations is None or header.metadata.get(_VECTORS) != sample.digest():
+        raise FormatError(
+            f"{where} is not the matrix that {path} was written with; the two do not "
+            "belong together. Get both again, or move the latter away and name a file "
+            "of tokens"
+        )
+    return annotations

@@ -1,0 +1,187 @@
+"""Zip archives of ``.npy`` arrays, read and written without trusting or pickling."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections.abc import Mapping
+from typing import Any, BinaryIO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.foreign import Form
+from pretrained_embed.formats.local import file_size, map_array
+from pretrained_embed.formats.npy.header import (
+    HEADER_LIMIT,
+    ArrayHeader,
+    format_header,
+    parse_header,
+)
+from pretrained_embed.formats.table import in_pieces
+
+_ALIGNMENT = 64
+_LOCAL_HEADER = 30  # bytes, before the name and the extra fields
+_ZIP64_FIELD = 20  # bytes, which zipfile puts behind our extra field
+_PADDING_FIELD = 0xD935  # the id that Android's zipalign uses for the same purpose
+_DEFLATE_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
+
+# What zipfile lets through when an archive is damaged, beside its own error.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    ValueError,
+    OSError,
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+    OverflowError,
+)
+
+
+class Archive:
+    """An open zip archive of arrays; each has to be what the directory says it is.
+
+    Sizes are checked before anything is allocated and checksums before anything is
+    handed out. An array that is stored uncompressed is mapped, not read.
+    """
+
+    def __init__(self, file: BinaryIO, where: str) -> None:
+        self._file = file
+        self._size = file_size(file)
+        self._where = where
+        try:
+            self._zip = zipfile.ZipFile(file)
+        except _DAMAGE as error:
+            raise self._damaged(f"the zip archive is damaged ({error})") from error
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        declared = sum(info.file_size for info in self._zip.infolist())
+        if declared > self._size * _DEFLATE_RATIO:
+            raise self._damaged(
+                f"its members declare {declared:,} bytes, more than {self._size:,} "
+                "packed bytes can hold"
+            )
+        for info in self._zip.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name in self._members:
+                raise self._damaged(f"there are two members {info.filename!r}")
+            self._members[name] = info
+        self.names = self._members.keys()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._zip.close()
+
+    def read(self, name: str) -> npt.NDArray[Any]:
+        """Return an array, read-only."""
+        info = self._members[name]
+        if info.flag_bits & 1:
+            raise self._damaged(f"member {info.filename!r} is encrypted")
+        if info.compress_type == zipfile.ZIP_STORED:
+            return self._map(info)
+        if info.compress_type == zipfile.ZIP_DEFLATED:
+            return self._inflate(info)
+        raise self._damaged(
+            f"member {info.filename!r} is packed by method {info.compress_type}; "
+            "only stored and deflated members are read"
+        )
+
+    def form(self, name: str) -> Form:
+        """Return the shape of an array, and whether it holds strings.
+
+        An array that is refused, as one of objects is, may hold strings: whoever
+        reads it is told what is wrong.
+        """
+        try:
+            with self._zip.open(self._members[name]) as member:
+                header = parse_header(member.read(HEADER_LIMIT), name)
+        except (FormatError, *_DAMAGE):
+            return Form((0,), strings=True)
+        return Form(header.shape, header.dtype.kind in "US")
+
+    def _map(self, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
+        if not 0 <= info.header_offset <= self._size:
+            raise self._damaged(f"member {info.filename!r} is not within the file")
+        self._file.seek(info.header_offset)
+        local = self._file.read(_LOCAL_HEADER)
+        if len(local) < _LOCAL_HEADER or not local.startswith(b"PK\x03\x04"):
+            raise self._damaged(
+                f"member {info.filename!r} is not where the directory says"
+            )
+        names = sum(struct.unpack("<HH", local[26:30]))
+        start = info.header_offset + _LOCAL_HEADER + names
+        if info.file_size != info.compress_size or start + info.file_size > self._size:
+            raise self._damaged(
+                f"member {info.filename!r} does not lie within the file"
+            )
+        member = map_array(self._file, np.uint8, (info.file_size,), start)
+        if zlib.crc32(member.data) != info.CRC:
+            raise self._damaged(f"member {info.filename!r} fails its checksum")
+        header = self._header(info, member[:HEADER_LIMIT].tobytes())
+        return map_array(
+            self._file,
+            header.dtype,
+            header.shape,
+            start + header.length,
+            order=header.order,
+        )
+
+    def _inflate(self, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
+        try:
+            with self._zip.open(info) as member:
+                head = member.read(HEADER_LIMIT)
+                header = self._header(info, head)
+                data = bytearray(head[header.length :])
+                while piece := member.read(1 << 20):  # the last compares the checksum
+                    data += piece
+        except FormatError:
+            raise
+        except _DAMAGE as error:
+            what = f"member {info.filename!r} is damaged ({error})"
+            raise self._damaged(what) from error
+        if len(data) != header.nbytes:
+            raise self._damaged(f"member {info.filename!r} ends too early")
+        array = np.frombuffer(data, header.dtype)
+        array.flags.writeable = False
+        return array.reshape(header.shape, order=header.order)  # type: ignore[call-overload,no-any-return]  # order is "C" or "F"
+
+    def _header(self, info: zipfile.ZipInfo, head: bytes) -> ArrayHeader:
+        where = f"{self._where}, member {info.filename!r}"
+        header = parse_header(head, where)
+        if header.length + header.nbytes != info.file_size or len(header.shape) > 2:
+            raise FormatError(
+                f"{where}: {header.dtype} of shape {header.shape} does not fill its "
+                f"{info.file_size:,} bytes"
+            )
+        return header
+
+    def _damaged(self, what: str) -> FormatError:
+        return FormatError(f"{self._where}: {what}; get the file again")
+
+
+def write(file: BinaryIO, members: Mapping[str, npt.NDArray[Any]]) -> None:
+    """Write arrays as an archive: uncompressed, aligned, the same bytes every time."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, array in members.items():
+            info = zipfile.ZipInfo(f"{name}.npy")  # dated 1980-01-01
+            info.create_system = 3  # Unix, wherever this runs
+            info.external_attr = 0o644 << 16
+            info.extra = _padding(file.tell(), len(info.filename))
+            plain = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            with archive.open(info, "w", force_zip64=True) as member:
+                member.write(format_header(plain))
+                for piece in in_pieces(plain):
+                    member.write(piece)
+
+
+def _padding(offset: int, name_length: int) -> bytes:
+    """Return an extra field that puts the member's data at a multiple of 64 bytes."""
+    field = struct.Struct("<HHH")
+    before = offset + _LOCAL_HEADER + name_length + field.size + _ZIP64_FIELD
+    padding = -before % _ALIGNMENT
+    return field.pack(_PADDING_FIELD, 2 + padding, _ALIGNMENT) + bytes(padding)

@@ -1,0 +1,120 @@
+"""Tables in NumPy's ``.npz`` form: a zip of ``.npy`` arrays, none of them pickled.
+
+::
+
+    vectors.npy        float32 (rows, dim)
+    token_bytes.npy    uint8   all tokens, UTF-8, one after the other
+    token_offsets.npy  int64   (rows + 1,) where each begins and the last ends
+    metadata.npy       uint8   a JSON object
+    array_NAME.npy     numbers any other array that belongs to the table
+
+Members are stored uncompressed with their data at multiples of 64 bytes, so that
+readers can map them, and carry the zip format's first date: equal tables give equal
+bytes. ``np.load`` reads the file. Archives of other writers are read where they hold
+a matrix and its tokens as an array of dtype U or S, see `foreign`.
+
+https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.formats.foreign import pick_pair
+from pretrained_embed.formats.local import open_local
+from pretrained_embed.formats.npz import archive as npz_archive
+from pretrained_embed.formats.npz.archive import Archive
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.table import (
+    Table,
+    check_table,
+    decode_metadata,
+    encode_metadata,
+)
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.packed_tokens import PackedTokens
+
+NAME = "npz"
+
+_EXTRA = "array_"
+
+
+def recognise(head: bytes, stream: ByteStream) -> bool:
+    """Return whether this is a zip whose first member is a ``.npy`` array."""
+    name_length = int.from_bytes(head[26:28], "little")
+    name = head[30 : 30 + name_length]
+    return head.startswith(b"PK\x03\x04") and name.endswith(b".npy")
+
+
+def open_reader(stream: ByteStream) -> TableReader:
+    """Open an archive for reading; raises `FormatError` where it is damaged."""
+    where = stream.name
+    with open_local(stream) as file, Archive(file, where) as archive:
+        if {"vectors", "token_bytes", "token_offsets"} <= archive.names:
+            return _own(archive, where)
+        return _foreign(archive, where)
+
+
+def read_table(stream: ByteStream) -> Table:
+    """Read the whole table; raises `FormatError` where it is damaged."""
+    with open_reader(stream) as reader:
+        return reader.table()
+
+
+def write_table(path: str | os.PathLike[str], table: Table) -> None:
+    """Write a table that `read_table` gives back; raises `WriteError`."""
+    check_table(table)
+    metadata = encode_metadata(table.metadata)
+    members: dict[str, npt.NDArray[Any]] = {
+        "vectors": table.vectors,
+        "token_bytes": table.tokens.data,
+        "token_offsets": table.tokens.offsets,
+        "metadata": np.frombuffer(metadata, np.uint8),
+    }
+    for name in sorted(table.arrays):
+        members[_EXTRA + name] = table.arrays[name]
+    with replacing(path) as file:
+        npz_archive.write(file, members)
+
+
+def _own(archive: Archive, where: str) -> TableReader:
+    tokens = PackedTokens(
+        archive.read("token_bytes"), archive.read("token_offsets"), where=where
+    )
+    metadata: dict[str, Any] = {}
+    if "metadata" in archive.names:
+        metadata = decode_metadata(archive.read("metadata").tobytes(), where)
+    arrays = {
+        name.removeprefix(_EXTRA): archive.read(name)
+        for name in sorted(archive.names)
+        if name.startswith(_EXTRA)
+    }
+    vectors = archive.read("vectors")
+    return TableReader(NAME, where, tokens, vectors, arrays=arrays, metadata=metadata)
+
+
+def _foreign(archive: Archive, where: str) -> TableReader:
+    pair = pick_pair(archive.names, archive.form, where, "array")
+    packed = _pack(archive.read(pair.tokens), f"{where}, array {pair.tokens!r}")
+    vectors = archive.read(pair.vectors)
+    return TableReader(NAME, where, packed, vectors, notes=pair.notes)
+
+
+def _pack(tokens: npt.NDArray[Any], where: str) -> PackedTokens:
+    if tokens.ndim != 1 or tokens.dtype.kind not in "US":
+        raise FormatError(
+            f"{where}: {tokens.dtype} of shape {tokens.shape}; tokens have to be a row "
+            "of dtype U or S"
+        )
+    try:
+        if tokens.dtype.kind == "S":
+            return PackedTokens.join(tokens.tolist())
+        return PackedTokens.pack(tokens.tolist())
+    except ValueError as error:  # beyond Unicode, or half of a surrogate pair
+        raise FormatError(f"{where}: a token is not Unicode: {error}") from error

@@ -1,0 +1,322 @@
+r"""Pickles read as inert data: nothing is imported, no function of theirs is called.
+
+A pickle is a program for a small stack machine, and Python's own machine lets it call
+whatever it names. This one builds numbers, strings, lists and dictionaries only. An
+object becomes a `Record`: the name of its class and what belongs to it. The caller says
+which names it expects; any other is refused. ::
+
+    pickle = *(opcode argument) "."
+    PROTO  = %x80 version       FRAME  = %x95 uint64      MARK = "("
+    GLOBAL = "c" module LF name LF                        REDUCE = "R"    BUILD = "b"
+    numbers are little-endian, those of BINFLOAT big-endian
+
+https://github.com/python/cpython/blob/main/Lib/pickletools.py describes all opcodes.
+Read are those of protocols 2 to 5, as Python 2 and 3 write them; not read are
+persistent ids, extension codes, buffers kept elsewhere, and the objects of protocol 0.
+
+Sizes are compared with the bytes there are before anything is allocated, and memory
+stays in proportion to the file. Large byte strings are views, not copies. Values may be
+nested to any depth and hold themselves: walk them with care.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Collection
+from typing import Any, NoReturn
+
+from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.cursor import Cursor
+from pretrained_embed.formats.pickles.opcodes import MARK, NUMBERED, PLAIN, SIZED, STOP
+from pretrained_embed.formats.pickles.pickled import Global, Record
+
+_PROTOCOLS = (2, 3, 4, 5)
+_LONGEST_NAME = 512  # bytes of a line: the name of a module or class, or a number
+_LONGEST_INTEGER = 32  # bytes; the state of a random generator takes 16
+_SMALL = 1 << 12  # byte strings up to this size are copied
+_DEEPEST_STACK = 1 << 16  # pickles add to lists a thousand values at a time
+_HASHABLE = 1 << 61  # integers below this have hashes of their own
+_BINFLOAT = struct.Struct(">d")
+
+# Opcodes that come in long runs, and how many bytes each takes with its number.
+_SHORT_TEXT, _MEMOIZE = 0x8C, 0x94
+_GETS = {ord("h"): 2, ord("j"): 5}
+_SIGNED = ord("J")
+_INTEGERS = {ord("K"): 2, ord("M"): 3, _SIGNED: 5}
+_RUNS = frozenset((_SHORT_TEXT, *_GETS))
+_CHUNK = 1 << 14
+
+
+def load(data: memoryview, known: Collection[str], where: str) -> Any:
+    """Return the value that a pickle describes.
+
+    ``known`` are the dotted names of classes and functions that may occur. Values are
+    None, bool, int, float, str, bytes, memoryview, list (for sets, too), tuple, dict
+    with keys of str or int (bytes become str, with surrogate escapes where they are not
+    UTF-8), `Global` and `Record`. Raises `FormatError` for what is not known, by its
+    name, and for what is no pickle; `TruncatedError` where that ends too early.
+    """
+    return _Machine(data, known, where).run()
+
+
+#: A method, the bytes of the number that follows the opcode, and what the method is
+#: given: a constant where no number follows, else the table that the opcode is in.
+_Step = tuple[Callable[[Any], object], int, Any]
+
+
+class _Machine:
+    def __init__(self, data: memoryview, known: Collection[str], where: str) -> None:
+        self._data = data
+        self._cursor = Cursor(data, where, "the pickle")
+        self._known = known
+        self._where = where
+        self._stack: list[Any] = []
+        self._push = self._stack.append
+        self._memo: dict[int, Any] = {}
+        self._may_make = len(data)
+
+    def run(self) -> Any:
+        data, cursor, stack = self._data, self._cursor, self._stack
+        size, steps = len(data), self._steps()
+        while cursor.at < size:
+            at = cursor.at
+            if data[at] == STOP:
+                return self._pop()
+            if data[at] not in _RUNS or not self._run_of_values(at):
+                step, width, argument = steps[data[at]]
+                cursor.at = end = at + 1 + width
+                if width:
+                    number = int.from_bytes(data[at + 1 : end], "little")
+                    argument = cursor.take(number) if argument is SIZED else number
+                step(argument)
+            if len(stack) > _DEEPEST_STACK:
+                raise cursor.damaged(f"more than {_DEEPEST_STACK:,} values wait")
+        raise TruncatedError(
+            f"{self._where}: the pickle has no end; get the file again"
+        )
+
+    def _run_of_values(self, at: int) -> bool:
+        """Push what most of a large pickle is: strings kept in the memo, and integers
+        beside strings from there. Stops before anything else; says if it did some.
+        """
+        chunk = bytes(self._data[at : at + _CHUNK])
+        push, memo, size, place = self._push, self._memo, len(chunk), 0
+        while place + 7 < size:
+            code = chunk[place]
+            if code == _SHORT_TEXT:
+                end = place + 2 + chunk[place + 1]
+                if end >= size or chunk[end] != _MEMOIZE:
+                    break
+                raw = chunk[place + 2 : end]
+                text = raw.decode() if raw.isascii() else self._decoded(raw)
+                memo[len(memo)] = text
+                push(text)
+                place = end + 1
+            elif code in _GETS:
+                end = place + _GETS[code]
+                index = int.from_bytes(chunk[place + 1 : end], "little")
+                if index not in memo:
+                    break
+                push(memo[index])
+                place = end
+            elif code in _INTEGERS:
+                end = place + _INTEGERS[code]
+                signed = code == _SIGNED
+                push(int.from_bytes(chunk[place + 1 : end], "little", signed=signed))
+                place = end
+            else:
+                break
+        self._cursor.at = at + place
+        return place > 0
+
+    def _steps(self) -> list[_Step]:
+        """Return what each opcode does."""
+        steps: list[_Step] = [(self._refuse_opcode, 0, code) for code in range(256)]
+        for codes in (NUMBERED, SIZED):
+            for code, (name, width) in codes.items():
+                steps[code[0]] = getattr(self, name), width, codes
+        for code, (name, constant) in PLAIN.items():
+            steps[code[0]] = getattr(self, name), 0, constant
+        return steps
+
+    # --- The stack and the memo
+
+    def _push_new(self, kind: Callable[[], Any]) -> None:
+        self._stack.append(kind())
+
+    def _pop(self, _: None = None) -> Any:
+        if not self._stack or self._stack[-1] is MARK:
+            raise self._cursor.damaged("a value is missing")
+        return self._stack.pop()
+
+    def _pop_to_mark(self, _: None = None) -> list[Any]:
+        stack = self._stack
+        for at in range(len(stack) - 1, -1, -1):
+            if stack[at] is MARK:
+                values = stack[at + 1 :]
+                del stack[at:]
+                return values
+        raise self._cursor.damaged("a mark is missing")
+
+    def _top(self, *kinds: type) -> Any:
+        if not self._stack or (kinds and type(self._stack[-1]) not in kinds):
+            raise self._cursor.damaged("a value is missing, or of another kind")
+        return self._stack[-1]
+
+    def _duplicate(self, _: None) -> None:
+        self._stack.append(self._top())
+
+    def _put(self, index: int) -> None:
+        self._memo[index] = self._top()
+
+    def _memoize(self, _: None) -> None:
+        self._put(len(self._memo))
+
+    def _get(self, index: int) -> None:
+        if index not in self._memo:
+            raise self._cursor.damaged(f"value {index:,} is used before it is there")
+        self._stack.append(self._memo[index])
+
+    # --- Plain values
+
+    def _protocol(self, version: int) -> None:
+        if version not in _PROTOCOLS:
+            raise self._cursor.damaged(f"protocol {version} is not known")
+
+    def _frame(self, size: int) -> None:
+        self._cursor.take(size)  # is it there?
+        self._cursor.at -= size
+
+    def _line(self) -> str:
+        return self._cursor.line(_LONGEST_NAME).decode("utf-8", "backslashreplace")
+
+    def _number_line(self, _: None) -> None:
+        line = self._line()
+        digits = line.removeprefix("-")
+        if not (digits.isascii() and digits.isdigit() and len(line) < _LONGEST_INTEGER):
+            raise self._cursor.damaged(f"{line[:_LONGEST_INTEGER]!r} is no integer")
+        self._stack.append(int(line))
+
+    def _signed(self, number: int) -> None:
+        self._stack.append(number - (1 << 32) if number >> 31 else number)
+
+    def _long(self, raw: memoryview) -> None:
+        if len(raw) > _LONGEST_INTEGER:
+            raise self._cursor.damaged(f"an integer of {len(raw):,} bytes")
+        self._stack.append(int.from_bytes(raw, "little", signed=True))
+
+    def _float(self, _: None) -> None:
+        self._stack += _BINFLOAT.unpack(self._cursor.take(_BINFLOAT.size))
+
+    def _bytes(self, raw: memoryview) -> None:
+        self._stack.append(bytes(raw) if len(raw) <= _SMALL else raw)
+
+    def _text(self, raw: memoryview) -> None:
+        self._stack.append(self._decoded(raw))
+
+    def _decoded(self, raw: memoryview | bytes) -> str:
+        try:
+            return str(raw, "utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise self._cursor.damaged("a string is not UTF-8") from error
+
+    # --- Containers
+
+    def _append(self, _: None) -> None:
+        value = self._pop()
+        self._top(list).append(value)
+
+    def _extend(self, _: None) -> None:
+        values = self._pop_to_mark()
+        self._top(list).extend(values)
+
+    def _marked(self, kind: type) -> None:
+        self._stack.append(kind(self._pop_to_mark()))
+
+    def _tuple(self, count: int) -> None:
+        values = [self._pop() for _ in range(count)]
+        self._stack.append(tuple(values[::-1]))
+
+    def _set_item(self, _: None) -> None:
+        value, key = self._pop(), self._pop()
+        self._fill(self._top(dict), (key, value))
+
+    def _set_items(self, _: None) -> None:
+        values = self._pop_to_mark()
+        self._fill(self._top(dict), values)
+
+    def _fill(self, target: dict[Any, Any], values: Any) -> None:
+        if len(values) % 2:
+            raise self._cursor.damaged("a key has no value")
+        for key, value in zip(values[::2], values[1::2], strict=True):
+            target[key if type(key) is str else self._key(key)] = value
+
+    def _key(self, key: Any) -> str | int:
+        """Return a key that hashes in bounded time."""
+        if type(key) is bytes:  # a string of Python 2
+            return key.decode("utf-8", "surrogateescape")
+        if type(key) is int and abs(key) < _HASHABLE:
+            return key
+        raise self._cursor.damaged(f"a {type(key).__name__} as a key")
+
+    # --- Names and objects
+
+    def _global(self, _: None) -> None:
+        self._name(Global(self._line(), self._line()))
+
+    def _stack_global(self, _: None) -> None:
+        name, module = self._pop(), self._pop()
+        if type(name) is not str or type(module) is not str:
+            raise self._cursor.damaged("a name is no string")
+        self._name(Global(module, name))
+
+    def _name(self, name: Global) -> None:
+        if str(name) not in self._known:
+            raise self._refused(str(name))
+        self._stack.append(name)
+
+    def _object(self, make: Callable[[Global, tuple[Any, ...]], Any]) -> None:
+        args, kind = self._pop(), self._pop()
+        if type(kind) is not Global or type(args) is not tuple:
+            raise self._cursor.damaged("an object without a name or arguments")
+        try:
+            value = make(kind, args)
+        except (TypeError, ValueError) as error:
+            raise self._cursor.damaged(f"no {kind} can be made of this") from error
+        if type(value) in (bytes, list):
+            # Each takes a few bytes to ask for, however long it is: count them.
+            self._may_make -= len(value)
+            if self._may_make < 0:
+                raise self._cursor.damaged("more is made of its values than there is")
+        self._stack.append(value)
+
+    def _object_with_keywords(self, _: None) -> None:
+        keywords = self._pop()
+        if type(keywords) is not dict or keywords:
+            raise self._cursor.damaged("an object made with keyword arguments")
+        self._object(Record)
+
+    def _build(self, _: None) -> None:
+        state = self._pop()
+        self._top(Record).state = state
+
+    # --- What is refused
+
+    def _refuse_opcode(self, opcode: int) -> NoReturn:
+        import pickletools
+
+        names = {known.code: known.name for known in pickletools.opcodes}
+        name = names.get(chr(opcode))
+        if name is None:
+            raise self._cursor.damaged(f"byte {opcode:#04x} is no opcode")
+        if name == "INST":
+            name += f" of {Global(self._line(), self._line())}"
+        raise self._refused(name)
+
+    def _refused(self, what: str) -> FormatError:
+        return FormatError(
+            f"{self._where}, offset {self._cursor.at:,} of the pickle: it asks for "
+            f"{what}, which no file of word vectors needs. It was not run, and nothing "
+            "else was. If you trust the file, open it with what wrote it and save the "
+            "vectors alone"
+        )

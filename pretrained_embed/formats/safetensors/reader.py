@@ -1,0 +1,171 @@
+"""Tables in the safetensors form.
+
+::
+
+    file   = length header data
+    length = uint64, little-endian, at most 100,000,000
+    header = JSON object, padded with spaces to a multiple of 8 bytes:
+             {"__metadata__": {"pretrained_embed": "{...}"},
+              NAME: {"dtype": "F32", "shape": [...], "data_offsets": [begin, end]}}
+    data   = the tensors, little-endian, in C order, without gaps or overlaps
+
+https://github.com/huggingface/safetensors
+
+`own_tensors` names the tensors of our own tables. Where the metadata says ``rows``,
+the vectors are the first so many; what follows them is there for others. Files of other
+writers are read where `hugging_face.embedding_tensor` finds one matrix (F64, F32, F16, BF16 or I8);
+its tokens come from the file that the source names, else from those of a tokenizer
+beside it, see `hugging_face.model_tokens`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from typing import Any, BinaryIO
+
+import numpy.typing as npt
+
+from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.formats.hugging_face.embedding_tensor import (
+    load_embedding,
+    matrices,
+    pick,
+)
+from pretrained_embed.formats.hugging_face.model_tokens import find_file, model_reader
+from pretrained_embed.formats.local import file_size, open_local
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.safetensors.header import (
+    HEADER_LIMIT,
+    Header,
+    format_header,
+    map_tensor,
+    read_header,
+)
+from pretrained_embed.formats.safetensors.own_tensors import (
+    VECTORS,
+    Tensors,
+    header_metadata,
+    prefix_of,
+    read_annotations,
+    tensors_of,
+    widest_first,
+)
+from pretrained_embed.formats.table import (
+    Annotations,
+    Table,
+    check_table,
+    write_array,
+)
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.token_file import find_tokens, read_tokens
+
+NAME = "safetensors"
+
+_ROWS = "rows"
+
+
+def recognise(head: bytes, stream: ByteStream) -> bool:
+    """Return whether a JSON object follows a plausible length."""
+    length = int.from_bytes(head[:8], "little")
+    known = stream.size is None or 8 + length <= stream.size
+    return 2 <= length <= HEADER_LIMIT and head[8:9] == b"{" and known
+
+
+def open_reader(stream: ByteStream) -> TableReader:
+    """Open a file for reading.
+
+    Raises `FormatError` where it is damaged, holds no matrix of floats, or where no
+    tokens are found.
+    """
+    with open_local(stream) as file:
+        header = read_header(file, file_size(file), stream.name)
+
+        def load(name: str) -> npt.NDArray[Any]:
+            return map_tensor(file, header, name, stream.name)
+
+        own = own_reader(stream.name, header, load, prefix=prefix_of(header))
+        if own is not None:
+            return own
+        name = pick(matrices(header.tensors), stream.name)
+        embedding = load_embedding(name, header.tensors, load, stream.name)
+    if stream.tokens_path is None and stream.path is not None:
+        path = find_file(stream.path.parent)
+        if path is not None:
+            return model_reader(NAME, stream.name, embedding, path)
+    path = find_tokens(stream, ("tokenizer.json", "vocab.txt"))
+    return TableReader(
+        NAME,
+        stream.name,
+        read_tokens(path),
+        embedding.rows,
+        notes=[*embedding.notes, f"tokens from {path.name}"],
+    )
+
+
+def own_reader(
+    name: str,
+    header: Header,
+    load: Callable[[str], npt.NDArray[Any]],
+    *,
+    prefix: str = "",
+) -> TableReader | None:
+    """Return a reader of a table that this package wrote; ``None`` if there is none.
+
+    ``load`` maps a tensor; ``prefix`` is that of the names of the table's tensors.
+    Raises `FormatError` where the file is damaged.
+    """
+    if prefix + VECTORS not in header.tensors:
+        return None
+    annotations = read_annotations(header, load, name, prefix)
+    if annotations is None:
+        return None
+    tokens, arrays, metadata = annotations
+    rows = header.metadata.get(_ROWS, "")
+    return TableReader(
+        NAME,
+        name,
+        tokens,
+        load(prefix + VECTORS)[
+            : int(rows) if rows.isdecimal() and len(rows) < 19 else None
+        ],
+        arrays=dict(arrays),
+        metadata=dict(metadata),
+    )
+
+
+def read_table(stream: ByteStream) -> Table:
+    """Read the whole table; raises `FormatError` where it is damaged."""
+    with open_reader(stream) as reader:
+        return reader.table()
+
+
+def write_table(
+    path: str | os.PathLike[str],
+    table: Table,
+    *,
+    vectors: npt.NDArray[Any] | None = None,
+) -> None:
+    """Write a table that `read_table` gives back; raises `WriteError`.
+
+    ``vectors`` are those of the table with rows behind them that are none of its own.
+    Equal tables give equal bytes.
+    """
+    check_table(table)
+    annotations = Annotations(table.tokens, table.arrays, table.metadata)
+    metadata = header_metadata(annotations)
+    if vectors is not None:
+        metadata[_ROWS] = str(len(table.vectors))
+    tensors = tensors_of(annotations)
+    tensors[VECTORS] = table.vectors if vectors is None else vectors
+    with replacing(path) as file:
+        write_tensors(file, widest_first(tensors), metadata)
+
+
+def write_tensors(
+    file: BinaryIO, tensors: Tensors, metadata: Mapping[str, str]
+) -> None:
+    """Write a whole file of tensors in this order; raises `OSError`."""
+    file.write(format_header(tensors, metadata))
+    for tensor in tensors.values():
+        write_array(file, tensor)

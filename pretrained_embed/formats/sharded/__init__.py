@@ -1,0 +1,1 @@
+"""A matrix in several safetensors files."""

@@ -1,0 +1,173 @@
+"""A matrix in several safetensors files, each a consecutive range of its rows.
+
+::
+
+    model-00001-of-00002.safetensors   the first half of the rows, a table by itself
+    model-00002-of-00002.safetensors   the second
+    model.safetensors.index.json       which rows are where, see `index`
+
+Some rows are read without touching the files that have others. What is read is checked
+against the digests of the index: a block of rows when it is first asked for, the
+tokens and arrays of a file when it is opened.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.hugging_face import shards
+from pretrained_embed.formats.parts import Part, Span, join_annotations
+from pretrained_embed.formats.reader import ByteStream, Float32Array
+from pretrained_embed.formats.safetensors.own_tensors import VECTORS, read_annotations
+from pretrained_embed.formats.sharded.index import (
+    SHARD,
+    Index,
+    Label,
+    ShardFile,
+    is_sharded,
+    load_index,
+)
+from pretrained_embed.formats.sharded.row_digests import CheckedRows, digest_of
+from pretrained_embed.formats.table import Annotations
+from pretrained_embed.formats.table_reader import TableReader
+
+NAME = "sharded"
+
+
+def recognise_folder(path: Path) -> bool:
+    """Return whether a folder holds a matrix in shards; `FormatError` for no index."""
+    return is_sharded(path)
+
+
+def open_reader(stream: ByteStream) -> TableReader:
+    """Open all shards for reading.
+
+    Raises `FormatError` where a shard is missing, damaged or of another matrix.
+    """
+    index = load_index(_folder(stream))
+    return _reader(index, index.files, stream.name)
+
+
+def read_part(stream: ByteStream, span: Span) -> Part:
+    """Read the rows that ``span`` wants, of the files that have them.
+
+    Their vectors stay mapped where one file has them all. Raises `FormatError` as
+    `open_reader` does, of these files.
+    """
+    index = load_index(_folder(stream))
+    wanted = span(index.rows)
+    starts = [file.label.start for file in index.files]
+    first = bisect_right(starts, min(wanted.start, index.rows - 1)) - 1
+    last = max(first, bisect_right(starts, wanted.stop - 1) - 1)
+    reader = _reader(index, index.files[first : last + 1], stream.name)
+    skipped = starts[first]
+    part = reader.part(lambda _: range(wanted.start - skipped, wanted.stop - skipped))
+    return Part(part.table, wanted.start, index.rows)
+
+
+class OpenShard(NamedTuple):
+    """A file of a matrix, of which all is checked but vectors not yet asked for."""
+
+    annotations: Annotations  # without what makes it a shard
+    vectors: CheckedRows
+    label: Label
+    tensors: dict[str, int]  # their names, and their bytes
+
+
+def open_shard(path: Path, prefix: str) -> OpenShard:
+    """Open a file by itself, as it describes itself.
+
+    ``prefix`` is that of its tensors. Raises `FormatError` where it is missing, damaged
+    or no shard.
+    """
+    where = str(path)
+    if not path.is_file():
+        raise FormatError(
+            f"{where}: this shard is missing; get it again, or write the matrix again"
+        )
+    file = shards.open_shard(path)
+    annotations = None
+    if prefix + VECTORS in file.header.tensors:
+        annotations = read_annotations(file.header, file.load, where, prefix)
+    if annotations is None or not isinstance(annotations.metadata.get(SHARD), dict):
+        raise FormatError(f"{where}: this is no shard of a matrix, or another one")
+    metadata = dict(annotations.metadata)
+    label = Label.from_json(metadata.pop(SHARD), where)
+    vectors = file.load(prefix + VECTORS)
+    if digest_of(annotations) != label.others:
+        raise FormatError(
+            f"{where}: its tokens or arrays are not those that were written; get the "
+            "file again, or write it again"
+        )
+    if vectors.shape != (label.row_count, label.dim) or vectors.dtype != np.float32:
+        raise FormatError(
+            f"{where}: vectors are {vectors.dtype} of shape {vectors.shape}; expected "
+            f"float32 ({label.row_count}, {label.dim})"
+        )
+    return OpenShard(
+        annotations._replace(metadata=metadata),
+        CheckedRows(vectors, label.vectors, label.block_rows, where),
+        label,
+        {name: t.end - t.begin for name, t in file.header.tensors.items()},
+    )
+
+
+def _reader(index: Index, files: Sequence[ShardFile], where: str) -> TableReader:
+    opened = [_opened(file) for file in files]
+    tokens, arrays = join_annotations([one.annotations for one in opened], where)
+    return TableReader(
+        NAME,
+        where,
+        tokens,
+        _JoinedRows([one.vectors for one in opened]),
+        arrays=arrays,
+        metadata=index.metadata,
+        notes=[f"in {len(index.files):,} shards"],
+    )
+
+
+def _opened(file: ShardFile) -> OpenShard:
+    """Open a shard that an index lists; raises `FormatError` if it is another."""
+    shard = open_shard(file.path, file.prefix)
+    if shard.label != file.label or file.path.stat().st_size != file.size:
+        raise FormatError(
+            f"{file.path}: this is not the shard that the index lists; get the folder "
+            "again, or write it again"
+        )
+    return shard
+
+
+def _folder(stream: ByteStream) -> Path:
+    if stream.path is None:
+        raise SourceError(f"{stream.name}: shards are in a folder, and this is none")
+    return stream.path
+
+
+class _JoinedRows:
+    """The rows of shards that follow each other."""
+
+    def __init__(self, parts: Sequence[CheckedRows]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *(part.shape[0] for part in parts)]).tolist()
+        self.shape: tuple[int, ...] = (self._starts[-1], *parts[0].shape[1:])
+        self.dtype: np.dtype[Any] = parts[0].dtype
+
+    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+        start, stop, _ = rows.indices(self.shape[0])
+        pieces = [
+            part[max(start - begin, 0) : max(stop - begin, 0)]
+            for part, begin in zip(self._parts, self._starts, strict=False)
+        ]
+        pieces = [piece for piece in pieces if len(piece)] or pieces[:1]
+        if len(pieces) == 1:
+            return pieces[0]
+        joined: Float32Array = np.concatenate(pieces)
+        joined.flags.writeable = False  # nobody else has it: it need not be copied
+        return joined

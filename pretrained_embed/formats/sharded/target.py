@@ -1,0 +1,187 @@
+"""Writing a matrix in several files; see `reader`.
+
+Each file appears whole or not at all and the index after all of them, so a folder that
+has an index is complete. The files of a run that was stopped are taken over by the next
+run of the same job, if their content is what their digests say.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pretrained_embed.errors import FormatError, OptionError, SourceError, WriteError
+from pretrained_embed.formats.atomic import discard_leftovers, replacing, writing
+from pretrained_embed.formats.disk_room import reserve
+from pretrained_embed.formats.hugging_face.shards import INDEX
+from pretrained_embed.formats.parts import bounds, check_cuttable
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.safetensors.target import SafetensorsSink, bytes_needed
+from pretrained_embed.formats.sharded.index import (
+    SHARD,
+    Label,
+    ShardFile,
+    file_name,
+    format_index,
+    tensor_prefix,
+)
+from pretrained_embed.formats.sharded.reader import OpenShard, open_shard
+from pretrained_embed.formats.sharded.row_digests import (
+    RowDigests,
+    block_rows,
+    digest_of,
+)
+from pretrained_embed.formats.table import Annotations
+from pretrained_embed.formats.target import Target
+
+
+class ShardedWriter:
+    """Writes the rows of a matrix, shard by shard, into a folder; then its index.
+
+    ``job`` is what tells this matrix from any other: shards of an earlier run are taken
+    over only if it is theirs. One writer at a time works in a folder. Raises
+    `OptionError` for more shards than rows, and `WriteError` where the folder cannot be
+    made, is complete already or holds something else.
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        *,
+        rows: int,
+        dim: int,
+        shards: int,
+        job: str,
+    ) -> None:
+        if not 1 <= shards <= rows:
+            raise OptionError(
+                f"shards is {shards} for {rows:,} rows; it can be 1 to {rows:,}"
+            )
+        self.bounds = bounds(rows, shards)  # of the rows of each shard
+        self._folder = Path(folder)
+        self._rows, self._dim, self._job = rows, dim, job
+        self._block_rows = block_rows(dim)
+        self._done: set[int] = set()
+        self._claim_folder()
+
+    def have(self, number: int) -> bool:
+        """Return whether a shard, from 0, is there already: whole, right, of this job.
+
+        All of it is read.
+        """
+        try:
+            shard = self._open(number)
+            self._check(number, shard.label)
+            shard.vectors[:]  # checks all of them
+        except (FormatError, SourceError):
+            return False
+        self._done.add(number)
+        return True
+
+    @contextmanager
+    def shard(self, number: int) -> Iterator[Target]:
+        """Give a target for the rows of a shard, from 0; put its file in its place.
+
+        The target is finished with the tokens and arrays of these rows. Raises
+        `WriteError` as `new_target` does, and for an array that has not one entry for
+        each row (`HOLES` is counted from the first row of the shard).
+        """
+        start, stop = self.bounds[number]
+        path = self._path(number)
+        with replacing(path) as file:
+            reserve(file, bytes_needed(stop - start, self._dim), path)
+            label = Label(
+                self._job, self._rows, self._dim, start, stop, self._block_rows, (), ""
+            )
+            inner = SafetensorsSink(
+                file, stop - start, self._dim, prefix=tensor_prefix(number)
+            )
+            target = Target(_LabellingSink(inner, label), stop - start, self._dim)
+            yield target
+            if not target.finished:
+                raise WriteError(f"{path}: its rows were never finished")
+        self._done.add(number)
+
+    def finish(self, metadata: Mapping[str, Any]) -> None:
+        """Write the index; ``metadata`` is that of the whole, as in `Table`.
+
+        Raises `WriteError` where a shard was neither written nor found right.
+        """
+        missing = set(range(len(self.bounds))) - self._done
+        if missing:
+            raise WriteError(
+                f"{self._folder}: shard {min(missing) + 1} of {len(self.bounds)} was "
+                "not written"
+            )
+        files: list[ShardFile] = []
+        tensors: dict[str, str] = {}
+        total = 0
+        for number in range(len(self.bounds)):
+            path, shard = self._path(number), self._open(number)
+            self._check(number, shard.label)
+            size = path.stat().st_size
+            files.append(ShardFile(path, size, tensor_prefix(number), shard.label))
+            tensors |= dict.fromkeys(shard.tensors, path.name)
+            total += sum(shard.tensors.values())
+        with replacing(self._folder / INDEX) as file:
+            file.write(format_index(files, tensors, total, metadata))
+
+    def _path(self, number: int) -> Path:
+        return self._folder / file_name(number, len(self.bounds))
+
+    def _open(self, number: int) -> OpenShard:
+        return open_shard(self._path(number), tensor_prefix(number))
+
+    def _check(self, number: int, label: Label) -> None:
+        """Raise `FormatError` for a shard of other rows, or of another job."""
+        wanted = (self._job, self._rows, self._dim, *self.bounds[number])
+        if label[:6] != (*wanted, self._block_rows):
+            raise FormatError(f"{self._path(number)}: this is a shard of another job")
+
+    def _claim_folder(self) -> None:
+        names = [
+            file_name(number, len(self.bounds)) for number in range(len(self.bounds))
+        ]
+        with writing(self._folder):
+            self._folder.mkdir(exist_ok=True)
+            held = {path.name for path in self._folder.iterdir()}
+        if INDEX in held:
+            raise WriteError(
+                f"cannot write {self._folder}: a matrix is there already; name another "
+                "folder, or remove it"
+            )
+        others = sorted(name for name in held - {*names} if not name.startswith("."))
+        if others:
+            raise WriteError(
+                f"cannot write {self._folder}: {others[0]!r} is there already, and "
+                f"would be no part of {len(names)} shards; name another folder, or "
+                "remove it"
+            )
+        for name in names:
+            discard_leftovers(self._folder / name)
+
+
+class _LabellingSink:
+    """Writes into the metadata of a shard what it is; see `Label`."""
+
+    def __init__(self, inner: SafetensorsSink, label: Label) -> None:
+        self._inner = inner
+        self._label = label
+        self._digests = RowDigests(label.block_rows)
+
+    def append(self, vectors: Float32Array) -> None:
+        """Write vectors (k, dim) behind those before."""
+        self._digests.update(vectors)
+        self._inner.append(vectors)
+
+    def finish(self, annotations: Annotations) -> None:
+        """Write what belongs to all rows, and which rows they are."""
+        check_cuttable(annotations.arrays, self._label.row_count)
+        label = self._label._replace(
+            vectors=self._digests.finish(), others=digest_of(annotations)
+        )
+        metadata = {**annotations.metadata, SHARD: label.to_json()}
+        self._inner.finish(annotations._replace(metadata=metadata))

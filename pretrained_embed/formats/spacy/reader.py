@@ -1,0 +1,141 @@
+"""Folders of vectors as spaCy saves them: of a pipeline, or of its vocabulary alone.
+
+::
+
+    vocab/vectors        the matrix, in NumPy's .npy form
+    vocab/vectors.cfg    JSON: the mode, "default" or "floret", and floret's settings
+    vocab/key2row        the row of each token's key, see `keys`
+    vocab/strings.json   JSON: all strings that are known, tokens among them
+
+The folder may be the pipeline's, its ``vocab``, or that of the Python package which has
+the pipeline's folder in it. In the default mode several tokens may share a row; in
+floret's the rows are buckets, and any token is composed of them.
+
+https://spacy.io/api/vectors
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy.typing as npt
+
+from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.npy.reader import map_matrix
+from pretrained_embed.formats.reader import ByteStream, Reader
+from pretrained_embed.formats.row_sources import ArrayRows
+from pretrained_embed.formats.spacy.keys import parse_key_rows
+from pretrained_embed.formats.spacy.table import table_reader
+from pretrained_embed.formats.subwords.bucket_reader import BucketReader
+from pretrained_embed.formats.subwords.sums import LONGEST_NGRAM, FloretCutting
+from pretrained_embed.formats.table_reader import TableReader
+
+NAME = "spacy-vectors"
+
+_VECTORS, _KEYS, _CONFIG = "vectors", "key2row", "vectors.cfg"
+_STRINGS = "strings.json"
+
+
+def recognise_folder(path: Path) -> bool:
+    """Whether a folder has the vectors of a spaCy pipeline in it."""
+    return _vocab(path) is not None
+
+
+def open_reader(stream: ByteStream) -> Reader:
+    """Map the matrix and read its keys, or floret's settings.
+
+    Raises `FormatError` where a file is damaged, missing or at odds with the others,
+    or where the pipeline has no vectors; `SourceError` where one cannot be read.
+    """
+    folder = None if stream.path is None else _vocab(stream.path)
+    if folder is None:
+        raise FormatError(f"{stream.name}: no folder with vectors of spaCy")
+    config = _json(folder / _CONFIG, dict) if (folder / _CONFIG).exists() else {}
+    try:
+        with (folder / _VECTORS).open("rb") as file:
+            matrix = map_matrix(file, str(folder / _VECTORS))
+    except OSError as error:
+        raise _unreadable(folder / _VECTORS, error) from error
+    if 0 in matrix.shape:
+        raise FormatError(
+            f"{stream.name}: this pipeline of spaCy has no vectors; those whose names "
+            "end in _md or _lg have"
+        )
+    mode = config.get("mode", "default")
+    if mode == "floret":
+        return _floret(stream.name, matrix, config)
+    if mode != "default":
+        raise FormatError(f"{stream.name}: vectors of mode {mode!r} are not known")
+    return _table(stream.name, matrix, folder)
+
+
+def _vocab(path: Path) -> Path | None:
+    """Return the folder that has the vectors."""
+    inside = sorted(path.glob(f"*/vocab/{_VECTORS}"))
+    for file in (path / _VECTORS, path / "vocab" / _VECTORS, *inside):
+        others = (file.parent / _KEYS, file.parent / _CONFIG)
+        if file.is_file() and any(other.is_file() for other in others):
+            return file.parent
+    return None
+
+
+def _table(name: str, matrix: npt.NDArray[Any], folder: Path) -> TableReader:
+    path = folder / _KEYS
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    key_rows = parse_key_rows(raw, str(path))
+    strings = _json(folder / _STRINGS, list)
+    if not all(isinstance(text, str) for text in strings):
+        raise FormatError(f"{folder / _STRINGS}: holds more than strings")
+    return table_reader(NAME, name, matrix, key_rows, strings)
+
+
+def _floret(
+    name: str, matrix: npt.NDArray[Any], config: dict[str, Any]
+) -> BucketReader:
+    if matrix.dtype.kind != "f":
+        raise FormatError(f"{name}: its matrix is {matrix.dtype}; expected floats")
+    settings = {"minn": 0, "maxn": 0, "hash_count": 1, "hash_seed": 0} | config
+    marks = settings.get("bow", "<"), settings.get("eow", ">")
+    limits = {"minn": LONGEST_NGRAM, "maxn": LONGEST_NGRAM}
+    limits |= {"hash_count": 4, "hash_seed": 2**32 - 1}
+    for key, limit in limits.items():
+        if type(settings[key]) is not int or not 0 <= settings[key] <= limit:
+            raise FormatError(
+                f"{name}: {_CONFIG} has {key} {settings[key]!r}; expected a number "
+                f"from 0 to {limit:,}"
+            )
+    if not all(isinstance(mark, str) for mark in marks) or not settings["hash_count"]:
+        raise FormatError(f"{name}: {_CONFIG} has no settings of floret")
+    begin, end = (mark.encode("utf-8", "surrogatepass") for mark in marks)
+    cutting = FloretCutting(
+        settings["minn"],
+        settings["maxn"],
+        len(matrix),
+        settings["hash_count"],
+        settings["hash_seed"],
+        (begin, end),
+        edges=True,
+        without=b"",
+    )
+    return BucketReader(NAME, name, cutting, ArrayRows(matrix), matrix)
+
+
+def _json(path: Path, kind: type) -> Any:
+    try:
+        parsed = json.loads(path.read_bytes())
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    except (ValueError, RecursionError) as error:
+        raise FormatError(f"{path}: is no JSON: {error}") from error
+    if not isinstance(parsed, kind):
+        raise FormatError(f"{path}: is no JSON {kind.__name__}")
+    return parsed
+
+
+def _unreadable(path: Path, error: OSError) -> SourceError:
+    return SourceError(f"cannot read {path}: {error.strerror or error}")

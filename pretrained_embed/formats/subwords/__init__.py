@@ -1,0 +1,1 @@
+"""Vectors of the subword pieces that tokens consist of."""

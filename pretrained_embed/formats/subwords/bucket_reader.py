@@ -1,0 +1,93 @@
+"""The reader of tables that have no tokens: buckets alone, which make any token."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.parallel import thread_count
+from pretrained_embed.formats.reader import (
+    Block,
+    Findings,
+    Float32Array,
+    OnBadRow,
+    Progress,
+    Reader,
+    Selection,
+    Statistics,
+)
+from pretrained_embed.formats.row_sources import RowSource
+from pretrained_embed.formats.subwords.sums import FloretCutting, composed
+from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.packed_tokens import PackedTokens
+
+_STATISTICS_ROWS = 10_000
+
+
+class BucketReader(Reader):
+    """Composes tokens of the buckets of a floret table. See `Reader`.
+
+    There are no tokens, so `blocks` yields nothing and `select` finds nothing. The
+    statistics are those of the first buckets.
+    """
+
+    count = 0
+    composes = True
+
+    def __init__(
+        self,
+        format: str,
+        name: str,
+        cutting: FloretCutting,
+        source: RowSource,
+        first: npt.NDArray[np.floating],
+    ) -> None:
+        self.format = format
+        self.name = name
+        self.dim = source.dim
+        self.statistics = Statistics.of(first[:_STATISTICS_ROWS])
+        self.facts = {
+            "model": "floret",
+            "bucket": cutting.bucket,
+            "min_n": cutting.min_n,
+            "max_n": cutting.max_n,
+            "hash_count": cutting.hash_count,
+        }
+        self._cutting = cutting
+        self._source = source
+        self._findings = Findings()
+
+    @property
+    def findings(self) -> Findings:
+        """Return that there are no rows."""
+        return self._findings
+
+    def blocks(
+        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+    ) -> Iterator[Block]:
+        """Yield nothing."""
+        yield from ()
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Find nothing."""
+        claims = Claims(index, len(out))
+        return Selection(claims.positions(), claims.ranks(), self._findings)
+
+    def compose(
+        self, tokens: Sequence[str], out: Float32Array
+    ) -> npt.NDArray[np.bool_]:
+        """Write the vectors of any tokens. See `Reader`."""
+        packed = PackedTokens.pack(tokens)
+        threads = thread_count(None)
+        return composed(packed, self._cutting, self._source, out, threads=threads)

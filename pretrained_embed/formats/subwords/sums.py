@@ -1,0 +1,181 @@
+"""Vectors made of the pieces of tokens: fastText's way, and floret's.
+
+A token's vector is the mean of the rows of its pieces, which share a number of rows by
+their hashes: the buckets.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.formats.parallel import run_in_order
+from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.row_sources import RowSource
+from pretrained_embed.formats.subwords.murmur import murmur3
+from pretrained_embed.formats.subwords.ngrams import Ngrams
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
+
+#: Tokens that are cut into pieces at once; bytes of rows that are held at once, many,
+#: because the whole table is gone through for them; and tokens that a thread adds up
+#: at a time, few, so that the sums stay in its cache.
+TOKENS_AT_ONCE, _ROOM, _PART_TOKENS = 1 << 14, 3 << 26, 256
+
+#: Characters of an n-gram beyond which a file is taken to be damaged: a token has as
+#: many pieces as this times its length.
+LONGEST_NGRAM = 255
+
+#: What fastText makes of the end of a line: a token without n-grams.
+_EOS = b"</s>"
+
+
+class Pieces(NamedTuple):
+    """The rows of the pieces of some tokens, token after token."""
+
+    rows: Int64Array
+    counts: Int64Array  # (tokens,): how many of them each token has
+
+
+class Cutting(Protocol):
+    """How tokens are cut into pieces."""
+
+    def __call__(self, tokens: PackedTokens) -> Pieces:
+        """Return the pieces of tokens."""
+
+
+class FastTextCutting(NamedTuple):
+    """fastText's way: n-grams by their FNV-1a hash, one bucket each."""
+
+    min_n: int
+    max_n: int
+    bucket: int
+
+    def __call__(self, tokens: PackedTokens) -> Pieces:
+        """Return the buckets of the n-grams of tokens."""
+        ngrams = Ngrams(tokens, self.min_n, self.max_n)
+        rows = (ngrams.fnv1a() % np.uint32(self.bucket)).astype(np.int64)
+        return _without(Pieces(rows, ngrams.counts), tokens, _EOS)
+
+
+class FloretCutting(NamedTuple):
+    """floret's way: token and n-grams by MurmurHash3, one to four buckets each.
+
+    With ``edges`` it is spaCy's way: a mark alone is an n-gram and, if ``min_n`` is 0,
+    so are the empty strings between the characters and around them. ``without`` is the
+    token that has no pieces. https://github.com/explosion/floret
+    """
+
+    min_n: int
+    max_n: int
+    bucket: int
+    hash_count: int
+    seed: int = 2166136261
+    marks: tuple[bytes, bytes] = (b"<", b">")
+    edges: bool = False
+    without: bytes = _EOS
+
+    def __call__(self, tokens: PackedTokens) -> Pieces:
+        """Return the buckets of tokens and of their n-grams."""
+        ngrams = Ngrams(
+            tokens, self.min_n, self.max_n, marks=self.marks, edges=self.edges
+        )
+        data, starts, ends = ngrams.spans()
+        wholes = ngrams.marked.offsets
+        # before its n-grams each token has itself, and empty strings
+        empty = self.edges and self.min_n == 0
+        before = ngrams.lengths + 2 if empty else np.ones_like(ngrams.lengths)
+        itself = np.cumsum(before) - before
+        first, last = np.zeros((2, int(before.sum())), np.int64)
+        first[itself], last[itself] = wholes[:-1], wholes[1:]
+        places = np.repeat(np.cumsum(ngrams.counts) - ngrams.counts, before)
+        starts, ends = np.insert(starts, places, first), np.insert(ends, places, last)
+        hashes = murmur3(data, starts, ends, self.seed)
+        quarters = hashes.astype("<u8").view("<u4")[:, : self.hash_count]
+        rows = (quarters % np.uint32(self.bucket)).astype(np.int64).ravel()
+        pieces = Pieces(rows, (ngrams.counts + before) * self.hash_count)
+        return _without(pieces, tokens, self.without)
+
+
+def _without(pieces: Pieces, tokens: PackedTokens, token: bytes) -> Pieces:
+    """Return the pieces, but none of the tokens that are this one."""
+    alike = np.flatnonzero(np.diff(tokens.offsets) == len(token))
+    places = tokens.offsets[alike][:, None] + np.arange(len(token))
+    same = np.all(tokens.data[places] == np.frombuffer(token, np.uint8), axis=1)
+    counts = pieces.counts.copy()
+    counts[alike[same]] = 0
+    return Pieces(pieces.rows[np.repeat(counts > 0, pieces.counts)], counts)
+
+
+def composed(
+    tokens: PackedTokens,
+    cut: Cutting,
+    source: RowSource,
+    out: Float32Array,
+    *,
+    threads: int,
+) -> npt.NDArray[np.bool_]:
+    """Write the vectors of tokens to ``out``; return which have pieces.
+
+    In binary32 and in fastText's order: the rows are added one by one to zero, the sum
+    is multiplied by one over their number.
+    """
+    could = np.zeros(len(tokens), np.bool_)
+    for start in range(0, len(tokens), TOKENS_AT_ONCE):
+        stop = start + TOKENS_AT_ONCE
+        pieces = cut(tokens[start:stop])
+        could[start:stop] = pieces.counts > 0
+        means(pieces, source, out[start:stop], threads=threads)
+    return could
+
+
+def means(
+    pieces: Pieces, source: RowSource, out: Float32Array, *, threads: int
+) -> None:
+    """Write the mean of each token's rows to ``out``; tokens without keep theirs."""
+    rows, counts = pieces
+    if source.whole is not None:
+        _add_up(source.whole, rows, counts, out, threads)
+        return
+    distinct, places = np.unique(rows, return_inverse=True)
+    if 4 * source.dim * len(distinct) > _ROOM and len(counts) > 1:
+        half = len(counts) // 2
+        middle = int(counts[:half].sum())
+        first = Pieces(rows[:middle], counts[:half])
+        second = Pieces(rows[middle:], counts[half:])
+        means(first, source, out[:half], threads=threads)
+        means(second, source, out[half:], threads=threads)
+        return
+    _add_up(source.read(distinct, threads), places, counts, out, threads)
+
+
+def _add_up(
+    vectors: Float32Array,
+    places: Int64Array,
+    counts: Int64Array,
+    out: Float32Array,
+    threads: int,
+) -> None:
+    """Write the means; a token's rows are those at so many of ``places`` in turn."""
+    firsts = np.cumsum(counts) - counts
+    longest = np.argsort(-counts, kind="stable")
+    longest = longest[: np.count_nonzero(counts)]
+
+    def work(part: int) -> None:
+        chosen = longest[part * _PART_TOKENS : (part + 1) * _PART_TOKENS]
+        have, first = counts[chosen], firsts[chosen]
+        sums = np.zeros((len(chosen), out.shape[1]), np.float32)
+        buffer = np.empty_like(sums)
+        live = len(chosen)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for number in range(int(have[0])):
+                while have[live - 1] <= number:
+                    live -= 1
+                of, into = places[first[:live] + number], buffer[:live]
+                sums[:live] += np.take(vectors, of, axis=0, out=into, mode="clip")
+            sums *= (1.0 / have).astype(np.float32)[:, None]
+        out[chosen] = sums
+
+    for _ in run_in_order(work, -(-len(longest) // _PART_TOKENS), threads):
+        pass

@@ -1,0 +1,105 @@
+"""Tables whose rows are computed when they are asked for, and that compose others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.formats.reader import Float32Array, Progress
+from pretrained_embed.formats.subwords.sums import Pieces
+from pretrained_embed.formats.table import Rows
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.packed_tokens import Int64Array, PackedTokens
+
+_AT_ONCE = 1024  # tokens
+
+
+class ComputedRows(ABC):
+    """Rows that cost something each: those asked for are computed, and no others."""
+
+    dtype = np.dtype(np.float32)
+    shape: tuple[int, ...]  # (rows, dim)
+
+    @abstractmethod
+    def __getitem__(self, rows: slice | Int64Array, /) -> Float32Array:
+        """Return some rows, as a new array."""
+
+
+class Picked(Protocol):
+    """Rows of which any may be taken: an array, or rows that are computed."""
+
+    def __getitem__(self, rows: Int64Array, /) -> npt.NDArray[Any]:
+        """Return the rows of these numbers."""
+
+
+def add_pieces(out: Float32Array, pieces: Pieces, rows: Picked) -> None:
+    """Add to each row of ``out`` the rows of its pieces, one after the other.
+
+    A sum of float32 depends on its order; this is that of gensim and finalfusion.
+    """
+    firsts = np.cumsum(pieces.counts) - pieces.counts
+    for piece in range(int(pieces.counts.max(initial=0))):
+        live = np.flatnonzero(pieces.counts > piece)
+        with np.errstate(over="ignore", invalid="ignore"):
+            out[live] += rows[pieces.rows[firsts[live] + piece]]
+
+
+#: Writes the vectors that pieces of tokens make into an array, float32 (tokens, dim),
+#: and returns which tokens have any pieces.
+Compose = Callable[[Sequence[str], Float32Array], npt.NDArray[np.bool_]]
+
+
+class SubwordTableReader(TableReader):
+    """A `TableReader` that may compose vectors, and may compute the rows it holds."""
+
+    def __init__(
+        self,
+        format: str,
+        name: str,
+        tokens: PackedTokens,
+        vectors: Rows | ComputedRows,
+        *,
+        compose: Compose | None = None,
+        facts: Mapping[str, object],
+        arrays: dict[str, npt.NDArray[Any]] | None = None,
+        notes: Sequence[str] = (),
+        release: Callable[[], None] | None = None,
+    ) -> None:
+        super().__init__(
+            format, name, tokens, vectors, arrays=arrays, notes=notes, release=release
+        )
+        self.facts = facts
+        self.composes = compose is not None
+        self._compose = compose
+
+    def compose(
+        self, tokens: Sequence[str], out: Float32Array
+    ) -> npt.NDArray[np.bool_]:
+        """Write vectors made of the file's subword pieces; return which could be."""
+        if self._compose is None:
+            return super().compose(tokens, out)
+        made = np.zeros(len(tokens), np.bool_)
+        for start in range(0, len(tokens), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            vectors = np.zeros((len(tokens[part]), self.dim), np.float32)
+            made[part] = self._compose(tokens[part], vectors)
+            out[part][made[part]] = vectors[made[part]]
+        return made
+
+    def _gather(
+        self, source_rows: Int64Array, out: Float32Array, progress: Progress | None
+    ) -> None:
+        vectors = self._vectors
+        if not isinstance(vectors, ComputedRows):
+            super()._gather(source_rows, out, progress)
+            return
+        targets = np.flatnonzero(source_rows >= 0)
+        for start in range(0, len(targets), _AT_ONCE):
+            part = targets[start : start + _AT_ONCE]
+            out[part] = vectors[source_rows[part]]
+            if progress is not None:
+                progress(start + len(part), len(targets))

@@ -1,0 +1,240 @@
+"""Text files of vectors: GloVe, word2vec text, fastText ``.vec`` and their like.
+
+The grammar is in `layout`, the meaning of a line and of a number in
+`pretrained_embed.kernel._reference`. A plain file is cut into splits that threads
+take in turn; anything else is read by one thread while another parses. The result is
+the same whatever the number of threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from pretrained_embed.errors import UnknownFormatError
+from pretrained_embed.formats.blocks import gathered, unpacked
+from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.faults import row_error
+from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
+from pretrained_embed.formats.reader import (
+    HEAD_SIZE,
+    Block,
+    ByteStream,
+    Findings,
+    Float32Array,
+    OnBadRow,
+    PackedBlock,
+    Progress,
+    Selection,
+)
+from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport
+from pretrained_embed.formats.text.layout import TextLayout, find_layout
+from pretrained_embed.formats.text.scan import Scratch, TextScan
+from pretrained_embed.formats.window import ALIGNMENT
+from pretrained_embed.kernel import TokenIndex
+
+NAME = "text"
+
+#: Bytes of a split: small enough to load threads evenly, and no tiny ones.
+_SMALLEST_SPLIT, _LARGEST_SPLIT = 1 << 20, 1 << 25
+#: Bytes of text, or of vectors, behind one block: some thousand rows.
+_BLOCK_SPLIT = _BLOCK_SIZE = 1 << 22
+#: A position is ``split << _SPLIT_SHIFT | row within the split``.
+_SPLIT_SHIFT = 36
+_WHOLE = Split(0, 0, first=True, last=True)
+#: Threads that scan a file which is not on this machine, by default at least.
+_AFAR = 8
+
+
+def recognise(head: bytes, stream: ByteStream) -> bool:
+    """Whether the first lines are rows of a text file of vectors."""
+    return _layout(head, stream.name) is not None
+
+
+def open_reader(stream: ByteStream) -> TextReader:
+    """Return a reader for a text file of vectors.
+
+    Raises `UnknownFormatError` if the first lines do not end in numbers, and
+    `FormatError` if they contradict the header.
+    """
+    layout = _layout(stream.head(HEAD_SIZE), stream.name)
+    if layout is None:
+        raise UnknownFormatError(
+            f"{stream.name}: the first lines do not end in numbers, so this is no text "
+            "file of vectors"
+        )
+    return TextReader(stream, layout)
+
+
+def _layout(head: bytes, name: str) -> TextLayout | None:
+    return find_layout(head, whole=len(head) < HEAD_SIZE, name=name)
+
+
+class TextReader(ScannedReader):
+    """Reads the rows of one text file. See `Reader`."""
+
+    format = NAME
+    dtype = "text"
+
+    def __init__(self, stream: ByteStream, layout: TextLayout) -> None:
+        self.name = stream.name
+        self.dim = layout.dim
+        self.count = layout.rows
+        self.layout = layout
+        self._stream = stream
+        self._findings = Findings()
+
+    @property
+    def findings(self) -> Findings:
+        """What the last complete pass over the file found."""
+        return self._findings
+
+    def blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[Block]:
+        """Yield all rows in file order; several threads work ahead. See `Reader`."""
+        packed = self.packed_blocks(
+            threads=threads, on_bad_row=on_bad_row, progress=progress
+        )
+        yield from unpacked(packed)
+
+    def packed_blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[PackedBlock]:
+        """Yield the same with packed tokens. See `Reader`."""
+        # Who stops early, after the first rows, should not have asked for many more.
+        splits = [_WHOLE] if self._is_afar() else self.splits(_BLOCK_SPLIT)
+        reports: list[SplitReport] = []
+        if len(splits) == 1:
+            scan = self.scan(splits[0], None, on_bad_row)
+            hits = scan.run(progress)
+            yield from gathered((hit.block() for hit in hits), _BLOCK_SIZE)
+            reports.append(scan.report())
+        else:
+            scratch = per_thread(lambda: Scratch(self.dim))
+
+            def work(number: int) -> tuple[list[PackedBlock], SplitReport]:
+                scan = self.scan(splits[number], None, on_bad_row, scratch())
+                return list(
+                    gathered(hits.block() for hits in scan.run())
+                ), scan.report()
+
+            for blocks, report in run_in_order(
+                work, len(splits), self._thread_count(threads)
+            ):
+                yield from blocks
+                reports.append(report)
+                if report.stopped_by is not None:
+                    break
+                if progress is not None:
+                    progress(report.read, self._stream.size)
+        self._findings = self.total(reports)
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row. See `Reader`."""
+        threads = self._thread_count(threads)
+        splits = self.splits(
+            min(_LARGEST_SPLIT, (self._stream.size or 0) // (8 * threads))
+        )
+        claims = Claims(index, len(out))
+        live = progress if len(splits) == 1 else None
+        scratch = per_thread(lambda: Scratch(self.dim))
+
+        def work(number: int) -> SplitReport:
+            scan = self.scan(splits[number], index, on_bad_row, scratch())
+            for found in scan.run(live):
+                base = number << _SPLIT_SHIFT | found.rows_before
+                claims.place(found.hits, found.size, found.vectors, base, out)
+            return scan.report()
+
+        reports: list[SplitReport] = []
+        for report in run_in_order(work, len(splits), threads):
+            reports.append(report)
+            if report.stopped_by is not None:
+                break
+            if progress is not None:
+                progress(report.read, self._stream.size)
+        findings = self.total(reports)
+        findings.duplicates = claims.duplicates
+        self._findings = findings
+
+        rows = np.cumsum([0, *(report.findings.rows for report in reports)])
+        positions = claims.positions()
+        starts = rows[positions >> _SPLIT_SHIFT]
+        in_file = starts + (positions & ((1 << _SPLIT_SHIFT) - 1))
+        return Selection(np.where(positions < 0, -1, in_file), claims.ranks(), findings)
+
+    def splits(self, size: int) -> list[Split]:
+        """Cut a file that has ranges; any other is one split. See `ScannedReader`."""
+        held = self._stream.size
+        if not self._stream.ranges or held is None:
+            return [_WHOLE]
+        size = max(_SMALLEST_SPLIT, size)
+        size -= size % ALIGNMENT
+        starts = list(range(0, held, size)) or [0]
+        ends = [*starts[1:], held]
+        return [
+            Split(*border, first=i == 0, last=i == len(starts) - 1)
+            for i, border in enumerate(zip(starts, ends, strict=True))
+        ]
+
+    def _thread_count(self, threads: int | None) -> int:
+        """Return how many threads scan: where bytes come from afar, most of them wait.
+
+        As the answer to a request takes some 50 ms on its way and the CPU some 5 ms to
+        scan, eight keep a CPU or two, and most networks, busy.
+        """
+        return thread_count(threads, least=_AFAR if self._is_afar() else 1)
+
+    def _is_afar(self) -> bool:
+        return self._stream.ranges and self._stream.path is None
+
+    def scan(
+        self,
+        split: Split,
+        index: TokenIndex | None,
+        on_bad_row: OnBadRow,
+        scratch: Scratch | None = None,
+    ) -> TextScan:
+        """Return a scan of a split, in memory of one's own. See `ScannedReader`."""
+        return TextScan(
+            self._stream,
+            self.layout,
+            split,
+            index,
+            on_bad_row,
+            scratch or Scratch(self.dim),
+        )
+
+    def total(self, reports: Iterable[SplitReport]) -> Findings:
+        """Return the findings of a whole pass. See `ScannedReader`."""
+        findings = Findings()
+        first_line = 1 + (self.layout.header is not None)
+        for report in reports:
+            if report.stopped_by is not None:
+                line = first_line + findings.rows + report.stopped_by.row
+                raise row_error(report.stopped_by, self.name, line, self.dim)
+            report.add_to(findings, first_line)
+        findings.notes.extend(self.layout.notes)
+        if self.count is not None and self.count != findings.rows:
+            findings.notes.append(
+                f"the header declares {self.count:,} rows, there are {findings.rows:,}"
+            )
+        return findings

@@ -1,0 +1,1 @@
+"""The binary files of word2vec.c and gensim."""
