@@ -1,7 +1,7 @@
 """What belongs to the rows of a ``.npy`` matrix, in a file beside it.
 
 ``m.npy`` is a plain array, which holds nothing else; ``m.rows.safetensors`` has the
-tensors of its tokens and arrays, see `safetensors.own_tensors`, and in its header the metadata and,
+tensors of its tokens and arrays, see `own_tensors`, and in its header the metadata and,
 under ``vectors``, which matrix it belongs to: the SHA-256 of the shape and of a sample
 of the rows, those of ``sampled``. So a matrix that was written anew is told from the
 one that the file was written with, and only a few pages of it are read for that.

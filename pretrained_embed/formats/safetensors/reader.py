@@ -13,9 +13,9 @@ https://github.com/huggingface/safetensors
 
 `own_tensors` names the tensors of our own tables. Where the metadata says ``rows``,
 the vectors are the first so many; what follows them is there for others. Files of other
-writers are read where `hugging_face.embedding_tensor` finds one matrix (F64, F32, F16, BF16 or I8);
+writers are read where `embedding_tensor` finds one matrix (F64, F32, F16, BF16 or I8);
 its tokens come from the file that the source names, else from those of a tokenizer
-beside it, see `hugging_face.model_tokens`.
+beside it, see `model_tokens`.
 """
 
 from __future__ import annotations
