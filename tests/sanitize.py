@@ -53,7 +53,7 @@ ASAN = (
 #: here, and what bounds the address space, of which the sanitizer takes terabytes.
 FORMATS = ["tests/formats", "-k", "not oracle and not larger_than_memory"]
 #: Not run: it measures memory, and starts Python again.
-NOT_HERE = "test_kernel_choice.py"
+NOT_HERE = "test_choice.py"
 
 
 def compiler() -> list[str]:
@@ -143,7 +143,7 @@ def run(copy: Path, *command: str) -> None:
 
 
 def run_tests(copy: Path, *more: str) -> None:
-    files = sorted(copy.glob("tests/test_kernel_*.py"))
+    files = sorted(copy.glob("tests/kernel/test_*.py"))
     names = [str(file) for file in files if file.name != NOT_HERE]
     run(copy, "-m", "pytest", "-p", "no:cacheprovider", *names, *more)
 
