@@ -298,7 +298,7 @@ def test_a_bad_index_is_refused(folder, change, message):
 
 @given(data=st.data())
 def test_a_changed_index_gives_the_rows_or_our_error(tmp_path_factory, written, data):
-    folder = tmp_path_factory.getbasetemp() / "changed"
+    folder = tmp_path_factory.mktemp("changed")
     shutil.copytree(written, folder, dirs_exist_ok=True)
     index = json.loads((written / INDEX).read_text())
     own = index["metadata"]["pretrained_embed"]

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,11 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     return write_source(tmp_path / "vectors.txt")
+
+
+def processes(count: int) -> ProcessPoolExecutor:
+    """Return an executor of new processes; this one may have threads of others."""
+    return ProcessPoolExecutor(count, get_context("spawn"))
 
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -139,7 +145,7 @@ def test_little_memory_takes_several_passes_and_changes_nothing(
 
 
 @pytest.mark.parametrize("out", [None, "m.npy"])
-@pytest.mark.parametrize("make", [ThreadPoolExecutor, ProcessPoolExecutor])
+@pytest.mark.parametrize("make", [ThreadPoolExecutor, processes])
 def test_any_executor_gives_the_same_matrix(
     make: Callable[[int], Executor], out: str | None, source: Path, tmp_path: Path
 ) -> None:
@@ -160,7 +166,7 @@ def test_any_executor_gives_the_same_matrix(
 def test_what_no_other_process_can_open_is_read_here(source: Path) -> None:
     expected = pe.build_matrix(tokens(), source)
 
-    with ProcessPoolExecutor(1) as executor, source.open("rb") as file:
+    with processes(1) as executor, source.open("rb") as file:
         built = pe.build_matrix(tokens(), file, executor=executor)
 
     assert built.vectors.tobytes() == expected.vectors.tobytes()
@@ -185,7 +191,7 @@ def test_an_executor_has_nothing_to_do_for_a_source_with_an_index(
 def test_a_worker_that_is_killed_costs_nothing_but_time(source: Path) -> None:
     expected = pe.build_matrix(tokens(), source)
 
-    with ProcessPoolExecutor(2) as executor:
+    with processes(2) as executor:
         executor.submit(int).result()
 
         def kill(done: int, _: int | None) -> None:
