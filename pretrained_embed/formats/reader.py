@@ -33,6 +33,9 @@ Progress = Callable[[int, int | None], None]
 #: Bytes at the start of a file by which its format and layout are found out.
 HEAD_SIZE = 1 << 20
 
+#: Rows that statistics are taken of at a time.
+_STATISTICS_BLOCK = 1024
+
 #: How many malformed or suspicious rows are described; all of them are counted.
 EXAMPLES = 10
 
@@ -132,18 +135,48 @@ class Statistics(NamedTuple):
     def of(cls, vectors: npt.NDArray[np.floating]) -> Statistics:
         """Return the statistics of rows, (rows, dim).
 
-        The sums run row by row in binary64, so that they are the same on any machine.
+        The sums run row by row in binary64, so that they are the same on any machine,
+        over a block of rows at a time, so that they take little memory.
         Numbers that are not finite are left out of them.
         """
+        dim = vectors.shape[1]
+        count = np.zeros(dim, np.int64)
+        total = _Sum(dim)
+        for sample, finite in _in_binary64(vectors):
+            count += finite.sum(axis=0)
+            total.add(np.where(finite, sample, 0.0))
+        count = np.maximum(count, 1)
+        mean = total.of_rows / count
+        squares = _Sum(dim)
+        for sample, finite in _in_binary64(vectors):
+            apart = np.where(finite, sample - mean, 0.0)
+            squares.add(apart * apart)
+        return cls(mean, np.sqrt(squares.of_rows / count), len(vectors))
+
+
+class _Sum:
+    """A sum of rows, block by block, with the bits of one over all of them."""
+
+    def __init__(self, dim: int) -> None:
+        self.of_rows = np.zeros(dim)
+        self._begun = False
+
+    def add(self, rows: npt.NDArray[np.float64]) -> None:
+        """Add rows, one after the other."""
+        if self._begun:
+            rows = np.vstack([self.of_rows, rows])
+        self.of_rows = np.add.reduce(rows, axis=0)
+        self._begun = True
+
+
+def _in_binary64(
+    vectors: npt.NDArray[np.floating],
+) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
+    """Yield rows, and which of their numbers are finite, a block at a time."""
+    for start in range(0, len(vectors), _STATISTICS_BLOCK):
         with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-            sample = vectors.astype(np.float64)
-        finite = np.isfinite(sample)
-        sample[~finite] = 0.0
-        count = np.maximum(finite.sum(axis=0), 1)
-        mean = np.add.reduce(sample, axis=0) / count
-        apart = np.where(finite, sample - mean, 0.0)
-        std = np.sqrt(np.add.reduce(apart * apart, axis=0) / count)
-        return cls(mean, std, len(vectors))
+            sample = vectors[start : start + _STATISTICS_BLOCK].astype(np.float64)
+        yield sample, np.isfinite(sample)
 
 
 class Reader(ABC):
