@@ -136,7 +136,12 @@ def build(
     if no_pad and pad_token is not None:
         raise click.UsageError("--pad-token and --no-pad exclude each other")
     read: Any = {"vocabulary": vocab, "sources": source}
-    check_target(output, "--output", ("",) if shards else _SUFFIXES, **read)
+    if shards and output.suffix.lower() in _SUFFIXES:
+        raise click.UsageError(
+            f"--shards goes into a new folder, and {str(output)!r} is a file: name a "
+            "folder with --output"
+        )
+    check_target(output, "--output", None if shards else _SUFFIXES, **read)
     streamed = shards is not None or output.suffix.lower() in pe.TARGET_SUFFIXES
     if report is not None:
         check_target(report, "--report", pe.REPORT_SUFFIXES, **read)

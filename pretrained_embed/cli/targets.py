@@ -12,14 +12,17 @@ import click
 def check_target(
     target: Path,
     option: str,
-    suffixes: Sequence[str],
+    suffixes: Sequence[str] | None,
     *,
     vocabulary: str,
     sources: Sequence[str],
 ) -> None:
-    """Refuse a place of another suffix, in no folder, or of a file that is read."""
+    """Refuse a place of another suffix, in no folder, or of a file that is read.
+
+    Without ``suffixes`` any will do.
+    """
     hint = f"'{option}'"
-    if target.suffix.lower() not in suffixes:
+    if suffixes is not None and target.suffix.lower() not in suffixes:
         raise click.BadParameter(
             f"{str(target)!r} does not end in one of {' '.join(suffixes)}",
             param_hint=hint,

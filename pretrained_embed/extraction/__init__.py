@@ -5,7 +5,7 @@ any process, `extract` has an executor do so for all of them. What comes of it i
 range by range, as a source of its own: `RangeReader`.
 """
 
-from pretrained_embed.extraction.job import Job, state_of
+from pretrained_embed.extraction.job import Job, same_file, state_of
 from pretrained_embed.extraction.outcome import Outcome
 from pretrained_embed.extraction.range_reader import Extracted, RangeReader
 from pretrained_embed.extraction.running import extract
@@ -27,6 +27,7 @@ __all__ = [
     "WorkFolder",
     "extract",
     "finished",
+    "same_file",
     "scan_split",
     "state_of",
     "wanted_path",

@@ -3,15 +3,15 @@
 ::
 
     extract  = section section ... bounds
-    section  = count bytes positions vectors lengths owned tokens filler
+    section  = count bytes positions vectors lengths tokens filler
     bounds   = (ranges + 1) x int64, where each section begins and the last ends
 
 Of a section, which is that of one range: ``count`` and ``bytes`` are int64, the entries
 and the bytes of their tokens; ``positions`` int64, the rows of the split they stand in;
-``vectors`` float32 (count, dim); ``lengths`` uint32, of the tokens; ``owned`` uint8: 1
-in the first of the ranges that want the token; ``filler`` up to a multiple of 8 bytes.
-A range that nothing was found for has a section of no bytes. Numbers are those of the
-machine: an extract lives as long as the job, and on machines of one kind.
+``vectors`` float32 (count, dim); ``lengths`` uint32, of the tokens; ``filler`` up to a
+multiple of 8 bytes. A range that nothing was found for has a section of no bytes.
+Numbers are those of the machine: an extract lives as long as the job, and on machines
+of one kind.
 """
 
 from __future__ import annotations
@@ -41,7 +41,6 @@ class Section(NamedTuple):
     positions: Int64Array  # (entries,) rows of the split
     tokens: PackedTokens
     vectors: Float32Array  # (entries, dim)
-    owned: UInt8Array  # (entries,)
 
 
 class Gathering:
@@ -101,7 +100,6 @@ class Gathering:
         entries = np.searchsorted(wanted_by[order], np.arange(self._ranges + 1))
         positions = np.concatenate(self._positions)[chosen]
         vectors = self._vectors[chosen]
-        owned = (np.diff(hits, prepend=-1) > 0)[order].view(np.uint8)
         tokens = _take(
             np.concatenate(self._tokens), np.concatenate(self._lengths), chosen
         )
@@ -120,7 +118,6 @@ class Gathering:
                 positions[own],
                 vectors[own].reshape(-1),
                 lengths[own],
-                owned[own],
                 data,
             ]
             size = sum(part.nbytes for part in parts)
@@ -155,16 +152,15 @@ def read_section(raw: bytes | memoryview, dim: int) -> Section | None:
     positions = np.frombuffer(next(fields), np.int64)
     vectors = np.frombuffer(next(fields), np.float32).reshape(count, dim)
     lengths = np.frombuffer(next(fields), np.uint32)
-    owned = np.frombuffer(next(fields), np.uint8)
     data = np.frombuffer(next(fields), np.uint8)
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return Section(positions, PackedTokens(data, offsets), vectors, owned)
+    return Section(positions, PackedTokens(data, offsets), vectors)
 
 
 def _fields(
     raw: bytes | memoryview, count: int, size: int, dim: int
 ) -> Iterator[memoryview]:
     view, begin = memoryview(raw), _HEAD
-    for length in (8 * count, 4 * dim * count, 4 * count, count, size):
+    for length in (8 * count, 4 * dim * count, 4 * count, size):
         yield view[begin : begin + length]
         begin += length

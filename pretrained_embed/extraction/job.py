@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from pretrained_embed import formats, sources
 from pretrained_embed.errors import SourceError
+from pretrained_embed.extraction.outcome import Outcome
 from pretrained_embed.extraction.wanted import WantedTokens
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.scanned import ScannedReader, Split
@@ -21,8 +22,7 @@ from pretrained_embed.sources.spool import rereadable
 #: Facts of a provenance that differ where the bytes do.
 _TELLING = ("fingerprint", "version", "digests")
 
-#: Jobs whose reader and index a process keeps between splits.
-_KEPT = 2
+_RUN = "run"
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Job:
     """
 
     key: str  # differs where anything differs that the extracts depend on
+    size: int | None  # bytes of the source, where they are known
     address: str | None
     state: dict[str, Any]
     dim: int
@@ -51,26 +52,26 @@ class Job:
         return {**self.__dict__, "reader": None}
 
     def opened(self) -> tuple[ScannedReader, TokenIndex]:
-        """Return the source and the index, which are kept for the next split.
+        """Return the source and the index, which are kept until another job comes.
 
         Raises `SourceError` where the source is not what it was for the job's maker.
         """
         with _lock:
-            kept = _opened.pop(self.key, None)
-            if kept is None:
-                kept = self.reader or self._open(), self._wanted().index()
-            _opened[self.key] = kept
-            while len(_opened) > _KEPT:
-                _opened.popitem(last=False)
-        return kept
+            if self.key not in _opened:
+                _opened.clear()  # first: each may take much memory
+                reader = self.reader or self._open()
+                _opened[self.key] = reader, self._wanted().index()
+            return _opened[self.key]
 
     def close(self) -> None:
         """Let go of what was kept."""
         with _lock:
             _opened.pop(self.key, None)
 
-    def size_of(self, number: int) -> int:
-        """Return the bytes of a split, 0 where they are not known."""
+    def size_of(self, number: int, outcome: Outcome) -> int:
+        """Return how many bytes a split has, which was scanned with this outcome."""
+        if len(self.splits) == 1:
+            return self.size or outcome.report.read
         return self.splits[number].end - self.splits[number].begin
 
     def _wanted(self) -> WantedTokens:
@@ -87,8 +88,11 @@ class Job:
     def _open(self) -> ScannedReader:
         stream = rereadable(sources.open_source(str(self.address)))
         reader = formats.open_reader(stream)
-        if not isinstance(reader, ScannedReader) or state_of(stream.provenance) != (
-            self.state
+        same = _RUN in self.state or state_of(stream.provenance) == self.state
+        if (
+            not isinstance(reader, ScannedReader)
+            or stream.size != self.size
+            or not same
         ):
             raise SourceError(
                 f"{self.address}: not the bytes that this build began with; every "
@@ -102,11 +106,21 @@ def state_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
     Where nothing does, it is something that no other source and no later run has.
     """
-    state = {name: provenance[name] for name in _TELLING if name in provenance}
+    state = {name: provenance[name] for name in _TELLING if provenance.get(name)}
     if not state:
-        return {"run": os.urandom(16).hex()}
+        return {_RUN: os.urandom(16).hex()}
     return state | {"size": provenance.get("size"), "member": provenance.get("member")}
 
 
-_opened: OrderedDict[str, tuple[ScannedReader, TokenIndex]] = OrderedDict()
+def same_file(address: str | None) -> list[int]:
+    """Return what differs, at this place, where a local file was written to."""
+    for path in (address, (address or "").rpartition("#")[0]):
+        with suppress(OSError, ValueError):
+            if path:
+                status = Path(path).stat()
+                return [status.st_size, status.st_mtime_ns, status.st_ino]
+    return []
+
+
+_opened: dict[str, tuple[ScannedReader, TokenIndex]] = {}
 _lock = threading.Lock()

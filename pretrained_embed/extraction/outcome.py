@@ -33,6 +33,8 @@ class Extract:
 
     def section(self, begin: int, end: int, dim: int) -> Section | None:
         """Return the section of these bytes; raises `SourceError` if they are gone."""
+        if begin == end:
+            return None
         return read_section(self._read(begin, end - begin), dim)
 
     def _read(self, begin: int, length: int) -> bytes:
@@ -85,11 +87,13 @@ class Outcome:
     report: SplitReport
     extracts: list[Extract]
 
-    def to_json(self) -> bytes:
-        """Return it as a record holds it; none is kept of a split that was stopped."""
+    def to_record(self, key: str) -> bytes:
+        """Return the record that is kept of a split of a job, unless it was stopped."""
+        findings = self.report.findings
         facts = {
-            "findings": asdict(self.report.findings)
-            | {"doubts": [list(doubt) for doubt in self.report.findings.doubts]},
+            "key": key,
+            "findings": asdict(findings)
+            | {"doubts": [list(doubt) for doubt in findings.doubts]},
             "read": self.report.read,
             "extracts": [
                 {
@@ -101,20 +105,24 @@ class Outcome:
                 if extract.path is not None
             ],
         }
-        return json.dumps(facts).encode("ascii")
+        text = json.dumps(facts).encode("ascii")
+        return b"%08x\n" % zlib.crc32(text) + text
 
     @classmethod
-    def from_json(cls, raw: bytes, folder: Path) -> Outcome:
-        """Read a record; raises ValueError, KeyError or TypeError for another form."""
-        facts = json.loads(raw)
+    def from_record(cls, record: bytes, key: str, folder: Path) -> Outcome | None:
+        """Read a record; ``None`` for one that is damaged or of another job."""
+        crc, _, text = record.partition(b"\n")
+        if crc != b"%08x" % zlib.crc32(text):
+            return None
+        facts = json.loads(text)
+        if facts["key"] != key:
+            return None
         findings = facts["findings"]
         doubts = [Doubt(*doubt) for doubt in findings["doubts"]]
         return cls(
             SplitReport(Findings(**findings | {"doubts": doubts}), read=facts["read"]),
             [
-                Extract(
-                    entry["size"], entry["crc32"], folder / Path(entry["file"]).name
-                )
+                Extract(entry["size"], entry["crc32"], folder / entry["file"])
                 for entry in facts["extracts"]
             ],
         )

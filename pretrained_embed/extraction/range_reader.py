@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -24,7 +26,6 @@ from pretrained_embed.formats.reader import (
     Statistics,
 )
 from pretrained_embed.formats.scanned import ScannedReader
-from pretrained_embed.packed_tokens import PackedTokens
 
 Int64Array = npt.NDArray[np.int64]
 
@@ -40,7 +41,8 @@ class _Place(NamedTuple):
 class Extracted:
     """What one pass over a source has come to.
 
-    ``findings`` are those of the pass; duplicates are counted range by range. Raises
+    ``findings`` are those of the pass, without duplicates: ``met_again`` has, by range,
+    how often the tokens that it has looked for are met after the first time. Raises
     `RowError` for the bad row that the pass was stopped by.
     """
 
@@ -49,6 +51,7 @@ class Extracted:
     ) -> None:
         self.reader = reader
         self.findings = reader.total([outcome.report for outcome in outcomes])
+        self.met_again: dict[int, dict[bytes, int]] = {}
         self._places: list[_Place] = []
         first_row = 0
         for outcome in outcomes:
@@ -119,13 +122,15 @@ class RangeReader(Reader):
             bases.append(bases[-1] + len(section.positions))
             in_file.append(section.positions + first_row)
         entries = claims.positions()
-        for section, base in zip(sections, bases[:-1], strict=True):
-            here = (entries >= base) & (entries < base + len(section.positions))
-            rows = np.flatnonzero(here[: len(out)])
+        found = np.flatnonzero(entries[: len(out)] >= 0)
+        found = found[np.argsort(entries[found])]
+        cuts = np.searchsorted(entries[found], bases).tolist()
+        for section, base, cut in zip(sections, bases, pairwise(cuts), strict=False):
+            rows = found[slice(*cut)]
             kernel.gather(section.vectors, entries[rows] - base, rows, out)
-        findings = replace(
-            self.findings, duplicates=_duplicates(index, claims, sections)
-        )
+        again = _met_again(index, sections) if claims.duplicates else {}
+        self._extracted.met_again[self._number] = again
+        findings = replace(self.findings, duplicates=claims.duplicates)
         rows_of = np.concatenate([*in_file, [-1]])  # -1 is the last
         return Selection(rows_of[entries], claims.ranks(), findings)
 
@@ -135,18 +140,15 @@ class RangeReader(Reader):
         return self._extracted.findings
 
 
-def _duplicates(
-    index: kernel.TokenIndex, claims: Claims, sections: Sequence[Section]
-) -> int:
-    """Return how many hits were later occurrences of a token that this range owns.
-
-    A token that several ranges want is owned by the first, so that it is counted once.
-    """
-    if not claims.duplicates or all(section.owned.all() for section in sections):
-        return claims.duplicates
-    owned = Claims(index, 0)
-    for tokens, mask in ((section.tokens, section.owned) for section in sections):
-        kept = [tokens.raw(row) for row in np.flatnonzero(mask).tolist()]
-        packed = PackedTokens.join(kept)
-        owned.find(packed.data, packed.offsets)
-    return owned.duplicates
+def _met_again(
+    index: kernel.TokenIndex, sections: Sequence[Section]
+) -> dict[bytes, int]:
+    """Return how often tokens that were looked for are met after the first time."""
+    counts: Counter[bytes] = Counter()
+    for section in sections:
+        counts.update(section.tokens.split())
+    return {
+        token: count - 1
+        for token, count in counts.items()
+        if count > 1 and index.key(token) >= 0
+    }

@@ -2,23 +2,25 @@
 
 It stands beside the output, lives until that is written, and outlives a build that was
 killed: the next build of the same kind goes on from it. What is found there is used if
-its record is whole, the record is of this very job, and the bytes have its checksum.
+its record is whole and of this very job, and the bytes have their checksum.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pretrained_embed.errors import WriteError
+from pretrained_embed.extraction.job import Job
 from pretrained_embed.extraction.outcome import Outcome
 from pretrained_embed.extraction.scanning import record_path
 from pretrained_embed.extraction.wanted import WantedTokens
 from pretrained_embed.sources.lock import locked
 
-_KEY = "job"
+_LOCK = "lock"
 _WANTED = "wanted.npy"
 
 
@@ -28,45 +30,47 @@ class WorkFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
 
+    @property
+    def size(self) -> int:
+        """The bytes that wait there."""
+        return sum(file.stat().st_size for file in self.path.glob("*/*.extract"))
+
     def of_job(self, name: str, key: str, wanted: WantedTokens) -> Path:
-        """Return the folder of one pass; what another job has left there is removed.
+        """Return the folder of a job; those of others of the name are removed.
 
         ``wanted`` is saved there, see `wanted_path`. Raises `WriteError`.
         """
-        folder = self.path / name
+        folder = self.path / f"{name}-{key}"
+        for other in self.path.glob(f"{name}-*"):
+            if other != folder:  # tasks of its job may still be writing there
+                shutil.rmtree(other, ignore_errors=True)
         try:
-            if folder.exists() and not self._is_of(folder, key):
-                shutil.rmtree(folder)
-            if not folder.exists():
-                folder.mkdir()
-                wanted.save(wanted_path(folder))
-                (folder / _KEY).write_text(key, "ascii")
+            folder.mkdir(exist_ok=True)
+            beside = folder / f"{_WANTED}.part"
+            wanted.save(beside)  # anew: nobody has checked what may be there
+            beside.replace(wanted_path(folder))
         except OSError as error:
             raise _cannot_write(folder, error) from error
         return folder
 
-    def _is_of(self, folder: Path, key: str) -> bool:
-        file = folder / _KEY
-        return file.is_file() and file.read_bytes() == key.encode("ascii")
-
 
 def wanted_path(folder: Path) -> Path:
-    """Return where the wanted tokens of a pass are."""
+    """Return where the wanted tokens of a job are."""
     return folder / _WANTED
 
 
-def finished(folder: Path, splits: int) -> dict[int, Outcome]:
-    """Return what is there, whole and right, of a pass over so many splits."""
+def finished(job: Job) -> dict[int, Outcome]:
+    """Return what is there of a job, whole and right."""
     outcomes: dict[int, Outcome] = {}
-    for number in range(splits):
-        path = record_path(folder, number)
+    if job.folder is None:
+        return outcomes
+    for number in range(len(job.splits)):
         try:
-            outcome = Outcome.from_json(path.read_bytes(), folder)
-        except FileNotFoundError:
+            record = record_path(job.folder, number).read_bytes()
+        except OSError:
             continue
-        except (OSError, ValueError, KeyError, TypeError):  # damaged: done again
-            continue
-        if all(extract.is_whole() for extract in outcome.extracts):
+        outcome = Outcome.from_record(record, job.key, job.folder)
+        if outcome and all(extract.is_whole() for extract in outcome.extracts):
             outcomes[number] = outcome
     return outcomes
 
@@ -75,21 +79,41 @@ def finished(folder: Path, splits: int) -> dict[int, Outcome]:
 def work_folder(output: Path) -> Iterator[WorkFolder]:
     """Give the work folder of an output, to this build alone; remove it at the end.
 
-    It stays where the build fails. Another build of the same output waits. Raises
-    `WriteError` where it cannot be made.
+    It stays where the build fails, if anything waits there. Another build of the same
+    output waits. Raises `WriteError` where it cannot be made.
     """
-    path = output.with_name(f"{output.name}.work")
-    try:
-        path.mkdir(exist_ok=True)
-        holding = locked(path / "lock")
-        holding.__enter__()
-    except OSError as error:
-        raise _cannot_write(path, error) from error
-    try:
-        yield WorkFolder(path)
-        shutil.rmtree(path, ignore_errors=True)
-    finally:
-        holding.__exit__(None, None, None)
+    path = output.absolute()
+    path = path.with_name(f"{path.name}.work")
+    with _alone(path):
+        try:
+            yield WorkFolder(path)
+            shutil.rmtree(path, ignore_errors=True)
+        finally:
+            if not any(path.glob("*/*")):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Make a folder and hold its lock.
+
+    Whoever held it before may have removed the folder meanwhile, lock and all.
+    """
+    while True:
+        with ExitStack() as held:
+            try:
+                path.mkdir(exist_ok=True)
+                descriptor = held.enter_context(locked(path / _LOCK))
+                there = (path / _LOCK).stat()
+            except FileNotFoundError as error:
+                if not path.parent.is_dir():
+                    raise _cannot_write(path, error) from error
+                continue
+            except OSError as error:
+                raise _cannot_write(path, error) from error
+            if os.path.samestat(os.fstat(descriptor), there):
+                yield
+                return
 
 
 def _cannot_write(path: Path, error: OSError) -> WriteError:

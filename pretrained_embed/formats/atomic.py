@@ -8,16 +8,20 @@ writers at once the later one wins, whole.
 
 from __future__ import annotations
 
-import glob
 import os
+import re
 import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO
 
 from pretrained_embed.errors import PretrainedEmbedError, WriteError
+
+#: Characters of a name that a temporary file beside it has in its own.
+_LONGEST_NAME = 32
 
 
 @contextmanager
@@ -123,7 +127,9 @@ def discard_leftovers(path: str | os.PathLike[str]) -> None:
     For a path that nobody else is writing to.
     """
     target = Path(os.path.realpath(path))
-    for leftover in target.parent.glob(f"{glob.escape(_stem(target))}.*.part"):
+    name = re.compile(re.escape(_stem(target)) + r"\.[0-9a-f]{12}\.part")
+    held = [path for path in target.parent.iterdir() if name.fullmatch(path.name)]
+    for leftover in held:
         if leftover.is_dir():
             shutil.rmtree(leftover, ignore_errors=True)
         else:
@@ -147,7 +153,10 @@ def _beside(target: Path) -> Path:
 
 
 def _stem(target: Path) -> str:
-    return f".{target.name[:32]}"
+    if len(target.name) <= _LONGEST_NAME:
+        return f".{target.name}"
+    told = blake2b(target.name.encode(errors="surrogateescape"), digest_size=4)
+    return f".{target.name[: _LONGEST_NAME - 8]}{told.hexdigest()}"
 
 
 def _put(temporary: Path, target: Path, mode: int | None) -> None:

@@ -96,13 +96,25 @@ class InRanges:
             np.uint8
         )
 
-    def ledger(self, sources: Sequence[OpenSource]) -> Ledger:
-        """Return where the rows are from that have been made."""
+    def ledger(
+        self, sources: Sequence[OpenSource], duplicates: Sequence[int | None] = ()
+    ) -> Ledger:
+        """Return where the rows are from that have been made.
+
+        ``duplicates`` are those of each source, as far as they are known: ranges that
+        want the same token count those of it more than once.
+        """
         maker = self._maker
         advice = Advice.of_rows(self._advice, np.ones(len(self._origin), np.bool_))
         contributions = self._contributions or [
             Contribution(Findings(), 0, 0) for _ in sources
         ]
+        contributions = [
+            replace(one, findings=_copy(one.findings)) for one in contributions
+        ]
+        for one, known in zip(contributions, duplicates, strict=False):
+            if known is not None:
+                one.findings.duplicates = known
         return Ledger(
             self._vocabulary,
             self._origin,
@@ -111,7 +123,7 @@ class InRanges:
             self._parts,
             advice,
             provenance_of(sources, contributions, maker),
-            _copy(findings_of(maker.names, contributions)),
+            findings_of(maker.names, contributions),
         )
 
 

@@ -31,6 +31,7 @@ class Form(NamedTuple):
     code: int  # in the row ledger
     steps: tuple[Step, ...]  # one after the other
     splits: bool = False  # what comes out is split into parts, whose mean is taken
+    calls: bool = False  # it is a function of the caller's
 
     def made(self, vocabulary: Vocabulary, tokens: Sequence[str]) -> Sequence[Variants]:
         """Return what the form makes of each token, parts still in one."""
@@ -128,4 +129,4 @@ def _called(function: Callback, place: int) -> Form:
             ) from error
         return variants
 
-    return Form(f"callable {name}", OWN_FORMS + place, (always(change),))
+    return Form(f"callable {name}", OWN_FORMS + place, (always(change),), calls=True)

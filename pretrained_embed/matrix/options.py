@@ -52,6 +52,14 @@ class Options:
         chains = (self.oov, *self.special_oov.values())
         return any("subword" in chain for chain in chains)
 
+    @property
+    def calls(self) -> bool:
+        """Whether functions of the caller's are asked for."""
+        policies = [
+            p for chain in (self.oov, *self.special_oov.values()) for p in chain
+        ]
+        return any(map(callable, policies)) or any(form.calls for form in self.match)
+
     def facts(self) -> dict[str, Any]:
         """Return what the bytes of a matrix depend on, as JSON can hold it."""
         return {

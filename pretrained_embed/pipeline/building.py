@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -84,8 +85,8 @@ def build_matrix(
       deviation of the source's first 10,000 rows;
     * "mean" takes that mean; "zeros" takes zeros;
     * "error" raises `OOVError`;
-    * a callable is given the tokens, a `Statistics` and dim, and returns
-      float32 (tokens, dim);
+    * a callable is given some of the tokens, a `Statistics` and dim, and returns
+      float32 (tokens, dim); what it returns for a token may depend on it alone;
     * "subword" takes the vector that the source makes of its own pieces of the token:
       a fastText model or a floret table, read itself, never from a store;
     * "parts" takes the mean of tokens of the source that the token consists of, found
@@ -157,8 +158,11 @@ def build_matrix(
       processes or, such as Dask's ``client.get_executor()``, of other machines, if they
       see the same files at the same places, ``out`` too. A split of the source that
       fails is read again.
-    * ``memory`` is how many bytes the index may take, by default half of those that are
-      free; tokens that need more are looked for in several passes over the source.
+    * ``memory`` is how many bytes the index may take in each process, by default half
+      of those that are free; tokens that need more are looked for in several passes
+      over the source. "parts" and "ngram" read it again for each block of rows.
+
+    With ``extend`` the matrix is made in memory first.
 
     Raises `VocabularyError`, `SourceError`, `FormatError`, `OptionError`, `WriteError`,
     `CoverageError` if too few tokens were found, or none, `ShapeError` if the matrix to
@@ -169,6 +173,10 @@ def build_matrix(
         None if out is None else Path(os.fsdecode(out)), shards, executor, memory
     )
     ways.check(len(vocabulary))
+    if extend is not None and (executor is not None or memory is not None):
+        raise OptionError(
+            "extend builds in this process and in memory; leave executor and memory out"
+        )
     if min_token_coverage and vocabulary.counts is None:
         raise OptionError(
             "min_token_coverage needs to know how often tokens occur, and the "
@@ -225,8 +233,9 @@ def build_matrix(
             )
         elif ways.are_asked_for:
             readers = [one.reader for one in opened]
-            maker = matrix.RowMaker(readers, options, combination, steps)
-            return large.build(vocabulary, opened, maker, ways, complete)
+            quiet = replace(options, progress=None)
+            maker = matrix.RowMaker(readers, quiet, combination, steps)
+            return large.build(vocabulary, opened, maker, ways, complete, progress)
         else:
             built = matrix.build(vocabulary, given, options, combination, steps)
     complete(built)

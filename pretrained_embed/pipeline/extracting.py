@@ -9,7 +9,7 @@ from dataclasses import replace
 from hashlib import blake2b
 from typing import NamedTuple
 
-from pretrained_embed import __version__, extraction, matrix
+from pretrained_embed import __version__, extraction, matrix, sources
 from pretrained_embed.extraction import (
     Extracted,
     Job,
@@ -27,10 +27,15 @@ from pretrained_embed.pipeline.opening import Opened
 from pretrained_embed.pipeline.whole_progress import WholeProgress
 from pretrained_embed.vocabulary import Vocabulary
 
-#: Bytes of a split: enough for the time that handing it over takes, and few enough that
-#: little is lost with one, and workers are busy to the end.
+#: How many splits there are: enough that little is lost with one, and that workers are
+#: busy to the end; more only of large files, whose splits would be larger than this.
+_SPLITS, _MOST_SPLITS = 64, 1024
+#: Without a work folder the tokens go with each.
+_FEW_SPLITS = 16
 _SMALLEST, _LARGEST = 1 << 20, 1 << 26
-_SPLITS = 64
+
+#: Forms that are tried for advice.
+_TRIED = 20
 
 #: Bytes that a form of a token takes in an index, the token itself among them.
 _INDEX_ENTRY = 48
@@ -43,6 +48,11 @@ class Means(NamedTuple):
     executor: Executor | None  # given for the work
     memory: int  # bytes that an index may take
     work: WorkFolder | None  # where extracts wait; without one they are in memory
+
+
+def forms(options: matrix.Options) -> int:
+    """Return in about how many forms each token is looked for."""
+    return len(options.match) + _TRIED * options.advise
 
 
 def passes(bounds: Sequence[range], forms: int, memory: int) -> list[range]:
@@ -88,16 +98,36 @@ class SourceInRanges:
         if means.executor is not None and opened.address is None:
             opened.notes.append("was read by one process: no other can open it")
         self._statistics = matrix.source_statistics(reader, options.on_bad_row)
-        for numbers in passes(bounds, len(options.match), means.memory):
+        for numbers in passes(bounds, forms(options), means.memory):
             wanted = WantedTokens.of(
                 {
                     n: matrix.wanted_tokens(vocabulary, bounds[n], options)
                     for n in numbers
                 }
             )
-            job = _job(opened, reader, wanted, len(bounds), options)
-            outcomes = _done(job, f"{name}-{numbers.start}", wanted, means, progress)
+            job = _job(opened, reader, wanted, len(bounds), options, means)
+            if means.work is not None:
+                pass_ = f"{name}-{numbers.start}"
+                folder = means.work.of_job(pass_, job.key, wanted)
+                job = replace(job, folder=folder, wanted=wanted_path(folder))
+            del wanted  # what scans has its own
+            outcomes = _done(job, means, progress)
             self._passes.append((numbers, Extracted(reader, outcomes, len(bounds))))
+
+    @property
+    def duplicates(self) -> int | None:
+        """How many later rows there are of tokens that were looked for.
+
+        Several ranges may have looked for a token: it counts once. ``None`` where that
+        is for the ranges to count.
+        """
+        if not self._passes:
+            return None
+        met: dict[bytes, int] = {}
+        for _, extracted in self._passes:
+            for again in extracted.met_again.values():
+                met |= again
+        return sum(met.values())
 
     def reader(self, number: int) -> Reader:
         """Return a reader of what a range wants."""
@@ -113,14 +143,22 @@ def _job(
     wanted: WantedTokens,
     ranges: int,
     options: matrix.Options,
+    means: Means,
 ) -> Job:
-    size = (opened.size or 0) // _SPLITS
-    splits = reader.splits(min(_LARGEST, max(_SMALLEST, size)))
-    state = extraction.state_of(opened.provenance)
+    size = opened.size or 0
+    count = _SPLITS if means.work is not None else _FEW_SPLITS
+    least = max(_SMALLEST, size // _MOST_SPLITS)
+    splits = reader.splits(max(least, min(_LARGEST, size // count)))
+    provenance = opened.provenance
+    if opened.address is not None:  # what a worker sees, who knows no other name
+        provenance = dict(sources.open_source(opened.address).provenance)
+    state = extraction.state_of(provenance)
+    here = extraction.same_file(opened.address)
     facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
-    text = json.dumps([*facts, opened.address, state, wanted.digest()])
+    text = json.dumps([*facts, opened.address, state, here, wanted.digest()])
     return Job(
         key=blake2b(text.encode(), digest_size=16).hexdigest(),
+        size=opened.size,
         address=opened.address,
         state=state,
         dim=reader.dim,
@@ -132,27 +170,19 @@ def _job(
     )
 
 
-def _done(
-    job: Job,
-    name: str,
-    wanted: WantedTokens,
-    means: Means,
-    progress: WholeProgress,
-) -> list[Outcome]:
+def _done(job: Job, means: Means, progress: WholeProgress) -> list[Outcome]:
     """Return the outcomes of a job, of which a work folder may have some already."""
-    ready: dict[int, Outcome] = {}
-    if means.work is not None:
-        folder = means.work.of_job(name, job.key, wanted)
-        ready = finished(folder, len(job.splits))
-        job = replace(job, folder=folder, wanted=wanted_path(folder))
-    for number in ready:
-        progress.add(job.size_of(number))
+    ready = finished(job)
+    for number, outcome in ready.items():
+        progress.add(job.size_of(number, outcome))
     executor = means.threads
     if means.executor is not None and job.address is not None:
         executor = means.executor
     try:
         if executor is means.threads and len(job.splits) == 1 and not ready:
-            return [scan_split(job, 0, progress.live)]
-        return extract(job, executor, ready, progress.add)
+            outcome = scan_split(job, 0, progress.live)
+            progress.add(job.size_of(0, outcome))
+            return [outcome]
+        return extract(job, executor, means.threads, ready, progress.add)
     finally:
         job.close()

@@ -16,24 +16,27 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from pretrained_embed import __version__, extraction, matrix
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import TARGET_SUFFIXES
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.parts import bounds as even_bounds
-from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats.reader import Float32Array, Progress
 from pretrained_embed.formats.scanned import ScannedReader
 from pretrained_embed.formats.sharded.writer import write_table
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline import output
-from pretrained_embed.pipeline.extracting import Means, SourceInRanges, passes
+from pretrained_embed.pipeline.extracting import Means, SourceInRanges, forms, passes
 from pretrained_embed.pipeline.opening import Opened
 from pretrained_embed.pipeline.whole_progress import WholeProgress
 from pretrained_embed.vocabulary import Vocabulary
 
 #: Bytes of the vectors of a range: few, so that memory that was used for one is used
-#: again for the next.
+#: again for the next; but each range reads of each extract, so there are not too many.
 _RANGE = 1 << 24
+_RANGES = 1 << 10
 
 
 class Ways(NamedTuple):
@@ -53,6 +56,10 @@ class Ways(NamedTuple):
         """Raise `OptionError` for what does not go together, or with so many rows."""
         if self.memory is not None and self.memory < 1:
             raise OptionError(f"memory is {self.memory}; it is a number of bytes")
+        if self.out is not None and not self.out.name:
+            raise OptionError(
+                f"out is {os.fspath(self.out)!r}; name a file or a folder"
+            )
         if self.shards is None:
             if self.out is not None and self.out.suffix.lower() not in TARGET_SUFFIXES:
                 raise OptionError(
@@ -75,24 +82,28 @@ def build(
     maker: matrix.RowMaker,
     ways: Ways,
     complete: Callable[[matrix.Ledger], None],
+    listener: Progress | None,
 ) -> EmbeddingMatrix:
     """Return the matrix that `matrix.build` would; with ``out`` its vectors are mapped.
 
-    ``complete`` is called with a ledger before it is written.
+    ``complete`` is called with a ledger before it is written, and ``listener`` with the
+    progress of the whole.
     """
     options = maker.options
     files = _cut(len(vocabulary), maker.dim, ways)
     bounds = [rows for file in files for rows in file]
     memory = ways.memory or _half_of_memory()
-    scans = len(passes(bounds, len(options.match), memory))
+    scans = len(passes(bounds, forms(options), memory))
     written = 0 if ways.out is None else 4 * maker.dim * len(vocabulary)
     total = _total(opened, scans, written)
-    progress = WholeProgress(options.progress, total)
+    progress = WholeProgress(listener, total)
     given = [matrix.OpenSource(one.reader, one.provenance) for one in opened]
     in_ranges = matrix.InRanges(vocabulary, maker)
 
+    each: list[SourceInRanges] = []
+
     def ledger() -> matrix.Ledger:
-        so_far = in_ranges.ledger(given)
+        so_far = in_ranges.ledger(given, [source.duplicates for source in each])
         complete(so_far)
         return so_far
 
@@ -107,7 +118,6 @@ def build(
             work,
         )
         numbers = {rows.start: number for number, rows in enumerate(bounds)}
-        each: list[SourceInRanges] = []
 
         def made(rows: range) -> Float32Array:
             # not before the output is open: that may fail, and this may take hours
@@ -124,13 +134,18 @@ def build(
                 progress.add(block.nbytes)
             return block
 
-        scanned = any(isinstance(one.reader, ScannedReader) for one in opened)
-        rows = output.Rows(vocabulary, maker, files, made, ledger, scanned)
+        scanned = [
+            one.reader for one in opened if isinstance(one.reader, ScannedReader)
+        ]
+        waiting = 4 * len(vocabulary) * sum(reader.dim for reader in scanned)
+        if work is not None:
+            waiting = max(0, waiting - work.size)
+        rows = output.Rows(vocabulary, maker, files, made, ledger, waiting)
         if ways.out is None:
             return output.in_memory(rows)
         if ways.shards is None:
             return output.into_file(rows, ways.out)
-        return output.into_shards(rows, ways.out, _job(ledger(), opened))
+        return output.into_shards(rows, ways.out, _job(ledger(), opened, options))
 
 
 def write(built: EmbeddingMatrix, ways: Ways) -> EmbeddingMatrix:
@@ -146,22 +161,38 @@ def write(built: EmbeddingMatrix, ways: Ways) -> EmbeddingMatrix:
 
 def _cut(rows: int, dim: int, ways: Ways) -> list[list[range]]:
     """Return the ranges of rows of each file of the output."""
-    step = rows if ways.out is None else max(1, _RANGE // (4 * dim))
+    step = max(1, _RANGE // (4 * dim), -(-rows // _RANGES))
+    if ways.out is None and ways.memory is None:
+        step = rows
     return [
         [range(begin, min(begin + step, stop)) for begin in range(start, stop, step)]
         for start, stop in even_bounds(rows, ways.shards or 1)
     ]
 
 
-def _job(ledger: matrix.Ledger, opened: Sequence[Opened]) -> str:
+def _job(
+    ledger: matrix.Ledger, opened: Sequence[Opened], options: matrix.Options
+) -> str:
     """Return what differs where the rows may be others."""
     tokens = matrix.tokens_of(ledger)
-    facts = [[one.provenance, extraction.state_of(one.provenance)] for one in opened]
+    facts = [
+        [
+            one.provenance,
+            extraction.state_of(one.provenance),
+            extraction.same_file(one.address),
+        ]
+        for one in opened
+    ]
     metadata = matrix.metadata_of(ledger)
     text = [facts, metadata["vocabulary"], metadata["provenance"]["options"]]
+    text += [options.advise, [form.name for form in options.match]]
+    if options.calls:  # what a function does is not known
+        text.append(os.urandom(16).hex())
     digest = blake2b(json.dumps([__version__, *text]).encode(), digest_size=16)
-    digest.update(tokens.offsets.data)
-    digest.update(tokens.data.data)
+    vocabulary = ledger.vocabulary
+    for array in (tokens.offsets, tokens.data, vocabulary.holes, vocabulary.counts):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from pretrained_embed import formats, matrix, sources
 from pretrained_embed.formats import Target
 from pretrained_embed.formats.atomic import discard_leftovers
+from pretrained_embed.formats.disk_room import check_room
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.sharded.reader import open_reader
@@ -29,7 +32,7 @@ class Rows(NamedTuple):
     files: list[list[range]]  # the ranges of each file
     made: Callable[[range], Float32Array]
     ledger: Callable[[], Ledger]  # of the rows made so far
-    wait: bool  # what is found waits on the disk, beside the output
+    waiting: int  # bytes that are still to wait beside the output
 
     def checked_ledger(self) -> Ledger:
         """Return the ledger of all rows; raises `CoverageError`."""
@@ -39,9 +42,14 @@ class Rows(NamedTuple):
 
 
 def in_memory(rows: Rows) -> EmbeddingMatrix:
-    """Return the matrix of the only range there is."""
-    ((all_rows,),) = rows.files
-    vectors = rows.made(all_rows)
+    """Return the matrix in memory."""
+    (ranges,) = rows.files
+    if len(ranges) == 1:
+        vectors = rows.made(ranges[0])
+    else:
+        vectors = np.empty((len(rows.vocabulary), rows.maker.dim), np.float32)
+        for one in ranges:
+            vectors[one.start : one.stop] = rows.made(one)
     vectors.flags.writeable = False  # and so need not be copied
     return rows.checked_ledger().with_vectors(vectors)
 
@@ -52,10 +60,10 @@ def into_file(rows: Rows, path: Path) -> EmbeddingMatrix:
     Nobody else is writing to it: its work folder is this build's alone.
     """
     discard_leftovers(path)
-    count, dim = len(rows.vocabulary), rows.maker.dim
-    waiting = 4 * dim * count if rows.wait else 0
+    count = len(rows.vocabulary)
+    beside = _BESIDE * count + rows.waiting
     with formats.new_target(
-        path, rows=count, dim=dim, beside=_BESIDE * count + waiting
+        path, rows=count, dim=rows.maker.dim, beside=beside
     ) as target:
         _append(rows, rows.files[0], target)
         ledger = rows.checked_ledger()
@@ -74,9 +82,11 @@ def into_shards(rows: Rows, folder: Path, job: str) -> EmbeddingMatrix:
     Shards of a build that was killed are kept if they are of the same ``job``.
     """
     count = len(rows.vocabulary)
-    writer = ShardedWriter(
-        folder, rows=count, dim=rows.maker.dim, shards=len(rows.files), job=job
-    )
+    dim = rows.maker.dim
+    writer = ShardedWriter(folder, rows=count, dim=dim, shards=len(rows.files), job=job)
+    there = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    needed = (4 * dim + _BESIDE) * count + rows.waiting - there
+    check_room(folder / "index", max(0, needed))
     for number, ranges in enumerate(rows.files):
         if writer.have(number):
             for one in ranges:

@@ -39,15 +39,15 @@ else:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[int]:
     """Hold the lock that the file ``path`` stands for, waiting for it as needed.
 
-    It keeps out other processes and other threads. Raises `OSError` where the file
-    cannot be made or its file system has no locks.
+    Gives the descriptor of the file. It keeps out other processes and other threads.
+    Raises `OSError` where the file cannot be made or its file system has no locks.
     """
     with path.open("ab", buffering=0) as file:
         _acquire(file.fileno())
         try:
-            yield
+            yield file.fileno()
         finally:
             _release(file.fileno())

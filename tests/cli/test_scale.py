@@ -28,17 +28,17 @@ def test_rows_go_into_the_output_as_they_are_made(name: str) -> None:
 
 
 def test_shards_go_into_a_new_folder() -> None:
-    result = run(*BUILD, "-o", "model", "--shards", "2")
+    result = run(*BUILD, "-o", "model.v2", "--shards", "2")
 
     assert result.exit_code == 0, result.output
-    assert sorted(path.name for path in Path("model").iterdir()) == [
+    assert sorted(path.name for path in Path("model.v2").iterdir()) == [
         "model-00001-of-00002.safetensors",
         "model-00002-of-00002.safetensors",
         "model.safetensors.index.json",
     ]
     run(*BUILD, "-o", "m.npz")
     expected = pe.load_matrix("m.npz")
-    np.testing.assert_array_equal(pe.load_matrix("model").vectors, expected.vectors)
+    np.testing.assert_array_equal(pe.load_matrix("model.v2").vectors, expected.vectors)
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,8 @@ def test_shards_go_into_a_new_folder() -> None:
     [
         (("--memory", "much"), "is no number of bytes such as 500MB"),
         (("--shards", "0", "-o", "model"), "--shards"),
-        (("--shards", "2", "-o", "model.npz"), "does not end in"),
+        (("--shards", "2", "-o", "model.npz"), "'model.npz' is a file"),
+        (("--shards", "2"), "'embedding.npz' is a file"),
     ],
 )
 def test_what_means_nothing_is_wrong_usage(

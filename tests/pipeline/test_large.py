@@ -144,6 +144,112 @@ def test_little_memory_takes_several_passes_and_changes_nothing(
     assert_same(built, expected)
 
 
+FORMS: dict[str, Any] = {"match": "exact,lower", "advise": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({"advise": True}, ["vectors.txt"]),
+        (FORMS, ["vectors.txt"]),
+        (FORMS | {"memory": 1}, ["vectors.txt"]),
+        (FORMS, ["few.txt", "vectors.txt"]),
+        (FORMS | {"combine": "concat"}, ["few.txt", "vectors.txt"]),
+    ],
+)
+def test_a_duplicate_counts_once_whatever_ranges_look_for_it(
+    options: dict[str, Any], names: list[str], source: Path, tmp_path: Path
+) -> None:
+    rows = "".join(f"w{n} {' '.join('1' * DIM)}\n" for n in range(3001, 3600))
+    source.write_text(source.read_text() + rows)
+    (tmp_path / "few.txt").write_text(rows[:4000].rpartition("\n")[0] + "\n")
+    words = [f"W{n}" for n in range(3000, 3400)] + [f"w{n}" for n in range(2900, 3300)]
+    words += [f"q{n}" for n in range(1500)] + [f"W{n}" for n in range(3400, 3500)]
+    words += [f"w{n}" for n in range(3399, 3499)]
+    sources = [tmp_path / name for name in names]
+    together = {name: options[name] for name in options if name != "memory"}
+    expected = pe.build_matrix(words, sources, **together)
+
+    built = pe.build_matrix(words, sources, out=tmp_path / "m.npy", **options)
+
+    assert expected.findings.duplicates > 200
+    assert_same(built, expected)
+
+
+@pytest.mark.parametrize("suffix", [".bin", ".txt.gz"])
+def test_progress_of_a_source_that_cannot_be_cut_rises_to_its_end(
+    suffix: str, source: Path, tmp_path: Path
+) -> None:
+    given = tmp_path / f"given{suffix}"
+    if suffix == ".bin":
+        pe.convert(source, given)
+    else:
+        given.write_bytes(gzip.compress(source.read_bytes()))
+    seen: list[tuple[int, int | None]] = []
+
+    pe.build_matrix(
+        tokens(),
+        given,
+        out=tmp_path / "m.npy",
+        progress=lambda done, total: seen.append((done, total)),
+    )
+
+    done = [one for one, _ in seen]
+    assert done == sorted(done)
+    if suffix == ".bin":
+        total = given.stat().st_size + 4 * DIM * (len(tokens()) + 1)
+        assert seen[-1] == (total, total)
+
+
+def test_memory_is_kept_to_without_an_output_too(
+    source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scans = counted_scans(monkeypatch)
+    expected = pe.build_matrix(tokens(), source)
+
+    built = pe.build_matrix(tokens(), source, memory=48 * 1500)
+
+    assert scans.count(0) == 3
+    assert_same(built, expected)
+
+
+def test_workers_elsewhere_find_the_folder_of_a_relative_output(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = pe.build_matrix(tokens(), source)
+
+    with processes(1) as executor:
+        executor.submit(os.chdir, "/").result()
+        monkeypatch.chdir(tmp_path)
+        built = pe.build_matrix(tokens(), source, executor=executor, out="m.npy")
+
+    assert_same(built, expected)
+
+
+def test_an_executor_that_was_shut_down_costs_nothing_but_time(source: Path) -> None:
+    expected = pe.build_matrix(tokens(), source)
+    executor = ThreadPoolExecutor(1)
+    executor.shutdown()
+
+    assert_same(pe.build_matrix(tokens(), source, executor=executor), expected)
+
+
+def test_two_builds_of_one_output_take_turns(source: Path, tmp_path: Path) -> None:
+    expected = pe.build_matrix(tokens(), source)
+
+    with ThreadPoolExecutor(4) as several:
+        built = [
+            several.submit(
+                pe.build_matrix, tokens(), source, out=tmp_path / "m.npy", threads=1
+            )
+            for _ in range(4)
+        ]
+
+    for one in built:
+        assert_same(one.result(), expected)
+    assert not list(tmp_path.glob("m.npy.work*"))
+
+
 @pytest.mark.parametrize("out", [None, "m.npy"])
 @pytest.mark.parametrize("make", [ThreadPoolExecutor, processes])
 def test_any_executor_gives_the_same_matrix(
@@ -209,13 +315,13 @@ def test_a_split_that_fails_is_scanned_again(
 ) -> None:
     failed: list[int] = []
 
-    def scan(job: extraction.Job, number: int) -> extraction.Outcome:
+    def scan(job: extraction.Job, number: int, _: int) -> extraction.Outcome:
         if number == 2 and len(failed) < 2:
             failed.append(number)
             raise OSError("the disk was busy")
         return extraction.scan_split(job, number)
 
-    monkeypatch.setattr(running, "scan_split", scan)
+    monkeypatch.setattr(running, "scan_again", scan)
     expected = pe.build_matrix(tokens(), source)
 
     with ThreadPoolExecutor(2) as executor:
@@ -228,10 +334,10 @@ def test_a_split_that_fails_is_scanned_again(
 def test_a_split_that_fails_always_is_named(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def scan(job: extraction.Job, number: int) -> extraction.Outcome:
+    def scan(job: extraction.Job, number: int, _: int) -> extraction.Outcome:
         raise MemoryError("too little")
 
-    monkeypatch.setattr(running, "scan_split", scan)
+    monkeypatch.setattr(running, "scan_again", scan)
 
     with (
         ThreadPoolExecutor(2) as executor,
@@ -313,6 +419,8 @@ def test_progress_rises_to_the_end_of_the_whole_job(
         ({"out": "m.txt"}, r"end in \.npy"),
         ({"shards": 0, "out": "model"}, "shards is 0"),
         ({"shards": 5000, "out": "model"}, r"1 to 4,001"),
+        ({"shards": 2, "out": "."}, "name a file or a folder"),
+        ({"extend": "m.npz", "memory": 10**9}, "leave executor and memory out"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
@@ -337,11 +445,11 @@ def test_rows_are_added_to_a_matrix_in_an_output(source: Path, tmp_path: Path) -
 def counted_scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
 
-    def scan(job: extraction.Job, number: int, *args: Any) -> extraction.Outcome:
+    def scan(job: extraction.Job, number: int, _: Any) -> extraction.Outcome:
         numbers.append(number)
-        return extraction.scan_split(job, number, *args)
+        return extraction.scan_split(job, number)
 
-    monkeypatch.setattr(running, "scan_split", scan)
+    monkeypatch.setattr(running, "scan_again", scan)
     monkeypatch.setattr(extracting, "scan_split", scan)
     return numbers
 
@@ -416,13 +524,28 @@ def test_what_was_damaged_is_done_again(
     next(folder.glob("split-000002-*.extract")).unlink()
     record = folder / "split-000003.json"
     record.write_bytes(record.read_bytes()[:-9])
-    (folder / "split-000004.json").write_text('{"findings": 3, "extracts": []}')
+    record = folder / "split-000004.json"
+    record.write_bytes(record.read_bytes().replace(b'"rows": ', b'"rows": 1'))
     scans = counted_scans(monkeypatch)
 
     built = pe.build_matrix(tokens(), source, out=out)
 
     assert_same(built, expected)
     assert {0, 1, 2, 3, 4} & set(scans) == {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize("damage", ["wanted.npy", "lock"])
+def test_what_a_killed_build_has_left_of_its_own_is_made_anew(
+    damage: str, source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "m.npy"
+    killed_build(source, out)
+    (damaged,) = out.with_name("m.npy.work").rglob(damage)
+    damaged.write_bytes(b"x")
+
+    built = pe.build_matrix(tokens(), source, out=out)
+
+    assert_same(built, pe.build_matrix(tokens(), source))
 
 
 @pytest.mark.parametrize("change", ["source", "tokens"])
@@ -442,6 +565,40 @@ def test_nothing_is_taken_from_another_build(
 
     assert 0 in scans
     assert_same(built, pe.build_matrix(words, source))
+
+
+@pytest.mark.parametrize("change", ["oov", "counts", "advise", "match"])
+def test_shards_of_another_build_are_not_kept(
+    change: str, source: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "model"
+
+    def options(number: int) -> dict[str, Any]:
+        made: dict[str, Any] = {
+            "oov": {"oov": lambda t, s, d: np.full((len(t), d), number, np.float32)},
+            "advise": {"advise": bool(number)},
+            "match": {"match": ["exact", lambda t: t.lower() if number else None]},
+        }
+        return made.get(change, {})
+
+    def vocabulary(number: int) -> pe.Vocabulary:
+        counts = dict.fromkeys(tokens(), number + 1) if change == "counts" else None
+        return pe.Vocabulary(tokens(), counts=counts)
+
+    def stop(done: int, total: int | None) -> None:
+        if done > source.stat().st_size + 4 * DIM * 3000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        pe.build_matrix(
+            vocabulary(0), source, out=out, shards=3, progress=stop, **options(0)
+        )
+
+    built = pe.build_matrix(vocabulary(1), source, out=out, shards=3, **options(1))
+
+    expected = pe.build_matrix(vocabulary(1), source, **options(1))
+    assert_same(built, expected)
+    assert_same(pe.load_matrix(out), expected)
 
 
 def test_finished_shards_of_a_build_are_kept(
