@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from pretrained_embed import __version__, matrix
 from pretrained_embed.errors import OptionError
@@ -16,11 +15,14 @@ from pretrained_embed.formats import Reader
 from pretrained_embed.formats.budget import Budget
 from pretrained_embed.formats.reader import OnBadRow, Progress
 from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
-from pretrained_embed.pipeline import large
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import Folder, Opened, Where, open_reader
+from pretrained_embed.pipeline.ways import Ways
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
 
 #: What `build_matrix` reads when no source is named.
 DEFAULT_SOURCE = "glove-6b-50d"
@@ -169,7 +171,7 @@ def build_matrix(
     extend has another dim, and `WorkerError` if what an executor runs keeps failing.
     """
     vocabulary = Vocabulary.of(vocabulary)
-    ways = large.Ways(
+    ways = Ways(
         None if out is None else Path(os.fsdecode(out)), shards, executor, memory
     )
     ways.check(len(vocabulary))
@@ -233,13 +235,17 @@ def build_matrix(
             )
         elif ways.are_asked_for:
             readers = [one.reader for one in opened]
+            from pretrained_embed.pipeline import large  # most builds need none of it
+
             quiet = replace(options, progress=None)
             maker = matrix.RowMaker(readers, quiet, combination, steps)
             return large.build(vocabulary, opened, maker, ways, complete, progress)
         else:
             built = matrix.build(vocabulary, given, options, combination, steps)
     complete(built)
-    return large.write(built, ways)
+    if ways.out is not None:
+        ways.write(built)
+    return built
 
 
 def _listed(source: Given | Sequence[Given]) -> Sequence[Given]:

@@ -13,23 +13,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
-from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from pretrained_embed import __version__, extraction, matrix
-from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import TARGET_SUFFIXES
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.parts import bounds as even_bounds
 from pretrained_embed.formats.reader import Float32Array, Progress
 from pretrained_embed.formats.scanned import ScannedReader
-from pretrained_embed.formats.sharded.writer import write_table
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline import output
 from pretrained_embed.pipeline.extracting import Means, SourceInRanges, forms, passes
 from pretrained_embed.pipeline.opening import Opened
+from pretrained_embed.pipeline.ways import Ways
 from pretrained_embed.pipeline.whole_progress import WholeProgress
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -37,43 +33,6 @@ from pretrained_embed.vocabulary import Vocabulary
 #: again for the next; but each range reads of each extract, so there are not too many.
 _RANGE = 1 << 24
 _RANGES = 1 << 10
-
-
-class Ways(NamedTuple):
-    """How a build is carried out; the rows do not depend on it."""
-
-    out: Path | None = None
-    shards: int | None = None
-    executor: Executor | None = None
-    memory: int | None = None  # bytes that an index of tokens may take
-
-    @property
-    def are_asked_for(self) -> bool:
-        """Whether anything is to be other than usual."""
-        return self != Ways()
-
-    def check(self, rows: int) -> None:
-        """Raise `OptionError` for what does not go together, or with so many rows."""
-        if self.memory is not None and self.memory < 1:
-            raise OptionError(f"memory is {self.memory}; it is a number of bytes")
-        if self.out is not None and not self.out.name:
-            raise OptionError(
-                f"out is {os.fspath(self.out)!r}; name a file or a folder"
-            )
-        if self.shards is None:
-            if self.out is not None and self.out.suffix.lower() not in TARGET_SUFFIXES:
-                raise OptionError(
-                    f"out is {os.fspath(self.out)!r}; rows go into files that end in "
-                    f"{' '.join(TARGET_SUFFIXES)}, or into shards. Save others with "
-                    "matrix.save"
-                )
-            return
-        if self.out is None:
-            raise OptionError("shards are written: name a new folder for them with out")
-        if not 1 <= self.shards <= rows:
-            raise OptionError(
-                f"shards is {self.shards} for {rows:,} rows; it can be 1 to {rows:,}"
-            )
 
 
 def build(
@@ -146,17 +105,6 @@ def build(
         if ways.shards is None:
             return output.into_file(rows, ways.out)
         return output.into_shards(rows, ways.out, _job(ledger(), opened, options))
-
-
-def write(built: EmbeddingMatrix, ways: Ways) -> EmbeddingMatrix:
-    """Return a matrix that was made in memory, written where it is wanted."""
-    if ways.out is None:
-        return built
-    if ways.shards is None:
-        built.save(ways.out)
-    else:
-        write_table(ways.out, built.table(), ways.shards)
-    return built
 
 
 def _cut(rows: int, dim: int, ways: Ways) -> list[list[range]]:
