@@ -188,7 +188,7 @@ def test_what_a_killed_run_has_begun_is_removed(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", _KILLED, str(folder)],
         cwd=root,
-        env={"PYTHONPATH": f"{root}:{root / 'tests'}"},
+        env=os.environ | {"PYTHONPATH": f"{root}:{root / 'tests'}"},
         check=False,
     )
     assert done.returncode == 9
