@@ -75,6 +75,8 @@ AT_THE_HEAD = {
     "page": {"numpy"},
     "matrix": {"numpy"},
     "language_model": {"numpy"},
+    "pipeline.large": {"numpy"},
+    "pipeline.output": {"numpy"},
     "adapters": {"numpy"},
     "adapters.torch": {"torch"},
     "adapters._torch_split": {"torch"},
