@@ -18,8 +18,6 @@ from pretrained_embed.formats.reader import (
 )
 from pretrained_embed.formats.registry import open_reader, read_part, read_table
 from pretrained_embed.formats.row_stream import RowStream
-from pretrained_embed.formats.sharded.index import SHARD
-from pretrained_embed.formats.sharded.target import ShardedWriter
 from pretrained_embed.formats.table import HOLES, Table
 from pretrained_embed.formats.target import TARGET_SUFFIXES, Target, new_target
 from pretrained_embed.formats.writing import (
@@ -32,7 +30,6 @@ from pretrained_embed.packed_tokens import PackedTokens
 
 __all__ = [
     "HOLES",
-    "SHARD",
     "TARGET_SUFFIXES",
     "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",
@@ -45,7 +42,6 @@ __all__ = [
     "Part",
     "Reader",
     "RowStream",
-    "ShardedWriter",
     "Span",
     "Table",
     "Target",

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.formats import HOLES, SHARD, Table
+from pretrained_embed.formats import HOLES, Table
 from pretrained_embed.formats.parts import cut_arrays
+from pretrained_embed.formats.sharded.index import SHARD
 
 
 def standing_alone(table: Table) -> Table:

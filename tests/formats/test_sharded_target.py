@@ -16,8 +16,9 @@ from tables import assert_same
 import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.errors import OptionError, WriteError
-from pretrained_embed.formats import ShardedWriter, Table
+from pretrained_embed.formats import Table
 from pretrained_embed.formats.parts import cut_arrays
+from pretrained_embed.formats.sharded.target import ShardedWriter
 from pretrained_embed.sources.local import from_path
 
 from .test_sharded import INDEX, SHARDS, TOKENS, change_byte, example
