@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 import pretrained_embed as pe
 from benchmarks import machine, report
-from pretrained_embed.formats import PackedTokens
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.formats.table_reader import TableReader
 
 #: Policies with what fills the rows that they leave.

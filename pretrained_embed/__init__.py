@@ -12,6 +12,8 @@ are first used, so that importing the package takes no time.
 
 from typing import TYPE_CHECKING, Any
 
+from pretrained_embed import former_names
+
 if TYPE_CHECKING:
     from pretrained_embed.checkup import Checkup, Problem
     from pretrained_embed.drawing import METHODS as PROJECTIONS
@@ -145,6 +147,8 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+former_names.register()
 
 # Where the names live that are not an error's, and what they are called there.
 _HOMES = {

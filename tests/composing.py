@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from vectors import Rows
 
-from pretrained_embed.formats import PackedTokens
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.formats.table_reader import TableReader
 
 

@@ -18,8 +18,9 @@ import pytest
 from tables import piped, stream_of
 
 from pretrained_embed import formats, kernel
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import PretrainedEmbedError, WriteError
-from pretrained_embed.formats import Findings, PackedTokens, Reader, Table
+from pretrained_embed.formats import Findings, Reader, Table
 
 DIM = 5
 SENTINEL = np.float32(-7)

@@ -27,8 +27,9 @@ from conftest import KERNEL_NAMES
 from kernels import BLANK, Packed, bits, exactly, scan_binary, scan_text, token_index
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import PretrainedEmbedError
-from pretrained_embed.formats import PackedTokens, Table, open_reader, write_table
+from pretrained_embed.formats import Table, open_reader, write_table
 from pretrained_embed.kernel import _kernel, _reference
 from pretrained_embed.sources.stream import Stream
 from pretrained_embed.store.layout import Buckets

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.table import HOLES, Table
-from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.sources.stream import Stream
 
 #: Tokens that formats tend to lose: separators, line ends, NUL, no UTF-8, nothing.

@@ -12,6 +12,7 @@ import pytest
 
 import pretrained_embed as pe
 from pretrained_embed import formats
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import SourceError, WriteError
 from pretrained_embed.sources.fetching import fetch_entry
 from pretrained_embed.sources.patience import Patience
@@ -75,7 +76,7 @@ def test_a_matrix_is_saved_whole_or_not_at_all(disk, suffix):
 def test_rows_are_written_whole_or_not_at_all(disk, suffix):
     vectors = np.ones((1000, MIB // 2 // 4000), np.float32)
     shape = {"rows": len(vectors), "dim": vectors.shape[1]}
-    long = formats.PackedTokens.pack([f"{row:0700}" for row in range(len(vectors))])
+    long = PackedTokens.pack([f"{row:0700}" for row in range(len(vectors))])
     path = disk / f"rows{suffix}"
 
     def write() -> None:

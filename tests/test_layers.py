@@ -20,30 +20,31 @@ PACKAGE = "pretrained_embed"
 LAYERS = {
     "errors": set(),
     "markup": set(),
-    "packed_tokens": {"errors"},
-    "vocabulary": {"errors", "markup", "packed_tokens", "kernel"},
-    "sources": {"errors"},
-    "kernel": {"errors"},
-    "formats": {"errors", "packed_tokens", "kernel"},
-    "store": {"errors", "packed_tokens", "formats", "kernel"},
-    "drawing": {"errors", "formats"},
+    "arrays": {"errors"},
+    "vocabulary": {"errors", "markup", "arrays", "kernel"},
+    "sources": {"errors", "arrays"},
+    "kernel": {"errors", "arrays"},
+    "formats": {"errors", "arrays", "kernel"},
+    "store": {"errors", "arrays", "formats", "kernel"},
+    "drawing": {"errors", "arrays", "formats"},
     "matrix": {
-        *("errors", "markup", "packed_tokens", "vocabulary", "formats", "kernel"),
+        *("errors", "markup", "arrays", "vocabulary", "formats", "kernel"),
         "drawing",
     },
-    "adapters": {"errors", "vocabulary", "matrix", "drawing"},
-    "checkup": {"errors", "packed_tokens", "formats", "kernel"},
-    "neighbours": {"errors", "formats", "kernel"},
+    "adapters": {"errors", "arrays", "vocabulary", "matrix", "drawing"},
+    "checkup": {"errors", "arrays", "formats", "kernel"},
+    "neighbours": {"errors", "arrays", "formats", "kernel"},
     "page": {
-        *("errors", "vocabulary", "formats", "matrix", "drawing", "neighbours"),
+        *("errors", "arrays", "vocabulary", "formats", "matrix", "drawing"),
+        "neighbours",
     },
-    "extraction": {"errors", "packed_tokens", "sources", "kernel", "formats"},
+    "extraction": {"errors", "arrays", "sources", "kernel", "formats"},
     "pipeline": {
-        *("errors", "vocabulary", "sources", "kernel", "formats", "store", "matrix"),
-        *("extraction", "checkup", "drawing", "neighbours", "page"),
+        *("errors", "arrays", "vocabulary", "sources", "kernel", "formats", "store"),
+        *("matrix", "extraction", "checkup", "drawing", "neighbours", "page"),
     },
     "language_model": {
-        *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
+        *("errors", "arrays", "vocabulary", "sources", "formats", "matrix", "pipeline"),
     },
     "cli": {
         "public names",
@@ -54,16 +55,17 @@ LAYERS = {
         "sources.packages",
         "adapters.evaluation",
     },
+    "former_names": set(),
     "__init__": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
-        *("checkup", "drawing", "neighbours", "language_model"),
+        *("checkup", "drawing", "neighbours", "language_model", "former_names"),
     },
     "__main__": {"cli"},
 }
 
 #: Other people's packages that a layer, or a module of it, may import at its head.
 AT_THE_HEAD = {
-    "packed_tokens": {"numpy"},
+    "arrays": {"numpy"},
     "vocabulary": {"numpy"},
     "kernel": {"numpy"},
     "formats": {"numpy"},

@@ -13,10 +13,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Int64Array
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
-
-BoolArray = npt.NDArray[np.bool_]
 
 #: A choice of rows: all or none; those whose token was found in the source, or was
 #: not; those where a mask (rows,) is true; those of the tokens listed.
@@ -30,8 +29,8 @@ class Split(NamedTuple):
     trained table, ``~k < 0`` is row ``k`` of the frozen one.
     """
 
-    trained: npt.NDArray[np.int64]  # ids of the rows of the trained table
-    frozen: npt.NDArray[np.int64]  # ids of the rows of the frozen table
+    trained: Int64Array  # ids of the rows of the trained table
+    frozen: Int64Array  # ids of the rows of the frozen table
     slots: npt.NDArray[np.int32]
 
 

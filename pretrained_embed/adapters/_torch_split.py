@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from pretrained_embed.adapters._rows import split
+from pretrained_embed.arrays import BoolArray
 
 
 class SplitEmbedding(nn.Module):
@@ -28,7 +27,7 @@ class SplitEmbedding(nn.Module):
     def __init__(
         self,
         vectors: Tensor,
-        frozen: npt.NDArray[np.bool_],
+        frozen: BoolArray,
         *,
         padding_idx: int | None = None,
         sparse: bool = False,

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from pretrained_embed.adapters._shapes import check_shape
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
 
 def trained_matrix(
-    table: npt.NDArray[np.float32],
+    table: Float32Array,
     vocabulary: Vocabulary,
     layer: object,
     started_from: EmbeddingMatrix | None,

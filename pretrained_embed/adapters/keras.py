@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, chosen, fixed, split
 from pretrained_embed.adapters._shapes import check_shape
 from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
@@ -67,7 +67,7 @@ def embedding(
     options: dict[str, Any] = {"mask_zero": mask_zero, "name": name, "dtype": dtype}
 
     vectors = matrix.vectors
-    tables: list[npt.NDArray[Any]]
+    tables: list[AnyArray]
     if len(parts.trained) and len(parts.frozen):
         layer = SplitEmbedding(
             *matrix.shape, trained_rows=len(parts.trained), **options

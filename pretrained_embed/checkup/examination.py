@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from pretrained_embed.arrays import PackedTokens, Progress
 from pretrained_embed.checkup import problems
 from pretrained_embed.checkup.problems import Problem
 from pretrained_embed.checkup.token_checks import check_tokens
 from pretrained_embed.checkup.vector_checks import VectorChecks
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.reader import Progress
-from pretrained_embed.packed_tokens import PackedTokens
 
 #: How many of the first tokens are kept to be shown.
 _FIRST = 5

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.checkup.token_checks import TokenChecks
 from pretrained_embed.checkup.vector_checks import VectorChecks
 from pretrained_embed.formats.reader import Findings
-from pretrained_embed.packed_tokens import PackedTokens
 
 #: How many rows a problem names.
 EXAMPLES = 5

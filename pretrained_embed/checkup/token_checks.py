@@ -13,12 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.packed_tokens import PackedTokens, joined
-
-Int64Array = npt.NDArray[np.int64]
+from pretrained_embed.arrays import PackedTokens, UInt64Array, joined
 
 #: Control characters, and those that are drawn as nothing.
 _INVISIBLE = re.compile(
@@ -138,7 +135,7 @@ class _Variants:
         return met
 
 
-def _hashes(tokens: PackedTokens) -> npt.NDArray[np.uint64]:
+def _hashes(tokens: PackedTokens) -> UInt64Array:
     hashes = np.empty(len(tokens), np.uint64)
     kernel.hash_tokens(tokens.data.data, tokens.offsets, hashes)
     return hashes

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.arrays import Float32Array
 
 
 @dataclass

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from pretrained_embed.arrays import BoolArray, Float64Array
 
 #: Steps of the spiral on which a free place is looked for, and how far apart they are,
 #: in parts of a label's height.
@@ -26,7 +27,7 @@ class Placed(NamedTuple):
 
 
 def place_labels(
-    points: npt.NDArray[np.float64], sizes: Sequence[tuple[float, float]], gap: float
+    points: Float64Array, sizes: Sequence[tuple[float, float]], gap: float
 ) -> list[Placed]:
     """Return a place for each label, in the order of importance they are given in.
 
@@ -62,9 +63,7 @@ def place_labels(
     return placed
 
 
-def _overlap(
-    boxes: npt.NDArray[np.float64], taken: npt.NDArray[np.float64]
-) -> npt.NDArray[np.bool_]:
+def _overlap(boxes: Float64Array, taken: Float64Array) -> BoolArray:
     """Return which boxes overlap one that is taken."""
     lefts, bottoms, rights, tops = (boxes[:, i, None] for i in range(4))
     apart = (

@@ -7,11 +7,9 @@ from collections.abc import Callable
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array, Float64Array
 from pretrained_embed.errors import MissingPackageError, OptionError, suggestion
-
-Float32Array = npt.NDArray[np.float32]
 
 Method = Literal["pca", "tsne", "umap"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -66,14 +64,14 @@ def project(
     return centred
 
 
-def _directions(vectors: Float32Array) -> npt.NDArray[np.float64]:
+def _directions(vectors: Float32Array) -> Float64Array:
     wide = np.nan_to_num(vectors.astype(np.float64), posinf=0.0, neginf=0.0)
     norms = np.linalg.norm(wide, axis=1, keepdims=True)
-    units: npt.NDArray[np.float64] = wide / np.where(norms > 0, norms, 1.0)
+    units: Float64Array = wide / np.where(norms > 0, norms, 1.0)
     return units
 
 
-def _pca(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _pca(rows: Float64Array) -> Float64Array:
     centred = rows - rows.mean(axis=0)
     _, axes = np.linalg.eigh(centred.T @ centred)  # by rising variance
     main = axes[:, ::-1][:, :2]
@@ -84,9 +82,7 @@ def _pca(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return places
 
 
-def _tsne(
-    rows: npt.NDArray[np.float64], start: npt.NDArray[np.float64], seed: int
-) -> npt.NDArray[np.float64]:
+def _tsne(rows: Float64Array, start: Float64Array, seed: int) -> Float64Array:
     try:
         from sklearn.manifold import TSNE
         from threadpoolctl import threadpool_limits
@@ -102,11 +98,11 @@ def _tsne(
     )
     # For few rows the threads of OpenMP wait for each other longer than they work.
     with threadpool_limits(limits=1 if len(rows) < _FEW else None):
-        places: npt.NDArray[np.float64] = model.fit_transform(rows.astype(np.float32))
+        places: Float64Array = model.fit_transform(rows.astype(np.float32))
     return places
 
 
-def _umap(rows: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
+def _umap(rows: Float64Array, seed: int) -> Float64Array:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of parts that need TensorFlow
@@ -125,5 +121,5 @@ def _umap(rows: npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.float64]:
             n_jobs=1,
             init="random" if len(rows) < 20 else "spectral",
         )
-        places: npt.NDArray[np.float64] = model.fit_transform(rows.astype(np.float32))
+        places: Float64Array = model.fit_transform(rows.astype(np.float32))
     return places

@@ -23,12 +23,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.formats.blocks import Hits
-from pretrained_embed.formats.reader import Float32Array
-from pretrained_embed.packed_tokens import PackedTokens
-
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
 
 _HEAD = 16
 #: Bytes of vectors that wait before an extract is closed and the next is begun.

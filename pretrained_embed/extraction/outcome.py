@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import SourceError
 from pretrained_embed.extraction.gathering import Section, bounds_size, read_section
 from pretrained_embed.formats.reader import Doubt, Findings
@@ -26,7 +26,7 @@ class Extract:
     path: Path | None = None
     data: bytes = b""
 
-    def bounds(self, ranges: int) -> npt.NDArray[np.int64]:
+    def bounds(self, ranges: int) -> Int64Array:
         """Return where its sections begin, int64 (ranges + 1,)."""
         length = bounds_size(ranges)
         return np.frombuffer(self._read(self.size - length, length), np.int64)

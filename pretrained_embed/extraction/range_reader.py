@@ -9,25 +9,21 @@ from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import Float32Array, Int64Array, Progress
 from pretrained_embed.extraction.gathering import Section
 from pretrained_embed.extraction.outcome import Extract, Outcome
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (
     Block,
     Findings,
-    Float32Array,
     OnBadRow,
-    Progress,
     Reader,
     Selection,
     Statistics,
 )
 from pretrained_embed.formats.scanned import ScannedReader
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class _Place(NamedTuple):

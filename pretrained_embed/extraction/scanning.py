@@ -7,14 +7,11 @@ import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from pretrained_embed.arrays import Progress, UInt8Array
 from pretrained_embed.errors import WriteError
 from pretrained_embed.extraction.gathering import Gathering
 from pretrained_embed.extraction.job import Job
 from pretrained_embed.extraction.outcome import Extract, Outcome
-from pretrained_embed.formats.reader import Progress
 
 
 def scan_split(job: Job, number: int, progress: Progress | None = None) -> Outcome:
@@ -63,7 +60,7 @@ def _name(number: int) -> str:
     return f"split-{number:06}"
 
 
-def _keep(pieces: Sequence[npt.NDArray[np.uint8]], path: Path | None) -> Extract:
+def _keep(pieces: Sequence[UInt8Array], path: Path | None) -> Extract:
     crc = 0
     for piece in pieces:
         crc = zlib.crc32(piece.data, crc)

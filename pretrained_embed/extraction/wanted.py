@@ -6,15 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.packed_tokens import PackedTokens, joined
-
-Int64Array = npt.NDArray[np.int64]
+from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, joined
 
 
 @dataclass(frozen=True)
@@ -62,5 +58,5 @@ class WantedTokens:
             )
         return cls(PackedTokens(data, offsets, where=str(path)), ranges)
 
-    def _arrays(self) -> Iterator[npt.NDArray[Any]]:
+    def _arrays(self) -> Iterator[AnyArray]:
         yield from (self.tokens.data, self.tokens.offsets, self.ranges)

@@ -26,7 +26,6 @@ from pretrained_embed.formats.writing import (
     write_rows,
     write_table,
 )
-from pretrained_embed.packed_tokens import PackedTokens
 
 __all__ = [
     "HOLES",
@@ -38,7 +37,6 @@ __all__ = [
     "Doubt",
     "Findings",
     "PackedBlock",
-    "PackedTokens",
     "Part",
     "Reader",
     "RowStream",

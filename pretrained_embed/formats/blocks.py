@@ -6,12 +6,11 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.formats.reader import Block, Float32Array, PackedBlock
+from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, joined
+from pretrained_embed.formats.reader import Block, PackedBlock
 from pretrained_embed.formats.window import Buffer
-from pretrained_embed.packed_tokens import PackedTokens, joined
 
 
 class Hits(NamedTuple):
@@ -22,7 +21,7 @@ class Hits(NamedTuple):
 
     rows_before: int  # rows of the file, or of its part, before this call
     size: int
-    hits: npt.NDArray[np.int64]  # (>= size, kernel.HIT_COLUMNS)
+    hits: Int64Array  # (>= size, kernel.HIT_COLUMNS)
     vectors: Float32Array  # (>= size, dim)
     data: Buffer
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import threading
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.arrays import Float32Array, Int64Array, UInt8Array, UInt64Array
 from pretrained_embed.kernel import TokenIndex
 
 _POSITION_MASK = (1 << kernel.RANK_SHIFT) - 1
@@ -31,7 +30,7 @@ class Claims:
 
     def place(
         self,
-        hits: npt.NDArray[np.int64],
+        hits: Int64Array,
         count: int,
         vectors: Float32Array,
         base: int,
@@ -46,8 +45,8 @@ class Claims:
 
     def find(
         self,
-        data: npt.NDArray[np.uint8],
-        offsets: npt.NDArray[np.int64],
+        data: UInt8Array,
+        offsets: Int64Array,
         base: int = 0,
     ) -> None:
         """Claim rows for packed tokens, which stand at positions from ``base`` on."""
@@ -58,11 +57,11 @@ class Claims:
 
     def look_up(
         self,
-        starts: npt.NDArray[np.int64],
-        hashes: npt.NDArray[np.uint64],
-        rows: npt.NDArray[np.int64],
-        data: npt.NDArray[np.uint8],
-        offsets: npt.NDArray[np.int64],
+        starts: Int64Array,
+        hashes: UInt64Array,
+        rows: Int64Array,
+        data: UInt8Array,
+        offsets: Int64Array,
     ) -> None:
         """Claim rows as `find` does, by an index of the tokens' hashes."""
         with self._lock:
@@ -82,11 +81,11 @@ class Claims:
         """How many hits were later occurrences of a token already met."""
         return self.hits - int(np.count_nonzero(self._seen))
 
-    def positions(self) -> npt.NDArray[np.int64]:
+    def positions(self) -> Int64Array:
         """Return the position of each row's winner, -1 where there is none."""
         return np.where(self._best == kernel.UNCLAIMED, -1, self._best & _POSITION_MASK)
 
-    def ranks(self) -> npt.NDArray[np.uint8]:
+    def ranks(self) -> UInt8Array:
         """Return the rank of each row's winner, 0 where there is none."""
         unclaimed = self._best == kernel.UNCLAIMED
         return np.where(unclaimed, 0, self._best >> kernel.RANK_SHIFT).astype(np.uint8)

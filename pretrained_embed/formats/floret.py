@@ -18,8 +18,9 @@ import re
 
 import numpy as np
 
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import FormatError, TruncatedError, UnknownFormatError
-from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Float32Array
+from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream
 from pretrained_embed.formats.row_sources import ArrayRows
 from pretrained_embed.formats.subwords.bucket_reader import BucketReader
 from pretrained_embed.formats.subwords.sums import LONGEST_NGRAM, FloretCutting

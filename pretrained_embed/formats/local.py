@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import shutil
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.reader import ByteStream
 
@@ -66,7 +67,7 @@ def map_array(
     offset: int,
     *,
     order: str = "C",
-) -> npt.NDArray[Any]:
+) -> AnyArray:
     """Map a part of the file as a read-only array.
 
     The caller has checked that the part lies within the file. The array stays good

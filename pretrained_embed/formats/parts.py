@@ -11,13 +11,12 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, PackedTokens, joined
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.table import HOLES, Annotations, Table
-from pretrained_embed.packed_tokens import PackedTokens, joined
 
-Arrays = Mapping[str, npt.NDArray[Any]]
+Arrays = Mapping[str, AnyArray]
 
 #: Which rows of so many are wanted; they are consecutive.
 Span = Callable[[int], range]
@@ -65,7 +64,7 @@ def check_cuttable(arrays: Arrays, rows: int) -> None:
 
 def join_annotations(
     parts: Sequence[Annotations], where: str
-) -> tuple[PackedTokens, dict[str, npt.NDArray[Any]]]:
+) -> tuple[PackedTokens, dict[str, AnyArray]]:
     """Return tokens and arrays of parts that follow each other, as those of one.
 
     Raises `FormatError` where the parts do not have the same arrays.

@@ -8,27 +8,31 @@ on the way (`Findings`). Nothing here knows where the bytes came from.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+    PackedTokens,
+    Progress,
+    UInt8Array,
+)
 from pretrained_embed.kernel import TokenIndex
-from pretrained_embed.packed_tokens import PackedTokens
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-Float32Array = npt.NDArray[np.float32]
 
 #: What a reader does with a malformed row: raise, or leave it out and count it.
 OnBadRow = Literal["error", "skip"]
-
-#: Called with (bytes read so far, bytes in all or ``None`` where that is not known).
-Progress = Callable[[int, int | None], None]
 
 #: Bytes at the start of a file by which its format and layout are found out.
 HEAD_SIZE = 1 << 20
@@ -119,20 +123,20 @@ class Selection(NamedTuple):
     """Where the rows of a selection came from."""
 
     # As many rows as ``out`` or ``index.row_count`` has, whichever is more.
-    source_rows: npt.NDArray[np.int64]  # (rows,) 0-based row in the file; -1: not found
-    ranks: npt.NDArray[np.uint8]  # (rows,) rank of the wanted form that was found
+    source_rows: Int64Array  # (rows,) 0-based row in the file; -1: not found
+    ranks: UInt8Array  # (rows,) rank of the wanted form that was found
     findings: Findings
 
 
 class Statistics(NamedTuple):
     """Of the first rows of a file, dimension by dimension."""
 
-    mean: npt.NDArray[np.float64]  # (dim,)
-    std: npt.NDArray[np.float64]  # (dim,), of the population
+    mean: Float64Array  # (dim,)
+    std: Float64Array  # (dim,), of the population
     rows: int  # how many rows there were
 
     @classmethod
-    def of(cls, vectors: npt.NDArray[np.floating]) -> Statistics:
+    def of(cls, vectors: FloatArray) -> Statistics:
         """Return the statistics of rows, (rows, dim).
 
         The sums run row by row in binary64, so that they are the same on any machine,
@@ -161,7 +165,7 @@ class _Sum:
         self.of_rows = np.zeros(dim)
         self._begun = False
 
-    def add(self, rows: npt.NDArray[np.float64]) -> None:
+    def add(self, rows: Float64Array) -> None:
         """Add rows, one after the other."""
         if self._begun:
             rows = np.vstack([self.of_rows, rows])
@@ -170,8 +174,8 @@ class _Sum:
 
 
 def _in_binary64(
-    vectors: npt.NDArray[np.floating],
-) -> Iterator[tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]]:
+    vectors: FloatArray,
+) -> Iterator[tuple[Float64Array, BoolArray]]:
     """Yield rows, and which of their numbers are finite, a block at a time."""
     for start in range(0, len(vectors), _STATISTICS_BLOCK):
         with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
@@ -236,9 +240,7 @@ class Reader(ABC):
         looked for as the others are, but their vectors are not read.
         """
 
-    def compose(
-        self, tokens: Sequence[str], out: Float32Array
-    ) -> npt.NDArray[np.bool_]:
+    def compose(self, tokens: Sequence[str], out: Float32Array) -> BoolArray:
         """Write vectors made of the file's subword pieces; return which could be.
 
         ``out`` is float32 (len(tokens), dim). What is returned is bool (len(tokens),);

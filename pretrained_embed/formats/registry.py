@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.arrays import joined
 from pretrained_embed.errors import FormatError, OptionError, UnknownFormatError
 from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import Table
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.unknown import diagnosis
-from pretrained_embed.packed_tokens import joined
 
 # In the order in which they are asked. Text is asked before word2vec binary, whose
 # header it shares, and behind floret, whose rows are text; the others have marks of

@@ -10,11 +10,9 @@ import mmap
 from typing import NamedTuple, Protocol, cast
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array, FloatArray, Int64Array, UInt8Array
 from pretrained_embed.formats.parallel import run_in_order
-from pretrained_embed.formats.reader import Float32Array
-from pretrained_embed.packed_tokens import Int64Array, UInt8Array
 
 #: Bytes of a file that are mapped at once. The system maps more than what is touched:
 #: rows at random soon have it map the whole file.
@@ -39,7 +37,7 @@ class RowSource(Protocol):
 class ArrayRows:
     """Rows of an array (rows, dim) of floating-point numbers."""
 
-    def __init__(self, array: npt.NDArray[np.floating]) -> None:
+    def __init__(self, array: FloatArray) -> None:
         self._array = array
         self.dim: int = array.shape[1]
         flags, plain = array.flags, array.dtype == np.float32

@@ -12,14 +12,20 @@ from pathlib import Path
 from typing import Any, BinaryIO, Literal, cast, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    FloatArray,
+    PackedTokens,
+    Progress,
+    joined,
+)
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.atomic import writing
 from pretrained_embed.formats.local import map_array
-from pretrained_embed.formats.reader import Float32Array, PackedBlock, Progress
+from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.table import Table
-from pretrained_embed.packed_tokens import PackedTokens, joined
 
 #: What vectors may be written as, where the format can hold it.
 Dtype = Literal["float32", "float16", "float64"]
@@ -42,7 +48,7 @@ class RowStream:
     blocks: Iterable[PackedBlock]
     count: int | None = None
     dtype: Dtype = "float32"
-    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+    arrays: Mapping[str, AnyArray] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -99,9 +105,7 @@ def checked(rows: RowStream) -> RowStream:
     return replace(rows, blocks=blocks())
 
 
-def rounded(
-    vectors: Float32Array, dtype: Dtype, tokens: PackedTokens
-) -> npt.NDArray[np.floating]:
+def rounded(vectors: Float32Array, dtype: Dtype, tokens: PackedTokens) -> FloatArray:
     """Return float32 vectors (len(tokens), dim) as ``dtype``.
 
     Raises `WriteError` naming the token with a number too large for it.

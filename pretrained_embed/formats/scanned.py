@@ -12,13 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from pretrained_embed.formats.reader import (
-    EXAMPLES,
-    Findings,
-    OnBadRow,
-    Progress,
-    Reader,
-)
+from pretrained_embed.arrays import Progress
+from pretrained_embed.formats.reader import EXAMPLES, Findings, OnBadRow, Reader
 from pretrained_embed.kernel import TokenIndex
 
 if TYPE_CHECKING:

@@ -11,11 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any, BinaryIO, NamedTuple, NoReturn, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, PackedTokens
 from pretrained_embed.errors import FormatError, WriteError
-from pretrained_embed.formats.reader import Float32Array
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 #: Name of the extra array (int64, ascending) that lists the rows without a token. A
 #: row without a token is not the row of the empty token.
@@ -37,7 +35,7 @@ class Rows(Protocol):
     def dtype(self) -> np.dtype[Any]:
         """What the numbers are stored as."""
 
-    def __getitem__(self, rows: slice, /) -> npt.NDArray[Any]:
+    def __getitem__(self, rows: slice, /) -> AnyArray:
         """Return some consecutive rows."""
 
 
@@ -48,7 +46,7 @@ class Table(NamedTuple):
     # (rows, dim); may be mapped from a file, read-only. What is written may be float16
     # or float64 as well.
     vectors: Float32Array
-    arrays: dict[str, npt.NDArray[Any]]  # numbers only; see HOLES
+    arrays: dict[str, AnyArray]  # numbers only; see HOLES
     metadata: dict[str, Any]  # what JSON can hold
 
 
@@ -59,7 +57,7 @@ class Annotations(NamedTuple):
     """
 
     tokens: PackedTokens
-    arrays: Mapping[str, npt.NDArray[Any]]
+    arrays: Mapping[str, AnyArray]
     metadata: Mapping[str, Any]
 
 
@@ -101,7 +99,7 @@ def check_annotations(annotations: Annotations, rows: int) -> None:
 
 
 def check_holes(
-    tokens: PackedTokens, arrays: Mapping[str, npt.NDArray[Any]], where: str
+    tokens: PackedTokens, arrays: Mapping[str, AnyArray], where: str
 ) -> Int64Array:
     """Return the numbers of the rows without a token, or raise `FormatError`."""
     holes = arrays.get(HOLES, np.empty(0, np.int64))
@@ -121,7 +119,7 @@ def check_holes(
     return holes
 
 
-def refuse_holes(arrays: Mapping[str, npt.NDArray[Any]], format: str) -> None:
+def refuse_holes(arrays: Mapping[str, AnyArray], format: str) -> None:
     """Raise `WriteError` if a row has no token, for formats that need one a row."""
     holes = arrays.get(HOLES)
     if holes is not None and len(holes):
@@ -161,7 +159,7 @@ def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
 
 
-def in_pieces(array: npt.NDArray[Any]) -> Iterator[memoryview]:
+def in_pieces(array: AnyArray) -> Iterator[memoryview]:
     """Yield the bytes of an array in C order, without a copy of the whole."""
     if not array.size:
         return
@@ -171,7 +169,7 @@ def in_pieces(array: npt.NDArray[Any]) -> Iterator[memoryview]:
         yield np.ascontiguousarray(rows[start : start + step]).data.cast("B")
 
 
-def write_array(file: BinaryIO, array: npt.NDArray[Any]) -> None:
+def write_array(file: BinaryIO, array: AnyArray) -> None:
     """Write the bytes of an array, little-endian, in C order; raises `OSError`."""
     for piece in in_pieces(array.astype(array.dtype.newbyteorder("<"), copy=False)):
         file.write(piece)

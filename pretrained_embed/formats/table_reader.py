@@ -6,8 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Int64Array,
+    PackedTokens,
+    Progress,
+)
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import unpacked
 from pretrained_embed.formats.claims import Claims
@@ -15,17 +21,14 @@ from pretrained_embed.formats.parts import Part, Span, cut_arrays
 from pretrained_embed.formats.reader import (
     Block,
     Findings,
-    Float32Array,
     OnBadRow,
     PackedBlock,
-    Progress,
     Reader,
     Selection,
 )
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import Rows, Table, check_holes
 from pretrained_embed.kernel import TokenIndex
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 _BLOCK_ROWS = 4096
 _BLOCK_BYTES = 1 << 24
@@ -48,7 +51,7 @@ class TableReader(Reader):
         tokens: PackedTokens,
         vectors: Rows,
         *,
-        arrays: dict[str, npt.NDArray[Any]] | None = None,
+        arrays: dict[str, AnyArray] | None = None,
         metadata: dict[str, Any] | None = None,
         notes: Sequence[str] = (),
         release: Callable[[], None] | None = None,

@@ -15,13 +15,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Float32Array, PackedTokens
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.disk_room import check_room
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.table import Annotations, check_annotations
-from pretrained_embed.packed_tokens import PackedTokens
 
 _FORMATS = {
     ".npy": "npy",
@@ -78,7 +76,7 @@ class Target:
     def finish(
         self,
         tokens: PackedTokens,
-        arrays: Mapping[str, npt.NDArray[Any]],
+        arrays: Mapping[str, AnyArray],
         metadata: Mapping[str, Any],
     ) -> None:
         """Write what belongs to all rows: as in `Table`.

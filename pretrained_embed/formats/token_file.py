@@ -16,11 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.errors import FormatError, MissingPackageError, SourceError
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.packed_tokens import PackedTokens
 
 _COLUMNS = ("token", "tokens", "word", "words", "index", "__index_level_0__")
 
@@ -160,7 +159,7 @@ def _token_column(schema: Any, path: Path) -> str:
     )
 
 
-def _parts(chunk: Any) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]]:
+def _parts(chunk: Any) -> tuple[UInt8Array, Int64Array]:
     """Return the bytes of an Arrow array of large_binary and its tokens' lengths."""
     _, offsets, data = chunk.buffers()
     if data is None or not len(chunk):

@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError, WriteError, suggestion
 from pretrained_embed.formats.atomic import folder_for
-from pretrained_embed.formats.reader import Progress
 from pretrained_embed.formats.row_stream import (
     DTYPES,
     Dtype,

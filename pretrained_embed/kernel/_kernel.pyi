@@ -1,13 +1,7 @@
 from collections.abc import Sequence
 
-from pretrained_embed.kernel._reference import (
-    Bytes,
-    Float32Array,
-    Int64Array,
-    Packed,
-    UInt8Array,
-    UInt64Array,
-)
+from pretrained_embed.arrays import Float32Array, Int64Array, UInt8Array, UInt64Array
+from pretrained_embed.kernel._reference import Bytes, Packed
 
 IMPLEMENTATION: str
 

@@ -45,13 +45,10 @@ from mmap import mmap
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-import numpy.typing as npt
+
+from pretrained_embed.arrays import Float32Array, Int64Array, UInt8Array, UInt64Array
 
 Bytes = bytes | bytearray | memoryview | mmap
-Int64Array = npt.NDArray[np.int64]
-UInt8Array = npt.NDArray[np.uint8]
-UInt64Array = npt.NDArray[np.uint64]
-Float32Array = npt.NDArray[np.float32]
 
 IMPLEMENTATION = "reference"
 

@@ -6,19 +6,18 @@ float32 and from there to the dtype of the model, to the nearest, ties to even.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import numpy.typing as npt
+
+from pretrained_embed.arrays import AnyArray, Float64Array
 
 #: The dtypes of safetensors that a table can have, as numpy holds them. numpy has no
 #: bfloat16, the upper half of a float32; its bits are held.
 STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
-Stored = npt.NDArray[Any]
+Stored = AnyArray
 
 
-def to_float64(stored: Stored, dtype: str) -> npt.NDArray[np.float64]:
+def to_float64(stored: Stored, dtype: str) -> Float64Array:
     """Return the values of stored numbers, exactly."""
     if dtype == "BF16":
         stored = (stored.astype(np.uint32) << 16).view(np.float32)
@@ -26,7 +25,7 @@ def to_float64(stored: Stored, dtype: str) -> npt.NDArray[np.float64]:
         return stored.astype(np.float64)
 
 
-def from_float64(values: npt.NDArray[np.float64], dtype: str) -> Stored:
+def from_float64(values: Float64Array, dtype: str) -> Stored:
     """Return values rounded to what is stored."""
     if dtype == "F64":
         return values

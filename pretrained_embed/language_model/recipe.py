@@ -8,8 +8,8 @@ from enum import IntEnum
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import UInt8Array
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.language_model import similarity
 from pretrained_embed.language_model.numbers import Stored, from_float64, to_float64
@@ -37,7 +37,7 @@ class RowStart(IntEnum):
 class Recipe:
     """Which old rows make each new row."""
 
-    start: npt.NDArray[np.uint8]  # (new rows,), codes of `RowStart`
+    start: UInt8Array  # (new rows,), codes of `RowStart`
     copied: dict[int, int] = field(default_factory=dict)  # new id to old id
     blended: dict[int, tuple[Any, Any]] = field(default_factory=dict)  # ids and weights
 

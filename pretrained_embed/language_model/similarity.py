@@ -13,14 +13,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array, Float64Array, Int64Array
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
 from pretrained_embed.pipeline import build_matrix
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import Vocabulary
-
-Float32Array = npt.NDArray[np.float32]
 
 #: How many cosines are held at a time.
 _BATCH = 1 << 24
@@ -38,7 +36,7 @@ def static_matrix(
 
 def unit_vectors(
     matrix: EmbeddingMatrix, words: Sequence[str | None]
-) -> tuple[Float32Array, npt.NDArray[np.int64]]:
+) -> tuple[Float32Array, Int64Array]:
     """Return the directions of the words that are found, and which they are.
 
     A word is taken as it stands, else in lower case, if the matrix found it in its
@@ -63,7 +61,7 @@ def unit_vectors(
 
 def blends(
     new: Float32Array, shared: Float32Array
-) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]]:
+) -> Iterator[tuple[Int64Array, Float64Array]]:
     """Yield, for each new unit vector, which shared ones it blends and how much each.
 
     The weights are positive, float64, and their sum is 1.
@@ -76,7 +74,7 @@ def blends(
             yield chosen, weights[chosen]
 
 
-def sparsemax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def sparsemax(scores: Float64Array) -> Float64Array:
     """Return the point of the probability simplex nearest to ``scores`` (n,).
 
     Martins and Astudillo 2016, https://arxiv.org/abs/1602.02068, algorithm 1.
@@ -88,5 +86,5 @@ def sparsemax(scores: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     sums = np.cumsum(falling) - 1
     sizes = np.arange(1, len(scores) + 1)
     size = np.flatnonzero(falling * sizes > sums)[-1]
-    weights: npt.NDArray[np.float64] = np.maximum(scores - sums[size] / sizes[size], 0)
+    weights: Float64Array = np.maximum(scores - sums[size] / sizes[size], 0)
     return weights

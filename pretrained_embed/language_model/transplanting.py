@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import ShapeError, VocabularyError
 from pretrained_embed.formats.hugging_face.tensor_names import is_bias
 from pretrained_embed.language_model import saving, tokenizer
@@ -53,7 +53,7 @@ class Transplanted:
         self._tokenizer_files = new.files
 
     @property
-    def vectors(self) -> npt.NDArray[np.float32]:
+    def vectors(self) -> Float32Array:
         """The input embedding, float32 (rows, dim)."""
         table = next(iter(self.tensors.values()))
         return to_float64(table, self.dtype).astype(np.float32)

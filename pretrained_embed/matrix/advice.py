@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Int64Array = npt.NDArray[np.int64]
+from pretrained_embed.arrays import BoolArray, Int64Array, UInt32Array
 
 #: How many forms advice can be about.
 BITS = 32
@@ -18,13 +17,13 @@ class Advice(NamedTuple):
     """For every row of a vocabulary, the forms that would find it."""
 
     forms: tuple[str, ...]
-    found_by: npt.NDArray[np.uint32]  # (rows,); bit i: forms[i] would; 0 unless OOV
+    found_by: UInt32Array  # (rows,); bit i: forms[i] would; 0 unless OOV
 
     @classmethod
     def of_rows(
         cls,
         given: Sequence[tuple[Advice | None, Int64Array]],
-        oov: npt.NDArray[np.bool_],
+        oov: BoolArray,
     ) -> Advice | None:
         """Return advice on the OOV rows of a vocabulary from that on parts of it.
 
@@ -40,7 +39,7 @@ class Advice(NamedTuple):
         found_by[~oov] = 0
         return cls(forms, found_by) if known else None
 
-    def _in_terms_of(self, forms: tuple[str, ...]) -> npt.NDArray[np.uint32]:
+    def _in_terms_of(self, forms: tuple[str, ...]) -> UInt32Array:
         """Return ``found_by`` with the bits that these forms have."""
         if self.forms == forms:
             return self.found_by

@@ -8,12 +8,11 @@ from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.errors import CoverageError
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.budget import check_bad_rows
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix import oov
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.coverage import Coverage, percent
@@ -36,7 +35,7 @@ class Found(NamedTuple):
 
     vectors: Float32Array  # (rows, dim); zeros where nothing was found
     origin: OriginArray  # (rows,)
-    source_rows: npt.NDArray[np.int64]  # (rows,); -1 where nothing was found
+    source_rows: Int64Array  # (rows,); -1 where nothing was found
     findings: Findings
     advice: Advice | None
 

@@ -19,10 +19,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array
 from pretrained_embed.errors import OptionError, suggestion
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix.numbers import blocks, unit
 
 How = Literal["fill", "concat", "average"]
@@ -85,9 +84,7 @@ class Combination:
             )
         return max(dims)
 
-    def prepare(
-        self, vectors: Float32Array, rows: npt.NDArray[np.int64], number: int
-    ) -> None:
+    def prepare(self, vectors: Float32Array, rows: Int64Array, number: int) -> None:
         """Normalise and scale rows from the source ``number`` in place, if asked to.
 
         The arithmetic is in float64, rounded once.
@@ -103,7 +100,7 @@ class Combination:
                 ) * factor
 
     def put_together(
-        self, vectors: Sequence[Float32Array], used: Sequence[npt.NDArray[np.bool_]]
+        self, vectors: Sequence[Float32Array], used: Sequence[BoolArray]
     ) -> Float32Array:
         """Return the combined rows, float32 (rows, dim).
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Int64Array
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.coverage import EXAMPLES, Coverage, measure, percent
@@ -29,7 +29,7 @@ class Located(NamedTuple):
     format: str
     dim: int
     origin: OriginArray  # (rows,)
-    source_rows: npt.NDArray[np.int64]  # (rows,), -1 for none
+    source_rows: Int64Array  # (rows,), -1 for none
     advice: Advice | None
     findings: Findings
 
@@ -133,7 +133,7 @@ def compare(
     )
 
 
-def _frequent(vocabulary: Vocabulary, chosen: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+def _frequent(vocabulary: Vocabulary, chosen: BoolArray) -> tuple[str, ...]:
     """Return the first of the chosen tokens, the most frequent if counts are known."""
     ids = np.flatnonzero(chosen)
     if vocabulary.counts is not None:

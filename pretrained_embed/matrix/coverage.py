@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import markup
+from pretrained_embed.arrays import BoolArray, Int64Array
 from pretrained_embed.matrix.advice import Advice, Suggestion, suggestions
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
@@ -207,7 +207,7 @@ def measure(
 
 
 def _missing(
-    vocabulary: Vocabulary, ids: npt.NDArray[np.int64], advice: Advice | None
+    vocabulary: Vocabulary, ids: Int64Array, advice: Advice | None
 ) -> list[Missing]:
     counts = vocabulary.counts
     return [
@@ -220,9 +220,7 @@ def _missing(
     ]
 
 
-def _bands(
-    counts: npt.NDArray[np.int64], found: npt.NDArray[np.bool_]
-) -> tuple[Band, ...]:
+def _bands(counts: Int64Array, found: BoolArray) -> tuple[Band, ...]:
     band = np.searchsorted(_LOWS, counts, side="right") - 1
     tokens = np.bincount(band, minlength=len(_LOWS))
     found_in = np.bincount(band[found], minlength=len(_LOWS))

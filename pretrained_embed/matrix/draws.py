@@ -15,12 +15,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float64Array, UInt64Array
 from pretrained_embed.errors import OptionError
-
-Float64Array = npt.NDArray[np.float64]
-UInt64Array = npt.NDArray[np.uint64]
 
 _GAMMA = 0x9E3779B97F4A7C15
 _MIX = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Float32Array, Int16Array, Int64Array
 from pretrained_embed.drawing import Method
 from pretrained_embed.errors import ShapeError, VocabularyError
 from pretrained_embed.formats import Findings, Table, write_table
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.matrix import showing
 from pretrained_embed.matrix.advice import Advice
@@ -74,12 +74,12 @@ class EmbeddingMatrix:
         self.origin: OriginArray = _frozen(
             _all_found(vocabulary) if origin is None else origin, np.uint8
         )
-        self.source_rows: npt.NDArray[np.int64] = _frozen(
+        self.source_rows: Int64Array = _frozen(
             np.full(rows, -1) if source_rows is None else source_rows, np.int64
         )
         if sources is None:  # one at most
             sources = np.where(self.source_rows >= 0, 0, -1)
-        self.sources: npt.NDArray[np.int16] = _frozen(sources, np.int16)
+        self.sources: Int16Array = _frozen(sources, np.int16)
         self.parts = tuple(
             Part(_frozen(part.origin, np.uint8), _frozen(part.source_rows, np.int64))
             for part in parts
@@ -279,7 +279,7 @@ class EmbeddingMatrix:
 
     def __array__(
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
-    ) -> npt.NDArray[Any]:
+    ) -> AnyArray:
         return np.array(self.vectors, dtype, copy=copy)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -289,7 +289,7 @@ class EmbeddingMatrix:
         for _, array in self._ledger():
             array.flags.writeable = False
 
-    def _ledger(self) -> Iterator[tuple[str, npt.NDArray[Any]]]:
+    def _ledger(self) -> Iterator[tuple[str, AnyArray]]:
         """Yield the arrays that have one entry a row, with their names."""
         for name in ("origin", "source_rows", "sources"):
             yield name, getattr(self, name)
@@ -306,7 +306,7 @@ class EmbeddingMatrix:
         )
 
 
-def _frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> npt.NDArray[Any]:
+def _frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> AnyArray:
     """Return the array in C order, read-only; copied if the caller could change it."""
     given = np.asarray(array)
     plain = np.ascontiguousarray(given, dtype)

@@ -7,8 +7,8 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, BoolArray, Int64Array
 from pretrained_embed.errors import OptionError, ShapeError, VocabularyError
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.origin import (
@@ -24,8 +24,6 @@ from pretrained_embed.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def missing(old: EmbeddingMatrix, vocabulary: Vocabulary) -> Vocabulary | None:
@@ -51,7 +49,7 @@ def extended(
     giver = old if rest is None else rest  # the old one has none of these tokens
     ids = _ids_of(giver, vocabulary, added)
 
-    def moved(array: npt.NDArray[Any], otherwise: int = 0) -> npt.NDArray[Any]:
+    def moved(array: AnyArray, otherwise: int = 0) -> AnyArray:
         """Return the rows to add at their places."""
         shape = (len(vocabulary), *array.shape[1:])
         there = np.full(shape, otherwise, array.dtype)
@@ -116,7 +114,7 @@ def _renumbered(
     return turned[codes], more
 
 
-def _needed(vocabulary: Vocabulary) -> npt.NDArray[np.bool_]:
+def _needed(vocabulary: Vocabulary) -> BoolArray:
     """Return which rows are not zeros for being pad or holes."""
     needed = np.ones(len(vocabulary), np.bool_)
     needed[vocabulary.holes] = False

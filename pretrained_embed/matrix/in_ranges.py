@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.assembly import OpenSource, check_coverage
 from pretrained_embed.matrix.building import findings_of, provenance_of
@@ -22,10 +21,7 @@ from pretrained_embed.matrix.part import part_of
 from pretrained_embed.matrix.row_maker import RowMaker
 from pretrained_embed.matrix.search import Search
 from pretrained_embed.matrix.several import Contribution, Rows
-from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary import Vocabulary
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def wanted_tokens(
@@ -90,7 +86,7 @@ class InRanges:
             pairs = zip(self._contributions, rows.contributions, strict=True)
             self._contributions = [_sum(*pair) for pair in pairs]
 
-    def _origin_of_rows_without(self) -> npt.NDArray[np.uint8]:
+    def _origin_of_rows_without(self) -> UInt8Array:
         """Return what a ledger has of rows that have no token to look for."""
         return np.where(self._origin == Origin.PAD, Origin.PAD, Origin.UNUSED).astype(
             np.uint8

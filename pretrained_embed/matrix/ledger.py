@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from pretrained_embed.arrays import Float32Array, Int16Array, Int64Array
 from pretrained_embed.formats import Findings
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
@@ -24,8 +21,8 @@ class Ledger:
 
     vocabulary: Vocabulary
     origin: OriginArray
-    source_rows: npt.NDArray[np.int64]
-    sources: npt.NDArray[np.int16]
+    source_rows: Int64Array
+    sources: Int16Array
     parts: Sequence[Part] = ()
     advice: Advice | None = None
     provenance: dict[str, Any] = field(default_factory=dict)

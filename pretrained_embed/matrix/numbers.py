@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-Float64Array = npt.NDArray[np.float64]
+from pretrained_embed.arrays import Float64Array
 
 _BLOCK_NUMBERS = 1 << 18
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.budget import Budget, check_budget
-from pretrained_embed.formats.reader import OnBadRow, Progress
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import draws
 from pretrained_embed.matrix.match import EXACT, Chain, chain_names
 from pretrained_embed.matrix.oov import PolicyChain, chain_name

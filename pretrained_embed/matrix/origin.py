@@ -7,9 +7,10 @@ from enum import IntEnum
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-OriginArray = npt.NDArray[np.uint8]
+from pretrained_embed.arrays import Int64Array, UInt8Array
+
+OriginArray = UInt8Array
 
 #: The code of the first form of a match chain where it is no plain named one: a
 #: composition, a form with a language, a callable. That of the second is one more.
@@ -84,4 +85,4 @@ class Part(NamedTuple):
     """
 
     origin: OriginArray  # (rows,)
-    source_rows: npt.NDArray[np.int64]  # (rows,), -1 for none
+    source_rows: Int64Array  # (rows,), -1 for none

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Int64Array
 from pretrained_embed.vocabulary import Vocabulary
 
 
-def part_of(vocabulary: Vocabulary, ids: npt.NDArray[np.int64]) -> Vocabulary:
+def part_of(vocabulary: Vocabulary, ids: Int64Array) -> Vocabulary:
     """Return the tokens of ``ids``, int64 (n,), as rows from 0 in that order.
 
     Holes stay holes, and what is special stays so. No ``str`` is made of the tokens,

@@ -26,9 +26,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pretrained_embed.arrays import Float32Array, Float64Array
 from pretrained_embed.errors import OptionError, suggestion
-from pretrained_embed.formats.reader import Float32Array
-from pretrained_embed.matrix.numbers import Float64Array, blocks, product, unit
+from pretrained_embed.matrix.numbers import blocks, product, unit
 
 #: The names of the steps, and the word for the number that each takes, if it does.
 STEPS = {"unit-norm": None, "center": None, "all-but-the-top": "D", "pca": "K"}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import ShapeError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix.combine import Combination
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.postprocess import Step, fitted, resolve

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix.combine import Combination
 
 #: Rows of the first source that are learned from: as for the statistics of OOV rows,

@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import (
     FormatError,
     OptionError,
@@ -77,7 +77,7 @@ def _rows(table: Table) -> TokenRows:
     return TokenRows(table.tokens, table.arrays.get(HOLES, NO_HOLES))
 
 
-def _advice(forms: object, arrays: dict[str, npt.NDArray[Any]]) -> Advice | None:
+def _advice(forms: object, arrays: dict[str, AnyArray]) -> Advice | None:
     """Return the advice of a file that has some; raises KeyError and TypeError."""
     if forms is None:
         return None

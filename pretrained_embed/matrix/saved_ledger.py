@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Int16Array, Int64Array
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats import Table
 from pretrained_embed.matrix.origin import OWN_CODES, Origin, OriginArray, Part
@@ -20,8 +20,8 @@ class SavedLedger(NamedTuple):
     """Where the rows are from, as in `EmbeddingMatrix`."""
 
     origin: OriginArray
-    source_rows: npt.NDArray[np.int64]
-    sources: npt.NDArray[np.int16] | None
+    source_rows: Int64Array
+    sources: Int16Array | None
     parts: list[Part]
     provenance: dict[str, Any]
 
@@ -74,7 +74,7 @@ def _check(ledger: SavedLedger, codes: set[int], name: str) -> None:
         raise FormatError(f"{name}: the provenance is not a JSON object")
 
 
-def _parts(arrays: dict[str, npt.NDArray[Any]]) -> list[Part]:
+def _parts(arrays: dict[str, AnyArray]) -> list[Part]:
     """Return the ledgers of the parts; raises KeyError and TypeError."""
     if "part_origins" not in arrays:
         return []

@@ -7,9 +7,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from pretrained_embed.formats import HOLES, Findings, PackedTokens, Table
+from pretrained_embed.arrays import AnyArray, Int16Array, Int64Array, PackedTokens
+from pretrained_embed.formats import HOLES, Findings, Table
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
 from pretrained_embed.vocabulary import Vocabulary
@@ -34,11 +34,11 @@ class Described(Protocol):
         """The row ledger."""
 
     @property
-    def source_rows(self) -> npt.NDArray[np.int64]:
+    def source_rows(self) -> Int64Array:
         """Rows of the sources."""
 
     @property
-    def sources(self) -> npt.NDArray[np.int16]:
+    def sources(self) -> Int16Array:
         """Numbers of the sources."""
 
     @property
@@ -70,10 +70,10 @@ def tokens_of(matrix: Described) -> PackedTokens:
     return matrix.vocabulary.packed
 
 
-def arrays_of(matrix: Described) -> dict[str, npt.NDArray[Any]]:
+def arrays_of(matrix: Described) -> dict[str, AnyArray]:
     """Return the arrays of a table, most of them with one entry a row."""
     vocabulary = matrix.vocabulary
-    arrays: dict[str, npt.NDArray[Any]] = {
+    arrays: dict[str, AnyArray] = {
         "origin": matrix.origin,
         "sources": matrix.sources,
         "source_rows": matrix.source_rows,

@@ -10,27 +10,17 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array, PackedTokens
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.reader import Float32Array, Selection
+from pretrained_embed.formats.reader import Selection
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.match import EXACT, Chain, Form
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.matrix.trial import Trial
-from pretrained_embed.matrix.wanted import (
-    RANKS,
-    Int64Array,
-    Rows,
-    Wanted,
-    splits,
-    texts_of,
-)
-from pretrained_embed.packed_tokens import PackedTokens
+from pretrained_embed.matrix.wanted import RANKS, Rows, Wanted, splits, texts_of
 from pretrained_embed.vocabulary import Vocabulary
-
-BoolArray = npt.NDArray[np.bool_]
 
 #: How many numbers are averaged at a time.
 _BLOCK_NUMBERS = 1 << 20

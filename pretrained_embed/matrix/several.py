@@ -10,10 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array, Int16Array, Int64Array
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.assembly import Found, check_coverage, fill, look_up
 from pretrained_embed.matrix.combine import Combination
@@ -32,8 +31,8 @@ class Rows:
 
     vectors: Float32Array
     origin: OriginArray
-    source_rows: npt.NDArray[np.int64]
-    sources: npt.NDArray[np.int16]
+    source_rows: Int64Array
+    sources: Int16Array
     parts: list[Part] = field(default_factory=list)
     contributions: list[Contribution] = field(default_factory=list)
     advice: Advice | None = None

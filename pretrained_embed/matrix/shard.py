@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array, Int16Array, Int64Array, PackedTokens
 from pretrained_embed.errors import FormatError, VocabularyError
-from pretrained_embed.formats import HOLES, PackedTokens, Part
-from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.formats import HOLES, Part
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.matrix.saved_ledger import DEFAULT_PAD, SavedLedger, read_ledger
 
@@ -33,10 +33,10 @@ class EmbeddingShard:
     start: int
     rows: int
     packed_tokens: PackedTokens
-    holes: npt.NDArray[np.int64]  # rows here that no token has, rising
+    holes: Int64Array  # rows here that no token has, rising
     origin: OriginArray
-    source_rows: npt.NDArray[np.int64]
-    sources: npt.NDArray[np.int16]
+    source_rows: Int64Array
+    sources: Int16Array
     provenance: dict[str, Any]
 
     @property
@@ -132,7 +132,7 @@ def shard_of(part: Part, name: str) -> EmbeddingShard:
     )
 
 
-def _found(part: Part, holes: npt.NDArray[np.int64], name: str) -> SavedLedger:
+def _found(part: Part, holes: Int64Array, name: str) -> SavedLedger:
     """Return the ledger of rows all of whose tokens count as found."""
     table = part.table
     rows = len(table.tokens)

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import drawing, markup
+from pretrained_embed.arrays import Int64Array
 from pretrained_embed.drawing import Method
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix.origin import Origin
@@ -44,14 +44,14 @@ def plot(
     return drawing.scatter(points, title=title or "")
 
 
-def frequent_rows(matrix: EmbeddingMatrix, count: int) -> npt.NDArray[np.int64]:
+def frequent_rows(matrix: EmbeddingMatrix, count: int) -> Int64Array:
     """Return the rows of the most frequent tokens, int64 (count,) or fewer."""
     if count < 1:
         raise OptionError(f"count is {count}; at least 1 is needed")
     return by_frequency(matrix)[:count]
 
 
-def by_frequency(matrix: EmbeddingMatrix) -> npt.NDArray[np.int64]:
+def by_frequency(matrix: EmbeddingMatrix) -> Int64Array:
     """Return the rows of all tokens, int64, the most frequent first.
 
     By the vocabulary's counts; without them in the order of ids, as vocabularies mostly
@@ -86,7 +86,7 @@ def html(matrix: EmbeddingMatrix) -> str:
     return markup.table(caption, head, lines) + markup.paragraph(matrix.coverage)
 
 
-def _rows_of(matrix: EmbeddingMatrix, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
+def _rows_of(matrix: EmbeddingMatrix, tokens: Sequence[str]) -> Int64Array:
     if isinstance(tokens, str):
         raise OptionError(f"tokens is one text, {tokens!r}; give a list of tokens")
     return np.array([matrix.vocabulary[token] for token in tokens], np.int64)

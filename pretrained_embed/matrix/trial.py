@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Int64Array
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.match import (
     EXACT,
@@ -13,13 +13,7 @@ from pretrained_embed.matrix.match import (
     match_chain,
     several,
 )
-from pretrained_embed.matrix.wanted import (
-    Int64Array,
-    Rows,
-    Texts,
-    splits,
-    texts_of,
-)
+from pretrained_embed.matrix.wanted import Rows, Texts, splits, texts_of
 from pretrained_embed.vocabulary import Vocabulary
 
 #: The forms that advice is about, the simplest first, and those of them that a source
@@ -78,9 +72,7 @@ class Trial:
                 rows = np.array(self.texts.of(texts), np.int64)
                 self._wanted[name] = ids[np.array(places, np.int64)], rows
 
-    def advice(
-        self, found: npt.NDArray[np.bool_], oov: npt.NDArray[np.bool_]
-    ) -> Advice:
+    def advice(self, found: BoolArray, oov: BoolArray) -> Advice:
         """Return the advice, given which rows were found and which tokens are OOV."""
         forms = (*self._wanted, *self._splits)
         found_by = np.zeros(len(oov), np.uint32)

@@ -10,19 +10,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import compress
 from operator import ne
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import (
+    AnyArray,
+    BoolArray,
+    Int64Array,
+    PackedTokens,
+    UInt8Array,
+    joined,
+)
 from pretrained_embed.errors import OptionError
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.matrix.match import several
 from pretrained_embed.matrix.match_text import Variants, parts
-from pretrained_embed.packed_tokens import PackedTokens, joined
-
-Int64Array = npt.NDArray[np.int64]
 
 #: How many ranks an index tells apart.
 RANKS = 128
@@ -81,7 +85,7 @@ class Wanted:
     def __init__(self) -> None:
         self._texts: list[PackedTokens] = []
         self._rows: list[Int64Array] = []
-        self._ranks: list[npt.NDArray[np.uint8]] = []
+        self._ranks: list[UInt8Array] = []
 
     def add(self, texts: PackedTokens, rows: Int64Array, rank: int) -> None:
         """Want each text for its row."""
@@ -97,9 +101,7 @@ class Wanted:
         self._add(packed, rows[np.array(texts.places, np.int64)], ranks)
         return int(ranks.max(initial=rank)) + 1 - rank
 
-    def _add(
-        self, texts: PackedTokens, rows: Int64Array, ranks: npt.NDArray[Any]
-    ) -> None:
+    def _add(self, texts: PackedTokens, rows: Int64Array, ranks: AnyArray) -> None:
         if ranks.max(initial=0) >= RANKS:
             raise OptionError(
                 f"match gives one token more than {RANKS} forms; name fewer, or return "
@@ -131,9 +133,9 @@ class Split(NamedTuple):
     ids: Int64Array  # (tokens,)
     parts: Int64Array  # (tokens, parts of each)
 
-    def complete(self, found: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    def complete(self, found: BoolArray) -> BoolArray:
         """Return which tokens have all their parts among the rows that were found."""
-        there: npt.NDArray[np.bool_] = np.logical_and.reduce(found[self.parts], axis=1)
+        there: BoolArray = np.logical_and.reduce(found[self.parts], axis=1)
         return there
 
 

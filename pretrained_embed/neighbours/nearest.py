@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from pretrained_embed.formats.reader import Float32Array
-
-Int64Array = npt.NDArray[np.int64]
+from pretrained_embed.arrays import Float32Array, Int64Array
 
 #: Squares of lengths from here on are exact enough to divide by.
 _SMALL = 1e-30

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import OptionError, UnknownTokenError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow, Progress
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.neighbours.nearest import Nearest, unit_rows
 from pretrained_embed.neighbours.terms import Query
 

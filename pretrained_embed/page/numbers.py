@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from xml.etree.ElementTree import Element
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float64Array, FloatArray, Int64Array
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
 from pretrained_embed.page.elements import Node, facts, paragraph, section, shown, tag
-
-Float64Array = npt.NDArray[np.float64]
 
 _BINS = 48
 #: Numbers looked at for the histogram of values, at most: rows at equal distances.
@@ -62,7 +60,7 @@ def warnings_section(matrix: EmbeddingMatrix, norms: Float64Array) -> Element:
     return section("warnings", "Duplicates and warnings", tag("ul", *items))
 
 
-def _histogram(title: str, what: str, numbers: npt.NDArray[np.floating]) -> Element:
+def _histogram(title: str, what: str, numbers: FloatArray) -> Element:
     finite = numbers[np.isfinite(numbers)].astype(np.float64)
     heading = tag("figcaption", tag("strong", title), f": {what}")
     if not len(finite):
@@ -141,7 +139,7 @@ def _of_rows(matrix: EmbeddingMatrix, norms: Float64Array) -> Iterator[str]:
         )
 
 
-def _repeated(matrix: EmbeddingMatrix, rows: npt.NDArray[np.int64]) -> int:
+def _repeated(matrix: EmbeddingMatrix, rows: Int64Array) -> int:
     """Return how many rows have the vector of an earlier one."""
     seen = {matrix.vectors[row].tobytes() for row in rows.tolist()}
     return len(rows) - len(seen)

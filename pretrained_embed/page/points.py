@@ -9,17 +9,20 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    Progress,
+)
 from pretrained_embed.drawing import Method, project
-from pretrained_embed.formats.reader import Float32Array, Progress
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
 from pretrained_embed.matrix.provenance import options_of
 from pretrained_embed.matrix.showing import by_frequency
 from pretrained_embed.neighbours import Nearest, unit_rows
 from pretrained_embed.page.elements import shown
-
-Int64Array = npt.NDArray[np.int64]
 
 #: How many neighbours a token has, and the number that stands for none.
 NEIGHBOURS, NONE = 10, 2**32 - 1
@@ -48,7 +51,7 @@ class Points:
 
 def points(
     matrix: EmbeddingMatrix,
-    norms: npt.NDArray[np.float64],
+    norms: Float64Array,
     *,
     limit: int,
     projection: Method = "pca",
@@ -120,15 +123,15 @@ def _neighbours(
     return near, cosines
 
 
-def _places(places: Float32Array) -> npt.NDArray[np.float64]:
+def _places(places: Float32Array) -> Float64Array:
     """Return places in a square, the middle of all in its middle."""
     if not len(places):
         return places.astype(np.float64)
     low, high = places.min(axis=0), places.max(axis=0)
     span = float((high - low).max()) or 1.0
-    square: npt.NDArray[np.float64] = 0.5 + (places - (low + high) / 2) / span
+    square: Float64Array = 0.5 + (places - (low + high) / 2) / span
     square[:, 1] = 1 - square[:, 1]  # upwards on paper is downwards on a screen
-    whole: npt.NDArray[np.float64] = np.rint(square.clip(0, 1) * _FINEST)
+    whole: Float64Array = np.rint(square.clip(0, 1) * _FINEST)
     return whole
 
 
@@ -162,5 +165,5 @@ def _origin(matrix: EmbeddingMatrix, code: Origin) -> dict[str, str]:
     return {"name": shown(name), "words": words.get(code, filled)}
 
 
-def _base64(numbers: npt.NDArray[Any], dtype: str) -> str:
+def _base64(numbers: AnyArray, dtype: str) -> str:
     return b64encode(np.ascontiguousarray(numbers).astype(dtype).tobytes()).decode()

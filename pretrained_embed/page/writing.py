@@ -11,9 +11,9 @@ from string import Template
 from xml.etree.ElementTree import Element
 
 from pretrained_embed import __version__
+from pretrained_embed.arrays import Progress
 from pretrained_embed.drawing import Method
 from pretrained_embed.formats import atomic
-from pretrained_embed.formats.reader import Progress
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.page.covering import coverage_section, oov_section
 from pretrained_embed.page.elements import html, shown, tag

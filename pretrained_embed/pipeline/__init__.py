@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pretrained_embed.arrays import Progress
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Progress
 from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix, versions
 from pretrained_embed.pipeline.comparing import coverage
 from pretrained_embed.pipeline.converting import Conversion, convert

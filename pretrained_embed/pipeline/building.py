@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pretrained_embed import __version__, matrix
+from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.budget import Budget
-from pretrained_embed.formats.reader import OnBadRow, Progress
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import Folder, Opened, Where, open_reader

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import cast
 
 from pretrained_embed import matrix
+from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import OnBadRow, Progress
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import Comparison, Match
 from pretrained_embed.pipeline.opening import Folder, Where, open_reader
 from pretrained_embed.sources import Source

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pretrained_embed import formats, sources
+from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Findings, PackedBlock, Reader, RowStream, writing
 from pretrained_embed.formats.budget import Budget, check_bad_rows, check_budget
-from pretrained_embed.formats.reader import OnBadRow, Progress
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.row_stream import Dtype
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.pipeline.building import versions

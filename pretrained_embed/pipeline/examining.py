@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pretrained_embed import checkup
+from pretrained_embed.arrays import Progress
 from pretrained_embed.checkup import Checkup
-from pretrained_embed.formats.reader import Progress
 from pretrained_embed.pipeline.opening import Folder, Where, open_reader
 from pretrained_embed.sources import Source
 from pretrained_embed.sources.digests import sha256

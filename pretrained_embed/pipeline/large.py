@@ -17,9 +17,9 @@ from hashlib import blake2b
 import numpy as np
 
 from pretrained_embed import __version__, extraction, matrix
+from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.parts import bounds as even_bounds
-from pretrained_embed.formats.reader import Float32Array, Progress
 from pretrained_embed.formats.scanned import ScannedReader
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline import output

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pretrained_embed import formats, matrix, sources, store
+from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Progress
 from pretrained_embed.sources import Source, Stream, cache, origin, stores
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.origin import Origin

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from pretrained_embed import formats, matrix, sources
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.formats import Target
 from pretrained_embed.formats.atomic import discard_leftovers
 from pretrained_embed.formats.disk_room import check_room
 from pretrained_embed.formats.parts import cut_arrays
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.sharded.reader import open_reader
 from pretrained_embed.formats.sharded.target import ShardedWriter
 from pretrained_embed.matrix import EmbeddingMatrix, Ledger

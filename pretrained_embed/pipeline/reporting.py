@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from pretrained_embed import page
+from pretrained_embed.arrays import Progress
 from pretrained_embed.drawing import METHODS, Method
 from pretrained_embed.errors import OptionError, suggestion
-from pretrained_embed.formats.reader import Progress
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline.loading import load_matrix
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pretrained_embed.formats import HOLES, PackedBlock, PackedTokens, RowStream
+from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.formats import HOLES, PackedBlock, RowStream
 from pretrained_embed.vocabulary import Vocabulary
 
 

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pretrained_embed import neighbours
+from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import OnBadRow, Progress
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.neighbours import Neighbours, parse_queries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pretrained_embed.formats.reader import Progress
+from pretrained_embed.arrays import Progress
 
 
 class WholeProgress:

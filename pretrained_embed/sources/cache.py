@@ -21,14 +21,18 @@ from collections.abc import Iterator
 from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import record
-from pretrained_embed.sources.digests import Progress, sha256
+from pretrained_embed.sources.digests import sha256
 from pretrained_embed.sources.entry import Download, published
 from pretrained_embed.sources.lock import locked
+
+if TYPE_CHECKING:
+    from pretrained_embed.arrays import Progress
+
 
 ENVIRONMENT = "PRETRAINED_EMBED_CACHE"
 DOWNLOADS = "downloads"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-#: Called with (bytes done so far, bytes in all or ``None`` where that is not known).
-Progress = Callable[[int, int | None], None]
+if TYPE_CHECKING:
+    from pretrained_embed.arrays import Progress
+
 
 _SAMPLES = 64
 _SAMPLE = 4096

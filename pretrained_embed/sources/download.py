@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import http
-from pretrained_embed.sources.digests import Hashes, Progress
+from pretrained_embed.sources.digests import Hashes
 from pretrained_embed.sources.http import Part
 from pretrained_embed.sources.partial import Partial, Version, check_room
 from pretrained_embed.sources.patience import Failure, Patience, persist
 
 if TYPE_CHECKING:
     import requests
+
+    from pretrained_embed.arrays import Progress
 
 
 class NotPiecewise(Failure):

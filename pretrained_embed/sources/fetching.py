@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urldefrag
 
 from pretrained_embed.sources import cache, local
-from pretrained_embed.sources.digests import Progress
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.obtaining import obtain
 from pretrained_embed.sources.patience import Patience
 from pretrained_embed.sources.record import Record
 from pretrained_embed.sources.stream import AnyStream, Stream
+
+if TYPE_CHECKING:
+    from pretrained_embed.arrays import Progress
+
 
 OFFLINE = "PRETRAINED_EMBED_OFFLINE"
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.sources import cache, http, local, packing, record
-from pretrained_embed.sources.digests import Hashes, Progress
+from pretrained_embed.sources.digests import Hashes
 from pretrained_embed.sources.download import NotPiecewise, Piece, download
 from pretrained_embed.sources.entry import Checksum, Download, published
 from pretrained_embed.sources.lock import locked
@@ -23,6 +23,8 @@ from pretrained_embed.sources.unpack import unpack
 
 if TYPE_CHECKING:
     import requests
+
+    from pretrained_embed.arrays import Progress
 
 
 def obtain(

@@ -16,10 +16,10 @@ from pretrained_embed.errors import (
     UnknownSourceError,
 )
 from pretrained_embed.sources import local, packing
-from pretrained_embed.sources.digests import Progress
 from pretrained_embed.sources.stream import AnyStream
 
 if TYPE_CHECKING:
+    from pretrained_embed.arrays import Progress
     from pretrained_embed.sources.entry import Entry
     from pretrained_embed.sources.patience import Patience
 

@@ -10,13 +10,16 @@ import json
 from collections.abc import Mapping
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import cache, record
-from pretrained_embed.sources.digests import Progress, sha256
+from pretrained_embed.sources.digests import sha256
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.stream import AnyStream
+
+if TYPE_CHECKING:
+    from pretrained_embed.arrays import Progress
 
 
 class Origin(NamedTuple):

@@ -12,10 +12,15 @@ import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources.digests import Hashes, Progress, hashed
+from pretrained_embed.sources.digests import Hashes, hashed
 from pretrained_embed.sources.entry import Checksum
+
+if TYPE_CHECKING:
+    from pretrained_embed.arrays import Progress
+
 
 SUFFIX = ".json"
 

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from pretrained_embed.errors import FormatError
 from pretrained_embed.sources import http
-from pretrained_embed.sources.digests import Hashes, Progress
+from pretrained_embed.sources.digests import Hashes
 from pretrained_embed.sources.download import NotPiecewise, Piece, download
 from pretrained_embed.sources.guard import translated
 from pretrained_embed.sources.http import Part
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import zipfile
 
     import requests
+
+    from pretrained_embed.arrays import Progress
 
 _TAIL = 1 << 16  # holds the directory of most archives, and any comment after it
 _LARGEST_READ = 1 << 26

@@ -5,12 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources.digests import Hashes, Progress
+from pretrained_embed.sources.digests import Hashes
 from pretrained_embed.sources.partial import check_room
 from pretrained_embed.sources.patience import Failure
+
+if TYPE_CHECKING:
+    from pretrained_embed.arrays import Progress
+
 
 _CHUNK = 1 << 20
 

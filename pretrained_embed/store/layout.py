@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple, Self, get_args
+from typing import Literal, NamedTuple, Self, get_args
 
 import numpy as np
-import numpy.typing as npt
+
+from pretrained_embed.arrays import AnyArray, Int64Array, UInt64Array
 
 #: What the vectors of a store may be kept as.
 Dtype = Literal["float32", "float16"]
@@ -48,12 +49,12 @@ MARK = b"\x89PESTORE"
 class Buckets(NamedTuple):
     """An index of tokens by the highest bits of their hashes: see `kernel.look_up`."""
 
-    starts: npt.NDArray[np.int64]  # (2**bits + 1,)
-    hashes: npt.NDArray[np.uint64]  # (tokens,) ascending
-    rows: npt.NDArray[np.int64]  # (tokens,)
+    starts: Int64Array  # (2**bits + 1,)
+    hashes: UInt64Array  # (tokens,) ascending
+    rows: Int64Array  # (tokens,)
 
     @classmethod
-    def of(cls, hashes: npt.NDArray[np.uint64]) -> Self:
+    def of(cls, hashes: UInt64Array) -> Self:
         """Return the index of tokens with these hashes, in the order of the rows."""
         bits = max(1, len(hashes).bit_length() - 1)  # a bucket holds one or two
         rows = np.argsort(hashes, kind="stable").astype(np.int64)
@@ -75,7 +76,7 @@ class Place(NamedTuple):
 
 def places(
     offsets: Mapping[str, int],
-    arrays: Mapping[str, npt.NDArray[Any]],
+    arrays: Mapping[str, AnyArray],
     shape: tuple[int, int],
     dtype: Dtype,
 ) -> dict[str, Place]:
@@ -88,7 +89,7 @@ def places(
     }
 
 
-def digest(places: Mapping[str, Place], arrays: Mapping[str, npt.NDArray[Any]]) -> str:
+def digest(places: Mapping[str, Place], arrays: Mapping[str, AnyArray]) -> str:
     """Return the SHA-256 of all places and of the arrays that are covered."""
     from hashlib import sha256
 
@@ -98,9 +99,7 @@ def digest(places: Mapping[str, Place], arrays: Mapping[str, npt.NDArray[Any]]) 
     return state.hexdigest()
 
 
-def directory(
-    places: Mapping[str, Place], arrays: Mapping[str, npt.NDArray[Any]]
-) -> bytes:
+def directory(places: Mapping[str, Place], arrays: Mapping[str, AnyArray]) -> bytes:
     """Return what follows the arrays in the file."""
     known = {"version": VERSION, "arrays": places, "digest": digest(places, arrays)}
     text = json.dumps(known).encode()

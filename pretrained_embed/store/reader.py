@@ -7,21 +7,23 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+    PackedTokens,
+    Progress,
+)
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.formats import Doubt, Findings, PackedTokens
+from pretrained_embed.formats import Doubt, Findings
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.local import array_bytes, file_size, map_array
 from pretrained_embed.formats.parallel import run_in_order, thread_count
-from pretrained_embed.formats.reader import (
-    Float32Array,
-    OnBadRow,
-    Progress,
-    Selection,
-    Statistics,
-)
+from pretrained_embed.formats.reader import OnBadRow, Selection, Statistics
 from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
@@ -71,7 +73,7 @@ class StoreReader(TableReader):
 
     def _copy(
         self,
-        source_rows: npt.NDArray[np.int64],
+        source_rows: Int64Array,
         out: Float32Array,
         threads: int,
         progress: Progress | None,
@@ -107,10 +109,10 @@ class _Parts(NamedTuple):
     """What a store holds, mapped and checked."""
 
     metadata: dict[str, Any]
-    vectors: npt.NDArray[np.floating]
+    vectors: FloatArray
     tokens: PackedTokens
     buckets: layout.Buckets
-    statistics: npt.NDArray[np.float64]
+    statistics: Float64Array
 
 
 def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> StoreReader:
@@ -176,7 +178,7 @@ def _directory(file: BinaryIO, where: str) -> tuple[dict[str, layout.Place], str
     return places, digest
 
 
-def _mapped(file: BinaryIO, place: layout.Place, where: str) -> npt.NDArray[Any]:
+def _mapped(file: BinaryIO, place: layout.Place, where: str) -> AnyArray:
     dtype, shape = np.dtype(place.dtype), place.shape
     if min((place.offset, *shape)) < 0:
         raise _damaged(where, "it has an array of negative size")

@@ -10,11 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import (
+    Int64Array,
+    PackedTokens,
+    Progress,
+    UInt8Array,
+    UInt64Array,
+)
 from pretrained_embed.errors import FormatError, OptionError
-from pretrained_embed.formats import PackedTokens, Reader
+from pretrained_embed.formats import Reader
 from pretrained_embed.formats.atomic import replacing_path
 from pretrained_embed.formats.hdf5.writing import RowFile
-from pretrained_embed.formats.reader import Findings, Progress, Statistics
+from pretrained_embed.formats.reader import Findings, Statistics
 from pretrained_embed.formats.row_stream import rounded
 from pretrained_embed.formats.table import encode_metadata
 from pretrained_embed.store import layout
@@ -80,9 +87,9 @@ class _Tokens:
 
     def __init__(self) -> None:
         self.count = 0
-        self._bytes: list[npt.NDArray[np.uint8]] = []
-        self._lengths: list[npt.NDArray[np.int64]] = []
-        self._hashes: list[npt.NDArray[np.uint64]] = []
+        self._bytes: list[UInt8Array] = []
+        self._lengths: list[Int64Array] = []
+        self._hashes: list[UInt64Array] = []
 
     def append(self, tokens: PackedTokens) -> None:
         hashes = np.empty(len(tokens), np.uint64)
@@ -114,5 +121,5 @@ def _check(reader: Reader, count: int, findings: Findings) -> None:
         )
 
 
-def _json(metadata: dict[str, object]) -> npt.NDArray[np.uint8]:
+def _json(metadata: dict[str, object]) -> UInt8Array:
     return np.frombuffer(encode_metadata(metadata), np.uint8)

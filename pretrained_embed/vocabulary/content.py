@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple, TypeGuard, cast
 
+from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.vocabulary.checks import repeated, specials
 from pretrained_embed.vocabulary.rows import inserted
 from pretrained_embed.vocabulary.special_tokens import Marks, nearest, unknown
-from pretrained_embed.vocabulary.token_rows import Int64Array, TokenRows
+from pretrained_embed.vocabulary.token_rows import TokenRows
 
 
 class Choice(Enum):

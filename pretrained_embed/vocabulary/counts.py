@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import repeat
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Int64Array
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.vocabulary import checks
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
-Int64Array = npt.NDArray[np.int64]
-
 
 def counts_of(
-    counts: Mapping[str, int] | npt.NDArray[Any] | None, tokens: object, rows: TokenRows
+    counts: Mapping[str, int] | AnyArray | None, tokens: object, rows: TokenRows
 ) -> Int64Array | None:
     """Return the count of each row, int64 (rows,), read-only; 0 where none is known.
 
@@ -48,7 +45,7 @@ def _by_token(counts: Mapping[str, int], rows: TokenRows) -> Int64Array:
     return by_row
 
 
-def _by_row(counts: npt.NDArray[Any], given: TokenRows, rows: int) -> Int64Array:
+def _by_row(counts: AnyArray, given: TokenRows, rows: int) -> Int64Array:
     """Return the counts of rows given, and zeros for those that came after them."""
     if counts.shape != (len(given),):
         raise ShapeError(f"counts of shape {counts.shape} for {len(given):,} rows")

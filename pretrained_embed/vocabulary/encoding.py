@@ -7,9 +7,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import OptionError, UnknownTokenError, VocabularyError
 from pretrained_embed.vocabulary import checks
-from pretrained_embed.vocabulary.token_ids import Int64Array, TokenIds
+from pretrained_embed.vocabulary.token_ids import TokenIds
 from pretrained_embed.vocabulary.tokens import Text, Tokenizer
 
 #: What becomes of a row longer than ``max_length``: an error, or the tokens too many

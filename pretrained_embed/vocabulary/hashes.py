@@ -5,12 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.packed_tokens import PackedTokens
-
-Int64Array = npt.NDArray[np.int64]
+from pretrained_embed.arrays import Int64Array, PackedTokens, UInt64Array
 
 #: How many rows are put into entries at a time.
 _BLOCK = 1 << 20
@@ -78,7 +75,7 @@ def raw_of(token: str) -> bytes | None:
     return raw if raw.decode(errors="surrogateescape") == token else None
 
 
-def _hashed(packed: PackedTokens) -> npt.NDArray[np.uint64]:
+def _hashed(packed: PackedTokens) -> UInt64Array:
     hashes = np.empty(len(packed), np.uint64)
     kernel.hash_tokens(packed.data.data, packed.offsets, hashes)
     return hashes

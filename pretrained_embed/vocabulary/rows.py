@@ -7,14 +7,11 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Int64Array, PackedTokens, joined
 from pretrained_embed.errors import VocabularyError
-from pretrained_embed.packed_tokens import PackedTokens, joined
 from pretrained_embed.vocabulary import checks
 from pretrained_embed.vocabulary.token_rows import TokenRows
-
-Int64Array = npt.NDArray[np.int64]
 
 #: The highest id there may be is the larger of `MAX_ID` and `MAX_ID_RATIO` times the
 #: number of tokens: every id up to the highest costs a row of the matrix, so an id

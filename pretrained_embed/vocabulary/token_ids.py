@@ -7,19 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import overload
 
-import numpy as np
-import numpy.typing as npt
-
+from pretrained_embed.arrays import Int64Array, PackedTokens
 from pretrained_embed.errors import UnknownTokenError
-from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary import checks, rows
 from pretrained_embed.vocabulary import special_tokens as specials
 from pretrained_embed.vocabulary.counts import counts_of
 from pretrained_embed.vocabulary.markers import MARKERS, Marker, marker_of
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_rows import TokenRows
-
-Int64Array = npt.NDArray[np.int64]
 
 
 class TokenIds:

@@ -6,14 +6,11 @@ from collections.abc import Collection, Iterator
 from typing import Self, cast
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.errors import VocabularyError
-from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary.hashes import Hashes, raw_of
-
-Int64Array = npt.NDArray[np.int64]
 
 NO_HOLES: Int64Array = np.empty(0, np.int64)
 NO_HOLES.flags.writeable = False
@@ -171,9 +168,7 @@ class TokenRows:
         return self._hashes
 
 
-def cut(
-    data: npt.NDArray[np.uint8], starts: Int64Array, ends: Int64Array
-) -> PackedTokens:
+def cut(data: UInt8Array, starts: Int64Array, ends: Int64Array) -> PackedTokens:
     """Return pieces of ``data``, each from a start to the byte before an end."""
     offsets = np.zeros(len(starts) + 1, np.int64)
     np.cumsum(ends - starts, out=offsets[1:])

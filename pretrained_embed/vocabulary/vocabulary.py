@@ -8,12 +8,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Self
 
 from pretrained_embed import markup
+from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.vocabulary import checks, files, objects
 from pretrained_embed.vocabulary.content import Choice, Content, Special, settle
 from pretrained_embed.vocabulary.encoding import Encoder
 from pretrained_embed.vocabulary.special_tokens import Marks
-from pretrained_embed.vocabulary.token_rows import Int64Array, TokenRows
+from pretrained_embed.vocabulary.token_rows import TokenRows
 from pretrained_embed.vocabulary.tokens import Text, Tokenize, Tokenizer, frequent
 
 #: Rows that a notebook shows.

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.checkup.token_checks import check_tokens
-from pretrained_embed.formats import PackedTokens
 
 ODD = ["é", "e\u0301", "Å", "A\u030a", "\u212b", " a", "a ", "a", "\u00a0a", "b\tc", ""]
 ODD += [

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from tables import example, read_all, stream_of
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.npy.header import MAGIC, format_header, parse_header
 from pretrained_embed.formats.npz import reader as npz
 from pretrained_embed.formats.table import Table
-from pretrained_embed.packed_tokens import PackedTokens
 
 VECTORS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
 TOKENS = np.array([b"a", b"b", b"c"])

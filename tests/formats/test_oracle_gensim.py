@@ -14,7 +14,8 @@ from tables import stream_of
 
 import pretrained_embed as pe
 from pretrained_embed import formats
-from pretrained_embed.formats import PackedTokens, Table
+from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.formats import Table
 
 # gensim reads a file without a header twice, and leaves it open the first time
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")

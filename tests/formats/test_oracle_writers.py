@@ -12,8 +12,9 @@ from gensim.models import KeyedVectors
 from tables import stream_of
 
 from pretrained_embed import formats
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError
-from pretrained_embed.formats import PackedTokens, Table
+from pretrained_embed.formats import Table
 
 TOKENS = ["the", "cat", "don't", "über", "a\0b", "👍"]
 VECTORS = np.random.default_rng(1).normal(size=(len(TOKENS), 4)).astype(np.float32)

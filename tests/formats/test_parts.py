@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.parts import (
     bounds,
@@ -13,7 +14,6 @@ from pretrained_embed.formats.parts import (
     join_annotations,
 )
 from pretrained_embed.formats.table import HOLES, Annotations
-from pretrained_embed.packed_tokens import PackedTokens
 
 
 def annotations(rows: int, holes: list[int]) -> Annotations:

@@ -16,8 +16,9 @@ from tables import assert_same, read_all
 
 import pretrained_embed as pe
 from pretrained_embed import formats
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, OptionError, WriteError
-from pretrained_embed.formats import HOLES, PackedTokens, Table
+from pretrained_embed.formats import HOLES, Table
 from pretrained_embed.formats.sharded import reader as sharded
 from pretrained_embed.formats.sharded.index import SHARD
 from pretrained_embed.sources.local import from_path

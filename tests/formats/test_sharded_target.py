@@ -15,6 +15,7 @@ from tables import assert_same
 
 import pretrained_embed as pe
 from pretrained_embed import formats
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import OptionError, WriteError
 from pretrained_embed.formats import Table
 from pretrained_embed.formats.parts import cut_arrays
@@ -245,7 +246,7 @@ def test_a_number_of_shards_that_cannot_be_is_refused(tmp_path, shards):
 def test_memory_holds_the_rows_just_written(tmp_path):
     rows, dim = 4000, 500
     block = np.ones((100, dim), np.float32)
-    tokens = formats.PackedTokens.pack(f"w{row}" for row in range(rows))
+    tokens = PackedTokens.pack(f"w{row}" for row in range(rows))
     writer_of(tmp_path / "warm", rows=1, dim=1, shards=1)
     tracemalloc.start()
     try:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 from conformance import select
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.formats.subwords.table import ComputedRows, SubwordTableReader
-from pretrained_embed.packed_tokens import PackedTokens
 
 ROWS = 5000
 

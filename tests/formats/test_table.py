@@ -9,13 +9,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables import HOLE, TOKENS, assert_same, example, piped, read_all, stream_of
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.hdf5 import reader as hdf5
 from pretrained_embed.formats.npz import reader as npz
 from pretrained_embed.formats.safetensors import reader as safetensors
 from pretrained_embed.formats.table import HOLES, Table
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.packed_tokens import PackedTokens
 
 FORMATS = [npz, hdf5, safetensors]
 every_format = pytest.mark.parametrize("module", FORMATS, ids=lambda m: m.NAME)

@@ -14,8 +14,9 @@ from tables import assert_same, example, stream_of
 
 import pretrained_embed as pe
 from pretrained_embed import formats
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError
-from pretrained_embed.formats import PackedTokens, Table
+from pretrained_embed.formats import Table
 from pretrained_embed.formats.hdf5.writing import RowFile
 from pretrained_embed.formats.safetensors.header import DTYPES, read_header
 

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from tables import stream_of
 
 from pretrained_embed import formats
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError
-from pretrained_embed.formats import PackedTokens, Table
+from pretrained_embed.formats import Table
 
 tokens = st.binary(min_size=1, max_size=8) | st.text(
     "ab 1\t\r\u00a0\x85\u2028", min_size=1

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from tables import stream_of
 
 from pretrained_embed import formats
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import OptionError, RowError, WriteError
-from pretrained_embed.formats import HOLES, PackedBlock, PackedTokens, RowStream, Table
+from pretrained_embed.formats import HOLES, PackedBlock, RowStream, Table
 from pretrained_embed.formats.row_stream import stream_of as rows_of
 
 #: Formats that our own readers read. TensorBoard's is for people to look at.

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from kernels import Wanted, token_index
 
 from pretrained_embed import kernel
-from pretrained_embed.formats import PackedTokens
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.store.layout import Buckets
 
 MASK = 2**64 - 1

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import ShapeError, VocabularyError
-from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary import TokenRows, Vocabulary, hashes, token_rows
 
 pieces = ["a", "b", "é", "🙂", "\udcff", "\udc80", "\n", "\0", " ", ""]

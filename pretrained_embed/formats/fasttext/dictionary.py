@@ -18,9 +18,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.fasttext.header import Head
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens, UInt8Array
 
 #: Bytes of an entry behind its token: NUL, count, type.
 _TAIL = 10

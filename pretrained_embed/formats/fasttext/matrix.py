@@ -22,15 +22,14 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pretrained_embed.arrays import Float32Array, UInt8Array
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.row_sources import (
     MappedRows,
     QuantisedRows,
     Quantiser,
     RowSource,
 )
-from pretrained_embed.packed_tokens import UInt8Array
 
 _CENTROIDS = 256
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from pretrained_embed.arrays import Int64Array, PackedTokens
 from pretrained_embed.formats.fasttext.dictionary import Pruned
 from pretrained_embed.formats.fasttext.header import Head
 from pretrained_embed.formats.subwords.sums import (
@@ -12,7 +13,6 @@ from pretrained_embed.formats.subwords.sums import (
     FloretCutting,
     Pieces,
 )
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 
 class ModelCutting:

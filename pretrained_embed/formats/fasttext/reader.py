@@ -15,8 +15,14 @@ import mmap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import (
+    BoolArray,
+    Float32Array,
+    Int64Array,
+    PackedTokens,
+    Progress,
+)
 from pretrained_embed.errors import FormatError, UnknownFormatError
 from pretrained_embed.formats.blocks import unpacked
 from pretrained_embed.formats.claims import Claims
@@ -34,16 +40,13 @@ from pretrained_embed.formats.reader import (
     Block,
     ByteStream,
     Findings,
-    Float32Array,
     OnBadRow,
     PackedBlock,
-    Progress,
     Reader,
     Selection,
 )
 from pretrained_embed.formats.subwords.sums import TOKENS_AT_ONCE, composed, means
 from pretrained_embed.kernel import TokenIndex
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 NAME = "fasttext-binary"
 
@@ -165,9 +168,7 @@ class FastTextReader(Reader):
         self._findings = self._found(claims.duplicates)
         return Selection(source_rows, claims.ranks(), self._findings)
 
-    def compose(
-        self, tokens: Sequence[str], out: Float32Array
-    ) -> npt.NDArray[np.bool_]:
+    def compose(self, tokens: Sequence[str], out: Float32Array) -> BoolArray:
         """Write vectors made of n-grams. See `Reader`.
 
         They are fastText's for tokens that its dictionary does not hold.

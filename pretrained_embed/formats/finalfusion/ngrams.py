@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Int64Array, UInt64Array
 from pretrained_embed.formats.subwords.sums import Pieces
-from pretrained_embed.packed_tokens import Int64Array
 
 _FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
 
@@ -63,9 +62,7 @@ def _ngrams(token: str, min_n: int, max_n: int) -> Iterator[str]:
             yield word[start:end]
 
 
-def _hash(
-    points: npt.NDArray[np.uint64], at: Int64Array, size: int
-) -> npt.NDArray[np.uint64]:
+def _hash(points: UInt64Array, at: Int64Array, size: int) -> UInt64Array:
     """Return the hashes of the runs of so many characters that begin at ``at``."""
     hashes = np.full(len(at), _FNV_BASIS)
     for byte in size.to_bytes(8, "little"):

@@ -28,8 +28,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Float32Array
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.finalfusion import storage as storages
@@ -40,7 +40,7 @@ from pretrained_embed.formats.finalfusion.vocabulary import (
     read_vocabulary,
 )
 from pretrained_embed.formats.local import file_size, map_array, open_local
-from pretrained_embed.formats.reader import ByteStream, Float32Array
+from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.subwords.sums import Pieces
 from pretrained_embed.formats.subwords.table import (
     Compose,
@@ -150,7 +150,7 @@ def _norms(cursor: Cursor, words: int) -> tuple[float, float]:
 def _composing(vectors: Picked, words: int, cut: Cut) -> Compose:
     """Return what composes tokens: their n-grams' rows added and scaled to length 1."""
 
-    def compose(tokens: Sequence[str], out: Float32Array) -> npt.NDArray[np.bool_]:
+    def compose(tokens: Sequence[str], out: Float32Array) -> BoolArray:
         rows, counts = cut(tokens)
         add_pieces(out, Pieces(rows + words, counts), vectors)
         squares = np.zeros(len(out), np.float32)

@@ -24,14 +24,12 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, UInt8Array
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.local import array_bytes
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.subwords.table import ComputedRows
-from pretrained_embed.packed_tokens import Int64Array
 
 _FLOAT32, _UINT8 = 10, 1
 _ALIGNMENT = 4
@@ -44,7 +42,7 @@ class QuantisedRows(ComputedRows):
 
     def __init__(
         self,
-        codes: npt.NDArray[np.uint8],
+        codes: UInt8Array,
         codebook: Float32Array,
         projection: Float32Array | None,
         norms: Float32Array | None,
@@ -95,7 +93,7 @@ def _projected(vectors: Float32Array, projection: Float32Array) -> Float32Array:
     return out
 
 
-def _read_array(cursor: Cursor) -> npt.NDArray[Any]:
+def _read_array(cursor: Cursor) -> AnyArray:
     """Return a matrix, mapped."""
     rows, dim, kind = cursor.unpack(_ARRAY)
     return floats(cursor, (rows, dim), kind)
@@ -125,7 +123,7 @@ def _read_quantised(cursor: Cursor) -> QuantisedRows:
     )
 
 
-def floats(cursor: Cursor, shape: tuple[int, ...], kind: int) -> npt.NDArray[Any]:
+def floats(cursor: Cursor, shape: tuple[int, ...], kind: int) -> AnyArray:
     """Return an array that follows its type, aligned."""
     if kind != _FLOAT32:
         raise cursor.damaged(f"numbers of type {kind}; only float32 (10) is known")
@@ -133,7 +131,7 @@ def floats(cursor: Cursor, shape: tuple[int, ...], kind: int) -> npt.NDArray[Any
     return _floats(cursor, shape)
 
 
-def _floats(cursor: Cursor, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+def _floats(cursor: Cursor, shape: tuple[int, ...]) -> AnyArray:
     view = cursor.take(array_bytes(shape, 4, cursor.where))
     return np.frombuffer(view, "<f4").reshape(shape)
 

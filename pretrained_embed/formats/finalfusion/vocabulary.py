@@ -23,12 +23,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.finalfusion.ngrams import hashed_pieces, listed_pieces
 from pretrained_embed.formats.subwords.ngrams import Ngrams
 from pretrained_embed.formats.subwords.sums import Pieces
-from pretrained_embed.packed_tokens import PackedTokens
 
 _LONGEST = 64  # characters of an n-gram; 6 is usual
 _HASHED = struct.Struct("<QIII")

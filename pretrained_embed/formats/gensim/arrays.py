@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy.typing as npt
-
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.npz.archive import Archive
@@ -31,7 +28,7 @@ class Arrays:
         self._elsewhere = {text_of(name) for name in names}
         self._prefix = prefix
 
-    def get(self, name: str) -> npt.NDArray[Any] | None:
+    def get(self, name: str) -> AnyArray | None:
         """Return an array of numbers, ``None`` where the object has none of the name.
 
         Raises `FormatError` where it is damaged, or where its file is not to be found.
@@ -41,7 +38,7 @@ class Arrays:
             return array_of(value, f"{self._stream.name}, array {name!r}")
         return self._beside(name) if name in self._elsewhere else None
 
-    def _beside(self, name: str) -> npt.NDArray[Any]:
+    def _beside(self, name: str) -> AnyArray:
         path = self._stream.path
         if path is None:
             raise FormatError(

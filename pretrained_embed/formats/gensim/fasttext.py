@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import (
+    AnyArray,
+    BoolArray,
+    Float32Array,
+    Int64Array,
+    PackedTokens,
+    joined,
+)
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.gensim.arrays import Arrays
 from pretrained_embed.formats.pickles.pickled import Record, integer_of
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.subwords.ngrams import Ngrams
 from pretrained_embed.formats.subwords.sums import Pieces
 from pretrained_embed.formats.subwords.table import ComputedRows, add_pieces
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens, joined
 
 _LONGEST = 64  # characters of an n-gram; 6 is usual
 
@@ -23,7 +27,7 @@ _LONGEST = 64  # characters of an n-gram; 6 is usual
 class BucketRows:
     """The rows of a model's buckets of n-grams."""
 
-    def __init__(self, table: npt.NDArray[Any], min_n: int, max_n: int) -> None:
+    def __init__(self, table: AnyArray, min_n: int, max_n: int) -> None:
         self.table = table  # (buckets, dim)
         self._sizes = min_n, max_n
 
@@ -33,9 +37,7 @@ class BucketRows:
         buckets = ngrams.fnv1a() % np.uint32(len(self.table))
         return Pieces(buckets.astype(np.int64), ngrams.counts)
 
-    def compose(
-        self, tokens: Sequence[str], out: Float32Array
-    ) -> npt.NDArray[np.bool_]:
+    def compose(self, tokens: Sequence[str], out: Float32Array) -> BoolArray:
         """Write the mean of each token's n-grams into zeros; return which have any."""
         pieces = self.pieces(PackedTokens.pack(tokens))
         add_pieces(out, pieces, self.table)
@@ -48,7 +50,7 @@ class WordRows(ComputedRows):
     """The vectors of a model's words."""
 
     def __init__(
-        self, own: npt.NDArray[Any], tokens: PackedTokens, buckets: BucketRows
+        self, own: AnyArray, tokens: PackedTokens, buckets: BucketRows
     ) -> None:
         self._own = own  # (words, dim)
         self._tokens = tokens

@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.gensim.arrays import Arrays
 from pretrained_embed.formats.gensim.fasttext import WordRows, buckets_of
@@ -41,7 +42,6 @@ from pretrained_embed.formats.pickles.pickled import (
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.subwords.table import SubwordTableReader
 from pretrained_embed.formats.table import HOLES
-from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "gensim"
 

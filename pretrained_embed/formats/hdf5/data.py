@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, PretrainedEmbedError
 from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
@@ -62,7 +62,7 @@ class DataFile:
         with _refusing_damage(self._where):
             self._root.close()
 
-    def read(self, name: str) -> npt.NDArray[Any]:
+    def read(self, name: str) -> AnyArray:
         """Return a data set of numbers, mapped where that is possible."""
         with _refusing_damage(self._where):
             dataset = self._checked(name)
@@ -154,7 +154,7 @@ class DataFile:
             )
         return dataset
 
-    def _map(self, dataset: Any) -> npt.NDArray[Any] | None:
+    def _map(self, dataset: Any) -> AnyArray | None:
         """Map a data set that lies in the file just as numpy would have it."""
         import h5py
 
@@ -176,9 +176,9 @@ class _StoredRows:
         self.shape: tuple[int, ...] = dataset.shape
         self.dtype: np.dtype[Any] = dataset.dtype
 
-    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+    def __getitem__(self, rows: slice) -> AnyArray:
         with _refusing_damage(self._where):
-            block: npt.NDArray[Any] = self._dataset[rows]
+            block: AnyArray = self._dataset[rows]
         return block
 
 

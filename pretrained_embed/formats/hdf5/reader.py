@@ -26,8 +26,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.atomic import replacing_path
 from pretrained_embed.formats.foreign import pick_pair
@@ -43,7 +43,6 @@ from pretrained_embed.formats.table import (
     encode_metadata,
 )
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "hdf5"
 
@@ -93,7 +92,7 @@ def write_table(path: str | os.PathLike[str], table: Table) -> None:
         file.finish(rows, datasets)
 
 
-def datasets_of(annotations: Annotations) -> dict[str, npt.NDArray[Any]]:
+def datasets_of(annotations: Annotations) -> dict[str, AnyArray]:
     """Return the data sets of what a table holds beside its vectors, by path."""
     tokens, arrays, metadata = annotations
     return {

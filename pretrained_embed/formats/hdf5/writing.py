@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.formats.disk_room import reserve
 from pretrained_embed.formats.table import write_array
 
@@ -64,13 +65,11 @@ class RowFile:
         """Take room for ``size`` bytes now, where that is possible; see `disk_room`."""
         reserve(self._file, self._start + size, path)
 
-    def append(self, rows: npt.NDArray[Any]) -> None:
+    def append(self, rows: AnyArray) -> None:
         """Write rows (n, dim) of the file's dtype after those before."""
         write_array(self._file, rows.astype(self._dtype, copy=False))
 
-    def finish(
-        self, count: int, arrays: Mapping[str, npt.NDArray[Any]]
-    ) -> dict[str, int]:
+    def finish(self, count: int, arrays: Mapping[str, AnyArray]) -> dict[str, int]:
         """Make ``count`` rows a data set, and write the arrays beside it.
 
         Returns the offset in the file of the first byte of each, by name.
@@ -127,7 +126,7 @@ def _empty_file() -> bytes:
         return bytes(file.id.get_file_image())
 
 
-def _room_for(arrays: Mapping[str, npt.NDArray[Any]]) -> int:
+def _room_for(arrays: Mapping[str, AnyArray]) -> int:
     """Return the bytes that HDF5 may need for arrays and all about them."""
     return sum(array.nbytes + _ROOM_EACH for array in arrays.values()) + _ROOM
 

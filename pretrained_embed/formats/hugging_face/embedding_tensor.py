@@ -15,14 +15,14 @@ of tokens. https://github.com/MinishLab/model2vec
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.hugging_face.tensor_names import inputs_of_encoder
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.safetensors.header import Tensor
 from pretrained_embed.formats.table import Rows
 
@@ -68,7 +68,7 @@ def matrices(tensors: Mapping[str, Tensor]) -> list[str]:
 def load_embedding(
     name: str,
     tensors: Mapping[str, Tensor],
-    load: Callable[[str], npt.NDArray[Any]],
+    load: Callable[[str], AnyArray],
     where: str,
 ) -> Embedding:
     """Return the rows of a tensor, which ``load`` maps, the bits of BF16 as uint16.
@@ -100,7 +100,7 @@ def load_embedding(
     return Embedding(_TokenRows(rows[: rows.shape[0]], mapping, weights), notes)
 
 
-def _check_mapping(mapping: npt.NDArray[Any], rows: int, where: str) -> None:
+def _check_mapping(mapping: AnyArray, rows: int, where: str) -> None:
     if mapping.ndim != 1 or mapping.dtype.kind not in "iu":
         raise FormatError(
             f"{where}, tensor 'mapping': {mapping.dtype} of shape {mapping.shape}; "
@@ -131,9 +131,9 @@ class _TokenRows:
 
     def __init__(
         self,
-        vectors: npt.NDArray[Any],
-        mapping: npt.NDArray[Any] | None,
-        weights: npt.NDArray[Any] | None,
+        vectors: AnyArray,
+        mapping: AnyArray | None,
+        weights: AnyArray | None,
     ) -> None:
         self._vectors, self._mapping, self._weights = vectors, mapping, weights
         count = len(vectors) if mapping is None else len(mapping)
@@ -141,10 +141,10 @@ class _TokenRows:
         weighted = () if weights is None else (weights.dtype,)
         self.dtype = np.result_type(vectors.dtype, *weighted)
 
-    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+    def __getitem__(self, rows: slice) -> AnyArray:
         vectors = self._vectors[rows if self._mapping is None else self._mapping[rows]]
         if self._weights is None:
             return vectors
         with np.errstate(over="ignore", invalid="ignore"):
-            product: npt.NDArray[Any] = vectors * self._weights[rows, None]
+            product: AnyArray = vectors * self._weights[rows, None]
         return product

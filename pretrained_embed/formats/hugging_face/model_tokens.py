@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.hugging_face.embedding_tensor import Embedding
 from pretrained_embed.formats.hugging_face.shards import json_object
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import of_tokenizer, read_tokens
-from pretrained_embed.packed_tokens import PackedTokens
 
 FILES = (
     "tokenizer.json",

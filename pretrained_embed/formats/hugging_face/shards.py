@@ -11,8 +11,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy.typing as npt
-
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.local import file_size
 from pretrained_embed.formats.safetensors.header import (
@@ -32,7 +31,7 @@ class Shard(NamedTuple):
     path: Path
     header: Header
 
-    def load(self, name: str) -> npt.NDArray[Any]:
+    def load(self, name: str) -> AnyArray:
         """Map a tensor, the bits of BF16 as uint16.
 
         Raises `FormatError` for a dtype that numpy does not have.

@@ -26,13 +26,13 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.atomic import new_folder
 from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.row_stream import RowStream, spooled
 from pretrained_embed.formats.safetensors import reader as safetensors
 from pretrained_embed.formats.table import HOLES
-from pretrained_embed.packed_tokens import PackedTokens
 
 _UNK = ("[UNK]", "<unk>")
 # What Unicode calls white space, and the tokenizer splits at.

@@ -14,10 +14,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pretrained_embed.arrays import Int64Array, PackedTokens
 from pretrained_embed.errors import FormatError, PretrainedEmbedError, TruncatedError
 from pretrained_embed.formats.local import file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 _TABLE = "magnitude"
 _HEAD = 100  # bytes of the head of a database

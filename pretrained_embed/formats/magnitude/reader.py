@@ -22,11 +22,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.magnitude.database import Database
-from pretrained_embed.formats.reader import ByteStream, Float32Array
+from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.subwords.table import ComputedRows, SubwordTableReader
-from pretrained_embed.packed_tokens import Int64Array
 
 NAME = "magnitude"
 

@@ -19,8 +19,8 @@ import re
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import array_bytes
 
@@ -91,7 +91,7 @@ def _dtype(descr: str, where: str) -> np.dtype[Any]:
     raise FormatError(f"{where}: dtype {descr!r} is not one this package reads")
 
 
-def format_header(array: npt.NDArray[Any]) -> bytes:
+def format_header(array: AnyArray) -> bytes:
     """Return the header of a C-ordered array, padded to a multiple of 64 bytes."""
     # Not numpy's writer: its padding differs between versions.
     text = (

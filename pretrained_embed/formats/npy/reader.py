@@ -11,10 +11,9 @@ order are converted as they are handed out.
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy.typing as npt
-
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import file_size, map_array, open_local
 from pretrained_embed.formats.npy.header import HEADER_LIMIT, MAGIC, parse_header
@@ -67,7 +66,7 @@ def open_reader(stream: ByteStream) -> TableReader:
     return TableReader(NAME, stream.name, tokens, vectors, notes=notes)
 
 
-def map_matrix(file: BinaryIO, where: str) -> npt.NDArray[Any]:
+def map_matrix(file: BinaryIO, where: str) -> AnyArray:
     """Map the matrix that an open file holds.
 
     Raises `FormatError` where it is none or is damaged, `TruncatedError` where its end

@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.local import file_size
@@ -41,7 +40,7 @@ class Sample:
         self._state = sha256(f"float32 {rows} {dim}\n".encode())
         self._row = 0
 
-    def add(self, vectors: npt.NDArray[Any]) -> None:
+    def add(self, vectors: AnyArray) -> None:
         """Take the rows that follow."""
         end = self._row + len(vectors)
         low, high = np.searchsorted(self._wanted, (self._row, end))
@@ -78,7 +77,7 @@ def write_rows_file(path: Path, annotations: Annotations, digest: str) -> None:
         write_tensors(file, tensors, metadata)
 
 
-def read_rows_file(path: Path, vectors: npt.NDArray[Any], where: str) -> Annotations:
+def read_rows_file(path: Path, vectors: AnyArray, where: str) -> Annotations:
     """Return what belongs to the rows of a matrix called ``where``.
 
     Raises `FormatError` where the file is damaged or is that of another matrix, and

@@ -6,11 +6,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Mapping
-from typing import Any, BinaryIO, Self
+from typing import BinaryIO, Self
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
@@ -77,7 +77,7 @@ class Archive:
     def __exit__(self, *error: object) -> None:
         self._zip.close()
 
-    def read(self, name: str) -> npt.NDArray[Any]:
+    def read(self, name: str) -> AnyArray:
         """Return an array, read-only."""
         info = self._members[name]
         if info.flag_bits & 1:
@@ -104,7 +104,7 @@ class Archive:
             return Form((0,), strings=True)
         return Form(header.shape, header.dtype.kind in "US")
 
-    def _map(self, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    def _map(self, info: zipfile.ZipInfo) -> AnyArray:
         if not 0 <= info.header_offset <= self._size:
             raise self._damaged(f"member {info.filename!r} is not within the file")
         self._file.seek(info.header_offset)
@@ -131,7 +131,7 @@ class Archive:
             order=header.order,
         )
 
-    def _inflate(self, info: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    def _inflate(self, info: zipfile.ZipInfo) -> AnyArray:
         try:
             with self._zip.open(info) as member:
                 head = member.read(HEADER_LIMIT)
@@ -164,7 +164,7 @@ class Archive:
         return FormatError(f"{self._where}: {what}; get the file again")
 
 
-def write(file: BinaryIO, members: Mapping[str, npt.NDArray[Any]]) -> None:
+def write(file: BinaryIO, members: Mapping[str, AnyArray]) -> None:
     """Write arrays as an archive: uncompressed, aligned, the same bytes every time."""
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in members.items():

@@ -22,8 +22,8 @@ import os
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.foreign import pick_pair
@@ -38,7 +38,6 @@ from pretrained_embed.formats.table import (
     encode_metadata,
 )
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.packed_tokens import PackedTokens
 
 NAME = "npz"
 
@@ -71,7 +70,7 @@ def write_table(path: str | os.PathLike[str], table: Table) -> None:
     """Write a table that `read_table` gives back; raises `WriteError`."""
     check_table(table)
     metadata = encode_metadata(table.metadata)
-    members: dict[str, npt.NDArray[Any]] = {
+    members: dict[str, AnyArray] = {
         "vectors": table.vectors,
         "token_bytes": table.tokens.data,
         "token_offsets": table.tokens.offsets,
@@ -106,7 +105,7 @@ def _foreign(archive: Archive, where: str) -> TableReader:
     return TableReader(NAME, where, packed, vectors, notes=pair.notes)
 
 
-def _pack(tokens: npt.NDArray[Any], where: str) -> PackedTokens:
+def _pack(tokens: AnyArray, where: str) -> PackedTokens:
     if tokens.ndim != 1 or tokens.dtype.kind not in "US":
         raise FormatError(
             f"{where}: {tokens.dtype} of shape {tokens.shape}; tokens have to be a row "

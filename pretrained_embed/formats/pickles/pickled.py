@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.local import array_bytes
 
@@ -67,7 +67,7 @@ class Record:
         return str(self.kind).endswith((_ARRAY, _BUFFER))
 
 
-def array_of(record: Record, where: str) -> npt.NDArray[Any]:
+def array_of(record: Record, where: str) -> AnyArray:
     """Return an array as a view of its bytes in the pickle, read-only.
 
     Raises `FormatError` for arrays of anything but numbers, and where the shape does

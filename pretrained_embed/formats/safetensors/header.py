@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import array_bytes, map_array
 
@@ -101,9 +101,7 @@ def read_header(file: BinaryIO, size: int, where: str) -> Header:
     return Header(tensors, metadata, data)
 
 
-def map_tensor(
-    file: BinaryIO, header: Header, name: str, where: str
-) -> npt.NDArray[Any]:
+def map_tensor(file: BinaryIO, header: Header, name: str, where: str) -> AnyArray:
     """Map a tensor of an open file, the bits of BF16 as uint16.
 
     Raises `FormatError` for a dtype that numpy does not have.
@@ -186,7 +184,7 @@ def _check_layout(tensors: Mapping[str, Tensor], held: int, where: str) -> None:
 
 
 def format_header(
-    arrays: Mapping[str, npt.NDArray[Any]],
+    arrays: Mapping[str, AnyArray],
     metadata: Mapping[str, str],
     multiple: int = 8,
 ) -> bytes:

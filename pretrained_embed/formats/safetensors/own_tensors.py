@@ -16,20 +16,18 @@ the name that sentence-transformers' ``StaticEmbedding`` looks for.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, PackedTokens, UInt8Array
 from pretrained_embed.formats.safetensors.header import Header
 from pretrained_embed.formats.table import (
     Annotations,
     decode_metadata,
     encode_metadata,
 )
-from pretrained_embed.packed_tokens import PackedTokens
 
-Tensors = dict[str, npt.NDArray[Any]]
+Tensors = dict[str, AnyArray]
 
 VECTORS = "embedding.weight"
 
@@ -63,14 +61,14 @@ def header_metadata(annotations: Annotations) -> dict[str, str]:
     return {HEADER_METADATA: encode_metadata(annotations.metadata).decode("ascii")}
 
 
-def metadata_tensor(annotations: Annotations, begin: int) -> npt.NDArray[np.uint8]:
+def metadata_tensor(annotations: Annotations, begin: int) -> UInt8Array:
     """Return the metadata as a tensor that, from byte ``begin``, ends at an 8th."""
     text = encode_metadata(annotations.metadata)
     return np.frombuffer(text + b" " * (-(begin + len(text)) % 8), np.uint8)
 
 
 def read_annotations(
-    header: Header, load: Callable[[str], npt.NDArray[Any]], where: str, prefix: str
+    header: Header, load: Callable[[str], AnyArray], where: str, prefix: str
 ) -> Annotations | None:
     """Return what the tensors with this prefix hold; ``None`` if they are another's.
 

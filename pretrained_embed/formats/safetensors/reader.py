@@ -22,10 +22,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy.typing as npt
-
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
     load_embedding,
@@ -81,7 +80,7 @@ def open_reader(stream: ByteStream) -> TableReader:
     with open_local(stream) as file:
         header = read_header(file, file_size(file), stream.name)
 
-        def load(name: str) -> npt.NDArray[Any]:
+        def load(name: str) -> AnyArray:
             return map_tensor(file, header, name, stream.name)
 
         own = own_reader(stream.name, header, load, prefix=prefix_of(header))
@@ -106,7 +105,7 @@ def open_reader(stream: ByteStream) -> TableReader:
 def own_reader(
     name: str,
     header: Header,
-    load: Callable[[str], npt.NDArray[Any]],
+    load: Callable[[str], AnyArray],
     *,
     prefix: str = "",
 ) -> TableReader | None:
@@ -144,7 +143,7 @@ def write_table(
     path: str | os.PathLike[str],
     table: Table,
     *,
-    vectors: npt.NDArray[Any] | None = None,
+    vectors: AnyArray | None = None,
 ) -> None:
     """Write a table that `read_table` gives back; raises `WriteError`.
 

@@ -10,15 +10,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.disk_room import reserve
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.safetensors.header import format_header
 from pretrained_embed.formats.safetensors.own_tensors import (
     METADATA,
@@ -69,7 +68,7 @@ class SafetensorsSink:
 
     def finish(self, annotations: Annotations) -> None:
         """Write all other tensors, and the header that names them."""
-        following: dict[str, npt.NDArray[Any]] = {
+        following: dict[str, AnyArray] = {
             METADATA: metadata_tensor(annotations, self._vectors.nbytes),
             **widest_first(tensors_of(annotations)),
         }
@@ -80,7 +79,7 @@ class SafetensorsSink:
         self._file.seek(0)
         self._file.write(header)
 
-    def _header(self, tensors: dict[str, npt.NDArray[Any]]) -> bytes:
+    def _header(self, tensors: dict[str, AnyArray]) -> bytes:
         named = {self._prefix + name: tensor for name, tensor in tensors.items()}
         header = format_header(named, {}, _HEADER)
         if len(header) > _HEADER:

@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.hugging_face import shards
 from pretrained_embed.formats.parts import Part, Span, join_annotations
-from pretrained_embed.formats.reader import ByteStream, Float32Array
+from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors.own_tensors import VECTORS, read_annotations
 from pretrained_embed.formats.sharded.index import (
     SHARD,
@@ -159,7 +159,7 @@ class _JoinedRows:
         self.shape: tuple[int, ...] = (self._starts[-1], *parts[0].shape[1:])
         self.dtype: np.dtype[Any] = parts[0].dtype
 
-    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+    def __getitem__(self, rows: slice) -> AnyArray:
         start, stop, _ = rows.indices(self.shape[0])
         pieces = [
             part[max(start - begin, 0) : max(stop - begin, 0)]

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.parallel import run_in_order, thread_count
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.safetensors.own_tensors import tensors_of
 from pretrained_embed.formats.table import Annotations, in_pieces
 

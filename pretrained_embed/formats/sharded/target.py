@@ -13,12 +13,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import FormatError, OptionError, SourceError, WriteError
 from pretrained_embed.formats.atomic import discard_leftovers, replacing, writing
 from pretrained_embed.formats.disk_room import reserve
 from pretrained_embed.formats.hugging_face.shards import INDEX
 from pretrained_embed.formats.parts import bounds, check_cuttable
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.safetensors.target import SafetensorsSink, bytes_needed
 from pretrained_embed.formats.sharded.index import (
     SHARD,

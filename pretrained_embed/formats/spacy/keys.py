@@ -18,14 +18,11 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array, UInt64Array
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.spacy.symbols import NAMES
 from pretrained_embed.formats.subwords.murmur import murmur2
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
-
-UInt64Array = npt.NDArray[np.uint64]
 
 _SEED = 1
 #: First bytes of numbers, and how many bytes follow each; 16: none that begins one.
@@ -72,7 +69,7 @@ def parse_key_rows(raw: bytes, where: str) -> KeyRows:
     return KeyRows(numbers[::2], numbers[1::2])
 
 
-def _decoded(raw: npt.NDArray[np.uint8], begins: Int64Array, where: str) -> UInt64Array:
+def _decoded(raw: UInt8Array, begins: Int64Array, where: str) -> UInt64Array:
     firsts = raw[begins]
     widths = np.frombuffer(_WIDTHS, np.uint8)[firsts]
     numbers = firsts.astype(np.uint64)

@@ -20,8 +20,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy.typing as npt
-
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.reader import ByteStream, Reader
@@ -81,7 +80,7 @@ def _vocab(path: Path) -> Path | None:
     return None
 
 
-def _table(name: str, matrix: npt.NDArray[Any], folder: Path) -> TableReader:
+def _table(name: str, matrix: AnyArray, folder: Path) -> TableReader:
     path = folder / _KEYS
     try:
         raw = path.read_bytes()
@@ -94,9 +93,7 @@ def _table(name: str, matrix: npt.NDArray[Any], folder: Path) -> TableReader:
     return table_reader(NAME, name, matrix, key_rows, strings)
 
 
-def _floret(
-    name: str, matrix: npt.NDArray[Any], config: dict[str, Any]
-) -> BucketReader:
+def _floret(name: str, matrix: AnyArray, config: dict[str, Any]) -> BucketReader:
     if matrix.dtype.kind != "f":
         raise FormatError(f"{name}: its matrix is {matrix.dtype}; expected floats")
     settings = {"minn": 0, "maxn": 0, "hash_count": 1, "hash_seed": 0} | config

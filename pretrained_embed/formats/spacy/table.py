@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Int64Array,
+    PackedTokens,
+    Progress,
+)
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.reader import Float32Array, Progress
 from pretrained_embed.formats.spacy.keys import KeyRows, keys_of
 from pretrained_embed.formats.spacy.symbols import NAMES
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 _ROWS_AT_ONCE = 4096
 
@@ -21,7 +24,7 @@ _ROWS_AT_ONCE = 4096
 def table_reader(
     format: str,
     name: str,
-    matrix: npt.NDArray[Any],
+    matrix: AnyArray,
     key_rows: KeyRows,
     strings: Sequence[str],
 ) -> TableReader:
@@ -59,15 +62,15 @@ def table_reader(
 class SharedRows:
     """Rows of a matrix, some of them several times. See `Rows`."""
 
-    def __init__(self, matrix: npt.NDArray[Any], rows: Int64Array) -> None:
+    def __init__(self, matrix: AnyArray, rows: Int64Array) -> None:
         self.matrix = matrix
         self.rows = rows
         self.shape = len(rows), matrix.shape[1]
         self.dtype = matrix.dtype
 
-    def __getitem__(self, rows: slice) -> npt.NDArray[Any]:
+    def __getitem__(self, rows: slice) -> AnyArray:
         """Return some consecutive rows."""
-        chosen: npt.NDArray[Any] = self.matrix[self.rows[rows]]
+        chosen: AnyArray = self.matrix[self.rows[rows]]
         return chosen
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-import numpy.typing as npt
-
+from pretrained_embed.arrays import (
+    BoolArray,
+    Float32Array,
+    FloatArray,
+    PackedTokens,
+    Progress,
+)
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.reader import (
     Block,
     Findings,
-    Float32Array,
     OnBadRow,
-    Progress,
     Reader,
     Selection,
     Statistics,
@@ -22,7 +24,6 @@ from pretrained_embed.formats.reader import (
 from pretrained_embed.formats.row_sources import RowSource
 from pretrained_embed.formats.subwords.sums import FloretCutting, composed
 from pretrained_embed.kernel import TokenIndex
-from pretrained_embed.packed_tokens import PackedTokens
 
 _STATISTICS_ROWS = 10_000
 
@@ -43,7 +44,7 @@ class BucketReader(Reader):
         name: str,
         cutting: FloretCutting,
         source: RowSource,
-        first: npt.NDArray[np.floating],
+        first: FloatArray,
     ) -> None:
         self.format = format
         self.name = name
@@ -84,9 +85,7 @@ class BucketReader(Reader):
         claims = Claims(index, len(out))
         return Selection(claims.positions(), claims.ranks(), self._findings)
 
-    def compose(
-        self, tokens: Sequence[str], out: Float32Array
-    ) -> npt.NDArray[np.bool_]:
+    def compose(self, tokens: Sequence[str], out: Float32Array) -> BoolArray:
         """Write the vectors of any tokens. See `Reader`."""
         packed = PackedTokens.pack(tokens)
         threads = thread_count(None)

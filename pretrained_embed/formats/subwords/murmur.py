@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 
-from pretrained_embed.packed_tokens import Int64Array, UInt8Array
-
-UInt64Array = npt.NDArray[np.uint64]
+from pretrained_embed.arrays import Int64Array, UInt8Array, UInt64Array
 
 _M2 = np.uint64(0xC6A4A7935BD1E995)
 _M3_1, _M3_2 = np.uint64(0x87C37B91114253D5), np.uint64(0x4CF5AD432745937F)

@@ -13,11 +13,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens, UInt8Array
-
-UInt32Array = npt.NDArray[np.uint32]
+from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array, UInt32Array
 
 _FNV_BASIS, _FNV_PRIME = 2166136261, np.uint32(16777619)
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array, PackedTokens
 from pretrained_embed.formats.parallel import run_in_order
-from pretrained_embed.formats.reader import Float32Array
 from pretrained_embed.formats.row_sources import RowSource
 from pretrained_embed.formats.subwords.murmur import murmur3
 from pretrained_embed.formats.subwords.ngrams import Ngrams
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 #: Tokens that are cut into pieces at once; bytes of rows that are held at once, many,
 #: because the whole table is gone through for them; and tokens that a thread adds up
@@ -115,7 +113,7 @@ def composed(
     out: Float32Array,
     *,
     threads: int,
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Write the vectors of tokens to ``out``; return which have pieces.
 
     In binary32 and in fastText's order: the rows are added one by one to zero, the sum

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from pretrained_embed.formats.reader import Float32Array, Progress
+from pretrained_embed.arrays import (
+    AnyArray,
+    BoolArray,
+    Float32Array,
+    Int64Array,
+    PackedTokens,
+    Progress,
+)
 from pretrained_embed.formats.subwords.sums import Pieces
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.packed_tokens import Int64Array, PackedTokens
 
 _AT_ONCE = 1024  # tokens
 
@@ -32,7 +37,7 @@ class ComputedRows(ABC):
 class Picked(Protocol):
     """Rows of which any may be taken: an array, or rows that are computed."""
 
-    def __getitem__(self, rows: Int64Array, /) -> npt.NDArray[Any]:
+    def __getitem__(self, rows: Int64Array, /) -> AnyArray:
         """Return the rows of these numbers."""
 
 
@@ -50,7 +55,7 @@ def add_pieces(out: Float32Array, pieces: Pieces, rows: Picked) -> None:
 
 #: Writes the vectors that pieces of tokens make into an array, float32 (tokens, dim),
 #: and returns which tokens have any pieces.
-Compose = Callable[[Sequence[str], Float32Array], npt.NDArray[np.bool_]]
+Compose = Callable[[Sequence[str], Float32Array], BoolArray]
 
 
 class SubwordTableReader(TableReader):
@@ -65,7 +70,7 @@ class SubwordTableReader(TableReader):
         *,
         compose: Compose | None = None,
         facts: Mapping[str, object],
-        arrays: dict[str, npt.NDArray[Any]] | None = None,
+        arrays: dict[str, AnyArray] | None = None,
         notes: Sequence[str] = (),
         release: Callable[[], None] | None = None,
     ) -> None:
@@ -76,9 +81,7 @@ class SubwordTableReader(TableReader):
         self.composes = compose is not None
         self._compose = compose
 
-    def compose(
-        self, tokens: Sequence[str], out: Float32Array
-    ) -> npt.NDArray[np.bool_]:
+    def compose(self, tokens: Sequence[str], out: Float32Array) -> BoolArray:
         """Write vectors made of the file's subword pieces; return which could be."""
         if self._compose is None:
             return super().compose(tokens, out)

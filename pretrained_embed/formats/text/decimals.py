@@ -13,9 +13,8 @@ its files come out byte for byte.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
-from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array, UInt8Array
 
 #: Numbers to give to `rows_of_decimals` at once: few enough to stay in a cache.
 NUMBERS = 1 << 15
@@ -56,7 +55,7 @@ def rows_of_decimals(vectors: Float32Array, separator: bytes) -> list[bytes]:
 
 def _shortest(
     numbers: Float32Array,
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+) -> tuple[Int64Array, Int64Array, BoolArray]:
     """Return digits and places: a number is digits / 10**places, where it is known."""
     with np.errstate(invalid="ignore"):  # a NaN may be a signalling one
         size = np.abs(numbers.astype(np.float64))
@@ -78,11 +77,11 @@ def _shortest(
 
 
 def _lay_out(
-    text: npt.NDArray[np.uint8],
-    shown: npt.NDArray[np.bool_],
+    text: UInt8Array,
+    shown: BoolArray,
     numbers: Float32Array,
-    digits: npt.NDArray[np.int64],
-    places: npt.NDArray[np.int64],
+    digits: Int64Array,
+    places: Int64Array,
 ) -> None:
     """Write every number with all digits of the layout, and mark those it needs."""
     whole, rest = np.divmod(digits, _POWERS[places])
@@ -109,9 +108,7 @@ def _lay_out(
     shown[:, _POINT] = needed
 
 
-def _write_apart(
-    text: npt.NDArray[np.uint8], shown: npt.NDArray[np.bool_], number: np.float32
-) -> None:
+def _write_apart(text: UInt8Array, shown: BoolArray, number: np.float32) -> None:
     """Write one number with numpy's digits."""
     written = str(number).removesuffix(".0").encode("ascii")
     # Reading goes through binary64, so the shortest might round the other way. None is

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import UnknownFormatError
 from pretrained_embed.formats.blocks import gathered, unpacked
 from pretrained_embed.formats.claims import Claims
@@ -22,10 +23,8 @@ from pretrained_embed.formats.reader import (
     Block,
     ByteStream,
     Findings,
-    Float32Array,
     OnBadRow,
     PackedBlock,
-    Progress,
     Selection,
 )
 from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport

@@ -11,10 +11,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import Hits
 from pretrained_embed.formats.faults import Fault, Faults
-from pretrained_embed.formats.reader import ByteStream, OnBadRow, Progress
+from pretrained_embed.formats.reader import ByteStream, OnBadRow
 from pretrained_embed.formats.scanned import Split, SplitReport
 from pretrained_embed.formats.text.layout import TextLayout
 from pretrained_embed.formats.window import ALIGNMENT, READ_SIZE, Window, new_buffer

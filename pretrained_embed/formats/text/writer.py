@@ -14,6 +14,7 @@ from typing import BinaryIO
 import numpy as np
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.parallel import run_in_order, thread_count
@@ -22,7 +23,6 @@ from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
 from pretrained_embed.formats.text.decimals import NUMBERS, rows_of_decimals
 from pretrained_embed.formats.text.layout import find_layout
-from pretrained_embed.packed_tokens import PackedTokens
 
 _BOM = b"\xef\xbb\xbf"
 _SEPARATORS = np.isin(np.arange(256), list(b" \t\n"))  # whether a byte is one

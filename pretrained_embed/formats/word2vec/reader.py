@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import (
     FormatError,
     TruncatedError,
@@ -33,10 +34,8 @@ from pretrained_embed.formats.reader import (
     ByteStream,
     Doubt,
     Findings,
-    Float32Array,
     OnBadRow,
     PackedBlock,
-    Progress,
     Selection,
 )
 from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport

@@ -9,6 +9,7 @@ import os
 
 import numpy as np
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.reader import HEAD_SIZE
@@ -16,7 +17,6 @@ from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
 from pretrained_embed.formats.text import layout as text_layout
 from pretrained_embed.formats.word2vec import layout as word2vec_layout
-from pretrained_embed.packed_tokens import PackedTokens
 
 _DTYPE = "<f4"
 _INSTEAD = "Write .npz, .h5 or .safetensors instead."

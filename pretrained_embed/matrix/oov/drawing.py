@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.errors import OOVError, OptionError
-from pretrained_embed.formats.reader import Float32Array, Statistics
+from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.matrix import draws
 from pretrained_embed.matrix.oov.policies import Callback, Policy, policy_name
 
@@ -21,7 +21,7 @@ def draw(
     policy: Policy,
     tokens: Sequence[str],
     out: Float32Array,
-    rows: npt.NDArray[np.int64],
+    rows: Int64Array,
     *,
     seed: int,
     part: int = 0,
@@ -63,7 +63,7 @@ def draw(
 
 def _called(
     policy: Callback, tokens: Sequence[str], stats: Statistics, dim: int
-) -> npt.NDArray[np.float32]:
+) -> Float32Array:
     given = policy(tokens, stats, dim)
     try:
         filled = np.asarray(given)

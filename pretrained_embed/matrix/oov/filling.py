@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from pretrained_embed.formats.reader import Float32Array, Statistics
+from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.matrix.oov.drawing import draw
 from pretrained_embed.matrix.oov.lookup import Lookup, Made
 from pretrained_embed.matrix.oov.parts import average_parts
@@ -27,7 +27,7 @@ _MAKERS: dict[Policy, tuple[Callable[[Sequence[str], Lookup], Made], Origin]] = 
 def fill(
     chain: PolicyChain,
     tokens: Sequence[str],
-    rows: npt.NDArray[np.int64],
+    rows: Int64Array,
     out: Float32Array,
     origin: OriginArray,
     *,

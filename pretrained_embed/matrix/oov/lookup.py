@@ -6,20 +6,13 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
+from pretrained_embed.arrays import Float32Array, Int64Array, Progress
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import (
-    Float32Array,
-    OnBadRow,
-    Progress,
-    Selection,
-)
+from pretrained_embed.formats.reader import OnBadRow, Selection
 from pretrained_embed.matrix.match import Chain, several
 from pretrained_embed.vocabulary import Vocabulary
-
-Int64Array = npt.NDArray[np.int64]
 
 #: Some of the tokens that were given, by place, and float32 (places, dim) for them.
 Made = Iterator[tuple[Int64Array, Float32Array]]

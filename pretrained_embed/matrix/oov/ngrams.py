@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
+
+from pretrained_embed.arrays import Int64Array, UInt64Array
 
 #: The lengths of n-grams, in characters.
 SHORTEST, LONGEST = 3, 6
 
-Int64Array = npt.NDArray[np.int64]
-UInt64Array = npt.NDArray[np.uint64]
 
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so no power of it is 0
 

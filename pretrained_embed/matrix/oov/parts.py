@@ -15,7 +15,7 @@ from itertools import chain
 
 import numpy as np
 
-from pretrained_embed.formats.reader import Float32Array
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.matrix.oov.lookup import Lookup, Made
 
 #: Bytes in UTF-8 that a part has at least: three Latin letters, two Cyrillic ones, one

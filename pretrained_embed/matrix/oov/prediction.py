@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array, Progress
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow, Progress
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix.oov.lookup import Lookup, Made
 from pretrained_embed.matrix.oov.ngrams import ngrams
 from pretrained_embed.matrix.oov.regression import Counts, ridge
@@ -96,7 +96,7 @@ class Model:
         distinct, place, occurrences = np.unique(
             found.hashes, return_inverse=True, return_counts=True
         )
-        kept: npt.NDArray[np.bool_] = occurrences >= OCCURRENCES
+        kept: BoolArray = occurrences >= OCCURRENCES
         self._hashes = distinct[kept]  # rising
         self._mean = np.empty(vectors.shape[1])
         self._weights = np.empty((vectors.shape[1], len(self._hashes)), np.float32)
@@ -118,7 +118,7 @@ class Model:
             if progress is not None:
                 progress(column.nbytes * (dim + 1), vectors.nbytes)
 
-    def known(self, tokens: Sequence[str]) -> npt.NDArray[np.int64]:
+    def known(self, tokens: Sequence[str]) -> Int64Array:
         """Return how many n-grams of each token have weights, (len(tokens),)."""
         return np.bincount(self._counts(tokens).rows, minlength=len(tokens))
 

@@ -11,10 +11,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-Float64Array = npt.NDArray[np.float64]
-Int64Array = npt.NDArray[np.int64]
+from pretrained_embed.arrays import Float64Array, FloatArray, Int64Array
 
 #: What is left of the error, as a share of its square at the start, where it ends.
 _ENOUGH = 1e-24
@@ -28,7 +26,7 @@ class Counts(NamedTuple):
     row_count: int
     feature_count: int
 
-    def times(self, weights: npt.NDArray[np.floating]) -> Float64Array:
+    def times(self, weights: FloatArray) -> Float64Array:
         """Return the sum of the weights of each row's features, (row_count,)."""
         return _sums(self.rows, weights[self.features], self.row_count)
 
@@ -65,9 +63,7 @@ def ridge(
     return weights
 
 
-def _sums(
-    places: Int64Array, values: npt.NDArray[np.floating], count: int
-) -> Float64Array:
+def _sums(places: Int64Array, values: FloatArray, count: int) -> Float64Array:
     """Return the sum of the values of each place, added in the order they stand in."""
     return np.bincount(places, values, count).astype(np.float64, copy=False)
 

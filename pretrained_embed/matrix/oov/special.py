@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.matrix.oov.policies import Policies, PolicyChain, policy_chain
 from pretrained_embed.vocabulary import Vocabulary
-
-Int64Array = npt.NDArray[np.int64]
 
 
 def special_chains(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from pretrained_embed.arrays import Float32Array
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import Float32Array, OnBadRow, Statistics
+from pretrained_embed.formats.reader import OnBadRow, Statistics
 
 #: Rows of the source that the statistics are taken from: its first ones, which in the
 #: usual files are its most frequent tokens.

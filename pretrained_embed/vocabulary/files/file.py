@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import VocabularyError
-from pretrained_embed.packed_tokens import PackedTokens
 
 _BOM = b"\xef\xbb\xbf"
 #: How many bytes are decoded at a time.

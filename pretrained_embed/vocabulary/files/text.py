@@ -21,14 +21,13 @@ import re
 import reprlib
 
 import numpy as np
-import numpy.typing as npt
 
+from pretrained_embed.arrays import BoolArray, Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.errors import VocabularyError
-from pretrained_embed.packed_tokens import PackedTokens
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files.file import File
 from pretrained_embed.vocabulary.special_tokens import parts_of
-from pretrained_embed.vocabulary.token_rows import Int64Array, TokenRows, cut
+from pretrained_embed.vocabulary.token_rows import TokenRows, cut
 
 _COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit int64
 _DIGITS = 18
@@ -64,8 +63,8 @@ def read_counts(file: File) -> Content:
 
 
 def _numbers(
-    data: npt.NDArray[np.uint8], starts: Int64Array, ends: Int64Array
-) -> tuple[Int64Array, npt.NDArray[np.bool_]]:
+    data: UInt8Array, starts: Int64Array, ends: Int64Array
+) -> tuple[Int64Array, BoolArray]:
     """Return what pieces of ``data`` say as numbers, and which are numbers."""
     numbers = np.zeros(len(starts), np.int64)
     good = (ends > starts) & (ends - starts <= _DIGITS)

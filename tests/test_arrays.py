@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrained_embed.arrays import PackedTokens, joined
 from pretrained_embed.errors import FormatError
-from pretrained_embed.packed_tokens import PackedTokens, joined
 
 # What one way of packing or unpacking might take for the end of a token, or join.
 PIECES = ["a", "é", "🙂", "\n", "\r", "\0", "\u2028", "\udcc3", "\udca9", "\udce2", ""]

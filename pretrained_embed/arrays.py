@@ -1,18 +1,29 @@
-"""Tokens as one run of bytes, without a Python object for each."""
+"""What all layers pass to each other: arrays, packed tokens, progress."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, pairwise
-from typing import Self, overload
+from typing import Any, Self, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.errors import FormatError
 
+AnyArray = npt.NDArray[Any]
+BoolArray = npt.NDArray[np.bool_]
+Int16Array = npt.NDArray[np.int16]
 Int64Array = npt.NDArray[np.int64]
 UInt8Array = npt.NDArray[np.uint8]
+UInt32Array = npt.NDArray[np.uint32]
+UInt64Array = npt.NDArray[np.uint64]
+FloatArray = npt.NDArray[np.floating]
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+
+#: Called with (bytes done so far, bytes in all or ``None`` where that is not known).
+Progress = Callable[[int, int | None], None]
 
 _LF = b"\n"
 #: From how many tokens on they are packed and unpacked all at once.
