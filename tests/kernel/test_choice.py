@@ -33,7 +33,7 @@ def test_an_index_gives_all_its_memory_back(kernel_pair):
         import os, sys
         import numpy as np
         from pretrained_embed.kernel import _kernel
-        from pretrained_embed.packed_tokens import PackedTokens
+        from pretrained_embed.arrays import PackedTokens
         tokens = [*(f"token{i}" for i in range(20_000)), "caf\\udce9"]
         packed = PackedTokens.pack(tokens)
         rows, ranks = np.arange(20_001, dtype=np.int64), np.zeros(20_001, np.uint8)
@@ -101,3 +101,9 @@ def test_both_kernels_have_the_same_names(kernel_pair):
         if not name.isupper():
             assert all(callable(getattr(kernel, name)) for kernel in kernel_pair), name
     assert [module.IMPLEMENTATION for module in kernel_pair] == ["native", "reference"]
+
+
+def test_a_test_of_both_kernels_runs_all_of_one(both_kernels):
+    for name in ["IMPLEMENTATION", *kernel.__all__]:
+        shared = name.isupper() and name != "IMPLEMENTATION"
+        assert shared or getattr(kernel, name) is getattr(both_kernels, name), name
