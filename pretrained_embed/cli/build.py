@@ -60,6 +60,7 @@ _SUFFIXES = tuple(dict.fromkeys((*pe.WRITABLE_SUFFIXES, *pe.TARGET_SUFFIXES)))
     help="The least share of the text that they make up, by the counts of the "
     "vocabulary.",
 )
+@options.layouts
 @options.on_bad_row("Malformed rows of the source: stop, or leave them out and say so.")
 @options.max_bad_rows
 @click.option(
@@ -107,6 +108,7 @@ def build(
     unk_token: str | None,
     min_coverage: float,
     min_token_coverage: float,
+    layout: Any,
     on_bad_row: Any,
     max_bad_rows: Any,
     no_store: bool,
@@ -170,6 +172,7 @@ def build(
             min_token_coverage=min_token_coverage,
             advise=True,
             threads=threads,
+            layout=layout,
             on_bad_row=on_bad_row,
             max_bad_rows=max_bad_rows,
             use_store=not no_store,

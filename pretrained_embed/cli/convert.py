@@ -48,6 +48,7 @@ _SHOWN = 5  # missing tokens that are named
 )
 @options.on_bad_row("Malformed rows of IN: stop, or leave them out and say so.")
 @options.max_bad_rows
+@options.layout
 @options.where_from
 @options.as_json
 @options.quiet
@@ -60,6 +61,7 @@ def convert(
     drop_duplicates: bool,
     on_bad_row: Any,
     max_bad_rows: Any,
+    layout: str | None,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -92,6 +94,7 @@ def convert(
             drop_duplicates=drop_duplicates,
             on_bad_row=on_bad_row,
             max_bad_rows=max_bad_rows,
+            layout=layout,
             cache_dir=cache_dir,
             offline=offline,
             catalog=catalog,

@@ -27,6 +27,7 @@ from pretrained_embed.cli.targets import check_target
     show_default=True,
     help="The vectors, as for 'build'; once for each source to compare.",
 )
+@options.layouts
 @options.on_bad_row("Malformed rows of a source: stop, or leave them out and say so.")
 @report
 @options.where_from
@@ -37,6 +38,7 @@ def coverage(
     vocab_kind: Any,
     match: str,
     source: tuple[str, ...],
+    layout: Any,
     on_bad_row: Any,
     report: Path | None,
     cache_dir: Path | None,
@@ -65,6 +67,7 @@ def coverage(
             vocabulary,
             source,
             match=match,
+            layout=layout,
             on_bad_row=on_bad_row,
             cache_dir=cache_dir,
             offline=offline,

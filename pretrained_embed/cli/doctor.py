@@ -17,6 +17,7 @@ UNHEALTHY = 1
 
 @click.command()
 @click.argument("source", metavar="FILE")
+@options.layout
 @options.where_from
 @options.as_json
 @options.quiet
@@ -24,6 +25,7 @@ UNHEALTHY = 1
 def doctor(
     context: click.Context,
     source: str,
+    layout: str | None,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -44,6 +46,7 @@ def doctor(
     with Bar(quiet=quiet) as bar:
         found = pe.examine(
             source,
+            layout=layout,
             cache_dir=cache_dir,
             offline=offline,
             catalog=catalog,

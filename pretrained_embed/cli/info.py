@@ -30,11 +30,16 @@ _WHOLE = ("npz", "hdf5", "safetensors")
 
 @click.command()
 @click.argument("source", required=False, metavar="[FILE|NAME]")
+@options.layout
 @options.catalog
 @options.cache_dir
 @options.as_json
 def info(
-    source: str | None, catalog: Path | None, cache_dir: Path | None, as_json: bool
+    source: str | None,
+    layout: str | None,
+    catalog: Path | None,
+    cache_dir: Path | None,
+    as_json: bool,
 ) -> None:
     """Tell about a file of vectors, a saved matrix or a name that 'list' shows.
 
@@ -55,7 +60,7 @@ def info(
         present = here(cache_dir)
         known, text = entry_facts(entry, present), entry_text(entry, present)
     else:
-        known, text = _file(source, catalog, cache_dir)
+        known, text = _file(source, layout, catalog, cache_dir)
     if as_json:
         answer_json(known)
     else:
@@ -63,7 +68,7 @@ def info(
 
 
 def _file(
-    source: str, catalog: Path | None, cache_dir: Path | None
+    source: str, layout: str | None, catalog: Path | None, cache_dir: Path | None
 ) -> tuple[dict[str, Any], str]:
     """Return what is to be known of a file of vectors, for JSON and as text."""
     with Bar() as bar:
@@ -72,6 +77,7 @@ def _file(
             cache_dir=cache_dir,
             offline=True,
             catalog=catalog,
+            layout=layout,
             digest=True,
             progress=bar,
         )

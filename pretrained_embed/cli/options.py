@@ -82,6 +82,22 @@ projection_seed = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of tsne and umap."
 )
 
+_LAYOUT_HELP = (
+    "What is known of how the file is laid out, for where that cannot be seen: "
+    "dim=300,header=yes,separator=tab,rows=1000 or some of these."
+)
+
+layout = click.option("--layout", metavar="NAME=VALUE,...", help=_LAYOUT_HELP)
+
+layouts = click.option(
+    "--layout",
+    "layout",
+    multiple=True,
+    metavar="NAME=VALUE,...",
+    callback=lambda _, __, given: given[0] if len(given) == 1 else given or None,
+    help=f"{_LAYOUT_HELP} Once for all sources, or once for each.",
+)
+
 as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON to standard output."
 )

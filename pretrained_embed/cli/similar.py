@@ -25,6 +25,7 @@ from pretrained_embed.cli.progress import Bar
     help="How many neighbours.",
 )
 @options.on_bad_row("Malformed rows of the source: stop, or leave them out.")
+@options.layout
 @options.where_from
 @options.as_json
 @options.quiet
@@ -33,6 +34,7 @@ def similar(
     tokens: tuple[str, ...],
     count: int,
     on_bad_row: Any,
+    layout: str | None,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -56,6 +58,7 @@ def similar(
             tokens,
             count=count,
             on_bad_row=on_bad_row,
+            layout=layout,
             cache_dir=cache_dir,
             offline=offline,
             catalog=catalog,

@@ -14,6 +14,7 @@ from pretrained_embed import formats, sources
 from pretrained_embed.errors import SourceError
 from pretrained_embed.extraction.outcome import Outcome
 from pretrained_embed.extraction.wanted import WantedTokens
+from pretrained_embed.formats import KnownLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.scanned import ScannedReader, Split
 from pretrained_embed.kernel import TokenIndex
@@ -46,6 +47,7 @@ class Job:
     splits: tuple[Split, ...]
     wanted: WantedTokens | Path
     folder: Path | None = None
+    layout: KnownLayout | None = None  # of the source, as it was given
     reader: ScannedReader | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -87,7 +89,7 @@ class Job:
 
     def _open(self) -> ScannedReader:
         stream = rereadable(sources.open_source(str(self.address)))
-        reader = formats.open_reader(stream)
+        reader = formats.open_reader(stream, self.layout)
         same = _RUN in self.state or state_of(stream.provenance) == self.state
         if (
             not isinstance(reader, ScannedReader)

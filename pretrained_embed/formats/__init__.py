@@ -1,12 +1,14 @@
 """File formats: from bytes to rows of vectors, and back.
 
 One folder a format. Its ``reader`` has ``NAME``, ``recognise(head, stream)`` and
-``open_reader(stream)``; it, or the ``writer`` beside it, may have ``write_rows(path,
-rows)`` or ``write_table(path, table)``. A ``target`` beside it has ``open_sink``, for
-rows that come in order and are more than memory holds. What formats share stands above
-the folders.
+``open_reader(stream)``; with ``LAYOUT``, the names of what it can be told of a
+`KnownLayout`, the latter takes one, too. It, or the ``writer`` beside it, may have
+``write_rows(path, rows)`` or ``write_table(path, table)``. A ``target`` beside it has
+``open_sink``, for rows that come in order and are more than memory holds. What formats
+share stands above the folders.
 """
 
+from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
 from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import (
     Block,
@@ -32,10 +34,12 @@ __all__ = [
     "TARGET_SUFFIXES",
     "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",
+    "AnyLayout",
     "Block",
     "ByteStream",
     "Doubt",
     "Findings",
+    "KnownLayout",
     "PackedBlock",
     "Part",
     "Reader",
@@ -45,6 +49,7 @@ __all__ = [
     "Target",
     "new_target",
     "open_reader",
+    "parse_layout",
     "read_part",
     "read_table",
     "write_rows",

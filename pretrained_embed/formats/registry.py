@@ -9,6 +9,7 @@ import numpy as np
 
 from pretrained_embed.arrays import joined
 from pretrained_embed.errors import FormatError, OptionError, UnknownFormatError
+from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
 from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import Table
@@ -32,19 +33,21 @@ def _format(name: str) -> Any:
     return import_module(f"pretrained_embed.formats.{name}")
 
 
-def open_reader(stream: ByteStream) -> Reader:
+def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
     """Open a file of vectors, its format recognised by its content.
 
-    Raises `UnknownFormatError` if no format recognises it, and `FormatError` if the
-    one that does finds it damaged.
+    ``layout`` is what is known of how it is laid out: see `KnownLayout`.
+
+    Raises `UnknownFormatError` if no format recognises it, `FormatError` if the one
+    that does finds it damaged, or not laid out as it is said to be, and `OptionError`
+    for a layout that the format has no use for.
     """
-    reader: Reader
+    known = parse_layout(layout)
     if stream.path is not None and stream.path.is_dir():
         for name in _FOLDERS:
             module = _format(name)
             if module.recognise_folder(stream.path):
-                reader = module.open_reader(stream)
-                return reader
+                return _opened(module, stream, known)
         raise UnknownFormatError(
             f"{stream.name}: a folder; name the file of vectors in it"
         )
@@ -52,9 +55,18 @@ def open_reader(stream: ByteStream) -> Reader:
     for name in _READABLE:
         module = _format(name)
         if module.recognise(head, stream):
-            reader = module.open_reader(stream)
-            return reader
+            return _opened(module, stream, known)
     raise UnknownFormatError(f"{stream.name}: {diagnosis(head)}")
+
+
+def _opened(module: Any, stream: ByteStream, known: KnownLayout | None) -> Reader:
+    reader: Reader
+    if known is None or not known.given:
+        reader = module.open_reader(stream)
+        return reader
+    used = getattr(module, "LAYOUT", ())
+    reader = module.open_reader(stream, known.check_use(used, module.NAME, stream.name))
+    return reader
 
 
 def read_table(stream: ByteStream) -> Table:

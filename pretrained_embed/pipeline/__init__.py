@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pretrained_embed.arrays import Progress
-from pretrained_embed.formats import Reader
+from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix, versions
 from pretrained_embed.pipeline.comparing import coverage
 from pretrained_embed.pipeline.converting import Conversion, convert
@@ -37,6 +37,7 @@ __all__ = [
 def open_vectors(
     source: Source = DEFAULT_SOURCE,
     *,
+    layout: AnyLayout = None,
     use_store: bool = True,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
@@ -52,16 +53,27 @@ def open_vectors(
     ``s3://``, ``gs://``, ``hf://`` and other URLs that fsspec has a package for, and
     ``remote+https://``, are read where they are, and no more of them than is needed;
     they must not change meanwhile. Where the cache has a store of the source (see
-    `index`), that is read in its place, unless ``use_store=False``. Raises
-    `SourceError` where there is nothing to read, and `FormatError` where what there is
-    holds no vectors or is damaged.
+    `index`), that is read in its place, unless ``use_store=False``.
+
+    ``layout`` is what is known of how the file is laid out, for where that cannot be
+    seen: ``"dim=300,header=yes,separator=tab"`` or a mapping of the same. ``dim`` is
+    the numbers of a row, ``header`` (yes or no) whether the first line is none,
+    ``separator`` one of space, tab, tab-space (a tab behind the token, then spaces) and
+    space-tab, ``rows`` how many rows have a token. It is checked against the file, of
+    which no store is used then.
+
+    Raises `SourceError` where there is nothing to read, `FormatError` where what there
+    is holds no vectors, is damaged or is not laid out as ``layout`` says, and
+    `OptionError` for a layout that the format has no use for.
 
     >>> with open_vectors("vectors.txt") as reader:  # doctest: +SKIP
     ...     for tokens, vectors in reader.blocks():
     ...         print(len(tokens), vectors.shape)
     """
     where = Where(cache_dir, offline, catalog)
-    return open_reader(source, where, progress, use_store=use_store).reader
+    return open_reader(
+        source, where, progress, use_store=use_store, layout=layout
+    ).reader
 
 
 def index(

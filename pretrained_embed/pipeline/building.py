@@ -12,12 +12,18 @@ from typing import TYPE_CHECKING, cast
 from pretrained_embed import __version__, matrix
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import Reader
+from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.formats.budget import Budget
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
 from pretrained_embed.pipeline.loading import load_matrix
-from pretrained_embed.pipeline.opening import Folder, Opened, Where, open_reader
+from pretrained_embed.pipeline.opening import (
+    Folder,
+    Opened,
+    Where,
+    layouts_of,
+    open_reader,
+)
 from pretrained_embed.pipeline.ways import Ways
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
@@ -49,6 +55,7 @@ def build_matrix(
     min_token_coverage: float = 0.0,
     advise: bool = False,
     threads: int | None = None,
+    layout: AnyLayout | Sequence[AnyLayout] = None,
     on_bad_row: OnBadRow = "error",
     max_bad_rows: Budget = None,
     use_store: bool = True,
@@ -136,6 +143,8 @@ def build_matrix(
     of the vocabulary. ``advise`` has the same pass over the source find out which other
     forms would find more: see `Coverage`. ``threads`` (by default the CPUs this process
     may use) changes the time, never the result.
+    ``layout`` is what is known of how sources are laid out, as in `open_vectors`: one
+    for all of them, or a list with one, or ``None``, for each.
     ``on_bad_row="skip"`` leaves malformed rows out and counts them; of more than
     ``max_bad_rows`` in a source, a number or a share of its rows from 0.0 to 1.0, it
     raises `RowError`, which names the first.
@@ -211,7 +220,7 @@ def build_matrix(
         listed = ()  # all rows are there, and nothing is to be read
     opened: list[Opened] = []
     with ExitStack() as stack:
-        for one in listed:
+        for one, known in zip(listed, layouts_of(layout, len(listed)), strict=True):
             opened.append(
                 open_reader(
                     one,
@@ -219,6 +228,7 @@ def build_matrix(
                     progress,
                     use_store=use_store and not options.composes,
                     may_make=on_bad_row == "error",
+                    layout=known,
                 )
             )
             if opened[-1].reader is not one:

@@ -9,10 +9,10 @@ from typing import cast
 from pretrained_embed import matrix
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import Reader
+from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import Comparison, Match
-from pretrained_embed.pipeline.opening import Folder, Where, open_reader
+from pretrained_embed.pipeline.opening import Folder, Where, layouts_of, open_reader
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
@@ -24,6 +24,7 @@ def coverage(
     match: Match = ("exact",),
     advise: bool = True,
     threads: int | None = None,
+    layout: AnyLayout | Sequence[AnyLayout] = None,
     on_bad_row: OnBadRow = "error",
     use_store: bool = True,
     cache_dir: Folder | None = None,
@@ -53,8 +54,9 @@ def coverage(
         raise OptionError("there is no source to compare; name one at least")
     where = Where(cache_dir, offline, catalog)
     located = []
-    for source in sources:
-        opened = open_reader(source, where, progress, use_store=use_store)
+    layouts = layouts_of(layout, len(sources))
+    for source, known in zip(sources, layouts, strict=True):
+        opened = open_reader(source, where, progress, use_store=use_store, layout=known)
         try:
             located.append(matrix.locate(vocabulary, opened.reader, options))
         finally:

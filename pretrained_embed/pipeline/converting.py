@@ -10,7 +10,14 @@ from pathlib import Path
 from pretrained_embed import formats, sources
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import Findings, PackedBlock, Reader, RowStream, writing
+from pretrained_embed.formats import (
+    AnyLayout,
+    Findings,
+    PackedBlock,
+    Reader,
+    RowStream,
+    writing,
+)
 from pretrained_embed.formats.budget import Budget, check_bad_rows, check_budget
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.row_stream import Dtype
@@ -52,6 +59,7 @@ def convert(
     *,
     format: str | None = None,
     vocab: AnyVocabulary | None = None,
+    layout: AnyLayout = None,
     dtype: Dtype = "float32",
     drop_duplicates: bool = False,
     on_bad_row: OnBadRow = "error",
@@ -63,8 +71,8 @@ def convert(
 ) -> Conversion:
     """Write the vectors of ``source`` to ``out`` in another format.
 
-    ``source``, ``cache_dir``, ``offline`` and ``catalog`` are as in `open_vectors`; the
-    source itself is read, never a store of it. ``format`` is one of
+    ``source``, ``layout``, ``cache_dir``, ``offline`` and ``catalog`` are as in
+    `open_vectors`; the source itself is read, never a store of it. ``format`` is one of
     `WRITABLE_FORMATS`, by default as the suffix of ``out`` says. All rows are written,
     in their order: with ``vocab`` those of its tokens only, with ``drop_duplicates``
     the first of each token only. ``on_bad_row="skip"`` leaves malformed rows out and
@@ -90,7 +98,7 @@ def convert(
         source, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=progress
     )
     _check_place(out, source, stream.path)
-    with formats.open_reader(stream) as reader:
+    with formats.open_reader(stream, layout) as reader:
         passing = RowFilter(vocab, drop=drop_duplicates)
         whole = writing.holds_all(format) and not passing.chooses
         if whole and isinstance(reader, TableReader):

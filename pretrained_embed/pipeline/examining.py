@@ -7,6 +7,7 @@ from pathlib import Path
 from pretrained_embed import checkup
 from pretrained_embed.arrays import Progress
 from pretrained_embed.checkup import Checkup
+from pretrained_embed.formats import AnyLayout
 from pretrained_embed.pipeline.opening import Folder, Where, open_reader
 from pretrained_embed.sources import Source
 from pretrained_embed.sources.digests import sha256
@@ -18,6 +19,7 @@ def examine(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
+    layout: AnyLayout = None,
     digest: bool = False,
     progress: Progress | None = None,
 ) -> Checkup:
@@ -40,7 +42,7 @@ def examine(
     ()
     """
     where = Where(cache_dir, offline, catalog)
-    opened = open_reader(source, where, progress, use_store=False)
+    opened = open_reader(source, where, progress, use_store=False, layout=layout)
     known = dict(opened.provenance)
     with opened.reader as reader:
         if digest and (path := Path(str(known.get("name")))).is_file():

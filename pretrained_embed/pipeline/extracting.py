@@ -155,7 +155,8 @@ def _job(
     state = extraction.state_of(provenance)
     here = extraction.same_file(opened.address)
     facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
-    text = json.dumps([*facts, opened.address, state, here, wanted.digest()])
+    given = None if opened.layout is None else str(opened.layout)
+    text = json.dumps([*facts, opened.address, state, here, wanted.digest(), given])
     return Job(
         key=blake2b(text.encode(), digest_size=16).hexdigest(),
         size=opened.size,
@@ -166,6 +167,7 @@ def _job(
         ranges=ranges,
         splits=tuple(splits),
         wanted=wanted,
+        layout=opened.layout,
         reader=reader,
     )
 

@@ -8,13 +8,14 @@ it was indexed.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from pretrained_embed import formats, matrix, sources, store
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceError
-from pretrained_embed.formats import Reader
+from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
 from pretrained_embed.sources import Source, Stream, cache, origin, stores
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.origin import Origin
@@ -48,6 +49,7 @@ class Opened(NamedTuple):
     notes: list[str]  # on how it was opened
     address: str | None = None  # by which another process opens the same
     size: int | None = None  # bytes, where they are known
+    layout: KnownLayout | None = None  # as it was given
 
 
 class _Content(NamedTuple):
@@ -64,16 +66,24 @@ def open_reader(
     *,
     use_store: bool,
     may_make: bool = False,
+    layout: AnyLayout = None,
 ) -> Opened:
     """Open the store of a source, or else the source.
 
-    With ``may_make``, what is known by name or URL is made into a store first. That it
-    could not be made is no error but a note.
+    A source whose layout is given is read itself. With ``may_make``, what is known by
+    name or URL is made into a store first. That it could not be made is no error but a
+    note.
     """
+    known = formats.parse_layout(layout)
     if isinstance(source, Reader):
+        if known is not None:
+            raise OptionError(
+                f"{source.name} is open, and its layout is found; give the layout to "
+                "open_vectors"
+            )
         return Opened(source, {"name": source.name}, [])
-    if not use_store:
-        return _plain(_stream(source, where, progress), [])
+    if not use_store or known is not None:
+        return _plain(_stream(source, where, progress), [], known)
     entry = sources.entry_named(source, where.catalog)
     fault = None
     if entry is not None:
@@ -127,14 +137,32 @@ def _stream(source: Source, where: Where, progress: Progress | None) -> Stream:
     return rereadable(stream)
 
 
-def _plain(stream: Stream, notes: list[str]) -> Opened:
+def _plain(
+    stream: Stream, notes: list[str], layout: KnownLayout | None = None
+) -> Opened:
+    given = {} if layout is None else {"layout": str(layout)}
     return Opened(
-        formats.open_reader(stream),
-        dict(stream.provenance),
+        formats.open_reader(stream, layout),
+        {**stream.provenance, **given},
         notes,
         stream.address,
         stream.size,
+        layout,
     )
+
+
+def layouts_of(
+    layout: AnyLayout | Sequence[AnyLayout], sources: int
+) -> list[KnownLayout | None]:
+    """Return the layout of each of some sources, given one for all or one for each."""
+    if not isinstance(layout, list | tuple):
+        return [formats.parse_layout(cast(AnyLayout, layout))] * sources
+    if len(layout) != sources:
+        raise OptionError(
+            f"{len(layout)} layouts for {sources} sources; give one for all or one "
+            "for each"
+        )
+    return [formats.parse_layout(one) for one in layout]
 
 
 def _stored(

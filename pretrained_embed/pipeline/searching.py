@@ -8,7 +8,7 @@ from pathlib import Path
 from pretrained_embed import neighbours
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import Reader
+from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.matrix import EmbeddingMatrix
@@ -22,6 +22,7 @@ def similar(
     queries: str | Sequence[str],
     *,
     count: int = 10,
+    layout: AnyLayout = None,
     on_bad_row: OnBadRow = "error",
     use_store: bool = True,
     cache_dir: Folder | None = None,
@@ -51,7 +52,9 @@ def similar(
         )
     else:
         where = Where(cache_dir, offline, catalog)
-        reader = open_reader(source, where, progress, use_store=use_store).reader
+        reader = open_reader(
+            source, where, progress, use_store=use_store, layout=layout
+        ).reader
     try:
         return neighbours.search(
             reader, asked, count=count, on_bad_row=on_bad_row, progress=progress

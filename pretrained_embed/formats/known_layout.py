@@ -1,0 +1,147 @@
+"""What a user knows of how a file is laid out, and has it read by.
+
+::
+
+    layout = pair "," pair ...
+    pair   = "dim=" number | "rows=" number
+           | "header=" ("yes" | "no")
+           | "separator=" ("space" | "tab" | "tab-space" | "space-tab")
+
+A format uses what is given instead of finding it out, and checks it against the file.
+Which of it a format can use stands in its reader, as ``LAYOUT``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self
+
+from pretrained_embed.errors import OptionError, suggestion
+
+#: What stands between the numbers, and what stands between token and numbers.
+SEPARATORS = {
+    "space": (b" ", b" "),
+    "tab": (b"\t", b"\t"),
+    "tab-space": (b" ", b"\t"),  # a tab behind the token, spaces between the numbers
+    "space-tab": (b"\t", b" "),
+}
+
+_ANSWERS = {"yes": True, "no": False}
+
+
+@dataclass(frozen=True)
+class KnownLayout:
+    """What is known of a layout; ``None`` is to be found out.
+
+    Parameters
+    ----------
+    dim : int, optional
+        Numbers of a row, at least 1.
+    header : bool, optional
+        Whether the first line is none of the rows.
+    separator : str, optional
+        A key of `SEPARATORS`.
+    rows : int, optional
+        Rows that have a token, at least 1; what stands behind them is left out.
+    """
+
+    dim: int | None = None
+    header: bool | None = None
+    separator: str | None = None
+    rows: int | None = None
+
+    def __str__(self) -> str:
+        """Return the layout as `parse_layout` reads it."""
+        words = {True: "yes", False: "no"}
+        return ",".join(
+            f"{name}={words[value] if isinstance(value, bool) else value}"
+            for name in self.given
+            for value in [getattr(self, name)]
+        )
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The names of what is known."""
+        names = (field.name for field in fields(self))
+        return tuple(name for name in names if getattr(self, name) is not None)
+
+    def check_use(self, used: tuple[str, ...], format: str, where: str) -> Self:
+        """Return the layout; `OptionError` if a format does not use all of it."""
+        unused = [name for name in self.given if name not in used]
+        if unused:
+            can = f"can be told {' and '.join(used)} alone" if used else "needs none"
+            raise OptionError(
+                f"{where}: layout gives {' and '.join(unused)}, and the format "
+                f"{format} {can}; leave that out"
+            )
+        return self
+
+
+#: A layout in any form: "dim=300,header=yes", {"dim": 300, "header": True}.
+AnyLayout = KnownLayout | Mapping[str, Any] | str | None
+
+
+def parse_layout(given: AnyLayout) -> KnownLayout | None:
+    """Return a layout that was given in any form, ``None`` if nothing is known.
+
+    Raises `OptionError` for a name or a value that there is none of.
+
+    >>> parse_layout("dim=300,header=yes").dim
+    300
+    >>> str(parse_layout({"separator": "tab", "rows": 5}))
+    'separator=tab,rows=5'
+    """
+    if given is None or isinstance(given, KnownLayout):
+        return given
+    if isinstance(given, str):
+        pairs = [pair.partition("=") for pair in given.split(",")]
+        if len({name.strip() for name, _, _ in pairs}) < len(pairs):
+            raise OptionError(f"layout is {given!r}; each name can be there once")
+        given = {name.strip(): value.strip() for name, _, value in pairs}
+    elif not isinstance(given, Mapping):
+        raise OptionError(
+            f"layout is {given!r}; write it as 'dim=300,header=yes' or as a mapping"
+        )
+    known = {}
+    for name, value in given.items():
+        if name not in _VALUES:
+            raise OptionError(
+                f"layout has no {name!r}; it has {', '.join(_VALUES)}"
+                f"{suggestion(str(name), _VALUES)}"
+            )
+        known[name] = None if value is None else _VALUES[name](name, value)
+    return KnownLayout(**known)
+
+
+def _count(name: str, value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit():
+        value = int(value[:19])
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise OptionError(f"layout: {name} is {value!r}; it is a number, at least 1")
+    return value
+
+
+def _answer(name: str, value: object) -> bool:
+    if isinstance(value, str) and value in _ANSWERS:
+        return _ANSWERS[value]
+    if isinstance(value, bool):
+        return value
+    raise OptionError(f"layout: {name} is {value!r}; it can be yes or no")
+
+
+def _separator(name: str, value: object) -> str:
+    if isinstance(value, str) and value in SEPARATORS:
+        return value
+    near = suggestion(str(value), SEPARATORS)
+    raise OptionError(
+        f"layout: {name} is {value!r}; it can be {', '.join(SEPARATORS)}{near}"
+    )
+
+
+_VALUES: dict[str, Callable[[str, object], Any]] = {
+    "dim": _count,
+    "header": _answer,
+    "separator": _separator,
+    "rows": _count,
+}
