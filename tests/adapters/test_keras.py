@@ -1,4 +1,4 @@
-"""Runs `keras_suite` on every backend: a process can only have one."""
+"""Runs the suites of Keras on every backend: a process can only have one."""
 
 import os
 import subprocess
@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
-SUITE = Path(__file__).with_name("keras_suite.py")
+SUITES = [
+    Path(__file__).with_name("keras_suite.py"),
+    Path(__file__).parents[1] / "release_0_1" / "keras_states.py",
+]
 BACKENDS = ["tensorflow", "torch", "jax"]
 pytestmark = pytest.mark.skipif(
     find_spec("keras") is None, reason="Keras is not installed"
@@ -17,9 +20,9 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """Start the suite on all backends at once."""
+    """Start the suites on all backends at once."""
     folder = tmp_path_factory.mktemp("keras")
-    command = [sys.executable, "-m", "pytest", SUITE, "-p", "no:cacheprovider"]
+    command = [sys.executable, "-m", "pytest", *SUITES, "-p", "no:cacheprovider"]
     processes = {}
     for backend in filter(find_spec, BACKENDS):
         environment = {

@@ -29,7 +29,7 @@ TRIES = 600 if os.environ.get("HYPOTHESIS_PROFILE") == "thorough" else 6
 #: What reading may take, in bytes: buffers of a fixed size, and so many times the file.
 FIXED, TIMES = 48 << 20, 64
 
-NOT_OF_VECTORS = {"invalid", "tls", "vocabulary"}
+NOT_OF_VECTORS = {"invalid", "release_0_1", "tls", "vocabulary"}
 HUGE = (b"\xff" * 4, b"\x7f" * 8, b"\xff" * 8, b"\xff\xff\xff\x7f", b"\x00" * 8)
 
 
