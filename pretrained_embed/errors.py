@@ -25,7 +25,11 @@ wrong, where (file and line, or offset), and what to do about it.
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Iterable
+
+#: How many characters of a value a message shows.
+_LENGTH = 60
 
 
 class PretrainedEmbedError(Exception):
@@ -109,3 +113,33 @@ def suggestion(given: str, known: Iterable[str]) -> str:
 
     near = difflib.get_close_matches(given.lower(), list(known), 1)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+class _Brief(reprlib.Repr):
+    """Cuts what is too long to be read in the middle."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = _LENGTH
+
+    def repr_bytes(self, value: bytes, level: int) -> str:
+        whole = repr(value[:_LENGTH])
+        if len(value) <= _LENGTH >= len(whole):
+            return whole
+        half = _LENGTH // 2 - 2
+        return f"{whole[:half]}...{repr(value[-half:])[-half:]}"
+
+
+def brief(value: object) -> str:
+    """Return the ``repr`` of a token or another value, cut to a readable length.
+
+    Of what is longer than 60 characters the middle is left out. Every message that
+    shows what somebody's file or list holds shows it so.
+
+    >>> print(brief("the"), brief("a" * 1_000_000))
+    'the' 'aaaaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaaaaaaaaaaa'
+    """
+    return _BRIEF.repr(value)
+
+
+_BRIEF = _Brief()

@@ -48,6 +48,7 @@ LAYERS = {
     },
     "cli": {
         "public names",
+        "errors",
         "kernel",
         "sources.cache",
         "sources.catalog",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.arrays import BoolArray, Int64Array
-from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.errors import OptionError, ShapeError, brief
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
 
 #: A choice of rows: all or none; those whose token was found in the source, or was
@@ -66,7 +66,7 @@ def chosen(matrix: EmbeddingMatrix, rows: Rows, option: str) -> BoolArray:
         return _by_mask(matrix, rows, option)
     if isinstance(rows, Iterable):
         return _by_token(matrix, list(rows), option)
-    raise OptionError(f"{option}={rows!r}: {_CHOICES}")
+    raise OptionError(f"{option}={brief(rows)}: {_CHOICES}")
 
 
 _CHOICES = (
@@ -81,7 +81,7 @@ def _by_origin(matrix: EmbeddingMatrix, rows: str, option: str) -> BoolArray:
         return found
     if rows == "oov":
         return ~found & ~fixed(matrix)
-    raise OptionError(f"{option}={rows!r}: {_CHOICES}")
+    raise OptionError(f"{option}={brief(rows)}: {_CHOICES}")
 
 
 def _by_mask(
@@ -102,8 +102,8 @@ def _by_token(matrix: EmbeddingMatrix, tokens: list[str], option: str) -> BoolAr
     mask = np.zeros(len(matrix.origin), np.bool_)
     for token in tokens:
         if not isinstance(token, str):
-            raise OptionError(f"{option} lists {token!r}: {_CHOICES}")
+            raise OptionError(f"{option} lists {brief(token)}: {_CHOICES}")
         if token not in ids:
-            raise OptionError(f"{option} lists {token!r}, not in the vocabulary")
+            raise OptionError(f"{option} lists {brief(token)}, not in the vocabulary")
         mask[ids[token]] = True
     return mask

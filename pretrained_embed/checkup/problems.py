@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.checkup.token_checks import TokenChecks
 from pretrained_embed.checkup.vector_checks import VectorChecks
+from pretrained_embed.errors import brief
 from pretrained_embed.formats.reader import Findings
 
 #: How many rows a problem names.
@@ -173,6 +174,6 @@ def _rows(count: int, verb: str = "are") -> str:
 def _example(tokens: PackedTokens, row: int) -> str:
     raw = tokens.raw(row)
     try:
-        return f"row {row:,}: {raw.decode()!r}"
+        return f"row {row:,}: {brief(raw.decode())}"
     except UnicodeDecodeError:
-        return f"row {row:,}: {raw!r}"
+        return f"row {row:,}: {brief(raw)}"

@@ -20,6 +20,7 @@ from pretrained_embed.cli.report import (
     remarks,
     source_name,
 )
+from pretrained_embed.errors import brief
 from pretrained_embed.sources import catalog as catalogs
 
 _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
@@ -158,7 +159,7 @@ def _each(values: Iterable[Any]) -> str | None:
 
 
 def _token(token: str | None, id: int | None) -> str:
-    return "none" if token is None else f"{token!r}, row {id}"
+    return "none" if token is None else f"{brief(token)}, row {id}"
 
 
 def _words(value: Any) -> str | None:

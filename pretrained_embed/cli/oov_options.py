@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 import pretrained_embed as pe
+from pretrained_embed.errors import brief
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -20,9 +21,9 @@ def _by_token(
     for value in values:
         token, equals, policies = value.rpartition("=")
         if not equals:
-            raise click.BadParameter(f"{value!r} is not TOKEN=POLICY")
+            raise click.BadParameter(f"{brief(value)} is not TOKEN=POLICY")
         if token in settings:
-            raise click.BadParameter(f"{token!r} is there twice")
+            raise click.BadParameter(f"{brief(token)} is there twice")
         settings[token] = policies
     return settings
 

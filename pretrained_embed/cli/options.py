@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from pretrained_embed import PROJECTIONS
+from pretrained_embed.errors import brief
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -34,7 +35,9 @@ def one_of(words: Sequence[str]) -> dict[str, Any]:
 def _check_word(word: str, words: Sequence[str]) -> None:
     if word not in words:
         near = suggestion(word, words)
-        raise click.BadParameter(f"{word!r} is not one of {', '.join(words)}{near}")
+        raise click.BadParameter(
+            f"{brief(word)} is not one of {', '.join(words)}{near}"
+        )
 
 
 def _budget(_: click.Context, __: click.Parameter, value: str | None) -> Any:

@@ -19,7 +19,12 @@ import re
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array
-from pretrained_embed.errors import FormatError, TruncatedError, UnknownFormatError
+from pretrained_embed.errors import (
+    FormatError,
+    TruncatedError,
+    UnknownFormatError,
+    brief,
+)
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream
 from pretrained_embed.formats.row_sources import ArrayRows
 from pretrained_embed.formats.subwords.bucket_reader import BucketReader
@@ -60,7 +65,7 @@ def open_reader(stream: ByteStream) -> BucketReader:
             f"{len(first.split()) - 1:,}; the file is damaged, get it again"
         )
     if min_n > LONGEST_NGRAM or max_n > LONGEST_NGRAM or seed >= 2**32:
-        raise FormatError(f"{where}, line 1: the header makes no sense: {line!r}")
+        raise FormatError(f"{where}, line 1: the header makes no sense: {brief(line)}")
     layout = TextLayout(dim, b" ", b" ", len(line), line, bucket, ())
     table = _table(TextReader(stream, layout), bucket, where)
     marks = fields[-2], fields[-1]
@@ -75,8 +80,8 @@ def _table(reader: TextReader, bucket: int, where: str) -> Float32Array:
         for number, token in enumerate(tokens, rows):
             if token != str(number):
                 raise FormatError(
-                    f"{where}, line {number + 2:,}: bucket {token!r} where {number} is "
-                    "due; the file is damaged, get it again"
+                    f"{where}, line {number + 2:,}: bucket {brief(token)} where "
+                    f"{number} is due; the file is damaged, get it again"
                 )
         rows += len(tokens)
         parts.append(vectors)

@@ -16,7 +16,7 @@ import os
 
 import numpy as np
 
-from pretrained_embed.errors import WriteError
+from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.formats.atomic import new_folder
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
@@ -73,6 +73,6 @@ def _check(token: str, is_finite: bool) -> None:
     else:
         return
     raise WriteError(
-        f"token {token!r} {problem}. Leave it out, or write .npz, .h5 or .safetensors "
-        "instead."
+        f"token {brief(token)} {problem}. Leave it out, or write .npz, .h5 or "
+        ".safetensors instead."
     )

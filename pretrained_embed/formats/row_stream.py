@@ -21,7 +21,7 @@ from pretrained_embed.arrays import (
     Progress,
     joined,
 )
-from pretrained_embed.errors import WriteError
+from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.formats.atomic import writing
 from pretrained_embed.formats.local import map_array
 from pretrained_embed.formats.reader import PackedBlock
@@ -118,7 +118,7 @@ def rounded(vectors: Float32Array, dtype: Dtype, tokens: PackedTokens) -> FloatA
     if lost.any():
         row, column = np.argwhere(lost)[0].tolist()
         raise WriteError(
-            f"the vector of {tokens[row]!r} holds the number "
+            f"the vector of {brief(tokens[row])} holds the number "
             f"{vectors[row, column]!s}, which {dtype} cannot hold; use float32"
         )
     return converted

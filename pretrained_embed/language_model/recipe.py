@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import UInt8Array
-from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.errors import OptionError, brief, suggestion
 from pretrained_embed.language_model import similarity
 from pretrained_embed.language_model.numbers import Stored, from_float64, to_float64
 from pretrained_embed.language_model.tokenizer import Tokenizer
@@ -107,8 +107,8 @@ def _copy(
     for token, other in special.items():
         if token not in new.vocabulary or other not in old.vocabulary:
             raise OptionError(
-                f"special names {token!r}: {other!r}; the first has to be a token of "
-                "the new tokenizer, the second of the old one"
+                f"special names {brief(token)}: {brief(other)}; the first has to be a "
+                "token of the new tokenizer, the second of the old one"
             )
     same_custom = old.marker == new.marker
     by_text: dict[Any, int] = {}

@@ -10,6 +10,7 @@ import numpy as np
 
 from pretrained_embed import markup
 from pretrained_embed.arrays import BoolArray, Int64Array
+from pretrained_embed.errors import brief
 from pretrained_embed.matrix.advice import Advice, Suggestion, suggestions
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
@@ -141,7 +142,7 @@ class Coverage:
             filled = f" (filled {made})" if made else ""
             text += (
                 f" {self.oov:,} are OOV{filled}. {most} of them: "
-                f"{', '.join(map(repr, self.oov_examples))}"
+                f"{', '.join(map(brief, self.oov_examples))}"
                 f"{', ...' if self.oov > len(self.oov_examples) else '.'}"
             )
         if advice := self.advice_text():

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray, Float32Array, Int16Array, Int64Array
 from pretrained_embed.drawing import Method
-from pretrained_embed.errors import ShapeError, VocabularyError
+from pretrained_embed.errors import ShapeError, VocabularyError, brief
 from pretrained_embed.formats import Findings, Table, write_table
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.matrix import showing
@@ -93,8 +93,8 @@ class EmbeddingMatrix:
         pad = vocabulary.pad_id
         if pad is not None and self._stored[pad : pad + 1].any():
             raise VocabularyError(
-                f"row {pad}, of the pad token {vocabulary.pad_token!r}, is not zeros; "
-                "make it zeros, or use a vocabulary with pad=None"
+                f"row {pad}, of the pad token {brief(vocabulary.pad_token)}, is not "
+                "zeros; make it zeros, or use a vocabulary with pad=None"
             )
         self.provenance: dict[str, Any] = {} if provenance is None else provenance
         self.findings = Findings() if findings is None else findings

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pretrained_embed.errors import PretrainedEmbedError, UnknownTokenError
+from pretrained_embed.errors import PretrainedEmbedError, UnknownTokenError, brief
 from pretrained_embed.matrix.match import match_chain, several
 from pretrained_embed.matrix.numbers import norms
 from pretrained_embed.matrix.origin import Origin
@@ -49,7 +49,7 @@ class RowStory:
         return asdict(self) | {"parts": list(self.parts)}
 
     def __str__(self) -> str:
-        lines = [f"{self.token!r}, id {self.id:,}: {self.how}", *self.parts]
+        lines = [f"{brief(self.token)}, id {self.id:,}: {self.how}", *self.parts]
         lines.append(f"norm {self.norm:.6g}")
         if self.digest or self.licence:
             known = (self.source, self.digest, self.licence)
@@ -66,7 +66,7 @@ def explain(matrix: EmbeddingMatrix, token: str) -> RowStory:
     id = vocabulary.get(token)
     if id is None:
         raise UnknownTokenError(
-            f"token {token!r} is not in the vocabulary{nearest(token, vocabulary)}"
+            f"token {brief(token)} is not in the vocabulary{nearest(token, vocabulary)}"
         )
     provenance = matrix.provenance
     tale = _Tale(vocabulary, token, provenance, forms_of(provenance))
@@ -161,7 +161,7 @@ class _Tale(NamedTuple):
             return f"({name})"
         if form.splits or len(variants) != 1:
             return f"({name})"
-        return f"as {variants[0]!r} ({name})"
+        return f"as {brief(variants[0])} ({name})"
 
     def _filled(self, origin: Origin, source: str) -> str:
         made = {

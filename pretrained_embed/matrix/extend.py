@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, BoolArray, Int64Array
-from pretrained_embed.errors import OptionError, ShapeError, VocabularyError
+from pretrained_embed.errors import OptionError, ShapeError, VocabularyError, brief
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.origin import (
     OWN_CODES,
@@ -143,8 +143,9 @@ def _ids_of(
     if (ids < 0).any():
         token = vocabulary.packed[int(added[ids < 0][0])]
         raise VocabularyError(
-            f"no row for the token {token!r}: neither the matrix to extend has one nor "
-            "what is to be added; build_matrix(..., extend=...) reads it from a source"
+            f"no row for the token {brief(token)}: neither the matrix to extend has "
+            "one nor what is to be added; build_matrix(..., extend=...) reads it from "
+            "a source"
         )
     return ids
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import OptionError, brief
 from pretrained_embed.matrix.match_forms import FORMS, Step, always, named_step
 from pretrained_embed.matrix.match_text import Variants
 from pretrained_embed.matrix.origin import OWN_FORMS, Origin
@@ -124,8 +124,8 @@ def _called(function: Callback, place: int) -> Form:
             "".join(variants).encode("utf-8", "surrogateescape")
         except (TypeError, UnicodeEncodeError) as error:
             raise OptionError(
-                f"the form {name} of match returned {given!r} for {token!r}; expected "
-                "a str that UTF-8 can hold, several of them, or None"
+                f"the form {name} of match returned {brief(given)} for {brief(token)}; "
+                "expected a str that UTF-8 can hold, several of them, or None"
             ) from error
         return variants
 

@@ -10,7 +10,7 @@ import numpy as np
 from pretrained_embed import drawing, markup
 from pretrained_embed.arrays import Int64Array
 from pretrained_embed.drawing import Method
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import OptionError, brief
 from pretrained_embed.matrix.origin import Origin
 
 if TYPE_CHECKING:
@@ -88,5 +88,5 @@ def html(matrix: EmbeddingMatrix) -> str:
 
 def _rows_of(matrix: EmbeddingMatrix, tokens: Sequence[str]) -> Int64Array:
     if isinstance(tokens, str):
-        raise OptionError(f"tokens is one text, {tokens!r}; give a list of tokens")
+        raise OptionError(f"tokens is one text, {brief(tokens)}; give a list of tokens")
     return np.array([matrix.vocabulary[token] for token in tokens], np.int64)

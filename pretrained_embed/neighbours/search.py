@@ -9,7 +9,7 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Progress
-from pretrained_embed.errors import OptionError, UnknownTokenError
+from pretrained_embed.errors import OptionError, UnknownTokenError, brief
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.neighbours.nearest import Nearest, unit_rows
@@ -107,8 +107,8 @@ def _vectors(
                 for k in range(i + len(tokens), len(keys), len(tokens))
                 if rows[k] >= 0
             ]
-            hint = f"; it has {others[0]!r}" if others else ""
-            raise UnknownTokenError(f"{reader.name} has no token {token!r}{hint}")
+            hint = f"; it has {brief(others[0])}" if others else ""
+            raise UnknownTokenError(f"{reader.name} has no token {brief(token)}{hint}")
     units = dict(zip(tokens, unit_rows(found), strict=True))
     vectors = np.zeros((len(queries), reader.dim), np.float32)
     for i, query in enumerate(queries):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import OptionError, brief
 
 _SIGNS = {"+": 1, "-": -1}
 
@@ -47,8 +47,8 @@ def parse_queries(words: Sequence[str]) -> list[Query]:
         if part in _SIGNS:
             if sign or not queries:
                 raise OptionError(
-                    f"{' '.join(words)!r}: {part!r} joins nothing to a token; write as "
-                    "in 'king - man + woman'"
+                    f"{brief(' '.join(words))}: {brief(part)} joins nothing to a "
+                    "token; write as in 'king - man + woman'"
                 )
             sign = _SIGNS[part]
         elif sign:
@@ -59,7 +59,9 @@ def parse_queries(words: Sequence[str]) -> list[Query]:
         else:
             queries.append(Query((part,)))
     if sign:
-        raise OptionError(f"{' '.join(words)!r} ends in a sign; name a token behind it")
+        raise OptionError(
+            f"{brief(' '.join(words))} ends in a sign; name a token behind it"
+        )
     return queries
 
 

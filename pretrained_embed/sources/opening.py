@@ -14,6 +14,7 @@ from pretrained_embed.errors import (
     OptionError,
     SourceError,
     UnknownSourceError,
+    brief,
 )
 from pretrained_embed.sources import local, packing
 from pretrained_embed.sources.stream import AnyStream
@@ -190,8 +191,8 @@ def _from_name(
         return stream
     if entry is None:
         raise UnknownSourceError(
-            f"{words!r}: no such file, and no known source of vectors has this name"
-            + known.suggestion(words)
+            f"{brief(words)}: no such file, and no known source of vectors has this "
+            "name" + known.suggestion(words)
         )
     try:
         return fetched(entry)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.errors import OptionError, VocabularyError
+from pretrained_embed.errors import OptionError, VocabularyError, brief
 
 _INT64_MAX = 2**63 - 1
 
@@ -37,7 +37,7 @@ def strings(values: Iterable[object]) -> list[str]:
 def _string(token: object, position: int) -> str:
     if not isinstance(token, str):
         raise VocabularyError(
-            f"the token at position {position} is {token!r}, of type "
+            f"the token at position {position} is {brief(token)}, of type "
             f"{type(token).__name__}; a token is a str"
         )
     return str.__str__(token)  # of np.str_ and the like
@@ -49,12 +49,13 @@ def _check_surrogates(token: str, where: str) -> None:
         raw = token.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
         raise VocabularyError(
-            f"token {token!r} {where} holds a lone surrogate, which no bytes stand for"
+            f"token {brief(token)} {where} holds a lone surrogate, which no bytes "
+            "stand for"
         ) from error
     if raw.decode("utf-8", "surrogateescape") != token:
         raise VocabularyError(
-            f"token {token!r} {where} has bytes escaped that are valid "
-            f"UTF-8; decode {raw!r} instead"
+            f"token {brief(token)} {where} has bytes escaped that are valid "
+            f"UTF-8; decode {brief(raw)} instead"
         )
 
 
@@ -86,8 +87,8 @@ def whole_numbers(
             or not 0 <= value <= _INT64_MAX
         ):
             raise VocabularyError(
-                f"the {what} of token {token!r} is {value!r}; it must be a whole "
-                "number from 0 to 2**63 - 1"
+                f"the {what} of token {brief(token)} is {brief(value)}; it must be a "
+                "whole number from 0 to 2**63 - 1"
             )
         numbers.append(int(value))
     return numbers
@@ -97,12 +98,13 @@ def specials(pad: str | None, unk: str | None) -> None:
     """Raise where pad and unk are no tokens, or one and the same."""
     for name, token in (("pad", pad), ("unk", unk)):
         if token is not None and not isinstance(token, str):
-            raise OptionError(f"{name} is {token!r}; it must be a str or None")
+            raise OptionError(f"{name} is {brief(token)}; it must be a str or None")
         if token is not None:
             _check_surrogates(token, f"as {name}")
     if pad is not None and pad == unk:
         raise VocabularyError(
-            f"pad and unk are both {pad!r}; each needs a token and a row of its own"
+            f"pad and unk are both {brief(pad)}; each needs a token and a row of its "
+            "own"
         )
 
 
@@ -112,4 +114,6 @@ def positive(name: str, value: int | None) -> None:
         return
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < 1:
-        raise OptionError(f"{name} is {value!r}; it must be a whole number, 1 or more")
+        raise OptionError(
+            f"{name} is {brief(value)}; it must be a whole number, 1 or more"
+        )

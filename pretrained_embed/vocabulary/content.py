@@ -9,7 +9,7 @@ from enum import Enum
 from typing import Literal, NamedTuple, TypeGuard, cast
 
 from pretrained_embed.arrays import Int64Array
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.checks import repeated, specials
 from pretrained_embed.vocabulary.rows import inserted
 from pretrained_embed.vocabulary.special_tokens import Marks, nearest, unknown
@@ -88,8 +88,8 @@ def _check_room(pad: str, ids: Mapping[str, int]) -> None:
     first = next((token for token, id in ids.items() if id == 0), None)
     if pad not in ids and first is not None:
         raise VocabularyError(
-            f"the pad token {pad!r} is not in the vocabulary, whose id 0 is that of "
-            f"{first!r}{nearest(pad, ids)}"
+            f"the pad token {brief(pad)} is not in the vocabulary, whose id 0 is that "
+            f"of {brief(first)}{nearest(pad, ids)}"
         )
 
 
@@ -102,7 +102,7 @@ def numbered(tokens: Iterable[str]) -> dict[str, int]:
     if again := repeated(in_order):
         first, second = again
         raise VocabularyError(
-            f"token {in_order[first]!r} has id {first} and again id {second}; a token "
-            "has one id"
+            f"token {brief(in_order[first])} has id {first} and again id {second}; a "
+            "token has one id"
         )
     return {token: id for id, token in enumerate(in_order)}

@@ -8,7 +8,12 @@ from typing import Literal, get_args
 import numpy as np
 
 from pretrained_embed.arrays import Int64Array
-from pretrained_embed.errors import OptionError, UnknownTokenError, VocabularyError
+from pretrained_embed.errors import (
+    OptionError,
+    UnknownTokenError,
+    VocabularyError,
+    brief,
+)
 from pretrained_embed.vocabulary import checks
 from pretrained_embed.vocabulary.token_ids import TokenIds
 from pretrained_embed.vocabulary.tokens import Text, Tokenizer
@@ -108,8 +113,8 @@ def _ids(
         return [ids[token] for token in tokens]
     except KeyError as error:
         raise UnknownTokenError(
-            f"text {row}: token {error.args[0]!r} is not in the vocabulary, which has "
-            'no unk token; make it with unk="<unk>"'
+            f"text {row}: token {brief(error.args[0])} is not in the vocabulary, which "
+            'has no unk token; make it with unk="<unk>"'
         ) from None
 
 

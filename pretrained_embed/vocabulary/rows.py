@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from pretrained_embed.arrays import Int64Array, PackedTokens, joined
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary import checks
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
@@ -32,13 +31,13 @@ def rows_of(
         return completed(tokens, pad, unk)
     if isinstance(tokens, str | bytes):
         raise VocabularyError(
-            f"expected a list of tokens, found {reprlib.repr(tokens)}; put it in a "
+            f"expected a list of tokens, found {brief(tokens)}; put it in a "
             "list, or read a file with Vocabulary.from_file"
         )
     if not isinstance(tokens, Iterable):
         raise VocabularyError(
             "expected an iterable of tokens or a mapping from token to id, found "
-            f"{reprlib.repr(tokens)}"
+            f"{brief(tokens)}"
         )
     if isinstance(tokens, Counter):
         # checked here because what is no number cannot be sorted either
@@ -62,7 +61,7 @@ def _in_order(tokens: Iterable[str], pad: str | None, unk: str | None) -> TokenR
     if any(rows.repeats()) and (again := checks.repeated(given)):
         first, second = again
         raise VocabularyError(
-            f"token {given[first]!r} is at position {first} and again at position "
+            f"token {brief(given[first])} is at position {first} and again at position "
             f"{second}; a token has one id"
         )
     return rows
@@ -111,15 +110,16 @@ def _of_mapping(mapping: Mapping[str, int]) -> TokenRows:
     if again := checks.repeated(numbers):
         first, second = again
         raise VocabularyError(
-            f"tokens {tokens[first]!r} and {tokens[second]!r} both have id "
+            f"tokens {brief(tokens[first])} and {brief(tokens[second])} both have id "
             f"{numbers[first]}; each needs its own (if these are counts, use a Counter)"
         )
     highest = max(numbers)
     limit = max(MAX_ID, MAX_ID_RATIO * len(tokens))
     if highest > limit:
         raise VocabularyError(
-            f"token {tokens[numbers.index(highest)]!r} has id {highest}, which takes "
-            f"{highest + 1} rows for {len(tokens)} tokens; ids may go up to {limit}"
+            f"token {brief(tokens[numbers.index(highest)])} has id {highest}, which "
+            f"takes {highest + 1} rows for {len(tokens)} tokens; ids may go up to "
+            f"{limit}"
         )
     ids = np.array(numbers, np.int64)
     order = np.argsort(ids)

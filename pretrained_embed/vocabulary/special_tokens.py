@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Literal, get_args
 
-from pretrained_embed.errors import OptionError, VocabularyError
+from pretrained_embed.errors import OptionError, VocabularyError, brief
 
 #: How the tokens of a subword tokenizer show whether they begin a word: ``##`` before
 #: those that do not (``wordpiece``, BERT), ``▁`` before those that do
@@ -72,11 +72,13 @@ def named(
     for name, token in given.items():
         if not isinstance(name, str) or not isinstance(token, str):
             raise OptionError(
-                f"special_tokens has {name!r}: {token!r}; it goes from str to str"
+                f"special_tokens has {brief(name)}: {brief(token)}; it goes from str "
+                "to str"
             )
         if ours.get(name, token) != token:
             raise OptionError(
-                f"special_tokens has {name!r}: {token!r}, but {name} is {ours[name]!r}"
+                f"special_tokens has {brief(name)}: {brief(token)}, but {name} is "
+                f"{brief(ours[name])}"
             )
         special[name] = token
     return special
@@ -86,7 +88,7 @@ def unknown(name: str, token: str, known: Iterable[str]) -> VocabularyError:
     """Return the error that a special token is not among the known ones."""
     called = "token" if name == token else f"{name} token"
     return VocabularyError(
-        f"the {called} {token!r} is not in the vocabulary{nearest(token, known)}"
+        f"the {called} {brief(token)} is not in the vocabulary{nearest(token, known)}"
     )
 
 
@@ -111,7 +113,7 @@ def nearest(token: str, known: Iterable[str]) -> str:
     best = max(
         same, key=lambda other: difflib.SequenceMatcher(None, token, other).ratio()
     )
-    return f"; did you mean {best!r}?"
+    return f"; did you mean {brief(best)}?"
 
 
 def _letters(token: str) -> str:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import overload
 
 from pretrained_embed.arrays import Int64Array, PackedTokens
-from pretrained_embed.errors import UnknownTokenError
+from pretrained_embed.errors import UnknownTokenError, brief
 from pretrained_embed.vocabulary import checks, rows
 from pretrained_embed.vocabulary import special_tokens as specials
 from pretrained_embed.vocabulary.counts import counts_of
@@ -164,7 +164,7 @@ class TokenIds:
         """
         id = self.get(token)
         if id is None:
-            raise UnknownTokenError(f"token {token!r} is not in the vocabulary")
+            raise UnknownTokenError(f"token {brief(token)} is not in the vocabulary")
         return id
 
     @overload

@@ -9,7 +9,7 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.hashes import Hashes, raw_of
 
 NO_HOLES: Int64Array = np.empty(0, np.int64)
@@ -58,7 +58,8 @@ class TokenRows:
         """Return itself, or raise `VocabularyError` where a token comes twice."""
         for first, second in self.repeats():
             raise VocabularyError(
-                f"token {self.packed[first]!r} stands at two rows, {first} and {second}"
+                f"token {brief(self.packed[first])} stands at two rows, {first} and "
+                f"{second}"
             )
         return self
 

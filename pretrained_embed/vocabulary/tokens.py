@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import reprlib
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import NamedTuple
 
-from pretrained_embed.errors import OptionError, VocabularyError
+from pretrained_embed.errors import OptionError, VocabularyError, brief
 
 #: Gives the tokens of a text.
 Tokenize = Callable[[str], Iterable[str]]
@@ -29,15 +28,14 @@ class Tokenizer(NamedTuple):
         """
         if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
             raise OptionError(
-                f"expected a list of texts, found {reprlib.repr(texts)}; put a single "
+                f"expected a list of texts, found {brief(texts)}; put a single "
                 "text in a list"
             )
         for row, text in enumerate(texts):
             tokens = self._split(text) if isinstance(text, str) else text
             if isinstance(tokens, str | bytes) or not isinstance(tokens, Iterable):
                 raise OptionError(
-                    f"text {row}: expected a list of tokens, found "
-                    f"{reprlib.repr(tokens)}"
+                    f"text {row}: expected a list of tokens, found {brief(tokens)}"
                 )
             yield _strings(tokens, row)
 
@@ -50,7 +48,7 @@ def _strings(tokens: Iterable[str], row: int) -> list[str]:
     strings = list(tokens)
     for token in strings:
         if not isinstance(token, str):
-            raise OptionError(f"text {row}: token {token!r} is not a str")
+            raise OptionError(f"text {row}: token {brief(token)} is not a str")
     return strings
 
 

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from pretrained_embed import markup
 from pretrained_embed.arrays import Int64Array
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary import checks, files, objects
 from pretrained_embed.vocabulary.content import Choice, Content, Special, settle
 from pretrained_embed.vocabulary.encoding import Encoder
@@ -252,9 +252,9 @@ class Vocabulary(Encoder):
         if holes := len(self.holes):
             parts.append(f"{holes:,} of them holes")
         if self._pad is not None:
-            parts.append(f"pad {self._pad!r} at {self.pad_id}")
+            parts.append(f"pad {brief(self._pad)} at {self.pad_id}")
         if self._unk is not None:
-            parts.append(f"unk {self._unk!r} at {self.unk_id}")
+            parts.append(f"unk {brief(self._unk)} at {self.unk_id}")
         return f"<Vocabulary: {', '.join(parts)}>"
 
 

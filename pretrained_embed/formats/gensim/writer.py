@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 
-from pretrained_embed.errors import MissingPackageError, WriteError
+from pretrained_embed.errors import MissingPackageError, WriteError, brief
 from pretrained_embed.formats.atomic import replacing_with_others
 from pretrained_embed.formats.table import Table, check_table, refuse_holes
 
@@ -35,8 +35,8 @@ def write_table(path: str | os.PathLike[str], table: Table) -> None:
     for row, token in enumerate(vectors.index_to_key):
         if vectors.key_to_index.setdefault(token, row) != row:
             raise WriteError(
-                f"token {token!r} stands there twice: gensim keeps one row of a token. "
-                "Drop the later row, or write .npz, .h5 or .safetensors instead."
+                f"token {brief(token)} stands there twice: gensim keeps one row of a "
+                "token. Drop the later row, or write .npz, .h5 or .safetensors instead."
             )
     vectors.vectors = table.vectors
     vectors.next_index = rows

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.errors import FormatError
+from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.hugging_face.embedding_tensor import Embedding
 from pretrained_embed.formats.hugging_face.shards import json_object
 from pretrained_embed.formats.table import HOLES
@@ -63,12 +63,12 @@ def model_reader(
     replaced = 0
     for id, token in _pairs(path):
         if type(id) is not int or id < 0:
-            raise FormatError(f"{path}: token {token!r} has no id but {id!r}")
+            raise FormatError(f"{path}: token {brief(token)} has no id but {brief(id)}")
         if id >= rows:
             raise FormatError(
-                f"{path}: token {token!r} has id {id:,}, but {name} has {rows:,} rows; "
-                "the tokenizer is not that of the model, or the model was not resized "
-                "when tokens were added"
+                f"{path}: token {brief(token)} has id {id:,}, but {name} has {rows:,} "
+                "rows; the tokenizer is not that of the model, or the model was not "
+                "resized when tokens were added"
             )
         try:
             raw = token.encode("utf-8", "surrogateescape")

@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.errors import WriteError
+from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.formats.atomic import new_folder
 from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.row_stream import RowStream, spooled
@@ -112,8 +112,8 @@ def _check_token(token: str, ids: dict[str, int]) -> None:
     else:
         return
     raise WriteError(
-        f"token {token!r} {problem}: the tokenizer of a static embedding cannot have "
-        "it. Leave it out, or write .npz, .h5 or .safetensors instead."
+        f"token {brief(token)} {problem}: the tokenizer of a static embedding cannot "
+        "have it. Leave it out, or write .npz, .h5 or .safetensors instead."
     )
 
 

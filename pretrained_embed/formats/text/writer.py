@@ -15,7 +15,7 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.errors import FormatError, WriteError
+from pretrained_embed.errors import FormatError, WriteError, brief
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import HEAD_SIZE, PackedBlock
@@ -105,7 +105,7 @@ def _check_token(raw: bytes) -> None:
         return
     token = raw.decode("utf-8", "surrogateescape")
     raise WriteError(
-        f"token {token!r} {problem}: text cannot hold it so that it reads back. "
+        f"token {brief(token)} {problem}: text cannot hold it so that it reads back. "
         "Write .npz, .h5 or .safetensors instead."
     )
 

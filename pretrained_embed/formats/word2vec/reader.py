@@ -21,11 +21,7 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Progress
-from pretrained_embed.errors import (
-    FormatError,
-    TruncatedError,
-    UnknownFormatError,
-)
+from pretrained_embed.errors import FormatError, TruncatedError, UnknownFormatError
 from pretrained_embed.formats.blocks import Hits, gathered, unpacked
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (

@@ -10,7 +10,7 @@ import os
 import numpy as np
 
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.errors import FormatError, WriteError
+from pretrained_embed.errors import FormatError, WriteError, brief
 from pretrained_embed.formats.atomic import replacing
 from pretrained_embed.formats.reader import HEAD_SIZE
 from pretrained_embed.formats.row_stream import RowStream
@@ -68,7 +68,7 @@ def _check(tokens: PackedTokens) -> None:
     bad[np.searchsorted(begins, spaces, "right") - 1] = True
     if bad.any():
         raise WriteError(
-            f"token {tokens[int(bad.argmax())]!r} is empty, holds a space or begins "
-            "with a line end: word2vec binary cannot hold it so that it reads back. "
-            f"{_INSTEAD}"
+            f"token {brief(tokens[int(bad.argmax())])} is empty, holds a space or "
+            "begins with a line end: word2vec binary cannot hold it so that it reads "
+            f"back. {_INSTEAD}"
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from pretrained_embed.arrays import Int64Array
-from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.errors import OptionError, brief, suggestion
 from pretrained_embed.matrix.oov.policies import Policies, PolicyChain, policy_chain
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -24,8 +24,8 @@ def special_chains(
     given = {} if given is None else given
     if not isinstance(given, Mapping):
         raise OptionError(
-            f"special_oov is {given!r}; it goes from special tokens to policies, as "
-            "{'mask': 'zeros'} does"
+            f"special_oov is {brief(given)}; it goes from special tokens to policies, "
+            "as {'mask': 'zeros'} does"
         )
     known = vocabulary.special_tokens
     chains: dict[str, PolicyChain] = {}
@@ -37,20 +37,20 @@ def special_chains(
         token = known.get(name, name)
         if token not in vocabulary:
             raise OptionError(
-                f"special_oov has {name!r}, which is no token of the vocabulary; its "
-                f"special tokens are {', '.join(known) or 'none'}"
-                f"{suggestion(str(name), known)}"
+                f"special_oov has {brief(name)}, which is no token of the vocabulary; "
+                "its special tokens are "
+                f"{', '.join(known) or 'none'}{suggestion(str(name), known)}"
             )
         if token in chains:
             raise OptionError(
-                f"the token {token!r} has two settings, one of them "
-                f"special_oov[{name!r}]"
+                f"the token {brief(token)} has two settings, one of them "
+                f"special_oov[{brief(name)}]"
             )
-        chains[token] = policy_chain(policies, f"special_oov[{name!r}]")
+        chains[token] = policy_chain(policies, f"special_oov[{brief(name)}]")
         if token == vocabulary.pad_token and chains[token] != ("zeros",):
             raise OptionError(
-                f"special_oov has {name!r}, but the row of the pad token is zeros, "
-                "always; a vocabulary with pad=None has no such row"
+                f"special_oov has {brief(name)}, but the row of the pad token is "
+                "zeros, always; a vocabulary with pad=None has no such row"
             )
     return chains
 

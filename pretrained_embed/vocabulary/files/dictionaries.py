@@ -16,9 +16,8 @@ Lines are those of `text`.
 from __future__ import annotations
 
 import re
-import reprlib
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
 from pretrained_embed.vocabulary.files.file import File
 
@@ -50,8 +49,8 @@ def read_gensim(file: File) -> Content:
         id, token, count = int(entry[1]), entry[2], int(entry[3])
         if token in ids:
             raise VocabularyError(
-                f"{file.name}:{number}: token {token!r} has id {id}, and in a line "
-                f"before id {ids[token]}"
+                f"{file.name}:{number}: token {brief(token)} has id {id}, and in a "
+                f"line before id {ids[token]}"
             )
         ids[token], counts[token] = id, count
     return Content(ids, counts=counts)
@@ -77,6 +76,6 @@ def _entries(
             found.append((number, match))
         elif number > 1 or not _NUMBER.fullmatch(line):
             raise VocabularyError(
-                f"{file.name}:{number}: expected {expected}, found {reprlib.repr(line)}"
+                f"{file.name}:{number}: expected {expected}, found {brief(line)}"
             )
     return found

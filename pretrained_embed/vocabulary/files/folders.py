@@ -25,7 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files import (
     plain_json,
@@ -132,8 +132,9 @@ def _check_size(folder: Path, ids: dict[str, int]) -> None:
     for token, id in ids.items():
         if isinstance(id, int) and id >= size:
             raise VocabularyError(
-                f"{folder}: token {token!r} has id {id}, beyond the vocab_size {size} "
-                "of config.json; give the file of the tokenizer itself to do without"
+                f"{folder}: token {brief(token)} has id {id}, beyond the vocab_size "
+                f"{size} of config.json; give the file of the tokenizer itself to do "
+                "without"
             )
 
 

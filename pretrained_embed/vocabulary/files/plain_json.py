@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files.file import File, JsonObject
 
@@ -26,5 +26,6 @@ def check_keys(ids: JsonObject, name: str) -> None:
     if ids.repeated is not None:
         token, first, second = ids.repeated
         raise VocabularyError(
-            f"{name}: token {token!r} is there twice, with ids {first!r} and {second!r}"
+            f"{name}: token {brief(token)} is there twice, with ids {brief(first)} and "
+            f"{brief(second)}"
         )

@@ -20,10 +20,9 @@ they are 0.
 from __future__ import annotations
 
 import re
-import reprlib
 from collections.abc import Iterator
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
 from pretrained_embed.vocabulary.files.file import File
 from pretrained_embed.vocabulary.files.protobuf import fields
@@ -136,7 +135,9 @@ def _text(data: bytes, place: int | slice) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise VocabularyError(f"at byte {place.start}: {raw!r} is not UTF-8") from error
+        raise VocabularyError(
+            f"at byte {place.start}: {brief(raw)} is not UTF-8"
+        ) from error
 
 
 def recognise_vocab(file: File) -> bool:
@@ -163,7 +164,7 @@ def _read_vocab(file: File) -> Content:
         if not (parts := _LINE.fullmatch(line)):
             raise VocabularyError(
                 f"{file.name}:{number}: expected PIECE<TAB>SCORE as SentencePiece "
-                f"writes it, found {reprlib.repr(line)}"
+                f"writes it, found {brief(line)}"
             )
         pieces.append(parts[1])
         if parts[2] == "0" and parts[1] in _NAMES.values():

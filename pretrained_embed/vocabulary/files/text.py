@@ -18,12 +18,11 @@ bert
 from __future__ import annotations
 
 import re
-import reprlib
 
 import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Int64Array, PackedTokens, UInt8Array
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files.file import File
 from pretrained_embed.vocabulary.special_tokens import parts_of
@@ -57,7 +56,7 @@ def read_counts(file: File) -> Content:
         raise VocabularyError(
             f"{file.name}:{number + 1}: expected TOKEN<TAB>COUNT as in a list of "
             f"counts, COUNT a whole number of at most {_DIGITS} digits, found "
-            f'{reprlib.repr(lines[number])}; kind="text" takes each line as a token'
+            f'{brief(lines[number])}; kind="text" takes each line as a token'
         )
     return Content(_rows(cut(lines.data, starts, last), file.name), counts=counts)
 
@@ -99,7 +98,7 @@ def _rows(lines: PackedTokens, name: str) -> TokenRows:
     rows = TokenRows(lines)
     for first, second in rows.repeats():
         raise VocabularyError(
-            f"{name}:{second + 1}: token {lines[second]!r} is already in line "
+            f"{name}:{second + 1}: token {brief(lines[second])} is already in line "
             f"{first + 1}; a token has one id"
         )
     return rows

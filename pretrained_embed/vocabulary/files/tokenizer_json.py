@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
 from pretrained_embed.vocabulary.files.file import File, JsonObject
 from pretrained_embed.vocabulary.files.plain_json import check_keys
@@ -75,8 +75,8 @@ def _model_ids(vocab: Any, where: str) -> dict[str, int]:
 def _add(ids: dict[str, int], token: str, id: int) -> None:
     if ids.setdefault(token, id) != id:
         raise VocabularyError(
-            f"token {token!r} has id {ids[token]} in the model, and id {id} among the "
-            "added tokens"
+            f"token {brief(token)} has id {ids[token]} in the model, and id {id} among "
+            "the added tokens"
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.objects.interface import offers
 
@@ -25,7 +25,7 @@ def of_vectorizer(value: Any) -> Content | None:
     for token, id in ids.items():
         if id >= len(ids):
             raise VocabularyError(
-                f"token {token!r} has id {id}, beyond the {len(ids)} columns of the "
-                f"{type(value).__name__}"
+                f"token {brief(token)} has id {id}, beyond the {len(ids)} columns of "
+                f"the {type(value).__name__}"
             )
     return Content(dict(ids))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
 from pretrained_embed.vocabulary.objects.interface import offers
 
@@ -46,12 +46,12 @@ def _check(tokens: list[str], ids: Any) -> None:
     for id, token in enumerate(tokens):
         if ids.get(token) != id:
             raise VocabularyError(
-                f"token {token!r} has id {id} in itos and {ids.get(token)} in stoi"
+                f"token {brief(token)} has id {id} in itos and {ids.get(token)} in stoi"
             )
     # Looking up an unknown token in the old stoi leaves it there with the id of unk.
     for token, id in ids.items():
         if id >= len(tokens):
             raise VocabularyError(
-                f"token {token!r} has id {id} in stoi, beyond the {len(tokens)} tokens "
-                "of itos"
+                f"token {brief(token)} has id {id} in stoi, beyond the {len(tokens)} "
+                "tokens of itos"
             )
