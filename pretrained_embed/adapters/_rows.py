@@ -8,7 +8,7 @@ step would not do: weight decay and the moments of Adam move rows without a grad
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -62,8 +62,8 @@ def chosen(matrix: EmbeddingMatrix, rows: Rows, option: str) -> BoolArray:
         return np.full(len(matrix.origin), bool(rows))
     if isinstance(rows, str):
         return _by_origin(matrix, rows, option)
-    if isinstance(rows, np.ndarray):
-        return _by_mask(matrix, rows, option)
+    if (mask := _as_array(rows)) is not None:
+        return _by_mask(matrix, mask, option)
     if isinstance(rows, Iterable):
         return _by_token(matrix, list(rows), option)
     raise OptionError(f"{option}={brief(rows)}: {_CHOICES}")
@@ -73,6 +73,7 @@ _CHOICES = (
     'give True, False, "found", "oov", a boolean array with one entry for each row, '
     "or a list of tokens"
 )
+_OF_IDS = "; of ids: mask = np.zeros(len(matrix), bool); mask[ids] = True"
 
 
 def _by_origin(matrix: EmbeddingMatrix, rows: str, option: str) -> BoolArray:
@@ -84,11 +85,27 @@ def _by_origin(matrix: EmbeddingMatrix, rows: str, option: str) -> BoolArray:
     raise OptionError(f"{option}={brief(rows)}: {_CHOICES}")
 
 
+def _as_array(rows: Any) -> npt.NDArray[np.generic] | None:
+    """Return a mask of whatever kind as an array; ``None`` for what is none.
+
+    A mask may be an array or tensor of any framework, on any device, a ``Series`` of
+    pandas, or a list of truth values.
+    """
+    if hasattr(rows, "detach"):  # PyTorch gives numpy only what is on the CPU
+        rows = rows.detach().cpu()
+    if hasattr(rows, "__array__"):
+        return np.asarray(rows)
+    if isinstance(rows, list) and {type(one) for one in rows} <= {bool, np.bool_}:
+        return np.array(rows, np.bool_) if rows else None
+    return None
+
+
 def _by_mask(
     matrix: EmbeddingMatrix, mask: npt.NDArray[np.generic], option: str
 ) -> BoolArray:
     if mask.dtype != np.bool_:
-        raise OptionError(f"{option} is an array of {mask.dtype}: {_CHOICES}")
+        ids = _OF_IDS if mask.dtype.kind in "iu" else ""
+        raise OptionError(f"{option} is an array of {mask.dtype}: {_CHOICES}{ids}")
     if mask.shape != matrix.origin.shape:
         raise ShapeError(
             f"the mask for {option} has shape {mask.shape}, but the matrix has "
@@ -102,7 +119,8 @@ def _by_token(matrix: EmbeddingMatrix, tokens: list[str], option: str) -> BoolAr
     mask = np.zeros(len(matrix.origin), np.bool_)
     for token in tokens:
         if not isinstance(token, str):
-            raise OptionError(f"{option} lists {brief(token)}: {_CHOICES}")
+            ids = _OF_IDS if isinstance(token, int | np.integer) else ""
+            raise OptionError(f"{option} lists {brief(token)}: {_CHOICES}{ids}")
         if token not in ids:
             raise OptionError(f"{option} lists {brief(token)}, not in the vocabulary")
         mask[ids[token]] = True

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pretrained_embed import drawing
+from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.drawing import Method
 from pretrained_embed.errors import MissingPackageError
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from embedding_atlas.widget import EmbeddingAtlasWidget
 
 
+@checked
 def widget(
     matrix: EmbeddingMatrix,
     *,

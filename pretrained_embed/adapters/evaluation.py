@@ -29,6 +29,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.errors import MissingPackageError
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
 from pretrained_embed.vocabulary import Vocabulary
@@ -133,6 +134,7 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(dict.fromkeys(words).keys(), pad=None)
 
 
+@checked
 def evaluate(matrix: EmbeddingMatrix) -> Evaluation:
     """Return the scores of ``matrix`` on all the data sets.
 

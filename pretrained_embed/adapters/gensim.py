@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
@@ -23,6 +24,7 @@ except ImportError as error:
 __all__ = ["from_keyed_vectors", "to_keyed_vectors"]
 
 
+@checked
 def to_keyed_vectors(matrix: EmbeddingMatrix) -> KeyedVectors:
     """Return the tokens of ``matrix`` and their vectors, float32, in order of id.
 
@@ -44,6 +46,7 @@ def to_keyed_vectors(matrix: EmbeddingMatrix) -> KeyedVectors:
     return vectors
 
 
+@checked
 def from_keyed_vectors(vectors: Any, *, pad: str | None = "<pad>") -> EmbeddingMatrix:
     """Return ``vectors`` as a matrix whose vocabulary is its keys, in their order.
 

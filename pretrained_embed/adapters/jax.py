@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, Split, chosen, fixed, split
@@ -32,6 +33,7 @@ __all__ = ["Frozen", "SplitEmbed", "embedding", "from_layer", "pretrained"]
 Initializer = Callable[..., jax.Array]  # (key, shape, dtype)
 
 
+@checked
 def pretrained(matrix: EmbeddingMatrix) -> Initializer:
     """Return an initialiser ``(key, shape, dtype=jnp.float32)``; it ignores the key.
 
@@ -53,6 +55,7 @@ def pretrained(matrix: EmbeddingMatrix) -> Initializer:
     return initializer
 
 
+@checked
 def embedding(
     matrix: EmbeddingMatrix,
     *,
@@ -83,6 +86,7 @@ def embedding(
     return layer
 
 
+@checked
 def from_layer(
     layer: Any, vocabulary: Vocabulary, *, started_from: EmbeddingMatrix | None = None
 ) -> EmbeddingMatrix:
@@ -169,7 +173,13 @@ def _copy(matrix: EmbeddingMatrix, dtype: Any) -> jax.Array:
 
 
 def _check_dtype(matrix: EmbeddingMatrix, dtype: Any) -> None:
+    try:
+        dtype = jnp.dtype(dtype)
+    except TypeError:
+        raise OptionError(
+            f"dtype is {dtype!r}: give one of JAX or numpy, such as jnp.float32"
+        ) from None
     if not jnp.issubdtype(dtype, jnp.floating):
         raise OptionError(f"dtype {dtype} cannot hold vectors: give a floating one")
-    if jnp.dtype(dtype) == jnp.float16:
+    if dtype == jnp.float16:
         check_float16(matrix)

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, chosen, fixed, split
@@ -37,6 +38,7 @@ __all__ = ["Pretrained", "SplitEmbedding", "embedding", "from_layer"]
 Tensor = Any  # of whichever backend
 
 
+@checked
 def embedding(
     matrix: EmbeddingMatrix,
     *,
@@ -85,6 +87,7 @@ def embedding(
     return layer
 
 
+@checked
 def from_layer(
     layer: keras.layers.Layer,
     vocabulary: Vocabulary,
@@ -116,6 +119,7 @@ class Pretrained(keras.initializers.Initializer):
     else hides.
     """
 
+    @checked
     def __init__(self, matrix: EmbeddingMatrix | None = None):
         self.matrix = matrix
 

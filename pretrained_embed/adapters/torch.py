@@ -8,14 +8,15 @@ scales a zero.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
+from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, chosen, fixed
 from pretrained_embed.adapters._shapes import check_shape
 from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -43,7 +44,10 @@ __all__ = [
     "sharded_embedding",
 ]
 
+_Mode = Literal["sum", "mean", "max"]
 
+
+@checked
 def embedding(
     matrix: EmbeddingMatrix,
     *,
@@ -78,10 +82,11 @@ def embedding(
     return SplitEmbedding(vectors, frozen, padding_idx=matrix.pad_id, sparse=sparse)
 
 
+@checked
 def embedding_bag(
     matrix: EmbeddingMatrix,
     *,
-    mode: Literal["sum", "mean", "max"] = "mean",
+    mode: _Mode = "mean",
     freeze: bool = False,
     sparse: bool = False,
     dtype: torch.dtype = torch.float32,
@@ -100,6 +105,11 @@ def embedding_bag(
             f"freeze={freeze!r}: a bag freezes all rows or none; to freeze some, "
             "reduce the output of embedding(matrix, freeze=...) over its second axis"
         )
+    if mode not in get_args(_Mode):
+        near = suggestion(str(mode), get_args(_Mode))
+        raise OptionError(
+            f"mode is {mode!r}; known: {', '.join(get_args(_Mode))}{near}"
+        )
     return nn.EmbeddingBag.from_pretrained(
         _copy(matrix, dtype, device),
         freeze=freeze,
@@ -109,6 +119,7 @@ def embedding_bag(
     )
 
 
+@checked
 def sharded_embedding(
     shard: EmbeddingShard,
     *,
@@ -153,6 +164,7 @@ def sharded_embedding(
     return ShardedEmbedding(local, shares, rank=rank_in(group), group=group)
 
 
+@checked
 def pretrained_(tensor: Tensor, matrix: EmbeddingMatrix) -> Tensor:
     """Fill ``tensor`` (rows, dim) with ``matrix`` in place and return it.
 
@@ -163,6 +175,11 @@ def pretrained_(tensor: Tensor, matrix: EmbeddingMatrix) -> Tensor:
     hold the values or the tensor is the computed ``weight`` of a `SplitEmbedding`;
     the tensor is then as it was.
     """
+    if not isinstance(tensor, Tensor):
+        raise OptionError(
+            f"tensor is of type {type(tensor).__name__}: give a torch.Tensor, of a "
+            "layer its layer.weight"
+        )
     check_shape(matrix.shape, tensor.shape, "the tensor")
     if tensor.grad_fn is not None and not tensor._is_view():
         raise OptionError(
@@ -174,6 +191,7 @@ def pretrained_(tensor: Tensor, matrix: EmbeddingMatrix) -> Tensor:
         return tensor.copy_(vectors)
 
 
+@checked
 def from_layer(
     layer: nn.Embedding | nn.EmbeddingBag | SplitEmbedding,
     vocabulary: Vocabulary,
@@ -202,8 +220,20 @@ def _copy(
     device: torch.device | str | None,
 ) -> Tensor:
     """Return the vectors as a tensor of its own."""
+    if not isinstance(dtype, torch.dtype):
+        raise OptionError(
+            f"dtype is {dtype!r}: give a dtype of PyTorch, such as torch."
+            f"{_dtype_named(dtype)}"
+        )
     if not dtype.is_floating_point:
         raise OptionError(f"dtype {dtype} cannot hold vectors: give a floating one")
     if dtype == torch.float16:
         check_float16(matrix)
     return torch.tensor(matrix.vectors, dtype=dtype, device=device)
+
+
+def _dtype_named(given: object) -> str:
+    """Return the name of the dtype that PyTorch has for one of numpy or a word."""
+    name = given if isinstance(given, str) else getattr(given, "__name__", str(given))
+    name = name.rpartition(".")[2]
+    return name if isinstance(getattr(torch, name, None), torch.dtype) else "float32"

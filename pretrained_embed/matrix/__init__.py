@@ -9,6 +9,7 @@ from pretrained_embed.matrix.coverage import Coverage
 from pretrained_embed.matrix.coverage_report import REPORT_SUFFIXES, write_report
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.explain import RowStory
+from pretrained_embed.matrix.holders import check_source
 from pretrained_embed.matrix.in_ranges import InRanges, check_ledger, wanted_tokens
 from pretrained_embed.matrix.ledger import Ledger
 from pretrained_embed.matrix.match import Match, match_chain
@@ -56,6 +57,7 @@ __all__ = [
     "build",
     "build_onto",
     "check_ledger",
+    "check_source",
     "compare",
     "factors",
     "from_table",

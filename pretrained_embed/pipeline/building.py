@@ -7,25 +7,26 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pretrained_embed import __version__, matrix
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import AnyLayout, Reader
+from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.budget import Budget
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import (
     Folder,
+    Given,
     Opened,
     Where,
     layouts_of,
+    listed_sources,
     open_reader,
 )
 from pretrained_embed.pipeline.ways import Ways
-from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 if TYPE_CHECKING:
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 #: What `build_matrix` reads when no source is named.
 DEFAULT_SOURCE = "glove-6b-50d"
-
-Given = Source | Reader
 
 
 def build_matrix(
@@ -215,7 +214,7 @@ def build_matrix(
     steps = matrix.parse_steps(postprocess)
     old, name = _to_extend(extend)
     where = Where(cache_dir, offline, catalog)
-    listed = _listed(source)
+    listed = listed_sources(source)
     if old is not None and old.missing(vocabulary) is None:
         listed = ()  # all rows are there, and nothing is to be read
     opened: list[Opened] = []
@@ -257,15 +256,6 @@ def build_matrix(
     if ways.out is not None:
         ways.write(built)
     return built
-
-
-def _listed(source: Given | Sequence[Given]) -> Sequence[Given]:
-    """Return the sources in a list; raises `OptionError` for an empty one."""
-    if not isinstance(source, list | tuple):
-        return [cast(Given, source)]
-    if not source:
-        raise OptionError("source is an empty list; name one source at least")
-    return source
 
 
 def _to_extend(

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 from pretrained_embed import matrix
 from pretrained_embed.arrays import Progress
-from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import AnyLayout, Reader
+from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import Comparison, Match
-from pretrained_embed.pipeline.opening import Folder, Where, layouts_of, open_reader
-from pretrained_embed.sources import Source
+from pretrained_embed.pipeline.opening import (
+    Folder,
+    Given,
+    Where,
+    layouts_of,
+    listed_sources,
+    open_reader,
+)
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 
 def coverage(
     vocabulary: AnyVocabulary,
-    sources: Source | Reader | Sequence[Source | Reader],
+    sources: Given | Sequence[Given],
     *,
     match: Match = ("exact",),
     advise: bool = True,
@@ -48,14 +52,11 @@ def coverage(
         on_bad_row=on_bad_row,
         progress=progress,
     )
-    if not isinstance(sources, list | tuple):
-        sources = [cast(Source, sources)]
-    if not sources:
-        raise OptionError("there is no source to compare; name one at least")
     where = Where(cache_dir, offline, catalog)
     located = []
-    layouts = layouts_of(layout, len(sources))
-    for source, known in zip(sources, layouts, strict=True):
+    listed = listed_sources(sources)
+    layouts = layouts_of(layout, len(listed))
+    for source, known in zip(listed, layouts, strict=True):
         opened = open_reader(source, where, progress, use_store=use_store, layout=known)
         try:
             located.append(matrix.locate(vocabulary, opened.reader, options))

@@ -22,6 +22,7 @@ from pretrained_embed.formats.budget import Budget, check_bad_rows, check_budget
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.row_stream import Dtype
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.matrix import check_source
 from pretrained_embed.pipeline.building import versions
 from pretrained_embed.pipeline.opening import Folder
 from pretrained_embed.pipeline.row_filter import RowFilter
@@ -94,6 +95,7 @@ def convert(
     check_budget(max_bad_rows)
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
+    check_source(source)
     stream = sources.open_source(
         source, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=progress
     )

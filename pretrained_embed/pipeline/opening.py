@@ -23,6 +23,7 @@ from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.store import Dtype, StoreReader
 
 Folder = str | os.PathLike[str]
+Given = Source | Reader
 
 #: Formats that may keep tokens or vectors in a file beside, which no digest covers.
 _IN_SEVERAL_FILES = ("gensim", "npy", "safetensors")
@@ -59,8 +60,18 @@ class _Content(NamedTuple):
     digests: list[str]
 
 
+def listed_sources(sources: Given | Sequence[Given]) -> Sequence[Given]:
+    """Return the sources in a list; raises `OptionError` for an empty one."""
+    matrix.check_source(sources)  # tokens and an array are not two sources
+    if not isinstance(sources, list | tuple):
+        return [cast(Given, sources)]
+    if not sources:
+        raise OptionError("the list of sources is empty: name one at least")
+    return sources
+
+
 def open_reader(
-    source: Source | Reader,
+    source: Given,
     where: Where,
     progress: Progress | None,
     *,
@@ -133,6 +144,7 @@ def make_store(
 
 
 def _stream(source: Source, where: Where, progress: Progress | None) -> Stream:
+    matrix.check_source(source)
     stream = sources.open_source(source, **where._asdict(), progress=progress)
     return rereadable(stream)
 

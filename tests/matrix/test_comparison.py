@@ -95,7 +95,7 @@ def test_several_are_summed_up(vocabulary, paths):
 @pytest.mark.parametrize(
     ("sources", "options", "message"),
     [
-        ([], {}, "no source to compare"),
+        ([], {}, "name one at least"),
         (["no such file"], {"match": "lwer"}, "did you mean 'lower'"),
         (["no such file"], {"on_bad_row": "ignore"}, "'error' or 'skip'"),
     ],

@@ -1,0 +1,125 @@
+"""What the functions of an adapter are called with: mix-ups and their remedies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import ParamSpec, TypeVar
+
+import numpy as np
+
+from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
+from pretrained_embed.matrix.holders import not_a_matrix
+from pretrained_embed.vocabulary import Vocabulary
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+#: The words of the frameworks for which rows train; each the opposite of the other.
+_OPPOSITES = {"freeze": "trainable", "trainable": "freeze"}
+
+_KINDS = {kind.__name__: kind for kind in (EmbeddingMatrix, EmbeddingShard, Vocabulary)}
+
+#: What layers are told elsewhere, and here is known from the matrix.
+_FROM_THE_MATRIX = {
+    **dict.fromkeys(("num_embeddings", "input_dim"), "the number of its rows"),
+    **dict.fromkeys(("embedding_dim", "output_dim", "features"), "its dim"),
+    **dict.fromkeys(("padding_idx", "pad_id"), "the pad id of its vocabulary"),
+    **dict.fromkeys(("weights", "weight", "embeddings_initializer"), "its vectors"),
+}
+
+
+def checked(function: Callable[P, R]) -> Callable[P, R]:
+    """Have a public function raise `OptionError` for arguments that are mixed up.
+
+    That is a keyword that it does not have, and something else where its signature
+    says ``EmbeddingMatrix``, ``EmbeddingShard`` or ``Vocabulary``. The annotations
+    are read as they are written, so the module has to postpone them.
+    """
+    expected = signature(function)
+    name = function.__qualname__.removesuffix(".__init__")
+    by_place = [
+        p.name for p in expected.parameters.values() if p.kind != p.KEYWORD_ONLY
+    ]
+    by_name = [name for name in expected.parameters if name not in by_place]
+
+    @wraps(function)
+    def checking(*args: P.args, **kwargs: P.kwargs) -> R:
+        for word, value in kwargs.items():
+            if word not in expected.parameters:
+                raise _unknown_keyword(name, word, value, expected)
+        if len(args) > len(by_place):
+            raise OptionError(
+                f"{name} takes {', '.join(by_place)} by place, and the rest by name: "
+                f"{', '.join(f'{word}=' for word in by_name)}"
+            )
+        _check_kinds(name, expected.bind_partial(*args, **kwargs).arguments, expected)
+        return function(*args, **kwargs)
+
+    return checking
+
+
+def _unknown_keyword(
+    function: str, word: str, value: object, expected: Signature
+) -> OptionError:
+    opposite = _OPPOSITES.get(word, "")
+    if opposite in expected.parameters:
+        return OptionError(
+            f"{function} has no {word}=; give {opposite}={_opposite(value)}, the "
+            f"opposite: {opposite} are the rows that {_DOES[opposite]}"
+        )
+    if word in _FROM_THE_MATRIX:
+        return OptionError(
+            f"{function} has no {word}=: leave it out, the matrix tells "
+            f"{_FROM_THE_MATRIX[word]}"
+        )
+    known = list(expected.parameters)
+    near = suggestion(word, known)
+    return OptionError(f"{function} has no {word}=; it takes {', '.join(known)}{near}")
+
+
+_DOES = {"freeze": "do not train", "trainable": "train"}
+
+
+def _opposite(value: object) -> str:
+    """Return what to write for the opposite choice of rows."""
+    if isinstance(value, bool | np.bool_):
+        return repr(not value)
+    if isinstance(value, str):
+        return repr({"found": "oov", "oov": "found"}.get(value, value))
+    if getattr(value, "dtype", None) is not None:
+        return "~mask"
+    return "[...] with the other tokens"
+
+
+def _check_kinds(
+    function: str, given: Mapping[str, object], expected: Signature
+) -> None:
+    kinds = {argument: _kind(expected.parameters[argument]) for argument in given}
+    for argument, kind in kinds.items():
+        value = given[argument]
+        if kind is None or isinstance(value, kind):
+            continue
+        for other, one in given.items():
+            if isinstance(one, kind) and kinds[other] is not kind:
+                raise OptionError(
+                    f"{argument} and {other} are swapped: give "
+                    f"{function}({', '.join(expected.parameters)})"
+                )
+        if value is None and expected.parameters[argument].default is None:
+            continue
+        if kind is not Vocabulary:
+            raise not_a_matrix(value, argument, f"an {kind.__name__}")
+        its = isinstance(value, EmbeddingMatrix)
+        raise OptionError(
+            f"{argument} is of type {type(value).__name__}, and a Vocabulary is "
+            f"needed: give {'its vocabulary, matrix' if its else 'matrix'}.vocabulary"
+            f"{'' if its else ', or pe.Vocabulary.of(tokens)'}"
+        )
+
+
+def _kind(parameter: Parameter) -> type | None:
+    """Return which of our classes a parameter is to be of, if of one."""
+    return _KINDS.get(str(parameter.annotation).removesuffix("| None").strip())
