@@ -11,7 +11,12 @@ import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray, Float32Array, Int16Array, Int64Array
 from pretrained_embed.drawing import Method
-from pretrained_embed.errors import ShapeError, VocabularyError, brief
+from pretrained_embed.errors import (
+    ShapeError,
+    UnknownTokenError,
+    VocabularyError,
+    brief,
+)
 from pretrained_embed.formats import Findings, Table, write_table
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.matrix import showing
@@ -22,7 +27,7 @@ from pretrained_embed.matrix.extend import extended, missing
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
 from pretrained_embed.matrix.provenance import forms_of, sources_of
 from pretrained_embed.matrix.saving import to_table
-from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary import Vocabulary, checks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -145,14 +150,7 @@ class EmbeddingMatrix:
         Raises `VocabularyError` for an id that is no row; -1 is none.
         """
         wanted = np.asarray(ids)
-        if wanted.dtype.kind not in "iu" and wanted.size:
-            raise VocabularyError(f"ids are {wanted.dtype}; whole numbers are needed")
-        wrong = (wanted < 0) | (wanted >= len(self))
-        if wrong.any():
-            raise VocabularyError(
-                f"id {int(wanted[wrong][0])} is no row; rows go from 0 to "
-                f"{len(self) - 1}"
-            )
+        checks.row_numbers(wanted, len(self))
         found: Float32Array = self.vectors[wanted.astype(np.int64)]
         return found
 
@@ -270,9 +268,23 @@ class EmbeddingMatrix:
         return showing.html(self)
 
     def __getitem__(self, token: str) -> Float32Array:
-        """Return the vector of a token, float32 (dim,); raises KeyError."""
+        """Return the vector of a token, float32 (dim,).
+
+        Raises `UnknownTokenError`, a ``KeyError``. Of ids, `lookup` gives the vectors.
+        """
+        if not isinstance(token, str):
+            raise UnknownTokenError(
+                f"{brief(token)} is no token; matrix.lookup(ids) gives vectors of ids"
+            )
         vector: Float32Array = self.vectors[self.vocabulary[token]]
         return vector
+
+    def __contains__(self, token: object) -> bool:
+        return token in self.vocabulary
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the tokens by rising row; rows that no token has are left out."""
+        return iter(self.vocabulary)
 
     def __len__(self) -> int:
         return self.shape[0]

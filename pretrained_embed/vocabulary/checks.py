@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pretrained_embed.errors import OptionError, VocabularyError, brief
 
@@ -116,4 +117,20 @@ def positive(name: str, value: int | None) -> None:
     if not whole or value < 1:
         raise OptionError(
             f"{name} is {brief(value)}; it must be a whole number, 1 or more"
+        )
+
+
+def row_numbers(ids: npt.NDArray[Any], rows: int) -> None:
+    """Raise `VocabularyError` unless an array holds whole numbers from 0 to rows - 1.
+
+    An array without any is let through, whatever its dtype.
+    """
+    if not ids.size:
+        return
+    if ids.dtype.kind not in "iu":
+        raise VocabularyError(f"ids are {ids.dtype}; whole numbers are needed")
+    wrong = (ids < 0) | (ids >= rows)
+    if wrong.any():
+        raise VocabularyError(
+            f"id {int(ids[wrong][0])} is no row; rows go from 0 to {rows - 1}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple, TypeGuard, cast
@@ -69,7 +69,8 @@ def settle(content: Content, pad: Special, unk: Special) -> Parts:
     if pad is Choice.AS_FOUND:
         pad = "<pad>" if said_pad is None else said_pad
     elif pad is not None and _brings_ids(content.tokens):
-        _check_room(pad, content.tokens)
+        at_0 = (token for token, id in content.tokens.items() if id == 0)
+        check_room(pad, content.tokens, next(at_0, None))
     if unk is Choice.AS_FOUND:
         unk = said_unk if said_unk != pad else None
     tokens, counts = content.tokens, content.counts
@@ -84,12 +85,12 @@ def _brings_ids(tokens: object) -> TypeGuard[Mapping[str, int]]:
     return isinstance(tokens, Mapping) and not isinstance(tokens, Counter)
 
 
-def _check_room(pad: str, ids: Mapping[str, int]) -> None:
-    first = next((token for token, id in ids.items() if id == 0), None)
-    if pad not in ids and first is not None:
+def check_room(pad: str, known: Collection[str], first: str | None) -> None:
+    """Raise where a pad is not among tokens that keep their ids, the first at id 0."""
+    if first is not None and pad not in known:
         raise VocabularyError(
             f"the pad token {brief(pad)} is not in the vocabulary, whose id 0 is that "
-            f"of {brief(first)}{nearest(pad, ids)}"
+            f"of {brief(first)}{nearest(pad, known)}"
         )
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import (
@@ -15,6 +16,7 @@ from pretrained_embed.errors import (
     brief,
 )
 from pretrained_embed.vocabulary import checks
+from pretrained_embed.vocabulary.objects.interface import offers
 from pretrained_embed.vocabulary.token_ids import TokenIds
 from pretrained_embed.vocabulary.tokens import Text, Tokenizer
 
@@ -70,6 +72,54 @@ class Encoder(TokenIds):
             max_length=max_length,
             truncate=truncate,
         )
+
+    def decode(self, ids: Any, *, keep_pad: bool = False) -> Any:
+        """Return the tokens of ids: what `encode` was given as lists of tokens.
+
+        ``ids`` are whole numbers: one, a row of them, or a batch of rows, as an array
+        or tensor of any shape or as lists, whose rows may differ in length. One id
+        gives a ``str``, a row a list of them, a batch a list of rows. The pad at either
+        end of a row is left out, unless ``keep_pad`` is set.
+
+        Raises `VocabularyError` for what is no whole number, and for an id that is no
+        row or that no token has.
+
+        >>> from pretrained_embed.vocabulary import Vocabulary
+        >>> Vocabulary(["see", "you"]).decode([[2, 1, 0, 0], [1, 0, 0, 0]])
+        [['you', 'see'], ['see']]
+        """
+        if offers(ids, "to_list"):  # of ragged tensors and of pandas
+            ids = ids.to_list()
+        if isinstance(ids, list | tuple) and not all(map(_is_whole, ids)):
+            return [self.decode(row, keep_pad=keep_pad) for row in ids]
+        wanted = _array(ids)
+        if wanted.ndim > 1:
+            return [self.decode(row, keep_pad=keep_pad) for row in wanted]
+        checks.row_numbers(wanted, len(self))
+        for hole in wanted[np.isin(wanted, self.holes)]:
+            raise VocabularyError(f"id {hole} is a row that no token has")
+        if wanted.ndim == 0:
+            return self.strings(wanted.reshape(1).astype(np.int64))[0]
+        if not keep_pad and self.pad_id is not None:
+            kept = np.flatnonzero(wanted != self.pad_id)
+            wanted = wanted[kept[0] : kept[-1] + 1] if len(kept) else wanted[:0]
+        return self.strings(wanted.astype(np.int64))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _array(ids: Any) -> npt.NDArray[Any]:
+    """Return ids as an array, those of tensors and pandas too."""
+    if offers(ids, "cpu"):  # of torch, where it may be on another device
+        ids = ids.cpu()
+    try:
+        return np.asarray(ids)
+    except (TypeError, ValueError) as error:
+        raise VocabularyError(
+            f"ids are {brief(ids)}; whole numbers are needed"
+        ) from error
 
 
 def _encode(

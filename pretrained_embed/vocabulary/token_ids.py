@@ -16,6 +16,9 @@ from pretrained_embed.vocabulary.markers import MARKERS, Marker, marker_of
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
+#: How many bytes of the tokens the hash of a vocabulary is made of.
+_HASHED = 1 << 12
+
 
 class TokenIds:
     """Tokens, their ids, counts and parts. It does not change once it is made.
@@ -164,7 +167,10 @@ class TokenIds:
         """
         id = self.get(token)
         if id is None:
-            raise UnknownTokenError(f"token {brief(token)} is not in the vocabulary")
+            hint = "" if isinstance(token, str) else "; `decode` gives tokens of ids"
+            raise UnknownTokenError(
+                f"token {brief(token)} is not in the vocabulary{hint}"
+            )
         return id
 
     @overload
@@ -173,13 +179,31 @@ class TokenIds:
     def get(self, token: str, default: int) -> int: ...
     def get(self, token: str, default: int | None = None) -> int | None:
         """Return the id of a token, or ``default``."""
+        if not isinstance(token, str):
+            return default
         id = self._special_ids.get(token)
         if id is None:
             id = self._rows.get(token)
         return default if id is None else id
 
     def __contains__(self, token: object) -> bool:
-        return token in self._special_ids or token in self._rows
+        return isinstance(token, str) and self.get(token) is not None
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both have the same tokens at the same ids, special ones too.
+
+        A matrix of one is one of the other then. Counts, marks, and how texts are read
+        make no difference.
+        """
+        if not isinstance(other, TokenIds):
+            return NotImplemented
+        return self is other or (
+            self._special == other._special and self._rows.same_as(other._rows)
+        )
+
+    def __hash__(self) -> int:
+        head = self.packed.data[:_HASHED].tobytes()
+        return hash((len(self), head, self._pad, self._unk))
 
     def __iter__(self) -> Iterator[str]:
         """Yield the tokens by rising id; holes are left out."""

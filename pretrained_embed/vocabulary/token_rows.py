@@ -153,6 +153,14 @@ class TokenRows:
         """Yield the tokens by rising row."""
         return iter(self.packed.without(self.holes) if len(self.holes) else self.packed)
 
+    def same_as(self, other: TokenRows) -> bool:
+        """Tell whether another has the same tokens in the same rows."""
+        return (
+            np.array_equal(self.packed.offsets, other.packed.offsets)
+            and np.array_equal(self.packed.data, other.packed.data)
+            and np.array_equal(self.holes, other.holes)
+        )
+
     def __contains__(self, token: object) -> bool:
         return self.get(token) is not None
 

@@ -11,7 +11,13 @@ from pretrained_embed import markup
 from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary import checks, files, objects
-from pretrained_embed.vocabulary.content import Choice, Content, Special, settle
+from pretrained_embed.vocabulary.content import (
+    Choice,
+    Content,
+    Special,
+    check_room,
+    settle,
+)
 from pretrained_embed.vocabulary.encoding import Encoder
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_rows import TokenRows
@@ -124,18 +130,44 @@ class Vocabulary(Encoder):
           tokens for index.
 
         Ids, counts, special tokens and marks are the object's. ``pad`` and ``unk`` name
-        others, or ``None`` for none; a pad that is not there needs id 0 to be free.
+        others, or ``None`` for none; a pad that is not there needs id 0 to be free, and
+        an unk that is not there comes after the highest id. So it is with a
+        `Vocabulary`, too: its tokens keep their ids, and what was pad or unk before
+        is a token like any other.
 
         Raises `VocabularyError` as the constructor does, for an object that has no
         vocabulary yet or contradicts itself, and for a pad or unk it does not have.
         """
-        as_found = pad is unk is Choice.AS_FOUND
-        if isinstance(vocabulary, Vocabulary) and as_found:
-            return vocabulary
+        if isinstance(vocabulary, Vocabulary):
+            return vocabulary._with(pad, unk)
         content = objects.read(vocabulary)
         if content is None:
             content = Content(vocabulary)
         return cls._of_content(content, pad, unk)
+
+    def _with(self, pad: Special, unk: Special) -> Vocabulary:
+        """Return the same tokens at the same ids, with another pad or unk."""
+        if pad is unk is Choice.AS_FOUND:
+            return self
+        if pad is Choice.AS_FOUND:
+            pad = self.pad_token
+        if unk is Choice.AS_FOUND:
+            unk = self.unk_token if self.unk_token != pad else None
+        checks.specials(pad, unk)
+        if pad is not None:
+            at_0 = None if len(self.holes) and not self.holes[0] else self.decode(0)
+            check_room(pad, self, at_0)
+        others = self.special_tokens.items()
+        made = Vocabulary(
+            self.token_rows,
+            pad=pad,
+            unk=unk,
+            counts=self.counts,
+            special_tokens={n: t for n, t in others if n not in ("pad", "unk")},
+            marks=self.marks,
+        )
+        made._tokenizer, made._whole = self._tokenizer, self._whole
+        return made
 
     @classmethod
     def from_file(

@@ -239,3 +239,30 @@ def test_all_and_none_are_said_only_where_they_are_exact(found, of, text):
 
 def test_a_vocabulary_of_nothing_but_pad_is_covered():
     assert covered({}, ["<pad>"]).ratio == 1.0
+
+
+def test_it_holds_tokens_as_a_mapping_holds_keys():
+    vocabulary = pe.Vocabulary({"cat": 2, "the": 1})
+    matrix = pe.EmbeddingMatrix([[0, 0], [1, 2], [3, 4]], vocabulary)
+
+    assert "cat" in matrix
+    assert "dog" not in matrix
+    assert 1 not in matrix
+    assert ["cat"] not in matrix
+    assert list(matrix) == ["<pad>", "the", "cat"]
+    assert {token: matrix[token].tolist() for token in matrix}["cat"] == [3, 4]
+
+
+def test_iteration_leaves_out_rows_that_no_token_has():
+    matrix = pe.EmbeddingMatrix(np.zeros((4, 2)), pe.Vocabulary({"a": 1, "b": 3}))
+
+    assert list(matrix) == ["<pad>", "a", "b"]
+    assert len(matrix) == 4
+
+
+@pytest.mark.parametrize("wrong", [1, np.int64(1), slice(2), ["the"], None])
+def test_a_row_is_asked_for_by_token_and_ids_are_looked_up(wrong):
+    matrix = pe.EmbeddingMatrix([[0, 0], [1, 2]], pe.Vocabulary(["the"]))
+
+    with pytest.raises(KeyError, match=r"matrix.lookup\(ids\) gives vectors of ids"):
+        matrix[wrong]

@@ -242,3 +242,148 @@ def test_repr_names_rows_holes_pad_and_unk():
         "unk '<unk>' at 2000>"
     )
     assert repr(Vocabulary(["a"], pad=None)) == "<Vocabulary: 1 rows>"
+
+
+def test_vocabularies_are_equal_where_their_tokens_have_the_same_ids():
+    vocab = Vocabulary({"a": 4, "b": 2}, unk="<unk>", counts={"a": 7})
+    twin = Vocabulary({"b": 2, "a": 4}, unk="<unk>", lower=True)
+
+    assert vocab == twin
+    assert hash(vocab) == hash(twin)
+    assert {vocab: "found"}[twin] == "found"
+    assert len({vocab, twin, Vocabulary(["a"])}) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Vocabulary({"a": 2, "b": 4}, unk="<unk>"),
+        Vocabulary({"a": 4, "b": 3}, unk="<unk>"),
+        Vocabulary({"a": 4, "b": 2}),
+        Vocabulary({"a": 4, "b": 2}, pad=None, unk="<unk>"),
+        Vocabulary({"a": 4, "b": 2}, unk="<unk>", special_tokens={"mask": "b"}),
+        Vocabulary({"a": 4, "b": 2, "": 3}, unk="<unk>"),
+        ["<pad>", None, "b", None, "a"],
+        None,
+    ],
+)
+def test_vocabularies_that_differ_in_a_row_are_not_equal(other):
+    assert Vocabulary({"a": 4, "b": 2}, unk="<unk>") != other
+
+
+def test_holes_and_empty_tokens_differ():
+    assert Vocabulary({"a": 1, "b": 3, "": 2}) != Vocabulary({"a": 1, "b": 3})
+
+
+@pytest.mark.parametrize("wrong", [["a"], {}, 1, None, np.array(["a"])])
+def test_what_is_no_str_is_no_token_of_it(wrong):
+    vocab = Vocabulary(["a"])
+
+    assert wrong not in vocab
+    assert vocab.get(wrong) is None
+    with pytest.raises(UnknownTokenError, match="`decode` gives tokens of ids"):
+        vocab[wrong]
+
+
+def test_ids_become_tokens_in_the_shape_they_come_in():
+    vocab = Vocabulary(["a", "b"], unk="<unk>")
+
+    assert vocab.decode(2) == vocab.decode(np.int64(2)) == "a"
+    assert vocab.decode([3, 2, 1]) == ["b", "a", "<unk>"]
+    assert vocab.decode(np.array([[3, 2], [2, 2]], np.uint8)) == [["b", "a"], ["a"] * 2]
+    assert vocab.decode([[3], [2, 3], []]) == [["b"], ["a", "b"], []]
+    assert vocab.decode(np.array([[[2], [3]]])) == [[["a"], ["b"]]]
+    assert vocab.decode([]) == vocab.decode(()) == []
+    assert vocab.decode(np.zeros((0, 4))) == []
+
+
+def test_the_pad_at_the_ends_of_a_row_is_left_out_unless_it_is_asked_for():
+    vocab = Vocabulary(["a", "b"])
+
+    assert vocab.decode([[0, 1, 0, 2, 0, 0], [0, 0, 0, 0, 0, 0]]) == [
+        ["a", "<pad>", "b"],
+        [],
+    ]
+    assert vocab.decode([1, 0], keep_pad=True) == ["a", "<pad>"]
+    assert vocab.decode(0) == "<pad>"
+    assert Vocabulary(["a"], pad=None).decode([0, 0]) == ["a", "a"]
+
+
+def test_ids_in_tensors_and_series_are_decoded():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    pandas = pytest.importorskip("pandas", reason="pandas is not installed")
+    vocab = Vocabulary(["a", "b"])
+
+    assert vocab.decode(torch.tensor([[1, 2], [2, 0]])) == [["a", "b"], ["b"]]
+    assert vocab.decode(pandas.Series([1, 2])) == ["a", "b"]
+    assert vocab.decode(pandas.Series([[1], [2, 1]])) == [["a"], ["b", "a"]]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        (3, "id 3 is no row; rows go from 0 to 2"),
+        (-1, "id -1 is no row"),
+        ([[1], [9]], "id 9 is no row"),
+        ("ab", "whole numbers are needed"),
+        ([1.0], "ids are float64"),
+        ([True], "ids are bool"),
+        (None, "ids are object"),
+        ([["a"]], "whole numbers are needed"),
+    ],
+)
+def test_what_is_no_id_is_not_decoded(wrong, why):
+    with pytest.raises(VocabularyError, match=why):
+        Vocabulary(["a", "b"]).decode(wrong)
+
+
+def test_a_row_without_a_token_is_not_decoded():
+    with pytest.raises(VocabularyError, match="id 2 is a row that no token has"):
+        Vocabulary({"a": 1, "b": 3}).decode([1, 2])
+
+
+def test_of_gives_a_vocabulary_another_pad_and_unk_and_moves_no_id():
+    vocab = Vocabulary(["a", "b", "?"], unk="<unk>", counts={"a": 3, "b": 2})
+
+    other = Vocabulary.of(vocab, pad="b", unk="?")
+    more = Vocabulary.of(vocab, unk="new")
+
+    assert other.ids == vocab.ids
+    assert (other.pad_id, other.unk_id) == (3, 4)
+    assert dict(other.special_tokens) == {"pad": "b", "unk": "?"}
+    assert other.counts.tolist() == vocab.counts.tolist()
+    assert more.tokens == (*vocab.tokens, "new")
+    assert (more.pad_id, more.unk_id) == (0, 5)
+    assert more.counts.tolist() == [0, 0, 3, 2, 0, 0]
+
+
+def test_of_takes_pad_and_unk_away_and_leaves_what_is_not_named():
+    vocab = Vocabulary(
+        {"a": 2, "[M]": 5}, unk="a", special_tokens={"mask": "[M]"}, marks="wordpiece"
+    )
+
+    bare = Vocabulary.of(vocab, pad=None, unk=None)
+    again = Vocabulary.of(bare, unk="a")
+
+    assert bare.tokens == vocab.tokens
+    assert dict(bare.special_tokens) == {"mask": "[M]"}
+    assert bare.marks == "wordpiece"
+    assert (again.pad_token, again.unk_id) == (None, 2)
+    assert Vocabulary.of(again, pad="<pad>") == vocab
+    assert Vocabulary.of(vocab, pad="a").unk_token is None
+
+
+def test_a_pad_that_a_vocabulary_lacks_needs_id_0():
+    free = Vocabulary({"a": 1}, pad=None)
+
+    assert Vocabulary.of(free, pad="[PAD]").tokens == ("[PAD]", "a")
+    with pytest.raises(VocabularyError, match=r"id 0 is that of '<pad>'; did you mean"):
+        Vocabulary.of(Vocabulary(["a"]), pad="[PAD]")
+    with pytest.raises(OptionError, match="pad is 0"):
+        Vocabulary.of(free, pad=0)
+
+
+def test_a_vocabulary_with_another_pad_reads_texts_as_before():
+    vocab = Vocabulary(["A B", "c"], tokenize=lambda text: text.split(","), lower=False)
+
+    assert Vocabulary.of(vocab, pad="c").encode(["c,A B"]).tolist() == [[2, 1]]
