@@ -11,7 +11,7 @@ import numpy as np
 
 from pretrained_embed.drawing.labels import place_labels
 from pretrained_embed.errors import MissingPackageError, OptionError
-from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.files.replacement import replacing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -14,6 +14,7 @@ from pretrained_embed import formats, sources
 from pretrained_embed.errors import SourceError
 from pretrained_embed.extraction.outcome import Outcome
 from pretrained_embed.extraction.wanted import WantedTokens
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import KnownLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.scanned import ScannedReader, Split
@@ -45,8 +46,8 @@ class Job:
     on_bad_row: OnBadRow
     ranges: int
     splits: tuple[Split, ...]
-    wanted: WantedTokens | Path
-    folder: Path | None = None
+    wanted: WantedTokens | SafePath
+    folder: SafePath | None = None
     layout: KnownLayout | None = None  # of the source, as it was given
     reader: ScannedReader | None = field(default=None, compare=False, repr=False)
 

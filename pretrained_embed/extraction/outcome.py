@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 
 from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import SourceError
 from pretrained_embed.extraction.gathering import Section, bounds_size, read_section
+from pretrained_embed.files.reading import read_fully
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.reader import Doubt, Findings
 from pretrained_embed.formats.scanned import SplitReport
 
@@ -23,7 +23,7 @@ class Extract:
 
     size: int
     crc32: int
-    path: Path | None = None
+    path: SafePath | None = None
     data: bytes = b""
 
     def bounds(self, ranges: int) -> Int64Array:
@@ -41,9 +41,9 @@ class Extract:
         if self.path is None:
             return self.data[begin : begin + length]
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with self.path.open(buffering=0) as file:
                 file.seek(begin)
-                raw = read_all(file, length)
+                raw = read_fully(file, length)
         except OSError as error:
             raise SourceError(
                 f"{self.path}: an extract of this build cannot be read: "
@@ -62,22 +62,13 @@ class Extract:
             return True
         size = crc = 0
         try:
-            with self.path.open("rb", buffering=0) as file:
+            with self.path.open(buffering=0) as file:
                 while block := file.read(1 << 20):
                     size += len(block)
                     crc = zlib.crc32(block, crc)
         except OSError:
             return False
         return (size, crc) == (self.size, self.crc32)
-
-
-def read_all(file: BinaryIO | Any, length: int) -> bytes:
-    """Read so many bytes, fewer only where the file ends."""
-    parts = []
-    while length and (part := file.read(length)):
-        parts.append(part)
-        length -= len(part)
-    return b"".join(parts)
 
 
 @dataclass(frozen=True)
@@ -109,7 +100,7 @@ class Outcome:
         return b"%08x\n" % zlib.crc32(text) + text
 
     @classmethod
-    def from_record(cls, record: bytes, key: str, folder: Path) -> Outcome | None:
+    def from_record(cls, record: bytes, key: str, folder: SafePath) -> Outcome | None:
         """Read a record; ``None`` for one that is damaged or of another job."""
         crc, _, text = record.partition(b"\n")
         if crc != b"%08x" % zlib.crc32(text):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 from pretrained_embed.arrays import Progress, UInt8Array
 from pretrained_embed.errors import WriteError
 from pretrained_embed.extraction.gathering import Gathering
 from pretrained_embed.extraction.job import Job
 from pretrained_embed.extraction.outcome import Extract, Outcome
+from pretrained_embed.files.safe_path import SafePath
 
 
 def scan_split(job: Job, number: int, progress: Progress | None = None) -> Outcome:
@@ -30,7 +29,7 @@ def scan_split(job: Job, number: int, progress: Progress | None = None) -> Outco
     def close() -> None:
         if pieces := gathering.extract():
             name = f"{_name(number)}-{len(extracts):04}.extract"
-            extracts.append(_keep(pieces, job.folder and job.folder / name))
+            extracts.append(_keep(pieces, job.folder / name if job.folder else None))
 
     for found in scan.run(progress):
         if gathering.is_full_for(found):
@@ -43,7 +42,7 @@ def scan_split(job: Job, number: int, progress: Progress | None = None) -> Outco
     return outcome
 
 
-def record_path(folder: Path, number: int) -> Path:
+def record_path(folder: SafePath, number: int) -> SafePath:
     """Return where the record of a split is."""
     return folder / f"{_name(number)}.json"
 
@@ -60,7 +59,7 @@ def _name(number: int) -> str:
     return f"split-{number:06}"
 
 
-def _keep(pieces: Sequence[UInt8Array], path: Path | None) -> Extract:
+def _keep(pieces: Sequence[UInt8Array], path: SafePath | None) -> Extract:
     crc = 0
     for piece in pieces:
         crc = zlib.crc32(piece.data, crc)
@@ -72,16 +71,13 @@ def _keep(pieces: Sequence[UInt8Array], path: Path | None) -> Extract:
     return Extract(size, crc, path)
 
 
-def _write(path: Path, parts: Sequence[bytes | memoryview]) -> None:
+def _write(path: SafePath, parts: Sequence[bytes | memoryview]) -> None:
     """Write a file that appears whole; it is checked if it is used later."""
-    temporary = path.with_name(f"{path.name}.{os.urandom(4).hex()}.part")
     try:
-        with temporary.open("xb") as file:
+        with path.replacing() as file:
             for part in parts:
                 file.write(part)
-        temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise WriteError(
             f"cannot write {path}: {error.strerror or error}; rows wait there until "
             "all of the source is read. What is finished is used when the build is run "

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
 
 import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, joined
+from pretrained_embed.files.safe_path import SafePath
 
 
 @dataclass(frozen=True)
@@ -43,16 +43,16 @@ class WantedTokens:
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def save(self, path: Path) -> None:
+    def save(self, path: SafePath) -> None:
         """Write to a file that `load` reads; raises `OSError`."""
-        with path.open("wb") as file:
+        with path.replacing() as file:
             for array in self._arrays():
                 np.lib.format.write_array(file, array, allow_pickle=False)
 
     @classmethod
-    def load(cls, path: Path) -> WantedTokens:
+    def load(cls, path: SafePath) -> WantedTokens:
         """Read what `save` wrote; raises `OSError`, `ValueError` for other bytes."""
-        with path.open("rb") as file:
+        with path.open() as file:
             data, offsets, ranges = (
                 np.lib.format.read_array(file, allow_pickle=False) for _ in range(3)
             )

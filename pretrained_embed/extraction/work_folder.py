@@ -8,7 +8,6 @@ its record is whole and of this very job, and the bytes have their checksum.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from pretrained_embed.extraction.job import Job
 from pretrained_embed.extraction.outcome import Outcome
 from pretrained_embed.extraction.scanning import record_path
 from pretrained_embed.extraction.wanted import WantedTokens
-from pretrained_embed.sources.lock import locked
+from pretrained_embed.files.safe_path import SafePath
 
 _LOCK = "lock"
 _WANTED = "wanted.npy"
@@ -27,34 +26,34 @@ _WANTED = "wanted.npy"
 class WorkFolder:
     """The folder of one build."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: SafePath) -> None:
         self.path = path
 
     @property
     def size(self) -> int:
         """The bytes that wait there."""
-        return sum(file.stat().st_size for file in self.path.glob("*/*.extract"))
+        extracts = self.path.path.glob("*/*.extract")
+        return sum(file.lstat().st_size for file in extracts)
 
-    def of_job(self, name: str, key: str, wanted: WantedTokens) -> Path:
+    def of_job(self, name: str, key: str, wanted: WantedTokens) -> SafePath:
         """Return the folder of a job; those of others of the name are removed.
 
         ``wanted`` is saved there, see `wanted_path`. Raises `WriteError`.
         """
         folder = self.path / f"{name}-{key}"
-        for other in self.path.glob(f"{name}-*"):
-            if other != folder:  # tasks of its job may still be writing there
-                shutil.rmtree(other, ignore_errors=True)
         try:
-            folder.mkdir(exist_ok=True)
-            beside = folder / f"{_WANTED}.part"
-            wanted.save(beside)  # anew: nobody has checked what may be there
-            beside.replace(wanted_path(folder))
+            for other in self.path.children():
+                # In its own folder tasks of the job may still be writing.
+                if other.name.startswith(f"{name}-") and other != folder:
+                    other.remove_folder()
+            # Anew: nobody has checked what may be there.
+            wanted.save(wanted_path(folder.make()))
         except OSError as error:
             raise _cannot_write(folder, error) from error
         return folder
 
 
-def wanted_path(folder: Path) -> Path:
+def wanted_path(folder: SafePath) -> SafePath:
     """Return where the wanted tokens of a job are."""
     return folder / _WANTED
 
@@ -66,7 +65,7 @@ def finished(job: Job) -> dict[int, Outcome]:
         return outcomes
     for number in range(len(job.splits)):
         try:
-            record = record_path(job.folder, number).read_bytes()
+            record = record_path(job.folder, number).read()
         except OSError:
             continue
         outcome = Outcome.from_record(record, job.key, job.folder)
@@ -82,19 +81,20 @@ def work_folder(output: Path) -> Iterator[WorkFolder]:
     It stays where the build fails, if anything waits there. Another build of the same
     output waits. Raises `WriteError` where it cannot be made.
     """
-    path = output.absolute()
-    path = path.with_name(f"{path.name}.work")
+    output = output.absolute()
+    remedy = "remove the link, or name another output"
+    path = SafePath.at(output.parent, WriteError, remedy) / f"{output.name}.work"
     with _alone(path):
         try:
             yield WorkFolder(path)
-            shutil.rmtree(path, ignore_errors=True)
+            path.remove_folder()
         finally:
-            if not any(path.glob("*/*")):
-                shutil.rmtree(path, ignore_errors=True)
+            if not any(folder.children() for folder in path.children()):
+                path.remove_folder()
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[None]:
+def _alone(path: SafePath) -> Iterator[None]:
     """Make a folder and hold its lock.
 
     Whoever held it before may have removed the folder meanwhile, lock and all.
@@ -102,21 +102,21 @@ def _alone(path: Path) -> Iterator[None]:
     while True:
         with ExitStack() as held:
             try:
-                path.mkdir(exist_ok=True)
-                descriptor = held.enter_context(locked(path / _LOCK))
-                there = (path / _LOCK).stat()
+                lock = path.make() / _LOCK
+                descriptor = held.enter_context(lock.locked())
+                there = lock.status()
             except FileNotFoundError as error:
-                if not path.parent.is_dir():
+                if path.parent.status() is None:
                     raise _cannot_write(path, error) from error
                 continue
             except OSError as error:
                 raise _cannot_write(path, error) from error
-            if os.path.samestat(os.fstat(descriptor), there):
+            if there and os.path.samestat(os.fstat(descriptor), there):
                 yield
                 return
 
 
-def _cannot_write(path: Path, error: OSError) -> WriteError:
+def _cannot_write(path: SafePath, error: OSError) -> WriteError:
     return WriteError(
         f"cannot write {path}: {error.strerror or error}; rows wait there until all of "
         "the source is read"

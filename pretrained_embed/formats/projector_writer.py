@@ -17,7 +17,7 @@ import os
 import numpy as np
 
 from pretrained_embed.errors import WriteError, brief
-from pretrained_embed.formats.atomic import new_folder
+from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes
 from pretrained_embed.formats.text.decimals import NUMBERS, rows_of_decimals

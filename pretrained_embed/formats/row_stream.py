@@ -22,7 +22,7 @@ from pretrained_embed.arrays import (
     joined,
 )
 from pretrained_embed.errors import WriteError, brief
-from pretrained_embed.formats.atomic import writing
+from pretrained_embed.files.replacement import writing
 from pretrained_embed.formats.local import map_array
 from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.table import Table

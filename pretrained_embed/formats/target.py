@@ -18,7 +18,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float32Array, PackedTokens
 from pretrained_embed.errors import WriteError
-from pretrained_embed.formats.disk_room import check_room
+from pretrained_embed.files.room import check_room
 from pretrained_embed.formats.table import Annotations, check_annotations
 
 _FORMATS = {
@@ -109,7 +109,7 @@ def new_target(
     "npy", "hdf5" or "safetensors". ``beside`` is how many bytes tokens, arrays and
     metadata will take, as far as that is known: the room on the disk for all that is
     announced is taken first. A ``.npy`` matrix has a second file beside it, see
-    `npy.rows`. Raises `WriteError` as `atomic.replacing` does, for another suffix,
+    `npy.rows`. Raises `WriteError` as `replacing` does, for another suffix,
     where there is too little room on the disk, and where the block ends and the target
     is not finished.
     """

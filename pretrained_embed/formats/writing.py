@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError, WriteError, suggestion
-from pretrained_embed.formats.atomic import folder_for
+from pretrained_embed.files.replacement import folder_for
 from pretrained_embed.formats.row_stream import (
     DTYPES,
     Dtype,

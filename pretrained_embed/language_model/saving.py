@@ -1,13 +1,8 @@
-"""Writing a model's folder in which some tensors have other rows.
-
-The folder appears whole or not at all: it is made under another name beside the target
-and renamed at the end.
-"""
+"""Writing a model's folder in which some tensors have other rows."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
 from collections.abc import Iterable
 from itertools import accumulate
@@ -15,6 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pretrained_embed.errors import WriteError
+from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.hugging_face.shards import CONFIG, INDEX, Shard
 from pretrained_embed.formats.safetensors.header import DTYPES, Tensor
 from pretrained_embed.formats.table import in_pieces
@@ -37,18 +33,8 @@ def save(
         raise WriteError(
             f"cannot write {target}: it is there already; name a new folder"
         )
-    temporary = target.with_name(f".{target.name[:32]}.{os.urandom(6).hex()}.part")
-    try:
-        temporary.mkdir()
-        try:
-            _fill(checkpoint, tables, rows, tokenizer_files, temporary)
-            temporary.rename(target)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-    except OSError as error:
-        raise WriteError(
-            f"cannot write {target}: {error.strerror or error}; nothing was changed"
-        ) from error
+    with new_folder(target) as folder:
+        _fill(checkpoint, tables, rows, tokenizer_files, folder)
 
 
 def _fill(
@@ -109,7 +95,6 @@ def _write_shard(shard: Shard, tables: dict[str, Stored], path: Path) -> None:
                     file.write(piece)
             else:
                 _copy_range(source, shard.header.data, tensors[name], file)
-        _sync(file)
 
 
 def _header(shard: Shard, tables: dict[str, Stored], names: list[str]) -> bytes:
@@ -147,15 +132,8 @@ def _copy_range(source: BinaryIO, data: int, tensor: Tensor, file: BinaryIO) -> 
 def _copy(source: Path, target: Path) -> None:
     with source.open("rb") as original, target.open("xb") as file:
         shutil.copyfileobj(original, file, _PIECE)
-        _sync(file)
 
 
 def _write_json(content: dict[str, Any], path: Path) -> None:
     with path.open("xb") as file:
         file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
-        _sync(file)
-
-
-def _sync(file: BinaryIO) -> None:
-    file.flush()
-    os.fsync(file.fileno())

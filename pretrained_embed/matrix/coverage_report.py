@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import atomic
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.matrix import coverage_markdown as markdown
 from pretrained_embed.matrix.comparison import Comparison
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
@@ -50,7 +50,7 @@ def write_report(
         text = _of_comparison(subject, suffix)
     else:
         text = _of_matrix(subject, suffix)
-    with atomic.replacing(path) as file:
+    with replacing(path) as file:
         file.write(text.encode("utf-8", "surrogateescape"))
 
 

@@ -13,7 +13,7 @@ from xml.etree.ElementTree import Element
 from pretrained_embed import __version__
 from pretrained_embed.arrays import Progress
 from pretrained_embed.drawing import Method
-from pretrained_embed.formats import atomic
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.page.covering import coverage_section, oov_section
 from pretrained_embed.page.elements import html, shown, tag
@@ -72,7 +72,7 @@ def write_page(
         data=shown_points.json(),
         version=escape(__version__),
     )
-    with atomic.replacing(path) as file:
+    with replacing(path) as file:
         # what is no UTF-8 in a text was escaped where it is shown
         file.write(text.encode("utf-8", "backslashreplace"))
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from pretrained_embed import checkup
 from pretrained_embed.arrays import Progress
 from pretrained_embed.checkup import Checkup
+from pretrained_embed.files.digests import sha256
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.pipeline.opening import Folder, Where, open_reader
 from pretrained_embed.sources import Source
-from pretrained_embed.sources.digests import sha256
 
 
 def examine(

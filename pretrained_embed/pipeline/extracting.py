@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from hashlib import blake2b
 from typing import NamedTuple
 
 from pretrained_embed import __version__, extraction, matrix, sources
@@ -21,6 +19,7 @@ from pretrained_embed.extraction import (
     scan_split,
     wanted_path,
 )
+from pretrained_embed.files.digests import json_digest
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.scanned import ScannedReader
 from pretrained_embed.pipeline.opening import Opened
@@ -155,10 +154,11 @@ def _job(
     state = extraction.state_of(provenance)
     here = extraction.same_file(opened.address)
     facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
-    given = None if opened.layout is None else str(opened.layout)
-    text = json.dumps([*facts, opened.address, state, here, wanted.digest(), given])
+    facts += [opened.address, state, here, wanted.digest()]
+    if opened.layout is not None:
+        facts.append(str(opened.layout))
     return Job(
-        key=blake2b(text.encode(), digest_size=16).hexdigest(),
+        key=json_digest(facts),
         size=opened.size,
         address=opened.address,
         state=state,

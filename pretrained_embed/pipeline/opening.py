@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, cast
 from pretrained_embed import formats, matrix, sources, store
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceError
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
 from pretrained_embed.sources import Source, Stream, cache, origin, stores
 from pretrained_embed.sources.entry import Entry
@@ -136,11 +137,11 @@ def make_store(
         digests = stores.recall(where.root, origin.of_entry(entry, where.root))
         key = None if digests is None else _key(digests, dtype)
         if key and stores.find(where.root, key, store.open_store)[0] is not None:
-            return stores.place(where.root, key)
+            return stores.place(where.root, key).path
     stream = _stream(source, where, progress)
     content = _known_content(entry, stream, where) or _read_content(stream, progress)
     _obtain(stream, content, dtype, where, progress)
-    return stores.place(where.root, _key(content.digests, dtype))
+    return stores.place(where.root, _key(content.digests, dtype)).path
 
 
 def _stream(source: Source, where: Where, progress: Progress | None) -> Stream:
@@ -237,7 +238,7 @@ def _obtain(
     where: Where,
     progress: Progress | None,
 ) -> tuple[StoreReader, str | None]:
-    def make(path: Path) -> None:
+    def make(path: SafePath) -> None:
         origin.check_package(stream)
         with formats.open_reader(stream) as reader:
             if stream.tokens_path is None and reader.format in _IN_SEVERAL_FILES:

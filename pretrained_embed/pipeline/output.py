@@ -10,9 +10,9 @@ import numpy as np
 
 from pretrained_embed import formats, matrix, sources
 from pretrained_embed.arrays import Float32Array
+from pretrained_embed.files.replacement import discard_leftovers
+from pretrained_embed.files.room import check_room
 from pretrained_embed.formats import Target
-from pretrained_embed.formats.atomic import discard_leftovers
-from pretrained_embed.formats.disk_room import check_room
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.formats.sharded.reader import open_reader
 from pretrained_embed.formats.sharded.target import ShardedWriter

@@ -5,7 +5,7 @@ be asked for by name is in `pretrained_embed.sources.catalog`, what was download
 `pretrained_embed.sources.cache`; `pretrained_embed.sources.fetching` does the work.
 """
 
-from pretrained_embed.sources.digests import fingerprint, sha256
+from pretrained_embed.files.digests import fingerprint, sha256
 from pretrained_embed.sources.opening import (
     Source,
     entry_named,

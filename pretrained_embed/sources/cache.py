@@ -25,10 +25,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
 from pretrained_embed.errors import SourceError
+from pretrained_embed.files.digests import sha256
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import record
-from pretrained_embed.sources.digests import sha256
 from pretrained_embed.sources.entry import Download, published
-from pretrained_embed.sources.lock import locked
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
@@ -100,20 +100,31 @@ def _of_user() -> Path:
     return Path.home() / ".cache/pretrained-embed"
 
 
+def inside(root: Path) -> SafePath:
+    """Return the cache folder as a path below which no link is followed."""
+    return SafePath.at(
+        root,
+        SourceError,
+        "remove the link; to keep the files elsewhere, name that folder with "
+        f"--cache-dir or {ENVIRONMENT}",
+    )
+
+
 def prepare(root: Path) -> None:
     """Make the cache folder and tag it.
 
     Raises `SourceError` where that is not possible.
     """
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        if not (root / _TAG).exists():
-            (root / _TAG).write_text(
+        tag = inside(root).make(parents=True) / _TAG
+        if tag.status() is None:
+            tag.write(
                 f"{_SIGNATURE}\n# This folder is a cache of {_OURS}.\n"
                 "# For information about cache directory tags see "
-                "https://bford.info/cachedir/\n",
-                encoding="utf-8",
+                "https://bford.info/cachedir/\n".encode()
             )
+    except SourceError:
+        raise
     except OSError as error:
         raise SourceError(
             f"the cache folder {root} cannot be written to ({error.strerror}); "
@@ -121,7 +132,7 @@ def prepare(root: Path) -> None:
         ) from error
 
 
-def folder(root: Path, download: Download) -> Path:
+def folder(root: Path, download: Download) -> SafePath:
     """Return the folder of one published file.
 
     It is named after the file and its published checksum, or else its first URL: so
@@ -130,7 +141,7 @@ def folder(root: Path, download: Download) -> Path:
     checksum = published(download.checksums, "file")
     identity = checksum.value if checksum else download.urls[0]
     mark = blake2b(identity.encode(), digest_size=4).hexdigest()
-    return root / DOWNLOADS / f"{file_name(download.urls[0])}-{mark}"
+    return inside(root) / DOWNLOADS / f"{file_name(download.urls[0])}-{mark}"
 
 
 def file_name(name: str) -> str:
@@ -152,19 +163,24 @@ def listing(cache_dir: str | os.PathLike[str] | None = None) -> list[Cached]:
     return [
         cached
         for kind in (DOWNLOADS, STORES)
-        for path in sorted((locate(cache_dir) / kind).glob("*/*"))
-        if (cached := _cached(path)) is not None
+        for folder in (inside(locate(cache_dir)) / kind).children()
+        for file in folder.children()
+        if (cached := _cached(file)) is not None
     ]
 
 
-def _cached(path: Path) -> Cached | None:
+def _cached(file: SafePath) -> Cached | None:
     with suppress(OSError):
-        if path.name.endswith(_PART):
-            return Cached(path, path.parent.name, path.stat().st_size, None, None)
-        known = record.read(path)
+        status = file.status()
+        if status is None:
+            return None
+        size = status.st_size
+        if file.name.endswith(_PART):
+            return Cached(file.path, file.parent.name, size, None, None)
+        known = record.read(file)
         if known is not None:
-            size = path.stat().st_size
-            return Cached(path, known.source, size, known.sha256, known.published)
+            sha256, published = known.sha256, known.published
+            return Cached(file.path, known.source, size, sha256, published)
     return None
 
 
@@ -189,14 +205,18 @@ def remove(folder: Path) -> int:
     Waits for a download under way. Raises `SourceError` where it cannot be deleted.
     """
     freed = 0
+    kind = folder.parent
+    place = inside(kind.parent) / kind.name / folder.name
     try:
-        if not folder.is_dir():
+        if place.status() is None:
             return 0
-        with locked(folder / LOCK):
-            for path in folder.iterdir():
-                if path.name != LOCK:
-                    freed += path.stat().st_size
-                    path.unlink()
+        with (place / LOCK).locked():
+            for file in place.children():
+                if file.name != LOCK:
+                    freed += file.path.lstat().st_size
+                    file.remove()
+    except SourceError:
+        raise
     except OSError as error:
         raise SourceError(f"{folder}: cannot be removed: {error.strerror}") from error
     return freed
@@ -207,6 +227,6 @@ def clear(cache_dir: str | os.PathLike[str] | None = None) -> int:
 
     Raises as `remove` does.
     """
-    root = locate(cache_dir)
-    folders = [*(root / DOWNLOADS).glob("*/"), *(root / STORES).glob("*/")]
-    return sum(map(remove, folders))
+    root = inside(locate(cache_dir))
+    folders = [*(root / DOWNLOADS).children(), *(root / STORES).children()]
+    return sum(remove(folder.path) for folder in folders)

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError
+from pretrained_embed.files.digests import Hashes
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import http
-from pretrained_embed.sources.digests import Hashes
 from pretrained_embed.sources.http import Part
 from pretrained_embed.sources.partial import Partial, Version, check_room
 from pretrained_embed.sources.patience import Failure, Patience, persist
@@ -34,7 +34,7 @@ class Piece:
     """The bytes to get from one URL: a whole file, or ``start`` to ``start + size``."""
 
     url: str
-    target: Path
+    target: SafePath
     size: int | None  # bytes of the piece, where known before
     covered: bool  # whether a published checksum covers them, now or once unpacked
     start: int | None = None  # None: the whole file

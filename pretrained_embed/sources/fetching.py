@@ -121,7 +121,7 @@ def place(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> P
     One that is placed there by hand is verified when it is first asked for.
     """
     folder = cache.folder(cache.locate(cache_dir), entry.download())
-    return folder / cache.file_name(entry.member or entry.urls[0])
+    return (folder / cache.file_name(entry.member or entry.urls[0])).path
 
 
 def remove(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> int:
@@ -132,4 +132,6 @@ def remove(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> 
     """
     downloads = [entry.download(), *([entry.tokens] if entry.tokens else [])]
     root = cache.locate(cache_dir)
-    return sum(cache.remove(cache.folder(root, download)) for download in downloads)
+    return sum(
+        cache.remove(cache.folder(root, download).path) for download in downloads
+    )

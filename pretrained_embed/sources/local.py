@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pretrained_embed.errors import SourceError, UnknownSourceError
-from pretrained_embed.sources.digests import fingerprint
+from pretrained_embed.files.digests import fingerprint
 from pretrained_embed.sources.guard import Guarded
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.files.digests import Hashes
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import cache, http, local, packing, record
-from pretrained_embed.sources.digests import Hashes
 from pretrained_embed.sources.download import NotPiecewise, Piece, download
 from pretrained_embed.sources.entry import Checksum, Download, published
-from pretrained_embed.sources.lock import locked
 from pretrained_embed.sources.patience import Failure, Patience
 from pretrained_embed.sources.record import Record
 from pretrained_embed.sources.remote_zip import download_member
@@ -49,15 +49,14 @@ def obtain(
         goal = _Goal(folder, member, source, published(wanted.checksums, "member"))
     try:
         if (known := goal.known()) is not None:
-            return goal.path, known
-        if offline and not whole.path.exists():
+            return goal.path.path, known
+        if offline and whole.path.status() is None:
             raise SourceError(
                 f"{source} is not in the cache, and the network may not be used; "
                 f"it can be placed there by hand as {whole.path}"
             )
         cache.prepare(root)
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / cache.LOCK):
+        with (folder.make() / cache.LOCK).locked():
             known = (
                 goal.known()
                 or _Obtaining(wanted, whole, goal, member, patience, progress).run()
@@ -68,14 +67,14 @@ def obtain(
         raise SourceError(
             f"the cache folder {folder} cannot be used: {error.strerror or error}"
         ) from error
-    return goal.path, known
+    return goal.path.path, known
 
 
 class _Goal:
     """A file that is to be in the cache, and how to know it."""
 
     def __init__(
-        self, folder: Path, name: str, source: str, checksum: Checksum | None
+        self, folder: SafePath, name: str, source: str, checksum: Checksum | None
     ) -> None:
         self.path = folder / cache.file_name(name)
         self.source = source
@@ -177,7 +176,7 @@ class _Obtaining:
 
     def _unpacked(self, member: str) -> Record:
         found = packing.unpacked(
-            local.from_path(self.whole.path, self.goal.source), member
+            local.from_path(self.whole.path.checked(), self.goal.source), member
         )
         try:
             with found.open() as file:

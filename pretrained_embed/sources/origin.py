@@ -6,15 +6,13 @@ are the same. By both the store of a source is found again.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from pretrained_embed.errors import SourceError
+from pretrained_embed.files.digests import json_digest, sha256
 from pretrained_embed.sources import cache, record
-from pretrained_embed.sources.digests import sha256
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.stream import AnyStream
 
@@ -51,7 +49,7 @@ def of_entry(entry: Entry, root: Path) -> Origin:
             state.append(None if known is None else known.sha256)
         identity.append(member)
     compared = state if state and None not in state else None
-    return Origin(entry.id, digest_of(identity), compared)
+    return Origin(entry.id, json_digest(identity), compared)
 
 
 def of_file(stream: AnyStream) -> Origin | None:
@@ -70,7 +68,7 @@ def of_file(stream: AnyStream) -> Origin | None:
             status = file.stat()
             state += [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
             state.append(status.st_ino)
-        mark = digest_of([str(path.resolve()), facts.get("member")])
+        mark = json_digest([str(path.resolve()), facts.get("member")])
     except OSError:
         return None
     return Origin(str(facts["source"]), mark, state)
@@ -78,7 +76,7 @@ def of_file(stream: AnyStream) -> Origin | None:
 
 def of_digests(stream: AnyStream, digests: list[str]) -> Origin:
     """Return what a source is known by that has digests and no other mark."""
-    return Origin(stream.name, digest_of([*digests]), None)
+    return Origin(stream.name, json_digest([*digests]), None)
 
 
 def file_digests(stream: AnyStream, *, progress: Progress | None = None) -> list[str]:
@@ -137,11 +135,6 @@ def check_package(stream: AnyStream) -> None:
                     f"{path}: the installed file is damaged: sha256 {found}, not "
                     f"{known['value']}; install its package anew"
                 )
-
-
-def digest_of(words: list[object]) -> str:
-    """Return a digest of what JSON can hold, in hexadecimal."""
-    return blake2b(json.dumps(words).encode(), digest_size=16).hexdigest()
 
 
 def _files(stream: AnyStream, path: Path) -> list[Path]:

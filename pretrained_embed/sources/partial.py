@@ -11,23 +11,22 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources.digests import Hashes, hashed
+from pretrained_embed.files.digests import Hashes, hashed
+from pretrained_embed.files.room import free_bytes
+from pretrained_embed.files.safe_path import SafePath
 
 #: Room to leave on the disk, in bytes.
 _SPARE = 16 << 20
 
 
-def check_room(folder: Path, need: int) -> None:
+def check_room(folder: SafePath, need: int) -> None:
     """Raise `SourceError` unless the disk of ``folder`` has room for ``need`` bytes."""
-    import shutil
-
-    free = shutil.disk_usage(folder).free
-    if need + _SPARE > free:
+    free = free_bytes(folder.checked())
+    if free is not None and need + _SPARE > free:
         raise SourceError(
             f"{folder}: {need:,} more bytes are needed and {_SPARE:,} to spare; "
             f"{free:,} are free. Make room, or name another cache folder."
@@ -49,34 +48,36 @@ class Partial:
     ``resumed`` tells whether some of them came in an earlier run or try.
     """
 
-    def __init__(self, target: Path, algorithms: Iterable[str]) -> None:
-        self.path = target.with_name(target.name + ".part")
-        self._note = self.path.with_name(self.path.name + ".json")
+    def __init__(self, target: SafePath, algorithms: Iterable[str]) -> None:
+        self.path = target.beside(".part")
+        self._note = self.path.beside(".json")
         self._algorithms = tuple(algorithms)
         self.version = self._read_note()
         if self.version is None:
-            self.path.unlink(missing_ok=True)  # nobody knows of what this is a part
-        self._file = self.path.open("ab", buffering=0)
+            self.path.remove()  # nobody knows of what this is a part
+        self._file = self.path.open("a", buffering=0)
         self.size = self._file.tell()
-        self.hashes = hashed(self.path, self._algorithms)
+        self.hashes = hashed(self.path.checked(), self._algorithms)
         self.resumed = self.size > 0
 
     def _read_note(self) -> Version | None:
         try:
-            return Version(**json.loads(self._note.read_bytes()))
+            return Version(**json.loads(self._note.read()))
+        except SourceError:
+            raise
         except (OSError, ValueError, TypeError):
             return None
 
     def restart(self, version: Version | None = None) -> None:
         """Throw the bytes away; what comes is a part of ``version``."""
-        self._note.unlink(missing_ok=True)
+        self._note.remove()
         self._file.truncate(0)
         self.size = 0
         self.hashes = Hashes(self._algorithms)
         self.resumed = False
         self.version = version
         if version is not None:
-            self._note.write_text(json.dumps(asdict(version)), encoding="utf-8")
+            self._note.write(json.dumps(asdict(version)).encode())
 
     def write(self, data: bytes) -> None:
         """Add bytes."""
@@ -86,18 +87,18 @@ class Partial:
         self.hashes.update(data)
         self.size += len(data)
 
-    def publish(self, target: Path) -> None:
+    def publish(self, target: SafePath) -> None:
         """Give the file its final name, whole and on disk."""
         os.fsync(self._file.fileno())
         self._file.close()
         self.path.replace(target)
-        self._note.unlink(missing_ok=True)
+        self._note.remove()
 
     def discard(self) -> None:
         """Delete the part."""
         self._file.close()
-        self.path.unlink(missing_ok=True)
-        self._note.unlink(missing_ok=True)
+        self.path.remove()
+        self._note.remove()
 
     def __enter__(self) -> Self:
         return self
@@ -109,5 +110,6 @@ class Partial:
         traceback: TracebackType | None,
     ) -> None:
         self._file.close()
-        if self.path.exists() and self.path.stat().st_size == 0:
+        left = self.path.status()
+        if left is not None and left.st_size == 0:
             self.discard()

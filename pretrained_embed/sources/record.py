@@ -8,14 +8,13 @@ touched (size or time of change differ from the record), not each time it is use
 from __future__ import annotations
 
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources.digests import Hashes, hashed
+from pretrained_embed.files.digests import Hashes, hashed
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources.entry import Checksum
 
 if TYPE_CHECKING:
@@ -36,17 +35,21 @@ class Record:
     published: str | None  # the published checksum that it met: "algorithm:value"
 
 
-def read(path: Path) -> Record | None:
+def read(path: SafePath) -> Record | None:
     """Return the record of the file ``path``, ``None`` if it has no readable one."""
     try:
-        return Record(**json.loads(path.with_name(path.name + SUFFIX).read_bytes()))
+        return Record(**json.loads(path.beside(SUFFIX).read()))
+    except SourceError:
+        raise
     except (OSError, ValueError, TypeError):
         return None
 
 
-def write(path: Path, source: str, digest: str, published: Checksum | None) -> Record:
+def write(
+    path: SafePath, source: str, digest: str, published: Checksum | None
+) -> Record:
     """Record the file ``path`` as verified."""
-    status = path.stat()
+    status = path.checked().stat()
     record = Record(
         source,
         digest,
@@ -54,21 +57,18 @@ def write(path: Path, source: str, digest: str, published: Checksum | None) -> R
         status.st_mtime_ns,
         _words(published),
     )
-    target = path.with_name(path.name + SUFFIX)
-    temporary = target.with_name(f"{target.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(asdict(record), indent=1), encoding="utf-8")
-    temporary.replace(target)
+    path.beside(SUFFIX).write(json.dumps(asdict(record), indent=1).encode())
     return record
 
 
-def forget(path: Path) -> None:
+def forget(path: SafePath) -> None:
     """Delete the file ``path`` and its record."""
-    path.with_name(path.name + SUFFIX).unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+    path.beside(SUFFIX).remove()
+    path.remove()
 
 
 def verified(
-    path: Path,
+    path: SafePath,
     source: str,
     published: Checksum | None,
     *,
@@ -80,8 +80,12 @@ def verified(
     it is not what was published, or not what it was at first use.
     """
     try:
-        status = path.stat()
+        status = path.status()
+    except SourceError:
+        raise
     except OSError:
+        return None
+    if status is None:
         return None
     record = read(path)
     if (
@@ -90,7 +94,7 @@ def verified(
         and record.published == _words(published)
     ):
         return record
-    hashes = hashed(path, _algorithms(published), progress=progress)
+    hashes = hashed(path.checked(), _algorithms(published), progress=progress)
     fault = mismatch(hashes, published, record)
     if fault:
         raise SourceError(f"{path}: {fault}; delete this file to download it again")

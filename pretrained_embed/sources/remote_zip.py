@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from pretrained_embed.errors import FormatError
+from pretrained_embed.files.digests import Hashes
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import http
-from pretrained_embed.sources.digests import Hashes
 from pretrained_embed.sources.download import NotPiecewise, Piece, download
 from pretrained_embed.sources.guard import translated
 from pretrained_embed.sources.http import Part
@@ -87,7 +87,7 @@ def download_member(
     session: requests.Session,
     url: str,
     member: str,
-    target: Path,
+    target: SafePath,
     *,
     covered: bool,
     algorithms: tuple[str, ...],
@@ -116,19 +116,19 @@ def download_member(
         with translated(url, damage()), zipfile.ZipFile(remote) as archive:
             info = _found(archive, member)
             start, size = _extent(archive, info)
-            raw = target.with_name(target.name + ".zipped")
+            raw = target.beside(".zipped")
             piece = Piece(url, raw, size, covered, start, validator)
             download(
                 session, piece, lambda _: None, patience=patience, progress=progress
             )
             try:
-                with raw.open("rb") as file:
+                with raw.open() as file:
                     here.add(start, size, file)
                     with member_file(archive, remote, info) as opened:
                         size = info.file_size
                         return unpack(opened, size, target, algorithms, check)
             finally:
-                raw.unlink(missing_ok=True)
+                raw.remove()
     except FormatError as error:
         raise NotPiecewise(str(error)) from error
 

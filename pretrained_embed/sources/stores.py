@@ -16,17 +16,16 @@ What a store looks like inside is not known here.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.files.digests import json_digest, sha256
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import cache, record
-from pretrained_embed.sources.digests import sha256
-from pretrained_embed.sources.lock import locked
-from pretrained_embed.sources.origin import Origin, digest_of
+from pretrained_embed.sources.origin import Origin
 
 Opened = TypeVar("Opened")
 
@@ -36,22 +35,25 @@ _ORIGIN = ".origin"
 
 def key(digests: Sequence[str], *how: object) -> str:
     """Return the key of the store of this content, made in this way."""
-    return digest_of([sorted(digests), *how])
+    return json_digest([sorted(digests), *how])
 
 
-def place(root: Path, key: str) -> Path:
+def place(root: Path, key: str) -> SafePath:
     """Return the path of the store with this key, which need not exist."""
-    return root / cache.STORES / key / _FILE
+    return cache.inside(root) / cache.STORES / key / _FILE
 
 
 def recall(root: Path, origin: Origin) -> list[str] | None:
     """Return the digests of a source's content as they were when its store was made."""
     found: list[tuple[int, list[str]]] = []
-    for path in (root / cache.STORES).glob(f"*/{origin.mark}{_ORIGIN}"):
+    for folder in (cache.inside(root) / cache.STORES).children():
+        path = folder / f"{origin.mark}{_ORIGIN}"
         with suppress(OSError, ValueError, KeyError, TypeError):
-            known = json.loads(path.read_bytes())
+            if (status := path.status()) is None:
+                continue
+            known = json.loads(path.read())
             if origin.state is None or known["state"] == origin.state:
-                found.append((path.stat().st_mtime_ns, list(known["digests"])))
+                found.append((status.st_mtime_ns, list(known["digests"])))
     return max(found)[1] if found else None
 
 
@@ -65,10 +67,10 @@ def find(
     path = place(root, key)
     try:
         known = record.read(path)
-        if known is None or not path.exists():  # never finished
+        if known is None or path.status() is None:  # never finished
             return None, None
         if _intact(path, known):
-            return open(path), None
+            return open(path.checked()), None
         fault = "its content is not what was written"
     except (OSError, FormatError) as error:
         fault = str(error)
@@ -82,7 +84,7 @@ def obtain(
     digests: Sequence[str],
     *,
     open: Callable[[Path], Opened],
-    make: Callable[[Path], object],
+    make: Callable[[SafePath], object],
 ) -> tuple[Opened, str | None]:
     """Return the store with this key, opened; made first where it is not there.
 
@@ -98,15 +100,15 @@ def obtain(
     path = place(root, key)
     folder = path.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with locked(folder / cache.LOCK):
+        with (folder.make() / cache.LOCK).locked():
             opened, fault = find(root, key, open)
             if opened is None:
-                for left in folder.glob(".*.part"):  # by a process that was killed
-                    left.unlink()
+                for left in folder.children():
+                    if left.name.startswith(".") and left.name.endswith(".part"):
+                        left.remove()  # of a process that was killed
                 make(path)
-                record.write(path, origin.source, sha256(path), None)
-                opened = open(path)
+                record.write(path, origin.source, sha256(path.checked()), None)
+                opened = open(path.checked())
     except OSError as error:
         if isinstance(error, SourceError):
             raise
@@ -117,11 +119,11 @@ def obtain(
     return opened, fault and f"{fault}; it was made anew"
 
 
-def _intact(path: Path, known: record.Record) -> bool:
-    status = path.stat()
+def _intact(path: SafePath, known: record.Record) -> bool:
+    status = path.checked().stat()
     if (known.size, known.mtime_ns) == (status.st_size, status.st_mtime_ns):
         return True
-    if sha256(path) != known.sha256:
+    if sha256(path.checked()) != known.sha256:
         return False
     with suppress(OSError):  # a cache that may only be read is hashed again next time
         record.write(path, known.source, known.sha256, None)
@@ -132,9 +134,7 @@ def _remember(root: Path, key: str, origin: Origin, digests: Sequence[str]) -> N
     """Note that the source has this content, unless that is known."""
     if recall(root, origin) == list(digests):
         return
-    path = place(root, key).with_name(f"{origin.mark}{_ORIGIN}")
+    path = place(root, key).parent / f"{origin.mark}{_ORIGIN}"
     known = {"source": origin.source, "state": origin.state, "digests": [*digests]}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):  # then the store is found by its content alone
-        temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
-        temporary.replace(path)
+        path.write(json.dumps(known, indent=1).encode())

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from pretrained_embed.errors import SourceError
+from pretrained_embed.files.reading import read_fully
 from pretrained_embed.sources.guard import Guarded
 
 if TYPE_CHECKING:
@@ -131,15 +132,6 @@ def derived(
     if isinstance(stream, OneShot):
         return OneShot(name, opener, provenance)
     return Stream(name, opener, provenance, size=size, address=address)
-
-
-def read_fully(file: BinaryIO, size: int) -> bytes:
-    """Read ``size`` bytes, fewer only where the file ends."""
-    parts = []
-    while size > 0 and (part := file.read(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
 
 
 class _Replay(Guarded):

@@ -17,10 +17,11 @@ from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, BinaryIO
 
 from pretrained_embed.errors import SourceError
+from pretrained_embed.files.reading import read_fully
 from pretrained_embed.sources.compressed import codec
 from pretrained_embed.sources.guard import Guarded, translated
 from pretrained_embed.sources.member import Member, name_fault
-from pretrained_embed.sources.stream import Opener, Stream, read_fully
+from pretrained_embed.sources.stream import Opener, Stream
 
 if TYPE_CHECKING:
     import zipfile

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
@@ -18,8 +17,8 @@ from pretrained_embed.arrays import (
     UInt64Array,
 )
 from pretrained_embed.errors import FormatError, OptionError
+from pretrained_embed.files.replacement import Output, replacing_path
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.atomic import replacing_path
 from pretrained_embed.formats.hdf5.writing import RowFile
 from pretrained_embed.formats.reader import Findings, Statistics
 from pretrained_embed.formats.row_stream import rounded
@@ -29,7 +28,7 @@ from pretrained_embed.store.layout import Buckets, Dtype
 
 
 def write_store(
-    path: str | os.PathLike[str],
+    path: Output,
     reader: Reader,
     statistics: Callable[[], Statistics],
     *,

@@ -2,7 +2,7 @@
 
 Run by ``test_processes.py`` with a JSON object on standard input: ``url``,
 ``cache``, ``sha256``, ``member`` and ``rounds``, a list with one object for each
-process, in which all is optional: ``die_at``, the number of the file operation before
+process, in which all is optional: ``die_at``, the number of the change of a file before
 which it kills itself with SIGKILL; ``largest``, the size beyond which it can write no
 file; ``clear``, whether the cache is cleared after it. ``at_once`` starts them all
 together. Prints a JSON list with a text for each: "killed", the SHA-256 of the file it
@@ -15,7 +15,8 @@ import os
 import signal
 import sys
 
-import requests  # noqa: F401  (once here, not in every fork)
+import filelock  # noqa: F401  (once here, not in every fork)
+import requests  # noqa: F401  (likewise)
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import cache
@@ -26,13 +27,23 @@ from pretrained_embed.sources.patience import Patience
 OPERATIONS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir")
 
 
-def die_at(number: int) -> None:
-    """Kill this process before its ``number``-th operation on the cache."""
+def is_change(event: str, args: tuple, folder: str) -> bool:
+    """Whether something is to be changed in a folder; names are relative to it."""
+    if event not in OPERATIONS or isinstance(args[0], int):
+        return False
+    if event == "open" and not args[2] & (os.O_WRONLY | os.O_RDWR):
+        return False
+    path = os.fsdecode(args[0])
+    return not os.path.isabs(path) or path.startswith(folder)  # noqa: PTH117  (a hook is quick)
+
+
+def die_at(number: int, folder: str) -> None:
+    """Kill this process before its ``number``-th change of the cache."""
     count = 0
 
     def hook(event: str, args: tuple) -> None:
         nonlocal count
-        if event in OPERATIONS and "cache" in str(args[0]):
+        if is_change(event, args, folder):
             count += 1
             if count == number:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -42,7 +53,7 @@ def die_at(number: int) -> None:
 
 def fetch(task: dict, one: dict) -> str:
     if one.get("die_at"):
-        die_at(one["die_at"])
+        die_at(one["die_at"], task["cache"])
     if one.get("largest"):
         import resource
 

@@ -250,7 +250,7 @@ def test_plain_http_needs_a_checksum_of_what_comes(host, get):
 
 def test_an_archive_placed_by_hand_serves_offline(host, get, tmp_path):
     wanted = entry(host)
-    path = cache.folder(tmp_path / "cache", wanted.download()) / "a.zip"
+    path = cache.folder(tmp_path / "cache", wanted.download()).path / "a.zip"
     path.parent.mkdir(parents=True)
     path.write_bytes(host.files["a.zip"])
 

@@ -69,7 +69,7 @@ def test_a_checksum_published_later_has_to_be_met_too(host, get, tmp_path):
     folder = cache.folder(
         tmp_path / "cache", entry(host, checksums=(other,)).download()
     )
-    path.parent.rename(folder)
+    path.parent.rename(folder.path)
 
     with pytest.raises(SourceError, match="the content is wrong: md5"):
         get(entry(host, checksums=(other,)))

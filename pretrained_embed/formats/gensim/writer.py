@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 
 from pretrained_embed.errors import MissingPackageError, WriteError, brief
-from pretrained_embed.formats.atomic import replacing_with_others
+from pretrained_embed.files.replacement import replacing_with_others
 from pretrained_embed.formats.table import Table, check_table, refuse_holes
 
 

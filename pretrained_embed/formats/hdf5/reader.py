@@ -29,7 +29,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.atomic import replacing_path
+from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5.data import DataFile
 from pretrained_embed.formats.hdf5.writing import RowFile

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pretrained_embed.arrays import Float32Array
-from pretrained_embed.formats.atomic import replacing_path
+from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.formats.hdf5.reader import VECTORS, datasets_of
 from pretrained_embed.formats.hdf5.writing import RowFile
 from pretrained_embed.formats.table import Annotations

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray
-from pretrained_embed.formats.disk_room import reserve
+from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.table import write_array
 
 # What HDF5 needs beside the data: about 50 kB for the file, four pages for each array,
@@ -62,7 +62,7 @@ class RowFile:
         self._file.seek(self._start)
 
     def reserve(self, size: int, path: str | os.PathLike[str]) -> None:
-        """Take room for ``size`` bytes now, where that is possible; see `disk_room`."""
+        """Take room for ``size`` bytes now, where that is possible; see `room`."""
         reserve(self._file, self._start + size, path)
 
     def append(self, rows: AnyArray) -> None:

@@ -28,7 +28,7 @@ import numpy as np
 
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError, brief
-from pretrained_embed.formats.atomic import new_folder
+from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.row_stream import RowStream, spooled
 from pretrained_embed.formats.safetensors import reader as safetensors

@@ -16,7 +16,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.local import file_size
 from pretrained_embed.formats.safetensors.header import map_tensor, read_header
 from pretrained_embed.formats.safetensors.own_tensors import (

@@ -15,8 +15,8 @@ from typing import BinaryIO
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array, PackedTokens, joined
-from pretrained_embed.formats.atomic import replacing_with_others
-from pretrained_embed.formats.disk_room import reserve
+from pretrained_embed.files.replacement import replacing_with_others
+from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.npy.header import format_header
 from pretrained_embed.formats.npy.rows import Sample, path_of_rows, write_rows_file
 from pretrained_embed.formats.row_stream import RowStream

@@ -25,7 +25,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.local import open_local
 from pretrained_embed.formats.npz import archive as npz_archive

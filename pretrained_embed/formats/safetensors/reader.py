@@ -25,7 +25,7 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO
 
 from pretrained_embed.arrays import AnyArray
-from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
     load_embedding,
     matrices,

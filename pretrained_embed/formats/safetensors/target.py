@@ -16,8 +16,8 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import WriteError
-from pretrained_embed.formats.atomic import replacing
-from pretrained_embed.formats.disk_room import reserve
+from pretrained_embed.files.replacement import replacing
+from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.safetensors.header import format_header
 from pretrained_embed.formats.safetensors.own_tensors import (
     METADATA,

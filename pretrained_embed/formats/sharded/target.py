@@ -10,13 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import FormatError, OptionError, SourceError, WriteError
-from pretrained_embed.formats.atomic import discard_leftovers, replacing, writing
-from pretrained_embed.formats.disk_room import reserve
+from pretrained_embed.files.replacement import replacing, writing
+from pretrained_embed.files.room import reserve
+from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.hugging_face.shards import INDEX
 from pretrained_embed.formats.parts import bounds, check_cuttable
 from pretrained_embed.formats.safetensors.target import SafetensorsSink, bytes_needed
@@ -61,7 +61,8 @@ class ShardedWriter:
                 f"shards is {shards} for {rows:,} rows; it can be 1 to {rows:,}"
             )
         self.bounds = bounds(rows, shards)  # of the rows of each shard
-        self._folder = Path(folder)
+        remedy = "remove the link, or name another folder"
+        self._folder = SafePath.at(folder, WriteError, remedy)
         self._rows, self._dim, self._job = rows, dim, job
         self._block_rows = block_rows(dim)
         self._done: set[int] = set()
@@ -122,18 +123,18 @@ class ShardedWriter:
         for number in range(len(self.bounds)):
             path, shard = self._path(number), self._open(number)
             self._check(number, shard.label)
-            size = path.stat().st_size
-            files.append(ShardFile(path, size, tensor_prefix(number), shard.label))
+            size = path.checked().stat().st_size
+            files.append(ShardFile(path.path, size, tensor_prefix(number), shard.label))
             tensors |= dict.fromkeys(shard.tensors, path.name)
             total += sum(shard.tensors.values())
         with replacing(self._folder / INDEX) as file:
             file.write(format_index(files, tensors, total, metadata))
 
-    def _path(self, number: int) -> Path:
+    def _path(self, number: int) -> SafePath:
         return self._folder / file_name(number, len(self.bounds))
 
     def _open(self, number: int) -> OpenShard:
-        return open_shard(self._path(number), tensor_prefix(number))
+        return open_shard(self._path(number).checked(), tensor_prefix(number))
 
     def _check(self, number: int, label: Label) -> None:
         """Raise `FormatError` for a shard of other rows, or of another job."""
@@ -146,8 +147,7 @@ class ShardedWriter:
             file_name(number, len(self.bounds)) for number in range(len(self.bounds))
         ]
         with writing(self._folder):
-            self._folder.mkdir(exist_ok=True)
-            held = {path.name for path in self._folder.iterdir()}
+            held = {path.name for path in self._folder.make().children()}
         if INDEX in held:
             raise WriteError(
                 f"cannot write {self._folder}: a matrix is there already; name another "
@@ -161,7 +161,7 @@ class ShardedWriter:
                 "remove it"
             )
         for name in names:
-            discard_leftovers(self._folder / name)
+            (self._folder / name).discard_leftovers()
 
 
 class _LabellingSink:

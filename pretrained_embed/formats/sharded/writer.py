@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from pretrained_embed.formats.atomic import new_folder
+from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.parts import check_cuttable, cut_arrays
 from pretrained_embed.formats.sharded.target import ShardedWriter
 from pretrained_embed.formats.table import Table, check_table

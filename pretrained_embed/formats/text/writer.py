@@ -16,7 +16,7 @@ import numpy as np
 from pretrained_embed import kernel
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError, brief
-from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import HEAD_SIZE, PackedBlock
 from pretrained_embed.formats.row_stream import RowStream

@@ -11,7 +11,7 @@ import numpy as np
 
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError, brief
-from pretrained_embed.formats.atomic import replacing
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.reader import HEAD_SIZE
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.table import refuse_holes

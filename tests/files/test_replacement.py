@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from pretrained_embed.errors import SourceError, WriteError
-from pretrained_embed.formats.atomic import (
+from pretrained_embed.files.replacement import (
     new_folder,
     replacing,
     replacing_path,

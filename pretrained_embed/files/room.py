@@ -5,23 +5,34 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from typing import Any, BinaryIO
+from pathlib import Path
+from typing import BinaryIO
 
 from pretrained_embed.errors import WriteError
-from pretrained_embed.formats.atomic import folder_for, writing
+from pretrained_embed.files.replacement import Output, folder_for, writing
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CANNOT_SAY = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
-def check_room(path: str | os.PathLike[str], size: int) -> None:
+def free_bytes(folder: Path) -> int | None:
+    """Return the bytes that are free on the disk of a folder; ``None``: not told.
+
+    Raises `OSError` where there is no such folder.
+    """
+    usage = shutil.disk_usage(folder)
+    return usage.free if usage.total else None  # some network disks say 0 of 0
+
+
+def check_room(path: Output, size: int) -> None:
     """Raise `WriteError` where there is no room for ``size`` new bytes at ``path``."""
-    usage = _usage(path)
-    if usage.total and usage.free < size:  # some network disks say 0 of 0
+    with writing(path):
+        free = free_bytes(folder_for(path))
+    if free is not None and free < size:
         raise _no_room(path, size)
 
 
-def reserve(file: BinaryIO, size: int, path: str | os.PathLike[str]) -> None:
+def reserve(file: BinaryIO, size: int, path: Output) -> None:
     """Make a new file, which will be at ``path``, ``size`` bytes long, all its own.
 
     Where the system cannot do that the file stays as it is. Raises `WriteError` where
@@ -38,13 +49,10 @@ def reserve(file: BinaryIO, size: int, path: str | os.PathLike[str]) -> None:
             raise
 
 
-def _usage(path: str | os.PathLike[str]) -> Any:
+def _no_room(path: Output, size: int) -> WriteError:
     with writing(path):
-        return shutil.disk_usage(folder_for(path))
-
-
-def _no_room(path: str | os.PathLike[str], size: int) -> WriteError:
+        free = free_bytes(folder_for(path)) or 0
     return WriteError(
-        f"cannot write {os.fspath(path)}: No space left for the {size:,} bytes that it "
-        f"takes; {_usage(path).free:,} are free there. Nothing was changed"
+        f"cannot write {path}: No space left for the {size:,} bytes that it "
+        f"takes; {free:,} are free there. Nothing was changed"
     )

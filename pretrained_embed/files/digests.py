@@ -1,7 +1,8 @@
-"""Digests of local files: a cheap fingerprint, and cryptographic ones of all bytes."""
+"""Digests: of local files, a cheap one or of all bytes, and of what JSON can hold."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,3 +84,14 @@ def hashed(
 def sha256(path: Path, *, progress: Progress | None = None) -> str:
     """Return the SHA-256 of a file's bytes, in hexadecimal; see `hashed`."""
     return hashed(path, progress=progress)["sha256"]
+
+
+def json_digest(value: object) -> str:
+    """Return 32 hexadecimal digits that differ where a value does.
+
+    BLAKE2b of 16 bytes over ``json.dumps(value)``: for keys and names, some of which
+    are on the disks of users, so it stays as it is.
+    """
+    from hashlib import blake2b
+
+    return blake2b(json.dumps(value).encode(), digest_size=16).hexdigest()

@@ -1,0 +1,279 @@
+"""Paths below a folder of the package's own, such as the cache, that follow no link.
+
+The folder itself is what its name says: the name may be a symbolic link or lie behind
+one, and is resolved once. Below it the package makes all names by itself, so a link
+there was put there by somebody else, for example by a repository that was cloned. It
+is refused: nothing is opened, written or removed behind it.
+
+Where the system can, each step from the folder on is opened by the descriptor of the
+one before, so that no step can become a link in between. Elsewhere each is looked at
+first.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import BinaryIO, Literal, Self, cast
+
+from pretrained_embed.files.temporary import is_leftover, sync_folder, temporary_name
+
+_BY_DESCRIPTOR = (
+    hasattr(os, "O_NOFOLLOW")
+    and {
+        *(os.open, os.stat, os.mkdir, os.unlink, os.rename, os.readlink),
+    }
+    <= os.supports_dir_fd
+)
+
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_JUNCTION = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)  # a link, on Windows
+
+
+@dataclass(frozen=True)
+class SafePath:
+    """A path below a folder, to be used through no link below that folder.
+
+    Made by `SafePath.at` and ``/``. All methods raise ``error``, with the link, where
+    it leads and ``remedy``, where a step below the folder is a link; and `OSError`
+    where the system refuses.
+    """
+
+    folder: Path  # as it was named
+    real: str  # the same, without links
+    error: type[Exception]
+    remedy: str  # what to do about a link: ends a sentence
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def at(
+        cls, folder: str | os.PathLike[str], error: type[Exception], remedy: str
+    ) -> Self:
+        """Return the path of a folder, which need not exist; links are followed now."""
+        return cls(Path(folder), os.path.realpath(folder), error, remedy)
+
+    def __truediv__(self, name: str) -> Self:
+        """Return the path of a name in this folder: one step, never up."""
+        if name in ("", ".", "..") or not {"/", "\0", os.sep, os.altsep}.isdisjoint(
+            name
+        ):
+            raise ValueError(f"{name!r} is not the name of a file in a folder")
+        return replace(self, names=(*self.names, name))
+
+    def beside(self, suffix: str) -> Self:
+        """Return the path whose name is this one's and ``suffix``."""
+        return self.parent / (self.name + suffix)
+
+    @property
+    def parent(self) -> Self:
+        """The folder that this is in; of the first folder the folder itself."""
+        return replace(self, names=self.names[:-1])
+
+    @property
+    def name(self) -> str:
+        """The last step."""
+        return self.names[-1] if self.names else self.folder.name
+
+    @property
+    def path(self) -> Path:
+        """The path in the words of the user: to be shown, unchecked."""
+        return self.folder.joinpath(*self.names)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def checked(self) -> Path:
+        """Return the path for what opens files by name; now no step is a link."""
+        self.status()
+        return self.path
+
+    def status(self) -> os.stat_result | None:
+        """Return what the system says of the file, ``None`` where there is none."""
+        try:
+            if not self.names:
+                return Path(self.real).stat()
+            with self._parent() as at:
+                return self._look(at)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def children(self) -> list[Self]:
+        """Return what is in this folder, by name; links among it are not followed."""
+        try:
+            with self._opened() as folder:
+                held = os.listdir(self._real_path if folder is None else folder)  # noqa: PTH208  (by a descriptor)
+                return [self / name for name in sorted(held)]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def open(
+        self, mode: Literal["r", "w", "x", "a", "r+"] = "r", buffering: int = -1
+    ) -> BinaryIO:
+        """Open the bytes of the file; otherwise as `open`."""
+        with self._parent() as at:
+            if "x" not in mode:  # which opens nothing that is there, links among it
+                with suppress(FileNotFoundError):
+                    self._look(at)
+
+            def opener(_: str, flags: int) -> int:
+                return os.open(self._step(at), flags | _NO_LINK, 0o666, dir_fd=at)
+
+            opened = open(str(self), f"{mode}b", buffering, opener=opener)  # noqa: SIM115  (by a descriptor; handed on open)
+            return cast(BinaryIO, opened)
+
+    def read(self) -> bytes:
+        """Return all bytes of the file."""
+        with self.open() as file:
+            return file.read()
+
+    def make(self, *, parents: bool = False) -> Self:
+        """Make this a folder, and those that it is in below the first.
+
+        What is there stays. With ``parents`` the first folder is made, too, and those
+        that it is in.
+        """
+        if parents or not self.names:
+            Path(self.real).mkdir(parents=parents, exist_ok=True)
+        for step in self._steps():
+            with step._parent() as at:
+                try:
+                    os.mkdir(step._step(at), dir_fd=at)
+                except FileExistsError:
+                    if not stat.S_ISDIR(step._look(at).st_mode):
+                        raise
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Write a file that appears whole or not at all; see `replacing`."""
+        with self.replacing() as file:
+            file.write(data)
+
+    @contextmanager
+    def replacing(self) -> Iterator[BinaryIO]:
+        """Give a new file to write to, in this folder; give it this name at the end.
+
+        Then it is on the disk. Whatever goes wrong before leaves what was there.
+        """
+        temporary = self.parent / temporary_name(self.name)
+        file = temporary.open("x")
+        try:
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self)
+        except BaseException:
+            temporary.remove()
+            raise
+
+    def replace(self, target: Self) -> None:
+        """Give a file, which is on the disk, another name in the same folder."""
+        target.status()
+        with self._parent() as at:
+            new = target._step(at)
+            os.replace(self._step(at), new, src_dir_fd=at, dst_dir_fd=at)
+            sync_folder(self._real_path.parent if at is None else at)
+
+    def remove(self) -> None:
+        """Remove the file if it is there; of a link the link itself."""
+        with suppress(FileNotFoundError), self._parent() as at:
+            os.unlink(self._step(at), dir_fd=at)
+
+    def remove_folder(self) -> None:
+        """Remove the folder and all in it, if it is there; of a link the link itself.
+
+        What cannot be removed stays.
+        """
+        with suppress(FileNotFoundError), self._parent() as at:
+            name = self._step(at)
+            if stat.S_ISDIR(os.lstat(name, dir_fd=at).st_mode):
+                shutil.rmtree(name, ignore_errors=True, dir_fd=at)
+            else:
+                os.unlink(name, dir_fd=at)
+
+    def discard_leftovers(self) -> None:
+        """Remove what a writer of this file that was killed has left beside it.
+
+        For a file that nobody else is writing to.
+        """
+        for path in self.parent.children():
+            if is_leftover(path.name, self.name):
+                path.remove_folder()
+
+    @contextmanager
+    def locked(self) -> Iterator[int]:
+        """Hold the lock that this file stands for, waiting for it as needed.
+
+        Gives the descriptor of the file. It keeps out other processes and other
+        threads. The system lets go of it when the process ends, however it ends; so
+        the file means nothing by itself. It is never removed, for another process may
+        be waiting on it.
+        """
+        from filelock import lock_descriptor, unlock_descriptor
+
+        with self.open("a", buffering=0) as file:
+            lock_descriptor(file.fileno())
+            try:
+                yield file.fileno()
+            finally:
+                unlock_descriptor(file.fileno())
+
+    @property
+    def _real_path(self) -> Path:
+        return Path(self.real, *self.names)
+
+    def _steps(self) -> list[Self]:
+        """Return the paths from the first step below the folder to this."""
+        counts = range(1, len(self.names) + 1)
+        return [replace(self, names=self.names[:count]) for count in counts]
+
+    def _step(self, at: int | None) -> str:
+        """Return what to call this from the folder that is open as ``at``."""
+        return str(self._real_path) if at is None else self.name
+
+    @contextmanager
+    def _parent(self) -> Iterator[int | None]:
+        """Open the folder that this is in; give ``None`` where that cannot be done."""
+        with self.parent._opened() as folder:
+            yield folder
+
+    @contextmanager
+    def _opened(self) -> Iterator[int | None]:
+        """Open this folder, step by step; give ``None`` where that cannot be done."""
+        steps = self._steps()
+        if not _BY_DESCRIPTOR:
+            for step in steps:
+                step._look(None)
+            yield None
+            return
+        folder = os.open(self.real, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for step in steps:
+                try:
+                    flags = os.O_RDONLY | os.O_DIRECTORY | _NO_LINK
+                    below = os.open(step.name, flags, dir_fd=folder)
+                except OSError:
+                    step._look(folder)
+                    raise
+                os.close(folder)
+                folder = below
+            yield folder
+        finally:
+            os.close(folder)
+
+    def _look(self, at: int | None) -> os.stat_result:
+        """Return what the system says of the last step; refuse a link."""
+        name = self._step(at)
+        found = os.stat(name, dir_fd=at, follow_symlinks=False)
+        tag = getattr(found, "st_reparse_tag", None)
+        if stat.S_ISLNK(found.st_mode) or (tag is not None and tag == _JUNCTION):
+            raise self.error(
+                f"{self} is a symbolic link to {os.readlink(name, dir_fd=at)}, and "
+                f"nothing in {self.folder} is used through a link; {self.remedy}"
+            )
+        return found
