@@ -1,6 +1,6 @@
 """A cache that release 0.1 filled gives what is in it, offline, and what was half got.
 
-A checkout changes what a user's own cache folder keeps: the times of files, which
+An archive changes what a user's own cache folder keeps: the times of files, which
 records hold, and the inodes and paths, by which the store of a local file is found. A
 copy for a test has the recorded times again (``times="kept"``); what is known of the
 local file is written anew for where its copy lies, as release 0.1 would have.
@@ -87,7 +87,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Copy:
     for name in [name for name in os.environ if name.startswith("PRETRAINED_EMBED_")]:
         monkeypatch.delenv(name)
     root = tmp_path / "cache"
-    shutil.copytree(FOLDER / "cache", root)
+    shutil.unpack_archive(FOLDER / "cache.zip", tmp_path)
     for record in root.rglob("*.json"):
         known = json.loads(record.read_bytes())
         if "mtime_ns" in known:

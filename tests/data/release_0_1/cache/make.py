@@ -8,7 +8,8 @@ checkout of that commit, of which only this file and the tests' server are newer
 
 Later code need not run it. It downloads made-up vectors from a server of its own:
 
-* ``cache`` is the cache folder, whole: records, locks and tag too;
+* ``cache.zip`` has the cache folder, whole: records, locks and tag too. Records hold
+  the times of files, which the archive keeps to two seconds only;
 * ``catalog.json`` is the catalog by which it was filled;
 * ``indexed.txt`` is a local file of which the cache holds a store, made while it was
   in ``/srv/vectors`` (its mark is of that path, its state of times and inode);
@@ -203,6 +204,8 @@ def main() -> None:
         indexed.write_bytes(data["indexed"])
         pe.index(indexed, **options)
         shutil.copy2(indexed, HERE)
+    shutil.make_archive(str(cache), "zip", HERE, "cache")
+    shutil.rmtree(cache)
     np.savez_compressed(HERE / "expected.npz", **expected)
 
 

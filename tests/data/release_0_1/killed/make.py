@@ -9,13 +9,16 @@ Later code need not run it. Each build is a process of its own that ends itself 
 SIGKILL at a call of its progress; splits and ranges are made so small that there are
 many of each.
 
-* ``vectors.txt`` is the source, ``vocabulary.txt`` the tokens, one a line, in order;
+``killed.zip`` has:
+
+* ``vectors.txt``, the source, and ``vocabulary.txt``, the tokens, in order;
 * ``scanning/m.npy.work`` is of a build that was killed while it read the source;
 * ``writing/m.npy.work`` is of one that was killed while it wrote the rows;
 * ``shards/model`` and ``shards/model.work`` are of one in two shards, of which one
   was finished;
-* ``expected.npz`` has ``vectors`` float32 and ``rows``, the row of the source or -1, in
-  the order of the vocabulary; they are drawn here, not read by the package.
+
+``expected.npz`` has ``vectors`` float32 and ``rows``, the row of the source or -1, in
+the order of the vocabulary; they are drawn here, not read by the package.
 """
 
 from __future__ import annotations
@@ -76,7 +79,10 @@ def main() -> None:
     drawn = np.random.default_rng(14)
     vectors = drawn.normal(size=(ROWS, DIM)).astype(np.float32)
     tokens = [f"w{i}" for i in range(ROWS)]
-    (HERE / "vectors.txt").write_text(
+    work = HERE / "killed"
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir()
+    (work / "vectors.txt").write_text(
         "".join(
             " ".join([token, *map(str, row)]) + "\n"
             for token, row in zip(tokens, vectors.tolist(), strict=True)
@@ -84,16 +90,17 @@ def main() -> None:
     )
     numbers = drawn.permutation(ROWS + 30)[:300].tolist()
     wanted = [f"W{i}" if i % 5 == 0 else f"w{i}" for i in numbers]
-    (HERE / "vocabulary.txt").write_text("".join(f"{token}\n" for token in wanted))
+    (work / "vocabulary.txt").write_text("".join(f"{token}\n" for token in wanted))
     rows = np.array([number if number < ROWS else -1 for number in numbers])
     found = np.where(rows[:, None] >= 0, vectors[rows], np.float32(0))
     np.savez_compressed(HERE / "expected.npz", vectors=found, rows=rows)
     for kind in BUILDS:
-        folder = HERE / kind
-        shutil.rmtree(folder, ignore_errors=True)
+        folder = work / kind
         folder.mkdir()
         done = subprocess.run([sys.executable, __file__, kind], cwd=folder)
         assert done.returncode == -signal.SIGKILL, done
+    shutil.make_archive(str(work), "zip", HERE, "killed")
+    shutil.rmtree(work)
 
 
 if __name__ == "__main__":
