@@ -8,6 +8,7 @@ from typing import Any
 
 from pretrained_embed import kernel, versions
 from pretrained_embed.cli.display import facts, size
+from pretrained_embed.kernel import choice
 from pretrained_embed.sources import cache, packages
 
 #: The frameworks that an adapter is for.
@@ -21,6 +22,8 @@ def environment_facts(cache_dir: Path | None) -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "kernel": kernel.IMPLEMENTATION,
+        "kernel_reason": choice.reason(),
+        "kernel_remedy": choice.remedy(),
         "cache": str(cache.locate(cache_dir)),
         "cache_bytes": sum(file.size for file in cache.listing(cache_dir)),
         "data_packages": packages.names(),
@@ -34,7 +37,7 @@ def environment_text(known: dict[str, Any]) -> str:
     return facts(
         [
             ("pretrained-embed", known["pretrained_embed"]),
-            ("kernel", known["kernel"]),
+            ("kernel", _kernel(known)),
             ("python", known["python"]),
             ("numpy", known["numpy"]),
             ("platform", known["platform"]),
@@ -43,6 +46,11 @@ def environment_text(known: dict[str, Any]) -> str:
             ("frameworks", ", ".join(frameworks) or "none"),
         ]
     )
+
+
+def _kernel(known: dict[str, Any]) -> str:
+    why = [known[name] for name in ("kernel_reason", "kernel_remedy") if known[name]]
+    return f"{known['kernel']} ({'; '.join(why)})" if why else str(known["kernel"])
 
 
 def _frameworks() -> dict[str, str]:

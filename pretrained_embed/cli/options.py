@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import click
 
 from pretrained_embed import PROJECTIONS
 from pretrained_embed.errors import brief
+from pretrained_embed.kernel.choice import SlowKernelWarning
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -105,8 +107,19 @@ as_json = click.option(
     "--json", "as_json", is_flag=True, help="Print JSON to standard output."
 )
 
+
+def _hushed(_: click.Context, __: click.Parameter, value: bool) -> bool:
+    if value:
+        warnings.simplefilter("ignore", SlowKernelWarning)
+    return value
+
+
 quiet = click.option(
-    "--quiet", "-q", is_flag=True, help="Say nothing on standard error but errors."
+    "--quiet",
+    "-q",
+    is_flag=True,
+    callback=_hushed,
+    help="Say nothing on standard error but errors.",
 )
 
 cache_dir = click.option(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -30,6 +31,7 @@ from pretrained_embed.cli.output import answer, tell
 from pretrained_embed.cli.plot import plot
 from pretrained_embed.cli.report_page import report_page
 from pretrained_embed.cli.similar import similar
+from pretrained_embed.kernel.choice import SlowKernelWarning
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 
@@ -40,7 +42,21 @@ class Program(click.Group):
     def main(self, *args: Any, **options: Any) -> NoReturn:
         """Run a command line, by default that of this process; then exit."""
         options["standalone_mode"] = False
-        sys.exit(_exit_code(lambda: super(Program, self).main(*args, **options)))
+        with warnings.catch_warnings():
+            warnings.showwarning = _shown(warnings.showwarning)
+            sys.exit(_exit_code(lambda: super(Program, self).main(*args, **options)))
+
+
+def _shown(others: Callable[..., None]) -> Callable[..., None]:
+    """Return what shows the warning of a slow kernel in one line."""
+
+    def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        if issubclass(category, SlowKernelWarning):
+            tell(f"Note: {message}")
+        else:
+            others(message, category, *place)
+
+    return show
 
 
 def _exit_code(run: Callable[[], Any]) -> int:

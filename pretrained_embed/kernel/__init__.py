@@ -3,17 +3,16 @@
 Two implementations of the same functions: ``_kernel.c`` (native) and
 ``_reference.py``, which defines what each function means and runs where no C
 compiler was at hand. ``PRETRAINED_EMBED_KERNEL=reference`` (or ``native``, which
-then fails if it is missing) chooses by hand. Neither knows files, paths, threads or
-vocabularies. Callers reach the functions through this module when they call them.
+then fails if it is missing) chooses by hand; `choice` says why one of them runs.
+Neither knows files, paths, threads or vocabularies. Callers reach the functions
+through this module when they call them.
 """
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
-from pretrained_embed.errors import OptionError
-from pretrained_embed.kernel import _reference
+from pretrained_embed.kernel import _reference, choice
 from pretrained_embed.kernel._reference import (
     BAD_NUMBER,
     EMPTY,
@@ -52,22 +51,17 @@ __all__ = [
     "spread",
 ]
 
-_CHOICE = os.environ.get("PRETRAINED_EMBED_KERNEL", "")
-if _CHOICE not in ("", "native", "reference"):
-    raise OptionError(
-        f"PRETRAINED_EMBED_KERNEL is {_CHOICE!r}; it can be 'native' or 'reference'"
-    )
-
 if TYPE_CHECKING:
     from pretrained_embed.kernel import _kernel as implementation
 else:
     implementation = _reference
-    if _CHOICE != "reference":
+    if choice.ASKED != "reference":
         try:
             from pretrained_embed.kernel import _kernel as implementation
-        except ImportError:
-            if _CHOICE == "native":
+        except ImportError as error:
+            if choice.ASKED == "native":
                 raise
+            choice.missing = error
 
 #: Which of the two is running: "native" or "reference".
 IMPLEMENTATION = implementation.IMPLEMENTATION

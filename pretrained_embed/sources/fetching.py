@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urldefrag
 
+from pretrained_embed.errors import OptionError
 from pretrained_embed.sources import cache, local
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.obtaining import obtain
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
 OFFLINE = "PRETRAINED_EMBED_OFFLINE"
 
+#: What it may be, in any case, and what that means.
+_OFFLINE = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("", "0", "false", "no", "off"), False),
+}
+
 
 class Fetched(NamedTuple):
     """A source in the cache."""
@@ -31,10 +38,21 @@ class Fetched(NamedTuple):
 
 
 def is_offline(offline: bool | None) -> bool:
-    """Return ``offline``; where it is left out, what the environment says."""
-    if offline is None:
-        return os.environ.get(OFFLINE, "").lower() not in ("", "0", "false", "no")
-    return offline
+    """Return ``offline``; where it is left out, what the environment says.
+
+    Raises `OptionError` for a value there that means nothing: a network that was to be
+    off must not be on by a slip.
+    """
+    if offline is not None:
+        return offline
+    said = os.environ.get(OFFLINE, "")
+    meant = _OFFLINE.get(said.strip().lower())
+    if meant is None:
+        raise OptionError(
+            f"{OFFLINE} is {said!r}; it can be 1, true, yes or on, and 0, false, no, "
+            "off or nothing"
+        )
+    return meant
 
 
 def entry_of_url(url: str) -> Entry:

@@ -4,12 +4,10 @@ import socket
 
 import pytest
 
-from pretrained_embed.errors import SourceError
+from pretrained_embed.errors import OptionError, SourceError
 from pretrained_embed.sources import cache
 from pretrained_embed.sources.entry import Checksum
-from pretrained_embed.sources.fetching import (
-    place,
-)
+from pretrained_embed.sources.fetching import is_offline, place
 from tests import servers
 from tests.sources.published import DATA, entry, sha256
 
@@ -95,6 +93,33 @@ def test_a_file_that_was_touched_is_hashed_again(host, get):
 
     path.unlink()
     assert get(entry(host)).path.read_bytes() == DATA
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        *((word, True) for word in ("1", "true", "TRUE", "Yes", "on", " 1 ")),
+        *((word, False) for word in ("", "0", "false", "False", "no", "NO", "off")),
+    ],
+)
+def test_the_environment_says_whether_the_network_is_off(monkeypatch, said, meant):
+    monkeypatch.setenv("PRETRAINED_EMBED_OFFLINE", said)
+
+    assert is_offline(None) is meant
+    assert is_offline(True)
+    assert not is_offline(False)
+
+
+@pytest.mark.parametrize("said", ["2", "maybe", "flase", "none"])
+def test_what_means_nothing_is_no_leave_to_use_the_network(
+    host, get, monkeypatch, said
+):
+    monkeypatch.setenv("PRETRAINED_EMBED_OFFLINE", said)
+
+    with pytest.raises(OptionError, match=f"PRETRAINED_EMBED_OFFLINE is '{said}'"):
+        get(entry(host))
+
+    assert host.asked == []
 
 
 def test_offline_no_socket_is_opened(host, get, monkeypatch, tmp_path):

@@ -19,7 +19,7 @@ from pretrained_embed.formats.reader import ByteStream, OnBadRow
 from pretrained_embed.formats.scanned import Split, SplitReport
 from pretrained_embed.formats.text.layout import TextLayout
 from pretrained_embed.formats.window import ALIGNMENT, READ_SIZE, Window, new_buffer
-from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.kernel import TokenIndex, choice
 
 _FAULTS_AT_ONCE = 64
 _EXCERPT = 80
@@ -101,6 +101,7 @@ class TextScan:
         more = True
         while more:
             self.unterminated = window.final and window.start < window.stop
+            choice.about_to_read(window.stop - window.start)
             ended = self._clip(window)
             yield from self._scan(window)
             if ended or self.stopped_by:

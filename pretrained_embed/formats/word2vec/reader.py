@@ -42,7 +42,7 @@ from pretrained_embed.formats.word2vec.layout import (
     find_layout,
     is_binary,
 )
-from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.kernel import TokenIndex, choice
 
 NAME = "word2vec-binary"
 
@@ -204,6 +204,7 @@ class BinaryScan:
         ):
             more = window.discard(layout.skip)
             while more:
+                choice.about_to_read(window.stop - window.start)
                 count = room
                 while count == room:
                     before = findings.rows
