@@ -15,6 +15,14 @@ from hypothesis import HealthCheck, settings
 
 from pretrained_embed import kernel
 from tests.s3 import running_store, s3  # noqa: F401  (fixtures)
+from tests.slow import (  # noqa: F401  (hooks)
+    pytest_addoption,
+    pytest_collection_modifyitems,
+    pytest_configure,
+    pytest_ignore_collect,
+    pytest_runtest_logreport,
+    pytest_sessionfinish,
+)
 
 settings.register_profile("default", deadline=None, database=None, max_examples=60)
 settings.register_profile(
