@@ -85,6 +85,7 @@ AT_THE_HEAD = {
     "adapters": {"numpy"},
     "adapters.torch": {"torch"},
     "adapters._torch_split": {"torch"},
+    "adapters._torch_table": {"torch"},
     "adapters._torch_exchange": {"torch"},
     "adapters._torch_sharded": {"torch"},
     "adapters.keras": {"keras"},

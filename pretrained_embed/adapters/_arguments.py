@@ -40,9 +40,7 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
     """
     expected = signature(function)
     name = function.__qualname__.removesuffix(".__init__")
-    by_place = [
-        p.name for p in expected.parameters.values() if p.kind != p.KEYWORD_ONLY
-    ]
+    by_place = _by_place(expected)
     by_name = [name for name in expected.parameters if name not in by_place]
 
     @wraps(function)
@@ -59,6 +57,10 @@ def checked(function: Callable[P, R]) -> Callable[P, R]:
         return function(*args, **kwargs)
 
     return checking
+
+
+def _by_place(expected: Signature) -> list[str]:
+    return [p.name for p in expected.parameters.values() if p.kind != p.KEYWORD_ONLY]
 
 
 def _unknown_keyword(
@@ -106,7 +108,7 @@ def _check_kinds(
             if isinstance(one, kind) and kinds[other] is not kind:
                 raise OptionError(
                     f"{argument} and {other} are swapped: give "
-                    f"{function}({', '.join(expected.parameters)})"
+                    f"{function}({', '.join(_by_place(expected))})"
                 )
         if value is None and expected.parameters[argument].default is None:
             continue

@@ -1,28 +1,77 @@
-"""PyTorch's layer of two tables: a parameter that trains, a buffer that does not."""
+"""PyTorch's layer of two tables: one that trains, one that does not."""
 
-from __future__ import annotations
+import math
+import warnings
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, NamedTuple
 
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pretrained_embed.adapters._rows import split
+from pretrained_embed.adapters._torch_table import JoinedTable, ReplacedParameter
 from pretrained_embed.arrays import BoolArray
+from pretrained_embed.errors import OptionError, ShapeError
+
+LoadRows = Literal["layer", "file"]
 
 
 class SplitEmbedding(nn.Module):
     """An embedding that trains a part of its rows; the others never move.
 
-    Used like the ``torch.nn.Embedding`` it stands for. The trained rows are a
-    parameter, the frozen ones a buffer, which no optimiser sees. ``vectors`` (rows,
-    dim) is the whole table, ``frozen`` (rows,) is true for the rows that stay; at
-    least one row is of either kind.
+    Used like the ``torch.nn.Embedding`` it stands for. The trained rows are an inner
+    ``torch.nn.Embedding``, so optimisers, ``DistributedDataParallel``, quantisation and
+    ``torch.compile`` find in it what they know. The frozen rows, and the mask that says
+    which rows train, are neither parameters nor buffers, but in the state: no
+    averaging of weights moves a frozen row or mixes up ids.
 
-    `to_embedding` gives one plain table, to serve or to go on with.
+    Attributes
+    ----------
+    trained : torch.nn.Embedding
+        The rows that train, in the order of their ids, after one spare row.
+    frozen : Tensor (frozen rows, dim)
+        The others.
+    trains : Tensor (rows,), bool
+        True for the rows that train.
+    weight : Tensor (rows, dim)
+        The whole table, put together when it is read. Gradients flow through it, so
+        a tied output is ``torch.nn.functional.linear(hidden, layer.weight)``. It is a
+        copy: writing to it raises `OptionError`. Writing around PyTorch cannot be
+        seen and is lost: through ``numpy()``, dlpack or the storage. While a model is
+        compiled, exported, traced or scripted it is a plain tensor.
+    num_embeddings, embedding_dim, padding_idx, sparse, scale_grad_by_freq
+        As in ``torch.nn.Embedding``; ``max_norm`` is ``None``.
+    load_rows : "layer" or "file"
+        Which rows train after a state was loaded; see below.
+
+    ``state_dict()`` has the live tensors ``trained.weight``, ``frozen`` and
+    ``trains``; `plain_state_dict` gives the plain form. Loading takes these, those of
+    earlier releases (``trained``, ``frozen``, ``slots``) and a plain ``weight``. All
+    values come from the file. Which rows train is up to the layer, and a `UserWarning`
+    tells where the file has others; with ``load_rows="file"`` it is up to the file.
+
+    Parameters
+    ----------
+    vectors : Tensor (rows, dim)
+        The whole table.
+    frozen : bool array (rows,)
+        True for the rows that stay.
+    padding_idx : int, optional
+        The pad row, which stays in any case.
+    sparse, scale_grad_by_freq : bool, default False
+        As in ``torch.nn.Embedding``.
+    load_rows : "layer" or "file", default "layer"
+        See above.
+
+    Examples
+    --------
+    >>> layer = pe_torch.embedding(matrix, freeze="found")
+    >>> optimizer = torch.optim.AdamW(layer.parameters())
+    >>> layer.unfreeze()  # later; the parameter is a new one then
+    >>> optimizer = torch.optim.AdamW(layer.parameters())
     """
-
-    frozen: Tensor  # (frozen rows, dim)
-    slots: Tensor  # (rows,) int32: see _rows.Split
 
     def __init__(
         self,
@@ -31,50 +80,440 @@ class SplitEmbedding(nn.Module):
         *,
         padding_idx: int | None = None,
         sparse: bool = False,
+        scale_grad_by_freq: bool = False,
+        load_rows: LoadRows = "layer",
     ):
         super().__init__()
+        if load_rows not in ("layer", "file"):
+            raise OptionError(f"load_rows={load_rows!r}: give 'layer' or 'file'")
         self.num_embeddings, self.embedding_dim = vectors.shape
         self.padding_idx = padding_idx
-        self.sparse = sparse
-        parts = split(frozen)
-        # Frozen ids have to look up some row of the trained table too, for shapes may
-        # not depend on values. They get a spare first one, because they bring it a
-        # gradient of zero, and sparse optimisers move a row whenever it has one.
-        spare = vectors.new_zeros(1, self.embedding_dim)
-        self.trained = nn.Parameter(torch.cat([spare, vectors[parts.trained]]))
-        self.register_buffer("frozen", vectors[parts.frozen])
-        self.register_buffer("slots", torch.tensor(parts.slots, device=vectors.device))
+        self.load_rows = load_rows
+        self.trained = nn.Embedding(
+            1,
+            self.embedding_dim,
+            padding_idx=0,
+            sparse=sparse,
+            scale_grad_by_freq=scale_grad_by_freq,
+            device="meta",  # it gets its rows at once
+        )
+        self._divide(vectors, ~torch.as_tensor(frozen))
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the rows of ``ids``, any shape of integers, as (*ids.shape, dim)."""
-        slots = self.slots.index_select(0, ids.reshape(-1)).view(ids.shape)
-        trained = functional.embedding(
-            (slots + 1).clamp(min=0), self.trained, sparse=self.sparse
-        )
-        frozen = functional.embedding((~slots).clamp(min=0), self.frozen)
-        return torch.where((slots >= 0).unsqueeze(-1), trained, frozen)
+        if not torch.jit.is_scripting():
+            self._prepare(ids)
+        slots = self._slots.index_select(0, ids.reshape(-1)).view(ids.shape)
+        # Frozen ids look up the spare row, for shapes may not depend on values. It has
+        # no gradient: sparse optimisers move a row whenever it has one.
+        rows = self.trained(slots.clamp(min=0))
+        if self.frozen.shape[0] > 0:
+            frozen = functional.embedding((-slots).clamp(min=0), self.frozen)
+            rows = torch.where((slots > 0).unsqueeze(-1), rows, frozen.to(rows.dtype))
+        return rows
 
     @property
     def weight(self) -> Tensor:
         """The whole table (rows, dim), put together; gradients flow through it."""
-        return self(torch.arange(self.num_embeddings, device=self.slots.device))
+        ids = torch.arange(self.num_embeddings, device=self.frozen.device)
+        if torch.jit.is_scripting():
+            return self.forward(ids)
+        else:  # noqa: RET505  # what stands here is not scripted
+            return self._guarded(ids)
+
+    @torch.jit.unused  # type: ignore[untyped-decorator]  # torch has no types for it
+    def _guarded(self, ids: Tensor) -> Tensor:
+        if hasattr(self.trained.weight, "full_tensor"):
+            raise OptionError(
+                "the rows of this layer are sharded: join them with plain_state_dict("
+                "get_model_state_dict(model, options=StateDictOptions("
+                "full_state_dict=True)))"
+            )
+        table = self.forward(ids)
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return table
+        return table.as_subclass(JoinedTable)
+
+    @property
+    def sparse(self) -> bool:
+        """Are gradients sparse?"""
+        return self.trained.sparse
+
+    @property
+    def scale_grad_by_freq(self) -> bool:
+        """Are gradients divided by how often an id is in the batch?"""
+        return self.trained.scale_grad_by_freq
+
+    def unfreeze(self) -> None:
+        """Let all rows train, but for the pad row.
+
+        The parameter is a new one, so make the optimizer, and what wraps the model
+        for several processes, after it. An optimizer made before raises `OptionError`
+        at its next step. ``requires_grad_(True)`` does not unfreeze rows.
+
+        Raises `OptionError` as `freeze_rows` does.
+        """
+        self.freeze_rows(torch.zeros(self.num_embeddings, dtype=torch.bool))
+
+    def freeze_rows(self, frozen: Tensor | BoolArray) -> None:
+        """Freeze the rows where ``frozen``, bool (rows,), is true, and no others.
+
+        The pad row stays frozen in any case. Values stay as they are. The parameter is
+        a new one: see `unfreeze`.
+
+        Raises `OptionError` for a mask that is not of bools or a layer whose rows are
+        sharded or quantised, and `ShapeError` for a mask of another length.
+        """
+        mask = torch.as_tensor(frozen).to(self.trains.device, copy=True)
+        if mask.dtype != torch.bool:
+            raise OptionError(f"the mask is of {mask.dtype}: give bools")
+        if mask.shape != self.trains.shape:
+            raise ShapeError(
+                f"the mask has shape {tuple(mask.shape)}, but the layer has "
+                f"{self.num_embeddings} rows: give one entry for each row"
+            )
+        old = self._parameter()
+        if self.padding_idx is not None:
+            mask[self.padding_idx] = True
+        self._divide(self.weight.detach().clone(), ~mask)
+        old.__class__ = ReplacedParameter
+
+    def restore_frozen(self, table: Tensor | npt.NDArray[Any]) -> None:
+        """Set the frozen rows to those of ``table`` (rows, dim), to the bit.
+
+        For a copy of the layer whose state was averaged by a loop of one's own, which
+        rounds: ``average.restore_frozen(layer.weight)`` or, of the matrix the layer was
+        made of, ``average.restore_frozen(matrix.vectors)``. Rows that are in the layer
+        and not in the table, as where it was made with ``multiple_of=``, stay.
+
+        Raises `ShapeError` for a table of another dim or with more rows.
+        """
+        if table.ndim != 2 or not (
+            len(table) <= self.num_embeddings and table.shape[1] == self.embedding_dim
+        ):
+            raise ShapeError(
+                f"the table has shape {tuple(table.shape)}, the layer "
+                f"{(self.num_embeddings, self.embedding_dim)}"
+            )
+        frozen = ~self.trains[: len(table)].cpu()
+        rows = (
+            table.detach()[frozen.to(table.device)]
+            if isinstance(table, Tensor)
+            else torch.from_numpy(table[frozen.numpy()])
+        )
+        with torch.no_grad():
+            self.frozen[: len(rows)].copy_(rows)
+
+    def requires_grad_(self, requires_grad: bool = True) -> "SplitEmbedding":
+        """Let the rows that train do so, or not; frozen ones stay frozen.
+
+        A `UserWarning` says so where somebody may expect that all rows train.
+        """
+        if requires_grad:
+            warnings.warn(
+                f"{len(self.frozen)} rows of this layer stay frozen: call "
+                "layer.unfreeze() to let all rows train",
+                UserWarning,
+                stacklevel=2,
+            )
+        return super().requires_grad_(requires_grad)
 
     def to_embedding(self, *, freeze: bool = False) -> nn.Embedding:
         """Return a plain layer with a copy of the whole table."""
         return nn.Embedding.from_pretrained(
-            self.weight.detach(),
+            self.weight.detach().clone(),
             freeze=freeze,
             padding_idx=self.padding_idx,
+            scale_grad_by_freq=self.scale_grad_by_freq,
             sparse=self.sparse,
         )
+
+    def _parameter(self) -> nn.Parameter:
+        weight = self.trained.weight
+        if not isinstance(weight, nn.Parameter):
+            raise OptionError("the rows of this layer are quantised: change it before")
+        return weight
+
+    def _divide(self, table: Tensor, trains: Tensor) -> None:
+        """Part the table (rows, dim), on the device to be, by a mask (rows,)."""
+        where = trains.to("cpu") if table.is_meta else trains.to(table.device)
+        requires_grad = self.trained.weight.requires_grad
+        spare = table.new_zeros(1, self.embedding_dim)
+        self.trained.weight = nn.Parameter(
+            torch.cat([spare, _rows(table, where)]), requires_grad
+        )
+        self.trained.num_embeddings = len(self.trained.weight)
+        self.frozen = _rows(table, ~where)
+        self.trains = where.to(table.device)
+        self._remember(where)
+
+    def _remember(self, trains: Tensor) -> None:
+        """Keep where each row is, and of which mask that was derived.
+
+        ``_slots`` (rows,) int32 is ``j > 0`` for row ``j`` of the trained table and
+        ``-k <= 0`` for row ``k`` of the frozen one. It is in no state, because an
+        average of it would be the place of another row.
+        """
+        parts = trains.cumsum(0), 1 - (~trains).cumsum(0)
+        self._slots = torch.where(trains, *parts).int()
+        self._slots_mask, self._slots_version = self.trains, _version(self.trains)
+
+    def _prepare(self, ids: Tensor) -> None:
+        """Make what is derived fit the mask, which anybody may load into, and ids."""
+        if torch.compiler.is_compiling() or not isinstance(ids, Tensor):  # of torch.fx
+            return
+        version = _version(self.trains)
+        if self.trains is not self._slots_mask or version != self._slots_version:
+            self._derive()
+        if self._slots.device != ids.device:
+            self._slots = self._slots.to(ids.device)
+            self.frozen = self.frozen.to(ids.device)
+
+    def _derive(self) -> None:
+        if self.trains.is_meta:
+            return
+        count = int(self.trains.sum())
+        tables = self.trained.num_embeddings - 1, len(self.frozen)
+        if (count, self.num_embeddings - count) != tables:
+            raise ShapeError(
+                f"the mask 'trains' was changed: {count} rows of {self.num_embeddings} "
+                f"train, but the tables have {tables[0]} rows that train and "
+                f"{tables[1]} that do not; use freeze_rows or load_state_dict"
+            )
+        self._remember(self.trains)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        """Move or cast the tables: what ``to()`` and its like come down to."""
+        if not self.trains.is_meta:
+            self._prepare(self.trains)
+        super()._apply(fn, recurse)
+        self.frozen = fn(self.frozen)
+        self.trains = fn(self.trains)
+        if not self.trains.is_meta:
+            self.trains.copy_(self._slots > 0)  # to_empty() leaves anything there
+            self._slots_mask, self._slots_version = self.trains, _version(self.trains)
+        return self
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse what would change nothing."""
+        if name == "weight":
+            raise OptionError(
+                "the weight of a SplitEmbedding is computed: set its values with "
+                "layer.load_state_dict({'weight': table}), or put another layer in its "
+                "place"
+            )
+        if name == "max_norm" and value is not None:
+            raise OptionError(
+                "max_norm would move frozen rows: set layer.trained.max_norm, which "
+                "limits the rows that train"
+            )
+        if name in ("sparse", "scale_grad_by_freq"):
+            setattr(self.trained, name, value)
+        else:
+            super().__setattr__(name, value)
+
+    max_norm = None
+    norm_type = 2.0
+
+    def _save_to_state_dict(
+        self, destination: dict[str, Any], prefix: str, keep_vars: bool
+    ) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name in ("frozen", "trains"):
+            tensor = getattr(self, name)
+            destination[prefix + name] = tensor if keep_vars else tensor.detach()
+
+    def _load_from_state_dict(
+        self,
+        state_dict: dict[str, Any],
+        prefix: str,
+        local_metadata: Mapping[str, Any],
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        """Load the values of a state of any form; see the class.
+
+        The inner layer loads its part itself, from what is left here for it.
+        """
+        try:
+            self._take_over(state_dict, prefix)
+        except ShapeError as error:
+            error_msgs.append(f"{prefix[:-1] or type(self).__name__}: {error}")
+            for name in ("weight", "trained", "trained.weight", "slots"):
+                state_dict.pop(prefix + name, None)
+        assign = local_metadata.get("assign_to_params_buffers", False)
+        for name in ("frozen", "trains"):
+            loaded = state_dict.pop(prefix + name, None)
+            if loaded is None:
+                if strict:
+                    missing_keys.append(prefix + name)
+            elif loaded.shape != getattr(self, name).shape:
+                error_msgs.append(
+                    f"size mismatch for {prefix}{name}: {tuple(loaded.shape)} in the "
+                    f"file, {tuple(getattr(self, name).shape)} in the layer"
+                )
+            elif assign:
+                setattr(self, name, loaded)
+            else:
+                with torch.no_grad():
+                    getattr(self, name).copy_(loaded)
+        super()._load_from_state_dict(
+            state_dict,
+            prefix,
+            local_metadata,
+            strict,
+            missing_keys,
+            unexpected_keys,
+            error_msgs,
+        )
+
+    def _take_over(self, state: dict[str, Any], prefix: str) -> None:
+        """Rewrite a state of any form to the keys and the rows of this layer."""
+        slots = state.pop(prefix + "slots", None)
+        if slots is not None:  # of an earlier release, which kept places for a mask
+            state[prefix + "trains"] = slots >= 0
+            if prefix + "trained" in state:
+                state[prefix + "trained.weight"] = state.pop(prefix + "trained")
+        mine = self._slots > 0
+        table = state.pop(prefix + "weight", None)
+        if table is None:
+            parts = _parts(state, prefix)
+            if parts is None or parts.trains.shape != mine.shape:
+                return
+            mask = parts.trains.to(mine.device)
+            others = int((mask != mine).sum())
+            if not others:
+                return
+            if self.load_rows == "file":
+                old = self._parameter()
+                size = self.num_embeddings, self.embedding_dim
+                self._divide(self.frozen.new_zeros(size), mask)
+                old.__class__ = ReplacedParameter
+                return
+            warnings.warn(
+                f"{prefix}trains: {others} rows train in the file and not in the "
+                "layer, or the other way round. Their values were loaded; which rows "
+                "train is as it was in the layer. layer.load_rows = 'file' before "
+                "loading takes that from the file, too",
+                UserWarning,
+                stacklevel=2,
+            )
+            table = parts.join()
+        table = _whole(table)
+        size = (self.num_embeddings, self.embedding_dim)
+        if table.shape != size:
+            raise ShapeError(f"the weight has shape {tuple(table.shape)}, not {size}")
+        mine = mine.to(table.device)
+        spare = table.new_zeros(1, self.embedding_dim)
+        state[prefix + "trained.weight"] = torch.cat([spare, table[mine]])
+        state[prefix + "frozen"] = table[~mine]
+        state[prefix + "trains"] = mine
+
+    def __repr__(self) -> str:
+        """Return one line; the inner layer is a part of how this one works."""
+        return f"{self._get_name()}({self.extra_repr()})"
 
     def extra_repr(self) -> str:
         """Return what ``repr`` shows between the brackets."""
         padding = (
             "" if self.padding_idx is None else f"padding_idx={self.padding_idx}, "
         )
+        trained = self.trained.num_embeddings - 1
         sparse = ", sparse=True" if self.sparse else ""
         return (
             f"{self.num_embeddings}, {self.embedding_dim}, {padding}"
-            f"trained={len(self.trained) - 1}, frozen={len(self.frozen)}{sparse}"
+            f"trained={trained}, frozen={len(self.frozen)}{sparse}"
         )
+
+
+_NAMES = ("trained.weight", "frozen", "trains")  # in a state
+
+
+class _Parts(NamedTuple):
+    """The tables of a layer in a state."""
+
+    trained: Tensor  # after a spare row
+    frozen: Tensor
+    trains: Tensor
+
+    def join(self) -> Tensor:
+        """Return the table (rows, dim)."""
+        trained = _whole(self.trained)[1:]
+        mask = self.trains.to(trained.device)
+        if len(trained) != int(mask.sum()) or len(self.frozen) != int((~mask).sum()):
+            raise ShapeError(
+                f"the mask 'trains' has {int(mask.sum())} rows of {len(mask)} that "
+                f"train, but the tables are of {len(trained)} and {len(self.frozen)} "
+                "rows: the state is damaged, load an earlier one"
+            )
+        table = trained.new_empty(len(mask), trained.shape[1])
+        table[mask] = trained
+        table[~mask] = self.frozen.to(trained.device, trained.dtype)
+        return table
+
+
+def _parts(state: Mapping[str, Any], prefix: str) -> _Parts | None:
+    """Return the tables that ``state`` has at ``prefix``, if it has all of them."""
+    parts = [state.get(prefix + name) for name in _NAMES]
+    if not all(isinstance(part, Tensor) for part in parts):
+        return None
+    made = _Parts(*parts)
+    return made if made.trains.dtype == torch.bool else None
+
+
+def plain_state_dict(model: nn.Module | Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a model as if its layers were all ``torch.nn.Embedding``.
+
+    In place of the three tensors of a `SplitEmbedding` it has one, ``weight`` (rows,
+    dim), a copy; all others are those of ``model.state_dict()``. It loads into a
+    model with plain layers where this package is not installed, and back.
+
+    Parameters
+    ----------
+    model : torch.nn.Module or dict
+        A model, or its state: one that ``torch.load`` has read, or that
+        ``get_model_state_dict`` gathered from several processes. Where the table is
+        sharded, all processes call this at the same time.
+
+    Raises
+    ------
+    ShapeError
+        If the tensors of a layer do not fit each other.
+
+    Examples
+    --------
+    >>> torch.save(pe_torch.plain_state_dict(model), "model.pt")
+    """
+    state = model.state_dict() if isinstance(model, nn.Module) else model
+    plain: dict[str, Any] = OrderedDict()
+    if hasattr(state, "_metadata"):
+        plain._metadata = state._metadata  # type: ignore[attr-defined]  # as torch does
+    ends = [key.removesuffix("trains") for key in state if key.endswith("trains")]
+    layers = {prefix: parts for prefix in ends if (parts := _parts(state, prefix))}
+    owners = {prefix + name: prefix for prefix in layers for name in _NAMES}
+    for key, value in state.items():
+        prefix = owners.get(key)
+        if prefix is None:
+            plain[key] = value
+        elif prefix + "weight" not in plain:
+            plain[prefix + "weight"] = layers[prefix].join()
+    return plain
+
+
+def _rows(table: Tensor, mask: Tensor) -> Tensor:
+    """Return the rows where ``mask`` (rows,) is true; of a meta tensor, their shape."""
+    if table.is_meta:
+        return table.new_empty(int(mask.sum()), table.shape[1])
+    return table[mask]
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """Return a tensor that may be sharded by ``fully_shard`` as a whole."""
+    return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
+
+
+def _version(tensor: Tensor) -> float:
+    """Return how often a tensor was written to; NaN, not known, in inference mode."""
+    return math.nan if tensor.is_inference() else tensor._version

@@ -1,20 +1,23 @@
 """PyTorch: a matrix as `torch.nn.Embedding`, `torch.nn.EmbeddingBag` or in a tensor,
 or spread over processes.
 
-The pad row stays zero: ``padding_idx`` keeps every gradient, dense or sparse, away
-from it, so the moments an optimiser keeps for it are zero too, and weight decay
-scales a zero.
+The pad row stays zero: ``padding_idx`` keeps the gradients of look-ups, dense or
+sparse, away from it, so the moments an optimiser keeps for it are zero too, and weight
+decay scales a zero. What else uses the table sends it a gradient: see `embedding` on
+tied outputs.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, get_args
 
+import numpy as np
+
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, chosen, fixed
-from pretrained_embed.adapters._shapes import check_shape
+from pretrained_embed.adapters._shapes import check_rows, rows_missing
 from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
@@ -30,7 +33,12 @@ try:
         Share,
         agree,
     )
-    from pretrained_embed.adapters._torch_split import SplitEmbedding
+    from pretrained_embed.adapters._torch_split import (
+        LoadRows,
+        SplitEmbedding,
+        plain_state_dict,
+    )
+    from pretrained_embed.adapters._torch_table import JoinedTable, lost
 except ImportError as error:
     raise missing("PyTorch", "torch") from error
 
@@ -40,6 +48,7 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "from_layer",
+    "plain_state_dict",
     "pretrained_",
     "sharded_embedding",
 ]
@@ -53,33 +62,86 @@ def embedding(
     *,
     freeze: Rows = False,
     sparse: bool = False,
+    multiple_of: int = 1,
+    load_rows: LoadRows = "layer",
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> nn.Embedding | SplitEmbedding:
     """Return a layer whose row ``i`` is the vector of token id ``i``.
 
-    ``freeze`` is False by default: a layer trains unless told otherwise, like
-    ``torch.nn.Embedding(...)`` and unlike ``torch.nn.Embedding.from_pretrained``.
-    True freezes all rows, ``"found"`` those that came from the source, ``"oov"`` the
-    others, a boolean array (rows,) those where it is true, a list of tokens theirs.
-    Where only a part of the rows is frozen the layer is a `SplitEmbedding`, else a
-    ``torch.nn.Embedding``. Its ``padding_idx`` is the vocabulary's pad id. ``sparse``
-    gives sparse gradients, for SparseAdam and SGD.
+    The layer is a ``torch.nn.Embedding`` where all rows train or none, else a
+    `SplitEmbedding`. Its ``padding_idx`` is the vocabulary's pad id: look-ups send the
+    pad row no gradient. A tied output does (``linear.weight = layer.weight`` of a
+    ``torch.nn.Embedding``): then the pad row of a layer of which all rows train trains,
+    too, as in every layer of PyTorch. Zero it after each step, or freeze a row or more
+    for themselves: the pad row of a `SplitEmbedding` stays whatever happens.
 
-    Raises `OptionError` for a choice of rows that means nothing or a ``dtype`` that
-    cannot hold the values, and `ShapeError` for a mask of another length.
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        The vectors, which are copied.
+    freeze : bool, "found", "oov", bool array (rows,) or list of str, default False
+        The rows that do not train: all, none, those that came from the source, the
+        others, those where the array is true, those of the tokens listed. None by
+        default, unlike in ``torch.nn.Embedding.from_pretrained``.
+    sparse : bool, default False
+        Sparse gradients, for SparseAdam and SGD.
+    multiple_of : int, default 1
+        Make the number of rows a multiple of this, 64 for example, as fast kernels like
+        it, with rows of zeros at the end. They are no token's.
+    load_rows : "layer" or "file", default "layer"
+        Which rows train after a state was loaded; see `SplitEmbedding`.
+    max_norm : float, optional
+        As in ``torch.nn.Embedding``, which scales longer rows in place when they are
+        looked up, frozen or not. Not with rows frozen one by one.
+    norm_type : float, default 2.0
+        The norm that ``max_norm`` limits.
+    scale_grad_by_freq : bool, default False
+        As in ``torch.nn.Embedding``.
+    dtype : torch.dtype, default torch.float32
+        Of the table; values are rounded once.
+    device : torch.device or str, optional
+        Where the table is made.
+
+    Raises
+    ------
+    OptionError
+        For a choice of rows that means nothing, a ``dtype`` that cannot hold the
+        values, ``max_norm`` with rows frozen one by one, or ``multiple_of`` below 1.
+    ShapeError
+        For a mask of another length.
+
+    Examples
+    --------
+    >>> layer = pe_torch.embedding(matrix, freeze="found")
+    >>> layer(torch.tensor([[2, 3, 0]])).shape
+    torch.Size([1, 3, 50])
     """
-    vectors = _copy(matrix, dtype, device)
     zero = fixed(matrix)
     frozen = chosen(matrix, freeze, "freeze") | zero
+    vectors = _padded(_copy(matrix, dtype, device), multiple_of)
+    options = {"sparse": sparse, "scale_grad_by_freq": scale_grad_by_freq}
     if frozen.all() or (frozen == zero).all():
         return nn.Embedding.from_pretrained(
             vectors,
             freeze=bool(frozen.all()),
             padding_idx=matrix.pad_id,
-            sparse=sparse,
+            max_norm=max_norm,
+            norm_type=norm_type,
+            **options,
         )
-    return SplitEmbedding(vectors, frozen, padding_idx=matrix.pad_id, sparse=sparse)
+    if max_norm is not None:
+        raise OptionError(
+            f"max_norm={max_norm} would move frozen rows: leave it out and set "
+            "layer.trained.max_norm, which limits the rows that train"
+        )
+    frozen = np.append(frozen, np.ones(len(vectors) - len(frozen), np.bool_))
+    return SplitEmbedding(
+        vectors, frozen, padding_idx=matrix.pad_id, load_rows=load_rows, **options
+    )
 
 
 @checked
@@ -89,13 +151,19 @@ def embedding_bag(
     mode: _Mode = "mean",
     freeze: bool = False,
     sparse: bool = False,
+    multiple_of: int = 1,
+    max_norm: float | None = None,
+    norm_type: float = 2.0,
+    scale_grad_by_freq: bool = False,
+    include_last_offset: bool = False,
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> nn.EmbeddingBag:
     """Return a ``torch.nn.EmbeddingBag`` over the rows of ``matrix``.
 
     The pad id counts in no bag. A bag cannot freeze a part of its rows: reduce the
-    output of `embedding` instead.
+    output of `embedding` instead. ``multiple_of`` is as in `embedding`, the other
+    options as in ``torch.nn.EmbeddingBag``.
 
     Raises `OptionError` for such a ``freeze``, or a ``dtype`` that cannot hold the
     values.
@@ -111,11 +179,15 @@ def embedding_bag(
             f"mode is {mode!r}; known: {', '.join(get_args(_Mode))}{near}"
         )
     return nn.EmbeddingBag.from_pretrained(
-        _copy(matrix, dtype, device),
+        _padded(_copy(matrix, dtype, device), multiple_of),
         freeze=freeze,
         mode=mode,
         sparse=sparse,
         padding_idx=matrix.pad_id,
+        max_norm=max_norm,
+        norm_type=norm_type,
+        scale_grad_by_freq=scale_grad_by_freq,
+        include_last_offset=include_last_offset,
     )
 
 
@@ -165,22 +237,27 @@ def sharded_embedding(
 
 
 @checked
-def pretrained_(tensor: Tensor, matrix: EmbeddingMatrix) -> Tensor:
+def pretrained_(
+    tensor: Tensor, matrix: EmbeddingMatrix, *, rows: int | None = None
+) -> Tensor:
     """Fill ``tensor`` (rows, dim) with ``matrix`` in place and return it.
 
     For layers that exist already, in the manner of ``torch.nn.init``. Values are
-    rounded to the dtype of the tensor.
+    rounded to the dtype of the tensor. ``rows=len(vocab)`` says that the tensor may be
+    longer: its first rows are filled, the others stay as they are.
 
-    Raises `ShapeError` if the shapes differ, and `OptionError` if the dtype cannot
-    hold the values or the tensor is the computed ``weight`` of a `SplitEmbedding`;
-    the tensor is then as it was.
+    Raises `ShapeError` if the shapes differ or ``rows`` is not the number of rows of
+    the matrix, and `OptionError` if the dtype cannot hold the values or the tensor is
+    the computed ``weight`` of a `SplitEmbedding`; the tensor is then as it was.
     """
     if not isinstance(tensor, Tensor):
         raise OptionError(
             f"tensor is of type {type(tensor).__name__}: give a torch.Tensor, of a "
             "layer its layer.weight"
         )
-    check_shape(matrix.shape, tensor.shape, "the tensor")
+    check_rows(matrix.shape, tensor.shape, "the tensor", rows)
+    if isinstance(tensor, JoinedTable):
+        raise lost("pretrained_")
     if tensor.grad_fn is not None and not tensor._is_view():
         raise OptionError(
             "the tensor is computed from others, so what is filled in would be lost: "
@@ -188,7 +265,8 @@ def pretrained_(tensor: Tensor, matrix: EmbeddingMatrix) -> Tensor:
         )
     vectors = _copy(matrix, tensor.dtype, tensor.device)
     with torch.no_grad():
-        return tensor.copy_(vectors)
+        tensor[: len(vectors)].copy_(vectors)
+    return tensor
 
 
 @checked
@@ -197,21 +275,33 @@ def from_layer(
     vocabulary: Vocabulary,
     *,
     started_from: EmbeddingMatrix | None = None,
+    rows: int | None = None,
 ) -> EmbeddingMatrix:
     """Return the table of a trained layer as a matrix of its own, float32.
 
     With ``started_from``, the matrix the layer was made of, the result keeps its row
-    ledger, and its provenance in its own.
+    ledger, and its provenance in its own. ``rows=len(vocab)`` takes the first rows of a
+    longer table, such as ``multiple_of=`` makes.
 
     Raises `OptionError` for a layer without a ``weight``, `ShapeError` if layer,
     vocabulary and matrix differ in shape, and `VocabularyError` if the pad row was
-    trained away from zero, which a layer without ``padding_idx`` does.
+    trained away from zero, which a layer without ``padding_idx`` does, and one whose
+    weight is that of a tied output, too.
     """
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, Tensor):
         raise not_a_layer(layer, "a layer with a weight")
     table = weight.detach().to("cpu", torch.float32, copy=True).numpy()
-    return trained_matrix(table, vocabulary, layer, started_from)
+    return trained_matrix(table[:rows], vocabulary, layer, started_from)
+
+
+def _padded(vectors: Tensor, multiple_of: int) -> Tensor:
+    """Return the table with rows of zeros up to a multiple of rows."""
+    rows, dim = vectors.shape
+    missing = rows_missing(rows, multiple_of)
+    if not missing:
+        return vectors
+    return torch.cat([vectors, vectors.new_zeros(missing, dim)])
 
 
 def _copy(
