@@ -25,6 +25,8 @@ advice     with advice for tokens that other forms would find
 holes      from a mapping with ids that no token has, with a mask token, without pad
 tokenizer  from a ``tokenizer.json``, with marks and special tokens
 split      from a vocabulary that lowers its texts and splits them by a function
+forms      found by a composition of forms and as a compound, filled from its parts
+kept       the rows of ``forms`` first, by forms that are not in the chain of its own
 ========== =======================================================================
 """
 
@@ -317,7 +319,41 @@ def matrices() -> dict[str, pe.EmbeddingMatrix]:
         pe.Vocabulary(words, tokenize=str.split, lower=True), "first.txt"
     )
     reckon("split", plain, [FIRST], lower=True, tokenize="split")
+
+    chain = ["exact", "strip-accents+lower", "compound"]
+    odd = ["w3", "W4", "Ŵ5", "w6-w7", "w30w31", "zz"]
+    made["forms"] = build(
+        pe.Vocabulary(odd), "first.txt", match=",".join(chain), oov="parts,zeros"
+    )
+    reckon("forms", ["<pad>", *odd], [FIRST], options={"match": chain})
+    for row, word in ((2, "w4"), (3, "w5")):
+        source_row, vectors["forms"][row] = FIRST[word]
+        expected["forms"]["origin"][row] = chain[1]
+        expected["forms"]["sources"][row] = 0
+        expected["forms"]["source_rows"][row] = source_row
+    for row, one, other in ((4, "w6", "w7"), (5, "w30", "w31")):
+        pair = np.array([FIRST[one][1], FIRST[other][1]], np.float64)
+        vectors["forms"][row] = pair.mean(axis=0)
+    expected["forms"]["origin"][4:6] = ["COMPOUND", "PARTS"]
+    expected["forms"]["sources"][4:6] = [0, 0]  # and no row of it
+
+    made["kept"] = build(
+        pe.Vocabulary(["w59", "Ŵ5", "w30w31"]), "second.txt", extend=made["forms"]
+    )
+    reckon("kept", ["<pad>", "w59", "Ŵ5", "w30w31"], [SECOND])
+    for row, there in ((2, 3), (3, 5)):
+        vectors["kept"][row] = vectors["forms"][there]
+        expected["kept"]["origin"][row] = expected["forms"]["origin"][there]
+        expected["kept"]["sources"][row] = 1
+        expected["kept"]["source_rows"][row] = there
+    expected["kept"]["source_names"] = ["second.txt", "an earlier matrix"]
     return made
+
+
+def label(code: int, matrix: pe.EmbeddingMatrix) -> str:
+    """Return the name of a code, of a form of its own that of the form."""
+    origin = pe.Origin(code)
+    return origin.label(matrix.match) if origin >= 64 else origin.name
 
 
 def check(name: str, matrix: pe.EmbeddingMatrix) -> None:
@@ -326,7 +362,7 @@ def check(name: str, matrix: pe.EmbeddingMatrix) -> None:
     for field in ("tokens", "origin", "sources", "source_rows"):
         have = {
             "tokens": lambda: list(matrix.vocabulary.tokens),
-            "origin": lambda: [pe.Origin(code).name for code in matrix.origin],
+            "origin": lambda: [label(code, matrix) for code in matrix.origin],
             "sources": matrix.sources.tolist,
             "source_rows": matrix.source_rows.tolist,
         }[field]()
