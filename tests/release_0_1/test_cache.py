@@ -24,7 +24,7 @@ import pytest
 import pretrained_embed as pe
 from tests import servers
 from tests.command_line import run
-from tests.read_only import read_only
+from tests.rights import read_only
 
 FOLDER = Path(__file__).parents[1] / "data" / "release_0_1" / "cache"
 
@@ -144,6 +144,8 @@ def test_a_cache_that_may_only_be_read_is_used_and_left_as_it_is(
     before = cache.files()
 
     with read_only(cache.root):
+        with pytest.raises(PermissionError):
+            (cache.root / "new").touch()
         for name in READABLE:
             assert_held(build(name, ASKED.get(name, name), **cache.options), name)
 

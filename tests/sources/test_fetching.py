@@ -14,6 +14,7 @@ from pretrained_embed.sources.fetching import (
     fetch_stream,
     remove,
 )
+from tests.rights import read_only
 from tests.sources.published import DATA, entry, left, sha256
 
 
@@ -90,15 +91,12 @@ def test_the_entry_of_a_url_knows_its_member():
     assert entry_of_url("https://host.example/a.zip").member is None
 
 
-def test_a_cache_that_may_only_be_read_serves_what_it_has(host, get, monkeypatch):
+def test_a_cache_that_may_only_be_read_serves_what_it_has(host, get):
     fetched = get(entry(host))
-    folder = fetched.path.parent
     fetched.path.with_name("v.txt.json").unlink()
-    folder.chmod(0o500)
-    try:
+
+    with read_only(fetched.path.parent):
         again = get(entry(host))
-    finally:
-        folder.chmod(0o700)
 
     assert again.path.read_bytes() == DATA
     assert again.record.sha256 == fetched.record.sha256

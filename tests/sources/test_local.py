@@ -17,6 +17,7 @@ from pretrained_embed.errors import (
     UnknownSourceError,
 )
 from pretrained_embed.sources import fingerprint, local, open_source, sha256
+from tests.rights import asked_for_rights
 from tests.sources.packed import DATA, Unseekable, make, read
 
 
@@ -62,15 +63,11 @@ def test_a_symbolic_link_in_a_circle_is_named(tmp_path):
         open_source(loop)
 
 
-@pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() == 0,
-    reason="the superuser may read everything",
-)
 def test_an_unreadable_file_is_our_error(tmp_path):
     path = tmp_path / "v.txt"
     path.touch(0o000)
 
-    with pytest.raises(SourceError, match="cannot be read"):
+    with asked_for_rights(), pytest.raises(SourceError, match="cannot be read"):
         open_source(path)
 
 

@@ -16,6 +16,7 @@ import pretrained_embed as pe
 from pretrained_embed import kernel
 from pretrained_embed.sources import cache as caches
 from pretrained_embed.store import open_store
+from tests.rights import read_only
 from tests.store.conftest import TEXT
 
 TOKENS = ["the", "THE", "Cat", "new york", "é", "zebra", "<unk>", "7", "DOG", "\udcff"]
@@ -511,18 +512,14 @@ def test_a_cache_in_whose_place_is_a_file_is_a_note(host, cache, tmp_path):
 
 def test_a_cache_that_may_only_be_read_serves_the_stores_it_has(host, cache):
     build("mini")
-    folders = [path for path in [cache, *cache.rglob("*")] if path.is_dir()]
-    for folder in folders:
-        folder.chmod(0o555)
-    try:
-        if os.access(cache, os.W_OK):
-            pytest.skip("this user may write to what is only readable")
+    host.files["first.txt"] = TEXT + b"one 1 2 3\n"
+    build("first-use", use_store=False)
+
+    with read_only(cache):
         assert uses_store(build("mini"))
         matrix = build("first-use")
-        assert any("cannot be written to" in note for note in matrix.findings.notes)
-    finally:
-        for folder in folders:
-            folder.chmod(0o755)
+
+    assert any("cannot be written to" in note for note in matrix.findings.notes)
 
 
 def test_kernels_share_stores(host, monkeypatch):
