@@ -59,9 +59,8 @@ def diagnosis(head: bytes) -> str:
             f"this is a PyTorch file, {_PICKLE}; save its tensor with safetensors or "
             "numpy.save"
         )
-    for mark, what in _MARKS.items():
-        if head.startswith(mark):
-            return f"this is {what}"
+    if (what := mark_of(head)) is not None:
+        return f"this is {what}"
     if _HTML.match(head):
         return "this is a web page, probably an error page saved under the file's name"
     lines = [line[-_LINE_END:] for line in head.split(b"\n", 3)[:3]]
@@ -87,6 +86,15 @@ def diagnosis(head: bytes) -> str:
         "not recognised as a file of vectors: text rows end in numbers, binary files "
         f"begin with 'count dim'; this begins {head[:40]!r}"
     )
+
+
+def mark_of(head: bytes) -> str | None:
+    """Return what the first bytes say a file is, and what to do; ``None`` if nothing.
+
+    For files whose format has been told otherwise: by a name, or by another file.
+    """
+    known = (what for mark, what in _MARKS.items() if head.startswith(mark))
+    return next(known, None)
 
 
 def _raw_numbers(head: bytes) -> bool:

@@ -3,10 +3,14 @@ from __future__ import annotations
 import gzip
 import json
 import pickle
+import re
 import shutil
+from collections import deque
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from conformance import ReadingConformance, all_rows, select
 from gensim.models import FastText, KeyedVectors, Word2Vec
@@ -14,10 +18,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tables import piped, read_all, stream_of
 
-from pretrained_embed import formats
+from pretrained_embed import formats, sources
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
 from pretrained_embed.formats.gensim import reader as gensim_native
-from pretrained_embed.formats.gensim.names import KNOWN
 
 DATA = Path(__file__).parents[1] / "data" / "gensim"
 ANSWERS = sorted(DATA.glob("*/*.answer.npy"))
@@ -117,7 +120,9 @@ def test_n_grams_hashed_otherwise_compose_nothing(tmp_path):
     ) as reader:
         assert not reader.composes
         assert all_rows(reader)[1].tobytes() == vectors.tobytes()
-    with pytest.raises(FormatError, match="holds no vectors of words"):
+        (note,) = reader.findings.notes
+        assert "hashed as gensim before 3.8" in note
+    with pytest.raises(FormatError, match=r"hashed as gensim before 3.8 .* 3\.8\.3"):
         opened(changed(path, tmp_path, compatible_hash=False))
 
 
@@ -320,25 +325,139 @@ def test_models_without_vectors_of_words_are_refused(tmp_path):
         opened(path)
 
 
-def test_a_class_of_ones_own_is_refused_by_its_name(tmp_path):
+def test_what_is_ones_own_is_told_of_and_never_made(tmp_path):
     path = tmp_path / "x.model"
-    model = Word2Vec([["a"]], vector_size=2, min_count=1)
+    model = Word2Vec([["a"]], vector_size=2, min_count=1, hashfxn=own_hash)
     model.epoch_logger = EpochLogger()
+    model.since = datetime(2020, 1, 1, tzinfo=UTC)
     model.save(str(path))
+    raw = path.read_bytes()
+    path.write_bytes(raw.replace(b"EpochLogger", b"NoSuchClass"))
 
-    with pytest.raises(FormatError, match=r"test_gensim_native\.EpochLogger, which no"):
-        opened(path)
+    with opened(path) as reader:
+        tokens, vectors = all_rows(reader)
+
+    assert tokens == ["a"]
+    assert vectors.tobytes() == model.wv.vectors.tobytes()
+    (note,) = reader.findings.notes
+    assert f"{__name__}.NoSuchClass" in note
+    assert f"{__name__}.own_hash" in note
+    assert "datetime.datetime" in note
+    assert "nothing of that was imported or run" in note
 
 
 class EpochLogger:
     """What people hang on their models."""
 
 
-def test_nothing_known_is_anything_but_data():
-    assert not {name for name in KNOWN if name.endswith(("eval", "exec", "system"))}
-    assert {name.partition(".")[0] for name in KNOWN} == {
-        *("gensim", "numpy", "builtins", "__builtin__", "collections", "_codecs")
-    }
+def own_hash(text):
+    return 1
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        np.array(["the", "of", "to"]),
+        np.array(["the", "of", "to"], object),
+        np.array([b"the", b"of", b"to"]),
+        ("the", "of", "to"),
+        [np.str_("the"), np.str_("of"), np.str_("to")],
+        [np.str_("the"), "of", b"to"],
+    ],
+    ids=lambda keys: f"{type(keys).__name__} {type(keys[0]).__name__}",
+)
+def test_tokens_may_be_kept_as_numpy_keeps_them(keys, tmp_path):
+    path = tmp_path / "x.kv"
+    held = KeyedVectors(2)
+    held.add_vectors(["the", "of", "to"], np.arange(6, dtype=np.float32).reshape(3, 2))
+    held.index_to_key = keys
+    held.key_to_index = {key: row for row, key in enumerate(keys)}
+    held.save(str(path))
+
+    with opened(path) as reader:
+        tokens, vectors = all_rows(reader)
+
+    assert tokens == ["the", "of", "to"]
+    assert vectors.tobytes() == held.vectors.tobytes()
+    assert not reader.findings.notes
+
+
+def test_tokens_kept_in_something_else_are_found_by_their_rows_or_named(tmp_path):
+    path = tmp_path / "x.kv"
+    held = KeyedVectors(2)
+    held.add_vectors(["the", "of"], np.arange(4, dtype=np.float32).reshape(2, 2))
+    held.index_to_key = deque(held.index_to_key)
+    held.save(str(path))
+    with opened(path) as reader:
+        assert all_rows(reader)[0] == ["the", "of"]
+
+    held.key_to_index = Path("no dictionary")
+    held.save(str(path))
+    with pytest.raises(FormatError, match=r"kept in a collections\.deque") as caught:
+        opened(path)
+
+    remedy = str(caught.value).rpartition("again: ")[2]
+    exec(remedy.replace("model.wv", "held"), {"held": held})
+    held.save(str(path))
+    with opened(path) as reader:
+        assert all_rows(reader)[0] == ["the", "of"]
+
+
+def test_vectors_kept_in_something_else_are_named(tmp_path):
+    path = tmp_path / "x.kv"
+    held = KeyedVectors(2)
+    held.add_vectors(["the", "of"], np.arange(4, dtype=np.float32).reshape(2, 2))
+    held.vectors = pd.DataFrame(held.vectors)
+    held.save(str(path))
+
+    with pytest.raises(FormatError, match=r"'vectors' is a pandas.*DataFrame, not an"):
+        opened(path)
+
+
+def test_a_part_of_a_model_names_the_model(tmp_path):
+    model = Word2Vec([["a", "b"]], vector_size=2, min_count=1)
+    model.save(str(tmp_path / "m.model"), sep_limit=0)
+    parts = [path for path in tmp_path.iterdir() if path.suffix == ".npy"]
+    assert len(parts) > 2
+
+    for part in parts:
+        with pytest.raises(FormatError) as caught:
+            opened(part)
+        (given,) = re.findall("give '(.*)' instead", str(caught.value))
+        with opened(Path(given)) as reader:
+            assert all_rows(reader)[0] == model.wv.index_to_key
+
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    for part in parts:
+        with pytest.raises(FormatError, match=r"put 'm\.model', .* beside it"):
+            opened(part.rename(alone / part.name))
+
+    (alone / "m.model.wv.vectors.txt").write_text("a\nb\n")  # made by hand
+    with opened(alone / "m.model.wv.vectors.npy") as reader:
+        assert all_rows(reader)[0] == ["a", "b"]
+
+
+def test_a_compressed_part_of_a_model_names_the_model(tmp_path):
+    model = Word2Vec([["a", "b"]], vector_size=2, min_count=1)
+    model.wv.save(str(tmp_path / "m.kv.gz"), separately=["vectors"])
+    (part,) = tmp_path.glob("*.npz")
+
+    with pytest.raises(FormatError, match=r"give '.*m\.kv\.gz' instead"):
+        formats.open_reader(sources.open_source(part))
+
+
+def test_a_pointer_in_place_of_an_array_is_named(tmp_path):
+    model = Word2Vec([["a", "b"]], vector_size=2, min_count=1)
+    model.save(str(tmp_path / "m.model"), sep_limit=0)
+    array = tmp_path / "m.model.wv.vectors.npy"
+    array.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\n")
+
+    with pytest.raises(FormatError, match=r"git-lfs pointer.*'git lfs pull'") as caught:
+        opened(tmp_path / "m.model")
+
+    assert array.name in str(caught.value)
+    assert "'vectors'" in str(caught.value)
 
 
 @pytest.mark.parametrize(

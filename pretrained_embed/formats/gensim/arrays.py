@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.npy.header import MAGIC
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.npz.archive import Archive
 from pretrained_embed.formats.pickles.pickled import Record, array_of, text_of
 from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.unknown import mark_of
 
 _ELSEWHERE = "__numpys"  # the attribute that lists the arrays kept in other files
 _PACKED = (".gz", ".bz2")  # of such a pickle, the other files are .npz
+_MARK, _ARRAYS = 64, (MAGIC, b"PK")  # bytes that tell what is an array, or is none
 
 
 class Arrays:
@@ -36,7 +39,14 @@ class Arrays:
         value = self._attributes.get(name)
         if type(value) is Record and value.is_array():
             return array_of(value, f"{self._stream.name}, array {name!r}")
-        return self._beside(name) if name in self._elsewhere else None
+        if name in self._elsewhere:
+            return self._beside(name)
+        if type(value) is Record:
+            raise FormatError(
+                f"{self._stream.name}: its {name!r} is a {value.kind}, not an array; "
+                f"make it one, numpy.asarray(...), and save the model again"
+            )
+        return None
 
     def _beside(self, name: str) -> AnyArray:
         path = self._stream.path
@@ -54,6 +64,13 @@ class Arrays:
         for sibling in (usual, *packed):
             try:
                 with path.with_name(sibling).open("rb") as file:
+                    head = file.read(_MARK)
+                    what = None if head.startswith(_ARRAYS) else mark_of(head)
+                    if what is not None:
+                        raise FormatError(
+                            f"{sibling}, which has the array {name!r} of "
+                            f"{self._stream.name}: this is {what}"
+                        )
                     if sibling == usual:
                         return map_matrix(file, sibling)
                     with Archive(file, sibling) as archive:

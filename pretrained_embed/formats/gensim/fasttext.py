@@ -71,6 +71,18 @@ class WordRows(ComputedRows):
         return vectors
 
 
+def hashed_as_before(owner: Record) -> bool:
+    """Tell whether n-grams were hashed as before release 3.8: not as fastText does.
+
+    Such files say nothing of a hash, or that it is not compatible.
+    """
+    attributes = owner.attributes
+    has_ngrams = any(
+        name in attributes for name in ("vectors_ngrams", "syn0_ngrams", "hash2index")
+    ) or ("bucket" in attributes and integer_of(attributes["bucket"]) != 0)
+    return has_ngrams and attributes.get("compatible_hash") is not True
+
+
 def buckets_of(owner: Record, arrays: Arrays, where: str) -> BucketRows | None:
     """Return the buckets of a FastText model, ``None`` where it has none.
 
@@ -82,8 +94,7 @@ def buckets_of(owner: Record, arrays: Arrays, where: str) -> BucketRows | None:
     )
     if min_n is None or max_n is None or not buckets:
         return None
-    # Before release 3.8 gensim hashed other than fastText does, and says nothing here.
-    if attributes.get("compatible_hash") is not True:
+    if hashed_as_before(owner):
         return None
     table = arrays.get("vectors_ngrams")
     if (

@@ -17,8 +17,9 @@ _CLASSES = {
     "wrappers.fasttext": "FastText FastTextKeyedVectors",
 }
 
-#: Every name that may occur in such a pickle. Beside gensim's classes these are arrays,
-#: and what a model keeps for its training: a hash function, a random generator.
+#: The names that are usual in such a pickle. Beside gensim's classes these are arrays,
+#: and what a model keeps for its training: a hash function, a random generator. Others
+#: are told of.
 KNOWN = (
     ARRAY_NAMES
     | MADE_NAMES

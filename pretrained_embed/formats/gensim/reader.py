@@ -7,10 +7,10 @@
     x.model.wv.vectors.npy   the same, of a model's word vectors
     x.kv.gz.vectors.npz      the same where the pickle is compressed
 
-The pickle is read as inert data: what gensim's files hold is known by name, anything
-else is refused by name, and nothing is run. Read are the vectors of words, those of a
-Doc2Vec model too, as gensim 1 to 4 saved them with Python 2 or 3. Arrays are mapped
-where they lie.
+The pickle is read as inert data, and nothing is run. What else hangs on a model, such
+as classes and functions of the user's, is a name and no more. Read are the vectors of
+words, those of a Doc2Vec model too, as gensim 1 to 4 saved them with Python 2 or 3.
+Arrays are mapped where they lie.
 
 FastText models of gensim 4 hold a row for each word and each bucket of n-grams. The
 vector of a word is the mean of its own row and those of its n-grams, that of any other
@@ -29,7 +29,11 @@ import numpy as np
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.gensim.arrays import Arrays
-from pretrained_embed.formats.gensim.fasttext import WordRows, buckets_of
+from pretrained_embed.formats.gensim.fasttext import (
+    WordRows,
+    buckets_of,
+    hashed_as_before,
+)
 from pretrained_embed.formats.gensim.names import KNOWN
 from pretrained_embed.formats.local import file_size, map_array, open_local
 from pretrained_embed.formats.pickles import unpickling
@@ -37,6 +41,7 @@ from pretrained_embed.formats.pickles.pickled import (
     Record,
     array_of,
     integer_of,
+    list_of,
     text_of,
 )
 from pretrained_embed.formats.reader import ByteStream
@@ -49,6 +54,9 @@ NAME = "gensim"
 _TOKENS = ("index_to_key", "index2word", "index2entity")
 _VECTORS = ("vectors", "syn0")
 
+_SHOWN = 5  # names that are told of
+_OLD_HASH = "its n-grams are hashed as gensim before 3.8 did, other than fastText does"
+
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
     """Return whether this is a pickle whose first object is one of gensim's."""
@@ -58,14 +66,14 @@ def recognise(head: bytes, stream: ByteStream) -> bool:
 def open_reader(stream: ByteStream) -> SubwordTableReader:
     """Open a file for reading.
 
-    Raises `FormatError` where it is damaged, asks for anything but gensim's word
-    vectors, or where a file beside it is missing; `SourceError` where that cannot be
-    read.
+    Raises `FormatError` where it is damaged, where tokens or vectors are kept in
+    something else than lists and arrays, or where a file beside it is missing;
+    `SourceError` where that cannot be read.
     """
     where = stream.name
     with open_local(stream) as file:
         data = map_array(file, np.uint8, (file_size(file),), 0)
-    root = unpickling.load(data.data, KNOWN, where)
+    root, names = unpickling.load(data.data, where)
     if type(root) is not Record or not str(root.kind).startswith("gensim.models."):
         raise FormatError(f"{where}: a pickle, but not of a model that gensim saved")
     inner = root.attributes.get("wv")
@@ -74,10 +82,20 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     keys, tokens = _tokens(owner, where)
     holes = np.flatnonzero([key is None for key in keys])
     notes = []
-    if any(type(key) is not str for key in keys if key is not None):
+    if any(integer_of(key) is not None for key in keys):
         notes.append("tokens that were saved as numbers are read as their digits")
 
+    if others := sorted(names - KNOWN):
+        notes.append(
+            f"it names {', '.join(others[:_SHOWN])}"
+            f"{f' and {len(others) - _SHOWN} more' if len(others) > _SHOWN else ''}, "
+            "which word vectors do not need: nothing of that was imported or run"
+        )
+
     buckets = buckets_of(owner, arrays, where)
+    old_hash = buckets is None and hashed_as_before(owner)
+    if old_hash:
+        notes.append(f"{_OLD_HASH}, so that no other tokens can be made of them")
     vectors: Any = next(
         (array for name in _VECTORS if (array := arrays.get(name)) is not None), None
     )
@@ -86,6 +104,12 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
         vectors = WordRows(own, tokens, buckets)
     elif own is not None and not integer_of(owner.attributes.get("bucket")):
         vectors = own  # without n-grams a word's own row is all there is
+    if vectors is None and old_hash:
+        raise FormatError(
+            f"{where}: {_OLD_HASH}, and the file has no vectors of whole words. Load "
+            "it with gensim 3.8.3, and save its vectors there: "
+            "model.wv.save_word2vec_format('vectors.txt')"
+        )
     if vectors is None or not len(tokens):
         raise FormatError(
             f"{where}: this {root.kind.name} holds no vectors of words; save them in "
@@ -113,11 +137,11 @@ def _tokens(owner: Record, where: str) -> tuple[list[Any], PackedTokens]:
 
     ``None`` is the key of a row that gensim 4 leaves where a token came twice.
     """
-    for name in _TOKENS:
-        if type(keys := owner.attributes.get(name)) is list:
-            break
-    else:
-        keys = _by_index(owner.attributes.get("vocab"), where)
+    attributes = owner.attributes
+    held = [attributes[name] for name in _TOKENS if attributes.get(name) is not None]
+    keys = list_of(held[0], where) if held else None
+    if keys is None:
+        keys = _by_index(attributes, held, where)
     tokens = []
     for row, key in enumerate(keys):
         number = integer_of(key)
@@ -135,13 +159,23 @@ def _encode(token: str) -> bytes:
         return token.encode("utf-8", "surrogatepass")
 
 
-def _by_index(vocab: Any, where: str) -> list[str]:
-    """Return the tokens of a dictionary of token to its ``Vocab``, in row order."""
-    entries = vocab if type(vocab) is dict else {}
+def _by_index(attributes: dict[Any, Any], held: list[Any], where: str) -> list[str]:
+    """Return the tokens of a dictionary of token to row or ``Vocab``, in row order.
+
+    ``held`` is what was looked at before, and could not be read.
+    """
+    entries = attributes.get("key_to_index") or attributes.get("vocab")
+    if held and (type(entries) is not dict or not entries):
+        kind = held[0].kind if type(held[0]) is Record else type(held[0]).__name__
+        raise FormatError(
+            f"{where}: its tokens are kept in a {kind}, which is not read; make them a "
+            "list, and save it again: model.wv.index_to_key = "
+            "list(model.wv.index_to_key)"
+        )
+    entries = entries if type(entries) is dict else {}
     rows = {
-        integer_of(entry.attributes.get("index")): token
+        integer_of(entry.attributes.get("index") if _is_vocab(entry) else entry): token
         for token, entry in entries.items()
-        if type(entry) is Record
     }
     if rows.keys() != set(range(len(entries))):
         raise FormatError(
@@ -149,6 +183,10 @@ def _by_index(vocab: Any, where: str) -> list[str]:
             f"{len(entries) - 1:,}, one each; the file is damaged"
         )
     return [rows[row] for row in range(len(rows))]
+
+
+def _is_vocab(entry: Any) -> bool:
+    return type(entry) is Record and "index" in entry.attributes
 
 
 def _facts(root: Record, owner: Record, where: str) -> Mapping[str, object]:
@@ -172,7 +210,10 @@ def _count(owner: Record, where: str) -> int | None:
     extras = owner.attributes.get("expandos")
     counts = extras.get("count") if type(extras) is dict else None
     if type(counts) is Record and counts.is_array():
-        array = array_of(counts, where)
+        try:
+            array = array_of(counts, where)
+        except FormatError:  # of objects: no vector depends on it
+            return None
         return int(array.sum()) if array.dtype.kind in "iu" else None
     vocab = owner.attributes.get("vocab")
     entries = vocab.values() if type(vocab) is dict else ()

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.gensim.side_files import refuse_part
 from pretrained_embed.formats.local import file_size, map_array, open_local
 from pretrained_embed.formats.npy.header import HEADER_LIMIT, MAGIC, parse_header
 from pretrained_embed.formats.npy.rows import find_rows_file, read_rows_file
@@ -39,6 +40,14 @@ def open_reader(stream: ByteStream) -> TableReader:
     found or where there is not one for each row; `SourceError` where the tokens cannot
     be read; `MissingPackageError` where that takes pyarrow.
     """
+    try:
+        return _open(stream)
+    except FormatError:
+        refuse_part(stream)
+        raise
+
+
+def _open(stream: ByteStream) -> TableReader:
     with open_local(stream) as file:
         vectors = map_matrix(file, stream.name)
     if stream.tokens_path is None and stream.path is not None:

@@ -27,6 +27,7 @@ from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.foreign import pick_pair
+from pretrained_embed.formats.gensim.side_files import refuse_part
 from pretrained_embed.formats.local import open_local
 from pretrained_embed.formats.npz import archive as npz_archive
 from pretrained_embed.formats.npz.archive import Archive
@@ -57,7 +58,11 @@ def open_reader(stream: ByteStream) -> TableReader:
     with open_local(stream) as file, Archive(file, where) as archive:
         if {"vectors", "token_bytes", "token_offsets"} <= archive.names:
             return _own(archive, where)
-        return _foreign(archive, where)
+        try:
+            return _foreign(archive, where)
+        except FormatError:
+            refuse_part(stream)
+            raise
 
 
 def read_table(stream: ByteStream) -> Table:

@@ -1,8 +1,9 @@
 """What the objects of a pickle become when none of them is made: inert records.
 
 `unpickling` makes them. Here are the few values that pickles describe as calls
-(bytes in protocol 2, sets, dictionaries with a factory), and NumPy's arrays, which are
-views of the pickle's own bytes; an array of objects is refused.
+(bytes in protocol 2, sets, dictionaries with a factory), and NumPy's arrays and their
+single values. Arrays of numbers are views of the pickle's own bytes; those of strings
+and of objects are lists of what they hold.
 
 https://numpy.org/doc/stable/reference/generated/numpy.ndarray.__reduce__.html
 """
@@ -10,6 +11,7 @@ https://numpy.org/doc/stable/reference/generated/numpy.ndarray.__reduce__.html
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,6 +22,7 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.local import array_bytes
 
 _DTYPE = re.compile(r"[iuf][1248]")
+_STRINGS = re.compile(r"[US]\d{1,9}")
 _ARRAY, _BUFFER = "multiarray._reconstruct", "numeric._frombuffer"
 _SCALAR = "multiarray.scalar"
 
@@ -45,6 +48,10 @@ class Global(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"
+
+
+#: The class of what is made by something that has no name: what a call returned.
+UNNAMED = Global("a value", "without a name")
 
 
 class Record:
@@ -74,11 +81,7 @@ def array_of(record: Record, where: str) -> AnyArray:
     not fit the bytes.
     """
     try:
-        if str(record.kind).endswith(_BUFFER):
-            raw, dtype, shape, order = record.args
-        else:
-            *_, shape, dtype, fortran, raw = record.state
-            order = "F" if fortran else "C"
+        shape, dtype, order, raw = _parts(record)
         numbers = _dtype_of(dtype)
         view = memoryview(raw)
         sizes = tuple(shape)
@@ -99,34 +102,99 @@ def array_of(record: Record, where: str) -> AnyArray:
     return array.reshape(sizes, order="F" if order == "F" else "C")
 
 
+def _parts(record: Record) -> tuple[Any, Any, Any, Any]:
+    """Return shape, dtype, order and bytes of an array, whatever they are."""
+    if str(record.kind).endswith(_BUFFER):
+        raw, dtype, shape, order = record.args
+    else:
+        *_, shape, dtype, fortran, raw = record.state
+        order = "F" if fortran else "C"
+    return shape, dtype, order, raw
+
+
+def list_of(value: Any, where: str) -> list[Any] | None:
+    """Return what a list, a tuple or an array of one dimension holds, else ``None``.
+
+    Raises `FormatError` for an array that is damaged.
+    """
+    if type(value) in (list, tuple):
+        return list(value)
+    if type(value) is not Record or not value.is_array():
+        return None
+    try:
+        (count,), dtype, _, held = _parts(value)
+        if type(held) is list:  # an array of objects
+            return held if len(held) == count else None
+        strings = _dtype_of(dtype, _STRINGS)
+    except (TypeError, ValueError):
+        numbers = array_of(value, where)
+        return numbers.tolist() if numbers.ndim == 1 else None
+    view = memoryview(held)
+    if type(count) is not int or count * max(strings.itemsize, 1) != len(view):
+        raise FormatError(
+            f"{where}: a pickled array of {count!r} strings has {len(view):,} bytes; "
+            "the file is damaged"
+        )
+    try:
+        return _values(view, strings)
+    except ValueError as error:
+        raise FormatError(f"{where}: a pickled array is not of strings") from error
+
+
 def integer_of(value: Any) -> int | None:
     """Return a number that is an integer, Python's or NumPy's own, else ``None``."""
     if type(value) is int:
         return value
-    if type(value) is Record and str(value.kind).endswith(_SCALAR):
-        try:
-            dtype, raw = value.args
-            number = np.frombuffer(memoryview(raw), _dtype_of(dtype))
-        except (TypeError, ValueError):
-            return None
-        if len(number) == 1 and number.dtype.kind in "iu":
-            return int(number[0])
-    return None
+    single = _single(value, _DTYPE)
+    return single if type(single) is int else None
 
 
 def text_of(value: Any) -> str | None:
-    """Return a string, also one of Python 2 (bytes), else ``None``."""
+    """Return a string, also one of Python 2 (bytes) or NumPy, else ``None``."""
+    if type(value) is Record:
+        value = _single(value, _STRINGS)
     if type(value) is bytes:
         return value.decode("utf-8", "surrogateescape")
     return value if type(value) is str else None
 
 
-def _dtype_of(record: Any) -> np.dtype[Any]:
+def _single(value: Any, dtypes: re.Pattern[str]) -> Any:
+    """Return a single value of NumPy, if its dtype is one of ``dtypes``."""
+    if type(value) is not Record or not str(value.kind).endswith(_SCALAR):
+        return None
+    try:
+        dtype, raw = value.args
+        (single,) = _values(memoryview(raw), _dtype_of(dtype, dtypes))
+    except (TypeError, ValueError):
+        return None
+    return single
+
+
+def _values(raw: memoryview, dtype: np.dtype[Any]) -> list[Any]:
+    """Return what an array holds; raises `ValueError` for what is no character."""
+    if dtype.kind == "U":  # NumPy makes strings of them that Python cannot hold
+        characters = np.frombuffer(raw, dtype.byteorder + "u4")
+        if characters.max(initial=0) > sys.maxunicode:
+            raise ValueError
+    if not dtype.itemsize:
+        return ["" if dtype.kind == "U" else b""]
+    return np.frombuffer(raw, dtype).tolist() if len(raw) else []
+
+
+def _dtype_of(record: Any, dtypes: re.Pattern[str] = _DTYPE) -> np.dtype[Any]:
     """Return the dtype a record stands for, or raise `ValueError`."""
     if type(record) is not Record or str(record.kind) != "numpy.dtype":
         raise ValueError
-    code, order = text_of(record.args[0]), text_of(record.state[1])
-    if code is None or order is None or not _DTYPE.fullmatch(code):
+    try:
+        code, order = record.args[0], record.state[1]
+    except (TypeError, IndexError, KeyError):
+        raise ValueError from None
+    # not by text_of: what it takes may have a dtype in its turn, and so without end
+    code, order = (
+        part.decode("latin-1") if type(part) is bytes else part
+        for part in (code, order)
+    )
+    if type(code) is not str or type(order) is not str or not dtypes.fullmatch(code):
         raise ValueError
     return np.dtype(("" if order == "|" else order) + code)
 
@@ -156,7 +224,7 @@ def _list(content: Any = ()) -> list[Any]:
 
 
 def _dictionary(*factory: Any) -> dict[Any, Any]:
-    if any(type(part) is not Global for part in factory):
+    if any(type(part) not in (Global, Record, type(None)) for part in factory):
         raise ValueError
     return {}
 
@@ -177,9 +245,15 @@ MADE_NAMES = frozenset(_MAKERS)
 
 
 def made(maker: Global, args: tuple[Any, ...]) -> Any:
-    """Return what a call stands for: bytes, a list, a dictionary or a `Record`.
+    """Return what a call stands for: bytes, a list, a dictionary, or else a `Record`.
 
-    Raises `ValueError` or `TypeError` where the arguments are not those of a pickle.
+    Nothing is called. What has other arguments than such a pickle has is a `Record`,
+    too.
     """
     make = _MAKERS.get(str(maker))
-    return Record(maker, args) if make is None else make(*args)
+    if make is None:
+        return Record(maker, args)
+    try:
+        return make(*args)
+    except (TypeError, ValueError):
+        return Record(maker, args)

@@ -2,8 +2,9 @@ r"""Pickles read as inert data: nothing is imported, no function of theirs is ca
 
 A pickle is a program for a small stack machine, and Python's own machine lets it call
 whatever it names. This one builds numbers, strings, lists and dictionaries only. An
-object becomes a `Record`: the name of its class and what belongs to it. The caller says
-which names it expects; any other is refused. ::
+object becomes a `Record`: the name of its class and what belongs to it. So it is the
+same whether a name is known or not, or there is such a thing at all: it is a name. What
+is put into an object that is no list or dictionary is left out. ::
 
     pickle = *(opcode argument) "."
     PROTO  = %x80 version       FRAME  = %x95 uint64      MARK = "("
@@ -22,13 +23,18 @@ nested to any depth and hold themselves: walk them with care.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Collection
-from typing import Any, NoReturn
+from collections.abc import Callable
+from typing import Any, NamedTuple, NoReturn
 
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.pickles.opcodes import MARK, NUMBERED, PLAIN, SIZED, STOP
-from pretrained_embed.formats.pickles.pickled import Global, Record
+from pretrained_embed.formats.pickles.pickled import (
+    UNNAMED,
+    Global,
+    Record,
+    text_of,
+)
 
 _PROTOCOLS = (2, 3, 4, 5)
 _LONGEST_NAME = 512  # bytes of a line: the name of a module or class, or a number
@@ -36,6 +42,7 @@ _LONGEST_INTEGER = 32  # bytes; the state of a random generator takes 16
 _SMALL = 1 << 12  # byte strings up to this size are copied
 _DEEPEST_STACK = 1 << 16  # pickles add to lists a thousand values at a time
 _HASHABLE = 1 << 61  # integers below this have hashes of their own
+_INTEGER = Global("builtins", "int")
 _BINFLOAT = struct.Struct(">d")
 
 # Opcodes that come in long runs, and how many bytes each takes with its number.
@@ -47,16 +54,24 @@ _RUNS = frozenset((_SHORT_TEXT, *_GETS))
 _CHUNK = 1 << 14
 
 
-def load(data: memoryview, known: Collection[str], where: str) -> Any:
+class Pickle(NamedTuple):
+    """What a pickle describes."""
+
+    value: Any
+    names: set[str]  # of the classes and functions that occur in it, dotted
+
+
+def load(data: memoryview, where: str) -> Pickle:
     """Return the value that a pickle describes.
 
-    ``known`` are the dotted names of classes and functions that may occur. Values are
-    None, bool, int, float, str, bytes, memoryview, list (for sets, too), tuple, dict
-    with keys of str or int (bytes become str, with surrogate escapes where they are not
-    UTF-8), `Global` and `Record`. Raises `FormatError` for what is not known, by its
-    name, and for what is no pickle; `TruncatedError` where that ends too early.
+    Values are None, bool, int, float, str, bytes, memoryview, list (for sets, too),
+    tuple, dict with keys of str or int (bytes and strings of NumPy become str, with
+    surrogate escapes where they are not UTF-8; entries with other keys are left out),
+    `Global` and `Record`. Raises `FormatError` for what is no such pickle, and
+    `TruncatedError` where it ends too early.
     """
-    return _Machine(data, known, where).run()
+    machine = _Machine(data, where)
+    return Pickle(machine.run(), machine.names)
 
 
 #: A method, the bytes of the number that follows the opcode, and what the method is
@@ -65,10 +80,10 @@ _Step = tuple[Callable[[Any], object], int, Any]
 
 
 class _Machine:
-    def __init__(self, data: memoryview, known: Collection[str], where: str) -> None:
+    def __init__(self, data: memoryview, where: str) -> None:
         self._data = data
         self._cursor = Cursor(data, where, "the pickle")
-        self._known = known
+        self.names: set[str] = set()
         self._where = where
         self._stack: list[Any] = []
         self._push = self._stack.append
@@ -201,9 +216,10 @@ class _Machine:
         self._stack.append(number - (1 << 32) if number >> 31 else number)
 
     def _long(self, raw: memoryview) -> None:
-        if len(raw) > _LONGEST_INTEGER:
-            raise self._cursor.damaged(f"an integer of {len(raw):,} bytes")
-        self._stack.append(int.from_bytes(raw, "little", signed=True))
+        if len(raw) > _LONGEST_INTEGER:  # of a random generator, perhaps
+            self._stack.append(Record(_INTEGER, (raw,)))
+        else:
+            self._stack.append(int.from_bytes(raw, "little", signed=True))
 
     def _float(self, _: None) -> None:
         self._stack += _BINFLOAT.unpack(self._cursor.take(_BINFLOAT.size))
@@ -224,11 +240,15 @@ class _Machine:
 
     def _append(self, _: None) -> None:
         value = self._pop()
-        self._top(list).append(value)
+        target = self._top(list, Record)
+        if type(target) is list:
+            target.append(value)
 
     def _extend(self, _: None) -> None:
         values = self._pop_to_mark()
-        self._top(list).extend(values)
+        target = self._top(list, Record)
+        if type(target) is list:
+            target.extend(values)
 
     def _marked(self, kind: type) -> None:
         self._stack.append(kind(self._pop_to_mark()))
@@ -239,25 +259,22 @@ class _Machine:
 
     def _set_item(self, _: None) -> None:
         value, key = self._pop(), self._pop()
-        self._fill(self._top(dict), (key, value))
+        self._fill(self._top(dict, Record), (key, value))
 
     def _set_items(self, _: None) -> None:
         values = self._pop_to_mark()
-        self._fill(self._top(dict), values)
+        self._fill(self._top(dict, Record), values)
 
-    def _fill(self, target: dict[Any, Any], values: Any) -> None:
+    def _fill(self, target: dict[Any, Any] | Record, values: Any) -> None:
         if len(values) % 2:
             raise self._cursor.damaged("a key has no value")
+        if type(target) is not dict:
+            return
         for key, value in zip(values[::2], values[1::2], strict=True):
-            target[key if type(key) is str else self._key(key)] = value
-
-    def _key(self, key: Any) -> str | int:
-        """Return a key that hashes in bounded time."""
-        if type(key) is bytes:  # a string of Python 2
-            return key.decode("utf-8", "surrogateescape")
-        if type(key) is int and abs(key) < _HASHABLE:
-            return key
-        raise self._cursor.damaged(f"a {type(key).__name__} as a key")
+            if type(key) is not str:
+                key = _key(key)
+            if key is not None:
+                target[key] = value
 
     # --- Names and objects
 
@@ -271,18 +288,16 @@ class _Machine:
         self._name(Global(module, name))
 
     def _name(self, name: Global) -> None:
-        if str(name) not in self._known:
-            raise self._refused(str(name))
+        self.names.add(str(name))
         self._stack.append(name)
 
     def _object(self, make: Callable[[Global, tuple[Any, ...]], Any]) -> None:
         args, kind = self._pop(), self._pop()
+        if type(kind) is Record:  # what getattr gave, or a function of functions
+            kind = UNNAMED
         if type(kind) is not Global or type(args) is not tuple:
             raise self._cursor.damaged("an object without a name or arguments")
-        try:
-            value = make(kind, args)
-        except (TypeError, ValueError) as error:
-            raise self._cursor.damaged(f"no {kind} can be made of this") from error
+        value = make(kind, args)
         if type(value) in (bytes, list):
             # Each takes a few bytes to ask for, however long it is: count them.
             self._may_make -= len(value)
@@ -291,14 +306,15 @@ class _Machine:
         self._stack.append(value)
 
     def _object_with_keywords(self, _: None) -> None:
-        keywords = self._pop()
-        if type(keywords) is not dict or keywords:
-            raise self._cursor.damaged("an object made with keyword arguments")
+        if type(self._pop()) is not dict:
+            raise self._cursor.damaged("keyword arguments without their names")
         self._object(Record)
 
     def _build(self, _: None) -> None:
         state = self._pop()
-        self._top(Record).state = state
+        target = self._top(Record, list, dict, bytes, memoryview)
+        if type(target) is Record:
+            target.state = state
 
     # --- What is refused
 
@@ -320,3 +336,10 @@ class _Machine:
             "else was. If you trust the file, open it with what wrote it and save the "
             "vectors alone"
         )
+
+
+def _key(key: Any) -> str | int | None:
+    """Return a key that hashes in bounded time, ``None`` for another."""
+    if type(key) is int:
+        return key if abs(key) < _HASHABLE else None
+    return text_of(key)

@@ -24,6 +24,7 @@ def compose(tokens: Sequence[str], lookup: Lookup) -> Made:
             f"{reader.name} is {reader.format}, which has no subword pieces to make "
             "vectors of; fastText's .bin models and floret tables have. Take one of "
             "these, or oov='parts' or 'ngram', which work with any source."
+            + "".join(f" Of the file: {note}." for note in reader.findings.notes)
         )
     for start in range(0, len(tokens), _BLOCK_TOKENS):
         block = tokens[start : start + _BLOCK_TOKENS]
