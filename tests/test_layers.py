@@ -91,6 +91,7 @@ AT_THE_HEAD = {
     "adapters.keras": {"keras"},
     "adapters._keras_split": {"keras"},
     "adapters.jax": {"jax", "flax"},
+    "adapters._jax_rows": {"jax"},
     "adapters.gensim": {"gensim"},
     "adapters.evaluation": {"gensim"},
     "cli": {"click", "numpy"},

@@ -1,23 +1,25 @@
 """JAX: a matrix as an initialiser for any library, and as a Flax NNX layer.
 
 Frozen rows are `Frozen` variables, not ``nnx.Param``: gradients and optimisers that
-work on parameters, as all do by default, do not see them. The pad row is always one.
+work on parameters, as all do by default, do not see them. The pad row stays zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
-from pretrained_embed.adapters._rows import Rows, Split, chosen, fixed, split
-from pretrained_embed.adapters._shapes import check_shape
+from pretrained_embed.adapters._rows import Rows, chosen, fixed
+from pretrained_embed.adapters._shapes import check_rows, check_shape, rows_missing
 from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
-from pretrained_embed.errors import OptionError
+from pretrained_embed.arrays import BoolArray
+from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -25,32 +27,44 @@ try:
     import jax
     import jax.numpy as jnp
     from flax import nnx
+
+    from pretrained_embed.adapters._jax_rows import Tables, without
 except ImportError as error:
     raise missing("JAX with Flax", "jax") from error
 
-__all__ = ["Frozen", "SplitEmbed", "embedding", "from_layer", "pretrained"]
+__all__ = [
+    "Frozen",
+    "PaddedEmbed",
+    "SplitEmbed",
+    "embedding",
+    "from_layer",
+    "load_state",
+    "pretrained",
+]
 
 Initializer = Callable[..., jax.Array]  # (key, shape, dtype)
 
 
 @checked
-def pretrained(matrix: EmbeddingMatrix) -> Initializer:
+def pretrained(matrix: EmbeddingMatrix, *, rows: int | None = None) -> Initializer:
     """Return an initialiser ``(key, shape, dtype=jnp.float32)``; it ignores the key.
 
     For ``nnx.Embed(..., embedding_init=)``, ``flax.linen.Embed(...,
     embedding_init=)``, or to call: ``equinox.nn.Embedding(weight=pretrained(matrix)(
     None, matrix.shape))``. A table made so trains its pad row; `embedding` makes one
-    that does not.
+    that does not. ``rows=len(vocab)`` says that the table may be longer: the rows after
+    those of the matrix are zeros.
 
-    The initialiser raises `ShapeError` if the shape is not that of the matrix, and
-    `OptionError` if the dtype cannot hold the values.
+    The initialiser raises `ShapeError` if the shape is not that of the matrix or
+    ``rows`` not its number of rows, and `OptionError` if the dtype cannot hold the
+    values.
     """
 
     def initializer(
         key: Any, shape: Sequence[int], dtype: Any = jnp.float32
     ) -> jax.Array:
-        check_shape(matrix.shape, shape, "the table to initialise")
-        return _copy(matrix, dtype)
+        check_rows(matrix.shape, shape, "the table to initialise", rows)
+        return _copy(matrix, dtype, shape[0])
 
     return initializer
 
@@ -60,42 +74,80 @@ def embedding(
     matrix: EmbeddingMatrix,
     *,
     freeze: Rows = False,
+    multiple_of: int = 1,
     dtype: Any = None,
     param_dtype: Any = jnp.float32,
 ) -> nnx.Module:
     """Return a Flax NNX layer whose row ``i`` is the vector of token id ``i``.
 
-    ``freeze`` True freezes all rows, ``"found"`` those that came from the source,
-    ``"oov"`` the others, a boolean array (rows,) those where it is true, a list of
-    tokens theirs. The pad row never trains. Where a part of the rows trains the layer
-    is a `SplitEmbed`, else an ``nnx.Embed``, whose table is `Frozen` if none does.
-    ``dtype`` is that of the output, ``param_dtype`` that of the table.
+    Where all rows train or none, the layer is an ``nnx.Embed``: a `PaddedEmbed` if
+    there is a pad row to keep at zero, one whose table is `Frozen` if no row trains.
+    Else it is a `SplitEmbed`. The pad row never trains.
 
-    Raises `OptionError` for a choice of rows that means nothing or a dtype that cannot
-    hold the values, and `ShapeError` for a mask of another length.
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        The vectors, which are copied.
+    freeze : bool, "found", "oov", bool array (rows,) or list of str, default False
+        The rows that do not train: all, none, those that came from the source, the
+        others, those where the array is true, those of the tokens listed.
+    multiple_of : int, default 1
+        Make the number of rows a multiple of this, 64 for example, as accelerators like
+        it, with rows of zeros at the end. They are no token's, and never train.
+    dtype : dtype, optional
+        Of the output; that of the table by default.
+    param_dtype : dtype, default float32
+        Of the table; values are rounded once.
+
+    Raises
+    ------
+    OptionError
+        For a choice of rows that means nothing, a dtype that cannot hold the values,
+        or ``multiple_of`` below 1.
+    ShapeError
+        For a mask of another length.
+
+    Examples
+    --------
+    >>> layer = pe_jax.embedding(matrix, freeze="found")
+    >>> layer(jnp.array([[2, 3, 0]])).shape
+    (1, 3, 50)
     """
     if dtype is not None:
         _check_dtype(matrix, dtype)
-    frozen = chosen(matrix, freeze, "freeze") | fixed(matrix)
-    table = _copy(matrix, param_dtype)
-    if frozen.any() and not frozen.all():
-        return SplitEmbed(table, split(frozen), dtype=dtype)
-    layer = _embed(table, dtype)
+    after = rows_missing(len(matrix.origin), multiple_of)
+    table = _copy(matrix, param_dtype, len(matrix.origin) + after)
+    zero = np.pad(fixed(matrix), (0, after), constant_values=True)
+    zero_rows = tuple(np.flatnonzero(zero).tolist())
+    frozen = np.pad(chosen(matrix, freeze, "freeze"), (0, after)) | zero
     if frozen.all():
+        layer = _embed(table, dtype)
         layer.embedding = Frozen(table)
+    elif (frozen > zero).any():
+        return SplitEmbed(table, frozen, zero_rows=zero_rows, dtype=dtype)
+    elif zero_rows:
+        layer = _embed(table, dtype, PaddedEmbed)
+        layer.embedding = PaddedTable(table, zero_rows=zero_rows)
+    else:
+        layer = _embed(table, dtype)
     return layer
 
 
 @checked
 def from_layer(
-    layer: Any, vocabulary: Vocabulary, *, started_from: EmbeddingMatrix | None = None
+    layer: Any,
+    vocabulary: Vocabulary,
+    *,
+    started_from: EmbeddingMatrix | None = None,
+    rows: int | None = None,
 ) -> EmbeddingMatrix:
     """Return the table of a trained layer as a matrix of its own, float32.
 
     ``layer`` is an ``nnx.Embed``, a `SplitEmbed`, an ``equinox.nn.Embedding``, or the
     array itself, which Linen keeps as ``params[...]["embedding"]``. With
     ``started_from``, the matrix the layer was made of, the result keeps its row
-    ledger, and its provenance in its own.
+    ledger, and its provenance in its own. ``rows=len(vocab)`` takes the first rows of a
+    longer table, such as ``multiple_of=`` makes.
 
     Raises `OptionError` for anything else, `ShapeError` if layer, vocabulary and
     matrix differ in shape, and `VocabularyError` if the pad row was trained away from
@@ -105,60 +157,320 @@ def from_layer(
     if not isinstance(table, jax.Array | np.ndarray | nnx.Variable):
         raise not_a_layer(layer, "an embedding layer or a table")
     array = np.array(jnp.asarray(table[...], jnp.float32))
-    return trained_matrix(array, vocabulary, layer, started_from)
+    return trained_matrix(array[:rows], vocabulary, layer, started_from)
+
+
+def load_state(
+    model: nnx.Module, state: Any, *, load_rows: Literal["layer", "file"] = "layer"
+) -> None:
+    """Load a saved state into ``model``, whichever layer each table was saved from.
+
+    Where model and state have the same layers ``nnx.update(model, state)`` does as
+    much. This also loads the states of earlier releases, which had ``slots``, a plain
+    ``embedding`` into a layer that freezes rows, and the other way round.
+
+    Parameters
+    ----------
+    model : nnx.Module
+        A model with layers of this module, or such a layer. It is changed in place.
+    state : nnx.State or nested mapping
+        What ``nnx.state(model)`` gave, or arrays by name, as orbax restores them
+        without a target. What it leaves out stays as it is in the model.
+    load_rows : "layer" or "file", default "layer"
+        Where a table was saved with other rows training: whether the rows that train
+        in the model's layer go on to, after a warning, or those of the file do. The
+        values are those of the file either way.
+
+    Raises
+    ------
+    OptionError
+        For a name that the model does not have, or another ``load_rows``.
+    ShapeError
+        For a table of another shape than that of the layer.
+
+    Examples
+    --------
+    >>> restored = ocp.StandardCheckpointer().restore(path)  # doctest: +SKIP
+    >>> pe_jax.load_state(model, restored)  # doctest: +SKIP
+    """
+    if load_rows not in ("layer", "file"):
+        raise OptionError(f"load_rows={load_rows!r}: give 'layer' or 'file'")
+    saved = _arrays_by_path(state)
+    layers = {
+        tuple(map(str, path)): layer
+        for path, layer in nnx.iter_modules(model)
+        if isinstance(layer, nnx.Embed | SplitEmbed)
+    }
+    for path, layer in layers.items():
+        own = {key[-1]: saved.pop(key) for key in list(saved) if key[:-1] == path}
+        if own:
+            _load(layer, own, load_rows)
+    rest = nnx.to_flat_state(nnx.state(model))
+    known = {tuple(map(str, path)): variable for path, variable in rest}
+    for path, array in saved.items():
+        if path not in known:
+            raise OptionError(
+                f"the state has {'.'.join(path)!r}, which the model does not have: "
+                "give it the layers that it had when it was saved"
+            )
+        known[path][...] = array
 
 
 class Frozen(nnx.Variable):
     """A part of a layer's state that is saved with it and never trained."""
 
 
+class PaddedTable(nnx.Param):
+    """The table (rows, dim) of a layer whose rows all train, but for rows of zeros.
+
+    Whoever reads it, the layer or an output tied to it, reads zeros in ``zero_rows``
+    and sends them no gradient.
+    """
+
+    def get_value(self, **where: Any) -> Any:
+        """Return the table, or the part of it at ``index``."""
+        table = self.get_raw_value()
+        if not isinstance(table, jax.Array | np.ndarray):  # a shape without values
+            return super().get_value(**where)
+        zero_rows = self.get_metadata("zero_rows", ())
+        # Where the values are at hand a look at them saves a copy of the table.
+        rows = np.array(zero_rows, np.int32)
+        if isinstance(table, jax.core.Tracer) or table[rows].any():
+            table = without(table, zero_rows)
+        return table[where.get("index", ...)]
+
+    def update_from_state(self, variable_state: nnx.Variable[Any]) -> None:
+        """Take the value of another variable, not what is known about it."""
+        self.set_raw_value(variable_state.get_raw_value())
+
+
+class PaddedEmbed(nnx.Embed):
+    """An ``nnx.Embed`` with rows that stay zero, that of the pad token above all.
+
+    It is used, saved and loaded like the layer it extends, and its state goes into
+    one and comes from one. `embedding` makes it.
+    """
+
+    def to_embedding(self) -> nnx.Embed:
+        """Return a plain layer with a copy of the table."""
+        return _embed(self.embedding[...], self.dtype)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("trained", "frozen", "trains", "slots"):
+            raise OptionError(
+                "this is the state of a layer that froze rows one by one, and in this "
+                "one all rows train: load it with load_state(model, state)"
+            )
+        super().__setattr__(name, value)
+
+
 class SplitEmbed(nnx.Module):
     """An embedding that trains a part of its rows; the others never move.
 
-    Used like the ``nnx.Embed`` it stands for, made by `embedding`. `to_embedding`
-    gives one plain table, to serve or to go on with.
+    Used like the ``nnx.Embed`` it stands for, made by `embedding`. The rows that train
+    are the ``nnx.Param`` ``trained``; the others, ``frozen``, and which of the rows
+    train, ``trains`` (rows,) bool, are `Frozen`.
+
+    An average of a whole state moves frozen rows by no more than the rounding of its
+    sums, and mixes up no rows; `restore_frozen` puts the bits back.
+    `unfreeze` lets all rows train from now on. `to_embedding` gives one plain table, to
+    serve or to go on with.
     """
 
-    def __init__(self, table: jax.Array, parts: Split, *, dtype: Any = None):
+    def __init__(
+        self,
+        table: jax.Array,
+        frozen: BoolArray,
+        *,
+        zero_rows: tuple[int, ...] = (),
+        dtype: Any = None,
+    ):
         self.num_embeddings, self.features = table.shape
-        self.dtype = dtype
-        self.trained = nnx.Param(table[parts.trained])
-        self.frozen = Frozen(table[parts.frozen])
-        self.slots = Frozen(jnp.array(parts.slots))
+        self.param_dtype = table.dtype
+        self.dtype = dtype or table.dtype
+        self.zero_rows = zero_rows
+        self._set(Tables.part(table, ~frozen))
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Return the rows of ``inputs``, ids of any shape, along a new last axis."""
         if not jnp.issubdtype(inputs.dtype, jnp.integer):
             raise OptionError(f"ids are integers, not {inputs.dtype}")
-        return self._cast(self._take(inputs))
-
-    def _take(self, ids: jax.Array) -> jax.Array:
-        # An id out of range has the lowest slot there is, and so a row of NaN, as in
-        # nnx.Embed.
-        slots = jnp.take(self.slots[...], ids, axis=0)
-        trained = jnp.take(self.trained[...], jnp.maximum(slots, 0), axis=0)
-        frozen = jnp.take(self.frozen[...], jnp.maximum(~slots, 0), axis=0)
-        return jnp.where((slots >= 0)[..., None], trained, frozen)
-
-    def _cast(self, array: jax.Array) -> jax.Array:
-        return array if self.dtype is None else array.astype(self.dtype)
-
-    @property
-    def embedding(self) -> jax.Array:
-        """The whole table (num_embeddings, features), put together."""
-        return self._take(jnp.arange(self.num_embeddings))
+        # Ids below zero and out of range mean what they do to the plain layer.
+        rows = jnp.arange(self.num_embeddings, dtype=jnp.int32)
+        rows = jnp.take(rows, inputs, axis=0, mode="fill", fill_value=-1)
+        return self._tables().take(rows).astype(self.dtype)
 
     def attend(self, query: jax.Array) -> jax.Array:
         """Return the inner products of ``query`` (..., features) with all rows."""
-        return self._cast(query) @ self._cast(self.embedding).T
+        table = self._tables().join()
+        return query.astype(self.dtype) @ table.astype(self.dtype).T
+
+    @property
+    def embedding(self) -> JoinedTable:
+        """The whole table (num_embeddings, features), put together, to read."""
+        return JoinedTable(self._tables().join())
+
+    @embedding.setter
+    def embedding(self, table: Any) -> None:
+        raise _joined()
+
+    @property
+    def slots(self) -> Any:
+        """Not there any more: states of earlier releases bring it."""
+        raise AttributeError("slots")
+
+    @slots.setter
+    def slots(self, slots: Any) -> None:
+        self.trains[...] = jnp.asarray(slots[...]) >= 0
+
+    def unfreeze(self) -> None:
+        """Let all rows train from now on, but for the pad row and holes.
+
+        The parameter is a larger one then, and needs an optimiser of its own.
+        """
+        self.freeze_rows(np.zeros(self.num_embeddings, np.bool_))
+
+    def freeze_rows(self, frozen: BoolArray) -> None:
+        """Freeze the rows where ``frozen`` (num_embeddings,), bool, is true.
+
+        The others train from now on, but for the pad row and holes. The parameter is
+        another one then, and needs an optimiser of its own.
+
+        Raises `ShapeError` for a mask of another length.
+        """
+        frozen = np.array(frozen, np.bool_)
+        if frozen.shape != (self.num_embeddings,):
+            raise ShapeError(
+                f"the mask has shape {frozen.shape}, but the layer has "
+                f"{self.num_embeddings} rows: give one entry for each row"
+            )
+        frozen[list(self.zero_rows)] = True
+        self._set(Tables.part(self._tables().join(), ~frozen))
+
+    def restore_frozen(self, table: Any) -> None:
+        """Give the frozen rows the bits they have in ``table`` (rows, dim).
+
+        For an average of weights that went over the whole state: ``table`` is
+        ``matrix.vectors``, or ``embedding`` of the layer that the average is of.
+
+        Raises `ShapeError` for a table of another shape.
+        """
+        table = jnp.asarray(table[...], self.param_dtype)
+        shape = self.num_embeddings, self.features
+        check_rows(table.shape, shape, "the layer", len(table))
+        trains = np.asarray(self.trains[...]) != 0
+        table = jnp.pad(table, ((0, len(trains) - len(table)), (0, 0)))
+        self.frozen.set_value(table[~trains])
+        self.trains.set_value(jnp.array(trains))
 
     def to_embedding(self) -> nnx.Embed:
         """Return a plain layer with a copy of the whole table."""
-        return _embed(self.embedding, self.dtype)
+        return _embed(self._tables().join(), self.dtype)
+
+    def _set(self, tables: Tables) -> None:
+        self.trained = nnx.Param(tables.trained)
+        self.frozen = Frozen(tables.frozen)
+        self.trains = Frozen(tables.trains)
+
+    def _tables(self) -> Tables:
+        return Tables(self.trained[...], self.frozen[...], self.trains[...])
 
 
-def _embed(table: jax.Array, dtype: Any) -> nnx.Embed:
-    return nnx.Embed(
+class JoinedTable(nnx.Variable):
+    """A table put together of two: what is written to it would be lost."""
+
+    def set_value(self, *value: Any, **where: Any) -> None:
+        """Raise `OptionError`."""
+        raise _joined()
+
+    def set_raw_value(self, *value: Any, **options: Any) -> None:
+        """Raise `OptionError`."""
+        raise _joined()
+
+    def update_from_state(self, variable_state: nnx.Variable[Any]) -> None:
+        """Raise `OptionError`."""
+        raise _joined()
+
+
+def _joined() -> OptionError:
+    return OptionError(
+        "this table is put together of rows that train and rows that do not, so what "
+        "is written to it would be lost: write to trained[...] of the layer, load a "
+        "state with load_state(model, state), or take to_embedding() or unfreeze()"
+    )
+
+
+def _arrays_by_path(state: Any) -> dict[tuple[str, ...], Any]:
+    """Return the arrays of a nested mapping by the names that lead to them."""
+    arrays: dict[tuple[str, ...], Any] = {}
+    for key, value in dict(state).items():
+        if isinstance(value, nnx.Variable):
+            arrays[(str(key),)] = value.get_raw_value()
+        elif isinstance(value, Mapping):
+            below = _arrays_by_path(value)
+            # Flax has kept the array of a variable under this name, too.
+            for path, array in below.items():
+                arrays[(str(key), *(() if path == ("value",) else path))] = array
+        else:
+            arrays[(str(key),)] = value
+    return arrays
+
+
+def _load(
+    layer: nnx.Embed | SplitEmbed,
+    saved: dict[str, Any],
+    load_rows: Literal["layer", "file"],
+) -> None:
+    """Load the arrays of one layer, by the names they have in any of its kinds."""
+    own = _parted(layer)
+    mine = trains = np.asarray(own.trains)
+    if "embedding" in saved:
+        table = jnp.asarray(saved["embedding"])
+    else:
+        if "slots" in saved:  # earlier releases: the place of each row
+            trains = np.asarray(saved["slots"]) >= 0
+        elif "trains" in saved:
+            trains = np.asarray(saved["trains"]) != 0
+        trained, frozen = (
+            jnp.asarray(saved.get(name, array))
+            for name, array in zip(("trained", "frozen"), own, strict=False)
+        )
+        if (len(trained), len(frozen)) != (trains.sum(), (~trains).sum()):
+            raise ShapeError(
+                f"the state has {len(trained)} rows that train and {len(frozen)} that "
+                f"do not, but the layer {trains.sum()} and {(~trains).sum()}: load the "
+                "whole state, not the parameters alone"
+            )
+        table = Tables(trained, frozen, jnp.array(trains)).join()
+    check_shape((layer.num_embeddings, layer.features), table.shape, "the saved table")
+    if isinstance(layer, SplitEmbed):
+        if load_rows == "file":
+            mine = trains
+        elif (trains != mine).any():
+            warnings.warn(
+                f"{(trains != mine).sum()} rows train in the layer and did not where "
+                "the state was saved, or the other way round; they do as in the layer "
+                '(load_rows="file" does as when it was saved)',
+                stacklevel=3,
+            )
+        layer._set(Tables.part(without(table, layer.zero_rows), mine))
+    else:
+        layer.embedding[...] = table
+
+
+def _parted(layer: nnx.Embed | SplitEmbed) -> Tables:
+    if isinstance(layer, SplitEmbed):
+        tables = layer._tables()
+        return tables._replace(trains=tables.trains != 0)
+    trains = np.ones(layer.num_embeddings, np.bool_)
+    trains[list(layer.embedding.get_metadata("zero_rows", ()))] = False
+    return Tables.part(layer.embedding[...], trains)
+
+
+def _embed(
+    table: jax.Array, dtype: Any, kind: type[nnx.Embed] = nnx.Embed
+) -> nnx.Embed:
+    return kind(
         *table.shape,
         dtype=dtype,
         param_dtype=table.dtype,
@@ -167,9 +479,11 @@ def _embed(table: jax.Array, dtype: Any) -> nnx.Embed:
     )
 
 
-def _copy(matrix: EmbeddingMatrix, dtype: Any) -> jax.Array:
+def _copy(matrix: EmbeddingMatrix, dtype: Any, rows: int) -> jax.Array:
+    """Return the vectors as an array of its own, with zeros up to ``rows`` rows."""
     _check_dtype(matrix, dtype)
-    return jnp.array(matrix.vectors, dtype)
+    table = jnp.array(matrix.vectors, dtype)
+    return jnp.pad(table, ((0, rows - len(table)), (0, 0)))
 
 
 def _check_dtype(matrix: EmbeddingMatrix, dtype: Any) -> None:

@@ -22,11 +22,9 @@ SAVED = FOLDER / "jax"
 
 
 def loaded(kind: Kind, pure: Any) -> nnx.Module:
-    """Return a new layer that has taken a state, in the way that Flax describes."""
+    """Return a new layer that has taken a state."""
     layer = pe_jax.embedding(kind.other_matrix(), freeze=kind.freeze)
-    state = nnx.state(layer)
-    nnx.replace_by_pure_dict(state, pure)
-    nnx.update(layer, state)
+    pe_jax.load_state(layer, pure)
     return layer
 
 
