@@ -17,7 +17,8 @@ def unpacked(stream: AnyStream, member: str | None = None) -> AnyStream:
     decompresses it is not installed, and `FormatError` where an archive is damaged.
     """
     stream = _decompressed(stream)
-    kind = archive.archive_kind(stream.head(archive.HEAD))
+    expected = member is not None or stream.name.lower().endswith((".zip", ".exe"))
+    kind = archive.archive_kind(stream, expected=expected)
     if kind is None:
         if member is not None:
             raise SourceError(

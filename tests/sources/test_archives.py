@@ -64,6 +64,100 @@ def test_what_an_operating_system_adds_to_an_archive_is_passed_over(pack, tmp_pa
     assert read(path) == b"a 1"
 
 
+LITTER = ["__MACOSX/in/._v.txt", "in/.DS_Store", "in/._v.txt", "Thumbs.db"]
+DOCUMENTS = ["README", "in/readme.txt", "in/LICENSE", "in/Licence.txt", "a.md", "b.PDF"]
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize("first", [True, False])
+def test_one_file_is_read_whatever_stands_beside_it(pack, first, tmp_path):
+    beside = dict.fromkeys([*LITTER, *DOCUMENTS], b"?")
+    own = {"in/v.txt": DATA}
+    path = pack(tmp_path / "a", own | beside if first else beside | own)
+
+    stream = open_source(path)
+
+    assert stream.provenance["member"] == "in/v.txt"
+    assert read(path) == DATA
+    assert read(f"{path}#in/LICENSE") == b"?"
+
+
+def test_a_file_that_only_its_name_makes_a_document_is_read_alone(tmp_path):
+    path = zipped(tmp_path / "a", {"readme.txt": DATA, ".DS_Store": b"?"})
+
+    assert read(path) == DATA
+
+
+def test_of_two_files_beside_documents_one_has_to_be_named(tmp_path):
+    members = {"v.txt": DATA, "w.txt": b"b 2\n", "README": b"?", "__MACOSX/._v": b"?"}
+    path = zipped(tmp_path / "a", members)
+
+    with pytest.raises(SourceError, match="holds 3 files; name the one") as caught:
+        open_source(path)
+
+    listed = [line.split()[0] for line in str(caught.value).splitlines()[1:]]
+    assert listed == [f"{path}#v.txt", f"{path}#w.txt", f"{path}#README"]
+    assert read(listed[1]) == b"b 2\n"
+
+
+def test_an_array_of_what_an_operating_system_adds_makes_no_npz(tmp_path):
+    path = zipped(tmp_path / "a", {"v.txt": DATA, "__MACOSX/._x.npy": b"?"})
+
+    assert read(path) == DATA
+
+
+PREFIXES = {
+    "a program": b"MZ" + bytes(range(256)) * 300,
+    "a shell script": b"#!/bin/sh\nexec unzip $0\n",
+    "text like vectors": b"the 0.5 0.25\n",
+    "more than the end that is looked at": b"x" * 200_000,
+}
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_zip_behind_other_bytes_is_a_zip(prefix, tmp_path):
+    path = zipped(tmp_path / "vectors", {"in/v.txt": DATA, "README": b"?"})
+    path.write_bytes(PREFIXES[prefix] + path.read_bytes())
+
+    assert read(path) == DATA
+    assert read(f"{path}#in/v.txt") == DATA
+    with path.open("rb") as handle:
+        assert read(handle) == DATA
+
+
+def test_a_zip_behind_other_bytes_may_have_a_comment_or_be_a_zip64(
+    tmp_path, monkeypatch
+):
+    path = tmp_path / "vectors"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("v.txt", DATA)
+        archive.comment = b"x" * 60_000
+    path.write_bytes(b"?" * 999 + path.read_bytes())
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 0)
+    large = zipped(tmp_path / "large", {"v.txt": DATA})
+    monkeypatch.undo()
+    assert b"PK\x06\x07" in large.read_bytes()
+    large.write_bytes(b"?" * 999 + large.read_bytes())
+
+    assert read(large) == DATA
+    assert read(path) == DATA
+
+
+def test_what_ends_almost_as_a_zip_is_none(tmp_path):
+    path = zipped(tmp_path / "a.zip", {"v.txt": DATA})
+    whole = b"?" * 50 + path.read_bytes()
+    entries = whole.index(b"PK\x01\x02")
+    for wrong in (
+        whole + b"\n",
+        whole[:-1],
+        whole.replace(b"PK\x01\x02", b"PK\x01\x03"),
+        whole[entries + 9 :],
+        b"the 1 PK\x05\x06",
+    ):
+        path.write_bytes(wrong)
+        assert read(path) == wrong
+
+
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_an_archive_without_a_file_is_refused(pack, tmp_path):
     path = tmp_path / "a"

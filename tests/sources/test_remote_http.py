@@ -95,6 +95,19 @@ def test_packed_files_are_read_as_everywhere(remote, secure):
     assert member.address == f"remote+{secure.url}a.zip#in/v 1.txt"
 
 
+@pytest.mark.parametrize("prefix", [b"", b"MZ" * 50_000])
+def test_one_file_in_a_zip_of_a_finder_or_behind_a_program(prefix, remote, secure):
+    archive = BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in ("__MACOSX/in/._v.txt", "in/.DS_Store", "in/README.md"):
+            file.writestr(name, b"?")
+        file.writestr("in/v.txt", DATA)
+    secure.files["a.zip"] = secure.files["a.bin"] = prefix + archive.getvalue()
+
+    assert all_of(remote("a.zip")) == DATA
+    assert all_of(remote("a.bin#in/v.txt")) == DATA
+
+
 @pytest.mark.parametrize(
     "answer", [servers.without_ranges, servers.chunked], ids=lambda a: a.__name__
 )

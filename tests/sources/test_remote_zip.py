@@ -97,6 +97,15 @@ def test_only_the_member_is_downloaded(method, host, get, tmp_path):
     assert get(entry(host)) == fetched
 
 
+@pytest.mark.parametrize("ranges", [True, False])
+def test_an_archive_behind_a_program_is_one(ranges, host, get, tmp_path):
+    host.files["a.zip"] = b"MZ" * 100_000 + archive()
+    if not ranges:
+        host.default = servers.without_ranges
+
+    assert get(entry(host)).path.read_bytes() == DATA
+
+
 @pytest.mark.parametrize("size", [22, 100, 5000])
 def test_a_directory_of_any_length_is_read(size, host, get, monkeypatch):
     monkeypatch.setattr(remote_zip, "_TAIL", size)
