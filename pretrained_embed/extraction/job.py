@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,8 @@ from pretrained_embed.formats import KnownLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.scanned import ScannedReader, Split
 from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.spool import rereadable
-
-#: Facts of a provenance that differ where the bytes do.
-_TELLING = ("fingerprint", "version", "digests")
 
 _RUN = "run"
 
@@ -91,7 +88,7 @@ class Job:
     def _open(self) -> ScannedReader:
         stream = rereadable(sources.open_source(str(self.address)))
         reader = formats.open_reader(stream, self.layout)
-        same = _RUN in self.state or state_of(stream.provenance) == self.state
+        same = _RUN in self.state or state_of(stream.identity) == self.state
         if (
             not isinstance(reader, ScannedReader)
             or stream.size != self.size
@@ -104,15 +101,13 @@ class Job:
         return reader
 
 
-def state_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a source's provenance tells of its bytes.
+def state_of(identity: Identity | None) -> dict[str, Any]:
+    """Return what tells the bytes of a source from others.
 
     Where nothing does, it is something that no other source and no later run has.
     """
-    state = {name: provenance[name] for name in _TELLING if provenance.get(name)}
-    if not state:
-        return {_RUN: os.urandom(16).hex()}
-    return state | {"size": provenance.get("size"), "member": provenance.get("member")}
+    state = {} if identity is None else identity.telling()
+    return state or {_RUN: os.urandom(16).hex()}
 
 
 def same_file(address: str | None) -> list[int]:

@@ -45,6 +45,8 @@ def examine(
     opened = open_reader(source, where, progress, use_store=False, layout=layout)
     known = dict(opened.provenance)
     with opened.reader as reader:
-        if digest and (path := Path(str(known.get("name")))).is_file():
-            known["sha256"] = sha256(path, progress=progress)
+        # Of what was fetched or comes in a package a digest is known already.
+        if digest and (identity := opened.identity) and not identity.digests:
+            for path in identity.files[:1]:
+                known["sha256"] = sha256(path, progress=progress)
         return checkup.examine(reader, known, progress)

@@ -148,10 +148,10 @@ def _job(
     count = _SPLITS if means.work is not None else _FEW_SPLITS
     least = max(_SMALLEST, size // _MOST_SPLITS)
     splits = reader.splits(max(least, min(_LARGEST, size // count)))
-    provenance = opened.provenance
+    identity = opened.identity
     if opened.address is not None:  # what a worker sees, who knows no other name
-        provenance = dict(sources.open_source(opened.address).provenance)
-    state = extraction.state_of(provenance)
+        identity = sources.open_source(opened.address).identity
+    state = extraction.state_of(identity)
     here = extraction.same_file(opened.address)
     facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
     facts += [opened.address, state, here, wanted.digest()]

@@ -126,7 +126,7 @@ def _job(
     facts = [
         [
             one.provenance,
-            extraction.state_of(one.provenance),
+            extraction.state_of(one.identity),
             extraction.same_file(one.address),
         ]
         for one in opened

@@ -15,11 +15,11 @@ from typing import Any, NamedTuple, cast
 from pretrained_embed import formats, matrix, sources, store
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceError
+from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
-from pretrained_embed.sources import Source, Stream, cache, origin, stores
-from pretrained_embed.sources.entry import Entry
-from pretrained_embed.sources.origin import Origin
+from pretrained_embed.sources import Found, Source, Stream, cache, stores
+from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.store import Dtype, StoreReader
 
@@ -52,12 +52,13 @@ class Opened(NamedTuple):
     address: str | None = None  # by which another process opens the same
     size: int | None = None  # bytes, where they are known
     layout: KnownLayout | None = None  # as it was given
+    identity: Identity | None = None  # what the bytes are known by
 
 
 class _Content(NamedTuple):
     """What the store of a source is found by."""
 
-    origin: Origin
+    mark: Mark
     digests: list[str]
 
 
@@ -94,28 +95,30 @@ def open_reader(
                 "open_vectors"
             )
         return Opened(source, {"name": source.name}, [])
+    found = _found(source, where, progress)
     if not use_store or known is not None:
-        return _plain(_stream(source, where, progress), [], known)
-    entry = sources.entry_named(source, where.catalog)
+        return _plain(rereadable(found.open()), [], known)
     fault = None
-    if entry is not None:
-        digests = stores.recall(where.root, origin.of_entry(entry, where.root))
+    mark = found.mark(where.root)
+    if mark is not None:
+        digests = stores.recall(where.root, mark)
         if digests is not None:
             reader, fault = _find(digests, where)
             if reader is not None:
-                return _stored(reader, reader.provenance, [])
+                known_by = Identity(mark.source, version=json_digest(digests))
+                return _stored(reader, reader.provenance, [], known_by)
     try:
-        stream = _stream(source, where, progress)
+        stream = rereadable(found.open())
     except SourceError as error:
         if fault is None:
             raise
         raise SourceError(f"{fault}; {error}") from error
 
-    content = _known_content(entry, stream, where)
+    content = _known_content(found, stream, where)
     if content is None:
         return _plain(stream, [])
     reader, fault = _find(content.digests, where, stream.name)
-    if reader is None and may_make and entry is not None:
+    if reader is None and may_make and mark is not None:
         try:
             reader, fault = _obtain(stream, content, "float32", where, progress)
         except PretrainedEmbedError as error:
@@ -123,7 +126,7 @@ def open_reader(
     notes = [] if fault is None else [fault]
     if reader is None:
         return _plain(stream, notes)
-    return _stored(reader, dict(stream.provenance), notes)
+    return _stored(reader, dict(stream.provenance), notes, stream.identity)
 
 
 def make_store(
@@ -132,22 +135,22 @@ def make_store(
     """Return the path of the store of a source, made now unless it is there."""
     if dtype not in store.DTYPES:
         raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(store.DTYPES)}")
-    entry = sources.entry_named(source, where.catalog)
-    if entry is not None:  # what was downloaded for it may be gone
-        digests = stores.recall(where.root, origin.of_entry(entry, where.root))
+    found = _found(source, where, progress)
+    mark = found.mark(where.root)
+    if mark is not None:  # what was downloaded for it may be gone
+        digests = stores.recall(where.root, mark)
         key = None if digests is None else _key(digests, dtype)
         if key and stores.find(where.root, key, store.open_store)[0] is not None:
             return stores.place(where.root, key).path
-    stream = _stream(source, where, progress)
-    content = _known_content(entry, stream, where) or _read_content(stream, progress)
+    stream = rereadable(found.open())
+    content = _known_content(found, stream, where) or _read_content(stream, progress)
     _obtain(stream, content, dtype, where, progress)
     return stores.place(where.root, _key(content.digests, dtype)).path
 
 
-def _stream(source: Source, where: Where, progress: Progress | None) -> Stream:
+def _found(source: Source, where: Where, progress: Progress | None) -> Found:
     matrix.check_source(source)
-    stream = sources.open_source(source, **where._asdict(), progress=progress)
-    return rereadable(stream)
+    return sources.find(source, **where._asdict(), progress=progress)
 
 
 def _plain(
@@ -161,6 +164,7 @@ def _plain(
         stream.address,
         stream.size,
         layout,
+        stream.identity,
     )
 
 
@@ -179,35 +183,39 @@ def layouts_of(
 
 
 def _stored(
-    reader: StoreReader, provenance: dict[str, Any], notes: list[str]
+    reader: StoreReader,
+    provenance: dict[str, Any],
+    notes: list[str],
+    identity: Identity | None = None,
 ) -> Opened:
     made = {"version": store.VERSION, "dtype": reader.dtype}
-    return Opened(reader, {**provenance, "store": made}, notes)
+    known = {**provenance, "store": made}
+    return Opened(reader, known, notes, identity=identity)
 
 
-def _known_content(
-    entry: Entry | None, stream: Stream, where: Where
-) -> _Content | None:
+def _known_content(found: Found, stream: Stream, where: Where) -> _Content | None:
     """Return what is known of the content without reading it, if anything."""
-    digests = origin.verified_digests(stream)
-    if digests is None:
-        file = origin.of_file(stream)
-        recalled = None if file is None else stores.recall(where.root, file)
-        return _Content(file, recalled) if file and recalled else None
-    if entry is None:  # a name that only an installed package knows
-        return _Content(origin.of_digests(stream, digests), digests)
-    return _Content(origin.of_entry(entry, where.root), digests)
+    if (identity := stream.identity) is None:
+        return None
+    digests = identity.content()
+    if digests is not None:
+        # A name that only an installed package knows has no mark.
+        anonymous = Mark(stream.name, json_digest(digests), None)
+        return _Content(found.mark(where.root) or anonymous, digests)
+    mark = identity.mark()
+    recalled = None if mark is None else stores.recall(where.root, mark)
+    return _Content(mark, recalled) if mark and recalled else None
 
 
 def _read_content(stream: Stream, progress: Progress | None) -> _Content:
     """Read a local file to know its content."""
-    file = origin.of_file(stream)
-    if file is None:
+    identity = stream.identity
+    if identity is None or (mark := identity.mark()) is None:
         raise OptionError(
             f"{stream.name}: only local files, and what is known by a name or URL, can "
             "be indexed; save it to a file first"
         )
-    return _Content(file, origin.file_digests(stream, progress=progress))
+    return _Content(mark, identity.read(progress))
 
 
 def _key(digests: list[str], dtype: Dtype) -> str:
@@ -239,7 +247,9 @@ def _obtain(
     progress: Progress | None,
 ) -> tuple[StoreReader, str | None]:
     def make(path: SafePath) -> None:
-        origin.check_package(stream)
+        identity = stream.identity
+        if identity is not None:
+            identity.check_package()
         with formats.open_reader(stream) as reader:
             if stream.tokens_path is None and reader.format in _IN_SEVERAL_FILES:
                 raise OptionError(
@@ -254,13 +264,13 @@ def _obtain(
                 provenance=stream.provenance,
                 progress=progress,
             )
-        if origin.of_file(stream) not in (None, content.origin):
+        if identity is not None and identity.mark() not in (None, content.mark):
             raise SourceError(f"{stream.name}: was changed while it was indexed")
 
     return stores.obtain(
         where.root,
         _key(content.digests, dtype),
-        content.origin,
+        content.mark,
         content.digests,
         open=lambda path: store.open_store(path, name=stream.name),
         make=make,

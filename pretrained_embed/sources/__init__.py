@@ -7,20 +7,22 @@ be asked for by name is in `pretrained_embed.sources.catalog`, what was download
 
 from pretrained_embed.files.digests import fingerprint, sha256
 from pretrained_embed.sources.opening import (
+    Found,
     Source,
-    entry_named,
     fetch,
+    find,
     open_source,
 )
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 
 __all__ = [
     "AnyStream",
+    "Found",
     "OneShot",
     "Source",
     "Stream",
-    "entry_named",
     "fetch",
+    "find",
     "fingerprint",
     "open_source",
     "sha256",

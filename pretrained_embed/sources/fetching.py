@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urldefrag
 
 from pretrained_embed.errors import OptionError
-from pretrained_embed.sources import cache, local
+from pretrained_embed.files.digests import json_digest
+from pretrained_embed.sources import cache, local, record
 from pretrained_embed.sources.entry import Entry
+from pretrained_embed.sources.identity import Mark
 from pretrained_embed.sources.obtaining import obtain
 from pretrained_embed.sources.patience import Patience
 from pretrained_embed.sources.record import Record
@@ -111,17 +114,23 @@ def fetch_stream(
     checksums = {f"sha256:{known.sha256}": "first use"}
     if known.published is not None:
         checksums[known.published] = "published"
+    digests = [
+        {"algorithm": algorithm, "value": value, "of": path.name, "by": by}
+        for checksum, by in checksums.items()
+        for algorithm, _, value in [checksum.partition(":")]
+    ]
     provenance = {
         **stream.provenance,
         **entry.facts(),
         "name": path.name,
         "url": entry.urls[0],
-        "digests": [
-            {"algorithm": algorithm, "value": value, "of": path.name, "by": by}
-            for checksum, by in checksums.items()
-            for algorithm, _, value in [checksum.partition(":")]
-        ],
+        "digests": digests,
     }
+    identity = stream.identity and replace(
+        stream.identity,
+        digests=tuple(digests),
+        files=(path, tokens_path) if tokens_path else (path,),
+    )
     return Stream(
         entry.id,
         stream.open,
@@ -130,7 +139,32 @@ def fetch_stream(
         path=stream.path,
         tokens_path=tokens_path,
         address=None if tokens_path else stream.address,
+        identity=identity,
     )
+
+
+def mark_of(entry: Entry, root: Path) -> Mark:
+    """Return what a catalog entry, or a URL, is found again by, downloaded or not.
+
+    With a published checksum it always has the same bytes. Else it has those of its
+    download in the cache ``root``, if that is there.
+    """
+    downloads = [(entry.download(), entry.member)]
+    if entry.tokens is not None:
+        downloads.append((entry.tokens, None))
+    identity: list[object] = [entry.id]
+    state: list[object] = []
+    for download, member in downloads:
+        if download.checksums:
+            identity += [[c.algorithm, c.of, c.value] for c in download.checksums]
+        else:
+            identity += [*download.urls]
+            name = cache.file_name(member or download.urls[0])
+            known = record.read(cache.folder(root, download) / name)
+            state.append(None if known is None else known.sha256)
+        identity.append(member)
+    compared = state if state and None not in state else None
+    return Mark(entry.id, json_digest(identity), compared)
 
 
 def place(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> Path:

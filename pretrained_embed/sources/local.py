@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.files.digests import fingerprint
 from pretrained_embed.sources.guard import Guarded
+from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def from_path(path: Path, words: str) -> AnyStream:
             return Folder(name, lambda: _open(path), facts, path=path)
         if stat.S_ISREG(status.st_mode):
             facts["size"] = status.st_size
-            facts["fingerprint"] = f"blake2b-128-sampled:{fingerprint(path)}"
+            facts["fingerprint"] = told = f"blake2b-128-sampled:{fingerprint(path)}"
             return Stream(
                 name,
                 lambda: _open(path),
@@ -53,6 +54,7 @@ def from_path(path: Path, words: str) -> AnyStream:
                 size=status.st_size,
                 path=path,
                 address=str(path.absolute()),
+                identity=Identity(words, status.st_size, told, files=(path,)),
             )
     except OSError as error:
         raise _unusable(name, error) from error

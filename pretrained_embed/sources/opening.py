@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -21,7 +22,9 @@ from pretrained_embed.sources.stream import AnyStream
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
+    from pretrained_embed.sources.catalog import Catalog
     from pretrained_embed.sources.entry import Entry
+    from pretrained_embed.sources.identity import Mark
     from pretrained_embed.sources.patience import Patience
 
 
@@ -40,6 +43,25 @@ _REMOTE = re.compile(
     r"remote\+https?://|(?!https?:|file:)[a-z][a-z0-9.+-]+://", re.IGNORECASE
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a user has named: not opened yet, but perhaps known by its name."""
+
+    open: Callable[[], AnyStream]  # unpacked; raises what `open_source` raises
+    entry: Entry | None = None  # of the catalog, or of the URL
+
+    def mark(self, root: Path) -> Mark | None:
+        """Return what a store of it is found by in the cache folder ``root``.
+
+        ``None`` for what is not known by a name or a URL.
+        """
+        if self.entry is None:
+            return None
+        from pretrained_embed.sources.fetching import mark_of
+
+        return mark_of(self.entry, root)
 
 
 def open_source(
@@ -61,8 +83,31 @@ def open_source(
     be had or read, `MissingPackageError` where a package for it is not installed, and
     `FormatError` where an archive is damaged.
     """
+    return find(
+        source,
+        cache_dir=cache_dir,
+        offline=offline,
+        progress=progress,
+        catalog=catalog,
+        patience=patience,
+    ).open()
+
+
+def find(
+    source: Source,
+    *,
+    cache_dir: str | os.PathLike[str] | None = None,
+    offline: bool | None = None,
+    progress: Progress | None = None,
+    catalog: Path | None = None,
+    patience: Patience | None = None,
+) -> Found:
+    """Return what `open_source` opens, without opening it.
+
+    Raises `OptionError` for what can be no source.
+    """
     if hasattr(source, "read"):
-        return packing.unpacked(local.from_handle(source))
+        return Found(lambda: packing.unpacked(local.from_handle(source)))
     if not isinstance(source, str | bytes | os.PathLike):
         raise OptionError(
             "a source is a name, a URL, a path or an open binary file, "
@@ -71,22 +116,34 @@ def open_source(
     words = os.fsdecode(source)
     if isinstance(source, str):
         if words == "-":
-            return packing.unpacked(local.from_stdin())
+            return Found(lambda: packing.unpacked(local.from_stdin()))
         if _REMOTE.match(words):
-            return packing.unpacked(*_remote(words, offline, patience))
-        if _URL.match(words) or _NAME.fullmatch(words):
-            fetched = partial(
-                _fetched,
-                cache_dir=cache_dir,
-                offline=offline,
-                progress=progress,
-                patience=patience,
-            )
-            if _URL.match(words):
-                return packing.unpacked(fetched(words))
-            if (stream := _from_name(words, catalog, fetched)) is not None:
-                return packing.unpacked(stream)
-    return packing.unpacked(*_from_path(words))
+            return Found(lambda: packing.unpacked(*_remote(words, offline, patience)))
+        fetched = partial(
+            _fetched,
+            cache_dir=cache_dir,
+            offline=offline,
+            progress=progress,
+            patience=patience,
+        )
+        if _URL.match(words):
+            from pretrained_embed.sources.fetching import entry_of_url
+
+            entry = entry_of_url(words)
+            return Found(lambda: packing.unpacked(fetched(entry)), entry)
+        if _NAME.fullmatch(words):
+            from pretrained_embed.sources.catalog import load
+
+            known = load(catalog)
+            named = known.get_entry(words)
+            # A name of the catalog comes before a file of that name (./name is the
+            # file), a name that only installed packages know comes after.
+            if named is not None or not Path(words).exists():
+                return Found(
+                    lambda: packing.unpacked(_from_name(words, known, named, fetched)),
+                    named,
+                )
+    return Found(lambda: packing.unpacked(*_from_path(words)))
 
 
 def fetch(
@@ -123,38 +180,20 @@ def fetch(
     ).path
 
 
-def entry_named(source: Source, catalog: Path | None = None) -> Entry | None:
-    """Return the entry that a name of the catalog or a URL stands for.
-
-    ``None`` where ``source`` is something else.
-    """
-    if not isinstance(source, str):
-        return None
-    if _URL.match(source):
-        from pretrained_embed.sources.fetching import entry_of_url
-
-        return entry_of_url(source)
-    if not _NAME.fullmatch(source):
-        return None
-    from pretrained_embed.sources.catalog import load
-
-    return load(catalog).get_entry(source)
-
-
 def _fetched(
-    source: str | Entry,
+    entry: Entry,
     *,
     cache_dir: str | os.PathLike[str] | None,
     offline: bool | None,
     progress: Progress | None,
     patience: Patience | None,
 ) -> AnyStream:
-    """Return the stream of a URL or an entry."""
+    """Return the stream of an entry."""
     # Only here, for most sources are files and need nothing of this.
-    from pretrained_embed.sources.fetching import entry_of_url, fetch_stream
+    from pretrained_embed.sources.fetching import fetch_stream
 
     return fetch_stream(
-        entry_of_url(source) if isinstance(source, str) else source,
+        entry,
         cache_dir=cache_dir,
         offline=offline,
         progress=progress,
@@ -173,26 +212,20 @@ def _remote(
 
 
 def _from_name(
-    words: str, catalog: Path | None, fetched: Callable[[Entry], AnyStream]
-) -> AnyStream | None:
-    """Take ``words`` as the name of known vectors; ``None`` where they are a file.
-
-    A name of the catalog comes before a file of that name (``./name`` is the file),
-    a name that only installed packages know comes after.
-    """
+    words: str,
+    catalog: Catalog,
+    entry: Entry | None,
+    fetched: Callable[[Entry], AnyStream],
+) -> AnyStream:
+    """Return the vectors that an installed package, or the catalog, has by a name."""
     from pretrained_embed.sources import packages
-    from pretrained_embed.sources.catalog import load
 
-    known = load(catalog)
-    entry = known.get_entry(words)
-    if entry is None and Path(words).exists():
-        return None
     if (stream := packages.find(words)) is not None:
         return stream
     if entry is None:
         raise UnknownSourceError(
             f"{brief(words)}: no such file, and no known source of vectors has this "
-            "name" + known.suggestion(words)
+            "name" + catalog.suggestion(words)
         )
     try:
         return fetched(entry)

@@ -22,11 +22,13 @@ from __future__ import annotations
 import os
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import catalog, local
+from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.stream import AnyStream, Stream
 
 if TYPE_CHECKING:
@@ -98,14 +100,29 @@ def _from_entry_point(entry: EntryPoint) -> AnyStream:
         )
     stream = local.from_path(Path(path), entry.name)
     provenance = {**stream.provenance, **facts, "package": package}
+    tokens_path = None if tokens is None else Path(tokens)
     return Stream(
         where,
         stream.open,
         provenance,
         size=stream.size,
         path=stream.path,
-        tokens_path=None if tokens is None else Path(tokens),
+        tokens_path=tokens_path,
         address=None if tokens else stream.address,
+        identity=_identity(stream, tokens_path, facts.get("digests")),
+    )
+
+
+def _identity(stream: AnyStream, tokens: Path | None, digests: Any) -> Identity | None:
+    """Return what the file of a package is known by, given what the package says."""
+    if stream.identity is None:
+        return None
+    listed = digests if isinstance(digests, list) else []
+    return replace(
+        stream.identity,
+        is_package=True,
+        digests=tuple(listed) if all(isinstance(d, Mapping) for d in listed) else (),
+        files=(*stream.identity.files, *([tokens] if tokens else [])),
     )
 
 
@@ -124,12 +141,13 @@ def _glove() -> AnyStream | None:
         "of": f"{entry.member}, the text member of glove.6B.zip that has these values",
     }
     stream = local.from_path(vectors, entry.id)
+    digests = [text_digest, vectors_digest, tokens_digest]
     provenance = {
         **stream.provenance,
         **entry.facts(),
         "name": vectors.name,
         "package": package,
-        "digests": [text_digest, vectors_digest, tokens_digest],
+        "digests": digests,
     }
     return Stream(
         f"glove-6b-50d (package {package['name']} {package['version']})",
@@ -138,6 +156,7 @@ def _glove() -> AnyStream | None:
         size=stream.size,
         path=vectors,
         tokens_path=tokens,
+        identity=_identity(stream, tokens, digests),
     )
 
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import http_file, object_store
 from pretrained_embed.sources.far import Far, Requests
+from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.patience import Failure, Patience, persist
 from pretrained_embed.sources.ranged import RangedFile
 from pretrained_embed.sources.stream import Stream
@@ -95,8 +96,11 @@ def _find(url: str, patience: Patience) -> Remote:
 
 def _stream(found: Remote, facts: dict[str, object], patience: Patience) -> Stream:
     name, size = found.name, found.size
+    identity = Identity(str(facts["source"]), size, version=found.version)
     if size is None or not found.ranges:
-        return Stream(name, found.whole, facts, size=size, address=name)
+        return Stream(
+            name, found.whole, facts, size=size, address=name, identity=identity
+        )
     requests = Requests(found, size, patience)
     return RemoteStream(
         name,
@@ -104,5 +108,6 @@ def _stream(found: Remote, facts: dict[str, object], patience: Patience) -> Stre
         facts,
         size=size,
         address=name,
+        identity=identity,
         requests=requests,
     )

@@ -25,7 +25,7 @@ from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import json_digest, sha256
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import cache, record
-from pretrained_embed.sources.origin import Origin
+from pretrained_embed.sources.identity import Mark
 
 Opened = TypeVar("Opened")
 
@@ -43,16 +43,16 @@ def place(root: Path, key: str) -> SafePath:
     return cache.inside(root) / cache.STORES / key / _FILE
 
 
-def recall(root: Path, origin: Origin) -> list[str] | None:
+def recall(root: Path, mark: Mark) -> list[str] | None:
     """Return the digests of a source's content as they were when its store was made."""
     found: list[tuple[int, list[str]]] = []
     for folder in (cache.inside(root) / cache.STORES).children():
-        path = folder / f"{origin.mark}{_ORIGIN}"
+        path = folder / f"{mark.key}{_ORIGIN}"
         with suppress(OSError, ValueError, KeyError, TypeError):
             if (status := path.status()) is None:
                 continue
             known = json.loads(path.read())
-            if origin.state is None or known["state"] == origin.state:
+            if mark.state is None or known["state"] == mark.state:
                 found.append((status.st_mtime_ns, list(known["digests"])))
     return max(found)[1] if found else None
 
@@ -80,7 +80,7 @@ def find(
 def obtain(
     root: Path,
     key: str,
-    origin: Origin,
+    mark: Mark,
     digests: Sequence[str],
     *,
     open: Callable[[Path], Opened],
@@ -94,7 +94,7 @@ def obtain(
     """
     opened, fault = find(root, key, open)
     if opened is not None:
-        _remember(root, key, origin, digests)
+        _remember(root, key, mark, digests)
         return opened, None
     cache.prepare(root)
     path = place(root, key)
@@ -107,7 +107,7 @@ def obtain(
                     if left.name.startswith(".") and left.name.endswith(".part"):
                         left.remove()  # of a process that was killed
                 make(path)
-                record.write(path, origin.source, sha256(path.checked()), None)
+                record.write(path, mark.source, sha256(path.checked()), None)
                 opened = open(path.checked())
     except OSError as error:
         if isinstance(error, SourceError):
@@ -115,7 +115,7 @@ def obtain(
         raise SourceError(
             f"the cache folder {folder} cannot be written to: {error.strerror or error}"
         ) from error
-    _remember(root, key, origin, digests)
+    _remember(root, key, mark, digests)
     return opened, fault and f"{fault}; it was made anew"
 
 
@@ -130,11 +130,11 @@ def _intact(path: SafePath, known: record.Record) -> bool:
     return True
 
 
-def _remember(root: Path, key: str, origin: Origin, digests: Sequence[str]) -> None:
+def _remember(root: Path, key: str, mark: Mark, digests: Sequence[str]) -> None:
     """Note that the source has this content, unless that is known."""
-    if recall(root, origin) == list(digests):
+    if recall(root, mark) == list(digests):
         return
-    path = place(root, key).parent / f"{origin.mark}{_ORIGIN}"
-    known = {"source": origin.source, "state": origin.state, "digests": [*digests]}
+    path = place(root, key).parent / f"{mark.key}{_ORIGIN}"
+    known = {"source": mark.source, "state": mark.state, "digests": [*digests]}
     with suppress(OSError):  # then the store is found by its content alone
         path.write(json.dumps(known, indent=1).encode())

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
@@ -21,6 +21,8 @@ from pretrained_embed.sources.guard import Guarded
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
+
+    from pretrained_embed.sources.identity import Identity
 
 #: Opens some bytes for reading from the start.
 Opener = Callable[[], IO[bytes] | io.RawIOBase]
@@ -33,7 +35,7 @@ class Stream:
     ``size`` is the number of bytes ``open`` gives, where that is known; ``path`` the
     plain local file that holds exactly these bytes; ``provenance`` holds what JSON
     can hold. `open_source` of ``address`` gives the same bytes in another process;
-    ``None`` where that is not so.
+    ``None`` where that is not so. ``identity`` is what they are known by, if anything.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Stream:
     path: Path | None = None
     tokens_path: Path | None = None
     address: str | None = None
+    identity: Identity | None = None
 
     @property
     def ranges(self) -> bool:
@@ -73,6 +76,7 @@ class OneShot:
     path: Path | None = None
     tokens_path: Path | None = None
     address: str | None = None
+    identity: Identity | None = None
     ranges = False
 
     def __init__(
@@ -121,17 +125,24 @@ def derived(
     *,
     size: int | None = None,
     address: str | None = None,
+    member: str | None = None,
     **facts: object,
 ) -> AnyStream:
     """Return a stream of other bytes made from those of ``stream``.
 
-    ``opener`` opens ``stream``; ``facts`` are added to the provenance; ``address`` is
-    as in `Stream`.
+    ``opener`` opens ``stream``; ``facts`` are added to the provenance, and so is
+    ``member``, that of an archive; ``address`` is as in `Stream`.
     """
-    provenance = {**stream.provenance, **facts}
+    identity, provenance = stream.identity, dict(stream.provenance)
+    if member is not None:
+        provenance["member"] = member
+        identity = identity and replace(identity, member=member)
+    provenance |= facts
     if isinstance(stream, OneShot):
         return OneShot(name, opener, provenance)
-    return Stream(name, opener, provenance, size=size, address=address)
+    return Stream(
+        name, opener, provenance, size=size, address=address, identity=identity
+    )
 
 
 class _Replay(Guarded):

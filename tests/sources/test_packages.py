@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
+import filelock  # noqa: F401  (while all packages can be found)
 import pytest
 import requests  # noqa: F401  (while `without_glove` hides the folder it is in)
 

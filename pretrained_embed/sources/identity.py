@@ -1,0 +1,129 @@
+"""What a source is known by: before it is read, and by all of its bytes.
+
+The first tells whether a source is still what it was, the second whether two sources
+are the same. By both the store of a source is found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.files.digests import json_digest, sha256
+
+if TYPE_CHECKING:
+    from pretrained_embed.arrays import Progress
+
+
+class Mark(NamedTuple):
+    """What a source is found again by, without reading it."""
+
+    source: str  # the name, URL or path it was asked for by
+    key: str
+    state: list[object] | None  # differs where its bytes may; None: nothing to compare
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a stream is known by; made where the stream is made."""
+
+    source: str  # the name, URL or path it was asked for by
+    size: int | None = None  # bytes of the file, as it lies there
+    fingerprint: str | None = None  # of a local file, or one of a package
+    version: str | None = None  # of a file on another machine: another is another file
+    #: Each has ``algorithm`` and ``value``; ``of`` what, and ``by`` whom it is vouched
+    #: for. They are verified, but for those of a package.
+    digests: tuple[Mapping[str, str], ...] = ()
+    #: The local files: of the vectors, and of the tokens where these are in another.
+    files: tuple[Path, ...] = ()
+    #: Whether an installed package vouches for the digests: nobody has compared them.
+    is_package: bool = False
+    member: str | None = None  # of the archive that the file is
+
+    def mark(self) -> Mark | None:
+        """Return what a local file is found again by; ``None`` for what is none.
+
+        Its state is size, times of change, inode and fingerprint: they all stay as
+        they are only while nobody writes to it. They are looked up now.
+        """
+        if self.fingerprint is None or self.digests:
+            return None
+        state: list[object] = [self.fingerprint]
+        try:
+            for file in self.files:
+                status = file.stat()
+                state += [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+                state.append(status.st_ino)
+            key = json_digest([str(self.files[0].resolve()), self.member])
+        except OSError:
+            return None
+        return Mark(self.source, key, state)
+
+    def content(self) -> list[str] | None:
+        """Return what identifies content that was verified; ``None``: none was."""
+        if not self.digests:
+            return None
+        named: dict[str, str | None] = {}
+        for known in self.digests:
+            if not {"algorithm", "value"} <= set(known):
+                return None
+            named[f"{known['algorithm']}:{known['value']}"] = known.get("of")
+        digests = [*named]
+        if self.is_package:  # its files are not hashed each time
+            digests.append(str(self.fingerprint))
+        for tokens in self.files[1:]:
+            if tokens.name not in named.values():
+                try:
+                    digests.append(f"tokens sha256:{sha256(tokens)}")
+                except OSError:
+                    return None
+        return [*digests, *self._member()]
+
+    def read(self, progress: Progress | None = None) -> list[str]:
+        """Return what identifies the content of a local file: all of it is read.
+
+        Raises `SourceError` where that is not possible.
+        """
+        try:
+            digests = [
+                f"sha256:{sha256(file, progress=progress)}" for file in self.files
+            ]
+        except OSError as error:
+            raise SourceError(
+                f"{self.files[0]}: cannot be read: {error.strerror}"
+            ) from error
+        return [*digests, *self._member()]
+
+    def check_package(self) -> None:
+        """Hash the files of an installed package.
+
+        Raises `SourceError` where one is not what its package says it is.
+        """
+        if not self.is_package:
+            return
+        named = {path.name: path for path in self.files}
+        for known in self.digests:
+            path = named.get(known.get("of", ""))
+            if path is not None and known["algorithm"] == "sha256":
+                found = sha256(path)
+                if found != known["value"]:
+                    raise SourceError(
+                        f"{path}: the installed file is damaged: sha256 {found}, not "
+                        f"{known['value']}; install its package anew"
+                    )
+
+    def telling(self) -> dict[str, Any]:
+        """Return what tells the bytes from others; nothing where nothing is known."""
+        known = {
+            "fingerprint": self.fingerprint,
+            "version": self.version,
+            "digests": [*self.digests],
+        }
+        state = {name: value for name, value in known.items() if value}
+        return state and state | {"size": self.size, "member": self.member}
+
+    def _member(self) -> list[str]:
+        return [] if self.member is None else [f"member {self.member}"]
