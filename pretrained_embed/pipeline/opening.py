@@ -18,7 +18,7 @@ from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceErr
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
-from pretrained_embed.sources import Found, Source, Stream, cache, stores
+from pretrained_embed.sources import Resolved, Source, Stream, cache, stores
 from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.store import Dtype, StoreReader
@@ -95,7 +95,7 @@ def open_reader(
                 "open_vectors"
             )
         return Opened(source, {"name": source.name}, [])
-    found = _found(source, where, progress)
+    found = _resolved(source, where, progress)
     if not use_store or known is not None:
         return _plain(rereadable(found.open()), [], known)
     fault = None
@@ -135,7 +135,7 @@ def make_store(
     """Return the path of the store of a source, made now unless it is there."""
     if dtype not in store.DTYPES:
         raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(store.DTYPES)}")
-    found = _found(source, where, progress)
+    found = _resolved(source, where, progress)
     mark = found.mark(where.root)
     if mark is not None:  # what was downloaded for it may be gone
         digests = stores.recall(where.root, mark)
@@ -148,9 +148,9 @@ def make_store(
     return stores.place(where.root, _key(content.digests, dtype)).path
 
 
-def _found(source: Source, where: Where, progress: Progress | None) -> Found:
+def _resolved(source: Source, where: Where, progress: Progress | None) -> Resolved:
     matrix.check_source(source)
-    return sources.find(source, **where._asdict(), progress=progress)
+    return sources.resolve(source, **where._asdict(), progress=progress)
 
 
 def _plain(
@@ -193,7 +193,7 @@ def _stored(
     return Opened(reader, known, notes, identity=identity)
 
 
-def _known_content(found: Found, stream: Stream, where: Where) -> _Content | None:
+def _known_content(found: Resolved, stream: Stream, where: Where) -> _Content | None:
     """Return what is known of the content without reading it, if anything."""
     if (identity := stream.identity) is None:
         return None

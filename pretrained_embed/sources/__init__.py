@@ -7,23 +7,23 @@ be asked for by name is in `pretrained_embed.sources.catalog`, what was download
 
 from pretrained_embed.files.digests import fingerprint, sha256
 from pretrained_embed.sources.opening import (
-    Found,
+    Resolved,
     Source,
     fetch,
-    find,
     open_source,
+    resolve,
 )
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 
 __all__ = [
     "AnyStream",
-    "Found",
     "OneShot",
+    "Resolved",
     "Source",
     "Stream",
     "fetch",
-    "find",
     "fingerprint",
     "open_source",
+    "resolve",
     "sha256",
 ]

@@ -46,7 +46,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True)
-class Found:
+class Resolved:
     """What a user has named: not opened yet, but perhaps known by its name."""
 
     open: Callable[[], AnyStream]  # unpacked; raises what `open_source` raises
@@ -83,7 +83,7 @@ def open_source(
     be had or read, `MissingPackageError` where a package for it is not installed, and
     `FormatError` where an archive is damaged.
     """
-    return find(
+    return resolve(
         source,
         cache_dir=cache_dir,
         offline=offline,
@@ -93,7 +93,7 @@ def open_source(
     ).open()
 
 
-def find(
+def resolve(
     source: Source,
     *,
     cache_dir: str | os.PathLike[str] | None = None,
@@ -101,13 +101,13 @@ def find(
     progress: Progress | None = None,
     catalog: Path | None = None,
     patience: Patience | None = None,
-) -> Found:
+) -> Resolved:
     """Return what `open_source` opens, without opening it.
 
     Raises `OptionError` for what can be no source.
     """
     if hasattr(source, "read"):
-        return Found(lambda: packing.unpacked(local.from_handle(source)))
+        return Resolved(lambda: packing.unpacked(local.from_handle(source)))
     if not isinstance(source, str | bytes | os.PathLike):
         raise OptionError(
             "a source is a name, a URL, a path or an open binary file, "
@@ -116,9 +116,11 @@ def find(
     words = os.fsdecode(source)
     if isinstance(source, str):
         if words == "-":
-            return Found(lambda: packing.unpacked(local.from_stdin()))
+            return Resolved(lambda: packing.unpacked(local.from_stdin()))
         if _REMOTE.match(words):
-            return Found(lambda: packing.unpacked(*_remote(words, offline, patience)))
+            return Resolved(
+                lambda: packing.unpacked(*_remote(words, offline, patience))
+            )
         fetched = partial(
             _fetched,
             cache_dir=cache_dir,
@@ -130,7 +132,7 @@ def find(
             from pretrained_embed.sources.fetching import entry_of_url
 
             entry = entry_of_url(words)
-            return Found(lambda: packing.unpacked(fetched(entry)), entry)
+            return Resolved(lambda: packing.unpacked(fetched(entry)), entry)
         if _NAME.fullmatch(words):
             from pretrained_embed.sources.catalog import load
 
@@ -139,11 +141,11 @@ def find(
             # A name of the catalog comes before a file of that name (./name is the
             # file), a name that only installed packages know comes after.
             if named is not None or not Path(words).exists():
-                return Found(
+                return Resolved(
                     lambda: packing.unpacked(_from_name(words, known, named, fetched)),
                     named,
                 )
-    return Found(lambda: packing.unpacked(*_from_path(words)))
+    return Resolved(lambda: packing.unpacked(*_from_path(words)))
 
 
 def fetch(

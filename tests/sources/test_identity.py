@@ -10,7 +10,7 @@ import pytest
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import json_digest, sha256
-from pretrained_embed.sources import find, open_source
+from pretrained_embed.sources import open_source, resolve
 from pretrained_embed.sources.entry import Checksum, Download, Entry
 from pretrained_embed.sources.fetching import fetch_stream, mark_of
 from pretrained_embed.sources.identity import Identity
@@ -96,7 +96,7 @@ def test_what_is_in_a_file_is_known_by_that_file_and_its_member(tmp_path, packin
 
 
 def test_a_download_is_known_by_digests_that_were_verified(host, tmp_path):
-    found = find(host.url + "v.txt", cache_dir=tmp_path / "cache")
+    found = resolve(host.url + "v.txt", cache_dir=tmp_path / "cache")
     stream = fetch_stream(entry(host), cache_dir=tmp_path / "cache")
 
     known = [(digest["algorithm"], digest["by"]) for digest in stream.identity.digests]
