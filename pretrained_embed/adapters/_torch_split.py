@@ -107,7 +107,7 @@ class SplitEmbedding(nn.Module):
         # Frozen ids look up the spare row, for shapes may not depend on values. It has
         # no gradient: sparse optimisers move a row whenever it has one.
         rows = self.trained(slots.clamp(min=0))
-        if self.frozen.shape[0] > 0:
+        if self.num_embeddings >= self.trained.num_embeddings:  # some row is frozen
             frozen = functional.embedding((-slots).clamp(min=0), self.frozen)
             rows = torch.where((slots > 0).unsqueeze(-1), rows, frozen.to(rows.dtype))
         return rows
@@ -341,8 +341,9 @@ class SplitEmbedding(nn.Module):
             self._take_over(state_dict, prefix)
         except ShapeError as error:
             error_msgs.append(f"{prefix[:-1] or type(self).__name__}: {error}")
-            for name in ("weight", "trained", "trained.weight", "slots"):
-                state_dict.pop(prefix + name, None)
+            own = {"trained.weight": self.trained.weight, "frozen": self.frozen}
+            for name, tensor in {**own, "trains": self.trains}.items():
+                state_dict[prefix + name] = tensor  # that is all there is to say
         assign = local_metadata.get("assign_to_params_buffers", False)
         for name in ("frozen", "trains"):
             loaded = state_dict.pop(prefix + name, None)

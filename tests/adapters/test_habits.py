@@ -77,3 +77,9 @@ def test_another_answer_may_be_the_right_one():
     assert judge(made, Refuses()) is None
     assert judge(made, Table()) is not None
     assert judge(made, Refuses(), split=False) is not None
+
+
+def test_what_the_plain_layer_cannot_do_is_no_habit():
+    made = habit("read")(lambda layer: layer.weight)
+
+    assert judge(made, Table()).startswith("is no habit")

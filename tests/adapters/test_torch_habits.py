@@ -19,6 +19,13 @@ from torch.nn.utils import prune
 
 from pretrained_embed.adapters import torch as pe_torch
 
+pytestmark = pytest.mark.filterwarnings(
+    # PyTorch 2.13 calls TorchScript, eager quantisation and its first ONNX exporter
+    # old; the exporters warn about themselves.
+    "ignore::DeprecationWarning",
+    "ignore::FutureWarning",
+    "ignore::UserWarning:torch.*",
+)
 ROWS, DIM = 7, 4
 IDS = torch.arange(ROWS)
 BATCH = IDS[:4].reshape(2, 2)  # to trace with
@@ -308,7 +315,7 @@ def symbolic(layer):
     return bits(torch.fx.symbolic_trace(nn.Sequential(layer))(LARGER))
 
 
-@habit("torch.export, dynamic shapes")
+@habit("torch.export, dynamic shapes", slow=True)
 def exported(layer):
     auto = torch.export.Dim.AUTO
     program = torch.export.export(
@@ -320,7 +327,7 @@ def exported(layer):
     return bits(torch.export.load(file).module()(LARGER))
 
 
-@habit("torch.compile, fullgraph, tied output")
+@habit("torch.compile, fullgraph, tied output", slow=True)
 def compiled(layer):
     model = torch.compile(Tied(layer), fullgraph=True, backend="aot_eager")
     out = model(LARGER)
@@ -348,8 +355,7 @@ def onnx_scores(model, file):
     return out.tobytes() == bits(model(LARGER))
 
 
-@pytest.mark.filterwarnings("ignore")
-@habit("ONNX, by TorchScript")
+@habit("ONNX, by TorchScript", slow=True)
 def onnx_script(layer):
     pytest.importorskip("onnx", reason="ONNX is not installed")
     model, file = nn.Sequential(layer).eval(), io.BytesIO()
@@ -360,7 +366,7 @@ def onnx_script(layer):
     return onnx_scores(model, file)
 
 
-@habit("ONNX, by torch.export")
+@habit("ONNX, by torch.export", slow=True)
 def onnx_dynamo(layer):
     pytest.importorskip("onnxscript", reason="ONNX is not installed")
     model, file = nn.Sequential(layer).eval(), io.BytesIO()
