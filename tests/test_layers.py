@@ -21,9 +21,10 @@ LAYERS = {
     "errors": set(),
     "markup": set(),
     "arrays": {"errors"},
+    "progress": {"errors", "arrays"},
     "files": {"errors", "arrays"},
     "vocabulary": {"errors", "markup", "arrays", "kernel"},
-    "sources": {"errors", "arrays", "files"},
+    "sources": {"errors", "arrays", "files", "progress"},
     "kernel": {"errors", "arrays"},
     "formats": {"errors", "arrays", "files", "kernel"},
     "store": {"errors", "arrays", "files", "formats", "kernel"},
@@ -43,6 +44,7 @@ LAYERS = {
     "pipeline": {
         *("errors", "arrays", "files", "vocabulary", "sources", "kernel", "formats"),
         *("store", "matrix", "extraction", "checkup", "drawing", "neighbours", "page"),
+        "progress",
     },
     "language_model": {
         *("errors", "arrays", "files", "vocabulary", "sources", "formats", "matrix"),

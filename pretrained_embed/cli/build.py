@@ -114,7 +114,7 @@ def build(
     no_store: bool,
     threads: int | None,
     output: Path,
-    memory: int | None,
+    memory: str | None,
     dask: str | None,
     shards: int | None,
     report: Path | None,

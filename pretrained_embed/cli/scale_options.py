@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -15,27 +14,14 @@ from pretrained_embed import MissingPackageError, WorkerError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)b?", re.IGNORECASE)
-
 #: Seconds that a scheduler has to answer.
 _PATIENCE = 30
-
-
-def _bytes(_: click.Context, __: click.Parameter, value: str | None) -> int | None:
-    if value is None:
-        return None
-    match = _SIZE.fullmatch(value.strip())
-    if match is None:
-        raise click.BadParameter(f"{value!r} is no number of bytes such as 500MB or 4G")
-    return int(float(match[1]) * _UNITS[match[2].lower()])
 
 
 _OPTIONS = (
     click.option(
         "--memory",
         metavar="SIZE",
-        callback=_bytes,
         help="What the index of the tokens may take, such as 4GB; tokens that need "
         "more are looked for in several passes.  [default: half of what is free]",
     ),

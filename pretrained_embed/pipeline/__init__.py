@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pretrained_embed.arrays import Progress
 from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix, versions
 from pretrained_embed.pipeline.comparing import coverage
@@ -14,6 +13,7 @@ from pretrained_embed.pipeline.loading import load_matrix, load_shard
 from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
 from pretrained_embed.pipeline.reporting import report
 from pretrained_embed.pipeline.searching import similar
+from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 from pretrained_embed.store import Dtype
 
@@ -42,7 +42,7 @@ def open_vectors(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
 ) -> Reader:
     """Open vectors for reading, their format recognised by their content.
 
@@ -72,7 +72,7 @@ def open_vectors(
     """
     where = Where(cache_dir, offline, catalog)
     return open_reader(
-        source, where, progress, use_store=use_store, layout=layout
+        source, where, listener(progress), use_store=use_store, layout=layout
     ).reader
 
 
@@ -83,7 +83,7 @@ def index(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
 ) -> Path:
     """Make the store of a source, unless there is one; return its path in the cache.
 
@@ -99,4 +99,6 @@ def index(
     files, tokens in another file), `RowError` for a malformed row, `WriteError` for a
     number too large for float16, and as `open_vectors` does.
     """
-    return make_store(source, Where(cache_dir, offline, catalog), dtype, progress)
+    return make_store(
+        source, Where(cache_dir, offline, catalog), dtype, listener(progress)
+    )

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrained_embed import __version__, matrix
-from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.budget import Budget
@@ -26,7 +25,8 @@ from pretrained_embed.pipeline.opening import (
     listed_sources,
     open_reader,
 )
-from pretrained_embed.pipeline.ways import Ways
+from pretrained_embed.pipeline.ways import Ways, number_of_bytes
+from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 if TYPE_CHECKING:
@@ -64,8 +64,8 @@ def build_matrix(
     out: Folder | None = None,
     shards: int | None = None,
     executor: Executor | None = None,
-    memory: int | None = None,
-    progress: Progress | None = None,
+    memory: int | str | None = None,
+    progress: AnyProgress = None,
 ) -> EmbeddingMatrix:
     """Build the matrix whose row *i* is the vector of the token with id *i*.
 
@@ -151,9 +151,10 @@ def build_matrix(
     What is known by name or URL is made into a store at its first use, see `index`: the
     next matrix of it takes milliseconds. ``use_store=False`` reads the source itself.
     The bytes are the same, but from a store of float16. ``cache_dir``,
-    ``offline`` and ``catalog`` are as in `fetch`. ``progress`` is called with bytes
-    done, and bytes in all or ``None``: for a download, if there is one, then from the
-    start again for the reading, and again for what is read to fill rows.
+    ``offline`` and ``catalog`` are as in `fetch`. ``progress`` is True for
+    lines on standard error, or a function that is called with bytes done, and bytes in
+    all or ``None``: for a download, if there is one, then from the start again for the
+    reading, and again for what is read to fill rows.
 
     For what is larger than the memory, the result being the same to the bit:
 
@@ -169,9 +170,10 @@ def build_matrix(
       processes or, such as Dask's ``client.get_executor()``, of other machines, if they
       see the same files at the same places, ``out`` too. A split of the source that
       fails is read again.
-    * ``memory`` is how many bytes the index may take in each process, by default half
-      of those that are free; tokens that need more are looked for in several passes
-      over the source. "parts" and "ngram" read it again for each block of rows.
+    * ``memory``, a number of bytes or ``"4GB"``, is what the index may take in each
+      process, by default half of what is free; tokens that need more are looked for in
+      several passes over the source. "parts" and "ngram" read it again for each block
+      of rows.
 
     With ``extend`` the matrix is made in memory first.
 
@@ -179,9 +181,13 @@ def build_matrix(
     `CoverageError` if too few tokens were found, or none, `ShapeError` if the matrix to
     extend has another dim, and `WorkerError` if what an executor runs keeps failing.
     """
+    progress = listener(progress)
     vocabulary = Vocabulary.of(vocabulary)
     ways = Ways(
-        None if out is None else Path(os.fsdecode(out)), shards, executor, memory
+        None if out is None else Path(os.fsdecode(out)),
+        shards,
+        executor,
+        None if memory is None else number_of_bytes(memory),
     )
     ways.check(len(vocabulary))
     if extend is not None and (executor is not None or memory is not None):

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pretrained_embed import matrix
-from pretrained_embed.arrays import Progress
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import Comparison, Match
@@ -18,6 +17,7 @@ from pretrained_embed.pipeline.opening import (
     listed_sources,
     open_reader,
 )
+from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 
@@ -34,7 +34,7 @@ def coverage(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
 ) -> Comparison:
     """Return how much of a vocabulary each source has, without building a matrix.
 
@@ -44,6 +44,7 @@ def coverage(
 
     >>> print(coverage(["the", "cat"], ["a.txt", "b.txt"]))  # doctest: +SKIP
     """
+    progress = listener(progress)
     vocabulary = Vocabulary.of(vocabulary)
     options = matrix.Options(
         match=matrix.match_chain(match),

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pretrained_embed import formats, sources
-from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import (
     AnyLayout,
@@ -26,6 +25,7 @@ from pretrained_embed.matrix import check_source
 from pretrained_embed.pipeline.building import versions
 from pretrained_embed.pipeline.opening import Folder
 from pretrained_embed.pipeline.row_filter import RowFilter
+from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
@@ -68,7 +68,7 @@ def convert(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
 ) -> Conversion:
     """Write the vectors of ``source`` to ``out`` in another format.
 
@@ -90,6 +90,7 @@ def convert(
     dtype that there is none of, and where ``out`` would take the place of the source;
     else as `open_vectors` and `Reader.blocks` do.
     """
+    progress = listener(progress)
     format = writing.choose(out, format)
     writing.check_dtype(dtype, format)
     check_budget(max_bad_rows)

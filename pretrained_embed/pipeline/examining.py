@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from pretrained_embed import checkup
-from pretrained_embed.arrays import Progress
 from pretrained_embed.checkup import Checkup
 from pretrained_embed.files.digests import sha256
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.pipeline.opening import Folder, Where, open_reader
+from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 
 
@@ -21,7 +21,7 @@ def examine(
     catalog: Path | None = None,
     layout: AnyLayout = None,
     digest: bool = False,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
 ) -> Checkup:
     """Read all of a source, and tell what it is and what is wrong with it.
 
@@ -41,6 +41,7 @@ def examine(
     >>> print(examine("vectors.txt").problems)  # doctest: +SKIP
     ()
     """
+    progress = listener(progress)
     where = Where(cache_dir, offline, catalog)
     opened = open_reader(source, where, progress, use_store=False, layout=layout)
     known = dict(opened.provenance)

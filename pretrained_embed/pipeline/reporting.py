@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from pretrained_embed import page
-from pretrained_embed.arrays import Progress
 from pretrained_embed.drawing import METHODS, Method
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline.loading import load_matrix
+from pretrained_embed.progress import AnyProgress, listener
 
 
 def report(
@@ -20,7 +20,7 @@ def report(
     seed: int = 0,
     limit: int = 20_000,
     title: str | None = None,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
 ) -> None:
     """Write a page about a matrix: one HTML file that loads nothing.
 
@@ -40,6 +40,7 @@ def report(
 
     >>> report("embedding.npz", "report.html")  # doctest: +SKIP
     """
+    progress = listener(progress)
     if projection not in METHODS:
         raise OptionError(
             f"projection is {projection!r}; known: {', '.join(METHODS)}"

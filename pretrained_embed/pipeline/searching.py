@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pretrained_embed import neighbours
-from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.formats.reader import OnBadRow
@@ -14,6 +13,7 @@ from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.neighbours import Neighbours, parse_queries
 from pretrained_embed.pipeline.opening import Folder, Where, open_reader
+from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 
 
@@ -28,7 +28,7 @@ def similar(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
 ) -> list[Neighbours]:
     """Return the tokens nearest to each query, by cosine, the nearest first.
 
@@ -42,6 +42,7 @@ def similar(
     >>> for answer in similar("vectors.txt", "king - man + woman"):  # doctest: +SKIP
     ...     print(answer.query, answer.nearest[0].token)
     """
+    progress = listener(progress)
     asked = parse_queries([queries] if isinstance(queries, str) else list(queries))
     if not asked:
         raise OptionError("there is nothing to look for; name a token")

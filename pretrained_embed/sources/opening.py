@@ -17,6 +17,7 @@ from pretrained_embed.errors import (
     UnknownSourceError,
     brief,
 )
+from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import local, packing
 from pretrained_embed.sources.stream import AnyStream
 
@@ -153,14 +154,15 @@ def fetch(
     *,
     cache_dir: str | os.PathLike[str] | None = None,
     offline: bool | None = None,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
     catalog: Path | None = None,
     patience: Patience | None = None,
 ) -> Path:
     """Download a catalog name or a URL once; return the verified file in the cache.
 
     ``offline`` left out means what ``PRETRAINED_EMBED_OFFLINE`` says; then no socket
-    is opened. ``progress`` is called with (bytes so far, bytes in all or ``None``).
+    is opened. ``progress`` is True for lines on standard error, or a
+    function that is called with (bytes so far, bytes in all or ``None``).
     Raises `UnknownSourceError` for a name that is not known and `SourceError`, which
     tells what each URL answered, where it cannot be had.
     """
@@ -177,7 +179,7 @@ def fetch(
         entry,
         cache_dir=cache_dir,
         offline=offline,
-        progress=progress,
+        progress=listener(progress),
         patience=patience,
     ).path
 

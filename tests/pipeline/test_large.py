@@ -201,6 +201,13 @@ def test_progress_of_a_source_that_cannot_be_cut_rises_to_its_end(
         assert seen[-1] == (total, total)
 
 
+@pytest.mark.parametrize("memory", ["4GB", "512 MiB", "1000000000", 10**9])
+def test_memory_may_be_given_in_words(memory: str | int, source: Path) -> None:
+    expected = pe.build_matrix(tokens(), source)
+
+    assert_same(pe.build_matrix(tokens(), source, memory=memory), expected)
+
+
 def test_memory_is_kept_to_without_an_output_too(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -415,6 +422,9 @@ def test_progress_rises_to_the_end_of_the_whole_job(
     ("options", "message"),
     [
         ({"memory": 0}, "memory is 0"),
+        ({"memory": "much"}, "memory is 'much'.* such as 500MB or 4G"),
+        ({"memory": "0 GB"}, "memory is 0"),
+        ({"memory": True}, "memory is True"),
         ({"shards": 2}, "name a new folder"),
         ({"out": "m.txt"}, r"end in \.npy"),
         ({"shards": 0, "out": "model"}, "shards is 0"),
