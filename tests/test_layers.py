@@ -101,6 +101,7 @@ AT_THE_HEAD = {
 
 #: What is imported only by the function that needs it.
 WHERE_NEEDED = {
+    "vocabulary": {"sentencepiece", "tokenizers"},
     "drawing": {"matplotlib", "sklearn", "threadpoolctl", "umap"},
     "adapters.embedding_atlas": {"embedding_atlas", "pandas"},
     "files": {"filelock"},

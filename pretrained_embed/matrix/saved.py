@@ -24,7 +24,13 @@ from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 from pretrained_embed.matrix.saved_ledger import DEFAULT_PAD, missing_part, read_ledger
 from pretrained_embed.matrix.shard_file import standing_alone
 from pretrained_embed.vocabulary import NO_HOLES, TokenRows, Vocabulary
-from pretrained_embed.vocabulary.tokens import Tokenize
+from pretrained_embed.vocabulary.tokens import OwnTokenizer, Tokenizer
+
+#: The note on a matrix of a release that did not record how its vocabulary reads texts.
+_UNRECORDED = (
+    "it was saved without a record of how its vocabulary reads texts: encode splits a "
+    "str at white space, which is right unless a tokenizer had made the vocabulary"
+)
 
 
 def from_table(table: Table, name: str) -> EmbeddingMatrix:
@@ -49,12 +55,13 @@ def _own(table: Table, name: str) -> EmbeddingMatrix:
         options = {
             "pad": metadata["vocabulary"]["pad"],
             "unk": metadata["vocabulary"]["unk"],
-            "lower": bool(metadata["vocabulary"].get("lower", False)),
-            "tokenize": _lost(metadata["vocabulary"].get("tokenize")),
+            "tokenize": _tokenizer(metadata["vocabulary"]),
             "special_tokens": metadata["vocabulary"].get("special_tokens"),
             "marks": metadata["vocabulary"].get("marks"),
         }
         findings = _findings(metadata["findings"])
+        if not options["tokenize"].recorded and _UNRECORDED not in findings.notes:
+            findings.notes.append(_UNRECORDED)
         advice = _advice(metadata.get("advice"), table.arrays)
     except (KeyError, TypeError) as error:
         raise missing_part(name, error) from error
@@ -86,19 +93,14 @@ def _advice(forms: object, arrays: dict[str, AnyArray]) -> Advice | None:
     return Advice(tuple(map(str, forms)), arrays["advice"])
 
 
-def _lost(name: str | None) -> Tokenize | None:
-    """Return what stands for a function that a file can only name."""
-    if name is None:
-        return None
-
-    def tokenize(text: str) -> list[str]:
-        raise OptionError(
-            f"this vocabulary split texts with {name}, which a saved matrix cannot "
-            "hold; give lists of tokens"
-        )
-
-    tokenize.__qualname__ = str(name)
-    return tokenize
+def _tokenizer(saved: dict[str, Any]) -> Tokenizer:
+    """Return how a saved vocabulary reads texts: a function is there as its name."""
+    name = saved.get("tokenize")
+    return Tokenizer(
+        lower=bool(saved.get("lower", False)),
+        own=None if name is None else OwnTokenizer(str(name)),
+        recorded=name is not None or "splits_at_white_space" in saved,
+    )
 
 
 def _findings(saved: dict[str, Any]) -> Findings:

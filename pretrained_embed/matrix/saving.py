@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +13,7 @@ from pretrained_embed.formats import HOLES, Findings, Table
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
 from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.tokens import Tokenizer
 
 if TYPE_CHECKING:
     from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
@@ -99,7 +100,8 @@ def metadata_of(matrix: Described) -> dict[str, Any]:
             "pad": vocabulary.pad_token,
             "unk": vocabulary.unk_token,
             "lower": vocabulary.tokenizer.lower,
-            "tokenize": _name(vocabulary.tokenizer.tokenize),
+            "tokenize": vocabulary.tokenizer.name,
+            **_split(vocabulary.tokenizer),
             "special_tokens": dict(vocabulary.special_tokens),
             "marks": vocabulary.marks,
         },
@@ -111,8 +113,8 @@ def metadata_of(matrix: Described) -> dict[str, Any]:
     }
 
 
-def _name(function: Callable[..., Any] | None) -> str | None:
-    """Return what a file can hold of a function: its name."""
-    if function is None:
-        return None
-    return getattr(function, "__qualname__", type(function).__qualname__)
+def _split(tokenizer: Tokenizer) -> dict[str, bool]:
+    """Return whether texts are split at white space, nothing where it is not known."""
+    if not tokenizer.recorded:
+        return {}
+    return {"splits_at_white_space": tokenizer.name is None}

@@ -14,6 +14,7 @@ from pretrained_embed.vocabulary.checks import repeated, specials
 from pretrained_embed.vocabulary.rows import inserted
 from pretrained_embed.vocabulary.special_tokens import Marks, nearest, unknown
 from pretrained_embed.vocabulary.token_rows import TokenRows
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 
 class Choice(Enum):
@@ -31,14 +32,15 @@ class Content:
     """What is said of a vocabulary.
 
     ``tokens`` and ``counts`` are those of `Vocabulary`, ``special_tokens`` and
-    ``marks`` its properties; nothing is checked yet. A `TokenRows` is a list here: pad
-    and unk can be put into it.
+    ``marks`` its properties, and ``own`` is what reads texts. Nothing is checked yet. A
+    `TokenRows` is a list here: pad and unk can be put into it.
     """
 
     tokens: Iterable[str] | Mapping[str, int] | TokenRows
     counts: Mapping[str, int] | Int64Array | None = None
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     marks: Marks | None = None
+    own: OwnTokenizer | None = None
 
 
 class Parts(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,7 +16,7 @@ from pretrained_embed.errors import (
     brief,
 )
 from pretrained_embed.vocabulary import checks
-from pretrained_embed.vocabulary.objects.interface import offers
+from pretrained_embed.vocabulary.objects.interface import array, offers
 from pretrained_embed.vocabulary.token_ids import TokenIds
 from pretrained_embed.vocabulary.tokens import Text, Tokenizer
 
@@ -46,9 +46,28 @@ class Encoder(TokenIds):
     ) -> Int64Array:
         """Return the ids of texts, int64 (number of texts, max_length), C-contiguous.
 
-        A text is a ``str``, split the way the vocabulary was told to (at white space
-        otherwise), or a list of tokens, taken as they are. Tokens the vocabulary does
-        not have get ``unk_id``. Short rows are filled with ``pad_id`` at the right.
+        A text is a ``str`` or a list of tokens, taken as they are. A ``str`` is read
+        as the vocabulary was told to; else by what it was made of, where that reads
+        texts; else it is split at white space. Tokens the vocabulary does not have get
+        ``unk_id``. Short rows are filled with ``pad_id`` at the right.
+
+        What reads texts, and gives the same ids here as there:
+
+        * tokenizers of Hugging Face, as a plain call of them does, special tokens
+          such as ``[CLS]`` included; a ``tokenizer.json``, through ``tokenizers``;
+        * SentencePiece, a processor or its ``.model``, through ``sentencepiece``;
+        * Keras' ``TextVectorization`` and its old ``Tokenizer``, which leaves out words
+          that it does not know if it has no OOV token; a ``StringLookup`` with several
+          OOV ids gives these to tokens it does not know;
+        * the vectorizers of scikit-learn and the pipelines of spaCy cut texts up; the
+          tokens become ids as those of a list do.
+
+        A vocabulary that was loaded with a matrix or came from another process has no
+        such function any more, nor has one of files alone that lack what is needed. It
+        says so when a ``str`` is to be read; lists of tokens work.
+
+        Padding that they put in themselves stays where ``max_length`` is ``None``, and
+        is left out before a row is brought to ``max_length``.
 
         ``max_length=None`` is the length of the longest row. A row longer than
         ``max_length`` is an error, because cutting it loses tokens, which is the
@@ -56,22 +75,75 @@ class Encoder(TokenIds):
         ``truncating="post"``), ``"left"`` its last.
 
         Raises `UnknownTokenError` for an unknown token if there is no unk,
-        `VocabularyError` for a row too long, or too short if there is no pad, and
-        `OptionError` for a single ``str`` in place of texts. The first call makes the
+        `VocabularyError` for a row too long, or too short if there is no pad,
+        `OptionError` for a single ``str`` in place of texts and for a ``str`` that
+        cannot be read any more, and `MissingPackageError` where a package is needed to
+        read it. The first call makes the
         ``dict`` that `ids` shows.
 
         >>> from pretrained_embed.vocabulary import Vocabulary
         >>> Vocabulary(["see", "you"]).encode(["you see"], max_length=4)
         array([[2, 1, 0, 0]])
         """
-        return _encode(
-            self._tokenizer.rows(texts),
-            self._rows.ids,
-            pad_id=self.pad_id,
-            unk_id=self.unk_id,
-            max_length=max_length,
-            truncate=truncate,
-        )
+        if truncate not in get_args(Truncate):
+            raise OptionError(
+                f"truncate is {brief(truncate)}; it can be "
+                f"{', '.join(get_args(Truncate))}"
+            )
+        checks.positive("max_length", max_length)
+        rows = [
+            _cut(ids, row, max_length, truncate)
+            for row, ids in enumerate(self._ids_of(texts, keep_pad=max_length is None))
+        ]
+        return _filled(rows, self.pad_id, max_length)
+
+    def _ids_of(self, texts: Iterable[Text], *, keep_pad: bool) -> list[list[int]]:
+        """Return the ids of each text."""
+        own = self._tokenizer.own
+        if own is None or own.encode is None or self._tokenizer.tokenize is not None:
+            rows: Iterable[list[str]] = self._tokenizer.rows(texts)
+            return [self._looked_up(tokens, row) for row, tokens in enumerate(rows)]
+        given = list(self._tokenizer.read(texts))
+        strings = [text for text in given if isinstance(text, str)]
+        found = own.encode(strings, keep_pad) if strings else []
+        if len(found) != len(strings):
+            raise VocabularyError(
+                f"{own.name} gave {len(found)} rows of ids for {len(strings)} texts"
+            )
+        encoded = iter(found)
+        ids = [
+            [int(id) for id in next(encoded)]
+            if isinstance(text, str)
+            else self._looked_up(text, row)
+            for row, text in enumerate(given)
+        ]
+        for row in ids:
+            if row and not 0 <= min(row) <= max(row) < len(self):
+                raise VocabularyError(
+                    f"{own.name} gave an id that is no row: ids were {min(row)} to "
+                    f"{max(row)}, and the vocabulary has {len(self)} rows; make it "
+                    "anew if the tokenizer was changed since"
+                )
+        return ids
+
+    def _looked_up(self, tokens: list[str], row: int) -> list[int]:
+        """Return the ids of the tokens of a text."""
+        own, ids, unk_id = self._tokenizer.own, self._rows.ids, self.unk_id
+        if own is not None and own.unknown is not None:
+            others = [token for token in dict.fromkeys(tokens) if token not in ids]
+            known = dict(
+                zip(others, own.unknown(others) if others else (), strict=True)
+            )
+            return [ids[t] if t in ids else int(known[t]) for t in tokens]
+        if unk_id is not None:
+            return [ids.get(token, unk_id) for token in tokens]
+        try:
+            return [ids[token] for token in tokens]
+        except KeyError as error:
+            raise UnknownTokenError(
+                f"text {row}: token {brief(error.args[0])} is not in the vocabulary, "
+                'which has no unk token; make it with unk="<unk>"'
+            ) from None
 
     def decode(self, ids: Any, *, keep_pad: bool = False) -> Any:
         """Return the tokens of ids: what `encode` was given as lists of tokens.
@@ -112,60 +184,29 @@ def _is_whole(value: object) -> bool:
 
 def _array(ids: Any) -> npt.NDArray[Any]:
     """Return ids as an array, those of tensors and pandas too."""
-    if offers(ids, "cpu"):  # of torch, where it may be on another device
-        ids = ids.cpu()
     try:
-        return np.asarray(ids)
+        return array(ids)
     except (TypeError, ValueError) as error:
         raise VocabularyError(
             f"ids are {brief(ids)}; whole numbers are needed"
         ) from error
 
 
-def _encode(
-    rows: Iterable[list[str]],
-    ids: Mapping[str, int],
-    *,
-    pad_id: int | None,
-    unk_id: int | None,
-    max_length: int | None,
-    truncate: Truncate,
+def _filled(
+    rows: list[list[int]], pad_id: int | None, max_length: int | None
 ) -> Int64Array:
-    """Return the ids of the tokens of each row, int64 (rows, max_length)."""
-    if truncate not in get_args(Truncate):
-        raise OptionError(
-            f"truncate is {truncate!r}; it can be {', '.join(get_args(Truncate))}"
-        )
-    checks.positive("max_length", max_length)
-
-    encoded = [
-        _cut(_ids(tokens, row, ids, unk_id), row, max_length, truncate)
-        for row, tokens in enumerate(rows)
-    ]
-    width = max_length or max(map(len, encoded), default=0)
-    out = np.full((len(encoded), width), -1 if pad_id is None else pad_id, np.int64)
-    for row, found in enumerate(encoded):
+    """Return rows of ids as one array, int64 (rows, max_length)."""
+    width = max_length or max(map(len, rows), default=0)
+    out = np.full((len(rows), width), -1 if pad_id is None else pad_id, np.int64)
+    for row, found in enumerate(rows):
         if pad_id is None and len(found) < width:
             raise VocabularyError(
                 f"text {row} has {len(found)} tokens where {width} are needed, and the "
-                'vocabulary has no pad token; make it with pad="<pad>"'
+                'vocabulary has no pad token; make it with pad="<pad>", or with one of '
+                "its tokens where ids are fixed: Vocabulary.of(vocabulary, pad=TOKEN)"
             )
         out[row, : len(found)] = found
     return out
-
-
-def _ids(
-    tokens: list[str], row: int, ids: Mapping[str, int], unk_id: int | None
-) -> list[int]:
-    if unk_id is not None:
-        return [ids.get(token, unk_id) for token in tokens]
-    try:
-        return [ids[token] for token in tokens]
-    except KeyError as error:
-        raise UnknownTokenError(
-            f"text {row}: token {brief(error.args[0])} is not in the vocabulary, which "
-            'has no unk token; make it with unk="<unk>"'
-        ) from None
 
 
 def _cut(

@@ -92,7 +92,7 @@ class Vocabulary(Encoder):
         pad: str | None = "<pad>",
         unk: str | None = None,
         counts: Mapping[str, int] | Int64Array | None = None,
-        tokenize: Tokenize | None = None,
+        tokenize: Tokenize | Tokenizer | None = None,
         lower: bool = False,
         special_tokens: Mapping[str, str] | None = None,
         marks: Marks | None = None,
@@ -107,7 +107,9 @@ class Vocabulary(Encoder):
             special_tokens=special_tokens,
             marks=marks,
         )
-        self._tokenizer = Tokenizer(tokenize, lower)
+        if not isinstance(tokenize, Tokenizer):
+            tokenize = Tokenizer(tokenize, lower)
+        self._tokenizer = tokenize
 
     @classmethod
     def of(
@@ -165,8 +167,9 @@ class Vocabulary(Encoder):
             counts=self.counts,
             special_tokens={n: t for n, t in others if n not in ("pad", "unk")},
             marks=self.marks,
+            tokenize=self.tokenizer,
         )
-        made._tokenizer, made._whole = self._tokenizer, self._whole
+        made._whole = self._whole
         return made
 
     @classmethod
@@ -219,13 +222,13 @@ class Vocabulary(Encoder):
         lower: bool = False,
     ) -> Self:
         parts = settle(content, pad, unk)
+        own = content.own if tokenize is None else None
         return cls(
             parts.tokens,
             pad=parts.pad,
             unk=parts.unk,
             counts=parts.counts,
-            tokenize=tokenize,
-            lower=lower,
+            tokenize=Tokenizer(tokenize, lower, own),
             special_tokens=parts.others,
             marks=content.marks,
         )

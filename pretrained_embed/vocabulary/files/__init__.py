@@ -60,7 +60,7 @@ _READINGS = (
     _Reading("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
     _Reading("tokenizer", tokenizer_json.recognise, tokenizer_json.read),
     _Reading("json", lambda file: file.is_json, plain_json.read),
-    _Reading("spacy", lambda _: False, plain_json.read),
+    _Reading("spacy", lambda _: False, plain_json.read_spacy),
     _Reading("gensim", dictionaries.is_gensim, dictionaries.read_gensim),
     _Reading("fasttext", dictionaries.is_fasttext, dictionaries.read_fasttext),
     _Reading("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read),

@@ -13,7 +13,8 @@ from typing import Any
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import VocabularyError
 
-_BOM = b"\xef\xbb\xbf"
+#: What some editors put before text in UTF-8.
+BOM = b"\xef\xbb\xbf"
 #: How many bytes are decoded at a time.
 _BLOCK = 1 << 22
 _MAGIC = {
@@ -70,7 +71,7 @@ class File:
     @cached_property
     def text(self) -> str:
         """The content as UTF-8, without a byte order mark at its start."""
-        data = self.data.removeprefix(_BOM)
+        data = self.data.removeprefix(BOM)
         try:
             return data.decode()
         except UnicodeDecodeError as error:
@@ -83,7 +84,7 @@ class File:
     @cached_property
     def lines(self) -> PackedTokens:
         """The lines without their ends: LF, CR LF, or CR at the end of the file."""
-        data = self.data.removeprefix(_BOM)
+        data = self.data.removeprefix(BOM)
         if not data:
             raise VocabularyError(f"{self.name}: the vocabulary is empty")
         if not _is_utf8(data):
@@ -112,7 +113,7 @@ class File:
         """Whether the name says so, or the content starts like JSON and is JSON."""
         if self.name.lower().endswith(".json"):
             return True
-        if not self.data.removeprefix(_BOM).startswith((b"[", b"{")):
+        if not self.data.removeprefix(BOM).startswith((b"[", b"{")):
             return False
         try:
             return isinstance(self.json, list | dict)

@@ -35,6 +35,7 @@ from pretrained_embed.vocabulary.files import (
 )
 from pretrained_embed.vocabulary.files.file import File, JsonObject
 from pretrained_embed.vocabulary.special_tokens import PARTS, parts_of
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 _PIECES = ("spiece.model", "tokenizer.model", "spm.model", "sentencepiece.bpe.model")
 
@@ -52,7 +53,7 @@ def read(folder: Path, kind: str | None) -> Content:
     if kind != "tokenizer":
         for name in ("vocab/strings.json", "strings.json"):
             if (folder / name).is_file():
-                return plain_json.read(File(folder / name))
+                return plain_json.read_spacy(File(folder / name))
     if kind != "spacy" and (found := _model(folder)) is not None:
         return _completed(folder, found)
     raise VocabularyError(
@@ -112,12 +113,23 @@ def _completed(folder: Path, found: Content) -> Content:
             f"of a tokenizer: {error!r}"
         ) from error
     _check_size(folder, ids)
+    # what one file says is what all say
+    runs = (folder / "tokenizer.json").is_file() and ids == found.tokens
     others = [t for name, t in found.special_tokens.items() if name == t]
     before = {name: t for name, t in found.special_tokens.items() if name != t}
     return Content(
         ids,
         special_tokens=parts_of([*special, *others], before | said),
         marks=found.marks,
+        own=found.own if runs else _not_run(folder),
+    )
+
+
+def _not_run(folder: Path) -> OwnTokenizer:
+    return OwnTokenizer(
+        f"the tokenizer in {folder}",
+        why="which transformers can load: give it what that loads, as in "
+        "Vocabulary.of(AutoTokenizer.from_pretrained(folder))",
     )
 
 

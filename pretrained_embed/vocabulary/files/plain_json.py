@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files.file import File, JsonObject
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 
 def read(file: File) -> Content:
@@ -19,6 +22,15 @@ def read(file: File) -> Content:
         )
     check_keys(value, file.name)
     return Content(value)
+
+
+def read_spacy(file: File) -> Content:
+    """Return the strings of a model of spaCy, whose pipeline cuts texts up."""
+    own = OwnTokenizer(
+        "a pipeline of spaCy",
+        why="which spaCy can load: give it that, as in Vocabulary.of(spacy.load(...))",
+    )
+    return replace(read(file), own=own)
 
 
 def check_keys(ids: JsonObject, name: str) -> None:

@@ -21,12 +21,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from typing import Any
 
-from pretrained_embed.errors import VocabularyError, brief
+from pretrained_embed.errors import MissingPackageError, VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
 from pretrained_embed.vocabulary.files.file import File
 from pretrained_embed.vocabulary.files.protobuf import fields
 from pretrained_embed.vocabulary.special_tokens import parts_of
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 _SPACES_AT_END, _PAD_ID = 24, 43
@@ -48,8 +52,39 @@ def recognise_model(file: File) -> bool:
 def read(file: File) -> Content:
     """Return the pieces of a vocab where the file is text, or else of a model."""
     if recognise_model(file) or _CONTROL_CHARACTER.search(file.data):
-        return model_content(file.data, file.name)
+        content = model_content(file.data, file.name)
+        return replace(content, own=_own_of_file(file.data, file.name))
     return _read_vocab(file)
+
+
+def _own_of_file(data: bytes, name: str) -> OwnTokenizer:
+    """Return what reads texts as a model does, loaded for the first of them."""
+
+    @cache
+    def loaded() -> Any:
+        try:
+            from sentencepiece import SentencePieceProcessor
+        except ImportError as error:
+            raise MissingPackageError(
+                f"reading texts with {name} needs sentencepiece: pip install "
+                "sentencepiece; or give lists of tokens, as in encode([['see', 'you']])"
+            ) from error
+        try:
+            return SentencePieceProcessor(model_proto=data)
+        except RuntimeError as error:
+            raise VocabularyError(
+                f"{name}: sentencepiece cannot read texts with it: {error}; give lists "
+                "of tokens"
+            ) from error
+
+    return OwnTokenizer(
+        f"the model {name}", lambda texts, _: loaded().encode(texts, out_type=int)
+    )
+
+
+def own(name: str, processor: Any) -> OwnTokenizer:
+    """Return what a ``SentencePieceProcessor`` does with texts."""
+    return OwnTokenizer(name, lambda texts, _: processor.encode(texts, out_type=int))
 
 
 def model_content(data: bytes, where: str) -> Content:
@@ -173,4 +208,11 @@ def _read_vocab(file: File) -> Content:
         ids = numbered(pieces)
     except VocabularyError as error:
         raise VocabularyError(f"{file.name}: {error}") from error
-    return Content(ids, special_tokens=parts_of(special, {}), marks="sentencepiece")
+    return Content(
+        ids,
+        special_tokens=parts_of(special, {}),
+        marks="sentencepiece",
+        own=OwnTokenizer(
+            "SentencePiece", why=f"which needs the .model that {file.name} is of"
+        ),
+    )

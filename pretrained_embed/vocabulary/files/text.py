@@ -27,9 +27,14 @@ from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files.file import File
 from pretrained_embed.vocabulary.special_tokens import parts_of
 from pretrained_embed.vocabulary.token_rows import TokenRows, cut
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 _COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit int64
 _DIGITS = 18
+_WORDPIECE = (
+    "whose settings this file lacks (load the tokenizer with transformers, and make "
+    "the vocabulary of it: Vocabulary.of(tokenizer))"
+)
 _BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
@@ -84,7 +89,13 @@ def read_bert(file: File) -> Content:
     """Return the lines as tokens, the special ones by their names."""
     ids = _rows(file.lines, file.name).ids
     special = [token for token in _BERT if token in ids]
-    return Content(ids, special_tokens=parts_of(special, {}), marks="wordpiece")
+    pieces = any(token.startswith("##") for token in ids)
+    return Content(
+        ids,
+        special_tokens=parts_of(special, {}),
+        marks="wordpiece",
+        own=OwnTokenizer("WordPiece", why=_WORDPIECE) if pieces else None,
+    )
 
 
 def _rows(lines: PackedTokens, name: str) -> TokenRows:

@@ -16,14 +16,17 @@ tokenizers/src/models).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from pretrained_embed.errors import VocabularyError, brief
+from pretrained_embed.errors import MissingPackageError, VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
-from pretrained_embed.vocabulary.files.file import File, JsonObject
+from pretrained_embed.vocabulary.files.file import BOM, File, JsonObject
 from pretrained_embed.vocabulary.files.plain_json import check_keys
 from pretrained_embed.vocabulary.special_tokens import Marks, parts_of
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 
 def recognise(file: File) -> bool:
@@ -36,7 +39,55 @@ def recognise(file: File) -> bool:
 
 def read(file: File) -> Content:
     """Return the tokens of the model and the added ones."""
-    return content_of(file.json, file.name)
+    content = content_of(file.json, file.name)
+    return replace(content, own=_own_of_file(file.data, file.name))
+
+
+def _own_of_file(data: bytes, name: str) -> OwnTokenizer:
+    """Return what reads texts as a file says, loaded for the first of them."""
+
+    @cache
+    def loaded() -> Any:
+        try:
+            from tokenizers import Tokenizer
+        except ImportError as error:
+            raise MissingPackageError(
+                f"reading texts as {name} says needs tokenizers: pip install "
+                "tokenizers; or give lists of tokens, as in encode([['see', 'you']])"
+            ) from error
+        try:
+            return Tokenizer.from_str(data.removeprefix(BOM).decode())
+        except Exception as error:  # that class itself is all that tokenizers raises
+            if type(error) is not Exception:
+                raise
+            raise VocabularyError(
+                f"{name}: tokenizers cannot read texts as it says: {error}; give lists "
+                "of tokens"
+            ) from error
+
+    return OwnTokenizer(
+        f"the tokenizer of {name}",
+        lambda texts, keep_pad: _encoded(loaded(), texts, keep_pad),
+    )
+
+
+def own(name: str, tokenizer: Any) -> OwnTokenizer:
+    """Return what a ``Tokenizer`` of ``tokenizers`` does with texts."""
+    return OwnTokenizer(
+        name, lambda texts, keep_pad: _encoded(tokenizer, texts, keep_pad)
+    )
+
+
+def _encoded(tokenizer: Any, texts: list[str], keep_pad: bool) -> list[list[int]]:
+    return [
+        row.ids if keep_pad else unpadded(row.ids, row.attention_mask)
+        for row in tokenizer.encode_batch(texts)
+    ]
+
+
+def unpadded(ids: Iterable[int], mask: Iterable[int]) -> list[int]:
+    """Return ids without those of the padding, whose mask is 0."""
+    return [id for id, real in zip(ids, mask, strict=True) if real]
 
 
 def content_of(value: Any, where: str) -> Content:

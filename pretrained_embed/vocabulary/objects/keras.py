@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from pretrained_embed.errors import VocabularyError
+import numpy as np
+
+from pretrained_embed.errors import OptionError, VocabularyError
 from pretrained_embed.vocabulary.checks import strings
 from pretrained_embed.vocabulary.content import Content, numbered
-from pretrained_embed.vocabulary.objects.interface import offers
+from pretrained_embed.vocabulary.objects.interface import array, offers
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 
 def of_lookup(value: Any) -> Content | None:
@@ -37,7 +40,36 @@ def of_lookup(value: Any) -> Content | None:
         others = [f"{unk}:{number}" for number in range(1, oov_ids)]
         head[len(head) - oov_ids :] = [unk, *others]
         special |= {"unk": unk, **{token: token for token in others}}
-    return Content(numbered([*head, *tokens[first:]]), special_tokens=special)
+    return Content(
+        numbered([*head, *tokens[first:]]), special_tokens=special, own=_own(value)
+    )
+
+
+def _own(layer: Any) -> OwnTokenizer | None:
+    """Return what a layer does with texts, ``None`` where it only looks tokens up."""
+    name = f"{type(layer).__name__} of Keras"
+    if hasattr(layer, "num_oov_indices"):  # it takes tokens
+        plain = layer.output_mode == "int" and not layer.invert
+        if layer.num_oov_indices < 2 or not plain:
+            return None
+        return OwnTokenizer(name, unknown=lambda tokens: array(layer(tokens)).tolist())
+
+    def encode(texts: list[str], keep_pad: bool) -> list[list[int]]:
+        mode = layer.get_config().get("output_mode", "int")
+        if mode != "int":
+            raise OptionError(
+                f"the {type(layer).__name__} has output_mode {mode!r}, which gives no "
+                "ids; give lists of tokens, or make one with output_mode='int'"
+            )
+        found = layer(texts)
+        if offers(found, "to_list"):  # ragged, without padding
+            return list(found.to_list())
+        rows = array(found)
+        if rows.ndim == 1:  # of split=None: a text is one token
+            rows = rows[:, np.newaxis]
+        return [(row if keep_pad else np.trim_zeros(row, "b")).tolist() for row in rows]
+
+    return OwnTokenizer(name, encode)
 
 
 def of_tokenizer(value: Any) -> Content | None:
@@ -57,4 +89,7 @@ def of_tokenizer(value: Any) -> Content | None:
         ids,
         counts=value.word_counts,
         special_tokens={} if unk is None else {"unk": unk},
+        own=OwnTokenizer(
+            "Tokenizer of Keras", lambda texts, _: value.texts_to_sequences(texts)
+        ),
     )

@@ -7,6 +7,7 @@ from typing import Any
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.objects.interface import offers
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 
 def of_vectorizer(value: Any) -> Content | None:
@@ -28,4 +29,5 @@ def of_vectorizer(value: Any) -> Content | None:
                 f"token {brief(token)} has id {id}, beyond the {len(ids)} columns of "
                 f"the {type(value).__name__}"
             )
-    return Content(dict(ids))
+    name = f"{type(value).__name__} of scikit-learn"
+    return Content(dict(ids), own=OwnTokenizer(name, tokenize=value.build_analyzer()))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.objects.interface import offers
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 
 def of_vocab(value: Any) -> Content | None:
@@ -16,7 +18,8 @@ def of_vocab(value: Any) -> Content | None:
     with; ``vocab/strings.json`` of a saved model has all strings, labels too.
     """
     if offers(value, "make_doc", "pipe"):
-        return of_vocab(value.vocab)
+        content = of_vocab(value.vocab)
+        return content and replace(content, own=_own(value))
     if not offers(value, "get_vector", "prune_vectors"):
         return None
     words = {lexeme.text for lexeme in value}
@@ -25,3 +28,10 @@ def of_vocab(value: Any) -> Content | None:
             "the spaCy vocabulary has no lexemes; let it read texts first"
         )
     return Content(sorted(words))
+
+
+def _own(language: Any) -> OwnTokenizer:
+    return OwnTokenizer(
+        "a pipeline of spaCy",
+        tokenize=lambda text: [token.text for token in language.make_doc(text)],
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pretrained_embed.errors import VocabularyError
@@ -10,6 +12,7 @@ from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files import sentencepiece, tokenizer_json
 from pretrained_embed.vocabulary.objects.interface import offers
 from pretrained_embed.vocabulary.special_tokens import PARTS, Marks, parts_of
+from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 #: What a tokenizer in Python has where its tokens are marked so.
 _PYTHON_MARKS: dict[str, Marks] = {
@@ -24,7 +27,10 @@ def of_tokenizers(value: Any) -> Content | None:
     """Return the content of a ``Tokenizer``, which tells all as its file does."""
     if not offers(value, "to_str", "get_vocab", "token_to_id"):
         return None
-    return tokenizer_json.content_of(json.loads(value.to_str()), "the tokenizer")
+    content = tokenizer_json.content_of(json.loads(value.to_str()), "the tokenizer")
+    return replace(
+        content, own=tokenizer_json.own("a tokenizer of Hugging Face", value)
+    )
 
 
 def of_transformers(value: Any) -> Content | None:
@@ -47,7 +53,22 @@ def of_transformers(value: Any) -> Content | None:
         value.get_vocab(),
         special_tokens=parts_of([*special, *map(str, value.all_special_tokens)], said),
         marks=_python_marks(value) if fast is None else fast.marks,
+        own=_own(value),
     )
+
+
+def _own(tokenizer: Any) -> OwnTokenizer:
+    def encode(texts: list[str], keep_pad: bool) -> Sequence[Sequence[int]]:
+        found = tokenizer(texts)
+        rows: Sequence[Sequence[int]] = found["input_ids"]
+        if keep_pad or "attention_mask" not in found:
+            return rows
+        return [
+            tokenizer_json.unpadded(row, mask)
+            for row, mask in zip(rows, found["attention_mask"], strict=True)
+        ]
+
+    return OwnTokenizer(f"{type(tokenizer).__name__} of transformers", encode)
 
 
 def _python_marks(value: object) -> Marks | None:
@@ -64,4 +85,6 @@ def of_sentencepiece(value: Any) -> Content | None:
         raise VocabularyError(
             f"the {type(value).__name__} has no model; call Load first"
         )
-    return sentencepiece.model_content(model, f"the {type(value).__name__}")
+    name = type(value).__name__
+    content = sentencepiece.model_content(model, f"the {name}")
+    return replace(content, own=sentencepiece.own(name, value))

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import OptionError, VocabularyError
 from pretrained_embed.vocabulary import Vocabulary
 
 TEXTS = ["Hope to see you soon", "Nice to see you again"]
@@ -97,3 +97,98 @@ def test_the_layer_of_a_model_gives_rows_for_its_ids():
     np.testing.assert_array_equal(out[0], rows[vocab["you"]])
     np.testing.assert_array_equal(out[1], rows[vocab["again"]])
     assert not out[2:].any()
+
+
+HARD = ["Hope, to see YOU!", "nice", "", "see the dog again"]
+
+
+def the_same(layer, texts):
+    vocab = Vocabulary.of(layer)
+    np.testing.assert_array_equal(vocab.encode(texts), np.asarray(layer(texts)))
+    return vocab
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"standardize": None},
+        {"standardize": "lower"},
+        {"split": "character"},
+        {"ngrams": 2},
+        {"output_sequence_length": 5},
+        {"output_sequence_length": 2},
+        {"max_tokens": 5},
+    ],
+)
+def test_texts_get_the_ids_that_the_layer_gives(options):
+    layer = keras.layers.TextVectorization(**options)
+    layer.adapt(TEXTS)
+
+    the_same(layer, HARD)
+
+
+def test_a_layer_that_does_not_split_gives_one_id_a_text():
+    layer = keras.layers.TextVectorization(split=None)
+    layer.adapt(TEXTS)
+    vocab = Vocabulary.of(layer)
+
+    ids = vocab.encode(["Nice to see you, again", "what?"])
+
+    np.testing.assert_array_equal(
+        ids.ravel(), np.ravel(layer(["Nice to see you again", "what"]))
+    )
+
+
+def test_a_ragged_layer_is_padded_here():
+    layer = keras.layers.TextVectorization(ragged=True)
+    layer.adapt(TEXTS)
+
+    vocab = Vocabulary.of(layer)
+
+    ids = vocab.encode(HARD)
+    assert [[id for id in row if id] for row in ids.tolist()] == layer(HARD).to_list()
+
+
+def test_padding_of_the_layer_makes_room_for_max_length():
+    layer = keras.layers.TextVectorization(output_sequence_length=7)
+    layer.adapt(TEXTS)
+    vocab = Vocabulary.of(layer)
+
+    ids = vocab.encode(HARD, max_length=4)
+
+    np.testing.assert_array_equal(ids, np.asarray(layer(HARD))[:, :4])
+    with pytest.raises(VocabularyError, match="text 0 has 4 tokens, max_length is 3"):
+        vocab.encode(HARD, max_length=3)
+
+
+def test_a_layer_that_counts_gives_no_ids_and_says_so():
+    layer = keras.layers.TextVectorization(output_mode="count")
+    layer.adapt(TEXTS)
+    vocab = Vocabulary.of(layer)
+
+    assert vocab.encode([["see", "dog"]]).tolist() == [[vocab["see"], 0]]
+    with pytest.raises(OptionError, match="output_mode 'count', which gives no ids"):
+        vocab.encode(["see you"])
+
+
+def test_a_lookup_gives_unknown_tokens_the_ids_that_it_hashes_them_to():
+    layer = keras.layers.StringLookup(num_oov_indices=4)
+    layer.adapt([["see", "you"]])
+    tokens = ["see", "a", "b", "c", "you", "d", "a"]
+
+    vocab = Vocabulary.of(layer)
+
+    expected = np.asarray(layer([tokens]))
+    assert len(set(expected.ravel())) > 3
+    np.testing.assert_array_equal(vocab.encode([tokens]), expected)
+    np.testing.assert_array_equal(vocab.encode([" ".join(tokens)]), expected)
+
+
+def test_a_lookup_with_one_oov_id_splits_at_white_space():
+    layer = keras.layers.StringLookup(mask_token="")
+    layer.adapt([["see", "you"]])
+
+    ids = Vocabulary.of(layer).encode(["see the you"])
+
+    np.testing.assert_array_equal(ids, np.asarray(layer([["see", "the", "you"]])))

@@ -47,7 +47,12 @@ class Tokenizer:
         self.word_index = {word: id for id, word in enumerate(words, 1)}
 
     def texts_to_sequences(self, texts):
-        raise NotImplementedError
+        known = self.word_index
+        oov = known.get(self.oov_token)
+        rows = [
+            [known.get(word, oov) for word in text.lower().split()] for text in texts
+        ]
+        return [[id for id in row if id is not None] for row in rows]
 
 
 def test_a_tokenizer_leaves_row_0_to_the_pad():
@@ -74,6 +79,14 @@ def test_the_oov_token_of_a_tokenizer_is_unk():
     tokenizer.fit_on_texts(TEXTS)
 
     assert Vocabulary.of(tokenizer).unk_id == 1
+
+
+@pytest.mark.parametrize(("oov", "ids"), [(None, [2, 3]), ("<oov>", [3, 1, 4])])
+def test_a_tokenizer_reads_texts_itself(oov, ids):
+    tokenizer = Tokenizer(oov_token=oov)
+    tokenizer.fit_on_texts(TEXTS)
+
+    assert Vocabulary.of(tokenizer).encode(["SEE dogs you"]).tolist() == [ids]
 
 
 def test_a_tokenizer_that_has_read_nothing_says_what_to_call():
