@@ -3,7 +3,7 @@
 import math
 import warnings
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy.typing as npt
@@ -314,6 +314,19 @@ class SplitEmbedding(nn.Module):
 
     max_norm = None
     norm_type = 2.0
+
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Yield what is saved without being a parameter, if asked for this layer alone.
+
+        So ``torch.distributed`` asks each module for what it is to move, gather and
+        broadcast. ``buffers()``, which averages of weights go by, has nothing of it.
+        """
+        yield from super().named_buffers(prefix, recurse, remove_duplicate)
+        if not recurse:
+            for name in ("frozen", "trains"):
+                yield f"{prefix}.{name}" if prefix else name, getattr(self, name)
 
     def _save_to_state_dict(
         self, destination: dict[str, Any], prefix: str, keep_vars: bool

@@ -6,7 +6,7 @@ from typing import Any
 
 from pretrained_embed.adapters._shapes import check_shape
 from pretrained_embed.arrays import Float32Array
-from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.errors import OptionError, ShapeError, VocabularyError, brief
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -39,6 +39,13 @@ def trained_matrix(
         names = ("origin", "source_rows", "sources", "parts")
         ledger = {name: getattr(started_from, name) for name in names}
         provenance["trained_from"] = started_from.provenance
+    pad = vocabulary.pad_id
+    if pad is not None and table[pad].any():
+        raise VocabularyError(
+            f"row {pad}, of the pad token {brief(vocabulary.pad_token)}, is not zeros: "
+            "it was trained, by an output that shares the table or in a layer that "
+            "does not keep its gradient out. Zero it, or give a vocabulary with pad=None"
+        )
     table.flags.writeable = False  # handed over, so that the matrix need not copy it
     return EmbeddingMatrix(table, vocabulary, provenance=provenance, **ledger)
 

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
-from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.errors import OptionError, ShapeError, VocabularyError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -522,3 +522,15 @@ def test_a_tied_output_trains_the_pad_row_of_a_plain_layer_only():
         torch.optim.AdamW(layer.parameters(), 0.1).step()
 
         assert (not table(layer)[0].any()) is stays
+        if not stays:
+            with pytest.raises(VocabularyError, match="an output that shares the"):
+                pe_torch.from_layer(layer, make_matrix().vocabulary)
+
+
+def test_a_model_is_asked_for_what_its_layer_saves_part_by_part(model):
+    # torch.distributed asks so for what is to be moved and broadcast.
+    assert [name for name, _ in model[0].named_buffers(recurse=False)] == [
+        "frozen",
+        "trains",
+    ]
+    assert list(model[0].named_buffers()) == list(model.named_buffers()) == []

@@ -6,6 +6,8 @@ in ``matrix``, and gets the results. Each part makes a layer anew.
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -148,6 +150,36 @@ class Rank:
 PARTS = [
     name for name in vars(Rank) if name[0] != "_" and name not in ("layer", "steps")
 ]
+
+
+def run(program: str, processes: int, folder: Path) -> list[dict[str, Any]]:
+    """Run a program of this folder in some processes; return what they did, by rank."""
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": str(root), "GLOO_SOCKET_IFNAME": "lo"}
+    running = [
+        subprocess.Popen(
+            [
+                *(sys.executable, "-m", f"tests.adapters.{program}"),
+                *(str(rank), str(processes), str(folder)),
+            ],
+            cwd=root,
+            env=environment,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(processes)
+    ]
+    try:
+        for process in running:
+            _, said = process.communicate(timeout=100)
+            assert process.returncode == 0, said
+    finally:
+        for process in running:
+            process.kill()
+    return [
+        torch.load(folder / f"rank-{rank}.pt", weights_only=True)
+        for rank in range(processes)
+    ]
 
 
 def error_of(kind: type[Exception], action: Callable[[], Any]) -> str:
