@@ -44,7 +44,8 @@ def trained_matrix(
         raise VocabularyError(
             f"row {pad}, of the pad token {brief(vocabulary.pad_token)}, is not zeros: "
             "it was trained, by an output that shares the table or in a layer that "
-            "does not keep its gradient out. Zero it, or give a vocabulary with pad=None"
+            "does not keep its gradient out; zero it, or take a vocabulary with "
+            "pad=None"
         )
     table.flags.writeable = False  # handed over, so that the matrix need not copy it
     return EmbeddingMatrix(table, vocabulary, provenance=provenance, **ledger)
