@@ -17,7 +17,7 @@ import pytest
 LIST = Path(__file__).with_name("slow.txt")
 
 #: Seconds that all cases of a function may take together, and not be slow.
-_LONGEST = 0.2
+_LONGEST = 0.1
 
 #: Seconds that each function took, all cases and what is set up for them.
 _seconds: Counter[str] = Counter()

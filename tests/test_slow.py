@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import cache
 from pathlib import Path
 
 from tests.slow import room_of, slow_names, too_slow
@@ -10,7 +11,8 @@ from tests.slow import room_of, slow_names, too_slow
 ROOT = Path(__file__).parents[1]
 
 
-def functions() -> set[str]:
+@cache
+def functions() -> frozenset[str]:
     """Return all test functions, from the root; those of classes with their class."""
     found = set()
     for path in (ROOT / "tests").rglob("test_*.py"):
@@ -20,7 +22,7 @@ def functions() -> set[str]:
                 found.add(f"{file}::{node.name}")
             if isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
                 found.add(f"{file}::{node.name}")
-    return found
+    return frozenset(found)
 
 
 def test_something_of_every_room_is_fast():
@@ -35,8 +37,7 @@ def test_something_of_every_room_is_fast():
 
 
 def test_every_slow_test_is_there():
-    known = functions()
-    known |= {function.partition("::")[0] for function in known}
+    known = functions() | {function.partition("::")[0] for function in functions()}
 
     stale = {
         name
