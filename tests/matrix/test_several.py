@@ -380,7 +380,7 @@ def test_sources_that_do_not_go_together_are_refused(options, message):
 
 
 def test_no_source_at_all_is_refused():
-    with pytest.raises(pe.OptionError, match="empty list"):
+    with pytest.raises(pe.OptionError, match="list of sources is empty"):
         pe.build_matrix(["the"], [])
 
 
