@@ -53,7 +53,7 @@ class Partial:
         self._note = self.path.beside(".json")
         self._algorithms = tuple(algorithms)
         self.version = self._read_note()
-        if self.version is None:
+        if self.version is None and self.path.status() is not None:
             self.path.remove()  # nobody knows of what this is a part
         self._file = self.path.open("a", buffering=0)
         self.size = self._file.tell()
