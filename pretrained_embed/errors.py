@@ -26,7 +26,7 @@ wrong, where (file and line, or offset), and what to do about it.
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 #: How many characters of a value a message shows.
 _LENGTH = 60
@@ -107,12 +107,18 @@ class ShapeError(PretrainedEmbedError, ValueError):
     """A matrix and the place it should go to differ in shape."""
 
 
-def suggestion(given: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean ...?"`` for a word that is nearly known, or ``""``."""
+def suggestion(
+    given: str, known: Iterable[str], others: Mapping[str, str] | None = None
+) -> str:
+    """Return ``"; did you mean ...?"`` for a word that is nearly known, or ``""``.
+
+    ``others`` are words of other people, and what is known of the same meaning.
+    """
     import difflib
 
-    near = difflib.get_close_matches(given.lower(), list(known), 1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    others = others or {}
+    near = difflib.get_close_matches(given.lower(), [*known, *others], 1)
+    return f"; did you mean {others.get(near[0], near[0])!r}?" if near else ""
 
 
 class _Brief(reprlib.Repr):

@@ -31,14 +31,27 @@ def fetch(
     """Download a name that 'list' shows, or a URL, into the cache; print its path.
 
     What is there already is not downloaded again. A download that was interrupted goes
-    on where it stopped. With --offline: tell whether it is there.
+    on where it stopped, and what an installed package has is not downloaded at all.
+    With --offline: tell whether it is there.
 
     \b
     Example:
       pretrained-embed fetch glove-6b-300d
     """
-    if name in packages.names() and not quiet:
-        tell(f"An installed package has {name} already, and comes before the cache.")
+    if (installed := packages.find(name)) is not None:
+        if not quiet:
+            tell(
+                f"An installed package has {name} already, and comes before the cache: "
+                "nothing has to be downloaded."
+            )
+        path = installed.path or Path(name)
+        if as_json:
+            answer_json(
+                file_facts(cache.Cached(path, name, installed.size or 0, None, None))
+            )
+        else:
+            answer(str(path))
+        return
     with Bar(quiet=quiet) as bar:
         path = pe.fetch(
             name, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=bar

@@ -31,6 +31,7 @@ from pretrained_embed.cli.output import answer, tell
 from pretrained_embed.cli.plot import plot
 from pretrained_embed.cli.report_page import report_page
 from pretrained_embed.cli.similar import similar
+from pretrained_embed.cli.wrong_usage import remedy
 from pretrained_embed.kernel.choice import SlowKernelWarning
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
@@ -44,7 +45,10 @@ class Program(click.Group):
         options["standalone_mode"] = False
         with warnings.catch_warnings():
             warnings.showwarning = _shown(warnings.showwarning)
-            sys.exit(_exit_code(lambda: super(Program, self).main(*args, **options)))
+            words = args[0] if args else options.get("args")
+            words = list(sys.argv[1:] if words is None else words)
+            run = lambda: super(Program, self).main(*args, **options)  # noqa: E731  (too long in its place)
+            sys.exit(_exit_code(run, words))
 
 
 def _shown(others: Callable[..., None]) -> Callable[..., None]:
@@ -59,13 +63,15 @@ def _shown(others: Callable[..., None]) -> Callable[..., None]:
     return show
 
 
-def _exit_code(run: Callable[[], Any]) -> int:
+def _exit_code(run: Callable[[], Any], words: list[str]) -> int:
     try:
         return run() or 0  # click returns the code of its own exits, as after --help
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
         tell(shown.getvalue().rstrip("\n"))
+        if isinstance(error, click.UsageError) and (what := remedy(error, words)):
+            tell(what)
         return error.exit_code
     except click.Abort:
         tell("Interrupted.")

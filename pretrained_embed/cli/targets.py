@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +23,12 @@ def check_target(
     Without ``suffixes`` any will do.
     """
     hint = f"'{option}'"
+    if str(target) == "-":
+        raise click.BadParameter(
+            "it is written to a file, not to standard output: name one"
+            + (f" that ends in {' '.join(suffixes)}" if suffixes else ""),
+            param_hint=hint,
+        )
     if suffixes is not None and target.suffix.lower() not in suffixes:
         raise click.BadParameter(
             f"{str(target)!r} does not end in one of {' '.join(suffixes)}",
@@ -29,7 +36,9 @@ def check_target(
         )
     if not target.parent.is_dir():
         raise click.BadParameter(
-            f"there is no folder {str(target.parent)!r}", param_hint=hint
+            f"there is no folder {str(target.parent)!r}: make it first, "
+            f"mkdir -p {shlex.quote(str(target.parent))}",
+            param_hint=hint,
         )
     # Not Path.expanduser: a name that begins with ~ need not be that of a user.
     paths = [Path(os.path.expanduser(source)) for source in sources]  # noqa: PTH111

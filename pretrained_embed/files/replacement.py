@@ -123,8 +123,16 @@ def writing(path: Output) -> Iterator[None]:
         raise
     except OSError as error:
         raise WriteError(
-            f"cannot write {path}: {error.strerror or error}; nothing was changed"
+            f"cannot write {path}: {_reason(path, error)}; nothing was changed"
         ) from error
+
+
+def _reason(path: Output, error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):  # what is written may be a folder's file
+        for folder in (Path(str(path)).parent, Path(str(path))):
+            if not folder.is_dir():
+                return f"there is no folder {str(folder)!r}, make it first"
+    return error.strerror or str(error)
 
 
 def discard_leftovers(path: Output) -> None:

@@ -27,7 +27,12 @@ from pretrained_embed.matrix.origin import Origin
 from pretrained_embed.matrix.postprocess import STEPS, parse_steps
 from pretrained_embed.matrix.row_maker import RowMaker
 from pretrained_embed.matrix.saved import from_table
-from pretrained_embed.matrix.saving import arrays_of, metadata_of, tokens_of
+from pretrained_embed.matrix.saving import (
+    arrays_of,
+    check_place,
+    metadata_of,
+    tokens_of,
+)
 from pretrained_embed.matrix.shard import EmbeddingShard, shard_of
 
 __all__ = [
@@ -57,6 +62,7 @@ __all__ = [
     "build",
     "build_onto",
     "check_ledger",
+    "check_place",
     "check_source",
     "compare",
     "factors",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +15,7 @@ from pretrained_embed.formats.budget import check_bad_rows
 from pretrained_embed.matrix import oov
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.coverage import Coverage, percent
-from pretrained_embed.matrix.match import chain_names
+from pretrained_embed.matrix.nothing_found import nothing_found
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.matrix.search import Search, own_findings
@@ -68,7 +67,7 @@ def check_coverage(
     """Raise `CoverageError` if nothing was found, or less than was asked for."""
     composing = "subword" in options.oov and any(r.composes for r in readers)
     if readers and coverage.tokens and not coverage.found and not composing:
-        raise _nothing_found(vocabulary, readers, options, coverage)
+        raise nothing_found(vocabulary, readers, options, coverage)
     if coverage.ratio < options.min_coverage:
         raise CoverageError(
             f"{percent(coverage.ratio)} of the tokens were found, "
@@ -117,27 +116,3 @@ def fill(
             part=part,
             statistics=statistics,
         )
-
-
-def _nothing_found(
-    vocabulary: Vocabulary,
-    readers: Sequence[Reader],
-    options: Options,
-    coverage: Coverage,
-) -> CoverageError:
-    block = next(iter(readers[0].blocks(on_bad_row=options.on_bad_row)), None)
-    theirs = [] if block is None else block.tokens[:5]
-    special = set(vocabulary.special_tokens.values())
-    ours = islice((token for token in vocabulary if token not in special), 5)
-    names = " or ".join(reader.name for reader in readers)
-    composing = next((reader.name for reader in readers if reader.composes), None)
-    subword = composing and (
-        f"oov='subword' makes vectors of the subword pieces that {composing} has."
-    )
-    return CoverageError(
-        f"no token of the vocabulary is in {names}. The vocabulary begins "
-        f"{', '.join(map(repr, ours))}; the source begins "
-        f"{', '.join(map(repr, theirs)) or 'with no row'}. Is it the right language, "
-        f"letter case (match was {','.join(chain_names(options.match))}) and kind of "
-        f"token? {' '.join(filter(None, (coverage.advice_text(), subword)))}".rstrip()
-    )

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pretrained_embed.arrays import AnyArray, Float32Array, Int16Array, Int64Array
 from pretrained_embed.drawing import Method
 from pretrained_embed.errors import (
+    OptionError,
     ShapeError,
     UnknownTokenError,
     VocabularyError,
@@ -26,7 +27,7 @@ from pretrained_embed.matrix.explain import RowStory, explain
 from pretrained_embed.matrix.extend import extended, missing
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
 from pretrained_embed.matrix.provenance import forms_of, sources_of
-from pretrained_embed.matrix.saving import to_table
+from pretrained_embed.matrix.saving import check_place, to_table
 from pretrained_embed.vocabulary import Vocabulary, checks
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class EmbeddingMatrix:
         parts: Iterable[Part] = (),
         advice: Advice | None = None,
     ) -> None:
+        if not isinstance(vocabulary, Vocabulary):
+            raise _no_vocabulary(vectors, vocabulary)
         rows = len(vocabulary)
         self.vocabulary = vocabulary
         # what has a shape and is no array is read when it is asked for
@@ -234,9 +237,11 @@ class EmbeddingMatrix:
         rows, with the index that Hugging Face's libraries read; it holds all, too.
 
         What is written appears whole or not at all. Raises `WriteError` for another
-        suffix, or naming the token or row that the format cannot hold, and
+        suffix, for the file of a source of this matrix, and naming the token or row
+        that the format cannot hold, and
         `OptionError` for another format or more shards than rows.
         """
+        check_place(path, self.source_facts)
         write_table(path, self.table(), format=format, shards=shards)
 
     def table(self) -> Table:
@@ -316,6 +321,20 @@ class EmbeddingMatrix:
             f"<EmbeddingMatrix {self.shape[0]:,} x {self.dim}: {coverage.found:,} of "
             f"{coverage.tokens:,} tokens found>"
         )
+
+
+def _no_vocabulary(vectors: object, given: object) -> OptionError:
+    """Return the error for what is given as vocabulary, and what to write instead."""
+    if isinstance(vectors, Vocabulary):
+        return OptionError(
+            "vectors and vocabulary are swapped: give EmbeddingMatrix(vectors, "
+            "vocabulary)"
+        )
+    return OptionError(
+        f"vocabulary is of type {type(given).__name__}: make a Vocabulary of it, with "
+        "a row for each vector: pe.Vocabulary.of(vocabulary), or where it has no pad "
+        "token pe.Vocabulary(vocabulary, pad=None)"
+    )
 
 
 def _frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> AnyArray:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int16Array, Int64Array, PackedTokens
+from pretrained_embed.errors import WriteError
+from pretrained_embed.files.digests import fingerprint
 from pretrained_embed.formats import HOLES, Findings, Table
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
@@ -21,6 +25,28 @@ if TYPE_CHECKING:
 #: Version of what a saved matrix consists of. Raised when an older release could not
 #: read it.
 VERSION = 1
+
+
+_FINGERPRINT = "blake2b-128-sampled:"  # as the provenance of a file has it
+
+
+def check_place(
+    path: str | os.PathLike[str], sources: Iterable[Mapping[str, Any]]
+) -> None:
+    """Raise `WriteError` where ``path`` is a file that the matrix was built from.
+
+    ``sources`` is what the provenance tells of each. The content of the file counts,
+    not its name, so that another file of that name can be replaced.
+    """
+    target = Path(os.fsdecode(path))
+    known = [str(source.get("fingerprint", "")) for source in sources]
+    if not any(one.startswith(_FINGERPRINT) for one in known) or not target.is_file():
+        return
+    if _FINGERPRINT + fingerprint(target) in known:
+        raise WriteError(
+            f"{str(target)!r} is a source of this matrix, and would be lost: give the "
+            "matrix another name"
+        )
 
 
 class Described(Protocol):

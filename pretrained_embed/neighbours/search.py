@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,11 @@ from pretrained_embed.neighbours.terms import Query
 
 #: What an unknown token is looked for as, to say which spelling there is.
 _SPELLINGS = (str.lower, str.title, str.upper)
+
+
+#: Rows that are looked at for a spelling like that of an unknown token.
+_LOOKED_AT = 200_000
+_SIGN = re.compile(r"[+-]")
 
 
 class Neighbour(NamedTuple):
@@ -90,24 +96,47 @@ def _named(
     )
 
 
+def _nearest(reader: Reader, token: str, on_bad_row: OnBadRow) -> str:
+    """Return what to say of the tokens spelled most like one that is not there."""
+    import difflib
+
+    alike: list[str] = []
+    seen = 0
+    for block in reader.packed_blocks(on_bad_row=on_bad_row):
+        alike += [
+            other
+            for other in block.tokens.unpack()
+            if abs(len(other) - len(token)) <= 2 and other[:1] in token
+        ]
+        seen += len(block.tokens)
+        if seen >= _LOOKED_AT or len(alike) >= _LOOKED_AT // 10:
+            break
+    near = difflib.get_close_matches(token, alike, 3)
+    return f"; did you mean {' or '.join(map(brief, near))}?" if near else ""
+
+
 def _vectors(
     reader: Reader, queries: Sequence[Query], on_bad_row: OnBadRow
 ) -> Float32Array:
     """Return the vector of each query, float32 (queries, dim)."""
     tokens = list(dict.fromkeys(token for query in queries for token in query.tokens))
     spelled = [change(token) for change in _SPELLINGS for token in tokens]
+    terms = {token: [part for part in _SIGN.split(token) if part] for token in tokens}
     keys = tokens + spelled
+    keys += [part for parts in terms.values() for part in parts if len(parts) > 1]
     index = kernel.TokenIndex(keys, np.arange(len(keys)), np.zeros(len(keys), np.uint8))
     found = np.zeros((len(tokens), reader.dim), np.float32)
     rows = reader.select(index, found, on_bad_row=on_bad_row).source_rows
     for i, token in enumerate(tokens):
         if rows[i] < 0:
-            others = [
-                keys[k]
-                for k in range(i + len(tokens), len(keys), len(tokens))
-                if rows[k] >= 0
-            ]
+            pairs = zip(keys, rows.tolist(), strict=True)
+            known = {key for key, row in pairs if row >= 0}
+            others = [o for change in _SPELLINGS if (o := change(token)) in known]
             hint = f"; it has {brief(others[0])}" if others else ""
+            if len(terms[token]) > 1 and known.issuperset(terms[token]):
+                apart = _SIGN.sub(" \\g<0> ", token).strip()
+                hint = f"; if a sum is meant, write blanks around its signs: {apart!r}"
+            hint = hint or _nearest(reader, token, on_bad_row)
             raise UnknownTokenError(f"{reader.name} has no token {brief(token)}{hint}")
     units = dict(zip(tokens, unit_rows(found), strict=True))
     vectors = np.zeros((len(queries), reader.dim), np.float32)

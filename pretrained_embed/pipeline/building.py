@@ -239,6 +239,9 @@ def build_matrix(
             if opened[-1].reader is not one:
                 stack.callback(opened[-1].reader.close)
 
+        if ways.out is not None:
+            matrix.check_place(ways.out, [one.provenance for one in opened])
+
         def complete(built: EmbeddingMatrix | matrix.Ledger) -> None:
             for each in opened:
                 built.findings.notes.extend(each.notes)

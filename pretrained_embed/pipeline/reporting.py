@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pretrained_embed import page
 from pretrained_embed.drawing import METHODS, Method
@@ -10,6 +11,8 @@ from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.progress import AnyProgress, listener
+
+_SUFFIXES = (".html", ".htm")
 
 
 def report(
@@ -32,7 +35,8 @@ def report(
     "tsne" and "umap", which need scikit-learn and umap-learn; ``seed`` is theirs. Of
     more than ``limit`` tokens the most frequent by the counts of the vocabulary are
     shown, or where there are none the first. ``progress`` is called with the bytes of
-    vectors whose neighbours were found, and the bytes of all.
+    vectors whose neighbours were found, and the bytes of all. ``path`` ends in
+    ``.html`` or ``.htm``.
 
     The same matrix and options give the same bytes. The file appears whole or not at
     all. Raises `OptionError` for options that mean nothing, `MissingPackageError`,
@@ -45,6 +49,11 @@ def report(
         raise OptionError(
             f"projection is {projection!r}; known: {', '.join(METHODS)}"
             f"{suggestion(str(projection), METHODS)}"
+        )
+    if Path(os.fsdecode(path)).suffix.lower() not in _SUFFIXES:
+        raise OptionError(
+            f"{os.fsdecode(path)!r} does not end in {' or '.join(_SUFFIXES)}: a report "
+            "is a page for a browser, such as report.html"
         )
     if limit < 1:
         raise OptionError(f"limit is {limit}; a map has one token at least")

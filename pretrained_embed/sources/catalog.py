@@ -50,11 +50,13 @@ class Catalog(dict[str, Entry]):
         return entry
 
     def suggestion(self, name: str) -> str:
-        """Return ``"; did you mean ...?"`` for a name that is not known, or ``""``."""
+        """Return what to add where a name is not known: the nearest, or how to list."""
         from difflib import get_close_matches
 
         near = get_close_matches(name.lower(), [e.id for e in self._every()], n=3)
-        return f"; did you mean {' or '.join(near)}?" if near else ""
+        if near:
+            return f"; did you mean {' or '.join(near)}?"
+        return "; pretrained-embed list shows the names there are"
 
     def entries(
         self,

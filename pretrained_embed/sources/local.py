@@ -103,7 +103,8 @@ def _open(path: Path) -> BinaryIO:
 def _unusable(name: str, error: OSError) -> SourceError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR):
         return UnknownSourceError(
-            f"{name!r}: no such file, and no known source of vectors has this name"
+            f"{name!r}: no such file, and no known source of vectors has this name; "
+            "pretrained-embed list shows the names there are"
         )
     if error.errno == errno.EISDIR:
         return SourceError(f"{name}: is a folder; name a file in it")

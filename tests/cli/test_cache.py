@@ -82,11 +82,19 @@ def test_fetch_tells_of_a_package_that_makes_it_needless(host, tmp_path, monkeyp
     (info / "entry_points.txt").write_text(
         "[pretrained_embed.sources]\nmini = m:PATH\n"
     )
+    vectors = tmp_path / "site" / "mini.txt"
+    vectors.write_text("the 1 2\n")
+    (tmp_path / "site" / "m.py").write_text(f"PATH = {str(vectors)!r}\n")
     monkeypatch.syspath_prepend(info.parent)
+    host.asked.clear()
 
     result = run("fetch", "mini")
 
     assert result.exit_code == 0
+    assert result.stdout == f"{vectors}\n"
+    assert "nothing has to be downloaded" in result.stderr
+    assert run("fetch", "mini", "--offline", "--json").exit_code == 0
+    assert host.asked == []
     assert result.stderr.startswith("An installed package has mini already")
     assert "installed" in run("list", "--family", "mini").stdout
 

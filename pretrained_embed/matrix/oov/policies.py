@@ -38,6 +38,17 @@ SPELLING: tuple[Spelling, ...] = get_args(Spelling)
 
 POLICIES: tuple[Named, ...] = (*get_args(Total), *SPELLING)
 
+#: What people call them elsewhere.
+_OTHER_WORDS = {
+    **dict.fromkeys(("random", "randn", "gaussian", "gauss"), "normal"),
+    **dict.fromkeys(("random_uniform", "rand"), "uniform"),
+    **dict.fromkeys(("zero", "none", "skip"), "zeros"),
+    **dict.fromkeys(("average", "avg", "centroid"), "mean"),
+    **dict.fromkeys(("raise", "fail"), "error"),
+    **dict.fromkeys(("fasttext", "subwords"), "subword"),
+    **dict.fromkeys(("char", "ngrams", "trigram"), "ngram"),
+}
+
 #: What follows policies that do not fill any row, where nothing else is asked for.
 LAST: Total = "normal"
 
@@ -54,9 +65,10 @@ def policy_chain(given: Policies, name: str = "oov") -> PolicyChain:
     chain = _entries(given)
     for policy in chain:
         if not callable(policy) and policy not in POLICIES:
+            near = suggestion(str(policy), POLICIES, _OTHER_WORDS)
             raise OptionError(
                 f"unknown policy {name}={policy!r}; known: {', '.join(POLICIES)}, or a "
-                f"callable{suggestion(str(policy), POLICIES)}"
+                f"callable{near}"
             )
     for policy, after in pairwise(chain):
         if policy not in SPELLING:

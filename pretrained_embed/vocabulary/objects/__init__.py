@@ -29,6 +29,7 @@ _FAMILIES = (
     sklearn.of_vectorizer,
     spacy.of_vocab,
     arrays.of_array,
+    arrays.of_frame,
     arrays.of_series,
 )
 

@@ -1,4 +1,4 @@
-"""numpy arrays and pandas ``Series``."""
+"""numpy arrays, pandas ``Series`` and ``DataFrame``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.errors import VocabularyError
+from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.checks import whole_numbers
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.objects.interface import offers
@@ -36,6 +36,34 @@ def of_series(value: Any) -> Content | None:
     tokens = [_text(token) for token in value.index]
     counts = whole_numbers(tokens, value.tolist(), "count")
     return Content(tokens, counts=dict(zip(tokens, counts, strict=True)))
+
+
+def of_frame(value: Any) -> Content | None:
+    """Return the tokens of a ``DataFrame``: those in its only column of strings.
+
+    Raises `VocabularyError` that names the columns where there is another number.
+    """
+    if not offers(value, "iterrows", "set_index", "to_numpy"):
+        return None
+    columns = [
+        place
+        for place in range(value.shape[1])
+        if value.dtypes.iloc[place].kind in "OUT"
+        and isinstance(next(iter(value.iloc[:, place]), None), str | bytes)
+    ]
+    if len(columns) == 1:
+        return Content([_text(token) for token in value.iloc[:, columns[0]]])
+    if not columns and isinstance(next(iter(value.index), None), str):
+        raise VocabularyError(
+            "a DataFrame without a column of strings: if its index has the tokens, "
+            "give frame.index"
+        )
+    names = [str(value.columns[place]) for place in columns] or [*map(str, value)]
+    raise VocabularyError(
+        f"a DataFrame with {len(columns) or 'no'} columns of strings: give the one "
+        f"that has the tokens, such as frame[{brief(names[0] if names else 'token')}]; "
+        f"there are {', '.join(map(brief, names[:10])) or 'none'}"
+    )
 
 
 def _text(token: Any) -> Any:
