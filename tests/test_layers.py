@@ -89,6 +89,7 @@ AT_THE_HEAD = {
     "adapters._torch_split": {"torch"},
     "adapters._torch_table": {"torch"},
     "adapters._torch_exchange": {"torch"},
+    "adapters._torch_chunk": {"torch"},
     "adapters._torch_sharded": {"torch"},
     "adapters.keras": {"keras"},
     "adapters._keras_split": {"keras"},

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pretrained_embed.adapters._torch_chunk import Chunk
 from pretrained_embed.adapters._torch_exchange import Exchange, ask, gather
 from pretrained_embed.errors import ShapeError
 
@@ -65,8 +66,13 @@ class ShardedEmbedding(nn.Module):
 
     Used like the ``torch.nn.Embedding`` it stands for: any ids on any process, and
     ``num_embeddings`` and ``padding_idx`` are those of the whole. ``local`` has the
-    rows of this process, ids from ``start`` to ``stop`` - 1; the state is that of these
-    rows, and goes into no others. `sharded_embedding` makes it.
+    rows of this process, ids from ``start`` to ``stop`` - 1. `sharded_embedding` makes
+    it.
+
+    ``torch.distributed.checkpoint`` saves the rows of every process, and what an
+    optimiser keeps for them, and loads them into any number of processes. What
+    ``torch.save`` writes is the state of the rows of one process, and goes into no
+    others.
 
     Forward and backward are collective: all processes of the group call both, in the
     same order, with no ids if need be. The gradient of a row is the sum over
@@ -95,6 +101,22 @@ class ShardedEmbedding(nn.Module):
         self.register_buffer(
             "bounds", torch.tensor(bounds, device=device), persistent=False
         )
+        self._mark()
+        self.register_load_state_dict_post_hook(ShardedEmbedding._mark)
+
+    def _mark(self, *_: Any) -> None:
+        """Let the parameter, which may be a new one, say which rows it is."""
+        place = self.start, self.stop, self.num_embeddings
+        Chunk.mark(self.local.weight, *place)
+
+    def _save_to_state_dict(self, *where: Any) -> None:
+        self._mark()
+        super()._save_to_state_dict(*where)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over what was saved with ``torch.save(layer)``."""
+        super().__setstate__(state)
+        self._mark()
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the rows of ``ids``, any shape of integers, as (*ids.shape, dim).
@@ -120,17 +142,21 @@ class ShardedEmbedding(nn.Module):
         return fetched
 
     def get_extra_state(self) -> Tensor:
-        """Return which rows the state is of: start, stop and the number of all."""
-        return torch.tensor([self.start, self.stop, self.num_embeddings])
+        """Return the ids of the rows that the state is of, int64 (rows,)."""
+        ids = torch.arange(self.start, self.stop)
+        return Chunk.of(ids, self.start, self.stop, self.num_embeddings)
 
     def set_extra_state(self, state: Tensor) -> None:
         """Raise `ShapeError` for the state of other rows."""
-        start, stop, rows = state.tolist()
-        if state.tolist() != self.get_extra_state().tolist():
+        earlier = [self.start, self.stop, self.num_embeddings]  # what it was before
+        if not torch.equal(state.cpu(), self.get_extra_state()) and (
+            state.tolist() != earlier
+        ):
+            first, last = (state[0], state[-1] + 1) if len(state) else (0, 0)
             raise ShapeError(
-                f"this is the state of rows {start}:{stop} of {rows}, and this process "
-                f"has {self.start}:{self.stop} of {self.num_embeddings}; load the one "
-                "that was saved by this rank"
+                f"this is the state of rows {first}:{last}, and this process has "
+                f"{self.start}:{self.stop} of {self.num_embeddings}; load the one that "
+                "was saved by this rank, or save with torch.distributed.checkpoint"
             )
 
     def extra_repr(self) -> str:

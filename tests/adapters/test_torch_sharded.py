@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import copy
 import re
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +19,7 @@ import torch
 
 from pretrained_embed.adapters import torch as pe_torch
 
-from .torch_ranks import ids_of, loss_of
+from .torch_ranks import ids_of, loss_of, run
 
 pytestmark = pytest.mark.skipif(
     not torch.distributed.is_available(), reason="this PyTorch has no distributed part"
@@ -38,32 +35,7 @@ def results(tmp_path_factory) -> list[dict[str, Any]]:
     make_matrix().save(folder / "matrix", shards=3)
     vocabulary = pe.Vocabulary(["one"], pad=None)
     pe.EmbeddingMatrix(np.ones((1, 4)), vocabulary).save(folder / "one", shards=1)
-    root = Path(__file__).parents[2]
-    environment = {**os.environ, "PYTHONPATH": str(root), "GLOO_SOCKET_IFNAME": "lo"}
-    running = [
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "tests.adapters.torch_ranks"),
-                *(str(rank), str(PROCESSES), str(folder)),
-            ],
-            cwd=root,
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(PROCESSES)
-    ]
-    try:
-        for process in running:
-            _, said = process.communicate(timeout=100)
-            assert process.returncode == 0, said
-    finally:
-        for process in running:
-            process.kill()
-    return [
-        torch.load(folder / f"rank-{rank}.pt", weights_only=True)
-        for rank in range(PROCESSES)
-    ]
+    return run("torch_ranks", PROCESSES, folder)
 
 
 @pytest.fixture
@@ -204,6 +176,43 @@ def test_a_dtype_that_cannot_hold_the_values_is_refused(tmp_path):
         pe_torch.sharded_embedding(
             pe.load_shard(tmp_path / "m", 0, 1), dtype=torch.float16
         )
+
+
+def test_a_layer_is_copied_and_pickled_with_what_it_knows_of_its_rows(tmp_path, whole):
+    make_matrix().save(tmp_path / "m", shards=2)
+    layer = pe_torch.sharded_embedding(pe.load_shard(tmp_path / "m", 0, 1))
+    torch.save(layer, tmp_path / "layer.pt")
+
+    made = [
+        copy.deepcopy(layer),
+        torch.load(tmp_path / "layer.pt", weights_only=False),
+        copy.deepcopy(layer).bfloat16().float(),
+        torch.optim.swa_utils.AveragedModel(layer).module,
+    ]
+
+    for other in made:
+        weight = other.local.weight
+        assert isinstance(weight, torch.nn.Parameter)
+        assert (weight.start, weight.stop, weight.rows) == (0, 7, 7)
+        assert weight.data_ptr() != layer.local.weight.data_ptr()
+    assert torch.equal(made[0](ids_of(0)), whole(ids_of(0)))
+    assert type(layer(torch.arange(7))) is torch.Tensor
+
+
+def test_what_is_saved_for_one_process_is_plain_tensors(tmp_path, whole):
+    make_matrix().save(tmp_path / "m", shards=2)
+    layer = pe_torch.sharded_embedding(pe.load_shard(tmp_path / "m", 0, 1))
+
+    torch.save(layer.state_dict(), tmp_path / "state.pt")
+    state = torch.load(tmp_path / "state.pt", weights_only=True)
+
+    assert {type(tensor) for tensor in state.values()} == {torch.Tensor}
+    assert torch.equal(state["local.weight"], whole.weight)
+    for assign in (False, True):
+        layer.load_state_dict(state, assign=assign)
+        assert layer.local.weight.rows == 7
+    layer.local.weight = torch.nn.Parameter(state["local.weight"])
+    assert layer.state_dict()["local.weight"].size() == (7, 4)
 
 
 def test_training_does_not_change_the_file(tmp_path):

@@ -171,7 +171,7 @@ def run(program: str, processes: int, folder: Path) -> list[dict[str, Any]]:
     ]
     try:
         for process in running:
-            _, said = process.communicate(timeout=100)
+            _, said = process.communicate(timeout=300)
             assert process.returncode == 0, said
     finally:
         for process in running:
