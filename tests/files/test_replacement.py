@@ -180,7 +180,7 @@ def test_a_failure_leaves_none_of_several_files(tmp_path, manager, failure):
 @pytest.mark.parametrize("manager", [replacing_with_others, new_folder])
 def test_a_folder_that_is_not_there_is_our_error(tmp_path, manager):
     with (
-        pytest.raises(WriteError, match="No such file"),
+        pytest.raises(WriteError, match="make it first"),
         manager(tmp_path / "none" / "target"),
     ):
         pass

@@ -233,7 +233,7 @@ def test_a_file_is_no_folder(tmp_path):
 
     with pytest.raises(WriteError, match="exists"):
         writer_of(tmp_path / "m")
-    with pytest.raises(WriteError, match="No such file"):
+    with pytest.raises(WriteError, match="make it first"):
         writer_of(tmp_path / "n" / "m")
 
 

@@ -271,7 +271,7 @@ def test_a_folder_in_the_way_is_refused_before_a_row_is_read(tmp_path):
     (tmp_path / "out.npz").mkdir()
     with pytest.raises(WriteError, match="is a folder"):
         formats.write_rows(tmp_path / "out.npz", RowStream(2, never()))
-    with pytest.raises(WriteError, match="No such file"):
+    with pytest.raises(WriteError, match="make it first"):
         formats.write_rows(tmp_path / "none" / "out.npz", RowStream(2, never()))
 
 
