@@ -17,9 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array
-from pretrained_embed.errors import FormatError, MissingPackageError, SourceError
+from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, UInt8Array
+from pretrained_embed.errors import (
+    FormatError,
+    MissingPackageError,
+    OptionError,
+    SourceError,
+)
+from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.table import HOLES, Rows
+
+#: How many rows are looked at at a time.
+_BLOCK = 1 << 14
 
 _COLUMNS = ("token", "tokens", "word", "words", "index", "__index_level_0__")
 
@@ -41,6 +51,58 @@ def find_tokens(stream: ByteStream, siblings: Iterable[str]) -> Path:
         f"{stream.name} holds vectors without tokens; put the list of its tokens, one "
         f"a line in the order of the rows, beside it as {siblings[-1]}"
     )
+
+
+def fitted(
+    tokens: PackedTokens,
+    path: Path,
+    vectors: Rows,
+    where: str,
+    layout: KnownLayout | None,
+) -> tuple[PackedTokens, dict[str, AnyArray], list[str]]:
+    """Return a token for each row of a table, its holes, and notes.
+
+    A table may have rows behind those of its tokens, which become holes: where they
+    are zeros, and where ``rows`` of the layout is the number of the tokens. Raises
+    `FormatError` where tokens and rows differ else.
+    """
+    count, rows = len(tokens), vectors.shape[0]
+    notes = [f"tokens from {path.name}"]
+    told = None if layout is None else layout.rows
+    if told is not None and told != count:
+        raise FormatError(
+            f"{path} has {count:,} tokens, and the layout says rows={told}; correct it "
+            "or leave it out"
+        )
+    if count == rows:
+        return tokens, {}, notes
+    if count > rows or (told is None and not _zeros(vectors, count)):
+        more = f'; where the last {rows - count:,} rows are padding, layout="rows='
+        remedy = f'{more}{count}" (--layout rows={count}) leaves them out'
+        raise FormatError(
+            f"{where} has {rows:,} rows, but {path} has {count:,} tokens; the two do "
+            f"not belong together{remedy if count < rows else ''}"
+        )
+    why = "as the layout says" if told is not None else "which are zeros"
+    notes.append(f"no tokens for the last {rows - count:,} rows, {why}")
+    ends = np.full(rows - count, tokens.offsets[-1])
+    padded = PackedTokens(tokens.data, np.concatenate([tokens.offsets, ends]))
+    return padded, {HOLES: np.arange(count, rows)}, notes
+
+
+def refuse_layout(layout: KnownLayout | None, where: str, what: str) -> None:
+    """Raise `OptionError` for a layout of a file whose tokens are of no list."""
+    if layout is not None and layout.rows is not None:
+        raise OptionError(
+            f"{where}: layout gives rows, but its tokens are those of {what}; leave "
+            "rows out"
+        )
+
+
+def _zeros(vectors: Rows, start: int) -> bool:
+    """Tell whether all rows from one on are zeros."""
+    starts = range(start, vectors.shape[0], _BLOCK)
+    return not any(np.any(vectors[at : at + _BLOCK]) for at in starts)
 
 
 def read_tokens(path: Path) -> PackedTokens:

@@ -16,14 +16,23 @@ from typing import BinaryIO
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.gensim.side_files import refuse_part
+from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import file_size, map_array, open_local
 from pretrained_embed.formats.npy.header import HEADER_LIMIT, MAGIC, parse_header
 from pretrained_embed.formats.npy.rows import find_rows_file, read_rows_file
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.token_file import find_tokens, read_tokens
+from pretrained_embed.formats.token_file import (
+    find_tokens,
+    fitted,
+    read_tokens,
+    refuse_layout,
+)
 
 NAME = "npy"
+
+#: What a layout can tell of it.
+LAYOUT = ("rows",)
 
 _SIBLINGS = (".tokens", ".vocab", ".parquet", ".json", ".txt")
 
@@ -33,26 +42,27 @@ def recognise(head: bytes, stream: ByteStream) -> bool:
     return head.startswith(MAGIC)
 
 
-def open_reader(stream: ByteStream) -> TableReader:
-    """Open a matrix and its tokens.
+def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableReader:
+    """Open a matrix and its tokens; ``rows`` of a layout is how many have a token.
 
     Raises `FormatError` where the matrix is damaged or is none, where no tokens are
     found or where there is not one for each row; `SourceError` where the tokens cannot
     be read; `MissingPackageError` where that takes pyarrow.
     """
     try:
-        return _open(stream)
+        return _open(stream, layout)
     except FormatError:
         refuse_part(stream)
         raise
 
 
-def _open(stream: ByteStream) -> TableReader:
+def _open(stream: ByteStream, layout: KnownLayout | None) -> TableReader:
     with open_local(stream) as file:
         vectors = map_matrix(file, stream.name)
     if stream.tokens_path is None and stream.path is not None:
         rows = find_rows_file(stream.path)
         if rows is not None:
+            refuse_layout(layout, stream.name, rows.name)
             tokens, arrays, metadata = read_rows_file(rows, vectors, stream.name)
             return TableReader(
                 NAME,
@@ -65,14 +75,8 @@ def _open(stream: ByteStream) -> TableReader:
             )
     stem = stream.path.stem if stream.path is not None else stream.name
     path = find_tokens(stream, [stem + suffix for suffix in _SIBLINGS])
-    tokens = read_tokens(path)
-    if len(tokens) != len(vectors):
-        raise FormatError(
-            f"{stream.name} has {len(vectors):,} rows, but {path} has "
-            f"{len(tokens):,} tokens; the two do not belong together"
-        )
-    notes = [f"tokens from {path.name}"]
-    return TableReader(NAME, stream.name, tokens, vectors, notes=notes)
+    tokens, holes, notes = fitted(read_tokens(path), path, vectors, stream.name, layout)
+    return TableReader(NAME, stream.name, tokens, vectors, arrays=holes, notes=notes)
 
 
 def map_matrix(file: BinaryIO, where: str) -> AnyArray:

@@ -32,6 +32,7 @@ from pretrained_embed.formats.hugging_face.embedding_tensor import (
     pick,
 )
 from pretrained_embed.formats.hugging_face.model_tokens import find_file, model_reader
+from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors.header import (
@@ -57,9 +58,17 @@ from pretrained_embed.formats.table import (
     write_array,
 )
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.token_file import find_tokens, read_tokens
+from pretrained_embed.formats.token_file import (
+    find_tokens,
+    fitted,
+    read_tokens,
+    refuse_layout,
+)
 
 NAME = "safetensors"
+
+#: What a layout can tell of it.
+LAYOUT = ("rows",)
 
 _ROWS = "rows"
 
@@ -71,8 +80,8 @@ def recognise(head: bytes, stream: ByteStream) -> bool:
     return 2 <= length <= HEADER_LIMIT and head[8:9] == b"{" and known
 
 
-def open_reader(stream: ByteStream) -> TableReader:
-    """Open a file for reading.
+def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableReader:
+    """Open a file for reading; ``rows`` of a layout is how many have a token.
 
     Raises `FormatError` where it is damaged, holds no matrix of floats, or where no
     tokens are found.
@@ -85,20 +94,26 @@ def open_reader(stream: ByteStream) -> TableReader:
 
         own = own_reader(stream.name, header, load, prefix=prefix_of(header))
         if own is not None:
+            refuse_layout(layout, stream.name, "the file itself")
             return own
         name = pick(matrices(header.tensors), stream.name)
         embedding = load_embedding(name, header.tensors, load, stream.name)
     if stream.tokens_path is None and stream.path is not None:
         path = find_file(stream.path.parent)
         if path is not None:
+            refuse_layout(layout, stream.name, path.name)
             return model_reader(NAME, stream.name, embedding, path)
     path = find_tokens(stream, ("tokenizer.json", "vocab.txt"))
+    tokens, holes, notes = fitted(
+        read_tokens(path), path, embedding.rows, stream.name, layout
+    )
     return TableReader(
         NAME,
         stream.name,
-        read_tokens(path),
+        tokens,
         embedding.rows,
-        notes=[*embedding.notes, f"tokens from {path.name}"],
+        arrays=holes,
+        notes=[*embedding.notes, *notes],
     )
 
 
