@@ -101,16 +101,29 @@ class SplitEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the rows of ``ids``, any shape of integers, as (*ids.shape, dim)."""
+        all_train = self.num_embeddings < self.trained.num_embeddings
         if not torch.jit.is_scripting():
             self._prepare(ids)
+            if not all_train and _may_count(ids):
+                return self._look_up_each_once(ids)
         slots = self._slots.index_select(0, ids.reshape(-1)).view(ids.shape)
-        # Frozen ids look up the spare row, for shapes may not depend on values. It has
-        # no gradient: sparse optimisers move a row whenever it has one.
+        # Frozen ids look up the spare row. It has no gradient: sparse optimisers move
+        # a row whenever it has one.
         rows = self.trained(slots.clamp(min=0))
-        if self.num_embeddings >= self.trained.num_embeddings:  # some row is frozen
+        if not all_train:
             frozen = functional.embedding((-slots).clamp(min=0), self.frozen)
             rows = torch.where((slots > 0).unsqueeze(-1), rows, frozen.to(rows.dtype))
         return rows
+
+    @torch.jit.unused  # type: ignore[untyped-decorator]  # torch has no types for it
+    def _look_up_each_once(self, ids: Tensor) -> Tensor:
+        """Do what `forward` does with fewer copies, which cost the most on a CPU."""
+        slots = self._slots.index_select(0, ids.reshape(-1))
+        rows = functional.embedding((-slots).clamp(min=0), self.frozen)
+        places = (slots > 0).nonzero().squeeze(1)
+        trained = self.trained(slots.index_select(0, places))
+        rows = rows.to(trained.dtype).index_copy_(0, places, trained)
+        return rows.view(*ids.shape, self.embedding_dim)
 
     @property
     def weight(self) -> Tensor:
@@ -514,6 +527,17 @@ def plain_state_dict(model: nn.Module | Mapping[str, Any]) -> dict[str, Any]:
         elif prefix + "weight" not in plain:
             plain[prefix + "weight"] = layers[prefix].join()
     return plain
+
+
+def _may_count(ids: Tensor) -> bool:
+    """May shapes depend on values? In no graph, and a GPU would have to wait for it."""
+    return (
+        type(ids) is Tensor
+        and ids.device.type == "cpu"
+        and not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and not torch._C._are_functorch_transforms_active()
+    )
 
 
 def _rows(table: Tensor, mask: Tensor) -> Tensor:

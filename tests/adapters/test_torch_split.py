@@ -534,3 +534,35 @@ def test_a_model_is_asked_for_what_its_layer_saves_part_by_part(model):
         "trains",
     ]
     assert list(model[0].named_buffers()) == list(model.named_buffers()) == []
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("ids", [[1, 2, 3, 0, 4, 4], [0, 3], [1, 2], [[]]])
+def test_the_way_for_graphs_and_the_way_for_a_cpu_are_the_same(matrix, ids, sparse):
+    ids = torch.tensor(ids, dtype=torch.int64)
+    made = []
+    for call in (
+        lambda layer: layer,
+        lambda layer: torch.compile(layer, backend="eager"),
+    ):
+        layer = pe_torch.embedding(matrix, freeze=FROZEN, sparse=sparse)
+        rows = call(layer)(ids)
+        rows.square().sum().backward()
+        made.append((rows.detach(), layer.trained.weight.grad.to_dense()))
+
+    (rows, gradient), (other_rows, other_gradient) = made
+    assert torch.equal(rows, torch.tensor(matrix.vectors)[ids])
+    assert torch.equal(rows, other_rows)
+    assert torch.equal(gradient, other_gradient)
+
+
+def test_gradients_may_be_taken_by_functions(matrix):
+    layer = pe_torch.embedding(matrix, freeze=FROZEN)
+
+    def loss(parameters):
+        return torch.func.functional_call(layer, parameters, (IDS,)).square().sum()
+
+    gradient = torch.func.grad(loss)(dict(layer.named_parameters()))
+
+    layer(IDS).square().sum().backward()
+    assert torch.equal(gradient["trained.weight"], layer.trained.weight.grad)
