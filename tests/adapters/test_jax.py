@@ -210,6 +210,9 @@ def test_an_average_of_whole_states_looks_up_the_same_rows(large):
 
     assert averaged.trains[...].dtype != bool  # or this test shows nothing
     np.testing.assert_allclose(table(averaged), large.vectors, atol=1e-5)
+    half = nnx.clone(averaged)  # as an average that began with zeros has it
+    nnx.update(half, jax.tree.map(lambda a: a * 0.5, nnx.state(half)))
+    np.testing.assert_allclose(table(half), large.vectors / 2, atol=1e-5)
     for source in (model.embedding, large.vectors):
         nnx.update(averaged, jax.tree.map(lambda a: a * 1.0001, nnx.state(averaged)))
         assert not same_bits(table(averaged)[FREEZE], large.vectors[FREEZE])
