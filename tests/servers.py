@@ -26,6 +26,8 @@ class Host:
         self.default: Answer = good
         self.etag: str | None = '"version-1"'
         self.asked: list[tuple[str, str | None]] = []  # path, Range
+        self.queries: list[str] = []  # behind the paths, where there was one
+        self.logins: list[str | None] = []  # what came as Authorization
         self.headers: dict[str, str] = {}  # added to every good answer
 
 
@@ -36,7 +38,11 @@ class Handler(BaseHTTPRequestHandler):
     host: Host
 
     def do_GET(self) -> None:
-        name = self.path.partition("?")[0].lstrip("/")
+        path, mark, query = self.path.partition("?")
+        name = path.lstrip("/")
+        if mark:
+            self.host.queries.append(query)
+        self.host.logins.append(self.headers["Authorization"])
         self.host.asked.append((name, self.headers["Range"]))
         answer = self.host.answers.popleft() if self.host.answers else self.host.default
         if name not in self.host.files and answer is good:
@@ -91,6 +97,11 @@ def good(handler: Handler, data: bytes) -> None:
 
 def without_ranges(handler: Handler, data: bytes) -> None:
     headers = {"Content-Length": str(len(data))}
+    handler.send(200, headers, data)
+
+
+def versions_without_ranges(handler: Handler, data: bytes) -> None:
+    headers = {"Content-Length": str(len(data)), "ETag": str(handler.host.etag)}
     handler.send(200, headers, data)
 
 

@@ -58,6 +58,7 @@ LAYERS = {
         "sources.catalog",
         "sources.entry",
         "sources.packages",
+        "sources.url",
         "adapters.evaluation",
     },
     "former_names": set(),
@@ -72,6 +73,7 @@ LAYERS = {
 AT_THE_HEAD = {
     "arrays": {"numpy"},
     "vocabulary": {"numpy"},
+    "sources.connections": {"requests", "urllib3"},
     "kernel": {"numpy"},
     "formats": {"numpy"},
     "store": {"numpy"},

@@ -13,6 +13,7 @@ from pretrained_embed.cli.display import plural, size
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.sources import cache as caches
+from pretrained_embed.sources.url import public
 
 
 @click.group()
@@ -102,6 +103,7 @@ def remove(names: tuple[str, ...], cache_dir: Path | None) -> None:
     """
     files = caches.listing(cache_dir)
     known = {file.source for file in files}
+    names = tuple(map(public, names))
     for name in names:
         if name not in known:
             raise UnknownSourceError(

@@ -15,12 +15,13 @@ from pretrained_embed.cli.match_options import check_stdin, vocab_kind
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import findings_facts, remarks
+from pretrained_embed.sources.url import url_or_words
 
 _SHOWN = 5  # missing tokens that are named
 
 
 @click.command()
-@click.argument("source", metavar="IN")
+@click.argument("source", metavar="IN", type=url_or_words)
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--to",

@@ -16,12 +16,15 @@ from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import remarks
 from pretrained_embed.cli.targets import check_target
+from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
 @match_options
 @click.option(
     "--source",
+    type=url_or_words,
+    metavar="SOURCE",
     multiple=True,
     default=(pe.DEFAULT_SOURCE,),
     show_default=True,

@@ -11,12 +11,13 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.display import plural
 from pretrained_embed.cli.output import answer, answer_json
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.sources.url import url_or_words
 
 UNHEALTHY = 1
 
 
 @click.command()
-@click.argument("source", metavar="FILE")
+@click.argument("source", metavar="FILE", type=url_or_words)
 @options.layout
 @options.where_from
 @options.as_json

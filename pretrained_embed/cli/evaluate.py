@@ -10,13 +10,14 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.sources.url import url_or_words
 
 #: The formats in which a matrix is saved with its row ledger.
 _WHOLE = ("npz", "npy", "hdf5", "safetensors")
 
 
 @click.command()
-@click.argument("matrix", metavar="MATRIX")
+@click.argument("matrix", metavar="MATRIX", type=url_or_words)
 @options.where_from
 @options.as_json
 @options.quiet

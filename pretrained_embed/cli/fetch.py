@@ -13,10 +13,11 @@ from pretrained_embed.cli.display import size
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.sources import cache, packages
+from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
-@click.argument("name")
+@click.argument("name", type=url_or_words)
 @options.where_from
 @options.as_json
 @options.quiet

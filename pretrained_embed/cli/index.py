@@ -12,12 +12,13 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.display import number, size
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.sources.url import url_or_words
 
 _DTYPES = ("float32", "float16")
 
 
 @click.command()
-@click.argument("file", metavar="FILE|NAME")
+@click.argument("file", metavar="FILE|NAME", type=url_or_words)
 @click.option(
     "--dtype",
     **options.one_of(_DTYPES),

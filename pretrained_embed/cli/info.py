@@ -22,6 +22,7 @@ from pretrained_embed.cli.report import (
 )
 from pretrained_embed.errors import brief
 from pretrained_embed.sources import catalog as catalogs
+from pretrained_embed.sources.url import url_or_words
 
 _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
 
@@ -30,7 +31,7 @@ _WHOLE = ("npz", "hdf5", "safetensors")
 
 
 @click.command()
-@click.argument("source", required=False, metavar="[FILE|NAME]")
+@click.argument("source", required=False, metavar="[FILE|NAME]", type=url_or_words)
 @options.layout
 @options.catalog
 @options.cache_dir

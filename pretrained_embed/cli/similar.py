@@ -11,10 +11,11 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.output import answer, answer_json
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
-@click.argument("source", metavar="MATRIX|SOURCE")
+@click.argument("source", metavar="MATRIX|SOURCE", type=url_or_words)
 @click.argument("tokens", metavar="TOKEN...", nargs=-1, required=True)
 @click.option(
     "--count",

@@ -9,6 +9,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.sources.url import url_or_words
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -29,6 +30,8 @@ def _factors(
 _OPTIONS = (
     click.option(
         "--source",
+        type=url_or_words,
+        metavar="SOURCE",
         multiple=True,
         default=(pe.DEFAULT_SOURCE,),
         show_default=True,

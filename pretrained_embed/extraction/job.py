@@ -7,7 +7,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pretrained_embed import formats, sources
 from pretrained_embed.errors import SourceError
@@ -86,7 +86,7 @@ class Job:
             ) from error
 
     def _open(self) -> ScannedReader:
-        stream = rereadable(sources.open_source(str(self.address)))
+        stream = rereadable(sources.open_source(cast(str, self.address)))
         reader = formats.open_reader(stream, self.layout)
         same = _RUN in self.state or state_of(stream.identity) == self.state
         if (

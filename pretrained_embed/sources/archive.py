@@ -22,6 +22,7 @@ from pretrained_embed.files.reading import read_fully
 from pretrained_embed.sources.member import Member
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream, derived
 from pretrained_embed.sources.tar_members import tar_members
+from pretrained_embed.sources.url import with_member
 from pretrained_embed.sources.zip_members import zip_members
 
 #: Bytes that `archive_kind` wants to see: one tar header.
@@ -114,7 +115,7 @@ def extracted(stream: Stream, kind: str, name: str | None) -> AnyStream | None:
         f"{stream.name}#{member.name}",
         member.opener,
         size=member.size,
-        address=stream.address and f"{stream.address}#{member.name}",
+        address=stream.address and with_member(stream.address, member.name),
         member=member.name,
         archive=kind,
         members=[m.name for m in members[:_LISTED]],

@@ -29,6 +29,7 @@ from pretrained_embed.files.digests import sha256
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import record
 from pretrained_embed.sources.entry import Download, published
+from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
@@ -139,9 +140,29 @@ def folder(root: Path, download: Download) -> SafePath:
     a file that moves to another host is still the same.
     """
     checksum = published(download.checksums, "file")
-    identity = checksum.value if checksum else download.urls[0]
-    mark = blake2b(identity.encode(), digest_size=4).hexdigest()
-    return inside(root) / DOWNLOADS / f"{file_name(download.urls[0])}-{mark}"
+    url = download.urls[0]
+    mark = blake2b((checksum.value if checksum else url).encode(), digest_size=4)
+    downloads, name = inside(root) / DOWNLOADS, file_name(url)
+    place = downloads / f"{name}-{mark.hexdigest()}"
+    if checksum is None and url.is_signed and place.status() is None:
+        return _signed(downloads, name, url) or place
+    return place
+
+
+def _signed(downloads: SafePath, name: str, url: Url) -> SafePath | None:
+    """Return the folder of a signed URL that is named after its signature, too.
+
+    So folders were named once; the latest is taken.
+    """
+    found = []
+    for folder in downloads.children():
+        if folder.name.startswith(f"{name}-"):
+            for file in folder.children():
+                if file.name.endswith(record.SUFFIX):
+                    known = record.read(file.parent / file.name[: -len(record.SUFFIX)])
+                    if known and known.source.partition("#")[0] == url:
+                        found.append((known.mtime_ns, folder))
+    return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def file_name(name: str) -> str:

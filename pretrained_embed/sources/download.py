@@ -7,6 +7,7 @@ gets its name when it is complete and right, and not before.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,11 +19,16 @@ from pretrained_embed.sources import http
 from pretrained_embed.sources.http import Part
 from pretrained_embed.sources.partial import Partial, Version, check_room
 from pretrained_embed.sources.patience import Failure, Patience, persist
+from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
-    import requests
-
     from pretrained_embed.arrays import Progress
+    from pretrained_embed.sources.connections import Session
+
+
+_MEANWHILE = "the file has changed meanwhile"
+#: The disk is full, or what a user may have of it is.
+_FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", None), errno.EFBIG)
 
 
 class NotPiecewise(Failure):
@@ -33,7 +39,7 @@ class NotPiecewise(Failure):
 class Piece:
     """The bytes to get from one URL: a whole file, or ``start`` to ``start + size``."""
 
-    url: str
+    url: Url
     target: SafePath
     size: int | None  # bytes of the piece, where known before
     covered: bool  # whether a published checksum covers them, now or once unpacked
@@ -49,7 +55,7 @@ class Piece:
 
 
 def download(
-    session: requests.Session,
+    session: Session,
     piece: Piece,
     check: Callable[[Hashes], str | None],
     *,
@@ -59,7 +65,8 @@ def download(
     """Bring the bytes to ``piece.target``; return their digests.
 
     ``check`` says what is wrong with them, if anything. Raises `Failure` where this
-    URL does not give them, `SourceError` where they find no room on the disk.
+    URL does not give them, or more of them than the disk has room for; `SourceError`
+    where they cannot be written.
     """
     try:
         with Partial(piece.target, piece.algorithms) as partial:
@@ -87,7 +94,7 @@ def download(
 
 
 def _ask(
-    session: requests.Session,
+    session: Session,
     piece: Piece,
     partial: Partial,
     patience: Patience,
@@ -111,17 +118,27 @@ def _ask(
         validator=validator,
     ) as part:
         total = _length(piece, part, patience)
+        if (
+            not piece.covered
+            and part.response.status_code == 206
+            and validator not in (None, part.validator)
+        ):  # what it was to depend on was ignored
+            raise _changed() if piece.start is None else NotPiecewise(_MEANWHILE)
         first = piece.start or 0
         if part.start == first:
             partial.restart()  # all of it comes, because the host or the file says so
         elif part.start != first + partial.size:
             raise Failure("the host sends another part than it was asked for")
         elif version is not None and version.total != total:
-            raise Failure("the file has changed", again=True, start_over=True)
+            raise _changed()
         if partial.size == 0:
-            partial.restart(Version(piece.url, part.validator, total))
+            partial.restart(Version(str(piece.url), part.validator, total))
         check_room(piece.target.parent, 0 if total is None else total - partial.size)
         _receive(part, piece, partial, patience, progress)
+
+
+def _changed() -> Failure:
+    return Failure("the file has changed", again=True, start_over=True)
 
 
 def _goes_on(piece: Piece, version: Version) -> bool:
@@ -136,7 +153,7 @@ def _length(piece: Piece, part: Part, patience: Patience) -> int | None:
     """Return how many bytes the piece has."""
     if piece.start is not None:
         if part.response.status_code != 206:
-            raise NotPiecewise("the file has changed meanwhile")
+            raise NotPiecewise(_MEANWHILE)
         return piece.size
     if part.total is None and piece.size is None and not part.ends_by_itself:
         raise Failure("the host does not say how long the file is")
@@ -147,6 +164,17 @@ def _length(piece: Piece, part: Part, patience: Patience) -> int | None:
             + (f"; it is {what}" if what else "")
         )
     return piece.size if part.total is None else part.total
+
+
+def _write(chunk: bytes, partial: Partial) -> None:
+    try:
+        partial.write(chunk)
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        if partial.version is None or partial.version.total is None:
+            partial.restart()  # it may have no end, and leaves room for no other one
+        raise Failure(f"its bytes cannot be kept: {error.strerror}") from error
 
 
 def _receive(
@@ -166,7 +194,7 @@ def _receive(
         if total is not None and partial.size + len(chunk) > total:
             partial.restart()
             raise Failure("the host sends more bytes than it said")
-        partial.write(chunk)
+        _write(chunk, partial)
         if progress is not None:
             progress(partial.size, total)
     if total is not None and partial.size < total:

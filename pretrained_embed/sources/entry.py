@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
+from pretrained_embed.sources.url import Url
+
 Container = Literal["gzip", "bzip2", "xz", "zstd", "zip", "tar", "tar.gz"]
 Algorithm = Literal["sha256", "sha1", "md5"]  # the strongest first
 
@@ -28,9 +30,12 @@ class Checksum:
 class Download:
     """One file to download: the same bytes from each of its ``urls``, in this order."""
 
-    urls: tuple[str, ...]
+    urls: tuple[Url, ...]
     checksums: tuple[Checksum, ...] = ()
     size: int | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "urls", tuple(map(Url, self.urls)))
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Entry:
     """One set of vectors."""
 
     id: str
-    urls: tuple[str, ...]  # all give the same bytes
+    urls: tuple[Url, ...]  # all give the same bytes
     family: str | None = None
     title: str | None = None
     languages: tuple[str, ...] = ()  # codes of the publisher; "mul": many in one file
@@ -61,6 +66,9 @@ class Entry:
     corpus: str | None = None
     citation: str | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "urls", tuple(map(Url, self.urls)))
+
     @property
     def is_template(self) -> bool:
         """Whether this stands for one entry for each of ``languages``."""
@@ -77,7 +85,7 @@ class Entry:
             id=filled(self.id),
             title=filled(self.title),
             member=filled(self.member),
-            urls=tuple(filled(url) for url in self.urls),
+            urls=tuple(filled(url.whole) for url in self.urls),
             languages=(code,),
             checksums=self.checksums_by_language.get(code, self.checksums),
             checksums_by_language={},

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote, urldefrag
+from urllib.parse import unquote
 
 from pretrained_embed.errors import OptionError
 from pretrained_embed.files.digests import json_digest
@@ -18,6 +18,7 @@ from pretrained_embed.sources.obtaining import obtain
 from pretrained_embed.sources.patience import Patience
 from pretrained_embed.sources.record import Record
 from pretrained_embed.sources.stream import AnyStream, Stream
+from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
@@ -63,8 +64,9 @@ def entry_of_url(url: str) -> Entry:
 
     What follows ``#`` names a member of the archive there.
     """
-    address, member = urldefrag(url)
-    return Entry(id=url, urls=(address,), member=unquote(member) or None)
+    named = Url(url)
+    address, member = named.parted()
+    return Entry(id=str(named), urls=(address,), member=unquote(member) or None)
 
 
 def fetch_entry(
@@ -123,7 +125,7 @@ def fetch_stream(
         **stream.provenance,
         **entry.facts(),
         "name": path.name,
-        "url": entry.urls[0],
+        "url": str(entry.urls[0]),
         "digests": digests,
     }
     identity = stream.identity and replace(

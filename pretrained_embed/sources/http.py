@@ -1,25 +1,47 @@
 """One HTTP request, held to our rules, its failures sorted.
 
 HTTPS, with certificates checked; plain HTTP only where a published checksum covers
-what comes. All that can go wrong is a `Failure`.
+what comes. Redirects are followed here, each looked at before it is asked; what a host
+sends with one, or with an error, is not read. What it says of an answer is believed
+only where it makes sense. All that can go wrong is a `Failure`.
 """
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import responses
 from typing import TYPE_CHECKING
 
+from pretrained_embed.errors import SourceError
 from pretrained_embed.sources.patience import Failure, Patience
+from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
     import requests
 
+    from pretrained_embed.sources.connections import Session
+
+#: How many redirects are followed; browsers follow as many.
+MOST_REDIRECTS = 20
+
 _CHUNK = 1 << 18
 _PAGE = (b"<!doctype html", b"<html", b"<?xml")
 _LFS = b"version https://git-lfs.github.com/spec/"
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+#: A number of bytes: below 2**63, so whatever counts them can hold it.
+_COUNT = r"([0-9]{1,18})"
+#: The length of an answer; a host may repeat it (RFC 9110, 8.6).
+_LENGTH = re.compile(rf"{_COUNT}(?:\s*,\s*\1)*")
+_SPAN = re.compile(rf"bytes {_COUNT}-{_COUNT}/{_COUNT}")
+#: A strong validator: a weak one is equal in meaning only, not in bytes.
+_ETAG = re.compile(r'"[!#-~\x80-\xff]{0,1000}"')
+#: Characters of what somebody else says in a message.
+_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -30,19 +52,19 @@ class Part:
     start: int
     total: int | None
     validator: str | None  # names this very version of the file, for If-Range
+    session: Session
 
     @property
     def ends_by_itself(self) -> bool:
         """Whether a cut answer can be told from a whole one without its length."""
-        coding = self.response.headers.get("Transfer-Encoding", "")
-        return "chunked" in coding.lower()
+        return "Transfer-Encoding" in self.response.headers
 
 
-def session() -> requests.Session:
+def session() -> Session:
     """Return a session that says who is asking."""
-    import requests
+    from pretrained_embed.sources.connections import Session
 
-    made = requests.Session()
+    made = Session()
     made.headers["User-Agent"] = "pretrained-embed"
     made.headers["Accept-Encoding"] = "identity"  # the bytes as they are published
     return made
@@ -50,7 +72,7 @@ def session() -> requests.Session:
 
 @contextmanager
 def get(
-    session: requests.Session,
+    session: Session,
     url: str,
     patience: Patience,
     *,
@@ -69,51 +91,108 @@ def get(
         headers["Range"] = f"bytes={span}"
         if validator is not None:
             headers["If-Range"] = validator
-    if not covered and not url.startswith("https://"):
-        raise Failure("plain http, and no published checksum covers it")
-    with _asked(session, url, headers, patience) as response:
-        _check_way(response, covered)
+    with _followed(session, Url(url), headers, patience, covered) as response:
         _check_status(response)
-        yield _part(response)
+        yield _part(response, session)
+
+
+@contextmanager
+def _followed(
+    session: Session,
+    url: Url,
+    headers: dict[str, str],
+    patience: Patience,
+    covered: bool,
+) -> Iterator[requests.Response]:
+    """Ask, and follow redirects; one deadline is for all of that."""
+    if url.is_shortened:
+        raise Failure("what it is signed with was left out; give the whole URL")
+    _check_way(url, covered)
+    until = patience.clock() + patience.answer
+    is_named = True  # whether this is the host that the user has named
+    for _ in range(MOST_REDIRECTS + 1):
+        left = until - patience.clock()
+        if left <= 0:
+            raise Failure(f"no answer in {patience.answer:g} seconds", again=True)
+        with _asked(session, url, headers, patience, left, is_named) as response:
+            location = response.headers.get("Location")
+            if response.status_code not in _REDIRECTS or location is None:
+                yield response
+                return
+            target = _target(url, location)
+        _check_way(target, covered, "leads to ")
+        is_named = is_named and target.origin == url.origin
+        url = target
+    raise Failure(f"the host answers with more than {MOST_REDIRECTS} redirects")
+
+
+def _target(url: Url, location: str) -> Url:
+    # Read as Latin-1, as all headers are; what browsers send and take is UTF-8.
+    text = location.encode("latin-1", "replace").decode(errors="replace")
+    try:
+        return url.leads_to(text)
+    except SourceError as error:
+        raise Failure(f"it leads to where nothing is asked: {error}") from None
+
+
+def _check_way(url: Url, covered: bool, leads: str = "") -> None:
+    if url.scheme not in ("http", "https"):
+        raise Failure(f"it {leads or 'is '}no https:// URL")
+    if not covered and url.scheme != "https":
+        where = f"it {leads}plain http ({url})," if leads else "plain http,"
+        raise Failure(f"{where} and no published checksum covers it")
 
 
 @contextmanager
 def _asked(
-    session: requests.Session, url: str, headers: dict[str, str], patience: Patience
+    session: Session,
+    url: Url,
+    headers: dict[str, str],
+    patience: Patience,
+    seconds: float,
+    is_named: bool,
 ) -> Iterator[requests.Response]:
-    import requests
+    """Ask a host for the headers of its answer, which may be a redirect.
 
+    Credentials, which come from ~/.netrc, are sent only where ``is_named``.
+    """
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    session.deadline.set(patience.clock, seconds, patience.read)
     try:
         response = session.get(
-            url,
+            url.whole,
             headers=headers,
             stream=True,
-            timeout=(patience.connect, patience.read),
+            timeout=(min(patience.connect, seconds), min(patience.read, seconds)),
+            auth=None if is_named else lambda request: request,
         )
     except requests.exceptions.SSLError as error:
-        raise Failure(f"its certificate cannot be trusted ({_root(error)})") from error
+        raise Failure(
+            f"its certificate cannot be trusted ({_root(url, error)})"
+        ) from url.cause(error)
     except (requests.ConnectionError, requests.Timeout) as error:
-        raise Failure(f"no answer ({_root(error)})", again=True) from error
-    except (requests.RequestException, ValueError) as error:
-        raise Failure(str(error)) from error
+        raise Failure(f"no answer ({_root(url, error)})", again=True) from url.cause(
+            error
+        )
+    except (requests.RequestException, HTTPError, ValueError) as error:
+        raise Failure(_brief(url.hide(str(error)))) from url.cause(error)
     with response:
         yield response
 
 
-def _root(error: BaseException) -> str:
+def _root(url: Url, error: BaseException) -> str:
     """Return the words of the innermost cause, which are those that tell something."""
     reason = error.args[0] if error.args else None
     reason = getattr(reason, "reason", reason)
-    return str(reason or error)
+    return _brief(url.hide(str(reason or error)))
 
 
-def _check_way(response: requests.Response, covered: bool) -> None:
-    for step in (*response.history, response):
-        if not covered and not step.url.startswith("https://"):
-            raise Failure(
-                f"it leads to plain http ({step.url}), and no published checksum "
-                "covers it"
-            )
+def _brief(text: str) -> str:
+    """Return what a host may have said, in part, on one line and harmless."""
+    shown = "".join(c if c.isprintable() else " " for c in text[: _LONGEST + 1])
+    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
 
 def _check_status(response: requests.Response) -> None:
@@ -122,7 +201,7 @@ def _check_status(response: requests.Response) -> None:
         return
     again = status in (408, 416, 429) or status >= 500
     raise Failure(
-        f"the host answers {status} {response.reason}",
+        f"the host answers {status} {responses.get(status, '')}".rstrip(),
         again=again,
         wait=_retry_after(response.headers.get("Retry-After")) if again else None,
         start_over=status == 416,  # there are no such bytes: the file is another one
@@ -135,29 +214,45 @@ def _retry_after(value: str | None) -> float | None:
 
     if value is None:
         return None
-    if value.isdecimal():
-        return float(value)
+    if re.fullmatch(r"[0-9]+", value):
+        return float(value[:18])  # longer ones are for ever, too
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         return None
 
 
-def _part(response: requests.Response) -> Part:
+def _part(response: requests.Response, session: Session) -> Part:
     headers = response.headers
-    length = headers.get("Content-Length", "")
-    start, total = 0, int(length) if length.isdecimal() else None
+    start, total = 0, None
+    if (length := headers.get("Content-Length")) is not None:
+        if not (found := _LENGTH.fullmatch(length.strip())):
+            raise Failure("the host's Content-Length makes no sense")
+        total = int(found[1])
+    if headers.get("Transfer-Encoding", "chunked").lower() != "chunked":
+        raise Failure("the host's Transfer-Encoding is none that can be read")
     if response.status_code == 206:
-        unit, _, rest = headers.get("Content-Range", "").partition(" ")
-        first, _, rest = rest.partition("-")
-        whole = rest.rpartition("/")[2]
-        if unit != "bytes" or not first.isdecimal() or not whole.isdecimal():
+        found = _SPAN.fullmatch(headers.get("Content-Range", ""))
+        start, last, whole = map(int, found.groups()) if found else (1, 0, 0)
+        if not start <= last < whole:
             raise Failure("the host's Content-Range makes no sense")
-        start, total = int(first), int(whole)
-    etag = headers.get("ETag", "")
-    if etag.startswith("W/"):  # equal in meaning only, not in bytes
-        etag = ""
-    return Part(response, start, total, etag or headers.get("Last-Modified"))
+        total = whole
+    return Part(response, start, total, _validator(response), session)
+
+
+def _validator(response: requests.Response) -> str | None:
+    """Return what names this version of the file, if the host says it rightly."""
+    from email.utils import parsedate_to_datetime
+
+    etag = response.headers.get("ETag", "")
+    if _ETAG.fullmatch(etag):
+        return etag
+    modified = response.headers.get("Last-Modified", "")
+    try:
+        parsedate_to_datetime(modified)
+    except (ValueError, OverflowError, IndexError, TypeError):
+        return None
+    return modified if re.fullmatch(r"[ -~]{1,100}", modified) else None
 
 
 def body(part: Part, patience: Patience) -> Iterator[bytes]:
@@ -169,10 +264,13 @@ def body(part: Part, patience: Patience) -> Iterator[bytes]:
 
     since, got = patience.clock(), 0
     while True:
+        # Once, and not for all: of what frames the bytes a host may send without end.
+        part.session.deadline.set(patience.clock, patience.read, patience.read)
         try:
             chunk = part.response.raw.read1(_CHUNK, decode_content=False)
         except (HTTPError, OSError) as error:
-            raise Failure(f"the connection broke ({error})", again=True) from error
+            said = _brief(str(error))
+            raise Failure(f"the connection broke ({said})", again=True) from error
         if not chunk:
             return
         yield chunk

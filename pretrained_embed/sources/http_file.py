@@ -86,16 +86,21 @@ class HttpFile:
         with self._asked(f"{start}-{stop - 1}", self.version) as part:
             found = (part.response.status_code, part.total, part.validator)
             if found != (206, self.size, self.version):
-                raise SourceError(
-                    f"{self.name}: was changed while it was read; read it again"
-                )
+                raise self._changed()
             if part.start != start:
                 raise Failure("the host sends another part than it was asked for")
             yield part
 
+    def _changed(self) -> SourceError:
+        return SourceError(f"{self.name}: was changed while it was read; read it again")
+
     def _body(self) -> Generator[bytes]:
         """Yield all bytes as they come."""
         with self._asked(None) as part:
+            if (part.total, part.validator) != (self.size, self.version):
+                raise self._changed()
+            if part.response.status_code != 200:
+                raise Failure("the host sends another part than it was asked for")
             if part.total is None and not part.ends_by_itself:
                 raise Failure("the host does not say how long the file is")
             yield from http.body(part, self._patience)
@@ -121,7 +126,8 @@ class _Whole(io.RawIOBase):
         except Failure as failure:
             raise SourceError(
                 f"{self._name}: cannot be read: {failure}; the host gives no ranges, "
-                "so it could not be gone on with: download the file first"
+                "or names no versions, so it could not be gone on with: download the "
+                "file first"
             ) from failure
         count = min(len(target), len(self._chunk))
         target[:count] = self._chunk[:count]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pretrained_embed.errors import (
@@ -19,6 +19,7 @@ from pretrained_embed.errors import (
 )
 from pretrained_embed.sources.guard import Guarded
 from pretrained_embed.sources.patience import Failure
+from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -28,7 +29,8 @@ _PACKAGES = {"az": "adlfs", "abfs": "adlfs", "abfss": "adlfs", "adl": "adlfs"}
 #: What the packages call that which tells versions of a file apart; the surest first.
 _VERSIONS = (
     *("ETag", "etag", "generation", "blob_id", "content_md5", "sha256"),
-    *("LastModified", "last_modified", "mtime", "modified", "created"),
+    *("LastModified", "last_modified", "mtime", "modified", "modify", "created"),
+    *("modificationTime", "sha"),
 )
 #: Errors that are the same again when asked again.
 _FINAL = (errno.EINVAL, errno.EPERM, errno.ENAMETOOLONG, errno.EISDIR)
@@ -40,8 +42,9 @@ class StoredFile:
     See `remote.Remote`. A handle of fsspec's is used by one thread at a time.
     """
 
-    def __init__(self, url: str) -> None:
-        self.name = url
+    def __init__(self, url: Url) -> None:
+        self.name = str(url)
+        self._url = url
         self._filesystem, self._path = _located(url)
         with _translated(url):
             info = self._filesystem.info(self._path)
@@ -59,7 +62,7 @@ class StoredFile:
             handle = self._handles.popleft()
         except IndexError:
             handle = self._open()
-        with _translated(self.name):
+        with self.translated():
             handle.seek(start)
             data: bytes = handle.read(stop - start)
         self._handles.append(handle)
@@ -67,7 +70,7 @@ class StoredFile:
 
     def check(self) -> None:
         """Raise `SourceError` if the file is another one now."""
-        with _translated(self.name):
+        with self.translated():
             self._filesystem.invalidate_cache()  # huggingface_hub keeps listings
             info = self._filesystem.info(self._path)
         self._compare(info)
@@ -76,8 +79,12 @@ class StoredFile:
         """Open all bytes, to be read from the first to the last."""
         return _Whole(self._open(), self)
 
+    def translated(self) -> AbstractContextManager[None]:
+        """Turn what fsspec's packages raise into errors of ours."""
+        return _translated(self._url)
+
     def _open(self) -> Any:
-        with _translated(self.name):
+        with self.translated():
             handle = self._filesystem.open(self._path, "rb", cache_type="none")
             if _has_ranges(handle):
                 self._compare(handle.details)
@@ -91,7 +98,7 @@ class StoredFile:
 
 
 class _Whole(Guarded):
-    """All bytes of a file, of which no ranges can be asked for."""
+    """All bytes of a file, from the first to the last."""
 
     def __init__(self, handle: Any, file: StoredFile) -> None:
         super().__init__(handle, file.name)
@@ -101,7 +108,7 @@ class _Whole(Guarded):
         """Read up to ``len(buffer)`` bytes; 0 is the end."""
         target = memoryview(buffer).cast("B")
         try:
-            with _translated(self._name):
+            with self._file.translated():
                 data = self._inner.read(len(target))
             if not data:
                 self._file.check()
@@ -111,7 +118,7 @@ class _Whole(Guarded):
         return len(data)
 
 
-def _located(url: str) -> tuple[Any, str]:
+def _located(url: Url) -> tuple[Any, str]:
     """Return the file system that a URL names, and the path in it."""
     protocol = url.partition("://")[0].lower()
     if "::" in url or "*" in url:
@@ -135,7 +142,9 @@ def _located(url: str) -> tuple[Any, str]:
         ) from error
     with _translated(url):
         # Without listings, which would not show that a file has changed.
-        found: tuple[Any, str] = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        found: tuple[Any, str] = fsspec.core.url_to_fs(
+            url.whole, use_listings_cache=False
+        )
     return found
 
 
@@ -151,7 +160,7 @@ def _version(info: Mapping[str, Any]) -> str | None:
 
 
 @contextmanager
-def _translated(url: str) -> Iterator[None]:
+def _translated(url: Url) -> Iterator[None]:
     """Turn what fsspec's packages raise into `Failure` and this package's own errors.
 
     What is no error of the system they have tried several times themselves.
@@ -161,23 +170,24 @@ def _translated(url: str) -> Iterator[None]:
     except PretrainedEmbedError:
         raise
     except FileNotFoundError as error:
-        raise UnknownSourceError(f"{url}: there is no such file") from error
+        message = f"{url}: there is no such file"
+        raise UnknownSourceError(message) from url.cause(error)
     except PermissionError as error:
         raise SourceError(
-            f"{url}: access is denied ({_first_line(error)}); credentials are taken "
-            "from the environment"
-        ) from error
+            f"{url}: access is denied ({_first_line(url, error)}); credentials are "
+            "taken from the environment"
+        ) from url.cause(error)
     except OSError as error:
         again = error.errno not in _FINAL
-        raise Failure(_first_line(error), again=again) from error
-    except Exception as error:  # each package has kinds of errors of its own
+        raise Failure(_first_line(url, error), again=again) from url.cause(error)
+    except Exception as error:  # noqa: BLE001  (each package has kinds of its own)
         raise SourceError(
-            f"{url}: cannot be read ({_first_line(error)}); credentials, where they "
-            "are needed, are taken from the environment"
-        ) from error
+            f"{url}: cannot be read ({_first_line(url, error)}); credentials, where "
+            "they are needed, are taken from the environment"
+        ) from url.cause(error)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(url: Url, error: Exception) -> str:
     """Return what an error says, where all that follows is advice, on one line."""
-    lines = str(error).strip().splitlines()
+    lines = url.hide(str(error)).strip().splitlines()
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

@@ -20,11 +20,11 @@ from pretrained_embed.sources.patience import Failure, Patience
 from pretrained_embed.sources.record import Record
 from pretrained_embed.sources.remote_zip import download_member
 from pretrained_embed.sources.unpack import unpack
+from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
-    import requests
-
     from pretrained_embed.arrays import Progress
+    from pretrained_embed.sources.connections import Session
 
 
 def obtain(
@@ -123,7 +123,7 @@ class _Obtaining:
             "\n".join([f"{self.goal.source} cannot be downloaded:", *failures])
         )
 
-    def _from(self, session: requests.Session, url: str) -> Record:
+    def _from(self, session: Session, url: Url) -> Record:
         if self.member is None:
             return self._whole(session, url)
         try:
@@ -141,7 +141,7 @@ class _Obtaining:
             self.whole.forget()
             raise Failure(str(error)) from error
 
-    def _member(self, session: requests.Session, url: str, member: str) -> Record:
+    def _member(self, session: Session, url: Url, member: str) -> Record:
         if self.whole.checksum is not None and self.goal.checksum is None:
             raise NotPiecewise("the published checksum is that of the whole archive")
         hashes = download_member(
@@ -157,7 +157,7 @@ class _Obtaining:
         )
         return self.goal.record(hashes)
 
-    def _whole(self, session: requests.Session, url: str) -> Record:
+    def _whole(self, session: Session, url: Url) -> Record:
         piece = Piece(
             url,
             self.whole.path,

@@ -20,6 +20,7 @@ from pretrained_embed.errors import (
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import local, packing
 from pretrained_embed.sources.stream import AnyStream
+from pretrained_embed.sources.url import url_or_words
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
@@ -41,7 +42,9 @@ Source = str | bytes | os.PathLike[str] | os.PathLike[bytes] | Readable
 
 _URL = re.compile(r"https?://", re.IGNORECASE)
 _REMOTE = re.compile(
-    r"remote\+https?://|(?!https?:|file:)[a-z][a-z0-9.+-]+://", re.IGNORECASE
+    r"remote\+https?://"
+    r"|(?!https?:|file:)(?:[a-z][a-z0-9.+-]*::)*[a-z][a-z0-9.+-]+://",
+    re.IGNORECASE,
 )
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
@@ -105,7 +108,8 @@ def resolve(
 ) -> Resolved:
     """Return what `open_source` opens, without opening it.
 
-    Raises `OptionError` for what can be no source.
+    Raises `OptionError` for what can be no source, `SourceError` for a URL with a
+    password in it.
     """
     if hasattr(source, "read"):
         return Resolved(lambda: packing.unpacked(local.from_handle(source)))
@@ -114,7 +118,7 @@ def resolve(
             "a source is a name, a URL, a path or an open binary file, "
             f"not {type(source).__name__}"
         )
-    words = os.fsdecode(source)
+    words = url_or_words(os.fsdecode(source))
     if isinstance(source, str):
         if words == "-":
             return Resolved(lambda: packing.unpacked(local.from_stdin()))
@@ -169,6 +173,7 @@ def fetch(
     from pretrained_embed.sources.catalog import load
     from pretrained_embed.sources.fetching import entry_of_url, fetch_entry
 
+    name = url_or_words(name)
     if _REMOTE.match(name):
         raise OptionError(
             f"{name}: is read where it is, and not fetched; what can be fetched is a "

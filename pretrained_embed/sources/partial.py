@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -18,16 +18,21 @@ from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import Hashes, hashed
 from pretrained_embed.files.room import free_bytes
 from pretrained_embed.files.safe_path import SafePath
+from pretrained_embed.sources.patience import Failure
+from pretrained_embed.sources.url import public
 
 #: Room to leave on the disk, in bytes.
 _SPARE = 16 << 20
 
 
 def check_room(folder: SafePath, need: int) -> None:
-    """Raise `SourceError` unless the disk of ``folder`` has room for ``need`` bytes."""
+    """Raise `Failure` unless the disk of ``folder`` has room for ``need`` bytes.
+
+    That many may be what a host says; another one may know better.
+    """
     free = free_bytes(folder.checked())
     if free is not None and need + _SPARE > free:
-        raise SourceError(
+        raise Failure(
             f"{folder}: {need:,} more bytes are needed and {_SPARE:,} to spare; "
             f"{free:,} are free. Make room, or name another cache folder."
         )
@@ -37,7 +42,7 @@ def check_room(folder: SafePath, need: int) -> None:
 class Version:
     """Which bytes these are a part of."""
 
-    url: str
+    url: str  # as it may be shown
     validator: str | None
     total: int | None
 
@@ -62,7 +67,8 @@ class Partial:
 
     def _read_note(self) -> Version | None:
         try:
-            return Version(**json.loads(self._note.read()))
+            known = Version(**json.loads(self._note.read()))
+            return replace(known, url=public(known.url))  # older ones are whole
         except SourceError:
             raise
         except (OSError, ValueError, TypeError):

@@ -16,6 +16,7 @@ class Patience:
 
     connect: float = 10.0
     read: float = 30.0  # for the next bytes
+    answer: float = 60.0  # for the headers, those of all redirects to them too
     tries: int = 4  # of one URL, each counted from the last that brought bytes
     backoff: float = 0.5  # before the second try; doubles each time
     longest: float = 60.0  # a host that asks for more is left alone

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import Hashes, hashed
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources.entry import Checksum
+from pretrained_embed.sources.url import public
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
@@ -38,7 +39,8 @@ class Record:
 def read(path: SafePath) -> Record | None:
     """Return the record of the file ``path``, ``None`` if it has no readable one."""
     try:
-        return Record(**json.loads(path.beside(SUFFIX).read()))
+        known = Record(**json.loads(path.beside(SUFFIX).read()))
+        return replace(known, source=public(known.source))  # older ones are whole
     except SourceError:
         raise
     except (OSError, ValueError, TypeError):

@@ -12,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from io import RawIOBase
 from typing import BinaryIO, Protocol, cast
-from urllib.parse import urlsplit
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import http_file, object_store
@@ -20,7 +19,8 @@ from pretrained_embed.sources.far import Far, Requests
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.patience import Failure, Patience, persist
 from pretrained_embed.sources.ranged import RangedFile
-from pretrained_embed.sources.stream import Stream
+from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
+from pretrained_embed.sources.url import Url
 
 DIRECT = "remote+"
 
@@ -29,7 +29,7 @@ class Remote(Far, Protocol):
     """A file on another machine, as its protocol gives it."""
 
     size: int | None
-    version: str | None  # another one is another file
+    version: str | None  # another one is another file; None: it cannot be told
     ranges: bool  # whether `get` can be asked, where the size is known
 
     def whole(self) -> RawIOBase:
@@ -58,48 +58,49 @@ class RemoteStream(Stream):
 
 def open_remote(
     words: str, *, offline: bool, patience: Patience | None = None
-) -> tuple[Stream, str | None]:
+) -> tuple[AnyStream, str | None]:
     """Return the bytes at a URL, and the member that is named behind a ``#``.
 
-    Where the host gives no ranges the stream is read from front to back. Raises
+    Where the host gives no ranges the stream is read from front to back. Where it names
+    no versions it is read once, for two answers may be of two versions. Raises
     `UnknownSourceError` where there is no such file, `MissingPackageError` where the
     package for its protocol is not installed, and `SourceError` where it cannot be had.
     """
-    url, _, member = words.partition("#")
+    words = Url(words)
+    url, member = words.parted()
     if offline:
         raise SourceError(f"{words}: is on another machine, and the network is off")
-    if urlsplit(url).password is not None:
-        raise SourceError(
-            "a URL with a password in it is not read, for sources are named in results "
-            "and messages; credentials are taken from the environment"
-        )
     patience = patience or Patience()
     try:
         found = persist(lambda: _find(url, patience), patience)
     except Failure as failure:
         raise SourceError(f"{url}: cannot be read: {failure}") from failure
     facts: dict[str, object] = {
-        "source": words,
+        "source": str(words),
         "name": url.rpartition("/")[2],
-        "url": url,
+        "url": str(url),
         "size": found.size,
         "version": found.version,
     }
-    return _stream(found, facts, patience), member or None
+    return _stream(found, url, facts, patience), member or None
 
 
-def _find(url: str, patience: Patience) -> Remote:
-    if url.lower().startswith(DIRECT):
-        return http_file.HttpFile(url[len(DIRECT) :], url, patience)
+def _find(url: Url, patience: Patience) -> Remote:
+    if url.scheme.startswith(DIRECT):
+        return http_file.HttpFile(Url(url.whole[len(DIRECT) :]), str(url), patience)
     return object_store.StoredFile(url)
 
 
-def _stream(found: Remote, facts: dict[str, object], patience: Patience) -> Stream:
+def _stream(
+    found: Remote, url: Url, facts: dict[str, object], patience: Patience
+) -> AnyStream:
     name, size = found.name, found.size
+    if found.version is None:
+        return OneShot(name, found.whole, facts)
     identity = Identity(str(facts["source"]), size, version=found.version)
     if size is None or not found.ranges:
         return Stream(
-            name, found.whole, facts, size=size, address=name, identity=identity
+            name, found.whole, facts, size=size, address=url, identity=identity
         )
     requests = Requests(found, size, patience)
     return RemoteStream(
@@ -107,7 +108,7 @@ def _stream(found: Remote, facts: dict[str, object], patience: Patience) -> Stre
         lambda: RangedFile(requests, 0, None),
         facts,
         size=size,
-        address=name,
+        address=url,
         identity=identity,
         requests=requests,
     )

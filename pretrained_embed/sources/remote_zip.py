@@ -19,14 +19,14 @@ from pretrained_embed.sources.guard import translated
 from pretrained_embed.sources.http import Part
 from pretrained_embed.sources.patience import Failure, Patience, persist
 from pretrained_embed.sources.unpack import unpack
+from pretrained_embed.sources.url import Url
 from pretrained_embed.sources.zip_members import damage, member_file, packing_fault
 
 if TYPE_CHECKING:
     import zipfile
 
-    import requests
-
     from pretrained_embed.arrays import Progress
+    from pretrained_embed.sources.connections import Session
 
 _TAIL = 1 << 16  # holds the directory of most archives, and any comment after it
 _LARGEST_READ = 1 << 26
@@ -84,8 +84,8 @@ class _Remote:
 
 
 def download_member(
-    session: requests.Session,
-    url: str,
+    session: Session,
+    url: Url,
     member: str,
     target: SafePath,
     *,
@@ -108,6 +108,8 @@ def download_member(
         nonlocal validator
         ask = lambda: _get(session, url, span, validator, covered, patience)  # noqa: E731
         part, data = persist(ask, patience)
+        if validator not in (None, part.validator):
+            raise NotPiecewise("the file has changed meanwhile")
         validator = part.validator
         return part.start, data, cast(int, part.total)
 
@@ -134,8 +136,8 @@ def download_member(
 
 
 def _get(
-    session: requests.Session,
-    url: str,
+    session: Session,
+    url: Url,
     span: str,
     validator: str | None,
     covered: bool,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, get_args
 
+from pretrained_embed.errors import SourceError
 from pretrained_embed.sources.entry import (
     Algorithm,
     Checksum,
@@ -13,6 +14,7 @@ from pretrained_embed.sources.entry import (
     Download,
     Entry,
 )
+from pretrained_embed.sources.url import Url
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?:\{lang\}[A-Za-z0-9._+-]*)?")
 _URL = re.compile(r"https?://[^\s/]+/\S*")
@@ -64,6 +66,16 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[Any], str]:
         return str(value)
 
     return check
+
+
+def _url(value: Any) -> Url:
+    try:
+        url = Url(_text(value))
+    except SourceError as error:
+        raise ValueError(str(error)) from error
+    if not _URL.fullmatch(url):
+        raise ValueError(f"{str(url)!r} does not match {_URL.pattern}")
+    return url
 
 
 def _one_of(allowed: tuple[str, ...]) -> Callable[[Any], str]:
@@ -124,7 +136,7 @@ _CHECKSUM: dict[str, Callable[[Any], Any]] = {
     "vouched": _text,
 }
 _DOWNLOAD: dict[str, Callable[[Any], Any]] = {
-    "urls": _each(_matching(_URL)),
+    "urls": _each(_url),
     "checksums": _each(_checksum),
     "size": _positive,
 }

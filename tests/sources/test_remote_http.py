@@ -8,11 +8,12 @@ from io import BytesIO
 
 import pytest
 
+import pretrained_embed as pe
 from pretrained_embed.errors import OptionError, SourceError
 from pretrained_embed.sources import fetch, open_source
 from pretrained_embed.sources.far import FIRST
 from pretrained_embed.sources.patience import Patience
-from pretrained_embed.sources.stream import Stream
+from pretrained_embed.sources.stream import OneShot, Stream
 from tests import servers
 from tests.sources.published import DATA
 
@@ -117,21 +118,24 @@ def test_a_host_without_ranges_is_read_from_front_to_back(remote, secure, answer
     stream = remote()
 
     assert not stream.ranges
-    assert all_of(stream) == all_of(stream) == DATA
+    assert all_of(stream) == DATA
 
 
 @pytest.mark.parametrize(
-    "answer",
-    [servers.cut_without_ranges(50_000), servers.cut_chunked],
+    ("whole", "answer"),
+    [
+        (servers.without_ranges, servers.cut_without_ranges(50_000)),
+        (servers.chunked, servers.cut_chunked),
+    ],
     ids=["length", "chunked"],
 )
-def test_a_host_without_ranges_that_hangs_up_is_no_end_of_file(remote, secure, answer):
-    secure.default = servers.without_ranges
-    stream = remote()
-    secure.default = answer
+def test_a_host_without_ranges_that_hangs_up_is_no_end_of_file(
+    remote, secure, whole, answer
+):
+    secure.answers += [whole, answer]  # the first looks what is there
 
     with pytest.raises(SourceError, match="download the file first"):
-        all_of(stream)
+        all_of(remote())
 
 
 def test_a_host_that_says_no_length_and_has_no_ranges_is_refused(remote, secure):
@@ -161,11 +165,46 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(remote, secure, answer
         all_of(stream)
 
 
-def test_where_a_host_names_no_versions_the_size_tells_them_apart(remote, secure):
-    secure.etag = None
+@pytest.mark.parametrize("etag", [None, 'W/"version-1"', '"not closed'])
+def test_where_a_host_names_no_versions_the_file_is_read_in_one_answer(
+    remote, secure, etag
+):
+    secure.etag = etag
     stream = remote()
+    assert isinstance(stream, OneShot)
+    assert stream.address is None  # nobody else is to read another version
+
+    secure.asked.clear()
+    assert stream.head(100) == DATA[:100]
+    secure.files["v.txt"] = b"new" * len(DATA)
+
     assert all_of(stream) == DATA
-    secure.files["v.txt"] += b"more 1 2\n"
+    assert secure.asked == []  # it was the answer that the head was seen in
+
+
+def test_where_a_host_names_no_versions_no_two_are_mixed(secure):
+    old = "".join(f"t{n} 1 1\n" for n in range(40_000)).encode()
+    secure.etag, secure.files["v.txt"] = None, old
+    vocabulary = pe.Vocabulary([f"t{n}" for n in range(40_000)], pad=None)
+
+    def publish(handler: servers.Handler, data: bytes) -> None:
+        """Answer with the file of now, which is another one from then on."""
+        secure.files["v.txt"] = data.replace(b" 1 1", b" 2 2")
+        servers.good(handler, data)
+
+    secure.answers += [servers.good, publish]  # the first looks what is there
+    url = f"remote+{secure.url}v.txt"
+    matrix = pe.build_matrix(vocabulary, url)
+
+    assert (matrix.vectors == 1).all()
+
+
+def test_a_host_without_ranges_gives_the_same_version_each_time(remote, secure):
+    secure.default = servers.versions_without_ranges
+    stream = remote()
+    assert isinstance(stream, Stream)
+    assert all_of(stream) == DATA
+    change(secure)
 
     with pytest.raises(SourceError, match="was changed while it was read"):
         all_of(stream)
