@@ -51,7 +51,14 @@ class UnknownTokenError(VocabularyError, KeyError):
 
 
 class FormatError(PretrainedEmbedError, ValueError):
-    """The bytes of a file are not what their format says they are."""
+    """The bytes of a file are not what their format says they are.
+
+    ``code`` names the cause for programs, where it has a code: see the README.
+    """
+
+    def __init__(self, message: str, *, code: str | None = None):
+        super().__init__(message)
+        self.code = code
 
 
 class UnknownFormatError(FormatError):
@@ -65,8 +72,15 @@ class RowError(FormatError):
     ``found`` says what stands there.
     """
 
-    def __init__(self, message: str, *, line: int | None = None, found: str = ""):
-        super().__init__(message)
+    def __init__(
+        self,
+        message: str,
+        *,
+        line: int | None = None,
+        found: str = "",
+        code: str | None = None,
+    ):
+        super().__init__(message, code=code)
         self.line = line
         self.found = found
 

@@ -59,7 +59,10 @@ class Checkup:
                 for problem in self.problems
             ],
             "findings": asdict(self.findings)
-            | {"doubts": [doubt._asdict() for doubt in self.findings.doubts]},
+            | {
+                "doubts": [doubt._asdict() for doubt in self.findings.doubts],
+                "codes": self.findings.codes,
+            },
         }
 
 

@@ -11,6 +11,7 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.display import plural
 from pretrained_embed.cli.output import answer, answer_json
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.report import layout_notes
 from pretrained_embed.sources.url import url_or_words
 
 UNHEALTHY = 1
@@ -56,7 +57,8 @@ def doctor(
     if as_json:
         answer_json(found.to_dict())
     else:
-        answer("\n".join([_head(found), *map(_paragraph, found.problems)]))
+        paragraphs = [*map(_paragraph, found.problems), *_notes(found)]
+        answer("\n".join([_head(found), *paragraphs]))
     if not found.healthy:
         context.exit(UNHEALTHY)
 
@@ -70,6 +72,13 @@ def _head(found: pe.Checkup) -> str:
     counts = [plural(errors, "error")] * bool(errors)
     counts += [plural(warnings, "warning")] * bool(warnings)
     return f"{shape}: {' and '.join(counts)}."
+
+
+def _notes(found: pe.Checkup) -> list[str]:
+    """Return what is remarkable about the layout, and no problem of its own."""
+    notes = layout_notes(found.findings)
+    problems = " ".join(problem.what for problem in found.problems)
+    return [f"\nNote: {note}." for note in notes if note not in problems]
 
 
 def _paragraph(problem: pe.Problem) -> str:

@@ -33,9 +33,15 @@ def remarks(findings: Findings) -> Iterator[str]:
         yield f"  and {hidden:,} more"
 
 
+def layout_notes(findings: Findings) -> list[str]:
+    """Return the remarks on how a file is laid out: those that have a code."""
+    return [note for note in findings.notes if getattr(note, "code", None) is not None]
+
+
 def findings_facts(findings: Findings) -> dict[str, Any]:
     """Return findings as JSON can hold them."""
-    return asdict(findings) | {"doubts": [doubt._asdict() for doubt in findings.doubts]}
+    doubts = [doubt._asdict() for doubt in findings.doubts]
+    return asdict(findings) | {"doubts": doubts, "codes": findings.codes}
 
 
 def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:

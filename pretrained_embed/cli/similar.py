@@ -9,8 +9,9 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.output import answer, answer_json
+from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.report import layout_notes
 from pretrained_embed.sources.url import url_or_words
 
 
@@ -54,17 +55,22 @@ def similar(
       pretrained-embed similar glove-6b-50d king - man + woman
     """
     with Bar(quiet=quiet) as bar:
-        found = pe.similar(
+        opened = pe.open_vectors(
             source,
-            tokens,
-            count=count,
-            on_bad_row=on_bad_row,
             layout=layout,
             cache_dir=cache_dir,
             offline=offline,
             catalog=catalog,
             progress=bar,
         )
+        with opened as reader:
+            found = pe.similar(
+                reader, tokens, count=count, on_bad_row=on_bad_row, progress=bar
+            )
+            notes = layout_notes(reader.findings)
+    if not quiet:
+        for note in notes:
+            tell(f"Note: {note}.")
     if as_json:
         answer_json([each.to_dict() for each in found])
     else:

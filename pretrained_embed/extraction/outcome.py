@@ -86,6 +86,8 @@ class Outcome:
             "findings": asdict(findings)
             | {"doubts": [list(doubt) for doubt in findings.doubts]},
             "read": self.report.read,
+            "blank_end": self.report.blank_end,
+            "skips": self.report.skips,
             "extracts": [
                 {
                     "file": extract.path.name,
@@ -111,7 +113,12 @@ class Outcome:
         findings = facts["findings"]
         doubts = [Doubt(*doubt) for doubt in findings["doubts"]]
         return cls(
-            SplitReport(Findings(**findings | {"doubts": doubts}), read=facts["read"]),
+            SplitReport(
+                Findings(**findings | {"doubts": doubts}),
+                read=facts["read"],
+                blank_end=facts["blank_end"],
+                skips=facts["skips"],
+            ),
             [
                 Extract(entry["size"], entry["crc32"], folder / entry["file"])
                 for entry in facts["extracts"]

@@ -6,6 +6,7 @@ The kernel reports faults by kind and place; this file turns them into sentences
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -17,6 +18,17 @@ from pretrained_embed.formats.reader import EXAMPLES, Doubt, Findings
 _EXCERPT = 60
 
 _ADVICE = "Mend the row, or pass on_bad_row='skip' to leave such rows out, counted."
+
+
+_CODES = {
+    kernel.EMPTY: "text.blank-line",
+    kernel.SHORT: "text.short-row",
+    kernel.NO_TOKEN: "text.row-without-token",
+    kernel.BAD_NUMBER: "text.bad-number",
+    kernel.WIDE: "text.surplus-number",
+    kernel.LONG: "text.long-row",
+}
+_HEADER = re.compile(rb"\s*[0-9]+[ \t]+[0-9]+\s*")
 
 
 class Fault(NamedTuple):
@@ -44,28 +56,33 @@ class Fault(NamedTuple):
             )
         return f"{self.found} values, {dim} expected; {row}"
 
+    @property
+    def code(self) -> str:
+        """The key of the fault in `findings.CODES`."""
+        if self.kind == kernel.SHORT and _HEADER.fullmatch(self.excerpt):
+            return "header.repeated"
+        return _CODES[self.kind]
+
+    def doubt(self, dim: int, first_line: int | None = None) -> Doubt:
+        """Return the fault as findings have it."""
+        line = None if first_line is None else first_line + self.row
+        return Doubt(self.row, line, self.sentence(dim), self.code)
+
     def _cause(self) -> str:
         """Say what probably went wrong, where the row lets it be seen."""
         if self.kind == kernel.WIDE:
             return ""
         if self.cut and self.kind == kernel.SHORT:
             return "; the file ends here: probably a cut download, fetch it again"
-        return next((f"; {c}" for mark, c in _CAUSES if mark.search(self.excerpt)), "")
+        from pretrained_embed.formats.causes import cause_of_row  # most files need none
+
+        cause = cause_of_row(self.excerpt)
+        return "" if cause is None else f"; {cause}"
 
 
-_CAUSES = [
-    (re.compile(mark), cause)
-    for mark, cause in (
-        (rb"^(<<<<<<<|=======|>>>>>>>)", "a git merge left its marks in the file"),
-        (rb"^\s*<[/!a-zA-Z][^ ]*(>| \w+=)", "this looks like HTML, not like vectors"),
-        (rb"\0\0\0\0", "zeros fill the place of text: fetch the file again"),
-        (rb" -?\d+,\d+ -?\d+,\d", "the numbers have decimal commas; write points"),
-        (rb"(,-?\d[^, ]*){2}", "commas separate the numbers; write spaces or tabs"),
-        (rb"(;-?\d[^; ]*){2}", "semicolons separate the numbers; write spaces or tabs"),
-        (rb" -?\d[^ ]*\t-?\d|\t-?\d[^\t]* -?\d", "tabs and spaces are mixed"),
-        (rb"\d  +-?[\d.]", "two spaces stand side by side; write one"),
-    )
-]
+def blank_lines(rows: range) -> Iterator[Fault]:
+    """Yield the faults that blank lines are, where rows follow them."""
+    return (Fault(row, kernel.EMPTY, 0, b"", cut=False) for row in rows)
 
 
 @dataclass
@@ -87,9 +104,7 @@ class Faults:
 
     def findings(self, rows: int, dim: int) -> Findings:
         """Return the findings of the part, which has so many rows."""
-        doubts = [
-            Doubt(fault.row, None, fault.sentence(dim)) for fault in self.examples
-        ]
+        doubts = [fault.doubt(dim) for fault in self.examples]
         return Findings(rows, self.bad, self.suspicious, doubts=doubts)
 
 
@@ -100,5 +115,5 @@ def row_error(
     what = fault.sentence(dim)
     message = f"{name}, line {line:,}: {what}. {_ADVICE}"
     if fault.cut and fault.kind == kernel.SHORT:
-        return TruncatedError(message)
-    return RowError(message, line=line, found=what)
+        return TruncatedError(message, code=fault.code)
+    return RowError(message, line=line, found=what, code=fault.code)

@@ -105,6 +105,7 @@ class Doubt(NamedTuple):
     row: int  # 0-based, in file order, malformed rows included
     line: int | None  # 1-based; None in a binary file
     what: str
+    code: str | None = None  # of `findings.CODES`
 
 
 @dataclass
@@ -117,6 +118,18 @@ class Findings:
     duplicates: int = 0  # later occurrences of a token whose first one was taken
     doubts: list[Doubt] = field(default_factory=list)  # the first few of these rows
     notes: list[str] = field(default_factory=list)  # remarks on the file as a whole
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """What was found, by its code, and in how many rows; a note counts once."""
+        counts = {
+            "text.bad-row": self.bad_rows,
+            "text.surplus-number": self.suspicious_rows,
+            "text.repeated-tokens": self.duplicates,
+        }
+        noted = (getattr(note, "code", None) for note in self.notes)
+        found = {code: count for code, count in counts.items() if count}
+        return found | {code: 1 for code in noted if code is not None}
 
 
 class Selection(NamedTuple):

@@ -54,18 +54,23 @@ def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
     head = stream.head(HEAD_SIZE)
     for name in _READABLE:
         module = _format(name)
-        if module.recognise(head, stream):
-            return _opened(module, stream, known)
+        by_layout = known is not None and getattr(module, "RECOGNISED_BY_LAYOUT", False)
+        told = {"layout": known} if by_layout else {}
+        found = module.recognise(head, stream, **told)
+        if found:
+            return _opened(module, stream, known, found)
     raise UnknownFormatError(f"{stream.name}: {diagnosis(head)}")
 
 
-def _opened(module: Any, stream: ByteStream, known: KnownLayout | None) -> Reader:
-    reader: Reader
-    if known is None or not known.given:
-        reader = module.open_reader(stream)
-        return reader
-    used = getattr(module, "LAYOUT", ())
-    reader = module.open_reader(stream, known.check_use(used, module.NAME, stream.name))
+def _opened(
+    module: Any, stream: ByteStream, known: KnownLayout | None, found: Any = True
+) -> Reader:
+    """Open a file of a format; what `recognise` found, beyond that, is handed on."""
+    options: dict[str, Any] = {} if found is True else {"found": found}
+    if known is not None and known.given:
+        used = getattr(module, "LAYOUT", ())
+        options["layout"] = known.check_use(used, module.NAME, stream.name)
+    reader: Reader = module.open_reader(stream, **options)
     return reader
 
 

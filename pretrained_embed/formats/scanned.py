@@ -36,6 +36,8 @@ class SplitReport:
 
     findings: Findings = field(default_factory=Findings)
     stopped_by: Fault | None = None  # a bad row that may not be left out
+    blank_end: int = 0  # lines at the end that are blank: bad rows if more rows follow
+    skips: bool = True  # whether bad rows may be left out
     read: int = 0  # place in the file up to which was read
 
     def add_to(self, findings: Findings, first_line: int | None) -> None:

@@ -19,9 +19,17 @@ from pretrained_embed.kernel._reference import (
     FAULT_COLUMNS,
     HIT_COLUMNS,
     LONG,
+    MIXED_SPACE,
+    MIXED_TAB,
+    NO_GAP,
     NO_TOKEN,
     RANK_SHIFT,
+    SHAPE_COLUMNS,
     SHORT,
+    SPACE,
+    SPACES,
+    TAB,
+    TABS,
     UNCLAIMED,
     WIDE,
 )
@@ -33,9 +41,17 @@ __all__ = [
     "HIT_COLUMNS",
     "IMPLEMENTATION",
     "LONG",
+    "MIXED_SPACE",
+    "MIXED_TAB",
+    "NO_GAP",
     "NO_TOKEN",
     "RANK_SHIFT",
+    "SHAPE_COLUMNS",
     "SHORT",
+    "SPACE",
+    "SPACES",
+    "TAB",
+    "TABS",
     "UNCLAIMED",
     "WIDE",
     "TokenIndex",
@@ -43,6 +59,7 @@ __all__ = [
     "gather",
     "hash_tokens",
     "look_up",
+    "measure_text",
     "number",
     "pack",
     "place",
@@ -71,6 +88,7 @@ find_rows = implementation.find_rows
 gather = implementation.gather
 hash_tokens = implementation.hash_tokens
 look_up = implementation.look_up
+measure_text = implementation.measure_text
 number = implementation.number
 pack = implementation.pack
 place = implementation.place

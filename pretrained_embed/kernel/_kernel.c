@@ -11,6 +11,7 @@
  *   Buffers         arrays, packed tokens
  *   Token index     wanted tokens, an open-addressing table
  *   Scanning        text, binary
+ *   Measuring       the lines of a text
  *   Placing         hits into rows, first come first served
  *   Hashes          rows copied by number, tokens found by an index of their hashes
  *   Module
@@ -1344,10 +1345,7 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
         if (ahead && lf < limit)
             look_ahead(scan.index, lf + 1, limit, layout.delimiter);
         const byte *end = lf;
-        if (end > p && end[-1] == '\r') {
-            end--;
-            count -= layout.separator == '\r';
-        }
+        for (; end > p && end[-1] == '\r'; end--) count -= layout.separator == '\r';
         for (; end > p && (end[-1] == ' ' || end[-1] == layout.separator); end--)
             count -= end[-1] == layout.separator;
 
@@ -1454,6 +1452,296 @@ static PyObject *number(PyObject *module, PyObject *field) {
     if (status == NUMBER_ERROR) return NULL;
     if (status == NUMBER_BAD) Py_RETURN_NONE;
     return PyFloat_FromDouble((double)value);
+}
+
+/* -------------------------------------------------------------- Measuring ------ */
+
+enum { PE_SHAPE_COLUMNS = 12 };
+enum { PE_NO_GAP, PE_SPACE, PE_TAB, PE_SPACES, PE_TABS, PE_MIXED_SPACE, PE_MIXED_TAB };
+
+/* Return the first byte from p on that is no digit, or end; what lies before limit may
+ * be looked at. */
+static const byte *skip_digits(const byte *p, const byte *end, const byte *limit) {
+#ifdef PE_SSE2
+    for (; limit - p >= 8; p += 8) {
+        uint64_t x = load64(p) ^ 0x3030303030303030u;
+        x = ((x + 0x7676767676767676u) | x) & 0x8080808080808080u;
+        if (x) {
+            p += lowest_bit(x) / 8;
+            break;
+        }
+    }
+    if (p > end) return end;
+#else
+    (void)limit;
+#endif
+    while (p < end && *p >= '0' && *p <= '9') p++;
+    return p;
+}
+
+/* Return 0 for a field that is no number, 1 for a whole number (digits alone), 2 for
+ * any other number. */
+static int number_kind(const byte *p, const byte *end, const byte *limit) {
+    if (p < end && (*p == '-' || *p == '+')) p++;
+    const byte *at = skip_digits(p, end, limit);
+    int any = at > p;
+    if (at == end) return any;
+    if (*at == '.') {
+        const byte *behind = ++at;
+        at = skip_digits(at, end, limit);
+        any |= at > behind;
+        if (at == end) return any ? 2 : 0;
+    } else if (!any) {
+        return same_word(p, end, "nan") || same_word(p, end, "inf") ||
+                       same_word(p, end, "infinity")
+                   ? 2
+                   : 0;
+    }
+    if (!any || (*at | 0x20) != 'e') return 0;
+    at++;
+    if (at < end && (*at == '-' || *at == '+')) at++;
+    return at < end && skip_digits(at, end, limit) == end ? 2 : 0;
+}
+
+static int gap_kind(const byte *p, const byte *end) {
+    if (p == end) return PE_NO_GAP;
+    int last = end[-1] == '\t';
+    if (end - p == 1) return last ? PE_TAB : PE_SPACE;
+    for (const byte *q = p; q < end; q++)
+        if (*q != end[-1]) return last ? PE_MIXED_TAB : PE_MIXED_SPACE;
+    return last ? PE_TABS : PE_SPACES;
+}
+
+/* What is known of a line, from its start to the last field. */
+typedef struct {
+    const byte *start, *end, *front, *front_end;
+    int64_t numbers, alike, odd, left, right;
+    int between, before, outer, lead;
+} Shape;
+
+static void shape_field(Shape *shape, const byte *field, const byte *end,
+                        const byte *limit) {
+    int gap = gap_kind(shape->end, field), kind = number_kind(field, end, limit);
+    shape->end = end;
+    if (gap == PE_NO_GAP) shape->lead = kind;
+    if (gap == PE_NO_GAP || !kind) {
+        shape->front = field;
+        shape->front_end = end;
+        shape->numbers = shape->alike = shape->odd = shape->left = shape->right = 0;
+        shape->between = shape->before = shape->outer = 0;
+        return;
+    }
+    shape->numbers++;
+    if (shape->numbers == 1) {
+        shape->alike = 1;
+        shape->before = shape->outer = gap;
+    } else {
+        if (shape->numbers == 2 || gap == shape->between) {
+            shape->alike++;
+        } else {
+            shape->alike = 2;
+            shape->before = shape->between;
+        }
+        shape->between = gap;
+        shape->odd += gap > PE_TAB;
+    }
+    if (kind > 1) {
+        if (!shape->left) shape->left = shape->numbers;
+        shape->right = shape->numbers;
+    }
+}
+
+static void shape_begin(Shape *shape, const byte *line) {
+    *shape = (Shape){.start = line, .end = line, .front = line, .front_end = line};
+}
+
+static void shape_write(const Shape *shape, const byte *base, int64_t *out) {
+    out[0] = shape->start - base;
+    out[1] = shape->end - base;
+    out[2] = shape->numbers;
+    out[3] = shape->alike;
+    out[4] = shape->between;
+    out[5] = shape->before;
+    out[6] = shape->left ? shape->numbers + 1 - shape->right : 0;
+    out[7] = shape->left ? shape->numbers + 1 - shape->left : 0;
+    out[8] = shape->front - base;
+    out[9] = shape->front_end - base;
+    out[10] = shape->lead;
+    out[11] = (int64_t)shape->outer << 32 | shape->odd;
+}
+
+/* A run over lines: the byte at which the field begins that is not yet ended. */
+typedef struct {
+    Shape shape;
+    const byte *base, *limit, *field;
+    int64_t *out;
+    Py_ssize_t rows, room;
+} Measure;
+
+/* Take the blank, tab or LF at p, or the end of the data. */
+static void measure_mark(Measure *measure, const byte *p, int ends_line) {
+    const byte *end = p;
+    if (ends_line)
+        while (end > measure->field && end[-1] == '\r') end--;
+    if (end > measure->field)
+        shape_field(&measure->shape, measure->field, end, measure->limit);
+    measure->field = p + 1;
+    if (ends_line) {
+        shape_write(&measure->shape, measure->base,
+                    measure->out + PE_SHAPE_COLUMNS * measure->rows++);
+        shape_begin(&measure->shape, p + 1);
+    }
+}
+
+#ifdef PE_SSE2
+static int highest_bit(uint64_t x) {
+#if defined(__GNUC__)
+    return 63 - __builtin_clzll(x);
+#elif defined(_MSC_VER) && defined(_WIN64)
+    unsigned long i;
+    _BitScanReverse64(&i, x);
+    return (int)i;
+#else
+    int i = 0;
+    for (; x >>= 1;) i++;
+    return i;
+#endif
+}
+
+static int count_bits(uint64_t x) {
+    x -= x >> 1 & 0x5555555555555555u;
+    x = (x & 0x3333333333333333u) + (x >> 2 & 0x3333333333333333u);
+    x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0fu;
+    return (int)(x * 0x0101010101010101u >> 56);
+}
+
+/* The bits up to the given one. */
+static uint64_t bits_to(int last) { return UINT64_MAX >> (63 - last); }
+
+/* Take the numbers from p on that have the gap of those before them: all but a few that
+ * are written in a seldom way.  64 bytes are looked at side by side, a bit for each.
+ * Return the first byte not taken. */
+static const byte *measure_numbers(Measure *measure, const byte *p) {
+    Shape *shape = &measure->shape;
+    const char blank = shape->between == PE_TAB ? '\t' : ' ';
+    if (shape->numbers < 2 || shape->between > PE_TAB || shape->end + 1 != p ||
+        p[-1] != blank)
+        return p;
+    const __m128i gap = _mm_set1_epi8(blank);
+    const __m128i zero = _mm_set1_epi8('0'), nine = _mm_set1_epi8(9);
+    const __m128i plus = _mm_set1_epi8('+'), minus = _mm_set1_epi8('-');
+    const __m128i point = _mm_set1_epi8('.'), letter = _mm_set1_epi8('e');
+    const __m128i small = _mm_set1_epi8(0x20);
+    while (measure->limit - p >= 64) {
+        uint64_t digits = 0, points = 0, letters = 0, signs = 0, gaps = 0;
+        for (int i = 0; i < 64; i += 16) {
+            __m128i bytes = _mm_loadu_si128((const __m128i *)(p + i));
+            __m128i values = _mm_sub_epi8(bytes, zero);
+            __m128i are_digits = _mm_cmpeq_epi8(_mm_min_epu8(values, nine), values);
+            __m128i are_signs = _mm_or_si128(_mm_cmpeq_epi8(bytes, minus),
+                                             _mm_cmpeq_epi8(bytes, plus));
+            __m128i are_letters = _mm_cmpeq_epi8(_mm_or_si128(bytes, small), letter);
+            __m128i are_points = _mm_cmpeq_epi8(bytes, point);
+            __m128i are_gaps = _mm_cmpeq_epi8(bytes, gap);
+            digits |= (uint64_t)(unsigned)_mm_movemask_epi8(are_digits) << i;
+            signs |= (uint64_t)(unsigned)_mm_movemask_epi8(are_signs) << i;
+            letters |= (uint64_t)(unsigned)_mm_movemask_epi8(are_letters) << i;
+            points |= (uint64_t)(unsigned)_mm_movemask_epi8(are_points) << i;
+            gaps |= (uint64_t)(unsigned)_mm_movemask_epi8(are_gaps) << i;
+        }
+        const uint64_t parts = points | letters, between = ~(parts | gaps);
+        /* a carry runs from each point or letter to the next one, or to the gap */
+        const uint64_t reached = (between + (parts << 1)) & ~between;
+        const uint64_t powers = (between + (letters << 1)) & ~between;
+        uint64_t odd = ~(digits | signs | parts | gaps);
+        odd |= signs & ~(gaps << 1 | letters << 1 | 1);
+        odd |= (gaps | letters) & ~(digits << 1); /* what ends in no digit */
+        odd |= (reached & points) | (powers & letters);
+        if (odd) gaps &= ((uint64_t)1 << lowest_bit(odd)) - 1;
+        if (!gaps) break;
+        int last = highest_bit(gaps);
+        uint64_t not_whole = reached & gaps; /* that a point or letter is before */
+        if (not_whole) {
+            if (!shape->left)
+                shape->left = shape->numbers +
+                              count_bits(gaps & bits_to(lowest_bit(not_whole)));
+            shape->right =
+                shape->numbers + count_bits(gaps & bits_to(highest_bit(not_whole)));
+        }
+        int count = count_bits(gaps);
+        shape->numbers += count;
+        shape->alike += count;
+        shape->end = p + last;
+        p += last + 1;
+    }
+    measure->field = p;
+    return p;
+}
+#endif
+
+/* Return the first blank, tab or LF from p on, or limit. */
+static const byte *next_mark(const byte *p, const byte *limit) {
+#ifdef PE_SSE2
+    const __m128i space = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t');
+    const __m128i lf = _mm_set1_epi8('\n');
+    for (; limit - p >= 16; p += 16) {
+        __m128i bytes = _mm_loadu_si128((const __m128i *)p);
+        __m128i marks = _mm_or_si128(
+            _mm_or_si128(_mm_cmpeq_epi8(bytes, space), _mm_cmpeq_epi8(bytes, tab)),
+            _mm_cmpeq_epi8(bytes, lf));
+        unsigned mask = (unsigned)_mm_movemask_epi8(marks);
+        if (mask) return p + lowest_bit(mask);
+    }
+#endif
+    while (p < limit && *p != ' ' && *p != '\t' && *p != '\n') p++;
+    return p;
+}
+
+/* Take all marks from p on, as far as there is room. */
+static void measure_lines(Measure *measure, const byte *p) {
+    while (measure->rows < measure->room) {
+#ifdef PE_SSE2
+        p = measure_numbers(measure, p);
+#endif
+        p = next_mark(p, measure->limit);
+        if (p == measure->limit) return;
+        measure_mark(measure, p, *p == '\n');
+        p++;
+    }
+}
+
+static PyObject *measure_text(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *data_object, *shapes_object, *result = NULL;
+    Py_ssize_t start, stop;
+    int final;
+    Py_buffer data, shapes;
+    if (!PyArg_ParseTuple(args, "OnnpO:measure_text", &data_object, &start, &stop,
+                          &final, &shapes_object))
+        return NULL;
+    if (PyObject_GetBuffer(data_object, &data, PyBUF_SIMPLE)) return NULL;
+    if (borrow(shapes_object, &shapes, "q", 2, 1, "shapes")) goto without_shapes;
+    if (start < 0 || stop < start || stop > data.len ||
+        shapes.shape[1] != PE_SHAPE_COLUMNS) {
+        PyErr_SetString(PyExc_ValueError, "bounds or shapes do not fit");
+        goto done;
+    }
+    const byte *base = data.buf, *p = base + start;
+    Measure measure = {.base = base, .limit = base + stop, .field = p,
+                       .out = shapes.buf, .room = shapes.shape[0]};
+    shape_begin(&measure.shape, p);
+    Py_BEGIN_ALLOW_THREADS
+    measure_lines(&measure, p);
+    if (final && measure.rows < measure.room && measure.shape.start < measure.limit) {
+        measure_mark(&measure, measure.limit, 1);
+        measure.shape.start = measure.limit;
+    }
+    Py_END_ALLOW_THREADS
+    result = Py_BuildValue("nn", (Py_ssize_t)(measure.shape.start - base), measure.rows);
+done:
+    PyBuffer_Release(&shapes);
+without_shapes:
+    PyBuffer_Release(&data);
+    return result;
 }
 
 /* ---------------------------------------------------------------- Placing ------ */
@@ -1900,6 +2188,9 @@ PyDoc_STRVAR(scan_binary_doc,
              "scan_binary(index, data, start, stop, dim, newline, hits, vectors)\n"
              "--\n\n"
              "Scan the word2vec rows that lie whole in data[start:stop].");
+PyDoc_STRVAR(measure_text_doc,
+             "measure_text(data, start, stop, final, shapes)\n--\n\n"
+             "Measure the lines that lie whole in data[start:stop].");
 PyDoc_STRVAR(number_doc, "number(field)\n--\n\n"
                          "Return the binary32 value of a number, or None.");
 PyDoc_STRVAR(place_doc,
@@ -1923,6 +2214,7 @@ PyDoc_STRVAR(look_up_doc,
 static PyMethodDef methods[] = {
     {"scan_text", scan_text, METH_VARARGS, scan_text_doc},
     {"scan_binary", scan_binary, METH_VARARGS, scan_binary_doc},
+    {"measure_text", measure_text, METH_VARARGS, measure_text_doc},
     {"number", number, METH_O, number_doc},
     {"place", place, METH_VARARGS, place_doc},
     {"spread", spread, METH_VARARGS, spread_doc},

@@ -34,6 +34,9 @@ def scan_text(
     vectors: Float32Array,
     faults: Int64Array,
 ) -> tuple[int, int, int, int]: ...
+def measure_text(
+    data: Bytes, start: int, stop: int, final: bool, shapes: Int64Array
+) -> tuple[int, int]: ...
 def scan_binary(
     index: TokenIndex | None,
     data: Bytes,

@@ -5,7 +5,7 @@ results, bit for bit, by the test suite; where no compiler was at hand this file
 the work.
 
 A line of text
-    A line ends at LF (0x0A) and nowhere else. One CR before the LF is dropped, then
+    A line ends at LF (0x0A) and nowhere else. The CRs before the LF are dropped, then
     all trailing spaces and separators. The last ``dim`` fields are the vector: single
     ``separator`` bytes part them from each other, and one ``delimiter`` byte (nearly
     always the same byte) parts the first of them from the token. All before that is
@@ -68,6 +68,11 @@ FAULT_COLUMNS = 4
 # separator, as if the row had one value too many. Only where the delimiter is a byte
 # of its own is a row known to be too LONG.
 EMPTY, SHORT, NO_TOKEN, BAD_NUMBER, WIDE, LONG = 1, 2, 3, 4, 5, 6
+
+#: Columns of ``shapes``: see `measure_text`.
+SHAPE_COLUMNS = 12
+# Kinds of gaps between fields; the last two are mixed, and end in a space or in a tab.
+NO_GAP, SPACE, TAB, SPACES, TABS, MIXED_SPACE, MIXED_TAB = range(7)
 
 _LF = 0x0A
 _NUMBER = re.compile(
@@ -240,7 +245,7 @@ def scan_text(
         if n_hits == len(hits) or n_faults == len(faults):
             break
         line = text[position:end]
-        line = (line[:-1] if line.endswith(b"\r") else line).rstrip(trimmed)
+        line = line.rstrip(b"\r").rstrip(trimmed)
 
         token, fault, found = _split(line, dim, sep, delim)
         if fault in (0, WIDE):
@@ -261,6 +266,95 @@ def scan_text(
         rows += 1
         position = min(end + 1, len(text))
     return TextScan(start + position, rows, n_hits, n_faults)
+
+
+_WHOLE = re.compile(rb"[+-]?[0-9]+")
+_FIELD = re.compile(rb"([ \t]*)([^ \t]+)")
+
+
+def _kind_of_number(field: bytes) -> int:
+    """Return 0 for no number, 1 for a whole one (digits alone), 2 for any other."""
+    return 1 if _WHOLE.fullmatch(field) else 2 if _NUMBER.fullmatch(field) else 0
+
+
+def _kind_of_gap(gap: bytes) -> int:
+    if gap in (b"", b" ", b"\t"):
+        return {b"": NO_GAP, b" ": SPACE, b"\t": TAB}[gap]
+    if len(set(gap)) == 1:
+        return SPACES if gap[0] == 0x20 else TABS
+    return MIXED_SPACE if gap[-1] == 0x20 else MIXED_TAB
+
+
+def _shape(line: bytes) -> list[int]:
+    """Return the shape of a line, its offsets counted from the line's start."""
+    end = numbers = alike = between = before = odd = outer = 0
+    left = right = 0  # the first and the last number that is not whole
+    front = (0, 0)
+    lead = 0
+    for found in _FIELD.finditer(line):
+        gap, kind = _kind_of_gap(found[1]), _kind_of_number(found[2])
+        end = found.end()
+        if gap == NO_GAP:
+            lead = kind
+        if gap == NO_GAP or not kind:
+            front = found.span(2)
+            numbers = alike = between = before = odd = outer = left = right = 0
+            continue
+        numbers += 1
+        if numbers == 1:
+            alike, before, outer = 1, gap, gap
+        elif numbers == 2 or gap == between:
+            alike, between = alike + 1, gap
+        else:
+            alike, before, between = 2, between, gap
+        odd += numbers > 1 and gap > TAB
+        if kind > 1:
+            left, right = left or numbers, numbers
+    near, far = (numbers + 1 - right, numbers + 1 - left) if left else (0, 0)
+    return [
+        *(0, end, numbers, alike, between, before),
+        *(near, far, *front, lead, outer << 32 | odd),
+    ]
+
+
+def measure_text(
+    data: Bytes, start: int, stop: int, final: bool, shapes: Int64Array
+) -> tuple[int, int]:
+    """Measure the lines that lie whole in ``data[start:stop]``.
+
+    With ``final`` the bytes after the last LF are a line too. Of each line, CRs before
+    the LF and spaces and tabs at its end dropped, a row of ``shapes`` gets:
+
+    - where it begins and ends, as offsets;
+    - how many numbers it ends in, all spaces and tabs between two fields being one gap;
+      a field with which the line begins is none of them;
+    - how many of these, from the end, have the same kind of gap between them, that
+      kind, and the kind of the gap before the first of them;
+    - the places, from the end, of the last and of the first that is not whole, or 0;
+    - where the field in front of the numbers begins and ends;
+    - whether the field with which the line begins is no number (0), a whole one (1),
+      or any other (2);
+    - the kind of the gap before the numbers, times 2**32, plus how many of the gaps
+      between them are more than one byte.
+
+    Returns the offset of the first byte not dealt with, and how many lines there were.
+    Stops early where ``shapes`` has no room left.
+    """
+    text = bytes(memoryview(data)[start:stop])
+    position = rows = 0
+    while position < len(text) and rows < len(shapes):
+        end = text.find(b"\n", position)
+        if end < 0:
+            if not final:
+                break
+            end = len(text)
+        shape = _shape(text[position:end].rstrip(b"\r"))
+        for place in (0, 1, 8, 9):  # the offsets
+            shape[place] += start + position
+        shapes[rows] = shape
+        rows += 1
+        position = min(end + 1, len(text))
+    return start + position, rows
 
 
 def scan_binary(

@@ -15,6 +15,8 @@ from pretrained_embed.errors import (
     RowError,
     TruncatedError,
 )
+from pretrained_embed.formats.known_layout import KnownLayout
+from pretrained_embed.formats.text import reader as text
 from pretrained_embed.sources.stream import Stream
 
 ROWS = b"first 1 2 3\nsecond 4 5 6\nthird 7 8 9\n"
@@ -157,12 +159,96 @@ def test_a_file_cut_in_a_row_is_named_as_such(tmp_path, size):
     reader = opened(tmp_path / "f", ROWS[:size])
     if size == 36:
         all_rows(reader)
-        assert reader.findings.notes == [
-            "the last line has no line end; it may be cut short"
-        ]
+        assert "text.no-final-line-end" in reader.findings.codes
     else:
         with pytest.raises(TruncatedError, match=r"line 3: .* cut download"):
             all_rows(reader)
+
+
+# Line ends
+
+
+@pytest.mark.usefixtures("both_kernels")
+@pytest.mark.parametrize("part", [5, 13, 64, 1000])
+@pytest.mark.parametrize("on_bad_row", ["error", "skip"])
+def test_blank_lines_behind_the_last_row_are_no_rows(
+    tmp_path, monkeypatch, part, on_bad_row
+):
+    cut_into_parts(monkeypatch, part, read=11)
+    reader = opened(tmp_path / "f", ROWS + b"\n \n" + b"\n" * 100)
+
+    tokens, _ = all_rows(reader, on_bad_row=on_bad_row)
+
+    assert tokens == ["first", "second", "third"]
+    assert (reader.findings.rows, reader.findings.bad_rows) == (3, 0)
+    assert reader.findings.doubts == []
+    assert reader.findings.codes["text.blank-end"] == 1
+
+
+@pytest.mark.usefixtures("both_kernels")
+@pytest.mark.parametrize("part", [5, 13, 64, 1000])
+def test_blank_lines_before_a_row_are_bad_rows(tmp_path, monkeypatch, part):
+    cut_into_parts(monkeypatch, part, read=11)
+    reader = opened(tmp_path / "f", ROWS + b"\n" * 100 + b"last 1 2 3\n\n")
+
+    out, selection = select(reader, [("last", 0, 0)], on_bad_row="skip")
+
+    assert out[0].tolist() == [1, 2, 3]
+    assert selection.source_rows.tolist() == [103, -1]
+    found = selection.findings
+    assert (found.rows, found.bad_rows) == (104, 100)
+    assert [doubt.line for doubt in found.doubts] == list(range(4, 14))
+    assert {doubt.code for doubt in found.doubts} == {"text.blank-line"}
+    with pytest.raises(RowError, match="line 4: blank line") as caught:
+        select(reader, [("last", 0, 0)])
+    assert (caught.value.line, caught.value.code) == (4, "text.blank-line")
+
+
+@pytest.mark.usefixtures("both_kernels")
+def test_any_number_of_crs_ends_a_line(tmp_path):
+    raw = b"3 3\r\r\n" + ROWS.replace(b"\n", b" \r\r\r\n")
+
+    tokens, vectors = all_rows(opened(tmp_path / "f", raw))
+
+    assert tokens == ["first", "second", "third"]
+    assert vectors[0].tolist() == [1, 2, 3]
+
+
+def test_lines_that_end_in_cr_alone_are_named(tmp_path):
+    with pytest.raises(FormatError, match="lines end in CR alone") as caught:
+        opened(tmp_path / "f", b"3 3\r" + ROWS.replace(b"\n", b"\r"))
+
+    assert caught.value.code == "text.line-ends"
+
+
+# A header that is false
+
+
+def test_a_second_header_is_called_one(tmp_path):
+    reader = opened(tmp_path / "f", b"3 3\n" + ROWS + b"3 3\n" + ROWS)
+
+    with pytest.raises(RowError, match=r"line 5: .*this is a header") as caught:
+        all_rows(reader)
+    all_rows(reader, on_bad_row="skip")
+
+    assert caught.value.code == "header.repeated"
+    assert reader.findings.codes == {"text.bad-row": 1, "header.count-differs": 1}
+
+
+def test_a_false_count_whose_dim_no_row_has_is_an_error(tmp_path, monkeypatch):
+    # the head does not show how many rows there are
+    monkeypatch.setattr(text, "HEAD_SIZE", 64)
+    rows = b"".join(b"route %d 0.5 1.5\n" % i for i in range(9))
+    true, false = (
+        text.open_reader(stream_over(b"%d 2\n" % count + rows)) for count in (9, 8)
+    )
+
+    assert all_rows(true)[0][0] == "route 0"
+    assert "header.tokens-end-in-numbers" in true.findings.codes
+    with pytest.raises(FormatError, match=r"declares 8 rows of 2 .* there are 9"):
+        all_rows(false)
+    told = text.open_reader(stream_over(b"8 2\n" + rows), KnownLayout(dim=2))
+    assert all_rows(told)[0][0] == "route 0"
 
 
 # Bytes of any kind

@@ -5,7 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.text.layout import SAMPLE_LINES, TextLayout, find_layout
+from pretrained_embed.formats.findings import CODES
+from pretrained_embed.formats.known_layout import KnownLayout
+from pretrained_embed.formats.text.layout import TextLayout, find_layout
+
+SAMPLE_LINES = 200
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 
@@ -87,8 +91,11 @@ def test_tokens_that_end_in_numbers_do_not_change_the_dim(head, dim):
 
 @pytest.mark.parametrize("header", [b"5 3", b"5 1", b"300 7", b"0 0"])
 def test_a_dim_that_no_row_has_is_an_error(header):
-    with pytest.raises(FormatError, match=r"f, line 1: the header declares \d"):
+    with pytest.raises(FormatError, match=r"f, line 1: the header declares \d") as at:
         find_layout(header + b"\n" + BODY, whole=True, name="f")
+
+    assert at.value.code == "header.not-borne-out"
+    assert "the rows have 2" in str(at.value)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +123,6 @@ def test_lines_that_do_not_end_in_numbers_are_no_vectors(head):
         (b"a\t1\t2\nb c\t3\t4\n", b"\t", b"\t"),
         (b"a\t1 2\nb 7\t3 4\n", b" ", b"\t"),
         (b"a\tb 1 2\nc\td 3 4\n", b" ", b" "),
-        (b"a\t 1 2\n\t 3 4\n", b" ", b" "),
         (b"a\t1 2\nb 3 4\n", b" ", b" "),  # not the whole file uses tabs
     ],
 )
@@ -134,10 +140,11 @@ def test_a_line_that_the_head_cuts_is_not_looked_at():
     assert layout_of(b"a 1 2 3", whole=True).dim == 3
 
 
-def test_only_the_first_lines_are_looked_at():
-    head = b"a 1 2\n" * SAMPLE_LINES + b"b 1 2 3\n" * 10 * SAMPLE_LINES
+def test_all_lines_are_looked_at():
+    head = b"a 1 2\n" * 200 + b"b 1 2 3\n" * 2000
 
-    assert layout_of(head).dim == 2
+    assert layout_of(head).dim == 3
+    assert layout_of(b"a 1 2\n" * 200 + b"b 1 2 3\n" * 200).dim == 2
 
 
 def test_a_header_and_a_byte_order_mark_are_skipped():
@@ -145,6 +152,100 @@ def test_a_header_and_a_byte_order_mark_are_skipped():
 
     assert (layout.skip, layout.header) == (7, b"2 2")
     assert layout.notes == ("a byte order mark before the first row was left out",)
+    assert layout.notes[0].code == "text.byte-order-mark"
+
+
+# The header
+
+
+@pytest.mark.parametrize(
+    ("head", "dim", "rows"),
+    [
+        (b"  3\t 3 \nthe 0.5 1 2\nof 1 2 3\nto 3 2 1\n", 3, 3),  # blanks around it
+        (b"2 3\nthe 0.25 0.5 1\nof 1 1.#QNAN 2\n", 3, 2),  # half of the rows are bad
+        (b"4 3\n34 0.5 1 2\n1 1 2 3\n33 3 2 1\n10 1 1 1\n", 3, 4),  # node2vec
+        (b"3 3\nRoute 66 0.5 1 2\nApollo 11 1 2 3\nArea 51 3 2 1\n", 3, 3),
+        (
+            b"2 1\nRoute 66 0.5\nArea 51 1.5\n",
+            1,
+            2,
+        ),  # not "dim count", whose count is 1
+        (b"1 2\na 1 2\n<unk> 3 4\n", 2, 1),
+        (b"3 2\npython 2.7\t0.5\t1\nc 99\t1\t2\nc\t1\t2\n", 2, 3),
+        (b"2 3\nthe 0.5\t1\t2\nof 1\t2\t3\n", 3, 2),  # a space, then tabs
+    ],
+)
+def test_a_header_that_the_rows_bear_out_is_believed(head, dim, rows):
+    layout = layout_of(head)
+
+    assert (layout.dim, layout.rows) == (dim, rows)
+    assert layout.header == head.split(b"\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("head", "code", "message"),
+    [
+        (
+            b"2 2\na 1 2 3 4\nb 5 6 7 8\n",  # GloVe -model 3
+            "header.not-borne-out",
+            "declares 2 values a row, but the rows have 4",
+        ),
+        (
+            b"7 3\nRoute 66 0.5 1 2\nArea 51 3 2 1\n",  # a false count
+            "header.not-borne-out",
+            "'dim=3,header=yes'.*'dim=4,header=yes'",
+        ),
+        (
+            b"3 3\nthe 0.25, -0.5, 1.5\nof 0.5, 2, -3\n",
+            "header.not-borne-out",
+            "declares 3 .* have 1: commas separate the numbers",
+        ),
+        (b"9 4\na 1.5 2\nb 2 3\n", "header.not-borne-out", "'dim=2,header=yes'"),
+        (b"3 2\nthe 1\nof 2\nto 3\n", "header.not-borne-out", "declares 2"),
+        (
+            b"3 3 120\nB64:dGhl 0.25 1 2\nB64:b2Y= 1 2 3\n",
+            "header.three-integers",
+            "line 1: it is a header of three integers",
+        ),
+        (b"0 1 2\nthe 0.5 1 2\nof 1 2 3\n", "text.column-numbers", "numbers the col"),
+        (b"2 2 120\na 0.5 1\nb 1 2\n", "header.three-integers", "three integers"),
+        (b"2 3\n0.5 1 2\n1 2 3\n", "text.no-tokens", "declares 3 values a row, and"),
+    ],
+)
+def test_a_header_that_no_row_bears_out_is_an_error(head, code, message):
+    with pytest.raises(FormatError, match=message) as caught:
+        find_layout(head, whole=True, name="f")
+
+    assert caught.value.code == code
+    assert "emove line 1" not in str(caught.value)
+
+
+# What is told
+
+
+def test_what_is_known_takes_the_place_of_what_is_found():
+    rows = b"the 0.5\t1\t2\nof 1\t2\t3\n"
+
+    def told(head: bytes, **known: object) -> TextLayout:
+        layout = find_layout(head, whole=True, name="f", known=KnownLayout(**known))
+        assert layout is not None
+        return layout
+
+    with pytest.raises(FormatError, match="separator=space-tab"):
+        find_layout(rows, whole=True, name="f")
+    for separator, dim in (("space-tab", 3), ("tab", 2)):
+        assert told(rows, separator=separator).dim == dim
+        assert told(rows, dim=dim).dim == dim
+    assert told(b"2 4\n" + BODY, header=True).dim == 2
+    assert told(b"2 4\n" + BODY, dim=2).skip == 4
+    assert told(b"2 2\n" + BODY, header=False).header is None
+    assert told(b"word 0 1\n" + BODY, header=True).skip == 9
+    assert told(b"Route 66 0.5 1\nArea 51 1 2\n", dim=2).dim == 2
+    with pytest.raises(FormatError, match="gives dim=3, but most rows end in 2") as at:
+        told(BODY, dim=3)
+    assert at.value.code == "text.layout-differs"
+    with pytest.raises(FormatError, match="layout gives dim=3, but most rows end in n"):
+        told(b"a b c\nd e f\n", dim=3)
 
 
 @given(st.binary(max_size=60) | st.text("ab 12.\t\n\r-e", max_size=40).map(str.encode))
@@ -155,4 +256,5 @@ def test_any_head_gives_a_layout_or_none_or_our_error(head):
         return
     if layout is not None:
         assert layout.dim >= 1
+        assert all(note.code in CODES for note in layout.notes)
         assert layout.skip <= len(head)

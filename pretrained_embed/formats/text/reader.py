@@ -9,22 +9,27 @@ the same whatever the number of threads.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array, Progress
-from pretrained_embed.errors import UnknownFormatError
+from pretrained_embed.errors import FormatError, UnknownFormatError
 from pretrained_embed.formats.blocks import gathered, unpacked
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.faults import row_error
+from pretrained_embed.formats.faults import blank_lines, row_error
+from pretrained_embed.formats.findings import Note
+from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
 from pretrained_embed.formats.reader import (
+    EXAMPLES,
     HEAD_SIZE,
     Block,
     ByteStream,
     Findings,
     OnBadRow,
     PackedBlock,
+    Reader,
     Selection,
 )
 from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport
@@ -32,6 +37,9 @@ from pretrained_embed.formats.text.layout import TextLayout, find_layout
 from pretrained_embed.formats.text.scan import Scratch, TextScan
 from pretrained_embed.formats.window import ALIGNMENT
 from pretrained_embed.kernel import TokenIndex
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "text"
 
@@ -46,28 +54,63 @@ _WHOLE = Split(0, 0, first=True, last=True)
 _AFAR = 8
 
 
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Whether the first lines are rows of a text file of vectors."""
-    return _layout(head, stream.name) is not None
+#: What a user can tell of a layout.
+LAYOUT = ("dim", "header", "separator")
+#: Whether that tells what is text, too.
+RECOGNISED_BY_LAYOUT = True
 
 
-def open_reader(stream: ByteStream) -> TextReader:
+def recognise(
+    head: bytes, stream: ByteStream, layout: KnownLayout | None = None
+) -> TextLayout | None:
+    """Return the layout if the first lines are rows of a text file of vectors.
+
+    Raises `FormatError` if they are, and cannot be read as they are.
+    """
+    return find_layout(
+        head,
+        whole=len(head) < HEAD_SIZE,
+        name=stream.name,
+        known=layout,
+        tokens_apart=tokens_beside(stream) is not None,
+    )
+
+
+def open_reader(
+    stream: ByteStream,
+    layout: KnownLayout | None = None,
+    *,
+    found: TextLayout | None = None,
+) -> Reader:
     """Return a reader for a text file of vectors.
 
+    Beside ``vectors.tsv`` its ``metadata.tsv`` gives the tokens, where it has none.
+
+    ``layout`` is what is known of its layout, ``found`` what `recognise` returned.
     Raises `UnknownFormatError` if the first lines do not end in numbers, and
-    `FormatError` if they contradict the header.
+    `FormatError` if they contradict the header or what is known.
     """
-    layout = _layout(stream.head(HEAD_SIZE), stream.name)
-    if layout is None:
+    found = found or recognise(stream.head(HEAD_SIZE), stream, layout)
+    if found is None:
         raise UnknownFormatError(
             f"{stream.name}: the first lines do not end in numbers, so this is no text "
             "file of vectors"
         )
-    return TextReader(stream, layout)
+    reader = TextReader(stream, found)
+    if not found.apart:
+        return reader
+    from pretrained_embed.formats.text import projector  # most files need none of it
+
+    return projector.joined(reader, stream)
 
 
-def _layout(head: bytes, name: str) -> TextLayout | None:
-    return find_layout(head, whole=len(head) < HEAD_SIZE, name=name)
+def tokens_beside(stream: ByteStream) -> Path | None:
+    """Return the file of tokens that the Embedding Projector has beside the vectors."""
+    path = stream.path
+    if path is None or not path.name.endswith("vectors.tsv"):
+        return None
+    beside = path.with_name(path.name.removesuffix("vectors.tsv") + "metadata.tsv")
+    return beside if beside.is_file() else None
 
 
 class TextReader(ScannedReader):
@@ -226,14 +269,50 @@ class TextReader(ScannedReader):
         """Return the findings of a whole pass. See `ScannedReader`."""
         findings = Findings()
         first_line = 1 + (self.layout.header is not None)
+        blank = 0  # lines before this split
         for report in reports:
+            if report.findings.rows > report.blank_end:
+                self._add_blank(blank, findings, first_line, skips=report.skips)
+                blank = 0
             if report.stopped_by is not None:
                 line = first_line + findings.rows + report.stopped_by.row
                 raise row_error(report.stopped_by, self.name, line, self.dim)
             report.add_to(findings, first_line)
+            blank += report.blank_end
+        if blank:
+            findings.rows -= blank
+            lines = "1 blank line" if blank == 1 else f"{blank:,} blank lines"
+            what = f"{lines} behind the last row: no row"
+            findings.notes.append(Note("text.blank-end", what))
         findings.notes.extend(self.layout.notes)
         if self.count is not None and self.count != findings.rows:
-            findings.notes.append(
+            self._check_count(self.count, findings)
+            what = (
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"
             )
+            findings.notes.append(Note("header.count-differs", what))
         return findings
+
+    def _add_blank(
+        self, count: int, findings: Findings, first_line: int, *, skips: bool
+    ) -> None:
+        """Count blank lines as malformed rows, now that a row has followed."""
+        for fault in blank_lines(range(findings.rows - count, findings.rows)):
+            if not skips:
+                raise row_error(fault, self.name, first_line + fault.row, self.dim)
+            findings.bad_rows += 1
+            if len(findings.doubts) < EXAMPLES:
+                findings.doubts.append(fault.doubt(self.dim, first_line))
+
+    def _check_count(self, count: int, findings: Findings) -> None:
+        """Raise `FormatError` where a false header gave a dim that no row has."""
+        good = findings.rows - findings.bad_rows
+        if self.layout.told or not good or findings.suspicious_rows < good:
+            return
+        raise FormatError(
+            f"{self.name}, line 1: the header declares {count:,} rows of {self.dim:,} "
+            f"values, but there are {findings.rows:,}, and all have more numbers: it "
+            f"is not their header. If all tokens end in a number, pass layout="
+            f"'dim={self.dim},header=yes' (--layout); else give the dim that they have",
+            code="header.count-differs",
+        )

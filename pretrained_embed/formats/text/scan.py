@@ -14,7 +14,8 @@ from pretrained_embed import kernel
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import Hits
-from pretrained_embed.formats.faults import Fault, Faults
+from pretrained_embed.formats.faults import Fault, Faults, blank_lines
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.reader import ByteStream, OnBadRow
 from pretrained_embed.formats.scanned import Split, SplitReport
 from pretrained_embed.formats.text.layout import TextLayout
@@ -56,6 +57,7 @@ class TextScan:
         self.rows = 0
         self.faults = Faults()
         self.stopped_by: Fault | None = None
+        self.blank_end = range(0)  # the blank lines behind the last row
         self.unterminated = False  # the file ends without an LF
         self.read = split.begin  # place in the file up to which was read
         self._stream = stream
@@ -94,8 +96,15 @@ class TextScan:
         """Return what was found, after the last of the hits."""
         findings = self.faults.findings(self.rows, self._layout.dim)
         if self.unterminated:
-            findings.notes.append("the last line has no line end; it may be cut short")
-        return SplitReport(findings, self.stopped_by, self.read)
+            what = "the last line has no line end; it may be cut short"
+            findings.notes.append(Note("text.no-final-line-end", what))
+        return SplitReport(
+            findings,
+            self.stopped_by,
+            read=self.read,
+            blank_end=len(self.blank_end),
+            skips=self._skip_bad,
+        )
 
     def _rows(self, window: Window, progress: Progress | None) -> Iterator[Hits]:
         more = True
@@ -158,6 +167,8 @@ class TextScan:
             self.rows += rows
             if faults:
                 self._note(window, before, faults)
+            if self.blank_end and self.blank_end.stop < self.rows:
+                self._end_blank_lines()
             if count and not self.stopped_by:
                 yield Hits(before, count, scratch.hits, scratch.vectors, window.data)
             if self.stopped_by or (count < room and faults < _FAULTS_AT_ONCE):
@@ -170,7 +181,26 @@ class TextScan:
             cut = end < 0
             excerpt = bytes(data[start : window.stop if cut else end][:_EXCERPT])
             fault = Fault(before + row, kind, found, excerpt, cut)
-            self.faults.add(fault)
-            if kind != kernel.WIDE and not self._skip_bad:
-                self.stopped_by = fault
+            if kind == kernel.EMPTY and self.blank_end.stop == fault.row:
+                self.blank_end = range(self.blank_end.start, fault.row + 1)
+                continue
+            self._end_blank_lines()
+            if kind == kernel.EMPTY:  # no row, unless one follows
+                self.blank_end = range(fault.row, fault.row + 1)
+            else:
+                self._add(fault)
+            if self.stopped_by is not None:
                 return
+
+    def _end_blank_lines(self) -> None:
+        """Count the blank lines as malformed rows: a row has followed."""
+        for fault in blank_lines(self.blank_end):
+            self._add(fault)
+        self.blank_end = range(0)
+
+    def _add(self, fault: Fault) -> None:
+        if self.stopped_by is not None:
+            return
+        self.faults.add(fault)
+        if fault.kind != kernel.WIDE and not self._skip_bad:
+            self.stopped_by = fault

@@ -24,6 +24,7 @@ from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import FormatError, TruncatedError, UnknownFormatError
 from pretrained_embed.formats.blocks import Hits, gathered, unpacked
 from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.reader import (
     HEAD_SIZE,
     Block,
@@ -165,9 +166,10 @@ class Word2VecBinaryReader(ScannedReader):
         if self.layout.dtype != DTYPES[0]:
             findings.notes.append(_STORAGE_NOTES[self.layout.dtype])
         if findings.rows != self.count:
-            findings.notes.append(
+            what = (
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"
             )
+            findings.notes.append(Note("header.count-differs", what))
         return findings
 
 

@@ -1,0 +1,113 @@
+"""What went wrong where something stands that is nearly a number, or nearly a row.
+
+One table of causes, for a field that should be a number, and one for a whole row. The
+layout of a text file, its malformed rows and files that no format recognises are
+explained by them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+_NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+
+
+#: What separates fields in other tools' files, and what to say of it.
+SEPARATORS = [
+    (mark, f"{name} separate the numbers; write spaces or tabs")
+    for mark, name in (
+        *((b",", "commas"), (b";", "semicolons"), (b"|", "vertical bars")),
+    )
+]
+
+
+def _table(*causes: tuple[bytes, str]) -> list[tuple[re.Pattern[bytes], str]]:
+    return [(re.compile(mark), cause) for mark, cause in causes]
+
+
+_FIELDS = _table(
+    (
+        rb"(np|numpy|torch|jnp)\.\w+\(",
+        "numpy's repr stands around numbers, as in "
+        "np.float32(0.25); write float(number)",
+    ),
+    (
+        rb"(tensor|array|Decimal)\(",
+        "a type's name stands around numbers, as in tensor(0.25); write float(number)",
+    ),
+    (
+        rb"[-+]?\d+\.#(QNAN|IND|INF|SNAN)|[-+]?nan\((ind|snan)\)",
+        "a number that is none (NaN), or infinite, as programs on Windows print it; "
+        "write nan or inf",
+    ),
+    (
+        rb"\xe2\x88\x92\d|\xe2\x88\x92\.\d|\xe2\x80[\x90-\x93]\d",
+        "a minus sign is not the ASCII one (U+2212 or a dash); write -",
+    ),
+    (
+        rb"[-+]?\d*,\d+(?:[eE][-+]?\d+)?$",
+        "the numbers have decimal commas; write points",
+    ),
+    *(
+        (rb"(?:(?:%b)?%b)+(?:%b)?$" % (_NUMBER, re.escape(mark), _NUMBER), cause)
+        for mark, cause in SEPARATORS
+    ),
+    (
+        rb"[\[({<]+%b[,;]?$|%b[,;]?[\])}>]+[,;]?$|[\[\](){}]+$" % (_NUMBER, _NUMBER),
+        "brackets stand around the numbers; write the numbers alone",
+    ),
+    (rb"""["']%b["'],?$""" % _NUMBER, "quotes stand around the numbers; write none"),
+    (
+        rb"\d+:%b$" % _NUMBER,
+        "sparse vectors (index:value); only dense ones can be read",
+    ),
+    (rb"(?i)(none|null|na|n/a|<na>|nil)$", "a number is missing (None, NA or null)"),
+    (rb"[-+]?\d+\.?\d*[dD][-+]?\d+$", "Fortran's exponents (1.0D-05); write 1.0e-05"),
+    (rb"[-+]?\d*\.\d+[fFlL]$", "a letter stands behind each number, as in C source"),
+)
+
+_ROWS = _table(
+    (rb"^(<<<<<<<|=======|>>>>>>>)", "a git merge left its marks in the file"),
+    (rb"^\s*<[/!a-zA-Z][^ ]*(>| \w+=)", "this looks like HTML, not like vectors"),
+    (rb"\0\0\0\0", "zeros fill the place of text: fetch the file again"),
+    (
+        rb"^\s*\d+[ \t]+\d+\s*$",
+        "this is a header (count dim): files were joined; remove the line",
+    ),
+    (
+        rb"""^\S*[ \t]?["']?[A-Za-z_.]+_?[01]["']?[ \t]["']?[A-Za-z_.]+_?[12]\b""",
+        "the line names the columns; remove it, or pass layout='header=yes'",
+    ),
+)
+
+_MIXED = _table(
+    *(
+        (rb"(%b ?-?\d[^%b ]*){2}" % (re.escape(mark), re.escape(mark)), cause)
+        for mark, cause in SEPARATORS
+    ),
+    (rb" -?\d[^ ]*\t-?\d|\t-?\d[^\t]* -?\d", "tabs and spaces are mixed"),
+    (rb"\d(  +|\t\t+)-?[\d.]", "two spaces or tabs stand side by side; write one"),
+)
+
+
+def cause_of_field(field: bytes) -> str | None:
+    """Return what is wrong with a field that is no number but meant to be one."""
+    return next((cause for mark, cause in _FIELDS if mark.match(field)), None)
+
+
+def cause_of_row(row: bytes) -> str | None:
+    """Return what probably went wrong with a malformed row, or ``None``."""
+    found = next((cause for mark, cause in _ROWS if mark.search(row)), None)
+    if found is None:
+        fields = row.replace(b"\t", b" ").split(b" ")
+        found = most_common(cause_of_field(field) for field in fields[1:])
+    if found is None:
+        found = next((cause for mark, cause in _MIXED if mark.search(row)), None)
+    return found
+
+
+def most_common(causes: Iterable[str | None]) -> str | None:
+    """Return the cause that is there most often, or ``None`` if there is none."""
+    known = [cause for cause in causes if cause is not None]
+    return max(dict.fromkeys(known), key=known.count, default=None)

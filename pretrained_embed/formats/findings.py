@@ -1,0 +1,72 @@
+"""The codes of what is found in a file: stable words for programs.
+
+A code stands in JSON beside the sentence for people, and in ``FormatError.code``. Those
+that begin with "assumed" are about what no reader could know.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+#: Each code, and what it means.
+CODES = {
+    "header.count-differs": "the header declares another number of rows than there are",
+    "header.dim-first": "the header gives dim before count",
+    "header.not-borne-out": "the rows do not have as many numbers as line 1 declares",
+    "header.three-integers": "line 1 is a header of three integers",
+    "header.repeated": "a header stands among the rows",
+    "header.tokens-end-in-numbers": "all rows have more numbers than the header "
+    "declares, and the tokens are taken to end in them",
+    "text.base64-tokens": "tokens are in base64, as deeplearning4j writes them",
+    "text.bad-number": "a field is no number where one is due",
+    "text.bad-row": "malformed rows were left out",
+    "text.blank-end": "blank lines behind the last row are no rows",
+    "text.blank-line": "a blank line among the rows",
+    "text.byte-order-mark": "a byte order mark was left out",
+    "text.column-numbers": "line 1 numbers the columns",
+    "text.comma-tokens": "most tokens end in a comma, a semicolon or a bar",
+    "text.counts": "the rows look like counts of words, not like vectors",
+    "text.dim-1": "rows have one number",
+    "text.layout-differs": "the file is not laid out as it was said to be",
+    "text.line-ends": "lines end in CR alone",
+    "text.long-row": "a row has more numbers than dim",
+    "text.no-final-line-end": "the last line has no line end",
+    "text.no-tokens": "rows are numbers without tokens",
+    "text.quoted-tokens": "quotes stand around tokens, as in CSV",
+    "text.repeated-tokens": "rows repeat a token",
+    "text.row-without-token": "a row has no token",
+    "text.separator": "something else than one space or one tab separates the fields",
+    "text.short-row": "a row has fewer numbers than dim",
+    "text.surplus-number": "a row has a number more than dim, taken for its token's",
+    "assumed.first-number": "(i) without a header: the first number is unlike the "
+    "others, and taken for the vector's, not for the end of the token",
+    "assumed.surplus-in-token": "(ii) without a header: what some rows have more is "
+    "taken for their tokens'",
+    "assumed.whole-numbers": "(iii) without a header: all fields are whole numbers, "
+    "and the first ones are taken for tokens",
+    "assumed.first-row-of-two": "(iv) rows of one number: whether two integers in line "
+    "1 are a header or a row",
+    "assumed.first-row-of-three": "(v) rows of two numbers: three integers in line 1 "
+    "are taken for a row",
+    "assumed.one-row": "(vi) without a header: one row, all of whose numbers are taken "
+    "for its vector",
+    "assumed.numbers-are-tokens": "(vii) without a header: all fields are numbers, and "
+    "the first ones are taken for tokens",
+}
+
+
+class Note(str):
+    """A remark on a file as a whole: a sentence, with its code."""
+
+    __slots__ = ("code",)
+    code: str
+
+    def __new__(cls, code: str, text: str) -> Self:
+        """Return a note; ``code`` is a key of `CODES`."""
+        note = super().__new__(cls, text)
+        note.code = code
+        return note
+
+    def __reduce__(self) -> tuple[type[Note], tuple[str, str]]:
+        """Let it go to other processes."""
+        return Note, (self.code, str(self))

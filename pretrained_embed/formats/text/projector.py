@@ -1,0 +1,57 @@
+"""The Embedding Projector's ``vectors.tsv``, with the tokens of its ``metadata.tsv``.
+
+https://www.tensorflow.org/tensorboard/tensorboard_projector_plugin
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pretrained_embed import kernel
+from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.text import reader as text
+from pretrained_embed.formats.token_file import read_tokens
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Names of columns that hold tokens.
+_COLUMNS = ("token", "tokens", "word", "words", "label", "name")
+
+
+def joined(numbers: text.TextReader, stream: ByteStream) -> TableReader:
+    """Return the rows of ``numbers``, whose tokens are first numbers, with true tokens.
+
+    Raises `FormatError` where there are not as many tokens as rows.
+    """
+    path = text.tokens_beside(stream)
+    assert path is not None
+    first, vectors = [], []
+    for block in numbers.packed_blocks():
+        first += [kernel.number(token) for token in block.tokens.split()]
+        vectors.append(block.vectors)
+    column = np.array(first, np.float32)[:, None]
+    return TableReader(
+        text.NAME,
+        numbers.name,
+        _tokens(path),
+        np.hstack([column, np.concatenate(vectors)]),
+        notes=[f"tokens from {path.name}", *numbers.findings.notes],
+    )
+
+
+def _tokens(path: Path) -> PackedTokens:
+    """Read the tokens: one column without a header, or one of several with names."""
+    lines = read_tokens(path).split()
+    if not lines or b"\t" not in lines[0]:
+        return PackedTokens.join(lines)
+    names = lines[0].decode("utf-8", "replace").lower().split("\t")
+    column = next((names.index(name) for name in _COLUMNS if name in names), 0)
+    rows = [line.split(b"\t") for line in lines[1:]]
+    return PackedTokens.join(
+        [row[column] if column < len(row) else b"" for row in rows]
+    )
