@@ -94,6 +94,7 @@ AT_THE_HEAD = {
     "adapters._torch_chunk": {"torch"},
     "adapters._torch_sharded": {"torch"},
     "adapters.keras": {"keras"},
+    "adapters._keras_embedding": {"keras"},
     "adapters._keras_split": {"keras"},
     "adapters.jax": {"jax", "flax"},
     "adapters._jax_rows": {"jax"},

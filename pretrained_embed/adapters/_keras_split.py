@@ -1,23 +1,76 @@
 """Keras' layer of two tables: one that trains, one that does not."""
 
-from __future__ import annotations
-
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
+from pretrained_embed.adapters._keras_embedding import (
+    look_up,
+    warn_of_pad,
+    without,
+)
+from pretrained_embed.adapters._keras_files import joined, stored
+from pretrained_embed.arrays import AnyArray, BoolArray
+from pretrained_embed.errors import OptionError, ShapeError
+
 Tensor = Any  # of whichever backend
+
+_BLOCK = 64  # rows of the mask that are counted at a time
+
+
+class OnlyOfOneTableError(OptionError, NotImplementedError):
+    """Something that a layer of two tables has not; ``Model.quantize`` warns of it."""
 
 
 @keras.saving.register_keras_serializable(package="pretrained_embed")
 class SplitEmbedding(keras.layers.Layer):
-    """An embedding that trains ``trained_rows`` of its rows; the others never move.
+    """An embedding that trains some of its rows; the others never move.
 
-    Used like the ``keras.layers.Embedding`` it stands for, made by `embedding`. Its
-    three weights are the trained rows, the frozen rows, and where each row is kept.
-    One made from a config gives NaN until it has its weights.
+    Used like the ``keras.layers.Embedding`` it stands for. `embedding` makes it where
+    rows are frozen one by one. The rows that train are a variable of their own; the
+    others are in one that no optimizer sees, so weight decay, moments and averages of
+    weights leave them as they are.
+
+    * ``layer.get_weights()`` is ``[table, trains]``: the whole table (rows, dim), and
+      bool (rows,), true for the rows that train. ``layer.set_weights`` takes both, or
+      ``[table]`` alone. ``layer.weights`` and ``model.get_weights()`` have variables
+      instead: ``trained``, ``frozen`` and ``trains``; ``trained[0]`` is not row 0.
+    * ``layer.embeddings`` is the whole table, put together; gradients flow through it,
+      so a tied output is ``ops.matmul(hidden, ops.transpose(layer.embeddings))``. To
+      write to it, use ``set_weights``.
+    * ``layer.unfreeze()`` lets all rows but the pad row train. ``layer.trainable =
+      True`` does not, and says so once.
+    * ``layer.to_embedding()`` is a plain layer with a copy of the table, which can be
+      quantised, adapted by LoRA, and saved for those who have Keras alone; `export`
+      puts such layers into a copy of a model.
+
+    A model with it is saved as others are; before it is loaded, ``import
+    pretrained_embed.adapters.keras``. Weights are loaded from files of this layer, of
+    earlier releases and of plain layers. The values come from the file; which rows
+    train is up to the layer, and a `UserWarning` tells where the file has others. One
+    made from a config gives NaN until it has its weights.
+
+    Parameters
+    ----------
+    input_dim, output_dim : int
+        Rows and dim.
+    trained_rows : int
+        How many rows train; the mask of which is among the weights.
+    pad_id : int, optional
+        The row that stays zero in any case; -1 if there is none, ``None`` in a layer
+        that an earlier release saved, which did not note it.
+    mask_zero : bool, default False
+        As in ``keras.layers.Embedding``.
+    embeddings_regularizer, embeddings_constraint : optional
+        As there; of the rows that train.
+    unfrozen : bool, default False
+        Whether `unfreeze` was called.
+    **options
+        Those of every Keras layer: name, trainable, dtype, activity_regularizer.
     """
 
     def __init__(
@@ -26,47 +79,226 @@ class SplitEmbedding(keras.layers.Layer):
         output_dim: int,
         *,
         trained_rows: int,
+        pad_id: int | None = None,
         mask_zero: bool = False,
-        **options: Any,  # of every Keras layer: name, trainable, dtype
+        embeddings_regularizer: Any = None,
+        embeddings_constraint: Any = None,
+        unfrozen: bool = False,
+        **options: Any,
     ):
         super().__init__(**options)
         self.input_dim = input_dim
         self.output_dim = output_dim
         self.trained_rows = trained_rows
+        # Only the pad id is ever masked, so this much is known of an earlier release.
+        self.pad_id = 0 if pad_id is None and mask_zero else pad_id
         self.mask_zero = mask_zero
+        self.embeddings_regularizer = keras.regularizers.get(embeddings_regularizer)
+        self.embeddings_constraint = keras.constraints.get(embeddings_constraint)
+        self.unfrozen = unfrozen
         self.supports_masking = mask_zero
         self.autocast = False  # ids are not to be cast to a floating dtype
+        self._warned = False
 
     def build(self, input_shape: Any = None) -> None:
         """Make the weights; values come from `embedding` or from a file."""
-        frozen_rows = self.input_dim - self.trained_rows
+        if self.built:
+            return
         nan = keras.initializers.Constant(float("nan"))
         self.trained = self.add_weight(
-            (self.trained_rows, self.output_dim), nan, name="trained"
+            (self.trained_rows, self.output_dim),
+            nan,
+            name="trained",
+            regularizer=self.embeddings_regularizer,
+            constraint=self.embeddings_constraint,
         )
         self.frozen = self.add_weight(
-            (frozen_rows, self.output_dim), nan, name="frozen", trainable=False
+            (self.input_dim - self.trained_rows, self.output_dim),
+            nan,
+            name="frozen",
+            trainable=False,
         )
-        self.slots = self.add_weight(  # see _rows.Split
-            (self.input_dim,), "zeros", "int32", name="slots", trainable=False
+        # Bools, because an average of places would be the place of another row.
+        self.trains = self.add_weight(
+            (self.input_dim,),
+            lambda shape, dtype=None: ops.arange(self.input_dim) < self.trained_rows,
+            "bool",
+            name="trains",
+            trainable=False,
         )
+        self.frozen.trainable = self.unfrozen and self.trainable
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the rows of ``inputs``, ids of any shape, in the compute dtype."""
-        if keras.backend.standardize_dtype(inputs.dtype) not in ("int32", "int64"):
-            inputs = ops.cast(inputs, "int32")
-        return ops.cast(self._take(inputs), self.compute_dtype)
+        return look_up(
+            inputs, lambda ids: ops.cast(self._take(ids), self.compute_dtype)
+        )
 
     def _take(self, ids: Tensor) -> Tensor:
-        slots = ops.take(self.slots, ids, axis=0)
-        trained = ops.take(self.trained, ops.maximum(slots, 0), axis=0)
-        frozen = ops.take(self.frozen, ops.maximum(-1 - slots, 0), axis=0)
-        return ops.where(ops.expand_dims(slots >= 0, -1), trained, frozen)
+        trains = ops.take(self.trains, ids, axis=0)
+        before = self._trained_before(ids)
+        trained = ops.take(self.trained, ops.where(trains, before, 0), axis=0)
+        frozen = ops.take(self.frozen, ops.where(trains, 0, ids - before), axis=0)
+        rows = ops.where(ops.expand_dims(trains, -1), trained, frozen)
+        if self.unfrozen and self.pad_id is not None and self.pad_id >= 0:
+            rows = without(rows, ids, self.pad_id)
+        return rows
+
+    def _trained_before(self, ids: Tensor) -> Tensor:
+        """Return how many rows that train are before those of ``ids``.
+
+        That is the place of a row in its table. It is counted by blocks of the mask:
+        a running sum over all rows takes tens of milliseconds on TensorFlow.
+        """
+        spare = -self.input_dim % _BLOCK
+        mask = ops.pad(ops.cast(self.trains, "int8"), [[0, spare]])
+        mask = ops.reshape(mask, (-1, _BLOCK))
+        counts = ops.sum(ops.cast(mask, ids.dtype), axis=1)
+        block, place = ids // _BLOCK, ids % _BLOCK
+        earlier = ops.arange(_BLOCK, dtype=ids.dtype) < ops.expand_dims(place, -1)
+        inside = ops.where(earlier, ops.take(mask, block, axis=0), 0)
+        return ops.take(ops.cumsum(counts) - counts, block, axis=0) + ops.sum(
+            ops.cast(inside, ids.dtype), axis=-1
+        )
 
     @property
     def embeddings(self) -> Tensor:
         """The whole table (input_dim, output_dim), put together."""
         return self._take(ops.arange(self.input_dim, dtype="int32"))
+
+    @property
+    def trainable(self) -> bool:
+        """Whether the rows that are not frozen train."""
+        return bool(self._trainable)
+
+    @trainable.setter
+    def trainable(self, value: bool) -> None:
+        keras.layers.Layer.trainable.fset(self, value)
+        if self.built and self.unfrozen:
+            self.frozen.trainable = value
+        elif value and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"{self.input_dim - self.trained_rows} rows of the layer "
+                f"{self.name!r} stay frozen: call its unfreeze() to let all rows train",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def unfreeze(self) -> None:
+        """Let all rows train, but for the pad row.
+
+        As after any change of ``trainable``, call ``model.compile`` after it.
+
+        Raises `OptionError` where a layer that an earlier release saved does not know
+        its pad row: set ``layer.pad_id`` first, to -1 if there is none.
+        """
+        if self.pad_id is None:
+            raise OptionError(
+                f"the layer {self.name!r} was saved by an earlier release, which did "
+                "not note its pad row: set layer.pad_id to its id, or to -1 if there "
+                "is none, and then call unfreeze()"
+            )
+        self.unfrozen = True
+        self.frozen.trainable = self.trainable
+
+    def get_weights(self) -> list[AnyArray]:
+        """Return the whole table (rows, dim), and which rows train, bool (rows,)."""
+        return [ops.convert_to_numpy(w) for w in (self.embeddings, self.trains)]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Set the table, and which rows train if that is given, too.
+
+        Raises `OptionError` for anything else, or a mask with which more or fewer rows
+        would train, and `ShapeError` for a table or a mask of another shape.
+        """
+        if len(weights) not in (1, 2):
+            raise OptionError(
+                f"{len(weights)} arrays for the layer {self.name!r}, which takes "
+                "[table] or [table, trains], as its get_weights() gives them; "
+                "model.set_weights takes what model.get_weights() gives"
+            )
+        self._put(np.asarray(weights[0]), *map(np.asarray, weights[1:]))
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what this layer, the plain one or one of an earlier release saved."""
+        store = stored(store, self)
+        if len(store) == 1:
+            self._put(store["0"])
+        elif len(store) == 3:
+            self._load(*joined(store))
+        else:
+            super().load_own_variables(store)  # which says what it misses
+
+    def _load(self, table: AnyArray, trains: BoolArray) -> None:
+        if not self._is_filled():
+            self._put(table, trains)
+            return
+        others = trains != ops.convert_to_numpy(self.trains)
+        self._put(table)
+        if others.any():
+            warnings.warn(
+                f"{others.sum()} of {self.input_dim} rows of the layer {self.name!r} "
+                "train where the file has them frozen, or the other way round: the "
+                "values are those of the file, and which rows train is up to the layer",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _is_filled(self) -> bool:
+        """Return whether the layer has vectors, and so knows which rows train."""
+        return not np.isnan(ops.convert_to_numpy(self.frozen[:1])).any()
+
+    def _put(self, table: AnyArray, trains: Any = None) -> None:
+        if table.shape != (self.input_dim, self.output_dim):
+            raise ShapeError(
+                f"the table for the layer {self.name!r} has shape {table.shape}, not "
+                f"{(self.input_dim, self.output_dim)}"
+            )
+        if trains is None:
+            if not self._is_filled():
+                raise OptionError(
+                    f"the layer {self.name!r} was made from a config, so it does not "
+                    "know which rows train: set [table, trains]"
+                )
+            trains = ops.convert_to_numpy(self.trains)
+        trains = self._checked(trains.astype(np.bool_))
+        if self.pad_id is not None and self.pad_id >= 0 and table[self.pad_id].any():
+            table = table.copy()
+            table[self.pad_id] = 0
+            warn_of_pad(self, self.pad_id)
+        self.trained.assign(table[trains])
+        self.frozen.assign(table[~trains])
+        self.trains.assign(trains)
+
+    def _checked(self, trains: BoolArray) -> BoolArray:
+        if trains.shape != (self.input_dim,):
+            raise ShapeError(
+                f"the mask for the layer {self.name!r} has shape {trains.shape}, not "
+                f"{(self.input_dim,)}"
+            )
+        if trains.sum() != self.trained_rows:
+            raise OptionError(
+                f"{trains.sum()} rows train by this mask, but {self.trained_rows} in "
+                f"the layer {self.name!r}: make another layer with "
+                "embedding(matrix, trainable=mask)"
+            )
+        return trains
+
+    def enable_lora(self, *args: Any, **options: Any) -> None:
+        """Raise `OptionError`: see `to_embedding`."""
+        raise self._only_of_one_table("enable_lora")
+
+    def quantize(self, *args: Any, **options: Any) -> None:
+        """Raise `OptionError`, which ``model.quantize`` makes a warning."""
+        raise self._only_of_one_table("quantize")
+
+    def _only_of_one_table(self, method: str) -> OptionError:
+        return OnlyOfOneTableError(
+            f"{method} needs one table, and the layer {self.name!r} has two, because "
+            "rows are frozen one by one: put its to_embedding() in its place, or use "
+            "the model that pretrained_embed.adapters.keras.export(model) gives"
+        )
 
     def to_embedding(self) -> keras.layers.Embedding:
         """Return a plain, built layer with a copy of the whole table."""
@@ -96,5 +328,16 @@ class SplitEmbedding(keras.layers.Layer):
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "trained_rows": self.trained_rows,
+            "pad_id": self.pad_id,
             "mask_zero": self.mask_zero,
+            "embeddings_regularizer": keras.regularizers.serialize(
+                self.embeddings_regularizer
+            ),
+            "embeddings_constraint": keras.constraints.serialize(
+                self.embeddings_constraint
+            ),
+            "activity_regularizer": keras.regularizers.serialize(
+                self.activity_regularizer
+            ),
+            "unfrozen": self.unfrozen,
         }

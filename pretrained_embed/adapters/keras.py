@@ -4,12 +4,13 @@ The matrix is never in a config: a config is JSON inside the saved file, the tab
 belongs among its weights. So what is loaded from a file needs no matrix.
 
 Keras has no ``padding_idx``: a gradient reaches every row of a trainable table. So
-the pad row is kept out of it, in a second table that does not train.
+`Embedding` gives the pad id a constant zero, which no gradient goes through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -17,10 +18,10 @@ import numpy as np
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._precision import check_float16
-from pretrained_embed.adapters._rows import Rows, chosen, fixed, split
-from pretrained_embed.adapters._shapes import check_shape
+from pretrained_embed.adapters._rows import Rows, chosen, fixed
+from pretrained_embed.adapters._shapes import check_rows, rows_missing
 from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
-from pretrained_embed.arrays import AnyArray
+from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
@@ -29,11 +30,19 @@ try:
     import keras
     from keras import ops
 
+    from pretrained_embed.adapters._keras_embedding import Embedding
     from pretrained_embed.adapters._keras_split import SplitEmbedding
 except ImportError as error:
     raise missing("Keras 3 with one of its backends", "keras") from error
 
-__all__ = ["Pretrained", "SplitEmbedding", "embedding", "from_layer"]
+__all__ = [
+    "Embedding",
+    "Pretrained",
+    "SplitEmbedding",
+    "embedding",
+    "export",
+    "from_layer",
+]
 
 Tensor = Any  # of whichever backend
 
@@ -44,46 +53,93 @@ def embedding(
     *,
     trainable: Rows = True,
     mask_zero: bool = False,
+    multiple_of: int = 1,
+    embeddings_regularizer: Any = None,
+    embeddings_constraint: Any = None,
+    activity_regularizer: Any = None,
     name: str | None = None,
     dtype: Any = None,
 ) -> keras.layers.Layer:
     """Return a built layer whose row ``i`` is the vector of token id ``i``.
 
-    ``trainable`` True trains all rows, ``"found"`` those that came from the source,
-    ``"oov"`` the others, a boolean array (rows,) those where it is true, a list of
-    tokens theirs. The pad row never trains, even if ``layer.trainable`` is set later.
-    The layer is a `SplitEmbedding`, or a ``keras.layers.Embedding`` where no row has
-    to be kept from training. A clone has no vectors until it is given weights.
-    ``mask_zero`` masks id 0, so that has to be the pad id. ``dtype`` is a dtype or a
-    dtype policy.
+    Where all rows train or none it is a ``keras.layers.Embedding``: one weight (rows,
+    dim), and all that works with that layer works with it. Its pad row is zero and
+    stays so, which takes a subclass, `Embedding`. With ``trainable=False`` it is saved
+    as the plain layer, so that a model with it loads where this package is not
+    installed; if it is to train after that, give ``trainable=True`` here and set
+    ``layer.trainable = False``. Rows frozen one by one are kept in a table of their
+    own, by a `SplitEmbedding`; see there for its weights.
 
-    Raises `OptionError` for a choice of rows that means nothing, a ``mask_zero`` that
-    would mask a token, or a ``dtype`` that cannot hold the values, and `ShapeError`
-    for a mask of another length.
+    ``import pretrained_embed.adapters.keras`` before a saved model with a trainable
+    layer is loaded, or save what `export` gives.
+
+    A clone has no vectors until it is given weights.
+
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        It is copied; training does not change it.
+    trainable : bool, "found", "oov", bool array (rows,) or list of str, default True
+        Which rows train: all, none, those that came from the source, the others, those
+        where the array is true, or those of the tokens. The pad row never does.
+    mask_zero : bool, default False
+        Whether to mask id 0, which has to be the pad id.
+    multiple_of : int, default 1
+        Rows of zeros are added at the end until the number of rows is a multiple.
+    embeddings_regularizer, embeddings_constraint, activity_regularizer : optional
+        As in ``keras.layers.Embedding``. With rows frozen one by one the first two are
+        for the rows that train.
+    name : str, optional
+        The name of the layer.
+    dtype : dtype or keras.DTypePolicy, optional
+        By default the policy of Keras.
+
+    Raises
+    ------
+    OptionError
+        For a choice of rows that means nothing, a ``mask_zero`` that would mask a
+        token, a ``multiple_of`` that is not positive, or a ``dtype`` that cannot hold
+        the values.
+    ShapeError
+        For a mask of another length.
+
+    Examples
+    --------
+    >>> layer = pe_keras.embedding(matrix, trainable=False, mask_zero=True)
+    >>> model = keras.Sequential([layer, keras.layers.LSTM(64), keras.layers.Dense(1)])
     """
     _check_mask_zero(matrix, mask_zero)
-    never = fixed(matrix)
-    frozen = ~chosen(matrix, trainable, "trainable") | never
-    trains = not frozen.all()
-    parts = split(frozen if trains else never)  # layer.trainable may be set later
-    options: dict[str, Any] = {"mask_zero": mask_zero, "name": name, "dtype": dtype}
-
-    vectors = matrix.vectors
-    tables: list[AnyArray]
-    if len(parts.trained) and len(parts.frozen):
-        layer = SplitEmbedding(
-            *matrix.shape, trained_rows=len(parts.trained), **options
-        )
-        tables = [vectors[parts.trained], vectors[parts.frozen], parts.slots]
+    more = rows_missing(len(matrix.vectors), multiple_of)
+    vectors = np.pad(matrix.vectors, ((0, more), (0, 0)))
+    frozen = ~chosen(matrix, trainable, "trainable") | fixed(matrix)
+    options: dict[str, Any] = {
+        "mask_zero": mask_zero,
+        "embeddings_regularizer": embeddings_regularizer,
+        "embeddings_constraint": embeddings_constraint,
+        "activity_regularizer": activity_regularizer,
+        "name": name,
+        "dtype": dtype,
+    }
+    pad_id = -1 if matrix.pad_id is None else matrix.pad_id
+    weights: list[AnyArray] = [vectors]
+    if not frozen.all() and (frozen & ~fixed(matrix)).any():
+        trains = np.zeros(len(vectors), np.bool_)
+        trains[: len(frozen)] = ~frozen
+        options.update(trained_rows=int(trains.sum()), pad_id=pad_id)
+        layer = SplitEmbedding(*vectors.shape, **options)
+        weights.append(trains)
     else:
-        layer = keras.layers.Embedding(*matrix.shape, **options)
-        tables = [vectors.copy()]  # JAX takes over an array that suits it
+        options["trainable"] = not frozen.all()
+        if pad_id >= 0:
+            layer = Embedding(
+                *vectors.shape, pad_id=pad_id, plain_form=bool(frozen.all()), **options
+            )
+        else:
+            layer = keras.layers.Embedding(*vectors.shape, **options)
     if "float16" in (layer.variable_dtype, layer.compute_dtype):
         check_float16(matrix)
     layer.build()
-    for variable, table in zip(layer.variables, tables, strict=True):
-        variable.assign(table)
-    layer.trainable = trains
+    layer.set_weights(weights)
     return layer
 
 
@@ -93,20 +149,128 @@ def from_layer(
     vocabulary: Vocabulary,
     *,
     started_from: EmbeddingMatrix | None = None,
+    rows: int | None = None,
 ) -> EmbeddingMatrix:
     """Return the table of a built ``Embedding`` or `SplitEmbedding`, as float32.
 
-    With ``started_from``, the matrix the layer was made of, the result keeps its row
-    ledger, and its provenance in its own.
+    What LoRA adds is in it, and a quantised table is that which the layer gives.
 
-    Raises `OptionError` for another layer or one that is not built, `ShapeError` if
-    layer, vocabulary and matrix differ in shape, and `VocabularyError` if the pad row
-    was trained away from zero, which a plain layer does.
+    Parameters
+    ----------
+    layer : keras.layers.Layer
+        One of `embedding`, or a ``keras.layers.Embedding``.
+    vocabulary : Vocabulary
+        Whose ids the rows are.
+    started_from : EmbeddingMatrix, optional
+        The matrix the layer was made of: the result keeps its row ledger, and its
+        provenance in its own.
+    rows : int, optional
+        ``rows=len(vocab)`` takes the first rows of a longer table, such as
+        ``multiple_of=`` makes.
+
+    Raises
+    ------
+    OptionError
+        For another layer or one that is not built.
+    ShapeError
+        If layer, vocabulary and matrix differ in shape.
+    VocabularyError
+        If the pad row was trained away from zero, which a plain layer does.
+
+    Examples
+    --------
+    >>> pe_keras.from_layer(layer, vocab, started_from=matrix).save("trained.npz")
     """
     if not getattr(layer, "built", False) or not hasattr(layer, "embeddings"):
         raise not_a_layer(layer, "an embedding layer that is built")
-    table = ops.convert_to_numpy(ops.cast(layer.embeddings, "float32"))
-    return trained_matrix(np.array(table), vocabulary, layer, started_from)
+    return trained_matrix(_table(layer)[:rows], vocabulary, layer, started_from)
+
+
+def _table(layer: keras.layers.Layer) -> Float32Array:
+    if isinstance(layer, Embedding | SplitEmbedding) and not _is_changed(layer):
+        table = layer.get_weights()[0]
+    elif _is_changed(layer):
+        table = layer(np.arange(layer.input_dim, dtype=np.int32))
+    else:
+        table = layer.embeddings
+    return np.array(ops.convert_to_numpy(ops.cast(table, "float32")))
+
+
+def _is_changed(layer: keras.layers.Layer) -> bool:
+    """Return whether the weights of a layer are not its table as such."""
+    quantised = getattr(layer, "quantization_mode", None) is not None
+    return quantised or getattr(layer, "lora_enabled", False)
+
+
+def export(model: keras.Model) -> keras.Model:
+    """Return a model with plain layers of Keras in the place of those made here.
+
+    It is for saving and serving where this package is not installed. It gives what
+    ``model`` gives. The layers in the place of `Embedding`, `SplitEmbedding` and
+    layers initialised by `Pretrained` have copies of the weights; all other layers are
+    those of ``model`` themselves, so the two train together: save it, or serve it. It
+    is not compiled.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Sequential or functional, also with such models inside.
+
+    Raises
+    ------
+    OptionError
+        For a model of another kind, or one with such a layer where Keras does not
+        find it, as inside a layer of one's own: there, put ``to_embedding()`` or
+        ``keras.layers.Embedding`` in its place.
+
+    Examples
+    --------
+    >>> pe_keras.export(model).save("model.keras")
+    """
+    if not isinstance(model, keras.Sequential | keras.Function):
+        raise OptionError(
+            f"{type(model).__name__} is neither a sequential nor a functional model, "
+            f"so its layers cannot be replaced: {_IN_ITS_CODE}"
+        )
+    plain = keras.models.clone_model(model, clone_function=_plain, recursive=True)
+    for layer in plain._flatten_layers():
+        if _is_ours(layer):
+            raise OptionError(
+                f"the layer {layer.name!r} is inside another layer: {_IN_ITS_CODE}"
+            )
+    return plain
+
+
+_IN_ITS_CODE = (
+    "in its code, make the layer of pretrained_embed a plain one, with to_embedding() "
+    "or keras.layers.Embedding, and load the weights of this model into it"
+)
+
+
+def _is_ours(layer: keras.layers.Layer) -> bool:
+    initializer = getattr(layer, "embeddings_initializer", None)
+    return layer.__class__ in (Embedding, SplitEmbedding) or isinstance(
+        initializer, Pretrained
+    )
+
+
+def _plain(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Return a plain layer for one that was made here, and any other as it is."""
+    if not _is_ours(layer):
+        return layer
+    names = signature(keras.layers.Embedding).parameters.keys() - {"kwargs"}
+    config = {
+        name: value
+        for name, value in layer.get_config().items()
+        if name in names
+        or name in ("name", "trainable", "dtype", "activity_regularizer")
+    }
+    config.pop("embeddings_initializer", None)  # it may be `Pretrained`
+    plain = keras.layers.Embedding.from_config(config)
+    plain.build()
+    weights = layer.get_weights()
+    plain.set_weights(weights[:1] if isinstance(layer, SplitEmbedding) else weights)
+    return plain
 
 
 @keras.saving.register_keras_serializable(package="pretrained_embed")
@@ -116,30 +280,48 @@ class Pretrained(keras.initializers.Initializer):
     A plain ``keras.layers.Embedding`` trains its pad row; `embedding` makes one that
     does not. The config does not hold the matrix: an initialiser that comes out of a
     config gives NaN, which a loaded file or ``set_weights`` replaces and nothing
-    else hides.
+    else hides. ``import pretrained_embed.adapters.keras`` before a model with it is
+    loaded, or save what `export` gives.
+
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        What to fill a table with; ``None`` only in one that comes out of a config.
+    rows : int, optional
+        ``rows=len(vocab)`` says that the table may be longer: its first rows are
+        filled, and the others are zeros.
+
+    Examples
+    --------
+    >>> keras.layers.Embedding(
+    ...     *matrix.shape, embeddings_initializer=pe_keras.Pretrained(matrix)
+    ... )
     """
 
     @checked
-    def __init__(self, matrix: EmbeddingMatrix | None = None):
+    def __init__(self, matrix: EmbeddingMatrix | None = None, rows: int | None = None):
         self.matrix = matrix
+        self.rows = rows
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> Tensor:
         """Return the vectors as a new tensor of ``shape``.
 
-        Raises `ShapeError` if that is not the shape of the matrix, and `OptionError`
-        if ``dtype`` cannot hold the values.
+        Raises `ShapeError` if that is not the shape of the matrix or ``rows`` is not
+        its number of rows, and `OptionError` if ``dtype`` cannot hold the values.
         """
         dtype = keras.backend.standardize_dtype(dtype)
         if self.matrix is None:
             return ops.full(shape, float("nan"), dtype)
-        check_shape(self.matrix.shape, shape, "the table to initialise")
+        check_rows(self.matrix.shape, shape, "the table to initialise", self.rows)
         if dtype == "float16":
             check_float16(self.matrix)
-        return ops.cast(ops.convert_to_tensor(np.array(self.matrix.vectors)), dtype)
+        more = shape[0] - len(self.matrix.vectors)
+        vectors = np.pad(self.matrix.vectors, ((0, more), (0, 0)))
+        return ops.cast(ops.convert_to_tensor(vectors), dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Return an empty config; see the class for what that means."""
-        return {}
+        """Return the number of rows; see the class for what that means."""
+        return {"rows": self.rows}
 
 
 def _check_mask_zero(matrix: EmbeddingMatrix, mask_zero: bool) -> None:

@@ -256,8 +256,7 @@ def test_dtype_is_rounded_from_the_matrix_which_stays(matrix, dtype, trainable):
     policy = keras.dtype_policies.get(dtype)
     assert keras.backend.standardize_dtype(rows.dtype) == policy.compute_dtype
     assert {
-        keras.backend.standardize_dtype(weight.dtype)
-        for weight in (layer.trained, layer.frozen)
+        keras.backend.standardize_dtype(weight.dtype) for weight in layer.weights[:2]
     } == {policy.variable_dtype}
     expected = keras.ops.cast(matrix.vectors[IDS], policy.compute_dtype)
     assert bool(keras.ops.all(rows == expected))

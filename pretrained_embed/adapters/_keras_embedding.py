@@ -1,0 +1,219 @@
+"""Keras' own embedding layer, with a pad row that stays zero."""
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+from keras import ops
+
+from pretrained_embed.adapters._keras_files import joined, stored
+
+Tensor = Any  # of whichever backend
+
+
+@keras.saving.register_keras_serializable(package="pretrained_embed")
+class Embedding(keras.layers.Embedding):
+    """``keras.layers.Embedding`` whose pad row is zero and stays so.
+
+    Everything of the plain layer works as there: one weight ``embeddings`` (rows,
+    dim), ``get_weights``, ``set_weights``, ``enable_lora``, ``quantize``, clones,
+    files of weights to and from the plain layer. `embedding` makes it.
+
+    The pad id gives zeros, and no gradient goes back from it. What reaches the row on
+    another way, such as a tied output, is undone after each step of a Keras optimizer.
+    There are two ways around that, with a tied output only: an optimizer that is not
+    of Keras, and the average that ``use_ema=True`` leaves in the weights when ``fit``
+    ends. The row is zero again in ``get_weights``, in files and for the layer's own
+    output, and after the next step.
+
+    Its class has the name of the plain one because files of weights have paths made of
+    the names of classes. A model with it is saved as others are; before it is loaded,
+    ``import pretrained_embed.adapters.keras``, or save what `export` gives instead.
+
+    Parameters
+    ----------
+    input_dim, output_dim : int
+        Rows and dim.
+    pad_id : int
+        The row that stays zero.
+    plain_form : bool, default False
+        Whether the layer is saved, and cloned, as the plain layer while it is not
+        trainable. So Keras alone loads it, and its pad row will train where it is made
+        trainable after that.
+    **options
+        Those of ``keras.layers.Embedding``.
+
+    Warns
+    -----
+    UserWarning
+        Where weights are set or loaded whose pad row is not zero: it is left out.
+
+    Examples
+    --------
+    >>> layer = pe_keras.embedding(matrix)
+    >>> layer.get_weights()[0][vocab["cat"]]  # the vector of "cat"
+    """
+
+    def __init__(
+        self,
+        input_dim: int,
+        output_dim: int,
+        *,
+        pad_id: int,
+        plain_form: bool = False,
+        weights: Any = None,
+        **options: Any,
+    ):
+        super().__init__(input_dim, output_dim, **options)
+        self.pad_id = pad_id
+        self.plain_form = plain_form
+        if weights is not None:
+            self.build()
+            self.set_weights(weights if isinstance(weights, list) else [weights])
+
+    embeddings_initializer: Any
+
+    @property  # type: ignore[misc]  # nobody sets the class of a layer
+    def __class__(self) -> type:
+        """What Keras writes into files and makes clones of."""
+        values = vars(self)
+        plain = values.get("plain_form") and not values.get("_trainable")
+        return keras.layers.Embedding if plain else type(self)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Make the weights; a second call does nothing, as in the plain layer."""
+        if self.built:
+            return
+        initializer = self.embeddings_initializer
+        self.embeddings_initializer = lambda shape, dtype=None: zero_row(
+            initializer(shape, dtype=dtype), self.pad_id
+        )
+        super().build(input_shape)
+        self.embeddings_initializer = initializer
+        # Of the variable, for enable_lora refuses a layer with a constraint.
+        self._embeddings.constraint = ZeroRow(self.pad_id, self.embeddings_constraint)
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Return the rows of ``inputs``, ids of any shape, in the compute dtype."""
+        plain = super().call
+        return look_up(inputs, lambda ids: without(plain(ids), ids, self.pad_id))
+
+    def quantized_call(self, inputs: Tensor, *args: Any, **options: Any) -> Tensor:
+        """Return the rows of ``inputs`` from a quantised table."""
+
+        def plain(ids: Tensor) -> Tensor:
+            return super(Embedding, self).quantized_call(ids, *args, **options)
+
+        return look_up(inputs, lambda ids: without(plain(ids), ids, self.pad_id))
+
+    def enable_lora(self, rank: int, *args: Any, **options: Any) -> None:
+        """Train a change of ``rank`` instead of the table; the pad row has none."""
+        super().enable_lora(rank, *args, **options)
+        self.lora_embeddings_a.constraint = ZeroRow(self.pad_id)
+        self.lora_embeddings_a.assign(zero_row(self.lora_embeddings_a, self.pad_id))
+
+    def quantize(
+        self, mode: Any = None, type_check: bool = True, **options: Any
+    ) -> None:
+        """Quantise the table to ``"int8"`` or ``"int4"``; the pad row stays zero."""
+        # Keras checks the type to keep out subclasses that have other weights.
+        super().quantize(mode, type_check=False, **options)
+
+    def get_weights(self) -> list[Any]:
+        """Return the table (rows, dim), alone in a list."""
+        self._settle()
+        return super().get_weights()
+
+    def set_weights(self, weights: Any) -> None:
+        """Set the table; a pad row that is not zero is left out, with a warning."""
+        super().set_weights(weights)
+        if self._settle():
+            warn_of_pad(self, self.pad_id)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Save as the plain layer does."""
+        if self.built:
+            self._settle()
+        super().save_own_variables(store)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Load what this layer, the plain one or one of an earlier release saved."""
+        store = stored(store, self)
+        if len(store) == 3 and self.quantization_mode is None:
+            store = {"0": joined(store)[0]}
+        super().load_own_variables(store)
+        if self.built and self._settle():
+            warn_of_pad(self, self.pad_id)
+
+    def _settle(self) -> bool:
+        """Make the pad row zero; return whether it was anything else."""
+        if self.quantization_mode is not None:  # it was zero when it was quantised
+            return False
+        moved = bool(ops.any(ops.not_equal(self._embeddings[self.pad_id], 0)))
+        if moved:
+            self._embeddings.assign(zero_row(self._embeddings, self.pad_id))
+        return moved
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the config of the plain layer, and the pad id."""
+        config: dict[str, Any] = super().get_config()
+        if self.__class__ is type(self):
+            config["pad_id"] = self.pad_id
+            config["plain_form"] = self.plain_form
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> keras.layers.Embedding:
+        """Return the layer of a config, the plain one if it is in the plain form."""
+        if "pad_id" not in config:
+            return keras.layers.Embedding.from_config(config)
+        return super().from_config(config)
+
+
+class ZeroRow(keras.constraints.Constraint):
+    """Sets a row of a variable to zero after each step, and what else is wanted.
+
+    It is that of a variable and so in no config.
+    """
+
+    def __init__(self, row: int, constraint: Callable[[Tensor], Tensor] | None = None):
+        self.row = row
+        self.constraint = constraint
+
+    def __call__(self, w: Tensor) -> Tensor:
+        """Return ``w`` (rows, dim) as it is to be."""
+        return zero_row(w if self.constraint is None else self.constraint(w), self.row)
+
+
+def zero_row(table: Tensor, row: int) -> Tensor:
+    """Return ``table`` (rows, dim) with zeros in ``row``."""
+    table = ops.convert_to_tensor(table)
+    zeros = ops.zeros((1, table.shape[1]), table.dtype)
+    return ops.slice_update(table, (row, 0), zeros)
+
+
+def without(rows: Tensor, ids: Tensor, pad_id: int) -> Tensor:
+    """Return ``rows`` (*ids.shape, dim) with a constant zero where the pad id is."""
+    padded = ops.expand_dims(ops.equal(ids, pad_id), -1)
+    return ops.where(padded, ops.zeros((), rows.dtype), rows)
+
+
+def look_up(inputs: Tensor, take: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return ``take(ids)``, of ids in all the forms that the plain layer takes."""
+    if hasattr(inputs, "with_flat_values"):  # a RaggedTensor of TensorFlow
+        return inputs.with_flat_values(look_up(inputs.flat_values, take))
+    ids = ops.convert_to_tensor(inputs, sparse=False)
+    if keras.backend.standardize_dtype(ids.dtype) not in ("int32", "int64"):
+        ids = ops.cast(ids, "int32")
+    return take(ids)
+
+
+def warn_of_pad(layer: keras.layers.Layer, pad_id: int) -> None:
+    """Say that a pad row that is not zero was given and left out."""
+    warnings.warn(
+        f"row {pad_id} of the weights is not zero; it is the pad row of the layer "
+        f"{layer.name!r}, which stays zero: its values are left out",
+        UserWarning,
+        stacklevel=3,
+    )
