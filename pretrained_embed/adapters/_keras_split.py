@@ -135,6 +135,7 @@ class SplitEmbedding(keras.layers.Layer):
         )
 
     def _take(self, ids: Tensor) -> Tensor:
+        ids = ops.where(ids < 0, ids + self.input_dim, ids)  # as in the plain layer
         trains = ops.take(self.trains, ids, axis=0)
         before = self._trained_before(ids)
         trained = ops.take(self.trained, ops.where(trains, before, 0), axis=0)

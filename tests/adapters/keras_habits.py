@@ -72,11 +72,6 @@ def weights_of_a_twin(layer):
     return table(twin)
 
 
-@habit("layer.set_weights of another shape", refused="shape")
-def set_wrong(layer):
-    layer.set_weights([OTHER[1:]])
-
-
 @habit("layer.embeddings")
 def embeddings(layer):
     return array(layer.embeddings)
@@ -107,7 +102,7 @@ def sizes(layer):
     return (layer.input_dim, layer.output_dim, layer.mask_zero)
 
 
-@habit("model.summary()")
+@habit("model.summary()", slow=True)
 def summary(layer):
     lines = []
     model_of(layer).summary(print_fn=lambda line, **_: lines.append(line))
@@ -131,7 +126,7 @@ def toggle(layer):
     return off, len(layer.trainable_weights)
 
 
-@habit("layer.enable_lora(2)", refused=r"to_embedding\(\)")
+@habit("layer.enable_lora(2)", refused=r"to_embedding\(\)", slow=True)
 def lora(layer):
     layer.enable_lora(2)
     before = table(layer)
@@ -139,19 +134,19 @@ def lora(layer):
     return np.append(before, (table(layer)[1:] != before[1:]).any())
 
 
-@habit("layer.quantize('int8')", refused=r"to_embedding\(\)")
+@habit("layer.quantize('int8')", refused=r"to_embedding\(\)", slow=True)
 def int8(layer):
     layer.quantize("int8")
     return table(layer)
 
 
-@habit("layer.quantize('int4')", refused=r"to_embedding\(\)")
+@habit("layer.quantize('int4')", refused=r"to_embedding\(\)", slow=True)
 def int4(layer):
     layer.quantize("int4")
     return table(layer)
 
 
-@habit("keras.models.clone_model, model.set_weights")
+@habit("keras.models.clone_model, model.set_weights", slow=True)
 def clone(layer):
     model = model_of(layer)
     twin = keras.models.clone_model(model)
@@ -159,7 +154,7 @@ def clone(layer):
     return array(twin(IDS))
 
 
-@habit("copy.deepcopy(layer)")
+@habit("copy.deepcopy(layer)", slow=True)
 def deepcopy(layer):
     twin = copy.deepcopy(layer)
     before = table(twin)
@@ -167,7 +162,7 @@ def deepcopy(layer):
     return np.append(before, (table(twin) == before).all())
 
 
-@habit("pickle.loads(pickle.dumps(layer))")
+@habit("pickle.loads(pickle.dumps(layer))", slow=True)
 def pickled(layer):
     return table(pickle.loads(pickle.dumps(layer)))  # noqa: S301  # made right here
 

@@ -11,6 +11,7 @@ import pytest
 SUITES = [
     Path(__file__).with_name("keras_suite.py"),
     Path(__file__).with_name("keras_habits.py"),
+    Path(__file__).with_name("keras_models.py"),
     Path(__file__).parents[1] / "release_0_1" / "keras_states.py",
 ]
 BACKENDS = ["tensorflow", "torch", "jax"]
