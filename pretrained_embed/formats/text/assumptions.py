@@ -107,13 +107,14 @@ def notes(found: Found) -> Iterator[Note]:
             "most tokens end in a comma, a semicolon or a bar, which may separate them "
             "from their numbers",
         )
-    if b'\n"' in head and _QUOTED.search(head):
+    first = np.frombuffer(head, np.uint8)[rows.begin]
+    if (first == ord('"')).any() and _QUOTED.search(head):
         yield Note(
             "text.quoted-tokens",
             "quotes stand around tokens, as CSV has them; they are kept: write "
             "without them (pandas: quoting=csv.QUOTE_NONE) if they are not meant",
         )
-    if b"\n" + _BASE64 in head and most(_begin_in(rows, _BASE64)):
+    if most(first == _BASE64[0]) and most(_begin_in(rows, _BASE64)):
         yield Note(
             "text.base64-tokens",
             "tokens begin with B64:, so they are in base64, as deeplearning4j writes "

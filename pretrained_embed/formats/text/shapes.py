@@ -48,7 +48,8 @@ class Shapes:
     @classmethod
     def measure(cls, head: bytes, begin: int, *, final: bool) -> Self:
         """Measure the lines of ``head`` from ``begin`` on; ``final``: it is all."""
-        room = head.count(b"\n", begin) + final
+        feeds = np.frombuffer(head, np.uint8) == 0x0A  # sooner counted than by bytes
+        room = int(np.count_nonzero(feeds)) + final
         shapes = np.empty((room, kernel.SHAPE_COLUMNS), np.int64)
         _, rows = kernel.measure_text(head, begin, len(head), final, shapes)
         return cls(head, np.ascontiguousarray(shapes[:rows].T))
