@@ -116,8 +116,10 @@ class SplitEmbedding(keras.layers.Layer):
             (self.input_dim - self.trained_rows, self.output_dim),
             nan,
             name="frozen",
-            trainable=False,
         )
+        # After it was made: TensorFlow never again lets a variable train that is made
+        # not to, and `unfreeze` may be called.
+        self.frozen.trainable = self.unfrozen and self.trainable
         # Bools, because an average of places would be the place of another row.
         self.trains = self.add_weight(
             (self.input_dim,),
@@ -126,7 +128,6 @@ class SplitEmbedding(keras.layers.Layer):
             name="trains",
             trainable=False,
         )
-        self.frozen.trainable = self.unfrozen and self.trainable
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the rows of ``inputs``, ids of any shape, in the compute dtype."""
@@ -175,9 +176,9 @@ class SplitEmbedding(keras.layers.Layer):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         keras.layers.Layer.trainable.fset(self, value)
-        if self.built and self.unfrozen:
-            self.frozen.trainable = value
-        elif value and not self._warned:
+        if self.built:
+            self.frozen.trainable = value and self.unfrozen
+        if value and not self.unfrozen and not self._warned:
             self._warned = True
             warnings.warn(
                 f"{self.input_dim - self.trained_rows} rows of the layer "
