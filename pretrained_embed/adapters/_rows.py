@@ -1,4 +1,4 @@
-"""Which rows of a table train and which stay, and where a layer keeps each.
+"""Which rows of a table train and which stay.
 
 A layer that trains a part of its rows keeps two tables: a trained one, the parameter,
 and a frozen one that no optimiser sees. Masking gradients or restoring rows after a
@@ -8,39 +8,18 @@ step would not do: weight decay and the moments of Adam move rows without a grad
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.arrays import BoolArray, Int64Array
+from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError, ShapeError, brief
 from pretrained_embed.matrix import EmbeddingMatrix, Origin
 
 #: A choice of rows: all or none; those whose token was found in the source, or was
 #: not; those where a mask (rows,) is true; those of the tokens listed.
 Rows = bool | Literal["found", "oov"] | BoolArray | Iterable[str]
-
-
-class Split(NamedTuple):
-    """The rows of a table, parted in two.
-
-    ``slots`` (rows,) int32 says where a row is kept: ``j >= 0`` is row ``j`` of the
-    trained table, ``~k < 0`` is row ``k`` of the frozen one.
-    """
-
-    trained: Int64Array  # ids of the rows of the trained table
-    frozen: Int64Array  # ids of the rows of the frozen table
-    slots: npt.NDArray[np.int32]
-
-
-def split(frozen: BoolArray) -> Split:
-    """Part the rows where ``frozen`` (rows,) is true from the others."""
-    trained_ids, frozen_ids = np.flatnonzero(~frozen), np.flatnonzero(frozen)
-    slots = np.empty(len(frozen), np.int32)
-    slots[trained_ids] = np.arange(len(trained_ids), dtype=np.int32)
-    slots[frozen_ids] = ~np.arange(len(frozen_ids), dtype=np.int32)
-    return Split(trained_ids, frozen_ids, slots)
 
 
 def fixed(matrix: EmbeddingMatrix) -> BoolArray:
