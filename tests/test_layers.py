@@ -23,7 +23,7 @@ LAYERS = {
     "arrays": {"errors"},
     "progress": {"errors", "arrays"},
     "files": {"errors", "arrays"},
-    "vocabulary": {"errors", "markup", "arrays", "kernel"},
+    "vocabulary": {"errors", "markup", "arrays", "files", "kernel"},
     "sources": {"errors", "arrays", "files", "progress"},
     "kernel": {"errors", "arrays"},
     "formats": {"errors", "arrays", "files", "kernel"},

@@ -9,7 +9,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.match_options import match_options, report
+from pretrained_embed.cli.match_options import check_stdin, match_options, report
 from pretrained_embed.cli.oov_options import oov_options
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
@@ -137,6 +137,7 @@ def build(
     """
     if no_pad and pad_token is not None:
         raise click.UsageError("--pad-token and --no-pad exclude each other")
+    check_stdin(vocab, source)
     read: Any = {"vocabulary": vocab, "sources": source}
     if shards and output.suffix.lower() in _SUFFIXES:
         raise click.UsageError(

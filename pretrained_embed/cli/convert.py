@@ -11,6 +11,7 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.display import plural
+from pretrained_embed.cli.match_options import check_stdin, vocab_kind
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import findings_facts, remarks
@@ -32,8 +33,10 @@ _SHOWN = 5  # missing tokens that are named
 @click.option(
     "--vocab",
     metavar="FILE",
-    help="Keep the rows of these tokens only: one token a line.",
+    help="Keep the rows of these tokens only: one token a line, or what --vocab-kind "
+    "names. - is standard input.",
 )
+@vocab_kind
 @click.option(
     "--dtype",
     **options.one_of(["float32", "float16", "float64"]),
@@ -58,6 +61,7 @@ def convert(
     out: Path,
     format: str | None,
     vocab: str | None,
+    vocab_kind: Any,
     dtype: Any,
     drop_duplicates: bool,
     on_bad_row: Any,
@@ -80,11 +84,15 @@ def convert(
       pretrained-embed convert vectors.txt vectors.npz
       pretrained-embed convert vectors.bin vectors.txt --to glove --vocab vocab.txt
     """
-    vocabulary = None if vocab is None else pe.Vocabulary.from_file(vocab, pad=None)
-    if vocab is not None and out.exists() and out.samefile(vocab):
-        raise click.BadParameter(
-            f"{str(out)!r} would take the place of the vocabulary", param_hint="'OUT'"
-        )
+    vocabulary = None
+    if vocab is not None:
+        check_stdin(vocab, [source])
+        if out.exists() and Path(vocab).exists() and out.samefile(vocab):
+            raise click.BadParameter(
+                f"{str(out)!r} would take the place of the vocabulary",
+                param_hint="'OUT'",
+            )
+        vocabulary = pe.Vocabulary.from_file(vocab, kind=vocab_kind, pad=None)
     with Bar(quiet=quiet) as bar:
         done = pe.convert(
             source,

@@ -11,7 +11,7 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.display import number, table
-from pretrained_embed.cli.match_options import match_options, report
+from pretrained_embed.cli.match_options import check_stdin, match_options, report
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import remarks
@@ -60,6 +60,7 @@ def coverage(
     Example:
       pretrained-embed coverage --vocab vocab.txt --source a.vec --source b.txt
     """
+    check_stdin(vocab, source)
     if report is not None:
         check_target(
             report, "--report", pe.REPORT_SUFFIXES, vocabulary=vocab, sources=source

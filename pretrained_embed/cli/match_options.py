@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -10,22 +11,25 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.options import Command
 
+vocab_kind = click.option(
+    "--vocab-kind",
+    **options.one_of(pe.VOCAB_KINDS),
+    help="text: one token a line; counts: TOKEN<TAB>COUNT lines, or with a blank; "
+    "json: a list of tokens or an object from token to id; bert: vocab.txt; "
+    "tokenizer: tokenizer.json of Hugging Face, or the folder of a tokenizer; "
+    "sentencepiece: .model or .vocab; spacy: the folder of a model; gensim, fasttext: "
+    "a dictionary as text. Left out: found out.",
+)
+
 _OPTIONS = (
     click.option(
         "--vocab",
         required=True,
         metavar="FILE",
-        help="The vocabulary: one token a line, or what --vocab-kind names.",
+        help="The vocabulary: one token a line, or what --vocab-kind names. - is "
+        "standard input.",
     ),
-    click.option(
-        "--vocab-kind",
-        **options.one_of(pe.VOCAB_KINDS),
-        help="text: one token a line; counts: TOKEN<TAB>COUNT lines; json: a list of "
-        "tokens or an object from token to id; bert: vocab.txt; tokenizer: "
-        "tokenizer.json of Hugging Face, or the folder of a tokenizer; sentencepiece: "
-        ".model or .vocab; spacy: the folder of a model; gensim, fasttext: a "
-        "dictionary as text. Left out: found out.",
-    ),
+    vocab_kind,
     click.option(
         "--match",
         default="exact",
@@ -51,3 +55,11 @@ def match_options(command: Command) -> Command:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def check_stdin(vocab: str | None, sources: Iterable[str]) -> None:
+    """Refuse to read both the vocabulary and vectors from standard input."""
+    if vocab == "-" and "-" in sources:
+        raise click.UsageError(
+            "--vocab and the source are both -, and standard input can be read once"
+        )

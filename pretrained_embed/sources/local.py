@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import io
-import os
 import stat
 import sys
 from pathlib import Path
@@ -12,15 +11,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.files.digests import fingerprint
+from pretrained_embed.files.pipes import open_pipe
 from pretrained_embed.sources.guard import Guarded
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
-
-#: Seconds to wait for the first byte of a named pipe that nobody may be writing to.
-PIPE_PATIENCE = 60.0
 
 
 class Folder(Stream):
@@ -110,26 +107,16 @@ def _unusable(name: str, error: OSError) -> SourceError:
         return SourceError(f"{name}: is a folder; name a file in it")
     if error.errno == errno.ELOOP:
         return SourceError(f"{name}: is a symbolic link that leads back to itself")
+    if isinstance(error, TimeoutError):
+        return SourceError(f"{name}: {error}")
     return SourceError(f"{name}: cannot be read: {error.strerror or error}")
 
 
 def _open_pipe(path: Path) -> BinaryIO:
-    """Open a named pipe without waiting for ever for somebody to write to it."""
-    import select
-
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+        return open_pipe(path)
     except OSError as error:
         raise _unusable(str(path), error) from error
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    if not poll.poll(PIPE_PATIENCE * 1000):
-        os.close(descriptor)
-        raise SourceError(
-            f"{path}: is a pipe that nobody wrote to for {PIPE_PATIENCE:g} seconds"
-        )
-    os.set_blocking(descriptor, True)
-    return cast(BinaryIO, os.fdopen(descriptor, "rb", buffering=0))
 
 
 class _Unclosed(Guarded):

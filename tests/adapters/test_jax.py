@@ -1,3 +1,5 @@
+import subprocess
+import sys
 import warnings
 from typing import ClassVar
 
@@ -486,3 +488,35 @@ def test_an_initializer_fills_the_first_rows_of_a_longer_table(matrix):
         make(None, (6, 4))
     with pytest.raises(OptionError, match="multiple_of=0"):
         pe_jax.embedding(matrix, multiple_of=0)
+
+
+SERVE = """
+import sys
+sys.modules["pretrained_embed"] = None  # not to be imported
+import numpy as np
+import orbax.checkpoint
+from flax import nnx
+
+layer = nnx.Embed(7, 4, rngs=nnx.Rngs(0))
+with orbax.checkpoint.StandardCheckpointer() as checkpointer:
+    state = checkpointer.restore(sys.argv[1] + "/state", nnx.state(layer))
+nnx.update(layer, state)
+np.save(sys.argv[1] + "/rows.npy", layer(np.arange(7)))
+"""
+
+
+@pytest.mark.parametrize("freeze", [False, "found"])
+def test_a_table_is_served_where_this_package_is_not_installed(
+    matrix, freeze, tmp_path
+):
+    orbax = pytest.importorskip("orbax.checkpoint", reason="Orbax is not installed")
+    layer = pe_jax.embedding(matrix, freeze=freeze)
+    if freeze:
+        layer = layer.to_embedding()
+    with orbax.StandardCheckpointer() as checkpointer:
+        checkpointer.save(tmp_path / "state", nnx.state(layer))
+
+    command = [sys.executable, "-W", "ignore", "-c", SERVE, str(tmp_path)]
+    subprocess.run(command, check=True, timeout=300)
+
+    assert same_bits(np.load(tmp_path / "rows.npy"), matrix.vectors)

@@ -2,12 +2,15 @@
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pretrained_embed as pe
+from pretrained_embed.files import pipes
 from tests.command_line import run
 
 BUILD = ("build", "--vocab", "vocab.txt", "--source", "vectors.txt")
@@ -240,13 +243,14 @@ def test_a_malformed_row_is_named_with_its_line():
     assert "vectors.txt, line 3: value 2 of 3 is not a number" in result.stderr
 
 
-def test_a_pipe_is_no_vocabulary_to_wait_for():
+def test_a_pipe_that_nobody_writes_to_is_a_message(monkeypatch):
+    monkeypatch.setattr(pipes, "PATIENCE", 0.01)
     os.mkfifo("pipe")
 
     result = run(*BUILD, "--vocab", "pipe")
 
     assert result.exit_code == 1
-    assert "not a regular file" in result.stderr
+    assert "nobody wrote" in result.stderr
 
 
 @pytest.mark.skipif(not Path("/proc").is_dir(), reason="no folder that takes no file")
@@ -255,3 +259,43 @@ def test_a_folder_that_takes_no_file_is_a_message():
 
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: cannot write /proc/m.npz")
+
+
+def test_a_vocabulary_comes_from_standard_input_or_a_pipe(capfd):
+    Path("vectors.txt").write_text("the 1 2 3\ncat 4 5 6\n")
+    Path("c.tsv").write_text("the\t3\ncat\t2\n")
+    program = f"{sys.executable} -m pretrained_embed build --source vectors.txt -q"
+
+    for command in (
+        f"cut -f1 c.tsv | {program} --vocab - -o a.npz",
+        f"{program} --vocab <(cut -f1 c.tsv) -o b.npz",
+    ):
+        subprocess.run(["bash", "-c", command], check=True)
+
+    for name in ("a.npz", "b.npz"):
+        assert list(pe.load_matrix(name)) == ["<pad>", "the", "cat"]
+
+
+def test_vectors_given_for_the_vocabulary_are_a_message_and_nothing_is_written():
+    Path("vectors.txt").write_text("the 1.5 2 3\ncat 4 5 6.5\n")
+    Path("vocab.txt").write_text("the\n")
+
+    result = run("build", "--vocab", "vectors.txt", "--source", "vocab.txt")
+
+    assert result.exit_code == 1
+    assert (
+        "vectors.txt: it holds vectors: line 1 is 'the' and 3 numbers" in result.stderr
+    )
+    assert not Path("embedding.npz").exists()
+
+
+@pytest.mark.parametrize(
+    "command", [["build"], ["coverage"], ["convert", "-", "out.npz"]]
+)
+def test_standard_input_is_read_for_one_thing_only(command):
+    source = [] if command[0] == "convert" else ["--source", "-"]
+
+    result = run(*command, *source, "--vocab", "-")
+
+    assert result.exit_code == 2
+    assert "standard input can be read once" in result.stderr

@@ -83,7 +83,7 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
         )
     if kind in (None, "tokenizer", "spacy") and _is_folder(path):
         return folders.read(Path(path), kind)
-    file = File(path)
+    file = File(path, told=kind is not None)
     reading = next(
         reading
         for reading in _READINGS

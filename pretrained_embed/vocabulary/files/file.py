@@ -5,33 +5,22 @@ from __future__ import annotations
 import json
 import os
 import stat
+import sys
 from codecs import getincrementaldecoder
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import VocabularyError
+from pretrained_embed.files.pipes import open_pipe
+from pretrained_embed.files.reading import read_fully
+from pretrained_embed.vocabulary.files import mistaken
 
 #: What some editors put before text in UTF-8.
 BOM = b"\xef\xbb\xbf"
 #: How many bytes are decoded at a time.
 _BLOCK = 1 << 22
-_MAGIC = {
-    b"\x80\x02": "a pickle",
-    b"\x80\x03": "a pickle",
-    b"\x80\x04": "a pickle",
-    b"\x80\x05": "a pickle",
-    b"PK\x03\x04": "a zip archive",
-    b"PK\x05\x06": "an empty zip archive",
-    b"\x1f\x8b": "compressed with gzip",
-    b"\xfd7zXZ\x00": "compressed with xz",
-    b"\x28\xb5\x2f\xfd": "compressed with Zstandard",
-    b"\x89HDF\r\n\x1a\n": "an HDF5 file",
-    b"\x93NUMPY": "a NumPy array",
-    b"\xff\xfe": "UTF-16 text",
-    b"\xfe\xff": "UTF-16 text",
-}
 
 
 class JsonObject(dict[str, Any]):
@@ -55,18 +44,32 @@ def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
 class File:
     """The content of a vocabulary file, each view of it made when first asked for.
 
+    A name ``-`` is standard input, and a pipe is read to its end. ``told`` says that
+    its kind is known, so that lines are taken as they are.
+
     Raises `VocabularyError` naming the file, and the line where there is one.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.name = os.fsdecode(path)
-        self.data = _bytes(self.name)
-        for magic, what in _MAGIC.items():
-            if self.data.startswith(magic):
-                raise VocabularyError(_not_a_vocabulary(self.name, what))
-        header_size = int.from_bytes(self.data[:8], "little")
-        if self.data[8:9] == b"{" and header_size <= len(self.data) - 8:
-            raise VocabularyError(_not_a_vocabulary(self.name, "a safetensors file"))
+    def __init__(self, path: str | os.PathLike[str], *, told: bool = True) -> None:
+        self.name, self._told = os.fsdecode(path), told
+        if self.name == "-":
+            self.name = "<stdin>"
+            self.data = self._read(sys.stdin.buffer)
+        else:
+            with _opened(self.name) as file:
+                self.data = self._read(file)
+
+    def _read(self, file: BinaryIO) -> bytes:
+        """Read all, unless it begins as no vocabulary does."""
+        try:
+            head = read_fully(file, mistaken.HEAD_SIZE)
+            mistaken.check_bytes(head, self.name)
+            whole = len(head) < mistaken.HEAD_SIZE
+            if not self._told:
+                mistaken.check_lines(head.removeprefix(BOM), self.name, whole=whole)
+            return head if whole else b"".join([head, file.read()])
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
 
     @cached_property
     def text(self) -> str:
@@ -135,22 +138,20 @@ def _is_utf8(data: bytes) -> bool:
     return True
 
 
-def _bytes(name: str) -> bytes:
+def _opened(name: str) -> BinaryIO:
+    """Open a file or a pipe."""
     try:
         mode = Path(name).stat().st_mode
-        if not stat.S_ISREG(mode):  # reading a pipe might never end
+        if stat.S_ISFIFO(mode):
+            return open_pipe(Path(name))
+        if not stat.S_ISREG(mode):  # reading a device might never end
             what = "a directory" if stat.S_ISDIR(mode) else "not a regular file"
             raise OSError(f"it is {what}")
-        return Path(name).read_bytes()
+        return Path(name).open("rb", buffering=0)
     except (OSError, ValueError) as error:  # ValueError: a name that no file can have
-        reason = getattr(error, "strerror", None) or str(error)
-        raise VocabularyError(
-            f"the vocabulary file {name} cannot be read: {reason}"
-        ) from error
+        raise _unreadable(name, error) from error
 
 
-def _not_a_vocabulary(name: str, what: str) -> str:
-    return (
-        f"{name} is {what}, not a vocabulary: give a UTF-8 text file with one token a "
-        "line, JSON, or the file of a tokenizer"
-    )
+def _unreadable(name: str, error: Exception) -> VocabularyError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return VocabularyError(f"the vocabulary file {name} cannot be read: {reason}")

@@ -7,7 +7,9 @@ text
     it. Nothing else is trimmed: spaces, tabs, NBSP, NEL and U+2028 belong to the token.
     No line is empty; the last one needs no LF.
 counts
-    The same, but each line is ``TOKEN TAB DIGITS``, split at its last tab.
+    The same, but each line is ``TOKEN TAB DIGITS``, split at its last tab. With a blank
+    in place of the tab it has to be asked for, since tokens may hold blanks and end in
+    numbers.
 bert
     Text in which ``[PAD]`` and ``[UNK]`` are lines: they are pad and unk, and
     ``[CLS]``, ``[SEP]`` and ``[MASK]`` are special, too. A token that goes on in a word
@@ -30,6 +32,7 @@ from pretrained_embed.vocabulary.token_rows import TokenRows, cut
 from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 _COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit int64
+_BLANK_COUNT = re.compile(r".+ [0-9]{1,18}")
 _DIGITS = 18
 _WORDPIECE = (
     "whose settings this file lacks (load the tokenizer with transformers, and make "
@@ -49,17 +52,22 @@ def holds_counts(file: File) -> bool:
 
 
 def read_counts(file: File) -> Content:
-    """Return the tokens and their counts."""
+    """Return the tokens and their counts.
+
+    A blank is between them where it is in the first line, as GloVe writes it.
+    """
     lines = file.lines
+    blank = not holds_counts(file) and _BLANK_COUNT.fullmatch(lines[0])
     starts, ends = lines.offsets[:-1], lines.offsets[1:]
-    tabs = np.flatnonzero(lines.data == ord("\t"))
-    last = np.concatenate([[-1], tabs])[np.searchsorted(tabs, ends)]
+    marks = np.flatnonzero(lines.data == ord(" " if blank else "\t"))
+    last = np.concatenate([[-1], marks])[np.searchsorted(marks, ends)]
     counts, good = _numbers(lines.data, last + 1, ends)
     bad = np.flatnonzero(~good | (last <= starts))
     if len(bad):
         number = int(bad[0])
         raise VocabularyError(
-            f"{file.name}:{number + 1}: expected TOKEN<TAB>COUNT as in a list of "
+            f"{file.name}:{number + 1}: expected TOKEN<{'BLANK' if blank else 'TAB'}>"
+            "COUNT as in a list of "
             f"counts, COUNT a whole number of at most {_DIGITS} digits, found "
             f'{brief(lines[number])}; kind="text" takes each line as a token'
         )
