@@ -25,8 +25,9 @@ wrong, where (file and line, or offset), and what to do about it.
 
 from __future__ import annotations
 
+import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 #: How many characters of a value a message shows.
 _LENGTH = 60
@@ -133,6 +134,14 @@ def suggestion(
     others = others or {}
     near = difflib.get_close_matches(given.lower(), [*known, *others], 1)
     return f"; did you mean {others.get(near[0], near[0])!r}?" if near else ""
+
+
+def commas(given: str, known: Collection[str]) -> str:
+    """Return what to say of known words with something else than commas between."""
+    words = re.split(r"[\s;|/&+]+", given.strip())
+    if len(words) < 2 or not all(word in known for word in words):
+        return ""
+    return f"; write commas between: {','.join(words)!r}"
 
 
 class _Brief(reprlib.Repr):

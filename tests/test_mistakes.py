@@ -7,6 +7,7 @@ remedy can be done, it is done here, as the message has it.
 from __future__ import annotations
 
 import inspect
+import io
 import re
 import shlex
 from pathlib import Path
@@ -329,6 +330,23 @@ def test_a_folder_that_is_not_there_is_named(write, suffix):
     assert "make it first" in said
     Path("no").mkdir()
     write(matrix, f"no/m{suffix}")
+
+
+@pytest.mark.parametrize("between", [" ", "; ", "|", "/"])
+def test_names_with_anything_but_commas_between_are_told_the_commas(between):
+    for option, names in [("match", ["exact", "lower"]), ("oov", ["parts", "zeros"])]:
+        said = message(
+            pe.build_matrix, ["the"], "v.txt", **{option: between.join(names)}
+        )
+
+        (remedy,) = re.findall("write commas between: '(.+)'", said)
+        assert remedy == ",".join(names)
+        pe.build_matrix(["the"], "v.txt", **{option: remedy})
+
+
+@pytest.mark.parametrize("given", [Path("vocab.txt"), io.StringIO("the\nof\n")])
+def test_a_file_as_vocabulary_is_sent_to_from_file(given):
+    assert "Vocabulary.from_file(path)" in message(pe.build_matrix, given, "v.txt")
 
 
 def test_policies_have_the_names_that_are_known_here():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.errors import OptionError, commas, suggestion
 from pretrained_embed.matrix import match_text as text
 from pretrained_embed.matrix.match_conceptnet import conceptnet
 from pretrained_embed.matrix.match_text import Variants
@@ -78,7 +78,7 @@ def named_step(name: str) -> Step | None:
         return always(_OF_A_LANGUAGE[base](language))
     if base in _PLAIN and colon:
         raise OptionError(f"match has {name!r}; {base!r} has no languages")
+    near = commas(name, FORMS) or suggestion(base, FORMS)
     raise OptionError(
-        f"unknown form {name!r} in match; known: {', '.join(FORMS)}"
-        f"{suggestion(base, FORMS)}"
+        f"unknown form {name!r} in match; known: {', '.join(FORMS)}{near}"
     )

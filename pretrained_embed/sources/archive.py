@@ -30,13 +30,15 @@ HEAD = 512
 
 #: What operating systems add to an archive: of no member is it the one that is meant.
 _LITTER = re.compile(
-    r"(?:^|/)__MACOSX/|(?:^|/)(?:\._[^/]*|\.DS_Store|Thumbs\.db|desktop\.ini)$"
+    r"(?:^|/)(?:__MACOSX|\.Spotlight-V100|\.Trashes|\.fseventsd)/"
+    r"|(?:^|/)(?:\._[^/]*|\.DS_Store|Icon\r?|Thumbs\.db|desktop\.ini)$"
 )
 #: What stands beside vectors and tells of them.
 _DOCUMENT = re.compile(
     r"(?:^|/)(?:(?:read[-_]?me|licen[cs]e|copying|notice|citation|authors|credits|"
-    r"change(?:s|log)?|sha\d*sums?|md5sums?)\b[^/]*"
-    r"|[^/]*\.(?:md|rst|pdf|html?|bib|docx?|rtf|png|jpe?g|md5|sha\d+|asc|sig|url))$",
+    r"change(?:s|log)?|about|info|sha\d*sums?|md5sums?)\b[^/]*|\.[^/]*"
+    r"|[^/]*\.(?:md|rst|pdf|html?|bib|docx?|rtf|png|jpe?g|md5|sha\d+|asc|sig|url"
+    r"|json|ya?ml|toml|ini|cfg|log|py|ipynb|sh))$",
     re.IGNORECASE,
 )
 _LISTED = 20

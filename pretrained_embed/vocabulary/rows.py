@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
@@ -33,6 +35,11 @@ def rows_of(
         raise VocabularyError(
             f"expected a list of tokens, found {brief(tokens)}; put it in a "
             "list, or read a file with Vocabulary.from_file"
+        )
+    if isinstance(tokens, os.PathLike | io.IOBase):  # whose lines have their ends
+        raise VocabularyError(
+            f"expected a list of tokens, found {brief(tokens)}; read a file with "
+            "Vocabulary.from_file(path)"
         )
     if not isinstance(tokens, Iterable):
         raise VocabularyError(

@@ -65,7 +65,18 @@ def test_what_an_operating_system_adds_to_an_archive_is_passed_over(pack, tmp_pa
 
 
 LITTER = ["__MACOSX/in/._v.txt", "in/.DS_Store", "in/._v.txt", "Thumbs.db"]
-DOCUMENTS = ["README", "in/readme.txt", "in/LICENSE", "in/Licence.txt", "a.md", "b.PDF"]
+DOCUMENTS = [
+    "about.txt",
+    "meta.json",
+    "train.log",
+    ".gitignore",
+    "README",
+    "in/readme.txt",
+    "in/LICENSE",
+    "in/Licence.txt",
+    "a.md",
+    "b.PDF",
+]
 
 
 @pytest.mark.parametrize("pack", [zipped, tarred])

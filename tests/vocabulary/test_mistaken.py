@@ -34,6 +34,7 @@ VECTORS = {
     "CR LF": _lines("{w} 0.25 -1.5\r"),
     "blanks in tokens": _lines("New {w} 0.25 -1.5"),
     "commas": _lines("{w}, 0.25, -1.5"),
+    "rows of whole numbers among others": _lines("{w} 2 1\n{w}x 0.5 1"),
     "one long row": b"the" + b" 0.25" * 99 + b"\n",
     "a row longer than the head": b"the" + b" 0.25" * mistaken.HEAD_SIZE,
 }
@@ -59,14 +60,35 @@ def test_no_more_than_the_head_of_vectors_is_read(tmp_path):
         Vocabulary.from_file(path)
 
 
+def test_vectors_with_tokens_that_are_no_utf8_are_told(tmp_path):
+    data = b"caf\xe9 0.25 1.5\n" + _lines("{w} 0.25 1.5")
+
+    with pytest.raises(VocabularyError, match="holds vectors"):
+        _read(tmp_path, data)
+
+
+def test_of_what_is_no_text_only_the_head_is_read(tmp_path):
+    path = tmp_path / "latin1.txt"
+    with path.open("wb") as file:
+        file.write("naïve\ncafé\n".encode("latin-1"))
+        file.truncate(1 << 40)  # a hole, which nobody can hold in memory
+
+    for kind in (None, "text"):
+        with pytest.raises(VocabularyError, match=r"latin1\.txt:1: .*not UTF-8"):
+            Vocabulary.from_file(path, kind=kind)
+
+
 @pytest.mark.parametrize(
     ("data", "what"),
     [
-        (b"PAR1....", r"a Parquet file.*read_parquet\('.*file'\)"),
+        (b"PAR1\x15\x04\x15", r"a Parquet file.*read_parquet\('.*file'\)"),
         (b"ARROW1\0\0", "an Arrow file.*read_feather"),
-        (b"FEA1....", "a Feather file"),
-        (b"BZh91AY", "bzip2.*bzip2 -dc .* --vocab -"),
+        (b"FEA1\0\0\0\0", "a Feather file"),
+        (b"BZh91AY&SY\xd9\0", "bzip2.*bzip2 -dc .* --vocab -"),
         (b"\x1f\x8b\x08", "gzip.*gzip -dc .* --vocab -"),
+        (b"(lp0\nVthe\np1\na.", "a pickle, .*never run"),
+        (b"ccollections\nCounter\np0\n", "a pickle"),
+        (b"]q\0(X\x03\0\0\0theq\1e.", "a pickle"),
         (b"SQLite format 3\0", "SQLite.*--source"),
         (b"\xba\x16\x4f\x2f\x0c\0\0\0", "fastText.*--source"),
         (b"\0" * 257 + b"ustar", "a tar archive"),
@@ -78,6 +100,11 @@ def test_no_more_than_the_head_of_vectors_is_read(tmp_path):
         (b"token;count\n" + _lines("x{i};{i}"), "columns with semicolons"),
         (b"word\tcount\n" + _lines("{w}\t{i}"), r"columns with tabs.*cut -f1"),
         (_lines("{w}\tx\ty"), "columns with tabs"),
+        (b"id\tword\n" + _lines("{i}\t{w}"), r"columns with tabs.*cut -f2"),
+        (_lines("x{i},y,0.5"), "columns with commas"),
+        (b"word,tag\n" + _lines("x{i},NN"), "columns with commas"),
+        (_lines("{w} 7{i}"), "TOKEN COUNT with a blank"),
+        (_lines("{w} {i}"), r"TOKEN ID with a blank.*cut -d' ' -f1"),
         (_lines("{w} "), "line 1 is 'the ': lines end in blanks.*sed"),
         (_lines("{w}\t"), "lines end in blanks"),
         (b"the 23\nof 9\nNew York 2\n", r"TOKEN COUNT with a blank.*kind=\"counts\""),
@@ -107,6 +134,18 @@ def test_the_remedy_for_counts_with_a_blank_reads_them(tmp_path):
         b"apollo 11\ncatch 22\nnew york\n",
         b"apollo 11\ncatch 22\n",
         b"route 66\n",
+        b"route 66\narea 51\n",
+        b"in 1999\nin 1998\nof 1998\n",
+        b"1 Jan 2020\n2 Feb 2020\n3 Mar 2020\n",
+        b"1 2\n3 4\n5 6\n7 8\n",
+        b"1,000\n2,000\n3,000\n",
+        b"0,5\n1,5\n2,5\n",
+        b"&amp;\n&lt;\n&gt;\n",
+        b"Paris, Texas\nReno, Nevada\nMiami, Ohio\n",
+        *(
+            start + b"\nof\n"
+            for start in (b"PAR1S", b"BZh", b"GGUF", b"%PDF", b"FEA1", b"FiFu", b"(lp")
+        ),
         b"1 2 3\n4 5 6\n7 8 9\n",
         b"1.5\n2.5\n",
         b" \n\t\n,\n;\n",

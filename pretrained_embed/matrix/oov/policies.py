@@ -13,7 +13,7 @@ from typing import Literal, get_args
 
 import numpy.typing as npt
 
-from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.errors import OptionError, commas, suggestion
 from pretrained_embed.formats.reader import Statistics
 
 #: Policies that fill any row.
@@ -65,7 +65,8 @@ def policy_chain(given: Policies, name: str = "oov") -> PolicyChain:
     chain = _entries(given)
     for policy in chain:
         if not callable(policy) and policy not in POLICIES:
-            near = suggestion(str(policy), POLICIES, _OTHER_WORDS)
+            near = commas(str(policy), POLICIES)
+            near = near or suggestion(str(policy), POLICIES, _OTHER_WORDS)
             raise OptionError(
                 f"unknown policy {name}={policy!r}; known: {', '.join(POLICIES)}, or a "
                 f"callable{near}"

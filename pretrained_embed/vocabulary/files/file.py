@@ -67,7 +67,9 @@ class File:
             whole = len(head) < mistaken.HEAD_SIZE
             if not self._told:
                 mistaken.check_lines(head.removeprefix(BOM), self.name, whole=whole)
-            return head if whole else b"".join([head, file.read()])
+            if whole or not mistaken.may_be_read(head.removeprefix(BOM)):
+                return head  # what is no text has its fault told in here
+            return b"".join([head, file.read()])
         except OSError as error:
             raise _unreadable(self.name, error) from error
 

@@ -21,6 +21,8 @@ HEAD_SIZE, _LINES = 1 << 18, 200
 
 #: From how many whole numbers on a line of them is a vector; of other numbers two do.
 _WHOLE = 8
+#: From how many lines on that end in numbers these are counts, whatever their order.
+_MANY = 10
 
 _UNPACK = "unpack it first, as in: {} | pretrained-embed build --vocab -"
 _COLUMN = (
@@ -48,7 +50,7 @@ _PICKLE = (
 )
 _KINDS = (
     *(_Kind(bytes((0x80, n)), "a pickle", _PICKLE) for n in (2, 3, 4, 5)),
-    *(_Kind(start, "a pickle", _PICKLE) for start in (b"(lp", b"(dp", b"ccollections")),
+    *(_Kind(start, "a pickle", _PICKLE) for start in (b"]q\0", b"}q\0")),
     _Kind(b"PK\x05\x06", "an empty zip archive"),
     _Kind(
         b"PK\x03\x04",
@@ -85,24 +87,32 @@ _KINDS = (
     _Kind(b"%PDF", "a PDF"),
 )
 
+#: How pickles begin that are text: of a list, a dict, a Counter, any object.
+_TEXT_PICKLE = re.compile(rb"(?:\([ld]p\d+\n|c(?:collections|copy_reg)\n\w+\n[pq(])")
+
 _NUMBER = rb"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?(?:nan|inf)"
 _IS_NUMBER = re.compile(_NUMBER, re.IGNORECASE)
 _SHAPE = re.compile(rb"[ \t]*([0-9]{1,12})[ \t]+([0-9]{1,7})[ \t]*\r?")
 _BETWEEN = re.compile(rb"[ \t,;|]+")
 _TAB_COUNT = re.compile(rb".+\t[0-9]+\r?")
-_BLANK_COUNT = re.compile(rb"[^\t]*[^ \t] +([0-9]{1,18})[ \t]*\r?")
+_BLANK_COUNT = re.compile(rb"([^\t]*[^ \t]) +([0-9]{1,18})[ \t]*\r?")
 _COUNT_FIRST = re.compile(rb" *[0-9]{1,18} [^ ].*")
 _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _JSON = re.compile(rb"\s*(?:\{\s*\"|\[\s*\"|\{\s*\}|\[\s*\])")
 _GENSIM = re.compile(rb"[0-9]+\t.+\t[0-9]+")
 _SCORE = re.compile(rb".+\t(?:-[0-9.e-]+|0)")
+#: What columns of tokens are called.
+_NAMES = frozenset(("token", "tokens", "word", "words", "term", "vocab", "vocabulary"))
 _SEPARATORS = {b",": "commas", b";": "semicolons", b"\t": "tabs"}
 
 
 def check_bytes(head: bytes, name: str) -> None:
     """Raise `VocabularyError` where the first bytes are those of no vocabulary."""
+    if _TEXT_PICKLE.match(head):
+        raise _not_a_vocabulary(name, "a pickle", _PICKLE)
+    text = _is_text(head)
     for magic, what, remedy in _KINDS:
-        if head.startswith(magic):
+        if head.startswith(magic) and not text:  # a token may begin with PAR1 or BZh
             raise _not_a_vocabulary(name, what, remedy.format(name))
     if head[257:262] == b"ustar":
         raise _not_a_vocabulary(
@@ -113,6 +123,15 @@ def check_bytes(head: bytes, name: str) -> None:
     first, _, rest = head.partition(b"\n")
     if _SHAPE.fullmatch(first) and _CONTROL.search(rest):
         raise _not_a_vocabulary(name, "a binary file of word2vec", _VECTORS)
+
+
+def may_be_read(head: bytes) -> bool:
+    """Tell whether the rest is worth reading: text, or a model of SentencePiece."""
+    return head.startswith(b"\n") or _utf8(head)
+
+
+def _is_text(head: bytes) -> bool:
+    return _utf8(head) and not _CONTROL.search(head)
 
 
 def _utf8(data: bytes) -> bool:
@@ -133,15 +152,15 @@ def check_lines(head: bytes, name: str, *, whole: bool) -> None:
 
     ``whole`` says whether ``head`` is all there is; else its last line is cut off.
     """
-    if not _utf8(head):
-        return  # which is told with its line
     if name.lower().endswith(".json") or _JSON.match(head) or head.startswith(b"\n"):
         return  # JSON, or a model of SentencePiece
     lines = head.split(b"\n")
     if not lines[-1] or (not whole and len(lines) > 1):
         del lines[-1]
     lines = [line.removesuffix(b"\r") for line in lines[:_LINES]]
-    for found in (_vectors, _counts, _trailing_blanks, _table):
+    # what else is no UTF-8 is told with its line
+    others = (_counts, _trailing_blanks, _table) if _utf8(head) else ()
+    for found in (_vectors, *others):
         for what in found(lines, name):
             raise VocabularyError(
                 f'{name}: {what}; kind="text" (--vocab-kind text) takes each line as '
@@ -160,8 +179,8 @@ def _vectors(lines: Sequence[bytes], name: str) -> Iterator[str]:
     alike = [real for count, real in found if count >= dim]
     if 2 * len(alike) <= len(rows):
         return
-    told = shape is not None and dim > 0 and dim in (int(shape[1]), int(shape[2]))
-    real = 2 * sum(alike) > len(alike)
+    told = shape is not None and _tells(shape, len(rows), dim)
+    real = 4 * sum(alike) >= len(alike)  # of whole numbers only there may be some rows
     if told or dim >= _WHOLE or (dim > 1 and real):
         number = len(lines) - len(rows) + 1
         token = _BETWEEN.split(rows[0].strip())[0].decode("utf-8", "replace")
@@ -174,6 +193,12 @@ def _vectors(lines: Sequence[bytes], name: str) -> Iterator[str]:
             "the vocabulary as --vocab; were the two swapped? Its tokens alone are a "
             f"vocabulary: {cut} > tokens.txt"
         )
+
+
+def _tells(shape: re.Match[bytes], rows: int, dim: int) -> bool:
+    """Tell whether a first line of two numbers is the shape of rows that follow."""
+    count, width = sorted((int(shape[1]), int(shape[2])), key=lambda n: n == dim)
+    return width == dim > 0 and count >= rows
 
 
 def _numbers(line: bytes) -> tuple[int, bool]:
@@ -189,13 +214,25 @@ def _numbers(line: bytes) -> tuple[int, bool]:
 
 
 def _counts(lines: Sequence[bytes], name: str) -> Iterator[str]:
-    """Yield what is wrong where all lines are a token, a blank and a count."""
+    """Yield what is wrong where all lines are a token, a blank and a count.
+
+    Phrases may end in numbers, too (``route 66``, ``in 1999``): a few are believed to
+    be counts only where these fall and no token comes twice.
+    """
     if len(lines) < 2:
         return
-    found = [_BLANK_COUNT.fullmatch(line) for line in lines]
-    counts = [int(match[1]) for match in found if match]
-    falling = all(a >= b for a, b in pairwise(counts))
-    if len(counts) == len(lines) and (falling or len(lines) >= 10):
+    found = [match for line in lines if (match := _BLANK_COUNT.fullmatch(line))]
+    counts = [int(match[2]) for match in found]
+    many = len(lines) >= _MANY
+    falling = len(lines) > 2 and all(a >= b for a, b in pairwise(counts))
+    falling = falling and counts[:1] > counts[-1:]
+    distinct = len({match[1] for match in found}) == len(lines)
+    if len(found) == len(lines) and counts == [*range(len(lines))] and many:
+        yield (
+            "the lines are TOKEN ID with a blank between; where the ids are in order, "
+            f"the tokens alone are the vocabulary: cut -d' ' -f1 {name} > tokens.txt"
+        )
+    if len(found) == len(lines) and distinct and (falling or many):
         yield (
             "the lines are TOKEN COUNT with a blank between, as GloVe's vocab_count "
             'writes them; kind="counts" (--vocab-kind counts) reads them'
@@ -232,6 +269,9 @@ def _table(lines: Sequence[bytes], name: str) -> Iterator[str]:
         widths = set(map(len, rows))
         if len(widths) > 1 or min(widths) < 2 or not all(lines):
             continue
+        column = _column(rows)
+        if separator != b"\t" and (column is None or not _columns(texts, rows)):
+            continue
         if separator == b"\t" and (
             _TAB_COUNT.fullmatch(lines[0])  # counts
             or all(map(_SCORE.fullmatch, lines))  # of SentencePiece
@@ -242,7 +282,34 @@ def _table(lines: Sequence[bytes], name: str) -> Iterator[str]:
         yield (
             f"the lines have columns with {called} between (line 1 is "
             f"{brief(texts[0])}); take the column of the "
-            f"tokens, as in: cut {cut}-f1 {name} | pretrained-embed build --vocab - "
-            "(tail -n +2 leaves a line of names out), or in Python "
+            f"tokens, as in: cut {cut}-f{(column or 0) + 1} {name} | "
+            "pretrained-embed build --vocab - (tail -n +2 leaves a line of names out), "
+            "or in Python "
             "Vocabulary.of(pandas.read_csv(path)[COLUMN])"
         )
+
+
+def _column(rows: Sequence[Sequence[str]]) -> int | None:
+    """Return the first column that is not of numbers below its first line."""
+    for place, values in enumerate(zip(*rows[1:], strict=True)):
+        if not all(map(_is_number, values)):
+            return place
+    return None
+
+
+def _columns(texts: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    """Tell whether commas or semicolons stand between columns, not within tokens.
+
+    So it is where fields are quoted, where a column is one of numbers, or where the
+    first line has its usual name. Tokens have such characters, too: ``1,000``,
+    ``&amp;``, ``Paris, Texas``.
+    """
+    quoted = all(text.startswith('"') for text in texts)
+    numbers = any(
+        all(map(_is_number, values)) for values in zip(*rows[1:], strict=True)
+    )
+    return quoted or numbers or not _NAMES.isdisjoint(map(str.lower, rows[0]))
+
+
+def _is_number(text: str) -> bool:
+    return _IS_NUMBER.fullmatch(text.strip().encode()) is not None
