@@ -159,7 +159,12 @@ def fuzz_scan_binary(random: Random) -> None:
     ]
     data = mutated(random, b"".join(rows))
     want = wanted(random)
-    layout = {"dim": dim, "newline": newline, "room": random.choice((0, 1, 9))}
+    layout = {
+        "dim": dim,
+        "known": random.randrange(-1, len(data)) if random.randrange(2) else -1,
+        "usual": random.choice(((0, 255), (1, 0), (100, 140))),
+        "room": random.choice((0, 1, 9)),
+    }
     compare(
         (data, want, layout),
         [scan_binary(k, token_index(k, want), data, **layout) for k in BOTH],

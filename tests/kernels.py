@@ -140,14 +140,15 @@ def scan_binary(
     *,
     dim: int,
     span: tuple[int, int] | None = None,
-    newline: bool = False,
+    known: int = -1,
+    usual: tuple[int, int] = (0, 255),
     room: int = 64,
 ) -> Scanned:
     start, stop = span or (0, len(data))
     hits = np.full((room, kernel.HIT_COLUMNS), BLANK, np.int64)
     vectors = np.full((room, dim), BLANK, np.float32)
     result = implementation.scan_binary(
-        index, exactly(data), start, stop, dim, newline, hits, vectors
+        index, exactly(data), start, stop, dim, known, *usual, hits, vectors
     )
     count = result[2]
     assert (hits[count:] == BLANK).all()
@@ -208,10 +209,10 @@ def read_binary(
         while True:
             scanned = scan_binary(implementation, index, buffer, room=room, **layout)
             hits += _rows(scanned, buffer, rows)
-            consumed, more, count = scanned.result
+            consumed, more, count, doubtful = scanned.result
             rows += more
             buffer = buffer[consumed:]
-            if count < room:
+            if count < room or doubtful:
                 break
     return Read(rows, buffer, hits, [])
 

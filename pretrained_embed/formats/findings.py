@@ -38,6 +38,8 @@ CODES = {
     "text.separator": "something else than one space or one tab separates the fields",
     "text.short-row": "a row has fewer numbers than dim",
     "text.surplus-number": "a row has a number more than dim, taken for its token's",
+    "binary.big-endian": "numbers have their highest byte first",
+    "binary.blank-in-token": "tokens hold a blank, which the format does not know",
     "assumed.first-number": "(i) without a header: the first number is unlike the "
     "others, and taken for the vector's, not for the end of the token",
     "assumed.surplus-in-token": "(ii) without a header: what some rows have more is "

@@ -52,7 +52,7 @@
 typedef unsigned char byte;
 
 enum { PE_EMPTY = 1, PE_SHORT, PE_NO_TOKEN, PE_BAD_NUMBER, PE_WIDE, PE_LONG };
-enum { PE_HIT_COLUMNS = 4, PE_FAULT_COLUMNS = 4 };
+enum { PE_HIT_COLUMNS = 4, PE_FAULT_COLUMNS = 4, PE_DOUBT_NUMBERS = 16 };
 enum { PE_RANK_SHIFT = 56, PE_LAST_RANK = 127 };
 static const int64_t PE_POSITIONS = (int64_t)1 << PE_RANK_SHIFT; /* all are below */
 
@@ -1405,25 +1405,53 @@ static void copy_floats(float *out, const byte *p, Py_ssize_t count) {
 #endif
 }
 
+/* Whether a vector begins with text up to a blank, or is all text, and has a number
+ * among its first whose binary exponent is none of those from low to high. */
+static int is_doubtful(const byte *vector, Py_ssize_t dim, int low, int high) {
+    const byte *p = vector, *end = vector + 4 * dim;
+    while (p < end && *p != ' ' && (*p > 0x1f || *p == '\t') && *p != 0x7f) p++;
+    if (p < end && *p != ' ') return 0;
+    if (dim > PE_DOUBT_NUMBERS) dim = PE_DOUBT_NUMBERS;
+    for (p = vector; dim > 0; dim--, p += 4) {
+        int exponent = (p[3] & 0x7f) << 1 | p[2] >> 7;
+        int zero = !(p[0] | p[1] | p[2] | (p[3] & 0x7f));
+        if (!zero && (exponent < low || exponent > high)) return 1;
+    }
+    return 0;
+}
+
 static PyObject *scan_binary(PyObject *module, PyObject *args) {
     State *state = PyModule_GetState(module);
     PyObject *index, *data, *hits, *vectors;
-    int newline;
+    Py_ssize_t known;
+    int low, high, doubt = 0;
     Scan scan;
-    if (!PyArg_ParseTuple(args, "OOnnnpOO:scan_binary", &index, &data, &scan.start,
-                          &scan.stop, &scan.dim, &newline, &hits, &vectors))
+    if (!PyArg_ParseTuple(args, "OOnnnniiOO:scan_binary", &index, &data, &scan.start,
+                          &scan.stop, &scan.dim, &known, &low, &high, &hits, &vectors))
         return NULL;
     if (scan_begin(&scan, state, index, data, hits, vectors)) return NULL;
+    if (known >= 0 && (known < scan.start || known >= scan.stop)) {
+        PyErr_SetString(PyExc_ValueError, "no token ends outside of the data");
+        scan_release(&scan);
+        return NULL;
+    }
 
     const byte *base = scan.data.buf;
     const byte *p = base + scan.start, *limit = base + scan.stop;
     Py_ssize_t row = 0;
     PyThreadState *thread = PyEval_SaveThread();
     while (p < limit && scan.hit_count < scan.hit_room) {
-        const byte *token = p + (newline && *p == '\n');
-        const byte *space = memchr(token, ' ', (size_t)(limit - token));
+        const byte *token = p, *until = known < 0 ? limit : base + known;
+        while (token < until && *token == '\n') token++;
+        const byte *space =
+            known < 0 ? memchr(token, ' ', (size_t)(limit - token)) : until;
         /* a quotient, not a product: dim may be anything */
         if (!space || (limit - space - 1) / 4 < scan.dim) break;
+        if (known < 0 && is_doubtful(space + 1, scan.dim, low, high)) {
+            doubt = 1;
+            break;
+        }
+        known = -1;
         size_t length = (size_t)(space - token);
         int64_t key = scan.index ? find_key(scan.index, token, length) : -1;
         if (key >= 0 || !scan.index) {
@@ -1436,7 +1464,7 @@ static PyObject *scan_binary(PyObject *module, PyObject *args) {
     PyEval_RestoreThread(thread);
 
     PyObject *result =
-        Py_BuildValue("nnn", (Py_ssize_t)(p - base), row, scan.hit_count);
+        Py_BuildValue("nnni", (Py_ssize_t)(p - base), row, scan.hit_count, doubt);
     scan_release(&scan);
     return result;
 }
@@ -2185,8 +2213,8 @@ PyDoc_STRVAR(scan_text_doc,
              "hits, vectors, faults)\n--\n\n"
              "Scan the lines that lie whole in data[start:stop].");
 PyDoc_STRVAR(scan_binary_doc,
-             "scan_binary(index, data, start, stop, dim, newline, hits, vectors)\n"
-             "--\n\n"
+             "scan_binary(index, data, start, stop, dim, known, low, high, hits, "
+             "vectors)\n--\n\n"
              "Scan the word2vec rows that lie whole in data[start:stop].");
 PyDoc_STRVAR(measure_text_doc,
              "measure_text(data, start, stop, final, shapes)\n--\n\n"

@@ -43,10 +43,12 @@ def scan_binary(
     start: int,
     stop: int,
     dim: int,
-    newline: bool,
+    known: int,
+    low: int,
+    high: int,
     hits: Int64Array,
     vectors: Float32Array,
-) -> tuple[int, int, int]: ...
+) -> tuple[int, int, int, int]: ...
 def place(
     index: TokenIndex,
     hits: Int64Array,

@@ -22,7 +22,13 @@ A number
 
 A row of a word2vec binary file
     The token's bytes, one space, ``dim`` little-endian binary32 numbers. Some writers
-    put an LF after each vector: ``newline`` says that one LF before a token is theirs.
+    put an LF after each vector: LFs before a token are left out.
+
+A doubtful row of a word2vec binary file
+    Its token may hold a blank: its vector begins with text up to a blank, or is all
+    text, and one of its first ``DOUBT_NUMBERS`` numbers is not zero and has an exponent
+    (biased, as it is stored) below ``low`` or above ``high``. Text are all bytes but
+    the controls; a tab is text.
 
 The hash of a token
     Goes to disk, so it is the same on all machines and in all versions. Of a token of
@@ -61,6 +67,9 @@ RANK_SHIFT = 56
 
 #: Columns of ``hits``: row within this call, offset and length of the token, key.
 HIT_COLUMNS = 4
+
+#: Numbers of a vector by which its row is found doubtful.
+DOUBT_NUMBERS = 16
 #: Columns of ``faults``: row within this call, kind, what was found, offset of line.
 FAULT_COLUMNS = 4
 
@@ -75,6 +84,7 @@ SHAPE_COLUMNS = 12
 NO_GAP, SPACE, TAB, SPACES, TABS, MIXED_SPACE, MIXED_TAB = range(7)
 
 _LF = 0x0A
+_NO_TEXT = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _NUMBER = re.compile(
     rb"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)",
     re.IGNORECASE,
@@ -105,6 +115,7 @@ class BinaryScan(NamedTuple):
     consumed: int
     rows: int
     hits: int
+    doubtful: int  # 1: it stopped before a doubtful row
 
 
 class TokenIndex:
@@ -363,22 +374,35 @@ def scan_binary(
     start: int,
     stop: int,
     dim: int,
-    newline: bool,
+    known: int,
+    low: int,
+    high: int,
     hits: Int64Array,
     vectors: Float32Array,
 ) -> BinaryScan:
     """Scan the rows of a word2vec binary file that lie whole in ``data[start:stop]``.
 
-    Hits and vectors as in `scan_text`. Stops early when ``hits`` has no room left.
+    Hits and vectors as in `scan_text`. Stops early when ``hits`` has no room left, and
+    before a doubtful row. ``known`` is where in ``data`` the first row's token is known
+    to end, so that this row is not doubtful; -1: at its first space, as all others.
     """
+    if known >= 0 and not start <= known < stop:
+        raise ValueError("no token ends outside of the data")
     raw = bytes(memoryview(data)[start:stop])
-    position = rows = n_hits = 0
+    position = rows = n_hits = doubtful = 0
     while position < len(raw) and n_hits < len(hits):
-        token_start = position + (newline and raw[position] == _LF)
-        token_end = raw.find(b" ", token_start)
+        token_start = position
+        until = len(raw) if known < 0 else known - start
+        while token_start < until and raw[token_start] == _LF:
+            token_start += 1
+        token_end = raw.find(b" ", token_start) if known < 0 else until
         after = token_end + 1 + 4 * dim
         if token_end < 0 or after > len(raw):
             break
+        if known < 0 and _is_doubtful(raw[token_end + 1 : after], low, high):
+            doubtful = 1
+            break
+        known = -1
         key = -1 if index is None else index.key(raw[token_start:token_end])
         if index is None or key >= 0:
             vectors[n_hits] = np.frombuffer(raw, "<f4", dim, token_end + 1)
@@ -387,7 +411,16 @@ def scan_binary(
             n_hits += 1
         rows += 1
         position = after
-    return BinaryScan(start + position, rows, n_hits)
+    return BinaryScan(start + position, rows, n_hits, doubtful)
+
+
+def _is_doubtful(vector: bytes, low: int, high: int) -> bool:
+    text = _NO_TEXT.split(vector, maxsplit=1)[0]
+    if b" " not in text and len(text) < len(vector):
+        return False
+    sizes = np.frombuffer(vector, "<u4")[:DOUBT_NUMBERS] & 0x7FFFFFFF
+    exponents = sizes[sizes != 0] >> 23
+    return bool(np.any((exponents < low) | (exponents > high)))
 
 
 def place(

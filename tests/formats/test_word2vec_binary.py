@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import struct
+from contextlib import nullcontext, suppress
 
 import numpy as np
 import pytest
 from conformance import FormatConformance, all_rows, select
+from gensim.models import KeyedVectors
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from tables import piped, stream_of
 
 from pretrained_embed import formats
-from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.errors import FormatError, TruncatedError, brief
 from pretrained_embed.formats import Findings, window
+from pretrained_embed.formats.word2vec import layout
 from pretrained_embed.formats.word2vec import reader as word2vec_binary
 
 ROWS = [("a", (1.0, 2.0)), ("b", (3.0, 4.0)), ("c", (5.0, 6.0))]
@@ -58,8 +63,9 @@ class TestWord2VecCBinary(TestGensimBinary):
 
 
 @pytest.mark.usefixtures("both_kernels")
-@pytest.mark.parametrize(("newline", "token"), [(b"", "\u00a0\n"), (b"\n", "\n\u00a0")])
-def test_borders_of_reads_fall_anywhere(tmp_path, monkeypatch, newline, token):
+@pytest.mark.parametrize("newline", [b"", b"\n", b"\n\n"])
+def test_borders_of_reads_fall_anywhere(tmp_path, monkeypatch, newline):
+    token = "\u00a0\n"
     raw = binary([("token", (1.5, -2.5)), (token, (0.0, 1e-9))], newline=newline)
     (tmp_path / "f").write_bytes(raw)
     for size in range(1, len(raw) + 1):
@@ -138,13 +144,22 @@ def test_other_text_below_such_a_header_is_not_taken_for_numbers(tmp_path):
         formats.open_reader(stream_of(tmp_path / "f"))
 
 
-def test_a_token_may_begin_with_a_line_end_where_rows_do_not_end_in_one(tmp_path):
-    rows = [("a", (1, 2)), ("\nb", (3, 4)), ("c", (5, 6))]
+@pytest.mark.parametrize("newline", [b"", b"\n", b"\n\n\n"])
+def test_line_ends_before_a_token_are_left_out_as_word2vec_and_gensim_do(
+    tmp_path, newline
+):
+    rows = [("a", (1, 2)), ("\nb", (3, 4)), ("\n\nc\n", (5, 6))]
+    raw = binary(rows, newline=newline)
+    (tmp_path / "f").write_bytes(raw)
 
-    gensim, _ = all_rows(opened(tmp_path / "f", binary(rows)))
-    word2vec, _ = all_rows(opened(tmp_path / "f", binary(rows, newline=b"\n")))
+    tokens, vectors = all_rows(opened(tmp_path / "f", raw))
+    out, _ = select(formats.open_reader(stream_of(tmp_path / "f")), [("b", 0, 0)])
 
-    assert gensim == word2vec == ["a", "\nb", "c"]
+    assert tokens == ["a", "b", "c\n"]
+    assert vectors.tolist() == [[1, 2], [3, 4], [5, 6]]
+    assert out[0].tolist() == [3, 4]
+    loaded = KeyedVectors.load_word2vec_format(tmp_path / "f", binary=True)
+    assert loaded.index_to_key[:2] == tokens[:2]
 
 
 def test_a_header_may_end_in_cr_lf(tmp_path):
@@ -240,3 +255,192 @@ def test_odd_tokens_do_not_make_single_precision_something_else(tmp_path, token)
 
     assert tokens == ["a", token, "c"]
     assert vectors.tolist() == [[1.5, 2.0], [3.0, 4.25], [5.0, 6.0]]
+
+
+def numbers_of(rows: int, dim: int, seed: int = 0, scale: float = 0.3) -> np.ndarray:
+    return np.random.default_rng(seed).normal(0, scale, (rows, dim)).astype(np.float32)
+
+
+def written(tokens, vectors, newline=b"") -> bytes:
+    return binary(
+        list(zip(tokens, vectors.tolist(), strict=True)),
+        dim=vectors.shape[1],
+        newline=newline,
+    )
+
+
+#: Tokens with blanks: one, several, at either end, other scripts, numbers, no UTF-8.
+BLANKS = [
+    *("new york", "new york city", "trailing ", " leading", "two  blanks", "a b"),
+    *("\u0440\u0438\u043c \u043c\u0438\u0440", "1 1/2", "x 1999", "a\udcff b"),
+    "it is a long one that has more bytes than sixteen numbers have, to be sure of it",
+]
+
+
+@pytest.mark.usefixtures("both_kernels")
+@pytest.mark.parametrize("newline", [b"", b"\n"])
+@pytest.mark.parametrize("place", [0, 1, 20, 39])
+@pytest.mark.parametrize("blank", BLANKS)
+def test_a_token_that_holds_a_blank_is_read_whole(tmp_path, blank, place, newline):
+    tokens = [f"w{n}" for n in range(40)]
+    tokens[place] = blank
+    vectors = numbers_of(40, 20)
+
+    reader = opened(tmp_path / "f", written(tokens, vectors, newline))
+    read, numbers = all_rows(reader)
+    first = blank.partition(" ")[0]
+    wanted = [(first, 0, 0), (blank, 1, 0), (f"w{min(place + 1, 38)}", 2, 0)]
+    out, _ = select(reader, wanted)
+
+    assert read == tokens
+    assert numbers.tobytes() == vectors.tobytes()
+    assert (out[0] == -7).all()
+    assert out[1].tobytes() == vectors[place].tobytes()
+    assert out[2].tobytes() == vectors[min(place + 1, 38)].tobytes()
+    (note,) = reader.findings.notes
+    shown = brief(blank.encode("utf-8", "surrogateescape"))
+    assert note.startswith(
+        f"tokens that hold a blank: 1, the first {shown} in row {place} "
+    )
+
+
+@pytest.mark.usefixtures("both_kernels")
+def test_many_tokens_may_hold_a_blank_wherever_reads_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(window, "READ_SIZE", 512)
+    monkeypatch.setattr(window, "HEADROOM", 64)
+    monkeypatch.setattr(word2vec_binary, "READ_SIZE", 512)
+    tokens = [f"w{n} x{n}" if n % 3 == 1 else f"w{n}" for n in range(300)]
+    vectors = numbers_of(300, 10)
+
+    for stream in (stream_of, piped):
+        (tmp_path / "f").write_bytes(written(tokens, vectors))
+        read, numbers = all_rows(formats.open_reader(stream(tmp_path / "f")))
+
+        assert read == tokens
+        assert numbers.tobytes() == vectors.tobytes()
+
+
+@pytest.mark.parametrize("dtype", ["<f8", "<f2", ">f4", ">f8"])
+def test_tokens_with_blanks_between_numbers_of_other_kinds(tmp_path, dtype):
+    numbers = numbers_of(40, 20).astype(dtype)
+    tokens = [f"w{n}" if n != 30 else "new york" for n in range(40)]
+    raw = b"40 20\n" + b"".join(
+        token.encode() + b" " + row.tobytes()
+        for token, row in zip(tokens, numbers, strict=True)
+    )
+
+    read, vectors = all_rows(opened(tmp_path / "f", raw))
+
+    assert read == tokens
+    assert vectors.tobytes() == numbers.astype(np.float32).tobytes()
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    tokens=st.lists(
+        st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), max_size=9)
+        | st.sampled_from(["new york", "a b", "1 2", "x "]),
+        min_size=1,
+        max_size=30,
+    ).filter(any),
+    dim=st.sampled_from([8, 20, 50, 300]),
+    newline=st.sampled_from([b"", b"\n"]),
+    scale=st.sampled_from([1e-6, 0.02, 1.0, 1e6]),
+    seed=st.integers(0, 2**32),
+)
+def test_tokens_with_and_without_blanks_are_read_or_refused(
+    tmp_path_factory, tokens, dim, newline, scale, seed
+):
+    path = tmp_path_factory.getbasetemp() / "blanks"
+    vectors = numbers_of(len(tokens), dim, seed, scale)
+    reader = opened(path, written(tokens, vectors, newline))
+    blank = any(" " in token for token in tokens)
+    with suppress(FormatError) if blank else nullcontext():
+        read, numbers = all_rows(reader)
+        assert read == tokens
+        assert numbers.tobytes() == vectors.tobytes()
+
+
+def test_where_nothing_tells_where_a_token_ends_its_row_is_named(tmp_path):
+    vectors = numbers_of(40, 20)
+    tokens = [f"w{n}" for n in range(40)]
+    tokens[19], tokens[20] = "new york", "\x01"
+
+    reader = opened(tmp_path / "f", written(tokens, vectors))
+
+    with pytest.raises(
+        FormatError, match=r"row 19 .*, offset .*begins b'new' seems to hold a blank"
+    ):
+        all_rows(reader, on_bad_row="skip")
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8"])
+@pytest.mark.parametrize("short", [True, False])
+def test_big_endian_numbers_are_read_with_a_note(tmp_path, dtype, short):
+    numbers = numbers_of(40, 20)
+    if short:
+        numbers = numbers.astype(np.float16).astype(np.float32)
+    raw = b"40 20\n" + b"".join(
+        b"w%d " % n + row.astype(dtype).tobytes() for n, row in enumerate(numbers)
+    )
+
+    reader = opened(tmp_path / "f", raw)
+    _, vectors = all_rows(reader)
+
+    assert vectors.tobytes() == numbers.tobytes()
+    (note,) = reader.findings.notes
+    assert note.startswith("stored as big-endian")
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        np.float32([[1e-30, 0], [0, 3e38]]),
+        np.full((9, 9), 1e-31, np.float32),
+        np.full((9, 9), np.nan, np.float32),
+        np.zeros((9, 9), np.float32),
+        np.float32([[1e-45, 2e-45], [3e-45, -1e-45]]),
+        np.random.default_rng(0).integers(0, 1 << 32, (50, 20), np.uint32).view("<f4"),
+    ],
+)
+def test_odd_numbers_are_not_taken_for_big_endian_ones(tmp_path, numbers):
+    raw = b"%d %d\n" % numbers.shape + b"".join(
+        b"w%d " % n + row.tobytes() for n, row in enumerate(numbers)
+    )
+
+    tokens, vectors = all_rows(opened(tmp_path / "f", raw))
+
+    assert tokens == [f"w{n}" for n in range(len(numbers))]
+    assert vectors.tobytes() == numbers.tobytes()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"the 0.25 -0.5 1.5\r\r\nof 0.125 2 -3\r\r\n",
+        b"the 0.25, -0.5, 1.5\nof 0.125, 2, -3\n",
+        b"the,0.25,-0.5,1.5\n",
+        b"the 0,25 -0,5 1,5\n",
+        b"the [0.25, -0.5, 1.5]\n",
+        b"a\0b 0.25 x 1.5\nof\x01 0.125 2 z\n",
+        b"a 1 2\n",
+        b"hello world, this is text",
+        "\u043f\u0440\u0438\u0432\u0435\u0442 \u043c\u0438\u0440".encode(),
+    ],
+)
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r\r\n"])
+def test_text_is_not_taken_for_binary(body, end):
+    assert not layout.is_binary(b"2 3" + end + body)
+
+
+@given(
+    rows=st.lists(
+        st.tuples(st.text(st.characters(codec="utf-8"), min_size=1), st.integers()),
+        min_size=1,
+        max_size=5,
+    ),
+    dim=st.integers(4, 50),
+)
+def test_short_files_of_numbers_are_binary(rows, dim):
+    tokens = [token.replace(" ", "_") for token, _ in rows]
+    assert layout.is_binary(written(tokens, numbers_of(len(rows), dim)))

@@ -50,7 +50,9 @@ def binary_arguments(native: ModuleType) -> dict[str, object]:
         "start": 0,
         "stop": len(BINARY),
         "dim": 2,
-        "newline": True,
+        "known": -1,
+        "low": 0,
+        "high": 255,
         "hits": np.empty((4, 4), np.int64),
         "vectors": np.empty((4, 2), np.float32),
     }

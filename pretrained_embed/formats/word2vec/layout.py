@@ -1,7 +1,7 @@
 """Finding out how a word2vec binary file is laid out, from its first rows.
 
-Its header says no more than ``count dim``. Whether an LF follows each vector and how
-wide its numbers are is seen by taking rows apart: with the right width tokens come out,
+Its header says no more than ``count dim``. How wide its numbers are, and which of their
+bytes comes first, is seen by taking rows apart: with the right width tokens come out,
 with a wrong one bytes of numbers. All but a few files have single precision, which is
 assumed where nothing tells.
 """
@@ -9,20 +9,51 @@ assumed where nothing tells.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
+
+import numpy as np
+
+from pretrained_embed.arrays import AnyArray, BoolArray, Float64Array, Int64Array
 
 #: What numbers can be, in the order of likelihood.
 DTYPES = ("<f4", "<f8", "<f2")
 
-#: Rows looked at to find out what follows each vector and what its numbers are, and
-#: how few of them tell nothing of that.
-_SAMPLE_ROWS, _TELLING_ROWS = 64, 2
+#: Rows looked at to find out what the numbers are, how few of them tell nothing of
+#: that, and what part of their tokens may be odd: those with a blank are read wrongly.
+_SAMPLE_ROWS, _TELLING_ROWS, _ODD_TOKENS = 64, 2, 0.1
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
 _LONGEST_HEADER = 64
-#: Bytes looked at to tell numbers from text, and how few of them tell nothing.
-_TELLING, _TOO_FEW = 4096, 128
+#: Bytes looked at to tell numbers from text; how few of them tell nothing, of those
+#: that could be text of any encoding and of those that are UTF-8.
+_TELLING, _TOO_FEW, _TOO_FEW_UTF_8 = 4096, 128, 16
 _TEXT = bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100)) + b"\t\n\r"
+_NUMBER = re.compile(rb"[\[(]*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?[\])]*")
+_FIELDS, _LINES = re.compile(rb"[ \t,;|]+"), re.compile(rb"[\r\n]+")
 _LF, _SPACE = b"\n", b" "
+
+#: Magnitudes that numbers of vectors have: of big-endian ones that are read as
+#: little-endian ones a good part is elsewhere.
+_SMALLEST, _LARGEST = 1e-25, 1e25
+#: The parts of the numbers that have to be elsewhere as they are, of few and of many,
+#: and among those sizes once swapped (a token with a blank makes some of them odd); how
+#: few different ones tell nothing.
+_ELSEWHERE, _MANY_ELSEWHERE, _MANY, _SWAPPED, _FEW = 0.99, 0.25, 64, 0.9, 4
+#: Binary exponents below and above the median that are usual, and the part of them that
+#: has to be so for this to tell anything.
+_BELOW, _ABOVE, _USUAL = 20, 10, 0.5
+
+
+class Usual(NamedTuple):
+    """The binary exponents that a file's numbers usually have, as `numpy.frexp`."""
+
+    low: int
+    high: int
+
+    def odd(self, numbers: AnyArray) -> int:
+        """Return how many of the numbers are not zero and of another size."""
+        exponents = _exponents(numbers)
+        return int(np.count_nonzero((exponents < self.low) | (exponents > self.high)))
 
 
 class Layout(NamedTuple):
@@ -31,8 +62,8 @@ class Layout(NamedTuple):
     rows: int  # as the header declares
     dim: int
     skip: int  # bytes of the header
-    newline: bool  # an LF follows each vector
     dtype: str  # of the numbers; nothing in the file tells
+    usual: Usual | None  # sizes of the numbers; None: they have any
 
     @property
     def slots(self) -> int:
@@ -42,49 +73,127 @@ class Layout(NamedTuple):
 
 def is_binary(head: bytes) -> bool:
     """Whether the first bytes are those of a binary file, given that it is no text."""
-    layout = find_layout(head)
-    if layout is None:
-        return False
-    rows = head[layout.skip : layout.skip + _TELLING]
-    return len(rows) < _TOO_FEW or rows.translate(None, _TEXT) != b""
+    skip = _header(head)
+    return skip is not None and not _is_text(head[skip[2] : skip[2] + _TELLING])
+
+
+def _is_text(body: bytes) -> bool:
+    """Whether this is text: by its bytes, or as most of its fields are numbers."""
+    if not body.translate(None, _TEXT):
+        if len(body) >= _TOO_FEW:
+            return True
+        if len(body) >= _TOO_FEW_UTF_8 and _is_utf_8(body):
+            return True
+    fields = [f for line in _LINES.split(body) for f in _FIELDS.split(line)[1:] if f]
+    numbers = sum(_NUMBER.fullmatch(field) is not None for field in fields)
+    return 2 * numbers > len(fields)
+
+
+def _is_utf_8(body: bytes) -> bool:
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError as error:
+        return error.start + 4 > len(body)  # cut within a character
+    return True
 
 
 def find_layout(head: bytes) -> Layout | None:
     """Return the layout of a file that begins with ``head``, ``None`` if no header."""
+    header = _header(head)
+    if header is None:
+        return None
+    count, dim, skip = header
+    for dtype in DTYPES:
+        size = dim * int(dtype[-1])
+        tokens, vectors = _sample(head, skip, size)
+        if size % 4 == 0 and _are_tokens(tokens):
+            return _with_numbers(Layout(count, dim, skip, dtype, None), vectors)
+    single = Layout(count, dim, skip, DTYPES[0], None)
+    return _with_numbers(single, _sample(head, skip, 4 * dim)[1])
+
+
+def _header(head: bytes) -> tuple[int, int, int] | None:
+    """Return count, dim and length of the header, ``None`` if there is none."""
     line, lf, _ = head[:_LONGEST_HEADER].partition(_LF)
-    fields = line.removesuffix(b"\r").split()
+    fields = line.rstrip(b"\r").split()
     if not lf or len(fields) != 2 or not all(field.isdigit() for field in fields):
         return None
     count, dim = int(fields[0]), int(fields[1])
-    if dim < 1:
-        return None
-    skip = len(line) + 1
-    for dtype in DTYPES:
-        tokens, newline = _sample(head, skip, dim * int(dtype[-1]))
-        if dim * int(dtype[-1]) % 4 == 0 and _are_tokens(tokens):
-            return Layout(count, dim, skip, newline, dtype)
-    return Layout(count, dim, skip, _sample(head, skip, 4 * dim)[1], DTYPES[0])
+    return (count, dim, len(line) + 1) if dim >= 1 else None
 
 
-def _sample(head: bytes, position: int, size: int) -> tuple[list[bytes], bool]:
-    """Return the first tokens if vectors have ``size`` bytes, and if LFs follow all."""
-    tokens, after = [], []
+def _sample(head: bytes, position: int, size: int) -> tuple[list[bytes], bytes]:
+    """Return the first tokens and their vectors, if these have ``size`` bytes."""
+    tokens, vectors = [], []
     for _ in range(_SAMPLE_ROWS):
         space = head.find(_SPACE, position)
         end = space + 1 + size
         if space < 0 or end > len(head):
             break
-        tokens.append(head[position:space])
-        if end < len(head):
-            after.append(head[end : end + 1] == _LF)
-        position = end + (bool(after) and after[-1])
-    return tokens, bool(after) and all(after)
+        tokens.append(head[position:space].lstrip(_LF))
+        vectors.append(head[space + 1 : end])
+        position = end
+    return tokens, b"".join(vectors)
 
 
 def _are_tokens(sample: list[bytes]) -> bool:
     """Whether these are tokens: bytes of numbers are seldom UTF-8 twice in a row."""
+    odd = sum(not is_token(token) for token in sample)
+    return len(sample) >= _TELLING_ROWS and odd <= _ODD_TOKENS * len(sample)
+
+
+def is_token(raw: bytes) -> bool:
+    """Whether bytes look like a token: UTF-8 without control characters."""
     try:
-        text = b" ".join(sample).decode("utf-8")
+        return not _CONTROLS.search(raw.decode("utf-8"))
     except UnicodeDecodeError:
         return False
-    return len(sample) >= _TELLING_ROWS and not _CONTROLS.search(text)
+
+
+def _with_numbers(layout: Layout, vectors: bytes) -> Layout:
+    """Return the layout with what the numbers of a sample tell of all of them."""
+    numbers = np.frombuffer(vectors, layout.dtype)
+    swapped = numbers.view(layout.dtype.replace("<", ">"))
+    if layout.dtype != "<f2" and _is_swapped(numbers, swapped):
+        layout, numbers = layout._replace(dtype=swapped.dtype.str), swapped
+    exponents = _exponents(numbers)
+    if not len(exponents):
+        return layout
+    median = int(np.median(exponents))
+    usual = Usual(median - _BELOW, median + _ABOVE)
+    if usual.odd(numbers) > _USUAL * len(exponents):
+        return layout
+    return layout._replace(usual=usual)
+
+
+def _is_swapped(numbers: AnyArray, swapped: AnyArray) -> bool:
+    """Whether numbers are of sizes that those of vectors have only once swapped."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        sizes, once_swapped = (
+            np.abs(given[numbers != 0].astype(np.float64))
+            for given in (numbers, swapped)
+        )
+    if len(np.unique(sizes)) < _FEW:
+        return False
+
+    def part(sizes: Float64Array, test: Callable[[Float64Array], BoolArray]) -> float:
+        return float(np.count_nonzero(test(sizes))) / len(sizes)
+
+    inside = part(once_swapped, _has_usual_size)
+    elsewhere = 1 - part(sizes, _has_usual_size)
+    enough = _MANY_ELSEWHERE if len(sizes) >= _MANY else _ELSEWHERE
+    return inside > _SWAPPED and elsewhere > enough
+
+
+def _has_usual_size(sizes: Float64Array) -> BoolArray:
+    usual: BoolArray = (sizes >= _SMALLEST) & (sizes <= _LARGEST)
+    return usual
+
+
+def _exponents(numbers: AnyArray) -> Int64Array:
+    """Return the binary exponents of those that are not zero; large if not finite."""
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        numbers = numbers[numbers != 0].astype(np.float64)
+    exponents = np.frexp(numbers)[1].astype(np.int64)
+    exponents[~np.isfinite(numbers)] = 1 << 20
+    return exponents

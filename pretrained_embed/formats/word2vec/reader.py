@@ -4,13 +4,14 @@
 
     file   = header LF row row ...
     header = count SP dim
-    row    = token SP dim x number [LF]
-    number = binary32 (little-endian), seldom binary64 or binary16
+    row    = {LF} token SP dim x number
+    number = binary32 (little-endian), seldom big-endian, binary64 or binary16
 
-word2vec.c writes the LF after each vector, gensim and GoogleNews have none. Some tools
-write the numbers as they have them in memory, doubles or halves. `layout`
-finds out. A token holds no space. Defined by word2vec.c,
-https://code.google.com/archive/p/word2vec/
+word2vec.c writes an LF after each vector, gensim and GoogleNews have none; both leave
+LFs before a token out when they read. Some tools write the numbers as they have them
+in memory, doubles or halves. `layout` finds out. A token should hold no blank; gensim
+and finalfusion write those that do, and `blanks` finds out where they end. Defined by
+word2vec.c, https://code.google.com/archive/p/word2vec/
 """
 
 from __future__ import annotations
@@ -21,7 +22,12 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Progress
-from pretrained_embed.errors import FormatError, TruncatedError, UnknownFormatError
+from pretrained_embed.errors import (
+    FormatError,
+    TruncatedError,
+    UnknownFormatError,
+    brief,
+)
 from pretrained_embed.formats.blocks import Hits, gathered, unpacked
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.findings import Note
@@ -37,6 +43,7 @@ from pretrained_embed.formats.reader import (
 )
 from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport
 from pretrained_embed.formats.window import READ_SIZE, Window
+from pretrained_embed.formats.word2vec.blanks import bytes_needed, find_end
 from pretrained_embed.formats.word2vec.layout import (
     DTYPES,
     Layout,
@@ -48,9 +55,16 @@ from pretrained_embed.kernel import TokenIndex, choice
 NAME = "word2vec-binary"
 
 _BLOCK_SIZE = 1 << 22
-_LF = b"\n"
+_LF, _SPACE = b"\n", b" "
+#: Biased exponents as `kernel.scan_binary` takes them, of which none is usual, and what
+#: the exponents of `numpy.frexp` are less. Of few numbers none is so odd that it tells.
+_NONE_USUAL, _BIAS, _FEW = (1, 0), 126, 8
 _WHOLE = Split(0, 0, first=True, last=True)
 _STORAGE_NOTES = {
+    ">f4": Note("binary.big-endian", "stored as big-endian float32"),
+    ">f8": Note(
+        "binary.big-endian", "stored as big-endian float64; rounded to float32"
+    ),
     "<f8": "stored as float64; rounded to float32",
     "<f2": "stored as float16",
 }
@@ -189,12 +203,15 @@ class BinaryScan:
         self._on_bad_row = on_bad_row
         self._findings = Findings()
         self._read = 0
+        self._blanks = 0
+        self._first_blank = ""
 
     def run(self, progress: Progress | None = None) -> Iterator[Hits]:
         """Yield the hits in order.
 
         Raises `TruncatedError` where the file ends inside a row, unless bad rows are
-        skipped.
+        skipped, and `FormatError` where nothing tells which of several blanks ends a
+        token.
         """
         layout, findings = self._layout, self._findings
         room = max(16, READ_SIZE // (4 * layout.slots))
@@ -207,19 +224,25 @@ class BinaryScan:
             more = window.discard(layout.skip)
             while more:
                 choice.about_to_read(window.stop - window.start)
-                count = room
-                while count == room:
+                count, doubtful, end = room, 0, -1
+                while count == room or doubtful:
+                    if doubtful:
+                        if not self._may_judge(window):
+                            break
+                        end = self._end_of_token(window)
                     before = findings.rows
-                    window.start, rows, count = kernel.scan_binary(
+                    window.start, rows, count, doubtful = kernel.scan_binary(
                         self._index,
                         window.data,
                         window.start,
                         window.stop,
                         layout.slots,
-                        layout.newline,
+                        end,
+                        *_usual(layout),
                         hits,
                         bits,
                     )
+                    end = -1
                     findings.rows += rows
                     if count:
                         vectors = _numbers(bits[:count], layout.dtype)
@@ -230,13 +253,50 @@ class BinaryScan:
             self._read = window.read
             self._end(bytes(window.data[window.start : window.stop]))
 
+    def _may_judge(self, window: Window) -> bool:
+        """Whether enough follows the start to see where the token there ends."""
+        return window.final or window.stop - window.start >= bytes_needed(self._layout)
+
+    def _end_of_token(self, window: Window) -> int:
+        """Return where the token of the doubtful row at the start ends.
+
+        Raises `FormatError` where nothing tells.
+        """
+        needed = bytes_needed(self._layout)
+        raw = bytes(window.data[window.start : min(window.stop, window.start + needed)])
+        whole = window.final and window.stop - window.start <= needed
+        end = find_end(raw, self._layout, whole=whole)
+        row = self._findings.rows
+        if end is None:
+            start = raw.lstrip(_LF).partition(_SPACE)[0]
+            raise FormatError(
+                f"{self._stream.name}, row {row:,} (the first is row 0), offset "
+                f"{window.offset + window.start:,}: the token that begins "
+                f"{brief(start)} seems to hold a blank, which this format cannot, and "
+                "nothing tells where it ends. Write the file again with '_' for the "
+                "blanks in its tokens, or in another format.",
+                code="binary.blank-in-token",
+            )
+        token = raw[:end].lstrip(_LF)
+        if _SPACE in token:
+            self._blanks += 1
+            if self._blanks == 1:
+                self._first_blank = f"{brief(token)} in row {row:,} (of rows from 0 on)"
+        return window.start + end
+
     def report(self) -> SplitReport:
         """Return what was found, after the last of the hits."""
+        if self._blanks:
+            what = (
+                f"tokens that hold a blank: {self._blanks:,}, the first "
+                f"{self._first_blank}; where each ends was seen by its vector"
+            )
+            self._findings.notes = [Note("binary.blank-in-token", what)]
         return SplitReport(self._findings, read=self._read)
 
     def _end(self, rest: bytes) -> None:
         """Account for the bytes behind the last whole row."""
-        if rest in (b"", _LF):
+        if not rest.strip(_LF):
             return
         findings, layout = self._findings, self._layout
         what = (
@@ -252,6 +312,13 @@ class BinaryScan:
         findings.doubts.append(Doubt(findings.rows, None, what))
         findings.bad_rows = 1
         findings.rows += 1
+
+
+def _usual(layout: Layout) -> tuple[int, int]:
+    """Return the biased exponents that do not make a row doubtful."""
+    if layout.usual is None or layout.dtype != DTYPES[0] or layout.dim < _FEW:
+        return _NONE_USUAL
+    return layout.usual.low + _BIAS, layout.usual.high + _BIAS
 
 
 def _numbers(bits: Float32Array, dtype: str) -> Float32Array:

@@ -57,7 +57,7 @@ def _recognised(head: bytes) -> bool:
     layout = word2vec_layout.find_layout(head)
     if text is not None or layout is None or not word2vec_layout.is_binary(head):
         return False
-    return layout.dtype == _DTYPE and not layout.newline
+    return layout.dtype == _DTYPE
 
 
 def _check(tokens: PackedTokens) -> None:
