@@ -68,6 +68,29 @@ def fitted(
     """
     count, rows = len(tokens), vectors.shape[0]
     notes = [f"tokens from {path.name}"]
+    notes += padding(count, path, vectors, where, layout)
+    if count == rows:
+        return tokens, {}, notes
+    ends = np.full(rows - count, tokens.offsets[-1])
+    padded = PackedTokens(tokens.data, np.concatenate([tokens.offsets, ends]))
+    return padded, {HOLES: np.arange(count, rows)}, notes
+
+
+def padding(
+    count: int,
+    path: Path,
+    vectors: Rows,
+    where: str,
+    layout: KnownLayout | None,
+    declared: int | None = None,
+) -> list[str]:
+    """Return what is to be said of rows behind those of ``count`` tokens.
+
+    They are padding where they are zeros, where ``rows`` of the layout is the number of
+    the tokens, and where a model's config has ``declared`` all the rows. Raises
+    `FormatError` where tokens and rows differ else.
+    """
+    rows = vectors.shape[0]
     told = None if layout is None else layout.rows
     if told is not None and told != count:
         raise FormatError(
@@ -75,19 +98,21 @@ def fitted(
             "or leave it out"
         )
     if count == rows:
-        return tokens, {}, notes
-    if count > rows or (told is None and not _zeros(vectors, count)):
+        return []
+    if count < rows and told is not None:
+        why = "as the layout says"
+    elif count < rows and declared == rows:
+        why = "as the model's config says"
+    elif count < rows and _zeros(vectors, count):
+        why = "which are zeros"
+    else:
         more = f'; where the last {rows - count:,} rows are padding, layout="rows='
         remedy = f'{more}{count}" (--layout rows={count}) leaves them out'
         raise FormatError(
             f"{where} has {rows:,} rows, but {path} has {count:,} tokens; the two do "
-            f"not belong together{remedy if count < rows else ''}"
+            f"not belong together{remedy if 0 < count < rows else ''}"
         )
-    why = "as the layout says" if told is not None else "which are zeros"
-    notes.append(f"no tokens for the last {rows - count:,} rows, {why}")
-    ends = np.full(rows - count, tokens.offsets[-1])
-    padded = PackedTokens(tokens.data, np.concatenate([tokens.offsets, ends]))
-    return padded, {HOLES: np.arange(count, rows)}, notes
+    return [f"no tokens for the last {rows - count:,} rows, {why}"]
 
 
 def refuse_layout(layout: KnownLayout | None, where: str, what: str) -> None:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
+from tables import stream_of
 
 import pretrained_embed as pe
+from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, OptionError
 
 VECTORS = np.arange(1, 11, dtype=np.float32).reshape(5, 2)
@@ -63,3 +68,78 @@ def test_a_matrix_with_tokens_of_its_own_needs_no_layout(tmp_path):
             OptionError, match=r"layout gives rows, but.*leave rows out"
         ):
             pe.open_vectors(tmp_path / name, layout="rows=2")
+
+
+@pytest.fixture
+def tensors(tmp_path):
+    """Write a file of tensors and tokens; return its path."""
+
+    def write(vectors=VECTORS, name="vocab.txt", config=None):
+        ids = {token: id for id, token in enumerate("abc")}
+        text = (
+            "a\nb\nc\n"
+            if name == "vocab.txt"
+            else json.dumps({"model": {"vocab": ids}})
+        )
+        (tmp_path / name).write_text(text)
+        if config is not None:
+            (tmp_path / "config.json").write_text(json.dumps(config))
+        save_file({"weight": vectors}, tmp_path / "v.safetensors")
+        return tmp_path / "v.safetensors"
+
+    return write
+
+
+@pytest.mark.parametrize("name", ["vocab.txt", "tokenizer.json"])
+def test_tensors_beside_fewer_tokens_are_an_error_unless_padded(tensors, name):
+    with pytest.raises(
+        FormatError, match=r"5 rows.*has 3 tokens.*--layout rows=3"
+    ) as caught:
+        pe.build_matrix(["a"], tensors(name=name))
+    assert "\n" not in str(caught.value)
+    with pytest.raises(FormatError, match="3 tokens, and the layout says rows=4"):
+        pe.build_matrix(["a"], tensors(name=name), layout="rows=4")
+
+    matrix = pe.build_matrix(["c"], tensors(name=name), layout="rows=3")
+
+    assert matrix["c"].tolist() == [5, 6]
+    told = "no tokens for the last 2 rows, as the layout says"
+    assert told in matrix.findings.notes
+
+
+@pytest.mark.parametrize(
+    ("config", "zeros", "why"),
+    [
+        ({"vocab_size": 5}, False, "as the model's config says"),
+        ({"text_config": {"vocab_size": 5}}, False, "as the model's config says"),
+        (None, True, "which are zeros"),
+        ({"vocab_size": 3}, True, "which are zeros"),
+    ],
+)
+def test_tensors_may_be_padded_by_zeros_or_as_the_config_says(
+    tensors, config, zeros, why
+):
+    vectors = VECTORS * np.float32([[1], [1], [1], [not zeros], [not zeros]])
+
+    matrix = pe.build_matrix(["b"], tensors(vectors, config=config))
+
+    assert matrix["b"].tolist() == [3, 4]
+    assert f"no tokens for the last 2 rows, {why}" in matrix.findings.notes
+
+
+@pytest.mark.parametrize("config", [{}, {"vocab_size": 4}, {"vocab_size": "5"}])
+def test_a_config_that_says_otherwise_excuses_no_row(tensors, config):
+    with pytest.raises(FormatError, match=r"5 rows.*3 tokens"):
+        pe.build_matrix(["b"], tensors(config=config))
+
+
+def test_tensors_whose_tokens_the_source_names(tensors, tmp_path):
+    (tmp_path / "names.txt").write_text("x\ny\n")
+    stream = stream_of(tensors(), tmp_path / "names.txt")
+
+    with pytest.raises(FormatError, match=r"5 rows.*names\.txt has 2 tokens"):
+        formats.open_reader(stream)
+    (block,) = formats.open_reader(stream, "rows=2").blocks()
+
+    assert block.tokens == ["x", "y"]
+    assert block.vectors.tolist() == [[1, 2], [3, 4]]

@@ -29,10 +29,11 @@ import numpy as np
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.hugging_face.embedding_tensor import Embedding
-from pretrained_embed.formats.hugging_face.shards import json_object
+from pretrained_embed.formats.hugging_face.shards import CONFIG, json_object
+from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.token_file import of_tokenizer, read_tokens
+from pretrained_embed.formats.token_file import of_tokenizer, padding, read_tokens
 
 FILES = (
     "tokenizer.json",
@@ -51,11 +52,19 @@ def find_file(folder: Path) -> Path | None:
 
 
 def model_reader(
-    format: str, name: str, embedding: Embedding, path: Path
+    format: str,
+    name: str,
+    embedding: Embedding,
+    path: Path,
+    *,
+    bare: bool = False,
+    layout: KnownLayout | None = None,
 ) -> TableReader:
     """Return a reader of a model's rows, whose tokens are in one of `FILES`.
 
-    Raises `FormatError` where that file is damaged, or has tokens beyond the rows.
+    A ``bare`` file of tensors may have lain beside another model's tokens: rows behind
+    the last token's have to be padding, see `padding`. Raises `FormatError` where they
+    are not, where the file of tokens is damaged, or has tokens beyond the rows.
     """
     rows = embedding.rows.shape[0]
     tokens = [b""] * rows
@@ -77,6 +86,10 @@ def model_reader(
         replaced += not hole[id] and tokens[id] != raw
         tokens[id], hole[id] = raw, False
     notes = [*embedding.notes, f"tokens from {path.name}"]
+    if bare:
+        count = int(np.flatnonzero(~hole)[-1]) + 1 if not hole.all() else 0
+        declared = _declared_rows(path.parent)
+        notes += padding(count, path, embedding.rows, name, layout, declared)
     if replaced:
         notes.append(f"{replaced:,} tokens gave their rows to added ones")
     return TableReader(
@@ -87,6 +100,15 @@ def model_reader(
         arrays={HOLES: np.flatnonzero(hole)} if hole.any() else {},
         notes=notes,
     )
+
+
+def _declared_rows(folder: Path) -> int | None:
+    """Return how many rows the config of a model gives its table, if it does."""
+    path = folder / CONFIG
+    config = json_object(path) if path.is_file() else {}
+    parts = (config, config.get("text_config"))
+    sizes = [part.get("vocab_size") for part in parts if isinstance(part, dict)]
+    return next((size for size in sizes if type(size) is int), None)
 
 
 def _pairs(path: Path) -> Iterator[tuple[Any, str]]:
