@@ -18,11 +18,13 @@ _WHOLE = ("npz", "npy", "hdf5", "safetensors")
 
 @click.command()
 @click.argument("matrix", metavar="MATRIX", type=url_or_words)
+@options.layout
 @options.where_from
 @options.as_json
 @options.quiet
 def evaluate(
     matrix: str,
+    layout: str | None,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -45,7 +47,11 @@ def evaluate(
     from pretrained_embed.adapters import evaluation
 
     opened = pe.open_vectors(
-        matrix, cache_dir=cache_dir, offline=offline, catalog=catalog
+        matrix,
+        layout=layout,
+        cache_dir=cache_dir,
+        offline=offline,
+        catalog=catalog,
     )
     with opened as reader, Bar(quiet=quiet) as bar:
         if reader.format in _WHOLE and Path(matrix).is_file():

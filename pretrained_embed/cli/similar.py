@@ -67,12 +67,13 @@ def similar(
             found = pe.similar(
                 reader, tokens, count=count, on_bad_row=on_bad_row, progress=bar
             )
-            notes = layout_notes(reader.findings)
+            findings = reader.findings
     if not quiet:
-        for note in notes:
+        for note in layout_notes(findings):
             tell(f"Note: {note}.")
     if as_json:
-        answer_json([each.to_dict() for each in found])
+        codes = {"codes": findings.codes}  # of the source, beside each answer
+        answer_json([each.to_dict() | codes for each in found])
     else:
         answer("\n\n".join(map(_paragraph, found)))
 

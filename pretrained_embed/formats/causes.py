@@ -42,7 +42,7 @@ _FIELDS = _table(
         "write nan or inf",
     ),
     (
-        rb"\xe2\x88\x92\d|\xe2\x88\x92\.\d|\xe2\x80[\x90-\x93]\d",
+        rb"(?:[-+]?[\d.]+[eE])?(?:\xe2\x88\x92|\xe2\x80[\x90-\x93])[\d.]",
         "a minus sign is not the ASCII one (U+2212 or a dash); write -",
     ),
     (

@@ -41,6 +41,14 @@ def test_json_has_the_same():
     assert result.stderr == ""
 
 
+def test_a_layout_is_told():
+    false = run("evaluate", "vectors.txt", "--layout", "dim=9", "--quiet")
+    true = run("evaluate", "vectors.txt", "--layout", "dim=2,header=no", "--quiet")
+
+    assert "layout gives dim=9" in false.stderr
+    assert true.stdout == run("evaluate", "vectors.txt", "--quiet").stdout
+
+
 def test_of_vectors_the_words_of_the_data_sets_alone_are_read():
     known = json.loads(run("evaluate", "vectors.txt", "--json").stdout)
 

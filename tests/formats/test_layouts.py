@@ -84,7 +84,7 @@ def kind_of_sound(made: Made, codes: list[str]) -> str:
 SOUND_KINDS = {
     "(i) every token ends in a number": 15,
     "(iv) the first row is two integers": 0,
-    "refused: tokens end in a number before a tab": 1,
+    "refused: tokens end in a number before a tab": 0,
     "refused: every token ends in a number, against the header": 5,
     "two rows of one number: 'dim count' is taken for 'count dim'": 0,
     "refused: one number behind a comma": 3,

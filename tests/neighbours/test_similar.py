@@ -115,13 +115,14 @@ def test_the_command_lists_neighbours(tmp_path):
 
 
 def test_the_command_answers_in_json(tmp_path):
-    (tmp_path / "v.txt").write_text("a 1 0\nb 1 1\nc 0 1\n")
+    (tmp_path / "v.txt").write_text("2 3\na 1 0\nb 1 1\nc 0 1\n")
 
     result = run("similar", str(tmp_path / "v.txt"), "a", "-n", "1", "--json")
 
     (answer,) = json.loads(result.stdout)
     assert answer["positive"] == ["a"]
     assert answer["nearest"] == [{"token": "b", "cosine": pytest.approx(0.5**0.5)}]
+    assert "header.dim-first" in answer["codes"]
 
 
 def test_an_unknown_token_is_an_error_of_one_line(tmp_path):

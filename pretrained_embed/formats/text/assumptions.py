@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -23,6 +24,11 @@ _COMPARED, _NEXT = 16, 4
 #: Digits behind the point: of a number that people write, and of one of a vector.
 _FEW_PLACES, _MANY_PLACES = 2, 4
 _COLUMNS_FROM_DIM = 3
+#: Of one row, how many numbers the first one is compared with to tell whether it is the
+#: end of a token; how many rows are not sorted by chance; and what hardly, never is so.
+_BESIDE, _SORTED, _HARDLY, _NEVER = 16, 7, 0.005, 1e-4
+#: A number with which no vector's begins.
+_ZEROS = re.compile(rb"[-+]?0\d")
 
 #: What stands before the numbers of columns, or of the rows' own, in line 1.
 _LABELS = b"word words token tokens index id label name key term node entity vocab"
@@ -78,7 +84,7 @@ def check(found: Found) -> None:
         counted = found.declared is not None and text.counted(found.declared)
         if not counted and (rows.near[1:] > 0).any():
             raise columns_error(text)
-    if found.dim == 1 and most(_end_in_commas(rows)):
+    if found.dim == 1 and found.style.delimiter != b"\t" and most(_end_in_commas(rows)):
         raise text.error(
             "text.separator",
             "a comma, a semicolon or a bar stands behind most tokens",
@@ -101,7 +107,7 @@ def notes(found: Found) -> Iterator[Note]:
     yield from _first_line(found)
     if found.dim == 1 and not found.header:
         yield from _one_number(found)
-    if found.dim > 1 and most(_end_in_commas(rows)):
+    if most(_end_in_commas(rows)):
         yield Note(
             "text.comma-tokens",
             "most tokens end in a comma, a semicolon or a bar, which may separate them "
@@ -257,6 +263,79 @@ def _begin_in(rows: Shapes, prefix: bytes) -> BoolArray:
     return np.array(begin, np.bool_)
 
 
+def first_ends_token(rows: Shapes, dim: int) -> bool | None:
+    """Whether the first of ``dim`` numbers with tabs between ends the token.
+
+    In these rows it stands between a space and a tab, as in ``python 2.7`` before a
+    tab. ``None``: the numbers are all alike, so that nobody knows.
+    """
+    lines = [rows.line(number).split(b"\t")[-dim:] for number in rows.sample()]
+    names, _, first = zip(*(line[0].rpartition(b" ") for line in lines), strict=True)
+    others = list(zip(*(line[1 : 1 + _BESIDE] for line in lines), strict=True))
+    count = len(lines)
+    if count > 1 and 2 * len(set(names)) <= count:
+        return True  # as tokens, these would be there more than once
+    if 2 * sum(_ZEROS.match(number) is not None for number in first) > count:
+        return True
+    if any(_unlike(has, first, others) for has in (_is_whole, _is_broken, _is_short)):
+        return True
+    long = all(len(_places(n)) >= _MANY_PLACES for n in itertools.chain(*others))
+    if long and all(map(_is_short, first)):
+        return True
+    values, *columns = [list(map(_value, column)) for column in (first, *others)]
+    if count >= _SORTED and _is_sorted(values) and not any(map(_is_sorted, columns)):
+        return True
+    if all(map(_is_whole, itertools.chain(first, *others))):
+        rest = list(itertools.chain(*columns))
+        low, high = (min(values), max(map(abs, rest)) + 1)
+        if count >= _SORTED and (low > high or max(values) < -high):
+            return True
+        negative = sum(value < 0 for value in rest) / len(rest)
+        if count >= _SORTED and low >= 0 and (1 - negative) ** count < _NEVER:
+            return True
+    negative_first = sum(value < 0 for value in values)
+    if 0 < negative_first < count or any(len(_places(n)) > 2 for n in first):
+        return False
+    return None
+
+
+def _unlike(
+    has: Callable[[bytes], bool],
+    first: Sequence[bytes],
+    others: Sequence[Sequence[bytes]],
+) -> bool:
+    """Whether all first numbers have what hardly any of the others have."""
+    if not all(map(has, first)):
+        return False
+    rest = [has(number) for column in others for number in column]
+    if len(first) == 1:
+        return not any(rest)
+    share = (sum(rest) + 1) / (len(rest) + 2)
+    return bool(share ** len(first) < _HARDLY)
+
+
+def _places(number: bytes) -> bytes:
+    """Return what stands behind the point; of an exponent, all of the number."""
+    return number if b"e" in number.lower() else number.partition(b".")[2]
+
+
+def _is_whole(number: bytes) -> bool:
+    return number.lstrip(b"-+").isdigit()
+
+
+def _is_broken(number: bytes) -> bool:
+    return not _is_whole(number)
+
+
+def _is_short(number: bytes) -> bool:
+    return len(_places(number)) <= _FEW_PLACES
+
+
+def _is_sorted(values: Sequence[float]) -> bool:
+    up = all(a < b for a, b in itertools.pairwise(values))
+    return up or all(a > b for a, b in itertools.pairwise(values))
+
+
 def few_places_first(rows: Shapes, dim: int) -> bool:
     """Whether the first number has few digits behind the point, and others have many.
 
@@ -291,7 +370,10 @@ def _first_stands_apart(found: Found) -> bool:
     parts = [list(map(_value, part)) for part in _first_fields(rows, dim)]
     first, *others = zip(*parts, strict=True)
     rest = [number for column in others for number in column]
-    if min(first) >= 0 > min(rest) and len(parts) > 1:
+    signs = min(first) >= 0 > min(rest) or max(first) < 0 < max(rest)
+    if signs and len(parts) > 1:
+        return True
+    if len(parts) >= _SORTED and _is_sorted(first) and not any(map(_is_sorted, others)):
         return True
     larger = min(first) > max(map(abs, rest), default=0) + 1
     return larger and bool((rows.near == 0).all())

@@ -109,7 +109,7 @@ def find_layout(
     """
     begin = len(_BOM) if head.startswith(_BOM) else 0
     lines = Shapes.measure(head, begin, final=whole)
-    if b"\r" in head and b"\n" not in head:
+    if b"\n" not in head and b"\r" in head.rstrip(b"\r"):
         _check_line_ends(head, name)
     if not len(lines):
         return None
@@ -151,10 +151,11 @@ def find_layout(
 def _check_line_ends(head: bytes, name: str) -> None:
     """Raise `FormatError` where lines of vectors end in CR alone."""
     try:
-        rows = find_layout(head.replace(b"\r", b"\n"), whole=True, name=name)
+        lines = head.replace(b"\r", b"\n")
+        vectors = find_layout(lines, whole=True, name=name) is not None
     except FormatError:
-        rows = None
-    if rows is not None:
+        vectors = True  # of a layout that is no better with true line ends
+    if vectors:
         raise FormatError(
             f"{name}: its lines end in CR alone, as on old Macs and in Excel's CSV "
             "(Macintosh). Write LF in their place, for example by: tr '\\r' '\\n'",
@@ -231,20 +232,18 @@ def _tabbed(text: Text, some: Shapes) -> Styles:
     if not most(spaced):
         return Styles((tab,))
     space_tab = Style.of(text.rows, "space-tab")
-    if most(some.alike < some.numbers):  # numbers go on before the space
-        return Styles((tab, space_tab), _MIXED)
-    alike = np.bincount(some.alike[spaced]).argmax()
+    alike = int(np.bincount(some.alike[spaced]).argmax())
     rest = some[ENDS_IN_TAB[some.before]]
     if len(rest):
         ends_of_tokens = np.bincount(rest.alike).argmax() == alike - 1
         return Styles((tab, space_tab) if ends_of_tokens else (space_tab, tab))
-    if (some.far < some.alike).all() and (some.near > 0).any():
-        return Styles((tab, space_tab))  # whole numbers before numbers that are not
-    if any(_is_value(field) for field in some.fields(int(alike))):
-        return Styles((space_tab, tab))
-    if assumptions.few_places_first(some, int(alike)):
-        return Styles((tab, space_tab))
-    return Styles((tab, space_tab), _SPACE_THEN_TABS)
+    of_token = assumptions.first_ends_token(some[spaced & (some.alike == alike)], alike)
+    if of_token:
+        return Styles((tab,))
+    if most(some.alike < some.numbers):  # numbers go on before the space
+        return Styles((tab, space_tab), _MIXED)
+    doubt = _SPACE_THEN_TABS if of_token is None else None
+    return Styles((space_tab, tab), doubt)
 
 
 def _is_value(field: bytes) -> bool:

@@ -85,7 +85,9 @@ class Shapes:
     def fields(self, place: int) -> Iterator[bytes]:
         """Yield the field at a place from the end, 1 is the last, of a sample."""
         for number in self.sample():
-            yield self.line(number).split()[-place]
+            fields = self.line(number).split()
+            if len(fields) >= place:
+                yield fields[-place]
 
     def filled(self) -> Shapes:
         """Return the lines that are not blank."""
