@@ -13,6 +13,9 @@ from collections.abc import Iterable
 _NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
+#: Bytes that no text holds.
+CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+
 #: What separates fields in other tools' files, and what to say of it.
 SEPARATORS = [
     (mark, f"{name} separate the numbers; write spaces or tabs")
@@ -54,7 +57,8 @@ _FIELDS = _table(
         for mark, cause in SEPARATORS
     ),
     (
-        rb"[\[({<]+%b[,;]?$|%b[,;]?[\])}>]+[,;]?$|[\[\](){}]+$" % (_NUMBER, _NUMBER),
+        rb"[\[({<]+%b[,;]?[\])}>]*[,;]?$|%b[,;]?[\])}>]+[,;]?$|[\[\](){}]+$"
+        % (_NUMBER, _NUMBER),
         "brackets stand around the numbers; write the numbers alone",
     ),
     (rb"""["']%b["'],?$""" % _NUMBER, "quotes stand around the numbers; write none"),
@@ -99,9 +103,13 @@ def cause_of_field(field: bytes) -> str | None:
 def cause_of_row(row: bytes) -> str | None:
     """Return what probably went wrong with a malformed row, or ``None``."""
     found = next((cause for mark, cause in _ROWS if mark.search(row)), None)
-    if found is None:
-        fields = row.replace(b"\t", b" ").split(b" ")
-        found = most_common(cause_of_field(field) for field in fields[1:])
+    return found or cause_of_numbers(row)
+
+
+def cause_of_numbers(row: bytes) -> str | None:
+    """Return what is wrong with the numbers of a row, or what is between them."""
+    fields = row.replace(b"\t", b" ").rstrip(b"\r ").split(b" ")
+    found = most_common(cause_of_field(field) for field in fields[1:])
     if found is None:
         found = next((cause for mark, cause in _MIXED if mark.search(row)), None)
     return found

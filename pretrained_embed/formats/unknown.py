@@ -31,23 +31,16 @@ _MARKS = {
     b"PAR1": "a Parquet file",
     b"SQLite format 3": "an SQLite database",
 }
-#: Bytes at the end of a line that tell how it is written.
-_LINE_END = 200
+#: First lines that are looked at, and the bytes at their ends.
+_LINES, _LINE_END = 8, 200
 #: Doubles looked at, and the sizes that the numbers of vectors have.
 _DOUBLES, _SMALLEST, _LARGEST = 64, 1e-9, 1e4
 
 _HTML = re.compile(rb"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
-_SPARSE = re.compile(rb"[^\n]*?[ \t]\d+:-?\d")
 #: Members of the zip archives that torch.save writes.
 _TORCH = re.compile(
     rb"PK\x03\x04.{26}[^/]{1,255}/(data\.pkl|\.format_version)", re.DOTALL
 )
-_NUMBER = rb"-?\d+(\.\d*)?([eE][-+]?\d+)?"
-_SEPARATED = {
-    "commas": re.compile(rb"[^\n]*?(," + _NUMBER + rb"){2,}\r?$"),
-    "semicolons": re.compile(rb"[^\n]*?(;" + _NUMBER + rb"){2,}\r?$"),
-}
-_DECIMAL_COMMAS = re.compile(rb"[^\n]*?([ \t;]-?\d+,\d+){2,}[ \r]*$")
 
 
 def diagnosis(head: bytes) -> str:
@@ -63,20 +56,14 @@ def diagnosis(head: bytes) -> str:
         return f"this is {what}"
     if _HTML.match(head):
         return "this is a web page, probably an error page saved under the file's name"
-    lines = [line[-_LINE_END:] for line in head.split(b"\n", 3)[:3]]
-    if any(_SPARSE.match(line) for line in lines):
-        return "these are sparse vectors (index:value); only dense ones can be read"
-    if any(_DECIMAL_COMMAS.match(line) for line in lines):
-        return "its numbers have decimal commas; write points"
-    for what, pattern in _SEPARATED.items():
-        if any(pattern.match(line) for line in lines):
-            return f"{what} separate its numbers; write spaces or tabs instead"
     if not head.strip(b"\0"):
         return "it begins with zeros only: nothing was written there; fetch it again"
     if head.lstrip().startswith((b"{", b"[[", b"[{", b'["')):
         return (
             "this is JSON; write its vectors as text, 'token number number ...' a row"
         )
+    if (cause := _cause(head)) is not None:
+        return f"its lines end in no numbers: {cause}"
     if _raw_numbers(head):
         return (
             "numbers without tokens, as GloVe writes with -binary 1; use the text file "
@@ -95,6 +82,20 @@ def mark_of(head: bytes) -> str | None:
     """
     known = (what for mark, what in _MARKS.items() if head.startswith(mark))
     return next(known, None)
+
+
+def _cause(head: bytes) -> str | None:
+    """Return what is wrong with the numbers of half of the first lines or more."""
+    # most files need none of it
+    from pretrained_embed.formats.causes import CONTROLS, cause_of_numbers, most_common
+
+    lines = [line[-_LINE_END:] for line in head.split(b"\n", _LINES)[:_LINES]]
+    lines = [line for line in lines if line.strip()]
+    if any(CONTROLS.search(line) for line in lines):
+        return None
+    causes = [cause_of_numbers(line) for line in lines]
+    told = sum(cause is not None for cause in causes)
+    return most_common(causes) if 2 * told >= len(lines) else None
 
 
 def _raw_numbers(head: bytes) -> bool:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import contextlib
+import io
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats import open_reader
 from pretrained_embed.formats.findings import CODES
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.text.layout import TextLayout, find_layout
+from pretrained_embed.sources.stream import Stream
 
 SAMPLE_LINES = 200
 
@@ -314,3 +317,32 @@ def test_no_line_ends_but_cr_are_named_whatever_the_rows_are():
             layout_of(row + b"\r" + row)
 
         assert caught.value.code == "text.line-ends"
+
+
+@pytest.mark.parametrize("header", [b"", b"3 2\n"])
+@pytest.mark.parametrize(
+    ("write", "cause"),
+    [
+        ("np.float32({})", "numpy's repr"),
+        ("tensor({})", "a type's name"),
+        ("[{}]", "brackets"),
+        ('"{}"', "quotes"),
+        ("\u2212{}", "U\\+2212"),
+        ("1.#QNAN", "programs on Windows"),
+        ("+0,5", "decimal commas"),
+        ("None", "a number is missing"),
+        ("{}D-05", "Fortran"),
+        ("{}f", "C source"),
+        ("{},", "commas separate"),
+        ("4:{}", "sparse"),
+    ],
+)
+def test_what_numbers_are_not_is_named_with_and_without_a_header(write, cause, header):
+    rows = [
+        " ".join([word, *(write.format(number) for number in ("0.25", "1.5"))]) + "\n"
+        for word in ("the", "of", "to")
+    ]
+    raw = header + "".join(rows).encode()
+
+    with pytest.raises(FormatError, match=cause):
+        open_reader(Stream("f", lambda: io.BytesIO(raw), size=len(raw)))

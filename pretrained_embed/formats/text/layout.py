@@ -31,7 +31,6 @@ https://code.google.com/archive/p/word2vec/
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 import numpy as np
@@ -55,7 +54,6 @@ from pretrained_embed.formats.text.shapes import ENDS_IN_TAB, Shapes
 _BOM = b"\xef\xbb\xbf"
 #: Of rows of numbers alone, no more is looked at to tell that they are text.
 _LOOKED_AT = 4096
-_CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 _MIXED = "tabs and spaces are mixed between the fields"
 _SPACE_THEN_TABS = (
@@ -447,8 +445,10 @@ def _check_unlike_rows(text: Text) -> None:
             f"layout gives {text.known}, but most rows end in no number",
             "Leave it out to have the file recognised",
         )
+    from pretrained_embed.formats.causes import CONTROLS  # most files need none of it
+
     two = text.header is not None and len(text.header.numbers) == 2
-    if not two or _CONTROLS.search(text.rows.head, 0, _LOOKED_AT):
+    if not two or CONTROLS.search(text.rows.head, 0, _LOOKED_AT):
         return
     cause = assumptions.cause_of(text.rows)
     if cause is not None and "sparse" in cause:
