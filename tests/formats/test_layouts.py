@@ -179,8 +179,6 @@ def test_files_of_the_world_stay_right(world, header, separator):
     for (name, values), dim, end in product(
         NUMBERS.items(), (1, 2, 4), ("\n", " \n", "\r\n")
     ):
-        if header == "none" and world == "node2vec" and (dim < 3 or name == "not-fini"):
-            continue  # a first row of two or three integers
         tokens = WORLD[world]
         rows = [(values[i % 4 :] + values[: i % 4])[:dim] for i in range(len(tokens))]
         if end != "\n" and separator == "tab":
@@ -197,6 +195,12 @@ def test_files_of_the_world_stay_right(world, header, separator):
 
         result, codes = outcome(made)
 
+        whole = world == "node2vec" and name in ("integers", "one-hot")
+        if result != "right" and header == "none" and whole and dim < 3:
+            # a first row of two or three integers: nobody knows
+            told = {"assumed.first-row-of-two", "assumed.first-row-of-three"}
+            assert result == "error" or told & set(codes), (layout, text, codes)
+            continue
         assert result == "right", (layout, text, codes)
 
 
