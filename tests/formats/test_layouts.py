@@ -122,7 +122,8 @@ def test_some_tokens_that_end_in_numbers_change_no_dim(kind, separator):
 #: What tells of a fault that is not refused: the file holds nothing else to tell by.
 TOLD = {
     "aligned": ("text.surplus-number",),
-    "columns-from-0": ("text.column-numbers",),
+    "alternating": ("assumed.one-row",),
+    "columns-from-0": ("text.column-numbers", "header.tokens-end-in-numbers"),
     "columns-from-1": ("text.column-numbers",),
     "no-tokens": ("assumed.numbers-are-tokens",),
     "dim-1-less": ("assumed.first-row-of-two",),

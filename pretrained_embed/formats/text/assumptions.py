@@ -17,7 +17,7 @@ from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.text.evidence import Found, Style, Text, most, or_tell
-from pretrained_embed.formats.text.shapes import Shapes
+from pretrained_embed.formats.text.shapes import SAMPLE, Shapes
 
 #: Rows whose first number is compared with the next few.
 _COMPARED, _NEXT = 16, 4
@@ -33,7 +33,7 @@ _ZEROS = re.compile(rb"[-+]?0\d")
 #: What stands before the numbers of columns, or of the rows' own, in line 1.
 _LABELS = b"word words token tokens index id label name key term node entity vocab"
 
-_QUOTED = re.compile(rb'^"[^"\n]*(?:[ \t]|"")[^\n]*"[ \t]', re.MULTILINE)
+_QUOTED = re.compile(rb'"[^"]*(?:[ \t]|"").*"[ \t]')
 _BASE64 = b"B64:"
 
 
@@ -114,7 +114,8 @@ def notes(found: Found) -> Iterator[Note]:
             "from their numbers",
         )
     first = np.frombuffer(head, np.uint8)[rows.begin]
-    if (first == ord('"')).any() and _QUOTED.search(head):
+    quoted = np.flatnonzero(first == ord('"'))[:SAMPLE]
+    if any(_QUOTED.match(rows.line(number)) for number in quoted):
         yield Note(
             "text.quoted-tokens",
             "quotes stand around tokens, as CSV has them; they are kept: write "
