@@ -346,3 +346,27 @@ def test_what_numbers_are_not_is_named_with_and_without_a_header(write, cause, h
 
     with pytest.raises(FormatError, match=cause):
         open_reader(Stream("f", lambda: io.BytesIO(raw), size=len(raw)))
+
+
+@pytest.mark.parametrize("token", ["word{}", "Route {}", "costs {}.50"])
+def test_the_remedy_for_three_integers_gives_the_true_rows(token):
+    rows = "".join(f"{token.format(i)} 0.5 -1.25 0.125 2\n" for i in range(9))
+    raw = f"9 4 120\n{rows}".encode()
+
+    with pytest.raises(FormatError, match="three integers") as caught:
+        layout_of(raw)
+
+    assert "dim=4,header=yes" in str(caught.value)
+    known = KnownLayout(dim=4, header=True)
+    found = find_layout(raw, whole=True, name="f", known=known)
+    assert found is not None
+    assert (found.dim, found.skip) == (4, 8)
+
+
+def test_numbers_of_columns_below_a_header_are_line_2():
+    rows = b"".join(b"w%d 0.5 -1.25 0.125 2\n" % i for i in range(9))
+
+    with pytest.raises(FormatError, match="Remove line 2") as caught:
+        layout_of(b"9 4\nword 0 1 2 3\n" + rows)
+
+    assert "header=yes" not in str(caught.value)

@@ -62,8 +62,14 @@ def no_tokens(text: Text, before: str = "") -> FormatError:
     )
 
 
-def columns_error(text: Text) -> FormatError:
+def columns_error(text: Text, *, below_header: bool = False) -> FormatError:
     """Return the error for a first line that numbers the columns."""
+    if below_header:  # nothing that is told of a layout leaves out line 2
+        return FormatError(
+            f"{text.name}, line 2: it numbers the columns, as pandas' to_csv writes "
+            "them, and is no row. Remove line 2",
+            code="text.column-numbers",
+        )
     return text.error(
         "text.column-numbers",
         "it numbers the columns, as pandas' to_csv writes them, and is no row",
@@ -83,7 +89,7 @@ def check(found: Found) -> None:
     if _may_number_columns(found) and found.dim >= _COLUMNS_FROM_DIM:
         counted = found.declared is not None and text.counted(found.declared)
         if not counted and (rows.near[1:] > 0).any():
-            raise columns_error(text)
+            raise columns_error(text, below_header=found.header)
     if found.dim == 1 and found.style.delimiter != b"\t" and most(_end_in_commas(rows)):
         raise text.error(
             "text.separator",
@@ -131,8 +137,8 @@ def notes(found: Found) -> Iterator[Note]:
 
 def is_dim_known(found: Found) -> bool:
     """Whether a header, or the user, says how many numbers a row has."""
-    header = found.text.header
-    declared = found.header and header is not None and len(header.numbers) > 1
+    numbers = found.text.header.numbers if found.text.header is not None else []
+    declared = found.header and len(numbers) > 1 and found.dim in numbers
     return declared or found.text.known.dim is not None
 
 

@@ -358,11 +358,14 @@ def _against_header(text: Text, styles: Styles) -> Found | None:
 def _three_integers(text: Text, dim: int) -> FormatError:
     if dim == 3 and text.header and text.header.numbers in ([0, 1, 2], [1, 2, 3]):
         return assumptions.columns_error(text)
+    # tokens may end in numbers: then the second integer tells how many are the vector's
+    declared = text.header.numbers[1] if text.header is not None else dim
+    told = f"dim={declared if 0 < declared < dim else dim},header=yes"
     return text.error(
         "header.three-integers",
         "it is a header of three integers, such as the words, size and documents of "
         f"deeplearning4j, and the rows have {dim} numbers",
-        f"Remove the last integer{or_tell('header=yes')}; decode tokens that begin "
+        f"Remove the last integer{or_tell(told)}; decode tokens that begin "
         "with B64: from base64",
     )
 
