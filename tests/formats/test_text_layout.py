@@ -370,3 +370,12 @@ def test_numbers_of_columns_below_a_header_are_line_2():
         layout_of(b"9 4\nword 0 1 2 3\n" + rows)
 
     assert "header=yes" not in str(caught.value)
+
+
+def test_some_rows_of_spaces_among_those_of_tabs_are_no_failure():
+    tabs = b"".join(b"year %d\t0.5\n" % i for i in range(4))
+
+    with contextlib.suppress(FormatError):
+        layout_of(tabs + b"year 1904 0.25\n")
+    with contextlib.suppress(FormatError):
+        layout_of(b"7\n" + tabs + b"year 1904 0.25\nyear 1905 1.25\n")

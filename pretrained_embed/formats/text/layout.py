@@ -235,7 +235,8 @@ def _tabbed(text: Text, some: Shapes) -> Styles:
     if len(rest):
         ends_of_tokens = np.bincount(rest.alike).argmax() == alike - 1
         return Styles((tab, space_tab) if ends_of_tokens else (space_tab, tab))
-    of_token = assumptions.first_ends_token(some[spaced & (some.alike == alike)], alike)
+    tabs = some[spaced & (some.alike == alike) & (some.between == kernel.TAB)]
+    of_token = assumptions.first_ends_token(tabs, alike) if len(tabs) else None
     if of_token:
         return Styles((tab,))
     if most(some.alike < some.numbers):  # numbers go on before the space
