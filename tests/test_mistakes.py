@@ -98,6 +98,11 @@ MISTAKES = {
         ["nosuch.txt", "no such file", "pretrained-embed list"],
         code=1,
     ),
+    "vocabulary and source swapped": Mistake(
+        "build --vocab vocab.txt --source vocab.txt",
+        ["A list of words", "(--vocab)", "swapped?"],
+        code=1,
+    ),
     "no source, and no name": Mistake(
         "build --vocab vocab.txt --source qqqqqqqq",
         ["qqqqqqqq", "pretrained-embed list"],

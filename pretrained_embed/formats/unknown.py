@@ -13,6 +13,8 @@ _PICKLE = "a Python pickle, which can run any code and is never run"
 # First bytes, and what they mean to somebody who expected vectors.
 _MARKS = {
     b"\x80": f"{_PICKLE}; the models that gensim saves are read, and this is none",
+    b"ccopy_reg\n_reconstructor\n": f"{_PICKLE}; of gensim's those of pickle protocol "
+    "2 to 5 are read: load it with gensim, and save it again as model.save(path)",
     b"PK": "a zip archive without vectors; name its member as archive.zip#member",
     b"\x1f\x8b": f"gzip data {_UNPACK}",
     b"BZh": f"bzip2 data {_UNPACK}",
@@ -40,6 +42,12 @@ _HTML = re.compile(rb"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
 #: Members of the zip archives that torch.save writes.
 _TORCH = re.compile(
     rb"PK\x03\x04.{26}[^/]{1,255}/(data\.pkl|\.format_version)", re.DOTALL
+)
+#: Lines of a word each, at least two.
+_WORDS = re.compile(rb"[^\s\x00-\x1f]+\r?\n[^\s\x00-\x1f]+\r?(?:\n|$)")
+_SWAPPED = (
+    ". A list of words, one a line, is a vocabulary: give it as that (--vocab), and "
+    "the vectors as the source; were the two swapped?"
 )
 
 
@@ -72,6 +80,7 @@ def diagnosis(head: bytes) -> str:
     return (
         "not recognised as a file of vectors: text rows end in numbers, binary files "
         f"begin with 'count dim'; this begins {head[:40]!r}"
+        f"{_SWAPPED if _WORDS.match(head) else ''}"
     )
 
 

@@ -309,6 +309,38 @@ def test_a_model_saved_into_an_open_file_is_read(tmp_path):
     assert vectors.tobytes() == model.wv.vectors.tobytes()
 
 
+class OwnVectors(KeyedVectors):
+    """A class of the user's, which its file names."""
+
+
+class OwnModel(Word2Vec):
+    """Another."""
+
+
+def test_a_class_that_is_made_from_one_of_gensim_is_read(tmp_path):
+    texts = [["the", "of", "to"]] * 3
+    model = OwnModel(texts, vector_size=4, min_count=1, workers=1)
+    model.save(str(tmp_path / "own.model"))
+    held = OwnVectors(4)
+    held.add_vectors(model.wv.index_to_key, model.wv.vectors)
+    held.save(str(tmp_path / "own.kv"))
+
+    for name in ("own.model", "own.kv"):
+        tokens, vectors = all_rows(opened(tmp_path / name))[:2]
+        assert tokens == model.wv.index_to_key
+        np.testing.assert_array_equal(vectors, model.wv.vectors)
+
+
+@pytest.mark.parametrize("protocol", [0, 1])
+def test_an_old_protocol_is_named_with_its_remedy(protocol, tmp_path):
+    held = KeyedVectors(2)
+    held.add_vectors(["the"], np.ones((1, 2), np.float32))
+    held.save(str(tmp_path / "old.kv"), pickle_protocol=protocol)
+
+    with pytest.raises(UnknownFormatError, match=r"protocol 2 to 5 .*save it again"):
+        opened(tmp_path / "old.kv")
+
+
 def test_a_pickle_of_something_else_is_named_for_what_it_is(tmp_path):
     path = tmp_path / "x.kv"
     path.write_bytes(pickle.dumps({"the": [1.0]}))

@@ -54,13 +54,19 @@ NAME = "gensim"
 _TOKENS = ("index_to_key", "index2word", "index2entity")
 _VECTORS = ("vectors", "syn0")
 
+_FIRST = 1 << 10  # bytes of a pickle in which a model has told its dim
 _SHOWN = 5  # names that are told of
 _OLD_HASH = "its n-grams are hashed as gensim before 3.8 did, other than fastText does"
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Return whether this is a pickle whose first object is one of gensim's."""
-    return head.startswith(b"\x80") and b"gensim." in head[:64]
+    """Return whether this is a pickle whose first object is one of gensim's.
+
+    A class of the user's that is made from one has another name, but what it holds.
+    """
+    if not head.startswith(b"\x80"):
+        return False
+    return b"gensim." in head[:64] or b"vector_size" in head[:_FIRST]
 
 
 def open_reader(stream: ByteStream) -> SubwordTableReader:
@@ -74,7 +80,7 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     with open_local(stream) as file:
         data = map_array(file, np.uint8, (file_size(file),), 0)
     root, names = unpickling.load(data.data, where)
-    if type(root) is not Record or not str(root.kind).startswith("gensim.models."):
+    if type(root) is not Record or not _is_model(root):
         raise FormatError(f"{where}: a pickle, but not of a model that gensim saved")
     inner = root.attributes.get("wv")
     owner, prefix = (inner, ".wv") if type(inner) is Record else (root, "")
@@ -130,6 +136,13 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
         arrays={HOLES: holes} if len(holes) else {},
         notes=notes,
     )
+
+
+def _is_model(root: Record) -> bool:
+    """Return whether an object is of a class of gensim, or of one made from such."""
+    held = root.attributes
+    own = type(held.get("wv")) is Record or any(name in held for name in _TOKENS)
+    return str(root.kind).startswith("gensim.models.") or own
 
 
 def _tokens(owner: Record, where: str) -> tuple[list[Any], PackedTokens]:
