@@ -98,6 +98,8 @@ AT_THE_HEAD = {
     "adapters._keras_split": {"keras"},
     "adapters.jax": {"jax", "flax"},
     "adapters._jax_rows": {"jax"},
+    "adapters._jax_table": {"jax"},
+    "adapters.equinox": {"equinox", "jax"},
     "adapters.gensim": {"gensim"},
     "adapters.evaluation": {"gensim"},
     "cli": {"click", "numpy"},

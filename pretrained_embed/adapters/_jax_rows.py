@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 #: Rows are counted in blocks of so many: a call then reads ``trains`` once, and need
 #: not write a number for each row.
@@ -24,7 +25,7 @@ class Tables(NamedTuple):
     """The rows of a table, parted in two by a mask."""
 
     trained: jax.Array
-    frozen: jax.Array
+    frozen: jax.Array  # of the same dtype, or as bytes
     trains: jax.Array  # (rows,) bool; other numbers count as true unless they are zero
 
     @classmethod
@@ -32,24 +33,43 @@ class Tables(NamedTuple):
         """Part ``table`` (rows, dim) by a mask (rows,) whose values are known."""
         return cls(table[trains], table[~trains], jnp.array(trains))
 
-    def take(self, rows: jax.Array) -> jax.Array:
+    def take(self, rows: jax.Array, dtype: str | None = None) -> jax.Array:
         """Return the rows numbered ``rows`` (...), int32, as (..., dim).
 
-        The number -1 gives a row of NaN.
+        The number -1 gives a row of NaN. ``dtype`` is that of frozen rows which are
+        kept as bytes.
         """
-        return _take(self, rows)
+        return _take(self, rows, dtype)
 
-    def join(self) -> jax.Array:
+    def join(self, dtype: str | None = None) -> jax.Array:
         """Return the whole table (rows, dim)."""
-        return self.take(jnp.arange(len(self.trains), dtype=jnp.int32))
+        return self.take(jnp.arange(len(self.trains), dtype=jnp.int32), dtype)
+
+
+def to_bytes(table: jax.Array) -> jax.Array:
+    """Return the bytes of ``table`` (rows, dim) as (rows, dim x size), uint8."""
+    return jax.lax.bitcast_convert_type(table, jnp.uint8).reshape(len(table), -1)
+
+
+def _of_bytes(rows: jax.Array, dtype: str) -> jax.Array:
+    size = jnp.dtype(dtype).itemsize
+    apart = rows.reshape(*rows.shape[:-1], rows.shape[-1] // size, size)
+    return jax.lax.bitcast_convert_type(apart, jnp.dtype(dtype))
 
 
 # Compiled as one, which is quicker where the caller is not compiled itself.
-@partial(jax.jit, inline=True)
-def _take(tables: Tables, rows: jax.Array) -> jax.Array:
+@partial(jax.jit, inline=True, static_argnums=2)
+def _take(tables: Tables, rows: jax.Array, dtype: str | None) -> jax.Array:
     trained, frozen, trains = tables
-    if not len(trained) or not len(frozen):
-        found = jnp.take(trained if len(trained) else frozen, rows, axis=0)
+
+    def kept(rows: jax.Array) -> jax.Array:
+        found = jnp.take(frozen, rows, axis=0)
+        return found if dtype is None else _of_bytes(found, dtype).astype(trained.dtype)
+
+    if not len(frozen):
+        found = jnp.take(trained, rows, axis=0)
+    elif not len(trained):
+        found = kept(rows)
     else:
         trains = trains != 0
         before = _count_before(trains, rows)
@@ -57,7 +77,7 @@ def _take(tables: Tables, rows: jax.Array) -> jax.Array:
         found = jnp.where(
             mine[..., None],
             jnp.take(trained, jnp.where(mine, before, 0), axis=0),
-            jnp.take(frozen, jnp.where(mine, 0, rows - before), axis=0),
+            kept(jnp.where(mine, 0, rows - before)),
         )
     return jnp.where((rows >= 0)[..., None], found, jnp.nan)
 
@@ -71,8 +91,21 @@ def _count_before(trains: jax.Array, rows: jax.Array) -> jax.Array:
     return (jnp.cumsum(counts) - counts)[block] + earlier.sum(axis=-1, dtype=jnp.int32)
 
 
+def zeroed(table: jax.Array, zero_rows: tuple[int, ...]) -> jax.Array:
+    """Return ``table`` (rows, dim) with zeros in ``zero_rows``: itself if it has them.
+
+    Where the values are at hand a look at them saves a copy of the table.
+    """
+    if not isinstance(table, jax.core.Tracer):
+        with jax.ensure_compile_time_eval():  # they are, within a jit of others, too
+            if not table[np.array(zero_rows, np.int32)].any():
+                return table
+    return without(table, zero_rows)
+
+
 @partial(jax.jit, inline=True, static_argnums=1)
 def without(table: jax.Array, zero_rows: tuple[int, ...]) -> jax.Array:
-    """Return ``table`` (rows, dim) with zeros, and no gradient, in ``zero_rows``."""
-    zero = jnp.zeros(len(table), bool).at[jnp.array(zero_rows, jnp.int32)].set(True)
+    """Return ``table`` (..., rows, dim), zeros without gradient in ``zero_rows``."""
+    rows = jnp.array(zero_rows, jnp.int32)
+    zero = jnp.zeros(table.shape[-2], bool).at[rows].set(True)
     return jnp.where(zero[:, None], jnp.zeros((), table.dtype), table)

@@ -7,28 +7,33 @@ work on parameters, as all do by default, do not see them. The pad row stays zer
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
 
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
-from pretrained_embed.adapters._precision import check_float16
-from pretrained_embed.adapters._rows import Rows, chosen, fixed
-from pretrained_embed.adapters._shapes import check_rows, check_shape, rows_missing
-from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
+from pretrained_embed.adapters._rows import Rows
+from pretrained_embed.adapters._shapes import check_shape
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
-from pretrained_embed.vocabulary import Vocabulary
 
 try:
     import jax
     import jax.numpy as jnp
     from flax import nnx
 
-    from pretrained_embed.adapters._jax_rows import Tables, without
+    from pretrained_embed.adapters._jax_rows import Tables, without, zeroed
+    from pretrained_embed.adapters._jax_table import (
+        Start,
+        check_dtype,
+        from_layer,
+        pretrained,
+        training_mask,
+        whole_table,
+    )
 except ImportError as error:
     raise missing("JAX with Flax", "jax") from error
 
@@ -41,32 +46,6 @@ __all__ = [
     "load_state",
     "pretrained",
 ]
-
-Initializer = Callable[..., jax.Array]  # (key, shape, dtype)
-
-
-@checked
-def pretrained(matrix: EmbeddingMatrix, *, rows: int | None = None) -> Initializer:
-    """Return an initialiser ``(key, shape, dtype=jnp.float32)``; it ignores the key.
-
-    For ``nnx.Embed(..., embedding_init=)``, ``flax.linen.Embed(...,
-    embedding_init=)``, or to call: ``equinox.nn.Embedding(weight=pretrained(matrix)(
-    None, matrix.shape))``. A table made so trains its pad row; `embedding` makes one
-    that does not. ``rows=len(vocab)`` says that the table may be longer: the rows after
-    those of the matrix are zeros.
-
-    The initialiser raises `ShapeError` if the shape is not that of the matrix or
-    ``rows`` not its number of rows, and `OptionError` if the dtype cannot hold the
-    values.
-    """
-
-    def initializer(
-        key: Any, shape: Sequence[int], dtype: Any = jnp.float32
-    ) -> jax.Array:
-        check_rows(matrix.shape, shape, "the table to initialise", rows)
-        return _copy(matrix, dtype, shape[0])
-
-    return initializer
 
 
 @checked
@@ -114,50 +93,20 @@ def embedding(
     (1, 3, 50)
     """
     if dtype is not None:
-        _check_dtype(matrix, dtype)
-    after = rows_missing(len(matrix.origin), multiple_of)
-    table = _copy(matrix, param_dtype, len(matrix.origin) + after)
-    zero = np.pad(fixed(matrix), (0, after), constant_values=True)
-    zero_rows = tuple(np.flatnonzero(zero).tolist())
-    frozen = np.pad(chosen(matrix, freeze, "freeze"), (0, after)) | zero
-    if frozen.all():
+        check_dtype(matrix, dtype)
+    start = Start.of(matrix, freeze, multiple_of, param_dtype)
+    table, zero_rows = start.table, start.zero_rows
+    if start.splits:
+        return SplitEmbed(table, start.frozen, zero_rows=zero_rows, dtype=dtype)
+    if start.frozen.all():
         layer = _embed(table, dtype)
         layer.embedding = Frozen(table)
-    elif (frozen > zero).any():
-        return SplitEmbed(table, frozen, zero_rows=zero_rows, dtype=dtype)
     elif zero_rows:
         layer = _embed(table, dtype, PaddedEmbed)
         layer.embedding = PaddedTable(table, zero_rows=zero_rows)
     else:
         layer = _embed(table, dtype)
     return layer
-
-
-@checked
-def from_layer(
-    layer: Any,
-    vocabulary: Vocabulary,
-    *,
-    started_from: EmbeddingMatrix | None = None,
-    rows: int | None = None,
-) -> EmbeddingMatrix:
-    """Return the table of a trained layer as a matrix of its own, float32.
-
-    ``layer`` is an ``nnx.Embed``, a `SplitEmbed`, an ``equinox.nn.Embedding``, or the
-    array itself, which Linen keeps as ``params[...]["embedding"]``. With
-    ``started_from``, the matrix the layer was made of, the result keeps its row
-    ledger, and its provenance in its own. ``rows=len(vocab)`` takes the first rows of a
-    longer table, such as ``multiple_of=`` makes.
-
-    Raises `OptionError` for anything else, `ShapeError` if layer, vocabulary and
-    matrix differ in shape, and `VocabularyError` if the pad row was trained away from
-    zero, which a plain layer does.
-    """
-    table = getattr(layer, "embedding", getattr(layer, "weight", layer))
-    if not isinstance(table, jax.Array | np.ndarray | nnx.Variable):
-        raise not_a_layer(layer, "an embedding layer or a table")
-    array = np.array(jnp.asarray(table[...], jnp.float32))
-    return trained_matrix(array[:rows], vocabulary, layer, started_from)
 
 
 def load_state(
@@ -232,11 +181,7 @@ class PaddedTable(nnx.Param):
         table = self.get_raw_value()
         if not isinstance(table, jax.Array | np.ndarray):  # a shape without values
             return super().get_value(**where)
-        zero_rows = self.get_metadata("zero_rows", ())
-        # Where the values are at hand a look at them saves a copy of the table.
-        rows = np.array(zero_rows, np.int32)
-        if isinstance(table, jax.core.Tracer) or table[rows].any():
-            table = without(table, zero_rows)
+        table = zeroed(table, self.get_metadata("zero_rows", ()))
         return table[where.get("index", ...)]
 
     def update_from_state(self, variable_state: nnx.Variable[Any]) -> None:
@@ -338,14 +283,8 @@ class SplitEmbed(nnx.Module):
 
         Raises `ShapeError` for a mask of another length.
         """
-        frozen = np.array(frozen, np.bool_)
-        if frozen.shape != (self.num_embeddings,):
-            raise ShapeError(
-                f"the mask has shape {frozen.shape}, but the layer has "
-                f"{self.num_embeddings} rows: give one entry for each row"
-            )
-        frozen[list(self.zero_rows)] = True
-        self._set(Tables.part(self._tables().join(), ~frozen))
+        mask = training_mask(frozen, self.num_embeddings, self.zero_rows)
+        self._set(Tables.part(self._tables().join(), mask))
 
     def restore_frozen(self, table: Any) -> None:
         """Give the frozen rows the bits they have in ``table`` (rows, dim).
@@ -355,11 +294,9 @@ class SplitEmbed(nnx.Module):
 
         Raises `ShapeError` for a table of another shape.
         """
-        table = jnp.asarray(table[...], self.param_dtype)
         shape = self.num_embeddings, self.features
-        check_rows(table.shape, shape, "the layer", len(table))
+        table = whole_table(table, shape, self.param_dtype)
         trains = np.asarray(self.trains[...]) != 0
-        table = jnp.pad(table, ((0, len(trains) - len(table)), (0, 0)))
         self.frozen.set_value(table[~trains])
         self.trains.set_value(jnp.array(trains))
 
@@ -477,23 +414,3 @@ def _embed(
         embedding_init=lambda key, shape, dtype: table,
         rngs=nnx.Rngs(0),  # asked for, not used
     )
-
-
-def _copy(matrix: EmbeddingMatrix, dtype: Any, rows: int) -> jax.Array:
-    """Return the vectors as an array of its own, with zeros up to ``rows`` rows."""
-    _check_dtype(matrix, dtype)
-    table = jnp.array(matrix.vectors, dtype)
-    return jnp.pad(table, ((0, rows - len(table)), (0, 0)))
-
-
-def _check_dtype(matrix: EmbeddingMatrix, dtype: Any) -> None:
-    try:
-        dtype = jnp.dtype(dtype)
-    except TypeError:
-        raise OptionError(
-            f"dtype is {dtype!r}: give one of JAX or numpy, such as jnp.float32"
-        ) from None
-    if not jnp.issubdtype(dtype, jnp.floating):
-        raise OptionError(f"dtype {dtype} cannot hold vectors: give a floating one")
-    if dtype == jnp.float16:
-        check_float16(matrix)

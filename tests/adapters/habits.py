@@ -101,6 +101,7 @@ class HabitTests:
 
     habits: ClassVar[list[Habit]]
     word: ClassVar[str] = "freeze"
+    whole: ClassVar[tuple[str, ...]] = WHOLE
 
     def layer(self, matrix: EmbeddingMatrix, rows: Any) -> Any:
         """Make a layer, ``rows`` being what the adapter takes as its `word`."""
@@ -130,7 +131,7 @@ class HabitTests:
             habit,
             Outcome.of(habit.do, ours),
             Outcome.of(habit.do, plain),
-            split=choice not in WHOLE,
+            split=choice not in self.whole,
         )
 
         assert wrong is None, f"{habit.name}, {choice}: {wrong}"

@@ -20,13 +20,7 @@ from flax import linen, nnx
 
 from pretrained_embed.adapters import jax as pe_jax
 
-OPTIMIZERS = {
-    "sgd": optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.1, momentum=0.9)),
-    "adam": optax.adam(0.1),
-    "adamw": optax.adamw(0.1, weight_decay=0.5),
-    "clipped": optax.chain(optax.clip_by_global_norm(0.1), optax.adamw(0.1)),
-    "accumulated": optax.MultiSteps(optax.adamw(0.1, weight_decay=0.5), 2),
-}
+from .jax_cases import FREEZE, HOLE, OPTIMIZERS, ROWS, average, make_large
 
 
 class Classifier(nnx.Module):
@@ -179,25 +173,13 @@ def test_dtypes_that_cannot_hold_the_values_are_refused():
         pe_jax.pretrained(matrix)(None, (2, 2), "float16")
 
 
-ROWS = 3003  # as many as it takes until an average of indices looks up other rows
-HOLE = 1500
-FREEZE = np.random.default_rng(1).random(ROWS) < 0.5
-
-
 @pytest.fixture(scope="module")
 def large() -> EmbeddingMatrix:
-    vectors = np.random.default_rng(0).normal(size=(ROWS, 4)).astype(np.float32)
-    vectors[[0, HOLE]] = 0
-    ids = {f"w{i}": i for i in range(1, ROWS) if i != HOLE}
-    return EmbeddingMatrix(vectors, Vocabulary({"<pad>": 0, **ids}, pad="<pad>"))
+    return make_large()
 
 
 def table(layer) -> np.ndarray:
     return np.array(layer(jax.numpy.arange(layer.num_embeddings)))
-
-
-def average(old, new):
-    return optax.incremental_update(new, old, 0.0001)
 
 
 def test_an_average_of_whole_states_looks_up_the_same_rows(large):
@@ -431,6 +413,7 @@ def test_pad_row_is_zero_whatever_is_added_to_the_table(matrix):
         assert same_bits(table(made)[[1, 2]], matrix.vectors[[1, 2]] + 1)
     assert type(layer.to_embedding()) is nnx.Embed
     assert not np.array(nnx.jit(lambda layer: layer(IDS[:3, 3]))(layer)).any()
+    assert not np.array(jax.jit(lambda ids: layer(ids))(IDS[:3, 3])).any()
 
 
 def test_a_state_goes_into_the_plain_layer_and_comes_from_it(matrix):

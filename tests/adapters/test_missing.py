@@ -12,7 +12,7 @@ def run(program: str) -> str:
     return run.stdout
 
 
-@pytest.mark.parametrize("adapter", ["torch", "keras", "jax", "gensim"])
+@pytest.mark.parametrize("adapter", ["torch", "keras", "jax", "equinox", "gensim"])
 def test_the_error_says_what_to_install(adapter):
     program = (
         "import sys\n"
@@ -33,6 +33,7 @@ def test_no_framework_is_imported_unasked():
     program = (
         "import sys, pretrained_embed, pretrained_embed.adapters\n"
         "names = {'torch', 'keras', 'tensorflow', 'jax', 'flax', 'gensim'}\n"
+        "names.add('equinox')\n"
         "print(sorted(names & set(sys.modules)))\n"
     )
 

@@ -1,0 +1,147 @@
+"""The table that a layer of any JAX library starts with, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from pretrained_embed.adapters._arguments import checked
+from pretrained_embed.adapters._precision import check_float16
+from pretrained_embed.adapters._rows import Rows, chosen, fixed
+from pretrained_embed.adapters._shapes import check_rows, rows_missing
+from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
+from pretrained_embed.arrays import BoolArray
+from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.vocabulary import Vocabulary
+
+Initializer = Callable[..., jax.Array]  # (key, shape, dtype)
+
+
+@checked
+def pretrained(matrix: EmbeddingMatrix, *, rows: int | None = None) -> Initializer:
+    """Return an initialiser ``(key, shape, dtype=jnp.float32)``; it ignores the key.
+
+    For ``nnx.Embed(..., embedding_init=)``, ``flax.linen.Embed(...,
+    embedding_init=)``, or to call: ``equinox.nn.Embedding(weight=pretrained(matrix)(
+    None, matrix.shape))``. A table made so trains its pad row; `embedding` makes one
+    that does not. ``rows=len(vocab)`` says that the table may be longer: the rows after
+    those of the matrix are zeros.
+
+    The initialiser raises `ShapeError` if the shape is not that of the matrix or
+    ``rows`` not its number of rows, and `OptionError` if the dtype cannot hold the
+    values.
+    """
+
+    def initializer(
+        key: Any, shape: Sequence[int], dtype: Any = jnp.float32
+    ) -> jax.Array:
+        check_rows(matrix.shape, shape, "the table to initialise", rows)
+        return _copy(matrix, dtype, shape[0])
+
+    return initializer
+
+
+@checked
+def from_layer(
+    layer: Any,
+    vocabulary: Vocabulary,
+    *,
+    started_from: EmbeddingMatrix | None = None,
+    rows: int | None = None,
+) -> EmbeddingMatrix:
+    """Return the table of a trained layer as a matrix of its own, float32.
+
+    ``layer`` is a layer of Flax NNX, one of Equinox, one of Linen with its variables,
+    ``layer.bind(variables)``, or the array itself, which Linen keeps as
+    ``params[...]["embedding"]``. With ``started_from``, the matrix the layer was made
+    of, the result keeps its row ledger, and its provenance in its own.
+    ``rows=len(vocab)`` takes the first rows of a longer table, such as ``multiple_of=``
+    makes.
+
+    Raises `OptionError` for anything else, `ShapeError` if layer, vocabulary and
+    matrix differ in shape, and `VocabularyError` if the pad row was trained away from
+    zero, which a plain layer does.
+    """
+    table = getattr(layer, "embedding", getattr(layer, "weight", layer))
+    if not isinstance(table, jax.Array | np.ndarray) and not hasattr(
+        table, "__jax_array__"
+    ):
+        raise not_a_layer(layer, "an embedding layer or a table")
+    array = np.array(jnp.asarray(table[...], jnp.float32))
+    array[list(getattr(layer, "zero_rows", ()))] = 0
+    return trained_matrix(array[:rows], vocabulary, layer, started_from)
+
+
+class Start(NamedTuple):
+    """What a layer starts with."""
+
+    table: jax.Array  # (rows, dim), a copy
+    frozen: BoolArray  # (rows,), the rows that do not train, those of zeros with them
+    zero_rows: tuple[int, ...]  # the pad row, holes, and rows that are no token's
+
+    @classmethod
+    def of(
+        cls, matrix: EmbeddingMatrix, freeze: Rows, multiple_of: int, dtype: Any
+    ) -> Start:
+        """Raise `OptionError` or `ShapeError` for what `embedding` says."""
+        after = rows_missing(len(matrix.origin), multiple_of)
+        table = _copy(matrix, dtype, len(matrix.origin) + after)
+        zero = np.pad(fixed(matrix), (0, after), constant_values=True)
+        frozen = np.pad(chosen(matrix, freeze, "freeze"), (0, after)) | zero
+        return cls(table, frozen, tuple(np.flatnonzero(zero).tolist()))
+
+    @property
+    def splits(self) -> bool:
+        """Whether some rows train, and some do not that are not zeros for good."""
+        return not self.frozen.all() and int(self.frozen.sum()) > len(self.zero_rows)
+
+
+def training_mask(frozen: Any, rows: int, zero_rows: Sequence[int]) -> BoolArray:
+    """Return which of the ``rows`` train if ``frozen``, a mask (rows,), do not.
+
+    Raises `ShapeError` for a mask of another length.
+    """
+    mask = np.array(frozen, np.bool_)
+    if mask.shape != (rows,):
+        raise ShapeError(
+            f"the mask has shape {mask.shape}, but the layer has {rows} rows: give "
+            "one entry for each row"
+        )
+    mask[list(zero_rows)] = True
+    return ~mask
+
+
+def whole_table(table: Any, shape: tuple[int, int], dtype: Any) -> jax.Array:
+    """Return ``table`` (rows, dim), of a matrix or a layer, with zeros up to ``shape``.
+
+    Raises `ShapeError` for one of another shape.
+    """
+    array = jnp.asarray(table[...], dtype)
+    check_rows(array.shape, shape, "the layer", len(array))
+    return jnp.pad(array, ((0, shape[0] - len(array)), (0, 0)))
+
+
+def check_dtype(matrix: EmbeddingMatrix, dtype: Any) -> None:
+    """Raise `OptionError` for a dtype that cannot hold the vectors."""
+    try:
+        dtype = jnp.dtype(dtype)
+    except TypeError:
+        raise OptionError(
+            f"dtype is {dtype!r}: give one of JAX or numpy, such as jnp.float32"
+        ) from None
+    if not jnp.issubdtype(dtype, jnp.floating):
+        raise OptionError(f"dtype {dtype} cannot hold vectors: give a floating one")
+    if dtype == jnp.float16:
+        check_float16(matrix)
+
+
+def _copy(matrix: EmbeddingMatrix, dtype: Any, rows: int) -> jax.Array:
+    """Return the vectors as an array of its own, with zeros up to ``rows`` rows."""
+    check_dtype(matrix, dtype)
+    table = jnp.array(matrix.vectors, dtype)
+    return jnp.pad(table, ((0, rows - len(table)), (0, 0)))
