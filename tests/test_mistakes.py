@@ -337,6 +337,13 @@ def test_a_folder_that_is_not_there_is_named(write, suffix):
     write(matrix, f"no/m{suffix}")
 
 
+@pytest.mark.parametrize("out", ["no/m.npy", "no/m.h5"])
+def test_a_folder_for_a_streamed_matrix_is_named(out):
+    said = message(pe.build_matrix, ["the"], "v.txt", out=out)
+
+    assert re.search("no folder '.*no', make it first", said)
+
+
 @pytest.mark.parametrize("between", [" ", "; ", "|", "/"])
 def test_names_with_anything_but_commas_between_are_told_the_commas(between):
     for option, names in [("match", ["exact", "lower"]), ("oov", ["parts", "zeros"])]:

@@ -17,6 +17,7 @@ from pretrained_embed.extraction.job import Job
 from pretrained_embed.extraction.outcome import Outcome
 from pretrained_embed.extraction.scanning import record_path
 from pretrained_embed.extraction.wanted import WantedTokens
+from pretrained_embed.files.replacement import reason
 from pretrained_embed.files.safe_path import SafePath
 
 _LOCK = "lock"
@@ -118,6 +119,6 @@ def _alone(path: SafePath) -> Iterator[None]:
 
 def _cannot_write(path: SafePath, error: OSError) -> WriteError:
     return WriteError(
-        f"cannot write {path}: {error.strerror or error}; rows wait there until all of "
-        "the source is read"
+        f"cannot write {path}: {reason(path, error)}; rows wait there until all of the "
+        "source is read"
     )

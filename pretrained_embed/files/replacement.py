@@ -123,11 +123,12 @@ def writing(path: Output) -> Iterator[None]:
         raise
     except OSError as error:
         raise WriteError(
-            f"cannot write {path}: {_reason(path, error)}; nothing was changed"
+            f"cannot write {path}: {reason(path, error)}; nothing was changed"
         ) from error
 
 
-def _reason(path: Output, error: OSError) -> str:
+def reason(path: Output, error: OSError) -> str:
+    """Return why the system refused to write, and what to do where that is known."""
     if isinstance(error, FileNotFoundError):  # what is written may be a folder's file
         for folder in (Path(str(path)).parent, Path(str(path))):
             if not folder.is_dir():
