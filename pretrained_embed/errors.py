@@ -138,10 +138,10 @@ def suggestion(
 
 def commas(given: str, known: Collection[str]) -> str:
     """Return what to say of known words with something else than commas between."""
-    words = re.split(r"[\s;|/&+]+", given.strip())
-    if len(words) < 2 or not all(word in known for word in words):
+    names = re.split(r"[\s;|/&+]+", given.strip())
+    if len(names) < 2 or not all(name in known for name in names):
         return ""
-    return f"; write commas between: {','.join(words)!r}"
+    return f"; write commas between: {','.join(names)!r}"
 
 
 class _Brief(reprlib.Repr):

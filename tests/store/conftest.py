@@ -14,7 +14,7 @@ from tests.servers import Host, serving
 
 #: Every kind of match, a repeated token, a token that looks one value too long.
 TEXT = b"".join(
-    b"%s %d.5 -%d.25 1e-3\n" % (token, number, number)
+    b"%s %d.5 %d.25 1e-3\n" % (token, number, number)
     for number, token in enumerate(
         [
             b"the",

@@ -28,7 +28,7 @@ ROUNDS = int(os.environ.get("PRETRAINED_EMBED_KILLS", "20"))
 def source(tmp_path: Path) -> Path:
     path = tmp_path / "many.txt"
     rows = (b"w%d %d.5 -1e-3 %d\n" % (i, i * 7919 % 1000, i) for i in range(5000))
-    path.write_bytes(b"the 1 2 3\n" + b"".join(rows))
+    path.write_bytes(b"the 1 2 4\n" + b"".join(rows))
     return path
 
 

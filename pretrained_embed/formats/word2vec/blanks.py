@@ -44,12 +44,14 @@ def bytes_needed(layout: Layout) -> int:
     return 4 * layout.slots + 3 * _LONGEST_TOKEN
 
 
-def find_end(raw: bytes, layout: Layout, *, whole: bool) -> int | None:
+def find_end(raw: bytes, layout: Layout, *, whole: bool, rows_after: int) -> int | None:
     """Return where the token at the start ends, ``None`` if nothing tells.
 
     ``raw`` begins with a row that is whole, and has `bytes_needed` of the file or,
-    if ``whole``, all the rest.
+    if ``whole``, all the rest. The header declares ``rows_after`` rows behind it.
     """
+    vector = 4 * layout.slots
+    behind = rows_after * (vector + len(_SPACE)) if whole else 0  # they need so much
     begin = len(raw) - len(raw.lstrip(_LF))
     first = raw.index(_SPACE, begin)
     match = _TEXT.match(raw, first + 1)
@@ -59,7 +61,7 @@ def find_end(raw: bytes, layout: Layout, *, whole: bool) -> int | None:
     others = [
         _read(raw, blank, layout, whole)
         for blank in blanks
-        if blank + 1 + 4 * layout.slots <= len(raw)
+        if blank + 1 + vector + behind <= len(raw)
     ]
     if not others:
         return first

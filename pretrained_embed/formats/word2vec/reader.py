@@ -265,8 +265,9 @@ class BinaryScan:
         needed = bytes_needed(self._layout)
         raw = bytes(window.data[window.start : min(window.stop, window.start + needed)])
         whole = window.final and window.stop - window.start <= needed
-        end = find_end(raw, self._layout, whole=whole)
         row = self._findings.rows
+        after = max(0, self._layout.rows - row - 1)
+        end = find_end(raw, self._layout, whole=whole, rows_after=after)
         if end is None:
             start = raw.lstrip(_LF).partition(_SPACE)[0]
             raise FormatError(
