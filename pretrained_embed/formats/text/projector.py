@@ -5,38 +5,33 @@ https://www.tensorflow.org/tensorboard/tensorboard_projector_plugin
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.reader import Reader
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.text import reader as text
 from pretrained_embed.formats.token_file import read_tokens
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: Names of columns that hold tokens.
 _COLUMNS = ("token", "tokens", "word", "words", "label", "name")
 
 
-def joined(numbers: text.TextReader, stream: ByteStream) -> TableReader:
+def joined(numbers: Reader, path: Path) -> TableReader:
     """Return the rows of ``numbers``, whose tokens are first numbers, with true tokens.
 
+    These are in the file at ``path``.
     Raises `FormatError` where there are not as many tokens as rows.
     """
-    path = text.tokens_beside(stream)
-    assert path is not None
     first, vectors = [], []
     for block in numbers.packed_blocks():
         first += [kernel.number(token) for token in block.tokens.split()]
         vectors.append(block.vectors)
     column = np.array(first, np.float32)[:, None]
     return TableReader(
-        text.NAME,
+        numbers.format,
         numbers.name,
         _tokens(path),
         np.hstack([column, np.concatenate(vectors)]),

@@ -99,9 +99,14 @@ def open_reader(
     reader = TextReader(stream, found)
     if not found.apart:
         return reader
+    beside = tokens_beside(stream)
+    if beside is None:  # it was there when the layout was found
+        raise FormatError(
+            f"{stream.name}: the metadata.tsv with its tokens is gone; put it back"
+        )
     from pretrained_embed.formats.text import projector  # most files need none of it
 
-    return projector.joined(reader, stream)
+    return projector.joined(reader, beside)
 
 
 def tokens_beside(stream: ByteStream) -> Path | None:
