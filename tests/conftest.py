@@ -105,6 +105,15 @@ def _is_local(host: object) -> bool:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Leave the caches of the user and of this checkout alone."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("PRETRAINED_EMBED_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def no_network() -> Iterator[None]:
     """Refuse every connection and every look-up of a name beyond this machine."""
     patch = pytest.MonkeyPatch()

@@ -13,7 +13,10 @@ from pretrained_embed.cli.display import plural, size
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.sources import cache as caches
-from pretrained_embed.sources.url import public
+from pretrained_embed.sources import cache_folder, fetching
+from pretrained_embed.sources import catalog as catalogs
+from pretrained_embed.sources.entry import entry_of_url
+from pretrained_embed.sources.url import public, url_or_words
 
 
 @click.group()
@@ -27,16 +30,29 @@ def cache() -> None:
 
 
 @cache.command()
+@click.argument("source", required=False, metavar="[SOURCE]", type=url_or_words)
+@options.catalog
 @options.cache_dir
-def path(cache_dir: Path | None) -> None:
-    """Print the cache folder, which need not exist yet.
+def path(source: str | None, catalog: Path | None, cache_dir: Path | None) -> None:
+    """Print the cache folder; or where to put the file of a name or a URL by hand.
+
+    Nothing of it need exist yet. What is put there is verified when it is first used.
+    A source of two files, vectors and tokens, has two lines.
 
     \b
     Example:
       du -sh "$(pretrained-embed cache path)"
+      pretrained-embed cache path glove-6b-300d
     """
-    answer(str(caches.locate(cache_dir)))
-    tell(total(caches.listing(cache_dir)))
+    if source is None:
+        answer(str(cache_folder.locate(cache_dir)))
+        tell(total(caches.listing(cache_dir)))
+        return
+    known = catalogs.load(catalog)
+    entry = entry_of_url(source) if "://" in source else known.find(source)
+    for url, place in fetching.by_hand(entry, cache_dir=cache_dir):
+        answer(str(place))
+        tell(f"for what {url} gives, as it is")
 
 
 @cache.command("list")
@@ -55,7 +71,7 @@ def list_(cache_dir: Path | None, as_json: bool) -> None:
         return
     if files:
         answer(files_table(files))
-    tell(f"{total(files)} in {caches.locate(cache_dir)}")
+    tell(f"{total(files)} in {cache_folder.locate(cache_dir)}")
 
 
 @cache.command()
@@ -95,7 +111,7 @@ def verify(cache_dir: Path | None, as_json: bool) -> None:
 def remove(names: tuple[str, ...], cache_dir: Path | None) -> None:
     """Remove what was fetched by these names or URLs, and their indexed copies.
 
-    Names that 'cache list' shows. Files that came out of one archive go together.
+    Names that 'cache list' shows. What the cache has not named itself stays.
 
     \b
     Example:
@@ -120,9 +136,11 @@ def remove(names: tuple[str, ...], cache_dir: Path | None) -> None:
 def clear(cache_dir: Path | None) -> None:
     """Remove all downloads and indexed copies, finished or not.
 
+    What the cache has not named itself stays; of a link the link is removed.
+
     \b
     Example:
       pretrained-embed cache clear
     """
     freed = caches.clear(cache_dir)
-    tell(f"Emptied {caches.locate(cache_dir)}: {size(freed)} freed.")
+    tell(f"Emptied {cache_folder.locate(cache_dir)}: {size(freed)} freed.")

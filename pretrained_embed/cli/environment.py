@@ -9,7 +9,7 @@ from typing import Any
 from pretrained_embed import kernel, versions
 from pretrained_embed.cli.display import facts, size
 from pretrained_embed.kernel import choice
-from pretrained_embed.sources import cache, packages
+from pretrained_embed.sources import cache, cache_folder, packages
 
 #: The frameworks that an adapter is for.
 _FRAMEWORKS = ("torch", "keras", "jax", "flax", "equinox", "gensim")
@@ -24,7 +24,7 @@ def environment_facts(cache_dir: Path | None) -> dict[str, Any]:
         "kernel": kernel.IMPLEMENTATION,
         "kernel_reason": choice.reason(),
         "kernel_remedy": choice.remedy(),
-        "cache": str(cache.locate(cache_dir)),
+        "cache": str(cache_folder.locate(cache_dir)),
         "cache_bytes": sum(file.size for file in cache.listing(cache_dir)),
         "data_packages": packages.names(),
         "frameworks": _frameworks(),

@@ -11,8 +11,10 @@ from typing import Any, TypeVar
 import click
 
 from pretrained_embed import PROJECTIONS
+from pretrained_embed.cli.output import tell
 from pretrained_embed.errors import brief
 from pretrained_embed.kernel.choice import SlowKernelWarning
+from pretrained_embed.sources import cache_folder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -119,15 +121,25 @@ quiet = click.option(
     "-q",
     is_flag=True,
     callback=_hushed,
+    is_eager=True,  # so that others know when they are asked
     help="Say nothing on standard error but errors.",
 )
+
+
+def _remarked(context: click.Context, _: click.Parameter, value: Path | None) -> Any:
+    if not context.params.get("quiet") and not context.resilient_parsing:
+        for remark in cache_folder.remarks(value):
+            tell(f"Note: {remark}.")
+    return value
+
 
 cache_dir = click.option(
     "--cache-dir",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="The cache. Left out: what PRETRAINED_EMBED_CACHE names; else ./cache if it "
-    "is tagged as ours; else your own cache folder.",
+    callback=_remarked,
+    help="The cache. Left out: what PRETRAINED_EMBED_CACHE names; else cache beside "
+    "this package, if that is a checkout; else your own cache folder.",
 )
 
 offline = click.option(

@@ -47,7 +47,7 @@ class SafePath:
     folder: Path  # as it was named
     real: str  # the same, without links
     error: type[Exception]
-    remedy: str  # what to do about a link: ends a sentence
+    remedy: str  # what to do about a link, which ends a sentence: TARGET is where to
     names: tuple[str, ...] = ()
 
     @classmethod
@@ -102,6 +102,14 @@ class SafePath:
         except (FileNotFoundError, NotADirectoryError):
             return None
 
+    def is_link(self) -> bool:
+        """Whether this is a link, in a folder that is none."""
+        try:
+            with self._parent() as at:
+                return _is_link(os.lstat(self._step(at), dir_fd=at))
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+
     def children(self) -> list[Self]:
         """Return what is in this folder, by name; links among it are not followed."""
         try:
@@ -131,14 +139,14 @@ class SafePath:
         with self.open() as file:
             return file.read()
 
-    def make(self, *, parents: bool = False) -> Self:
+    def make(self, *, parents: bool = False, mode: int = 0o777) -> Self:
         """Make this a folder, and those that it is in below the first.
 
         What is there stays. With ``parents`` the first folder is made, too, and those
-        that it is in.
+        that it is in. ``mode`` is that of the first, less the umask.
         """
         if parents or not self.names:
-            Path(self.real).mkdir(parents=parents, exist_ok=True)
+            Path(self.real).mkdir(mode, parents=parents, exist_ok=True)
         for step in self._steps():
             with step._parent() as at:
                 try:
@@ -172,12 +180,17 @@ class SafePath:
             raise
 
     def replace(self, target: Self) -> None:
-        """Give a file, which is on the disk, another name in the same folder."""
+        """Give a file, which is on the disk, another name, in this folder or another.
+
+        The other one has to be there, on the same disk.
+        """
         target.status()
-        with self._parent() as at:
-            new = target._step(at)
-            os.replace(self._step(at), new, src_dir_fd=at, dst_dir_fd=at)
-            sync_folder(self._real_path.parent if at is None else at)
+        with self._parent() as at, target._parent() as to:
+            new = target._step(to)
+            os.replace(self._step(at), new, src_dir_fd=at, dst_dir_fd=to)
+            sync_folder(target._real_path.parent if to is None else to)
+            if target.parent != self.parent:
+                sync_folder(self._real_path.parent if at is None else at)
 
     def remove(self) -> None:
         """Remove the file if it is there; of a link the link itself."""
@@ -269,11 +282,18 @@ class SafePath:
     def _look(self, at: int | None) -> os.stat_result:
         """Return what the system says of the last step; refuse a link."""
         name = self._step(at)
-        found = os.stat(name, dir_fd=at, follow_symlinks=False)
-        tag = getattr(found, "st_reparse_tag", None)
-        if stat.S_ISLNK(found.st_mode) or (tag is not None and tag == _JUNCTION):
+        found = os.lstat(name, dir_fd=at)
+        if _is_link(found):
+            target = os.readlink(name, dir_fd=at)
+            whole = os.path.join(self.real, *self.names[:-1], target)  # noqa: PTH118  (a link may lead up)
+            remedy = self.remedy.replace("TARGET", os.path.normpath(whole))
             raise self.error(
-                f"{self} is a symbolic link to {os.readlink(name, dir_fd=at)}, and "
-                f"nothing in {self.folder} is used through a link; {self.remedy}"
+                f"{self} is a symbolic link to {target}, and "
+                f"nothing in {self.folder} is used through a link; {remedy}"
             )
         return found
+
+
+def _is_link(found: os.stat_result) -> bool:
+    tag = getattr(found, "st_reparse_tag", None)
+    return stat.S_ISLNK(found.st_mode) or (tag is not None and tag == _JUNCTION)

@@ -24,6 +24,11 @@ def is_leftover(found: str, name: str) -> bool:
     return re.fullmatch(pattern, found) is not None
 
 
+def is_temporary(found: str) -> bool:
+    """Whether a name is one that `temporary_name` gives for some file."""
+    return re.fullmatch(r"\..+\.[0-9a-f]{12}\.part", found) is not None
+
+
 def _stem(name: str) -> str:
     if len(name) <= _LONGEST_NAME:
         return f".{name}"

@@ -18,7 +18,7 @@ from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceErr
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
-from pretrained_embed.sources import Resolved, Source, Stream, cache, stores
+from pretrained_embed.sources import Resolved, Source, Stream, cache_folder, stores
 from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.store import Dtype, StoreReader
@@ -40,7 +40,7 @@ class Where(NamedTuple):
     @property
     def root(self) -> Path:
         """The cache folder."""
-        return cache.locate(self.cache_dir)
+        return cache_folder.locate(self.cache_dir)
 
 
 class Opened(NamedTuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
+from urllib.parse import unquote
 
 from pretrained_embed.sources.url import Url
 
@@ -24,6 +25,11 @@ class Checksum:
     of: Literal["file", "member"]
     value: str
     vouched: str = ""
+
+    @property
+    def words(self) -> str:
+        """The checksum as one word, ``algorithm:value``."""
+        return f"{self.algorithm}:{self.value}"
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,16 @@ class Entry:
             "citation": self.citation,
             "corpus": self.corpus,
         }
+
+
+def entry_of_url(url: str) -> Entry:
+    """Return an entry for a URL of which nothing else is known.
+
+    What follows ``#`` names a member of the archive there.
+    """
+    named = Url(url)
+    address, member = named.parted()
+    return Entry(id=str(named), urls=(address,), member=unquote(member) or None)
 
 
 def published(checksums: tuple[Checksum, ...], of: str) -> Checksum | None:

@@ -7,11 +7,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import unquote
 
 from pretrained_embed.errors import OptionError
 from pretrained_embed.files.digests import json_digest
-from pretrained_embed.sources import cache, local, record
+from pretrained_embed.sources import cache_folder, local, place, record
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.identity import Mark
 from pretrained_embed.sources.obtaining import obtain
@@ -59,16 +58,6 @@ def is_offline(offline: bool | None) -> bool:
     return meant
 
 
-def entry_of_url(url: str) -> Entry:
-    """Return an entry for a URL of which nothing else is known.
-
-    What follows ``#`` names a member of the archive there.
-    """
-    named = Url(url)
-    address, member = named.parted()
-    return Entry(id=str(named), urls=(address,), member=unquote(member) or None)
-
-
 def fetch_entry(
     entry: Entry,
     *,
@@ -85,7 +74,7 @@ def fetch_entry(
     """
     get = partial(
         obtain,
-        root=cache.locate(cache_dir),
+        root=cache_folder.locate(cache_dir),
         source=entry.id,
         offline=is_offline(offline),
         progress=progress,
@@ -161,31 +150,20 @@ def mark_of(entry: Entry, root: Path) -> Mark:
             identity += [[c.algorithm, c.of, c.value] for c in download.checksums]
         else:
             identity += [*download.urls]
-            name = cache.file_name(member or download.urls[0])
-            known = record.read(cache.folder(root, download) / name)
+            known = record.read(place.find(root, download, member, entry.id))
             state.append(None if known is None else known.sha256)
         identity.append(member)
     compared = state if state and None not in state else None
     return Mark(entry.id, json_digest(identity), compared)
 
 
-def place(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Return where the cache has the file of an entry, or would have it.
+def by_hand(
+    entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None
+) -> list[tuple[Url, Path]]:
+    """Return each file of an entry, by its URL, and where to put it by hand.
 
-    One that is placed there by hand is verified when it is first asked for.
-    """
-    folder = cache.folder(cache.locate(cache_dir), entry.download())
-    return (folder / cache.file_name(entry.member or entry.urls[0])).path
-
-
-def remove(entry: Entry, *, cache_dir: str | os.PathLike[str] | None = None) -> int:
-    """Delete what the cache holds of an entry; return the bytes freed.
-
-    Entries that are members of one archive go together. Raises `SourceError` where it
-    cannot be deleted.
+    What is placed there is verified when it is first asked for.
     """
     downloads = [entry.download(), *([entry.tokens] if entry.tokens else [])]
-    root = cache.locate(cache_dir)
-    return sum(
-        cache.remove(cache.folder(root, download).path) for download in downloads
-    )
+    root = cache_folder.locate(cache_dir)
+    return [(one.urls[0], place.place(root, one).path) for one in downloads]

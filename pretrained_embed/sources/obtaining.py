@@ -6,16 +6,24 @@ in turn: a member of an archive alone where the host lets us, else the whole fil
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import Hashes
-from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.sources import cache, http, local, packing, record
+from pretrained_embed.sources import (
+    cache_folder,
+    http,
+    local,
+    packing,
+    place,
+    record,
+)
+from pretrained_embed.sources.cache_folder import LOCK
 from pretrained_embed.sources.download import NotPiecewise, Piece, download
-from pretrained_embed.sources.entry import Checksum, Download, published
+from pretrained_embed.sources.entry import Download, published
 from pretrained_embed.sources.patience import Failure, Patience
 from pretrained_embed.sources.record import Record
 from pretrained_embed.sources.remote_zip import download_member
@@ -42,21 +50,22 @@ def obtain(
     ``source`` is what it was asked for by. Raises `SourceError` where it is not there
     and cannot be had, or is there and is not what it should be.
     """
-    folder = cache.folder(root, wanted)
-    whole = _Goal(folder, wanted.urls[0], source, published(wanted.checksums, "file"))
-    goal = whole
-    if member is not None:
-        goal = _Goal(folder, member, source, published(wanted.checksums, "member"))
+    goal = _Goal(root, wanted, member, source)
     try:
+        goal.settle()
         if (known := goal.known()) is not None:
             return goal.path.path, known
+        whole = goal
+        if member is not None:
+            whole = _Goal(root, wanted, None, source)
+            whole.settle()
         if offline and whole.path.status() is None:
             raise SourceError(
                 f"{source} is not in the cache, and the network may not be used; "
                 f"it can be placed there by hand as {whole.path}"
             )
-        cache.prepare(root)
-        with (folder.make() / cache.LOCK).locked():
+        cache_folder.prepare(root)
+        with goal.locked():
             known = (
                 goal.known()
                 or _Obtaining(wanted, whole, goal, member, patience, progress).run()
@@ -65,7 +74,8 @@ def obtain(
         raise
     except OSError as error:
         raise SourceError(
-            f"the cache folder {folder} cannot be used: {error.strerror or error}"
+            f"the cache folder {goal.path.parent} cannot be used: "
+            f"{error.strerror or error}"
         ) from error
     return goal.path.path, known
 
@@ -74,16 +84,41 @@ class _Goal:
     """A file that is to be in the cache, and how to know it."""
 
     def __init__(
-        self, folder: SafePath, name: str, source: str, checksum: Checksum | None
+        self, root: Path, wanted: Download, member: str | None, source: str
     ) -> None:
-        self.path = folder / cache.file_name(name)
+        self._here = place.place(root, wanted, member)
+        self.path = place.find(root, wanted, member, source)
         self.source = source
-        self.checksum = checksum
-        self.algorithms = () if checksum is None else (checksum.algorithm,)
+        self.identity = place.identity(wanted, member)
+        of = "file" if member is None else "member"
+        self.checksum = published(wanted.checksums, of)
+        self.algorithms = () if self.checksum is None else (self.checksum.algorithm,)
+
+    def settle(self) -> None:
+        """Bring the file where it belongs, if an earlier release put it elsewhere.
+
+        Where the cache may not be written to it stays where it is.
+        """
+        former = self.path
+        if former == self._here:
+            return
+        self.path = self._here
+        try:
+            with self.locked():
+                if former.status() or former.beside(place.PART).status():
+                    place.settle(former, self._here, self.identity)
+        except SourceError:
+            raise
+        except OSError:
+            self.path = former
+
+    def locked(self) -> AbstractContextManager[int]:
+        """Keep others from getting this file, too."""
+        return (self.path.parent.make() / LOCK).locked()
 
     def known(self) -> Record | None:
         """Return the record if the file is there."""
-        return record.verified(self.path, self.source, self.checksum)
+        return record.verified(self.path, self.source, self.checksum, self.identity)
 
     def check(self, hashes: Hashes) -> str | None:
         """Say what is wrong with a file of these digests, if anything."""
@@ -91,7 +126,9 @@ class _Goal:
 
     def record(self, hashes: Hashes) -> Record:
         """Record the file, which is in place and right."""
-        return record.write(self.path, self.source, hashes["sha256"], self.checksum)
+        return record.write(
+            self.path, self.source, hashes["sha256"], self.checksum, self.identity
+        )
 
     def forget(self) -> None:
         """Delete the file and its record."""
@@ -130,7 +167,9 @@ class _Obtaining:
             return self._member(session, url, self.member)
         except NotPiecewise as reason:
             try:
-                self._whole(session, url)
+                with self.whole.locked():
+                    if self.whole.known() is None:
+                        self._whole(session, url)
             except Failure as failure:
                 raise Failure(f"{reason}; of the whole archive: {failure}") from failure
         try:

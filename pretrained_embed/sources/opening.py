@@ -134,7 +134,7 @@ def resolve(
             patience=patience,
         )
         if _URL.match(words):
-            from pretrained_embed.sources.fetching import entry_of_url
+            from pretrained_embed.sources.entry import entry_of_url
 
             entry = entry_of_url(words)
             return Resolved(lambda: packing.unpacked(fetched(entry)), entry)
@@ -171,7 +171,8 @@ def fetch(
     tells what each URL answered, where it cannot be had.
     """
     from pretrained_embed.sources.catalog import load
-    from pretrained_embed.sources.fetching import entry_of_url, fetch_entry
+    from pretrained_embed.sources.entry import entry_of_url
+    from pretrained_embed.sources.fetching import fetch_entry
 
     name = url_or_words(name)
     if _REMOTE.match(name):

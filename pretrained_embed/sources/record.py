@@ -1,5 +1,8 @@
 """What is known of a file in the cache: its digest, and who vouches for it.
 
+Where a file was downloaded its record also says what it is (see `place.identity`), and
+is of no use for another one: that is compared before the file is used.
+
 A file that nobody publishes a checksum of is vouched for by its first use: the digest
 recorded then has to be met ever after. A file is hashed when it is new or has been
 touched (size or time of change differ from the record), not each time it is used.
@@ -24,6 +27,9 @@ if TYPE_CHECKING:
 
 SUFFIX = ".json"
 
+#: What a file is: its published checksum or its URL, and the member of the archive.
+Identity = tuple[str, str | None]
+
 
 @dataclass(frozen=True)
 class Record:
@@ -34,12 +40,16 @@ class Record:
     size: int
     mtime_ns: int
     published: str | None  # the published checksum that it met: "algorithm:value"
+    identity: Identity | None = None  # of a store, and in older records: not said
 
 
 def read(path: SafePath) -> Record | None:
     """Return the record of the file ``path``, ``None`` if it has no readable one."""
     try:
         known = Record(**json.loads(path.beside(SUFFIX).read()))
+        if known.identity is not None:
+            what, member = known.identity  # JSON has no tuples
+            known = replace(known, identity=(what, member))
         return replace(known, source=public(known.source))  # older ones are whole
     except SourceError:
         raise
@@ -48,7 +58,11 @@ def read(path: SafePath) -> Record | None:
 
 
 def write(
-    path: SafePath, source: str, digest: str, published: Checksum | None
+    path: SafePath,
+    source: str,
+    digest: str,
+    published: Checksum | None,
+    identity: Identity | None = None,
 ) -> Record:
     """Record the file ``path`` as verified."""
     status = path.checked().stat()
@@ -58,9 +72,18 @@ def write(
         status.st_size,
         status.st_mtime_ns,
         _words(published),
+        identity,
     )
-    path.beside(SUFFIX).write(json.dumps(asdict(record), indent=1).encode())
+    put(path, record)
     return record
+
+
+def put(path: SafePath, record: Record) -> None:
+    """Keep a record of the file ``path``, which need not be there yet."""
+    known = asdict(record)
+    if record.identity is None:  # which releases before this do not read
+        del known["identity"]
+    path.beside(SUFFIX).write(json.dumps(known, indent=1).encode())
 
 
 def forget(path: SafePath) -> None:
@@ -73,13 +96,14 @@ def verified(
     path: SafePath,
     source: str,
     published: Checksum | None,
+    identity: Identity,
     *,
     progress: Progress | None = None,
 ) -> Record | None:
     """Return the record of a file that is right; ``None`` if there is no file.
 
     A file that is new here or was touched is hashed first. Raises `SourceError` where
-    it is not what was published, or not what it was at first use.
+    it is not what was published, not what it was at first use, or recorded as another.
     """
     try:
         status = path.status()
@@ -90,6 +114,11 @@ def verified(
     if status is None:
         return None
     record = read(path)
+    if record is not None and record.identity not in (None, identity):
+        raise SourceError(
+            f"{path}: is recorded as another file, that of {record.source}; delete it "
+            "and its record to download what was asked for"
+        )
     if (
         record is not None
         and (record.size, record.mtime_ns) == (status.st_size, status.st_mtime_ns)
@@ -101,7 +130,7 @@ def verified(
     if fault:
         raise SourceError(f"{path}: {fault}; delete this file to download it again")
     with suppress(OSError):  # a cache that may only be read is hashed again next time
-        return write(path, source, hashes["sha256"], published)
+        return write(path, source, hashes["sha256"], published, identity)
     return Record(
         source,
         hashes["sha256"],
@@ -137,4 +166,4 @@ def _algorithms(published: Checksum | None) -> tuple[str, ...]:
 
 
 def _words(published: Checksum | None) -> str | None:
-    return None if published is None else f"{published.algorithm}:{published.value}"
+    return None if published is None else published.words

@@ -24,7 +24,8 @@ from typing import TypeVar
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import json_digest, sha256
 from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.sources import cache, record
+from pretrained_embed.sources import record
+from pretrained_embed.sources.cache_folder import LOCK, STORES, inside, prepare
 from pretrained_embed.sources.identity import Mark
 
 Opened = TypeVar("Opened")
@@ -40,13 +41,13 @@ def key(digests: Sequence[str], *how: object) -> str:
 
 def place(root: Path, key: str) -> SafePath:
     """Return the path of the store with this key, which need not exist."""
-    return cache.inside(root) / cache.STORES / key / _FILE
+    return inside(root) / STORES / key / _FILE
 
 
 def recall(root: Path, mark: Mark) -> list[str] | None:
     """Return the digests of a source's content as they were when its store was made."""
     found: list[tuple[int, list[str]]] = []
-    for folder in (cache.inside(root) / cache.STORES).children():
+    for folder in (inside(root) / STORES).children():
         path = folder / f"{mark.key}{_ORIGIN}"
         with suppress(OSError, ValueError, KeyError, TypeError):
             if (status := path.status()) is None:
@@ -96,11 +97,11 @@ def obtain(
     if opened is not None:
         _remember(root, key, mark, digests)
         return opened, None
-    cache.prepare(root)
+    prepare(root)
     path = place(root, key)
     folder = path.parent
     try:
-        with (folder.make() / cache.LOCK).locked():
+        with (folder.make() / LOCK).locked():
             opened, fault = find(root, key, open)
             if opened is None:
                 for left in folder.children():

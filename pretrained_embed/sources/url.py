@@ -29,6 +29,9 @@ _LOGIN = re.compile(
     r"((?:remote\+)?https?:/+|[a-z][a-z0-9.+-]+:/+(?=[^/?#@]*:))[^/?#]*@", re.IGNORECASE
 )
 _WEB = ("http", "https")
+_PORTS = {"http": 80, "https": 443}
+_ESCAPE = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED = re.compile(r"[A-Za-z0-9._~-]")
 
 #: A parameter; a part behind ``;`` or ``?`` that has no name belongs to the value.
 _PARAMETER = re.compile(r"[?&;]([^=?&;]+)=([^?&;]*(?:[?;][^=?&;]*(?=[?&;]|$))*)")
@@ -89,7 +92,7 @@ class Url(str):
     def origin(self) -> tuple[str, str | None, int | None]:
         """Scheme, host and port: whom credentials are meant for."""
         parts = urlsplit(self.whole)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+        port = parts.port or _PORTS.get(parts.scheme)
         return parts.scheme, parts.hostname, port
 
     @property
@@ -133,6 +136,32 @@ class Url(str):
     def cause(self, error: BaseException) -> BaseException | None:
         """Return an error as the cause of one of ours, unless it may show secrets."""
         return None if self.is_signed else error
+
+
+def canonical(url: Url) -> str:
+    """Return what all spellings of a URL have in common, without its secrets.
+
+    RFC 3986, 6.2: the case of scheme and host, a port that goes without saying, what
+    is escaped in vain, and steps in the path that lead nowhere.
+
+    >>> canonical(Url("HTTPS://Host:443/a/../%7euser/v.txt"))
+    'https://host/~user/v.txt'
+    """
+    parts = urlsplit(str(url))
+    scheme, host, port = url.origin
+    at = f"[{host}]" if host and ":" in host else host or ""
+    if port not in (None, _PORTS.get(scheme)):
+        at += f":{port}"
+    path = _ESCAPE.sub(_unescaped, parts.path) or "/"
+    if "/." in path and not path.startswith("//"):
+        path = urljoin("https://host/", path).removeprefix("https://host")
+    query = f"?{_ESCAPE.sub(_unescaped, parts.query)}" if parts.query else ""
+    return f"{scheme}://{at}{path}{query}"
+
+
+def _unescaped(escape: re.Match[str]) -> str:
+    byte = chr(int(escape[1], 16))
+    return byte if _UNRESERVED.fullmatch(byte) else escape[0].upper()
 
 
 def url_or_words(words: str) -> str:

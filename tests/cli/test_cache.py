@@ -171,6 +171,39 @@ def test_path_is_the_folder_alone(host, tmp_path):
     assert result.stderr == "1 file, 16 B\n"
 
 
+def test_path_tells_where_to_put_a_file_by_hand(host, tmp_path):
+    result = run("cache", "path", "mini")
+    path = Path(result.stdout.rstrip("\n"))
+    assert result.stderr == f"for what {host.url}v.txt gives, as it is\n"
+    assert not (tmp_path / "cache").exists()
+
+    path.parent.mkdir(parents=True)
+    path.write_bytes(DATA)
+
+    assert run("fetch", "mini", "--offline").stdout == result.stdout
+    assert host.asked == []
+    url = run("cache", "path", f"{host.url}a.zip#v.txt").stdout.rstrip("\n")
+    assert Path(url).name == "a.zip"
+    assert "mini" in run("cache", "path", "minni").stderr
+
+
+def test_what_should_be_known_of_a_cache_is_told_once(host, tmp_path, monkeypatch):
+    monkeypatch.delenv("PRETRAINED_EMBED_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
+    monkeypatch.setattr(
+        "pretrained_embed.sources.cache_folder._PACKAGE", tmp_path / "p"
+    )
+    planted = Path("cache")
+    run("fetch", "mini", "--cache-dir", planted)
+
+    lines = run("cache", "list").stderr.splitlines()
+    hushed = run("fetch", "mini", "--quiet").stderr
+
+    assert lines[0].startswith(f"Note: the cache in {planted.resolve()} is not used")
+    assert lines[1:] == [f"0 files, 0 B in {tmp_path / 'user' / 'pretrained-embed'}"]
+    assert hushed == ""
+
+
 def test_cache_list_shows_names_sizes_and_who_vouches(host, tmp_path):
     path = fetched()
 

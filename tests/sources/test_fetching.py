@@ -6,14 +6,9 @@ import zipfile
 import pytest
 
 from pretrained_embed.errors import SourceError, UnknownSourceError
-from pretrained_embed.sources import fetch, open_source
-from pretrained_embed.sources.entry import Download
-from pretrained_embed.sources.fetching import (
-    entry_of_url,
-    fetch_entry,
-    fetch_stream,
-    remove,
-)
+from pretrained_embed.sources import cache, fetch, open_source
+from pretrained_embed.sources.entry import Download, entry_of_url
+from pretrained_embed.sources.fetching import fetch_entry, fetch_stream
 from tests.rights import read_only
 from tests.sources.published import DATA, entry, left, sha256
 
@@ -117,11 +112,11 @@ def test_what_was_fetched_can_be_removed_and_fetched_again(host, get, tmp_path):
     wanted = entry(host, tokens=tokens)
     get(wanted)
 
-    freed = remove(wanted, cache_dir=tmp_path / "cache")
+    freed = cache.clear(tmp_path / "cache")
 
     assert freed > len(DATA) + 2
     assert left(tmp_path) == []
-    assert remove(wanted, cache_dir=tmp_path / "cache") == 0
+    assert cache.clear(tmp_path / "cache") == 0
     assert get(wanted).path.read_bytes() == DATA
 
 

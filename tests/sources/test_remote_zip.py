@@ -7,10 +7,11 @@ import zipfile
 import pytest
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import cache, remote_zip
+from pretrained_embed.sources import remote_zip
 from pretrained_embed.sources.entry import Checksum, Entry
 from pretrained_embed.sources.fetching import fetch_entry
 from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.place import place
 from tests import servers
 
 DATA = b"".join(b"token%d %d.5 -1e-3\n" % (i, i * 7919 % 1000) for i in range(20000))
@@ -92,7 +93,7 @@ def test_only_the_member_is_downloaded(method, host, get, tmp_path):
 
     assert fetched.path.read_bytes() == DATA
     assert fetched.record.sha256 == hashlib.sha256(DATA).hexdigest()
-    assert left(tmp_path) == ["in%2Fv.txt", "in%2Fv.txt.json"]
+    assert left(tmp_path) == ["v.txt", "v.txt.json"]
     assert bytes_asked(host) <= packed + 66_000
     assert get(entry(host)) == fetched
 
@@ -137,10 +138,10 @@ def test_a_host_without_ranges_sends_the_whole_archive_once(host, get, tmp_path)
     assert left(tmp_path) == [
         "a.zip",
         "a.zip.json",
-        "in%2Fafter.txt",
-        "in%2Fafter.txt.json",
-        "in%2Fv.txt",
-        "in%2Fv.txt.json",
+        "after.txt",
+        "after.txt.json",
+        "v.txt",
+        "v.txt.json",
     ]
 
 
@@ -259,7 +260,7 @@ def test_plain_http_needs_a_checksum_of_what_comes(host, get):
 
 def test_an_archive_placed_by_hand_serves_offline(host, get, tmp_path):
     wanted = entry(host)
-    path = cache.folder(tmp_path / "cache", wanted.download()).path / "a.zip"
+    path = place(tmp_path / "cache", wanted.download()).path
     path.parent.mkdir(parents=True)
     path.write_bytes(host.files["a.zip"])
 

@@ -5,9 +5,9 @@ import socket
 import pytest
 
 from pretrained_embed.errors import OptionError, SourceError
-from pretrained_embed.sources import cache
 from pretrained_embed.sources.entry import Checksum
-from pretrained_embed.sources.fetching import is_offline, place
+from pretrained_embed.sources.fetching import by_hand, is_offline
+from pretrained_embed.sources.place import place
 from tests import servers
 from tests.sources.published import DATA, entry, sha256
 
@@ -64,17 +64,20 @@ def test_without_a_published_checksum_the_first_use_vouches(secure, get, tmp_pat
 def test_a_checksum_published_later_has_to_be_met_too(host, get, tmp_path):
     path = get(entry(host)).path
     other = Checksum("md5", "file", "0" * 32)
-    folder = cache.folder(
-        tmp_path / "cache", entry(host, checksums=(other,)).download()
-    )
-    path.parent.rename(folder.path)
+    wanted = entry(host, checksums=(other,)).download()
+    there = place(tmp_path / "cache", wanted)
+    path.parent.rename(there.parent.path)
+
+    with pytest.raises(SourceError, match="is recorded as another file"):
+        get(entry(host, checksums=(other,)))
+    there.beside(".json").remove()
 
     with pytest.raises(SourceError, match="the content is wrong: md5"):
         get(entry(host, checksums=(other,)))
 
 
 def test_a_wrong_file_placed_by_hand_is_refused_and_kept(host, get, tmp_path):
-    path = place(entry(host), cache_dir=tmp_path / "cache")
+    ((_, path),) = by_hand(entry(host), cache_dir=tmp_path / "cache")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
 
@@ -130,15 +133,16 @@ def test_offline_no_socket_is_opened(host, get, monkeypatch, tmp_path):
     monkeypatch.setattr(socket, "socket", forbidden)
     with pytest.raises(SourceError, match="may not be used") as caught:
         get(wanted, offline=True)
-    by_hand = str(caught.value).rpartition("by hand as ")[2]
+    told = str(caught.value).rpartition("by hand as ")[2]
     assert not (tmp_path / "cache").exists()
 
     monkeypatch.setenv("PRETRAINED_EMBED_OFFLINE", "1")
     with pytest.raises(SourceError, match="may not be used"):
         get(wanted)
 
-    path = place(wanted, cache_dir=tmp_path / "cache")
-    assert str(path) == by_hand
+    ((url, path),) = by_hand(wanted, cache_dir=tmp_path / "cache")
+    assert url == host.url + "v.txt"
+    assert str(path) == told
     path.parent.mkdir(parents=True)
     path.write_bytes(DATA)
     assert get(wanted).path == path

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.sources import cache as caches
+from pretrained_embed.sources import cache_folder
 from tests.store.build_and_die import TOKENS
 
 pytestmark = pytest.mark.skipif(
@@ -94,7 +94,7 @@ def test_what_a_killed_process_leaves_is_cleared_away(run, right):
 
     assert sum("killed" in answer for answer in killed) > 4
     assert (last["digest"], last["store"]) == (right, True)
-    left = sorted(path.name for path in caches.locate().glob("stores/*/*"))
+    left = sorted(path.name for path in cache_folder.locate().glob("stores/*/*"))
     assert [name for name in left if name.endswith(".part")] == []
     assert left.count("store.h5") == 1
 
@@ -106,5 +106,5 @@ def test_a_disk_that_takes_no_more_is_a_clear_error(run, right, largest):
     refused, after = run([{"largest": largest}, {}])
 
     assert "cannot" in refused["error"]
-    assert list(caches.locate().glob("stores/*/.*.part")) == []
+    assert list(cache_folder.locate().glob("stores/*/.*.part")) == []
     assert (after["digest"], after["store"], after["made"]) == (right, True, 1)

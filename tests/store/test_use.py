@@ -15,6 +15,7 @@ import pytest
 import pretrained_embed as pe
 from pretrained_embed import kernel
 from pretrained_embed.sources import cache as caches
+from pretrained_embed.sources import cache_folder
 from pretrained_embed.store import open_store
 from tests.rights import read_only
 from tests.store.conftest import TEXT
@@ -440,7 +441,7 @@ def test_opening_alone_makes_no_store(host):
 
 def test_a_store_is_not_that_of_another_download(host):
     old = build("first-use")
-    shutil.rmtree(next(caches.locate().glob("downloads/first*")))
+    shutil.rmtree(next(cache_folder.locate().glob("downloads/first*")))
     host.files["first.txt"] = TEXT.replace(b"0.5", b"9.5")
     host.etag = '"version-2"'
     pe.fetch("first-use")
@@ -449,7 +450,7 @@ def test_a_store_is_not_that_of_another_download(host):
 
     assert (old.vectors[1, 0], new.vectors[1, 0]) == (0.5, 9.5)
     assert build("first-use").vectors[1, 0] == 9.5
-    shutil.rmtree(caches.locate() / "downloads")
+    shutil.rmtree(cache_folder.locate() / "downloads")
     assert build("first-use", offline=True).vectors[1, 0] == 9.5
 
 
