@@ -80,16 +80,16 @@ def test_rows_are_written_whole_or_not_at_all(disk, suffix):
     path = disk / f"rows{suffix}"
 
     def write() -> None:
-        with formats.new_target(path, **shape) as target:
-            target.append(vectors)
-            target.finish(long, {}, {})
+        with formats.new_sink(path, formats.Announced(**shape, tokens=long)) as sink:
+            sink.append(formats.PackedBlock(long, vectors))
+            sink.finish({}, {})
 
     with pytest.raises(WriteError, match="No space left"):
         write()
     assert files(disk) == []
     with (
         pytest.raises(WriteError, match=r"it takes; [\d,]+ are free"),
-        formats.new_target(path, **shape, beside=len(long.data)),
+        formats.new_sink(path, formats.Announced(**shape, beside=len(long.data))),
     ):
         raise AssertionError
 
@@ -103,7 +103,7 @@ def test_the_room_of_rows_to_come_is_taken_first(disk, suffix):
 
     with (
         pytest.raises(WriteError, match="never finished"),
-        formats.new_target(disk / f"rows{suffix}", rows=rows, dim=10),
+        formats.new_sink(disk / f"rows{suffix}", formats.Announced(rows, 10)),
     ):
         taken = before - shutil.disk_usage(disk).free
 

@@ -32,14 +32,14 @@ def check_room(path: Output, size: int) -> None:
         raise _no_room(path, size)
 
 
-def reserve(file: BinaryIO, size: int, path: Output) -> None:
+def reserve(file: BinaryIO, size: int, path: Output) -> bool:
     """Make a new file, which will be at ``path``, ``size`` bytes long, all its own.
 
-    Where the system cannot do that the file stays as it is. Raises `WriteError` where
-    the disk or a quota has too little room.
+    Where the system cannot do that the file stays as it is, and False is returned.
+    Raises `WriteError` where the disk or a quota has too little room.
     """
     if not hasattr(os, "posix_fallocate"):
-        return
+        return False
     try:
         os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
@@ -47,6 +47,8 @@ def reserve(file: BinaryIO, size: int, path: Output) -> None:
             raise _no_room(path, size) from error
         if error.errno not in _CANNOT_SAY:
             raise
+        return False
+    return True
 
 
 def _no_room(path: Output, size: int) -> WriteError:

@@ -2,10 +2,9 @@
 
 One folder a format. Its ``reader`` has ``NAME``, ``recognise(head, stream)`` and
 ``open_reader(stream)``; with ``LAYOUT``, the names of what it can be told of a
-`KnownLayout`, the latter takes one, too. It, or the ``writer`` beside it, may have
-``write_rows(path, rows)`` or ``write_table(path, table)``. A ``target`` beside it has
-``open_sink``, for rows that come in order and are more than memory holds. What formats
-share stands above the folders.
+`KnownLayout`, the latter takes one, too. A ``sink`` beside it has ``open_sink(path,
+announced)``: the one way in which the format is written. What formats share stands
+above the folders.
 """
 
 from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
@@ -20,20 +19,24 @@ from pretrained_embed.formats.reader import (
 )
 from pretrained_embed.formats.registry import open_reader, read_part, read_table
 from pretrained_embed.formats.row_stream import RowStream
-from pretrained_embed.formats.table import HOLES, Table
-from pretrained_embed.formats.target import TARGET_SUFFIXES, Target, new_target
-from pretrained_embed.formats.writing import (
+from pretrained_embed.formats.sink import (
+    TARGET_SUFFIXES,
     WRITABLE_FORMATS,
     WRITABLE_SUFFIXES,
+    Announced,
+    Sink,
+    new_sink,
     write_rows,
     write_table,
 )
+from pretrained_embed.formats.table import HOLES, Table
 
 __all__ = [
     "HOLES",
     "TARGET_SUFFIXES",
     "WRITABLE_FORMATS",
     "WRITABLE_SUFFIXES",
+    "Announced",
     "AnyLayout",
     "Block",
     "ByteStream",
@@ -44,10 +47,10 @@ __all__ = [
     "Part",
     "Reader",
     "RowStream",
+    "Sink",
     "Span",
     "Table",
-    "Target",
-    "new_target",
+    "new_sink",
     "open_reader",
     "parse_layout",
     "read_part",

@@ -7,9 +7,9 @@ all sizes before the first byte take a table, whose vectors may wait in a file.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, cast, get_args
+from typing import Any, BinaryIO, Literal, Self, cast, get_args
 
 import numpy as np
 
@@ -40,20 +40,22 @@ class RowStream:
     """Rows to write. ``blocks`` can be read once.
 
     ``count`` is the true number of rows, or ``None`` where only the end will tell.
-    ``dtype`` is what the vectors become in the file. ``arrays`` and ``metadata`` are
-    what else goes into formats that hold it, as in `Table`.
+    ``dtype`` is what the vectors become in the file. ``tokens`` are those of all rows,
+    where they are at hand. ``arrays`` and ``metadata`` are what else goes into formats
+    that hold it, as in `Table`.
     """
 
     dim: int
     blocks: Iterable[PackedBlock]
     count: int | None = None
     dtype: Dtype = "float32"
+    tokens: PackedTokens | None = None
     arrays: Mapping[str, AnyArray] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def stream_of(table: Table, progress: Progress | None = None) -> RowStream:
-    """Return the rows of a table whose vectors are float32, also a mapped one."""
+    """Return the rows of a table, also of a mapped one."""
     rows, dim = table.vectors.shape
     step = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * dim)))
 
@@ -64,45 +66,75 @@ def stream_of(table: Table, progress: Progress | None = None) -> RowStream:
             if progress is not None:
                 progress(4 * dim * stop, 4 * dim * rows)
 
-    return RowStream(dim, blocks(), rows, arrays=table.arrays, metadata=table.metadata)
+    return RowStream(
+        dim,
+        blocks(),
+        rows,
+        cast(Dtype, table.vectors.dtype.name),
+        table.tokens,
+        table.arrays,
+        table.metadata,
+    )
+
+
+class Spool:
+    """Takes rows, and gives them back as a table once all are there.
+
+    Its tokens are in memory, its vectors in a temporary file in ``folder`` that goes
+    when nothing refers to them any more. Raises `OSError`.
+    """
+
+    def __init__(self, folder: Path, dim: int, dtype: Dtype) -> None:
+        import tempfile
+
+        self._dim, self._dtype = dim, np.dtype(dtype)
+        self._tokens: list[PackedTokens] = []
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by __exit__)
+        self._file = cast(BinaryIO, file)
+
+    def append(self, block: PackedBlock) -> None:
+        """Take rows of the spool's dtype behind those before."""
+        self._file.write(np.ascontiguousarray(block.vectors, self._dtype).data)
+        self._tokens.append(block.tokens)
+
+    def table(
+        self, arrays: Mapping[str, AnyArray], metadata: Mapping[str, Any]
+    ) -> Table:
+        """Return all rows, with what belongs to them."""
+        self._file.flush()
+        packed = joined(self._tokens)
+        mapped = map_array(self._file, self._dtype, (len(packed), self._dim), 0)
+        return Table(packed, mapped, dict(arrays), dict(metadata))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
 
 
 def spooled(rows: RowStream, folder: Path) -> Table:
-    """Read a stream to its end and return it as a table.
+    """Read a stream to its end and return it as a table; see `Spool`.
 
-    Its tokens are in memory, its vectors, in their dtype, in a temporary file in
-    ``folder`` that goes when nothing refers to them any more. Raises `WriteError` where
-    there is no row, no room, or a number that the dtype cannot hold.
+    Raises `WriteError` where there is no row, other rows than announced, no room, or a
+    number that the dtype cannot hold.
     """
-    import tempfile
-
-    stored = np.dtype(rows.dtype)
-    tokens: list[PackedTokens] = []
-    with writing(folder), cast(BinaryIO, tempfile.TemporaryFile(dir=folder)) as file:
-        for block in checked(rows).blocks:
-            vectors = rounded(block.vectors, rows.dtype, block.tokens)
-            file.write(np.ascontiguousarray(vectors, stored).data)
-            tokens.append(block.tokens)
-        file.flush()
-        packed = joined(tokens)
-        mapped = map_array(file, stored, (len(packed), rows.dim), 0)
-    return Table(packed, mapped, dict(rows.arrays), dict(rows.metadata))
-
-
-def checked(rows: RowStream) -> RowStream:
-    """Return the same rows; at their end `WriteError` if they are not as announced."""
-
-    def blocks() -> Iterator[PackedBlock]:
+    with writing(folder), Spool(folder, rows.dim, rows.dtype) as spool:
         count = 0
         for block in rows.blocks:
             count += len(block.tokens)
-            yield block
-        if not count:
-            raise WriteError("there are no rows to write")
-        if rows.count not in (None, count):
-            raise WriteError(f"{rows.count:,} rows were announced, {count:,} came")
+            vectors = rounded(block.vectors, rows.dtype, block.tokens)
+            spool.append(PackedBlock(block.tokens, vectors))
+        check_count(rows.count, count)
+        return spool.table(rows.arrays, rows.metadata)
 
-    return replace(rows, blocks=blocks())
+
+def check_count(announced: int | None, came: int) -> None:
+    """Raise `WriteError` where not as many rows came as were announced, or none."""
+    if not came:
+        raise WriteError("there are no rows to write")
+    if announced not in (None, came):
+        raise WriteError(f"{announced:,} rows were announced, {came:,} came")
 
 
 def rounded(vectors: Float32Array, dtype: Dtype, tokens: PackedTokens) -> FloatArray:

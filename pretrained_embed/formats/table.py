@@ -173,3 +173,14 @@ def write_array(file: BinaryIO, array: AnyArray) -> None:
     """Write the bytes of an array, little-endian, in C order; raises `OSError`."""
     for piece in in_pieces(array.astype(array.dtype.newbyteorder("<"), copy=False)):
         file.write(piece)
+
+
+def map_rows(file: BinaryIO, shape: tuple[int, int], begin: int) -> Float32Array:
+    """Map rows of binary32 in a file that is open for writing, to be filled.
+
+    The file has the room, and the rows begin at a multiple of their items' size.
+    """
+    here = file.tell()
+    mapped = np.asarray(np.memmap(file, "<f4", "r+", begin, shape))
+    file.seek(here)  # mapping moves it
+    return mapped

@@ -149,6 +149,7 @@ class TableReader(Reader):
             self.dim,
             blocks(),
             len(self._tokens),
+            tokens=self._tokens,
             arrays=self._arrays,
             metadata=self._metadata,
         )

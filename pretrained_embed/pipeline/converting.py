@@ -15,7 +15,7 @@ from pretrained_embed.formats import (
     PackedBlock,
     Reader,
     RowStream,
-    writing,
+    sink,
 )
 from pretrained_embed.formats.budget import Budget, check_bad_rows, check_budget
 from pretrained_embed.formats.reader import OnBadRow
@@ -91,8 +91,8 @@ def convert(
     else as `open_vectors` and `Reader.blocks` do.
     """
     progress = listener(progress)
-    format = writing.choose(out, format)
-    writing.check_dtype(dtype, format)
+    format = sink.choose(out, format)
+    sink.check_dtype(dtype, format)
     check_budget(max_bad_rows)
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
@@ -103,7 +103,7 @@ def convert(
     _check_place(out, source, stream.path)
     with formats.open_reader(stream, layout) as reader:
         passing = RowFilter(vocab, drop=drop_duplicates)
-        whole = writing.holds_all(format) and not passing.chooses
+        whole = sink.holds_all(format) and not passing.chooses
         if whole and isinstance(reader, TableReader):
             rows = reader.rows(progress)
         else:

@@ -12,10 +12,10 @@ from pretrained_embed import formats, matrix, sources
 from pretrained_embed.arrays import Float32Array
 from pretrained_embed.files.replacement import discard_leftovers
 from pretrained_embed.files.room import check_room
-from pretrained_embed.formats import Target
+from pretrained_embed.formats import Announced, PackedBlock, Sink
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.formats.sharded.reader import open_reader
-from pretrained_embed.formats.sharded.target import ShardedWriter
+from pretrained_embed.formats.sharded.shards import ShardedWriter
 from pretrained_embed.matrix import EmbeddingMatrix, Ledger
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.vocabulary import Vocabulary
@@ -62,16 +62,13 @@ def into_file(rows: Rows, path: Path) -> EmbeddingMatrix:
     discard_leftovers(path)
     count = len(rows.vocabulary)
     beside = _BESIDE * count + rows.waiting
-    with formats.new_target(
-        path, rows=count, dim=rows.maker.dim, beside=beside
-    ) as target:
-        _append(rows, rows.files[0], target)
+    announced = Announced(
+        count, rows.maker.dim, tokens=rows.vocabulary.packed, beside=beside
+    )
+    with formats.new_sink(path, announced) as sink:
+        _append(rows, rows.files[0], sink)
         ledger = rows.checked_ledger()
-        target.finish(
-            matrix.tokens_of(ledger),
-            matrix.arrays_of(ledger),
-            matrix.metadata_of(ledger),
-        )
+        sink.finish(matrix.arrays_of(ledger), matrix.metadata_of(ledger))
     stream = rereadable(sources.open_source(path))
     return ledger.with_vectors(formats.read_table(stream).vectors)
 
@@ -92,12 +89,11 @@ def into_shards(rows: Rows, folder: Path, job: str) -> EmbeddingMatrix:
             for one in ranges:
                 rows.made(one)  # for the ledger
             continue
-        with writer.shard(number) as target:
-            _append(rows, ranges, target)
+        start, stop = writer.bounds[number]
+        with writer.shard(number, rows.vocabulary.packed[start:stop]) as sink:
+            _append(rows, ranges, sink)
             ledger = rows.ledger()
-            start, stop = writer.bounds[number]
-            target.finish(
-                matrix.tokens_of(ledger)[start:stop],
+            sink.finish(
                 cut_arrays(matrix.arrays_of(ledger), count, start, stop),
                 matrix.metadata_of(ledger),
             )
@@ -107,6 +103,8 @@ def into_shards(rows: Rows, folder: Path, job: str) -> EmbeddingMatrix:
     return ledger.with_vectors(open_reader(stream).stored)
 
 
-def _append(rows: Rows, ranges: list[range], target: Target) -> None:
+def _append(rows: Rows, ranges: list[range], sink: Sink) -> None:
+    tokens = rows.vocabulary.packed
     for one in ranges:
-        target.append(rows.made(one))
+        vectors = rows.made(one)
+        sink.append(PackedBlock(tokens[one.start : one.stop], vectors))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tables import example, stream_of
 
-from pretrained_embed import kernel
+from pretrained_embed import formats, kernel
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.hdf5 import reader as hdf5
 
@@ -19,7 +19,7 @@ TOKENS = ["the", "été", "b c"]
 
 
 def test_h5py_reads_what_is_written(tmp_path):
-    hdf5.write_table(tmp_path / "table.h5", example())
+    formats.write_table(tmp_path / "table.h5", example())
 
     with h5py.File(tmp_path / "table.h5") as file:
         assert file["vectors"].chunks is None
@@ -238,7 +238,7 @@ def test_sizes_beyond_the_file_are_refused(tmp_path):
 
 def test_an_address_beyond_the_file_is_refused(tmp_path):
     path = tmp_path / "beyond.h5"
-    hdf5.write_table(path, example())
+    formats.write_table(path, example())
     with h5py.File(path) as file:
         vectors = file["vectors"]
         place = struct.pack("<QQ", vectors.id.get_offset(), vectors.nbytes)

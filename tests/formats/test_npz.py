@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tables import example, read_all, stream_of
 
+from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.npy.header import MAGIC, format_header, parse_header
@@ -23,7 +24,7 @@ def header(text: str) -> bytes:
 
 
 def test_numpy_reads_what_is_written(tmp_path):
-    npz.write_table(tmp_path / "table.npz", example())
+    formats.write_table(tmp_path / "table.npz", example())
 
     with np.load(tmp_path / "table.npz", allow_pickle=False) as arrays:
         assert arrays["vectors"].tobytes() == example().vectors.tobytes()
@@ -32,7 +33,7 @@ def test_numpy_reads_what_is_written(tmp_path):
 
 def test_every_array_lies_at_a_multiple_of_64_bytes(tmp_path):
     path = tmp_path / "table.npz"
-    npz.write_table(path, example())
+    formats.write_table(path, example())
     raw = path.read_bytes()
 
     with zipfile.ZipFile(path) as archive:
@@ -184,7 +185,7 @@ def test_two_members_of_one_name_are_refused(tmp_path):
 @pytest.mark.parametrize("end", [0, 1, 2, 3])
 def test_members_outside_the_file_are_refused(tmp_path, end):
     path = tmp_path / "table.npz"
-    npz.write_table(path, example())
+    formats.write_table(path, example())
     raw = bytearray(path.read_bytes())
     # where the directory begins: zipfile moves every member by what it is off
     raw[len(raw) - 6 + end] ^= 0x7F
@@ -197,7 +198,7 @@ def test_members_outside_the_file_are_refused(tmp_path, end):
 def test_a_wrong_checksum_is_refused(tmp_path):
     path = tmp_path / "table.npz"
     table = Table(PackedTokens.pack(["a"]), VECTORS[:1], {}, {})
-    npz.write_table(path, table)
+    formats.write_table(path, table)
     raw = path.read_bytes()
     position = raw.index(VECTORS[:1].tobytes())
     path.write_bytes(raw[:position] + b"\x01" + raw[position + 1 :])

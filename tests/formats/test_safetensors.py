@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, load_file, save_file
 from tables import example, read_all, stream_of
 
+from pretrained_embed import formats
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.safetensors import reader as safetensors
 from pretrained_embed.formats.safetensors.header import read_header
@@ -31,7 +32,7 @@ def tensor(dtype: str, shape: list[object], begin: object, end: object) -> dict:
 def test_the_safetensors_package_reads_what_is_written(tmp_path):
     path = tmp_path / "table.safetensors"
     table = example()
-    safetensors.write_table(path, table)
+    formats.write_table(path, table)
 
     tensors = load_file(path)
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tables import HOLE, TOKENS, assert_same, example, piped, read_all, stream_of
 
+from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.formats.hdf5 import reader as hdf5
@@ -18,6 +19,12 @@ from pretrained_embed.formats.table import HOLES, Table
 from pretrained_embed.formats.table_reader import TableReader
 
 FORMATS = [npz, hdf5, safetensors]
+
+
+def write_as(module, path, table):
+    formats.write_table(path, table, format=module.NAME)
+
+
 every_format = pytest.mark.parametrize("module", FORMATS, ids=lambda m: m.NAME)
 
 
@@ -27,7 +34,7 @@ class TableConformance(FormatConformance):
     tokens = (*FormatConformance.tokens, "", "new york", "\n", "route 66")
 
     def write(self, path, tokens, vectors):
-        self.module.write_table(path, Table(PackedTokens.pack(tokens), vectors, {}, {}))
+        write_as(self.module, path, Table(PackedTokens.pack(tokens), vectors, {}, {}))
 
 
 class TestNpz(TableConformance):
@@ -50,7 +57,7 @@ def reader_of(tokens: list[str], vectors: np.ndarray, **more: object) -> TableRe
 def test_a_table_reads_back_whole(module, tmp_path):
     path = tmp_path / "table"
 
-    module.write_table(path, example())
+    write_as(module, path, example())
 
     assert_same(module.read_table(stream_of(path)), example())
 
@@ -58,7 +65,7 @@ def test_a_table_reads_back_whole(module, tmp_path):
 @every_format
 def test_bytes_that_are_no_file_read_like_one(module, tmp_path):
     path = tmp_path / "table"
-    module.write_table(path, example())
+    write_as(module, path, example())
 
     table = module.read_table(piped(path))
 
@@ -68,7 +75,7 @@ def test_bytes_that_are_no_file_read_like_one(module, tmp_path):
 @every_format
 def test_a_format_recognises_its_own_files_alone(module, tmp_path):
     path = tmp_path / "table"
-    module.write_table(path, example())
+    write_as(module, path, example())
     stream = stream_of(path)
 
     names = [m.NAME for m in FORMATS if m.recognise(stream.head(4096), stream)]
@@ -80,21 +87,19 @@ def test_a_format_recognises_its_own_files_alone(module, tmp_path):
 
 @every_format
 def test_equal_tables_give_equal_bytes(module, tmp_path):
-    module.write_table(tmp_path / "one", example())
+    write_as(module, tmp_path / "one", example())
 
     table = example()
     arrays = dict(reversed(table.arrays.items()))
     metadata = dict(reversed(table.metadata.items()))
-    module.write_table(
-        tmp_path / "two", table._replace(arrays=arrays, metadata=metadata)
-    )
+    write_as(module, tmp_path / "two", table._replace(arrays=arrays, metadata=metadata))
 
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 @every_format
 def test_vectors_of_a_written_file_are_mapped_and_aligned(module, tmp_path):
-    module.write_table(tmp_path / "table", example())
+    write_as(module, tmp_path / "table", example())
 
     vectors = module.read_table(stream_of(tmp_path / "table")).vectors
 
@@ -111,7 +116,7 @@ def test_vectors_in_any_memory_order_are_written_in_row_order(module, tmp_path):
     table = example()
     fortran = table._replace(vectors=np.asfortranarray(table.vectors))
 
-    module.write_table(tmp_path / "table", fortran)
+    write_as(module, tmp_path / "table", fortran)
 
     assert_same(module.read_table(stream_of(tmp_path / "table")), table)
 
@@ -132,7 +137,7 @@ def test_what_would_not_read_back_is_not_written(module, tmp_path):
         table._replace(metadata={"value": object()}),
     ):
         with pytest.raises(WriteError):
-            module.write_table(path, broken)
+            write_as(module, path, broken)
 
     assert list(tmp_path.iterdir()) == []
 
@@ -149,14 +154,14 @@ def test_any_bytes_are_a_token(module, tmp_path, tokens):
         PackedTokens.join(tokens), np.ones((len(tokens), 1), np.float32), {}, {}
     )
 
-    module.write_table(tmp_path / "table", table)
+    write_as(module, tmp_path / "table", table)
 
     assert_same(module.read_table(stream_of(tmp_path / "table")), table)
 
 
 @every_format
 def test_a_file_cut_anywhere_is_refused(module, tmp_path):
-    module.write_table(tmp_path / "whole", example())
+    write_as(module, tmp_path / "whole", example())
     raw = (tmp_path / "whole").read_bytes()
     path = tmp_path / "cut"
 
@@ -177,7 +182,7 @@ def test_a_file_cut_anywhere_is_refused(module, tmp_path):
 def test_a_damaged_file_gives_rows_or_our_error(module, tmp_path, data):
     whole = tmp_path / "whole"
     if not whole.exists():
-        module.write_table(whole, example())
+        write_as(module, whole, example())
     raw = bytearray(whole.read_bytes())
     for _ in range(data.draw(st.integers(1, 3))):
         position = data.draw(st.integers(0, len(raw) - 1))
@@ -192,7 +197,7 @@ def test_a_damaged_file_gives_rows_or_our_error(module, tmp_path, data):
 @every_format
 def test_blocks_give_the_rows_that_have_a_token(module, tmp_path):
     table = example()
-    module.write_table(tmp_path / "table", table)
+    write_as(module, tmp_path / "table", table)
     present = [row for row in range(len(TOKENS)) if row != HOLE]
 
     with module.open_reader(stream_of(tmp_path / "table")) as reader:
@@ -209,7 +214,7 @@ def test_blocks_give_the_rows_that_have_a_token(module, tmp_path):
 @every_format
 def test_select_gives_each_wanted_row_its_vector(module, tmp_path):
     table = example()
-    module.write_table(tmp_path / "table", table)
+    write_as(module, tmp_path / "table", table)
     wanted = ["é", "missing", "\udcff\udc80", "", "the", "new york", "a", "\n"]
     index = index_of([(token, row, 0) for row, token in enumerate(wanted)])
     out = np.full((len(wanted) + 1, 3), -7, np.float32)

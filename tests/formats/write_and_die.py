@@ -1,7 +1,7 @@
-"""Write rows into a target in forked processes, each killed at another place.
+"""Write rows into a file in forked processes, each killed at another place.
 
-Run by ``test_target_processes.py`` with a JSON object on standard input: ``path`` of
-the target and ``kills``, their number. The rows of each have another seed, from 2 on;
+Run by ``test_sink_processes.py`` with a JSON object on standard input: ``path`` of
+the file and ``kills``, their number. The rows of each have another seed, from 2 on;
 half-way, one of seed 1 is not killed. Prints a JSON list with what is at the path after
 each that is: the ``seed`` of the rows, or the ``error`` that reading it gives.
 """
@@ -27,10 +27,11 @@ def write(path: str, seed: int) -> None:
     vectors = np.full((ROWS, DIM), seed, np.float32)
     matrix = pe.EmbeddingMatrix(vectors, VOCABULARY, provenance={"seed": seed})
     _, _, arrays, metadata = table = matrix.table()
-    with formats.new_target(path, rows=ROWS, dim=DIM) as target:
+    with formats.new_sink(path, formats.Announced(ROWS, DIM)) as sink:
         for start in range(0, ROWS, STEP):
-            target.append(vectors[start : start + STEP])
-        target.finish(table.tokens, arrays, metadata)
+            rows = slice(start, start + STEP)
+            sink.append(formats.PackedBlock(table.tokens[rows], vectors[rows]))
+        sink.finish(arrays, metadata)
 
 
 def counted(path: str, seed: int, die_at: int | None) -> int:

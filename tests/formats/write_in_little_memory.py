@@ -1,6 +1,6 @@
 """Write, then load, a matrix that is larger than the memory there is.
 
-Run by ``test_target_processes.py`` with the path of the target as its argument.
+Run by ``test_sink_processes.py`` with the path of the file as its argument.
 """
 
 import re
@@ -27,11 +27,12 @@ used = 1024 * int(re.search(r"VmData:\s*(\d+)", status)[1])
 resource.setrlimit(resource.RLIMIT_DATA, (used + ALLOWED,) * 2)
 
 block = np.ones((1000, DIM), np.float32)
-with formats.new_target(sys.argv[1], rows=ROWS, dim=DIM) as target:
+known = formats.Announced(ROWS, DIM, tokens=small.tokens)
+with formats.new_sink(sys.argv[1], known) as sink:
     for row in range(0, ROWS, len(block)):
         block[:, 0] = np.arange(row, row + len(block))
-        target.append(block)
-    target.finish(small.tokens, small.arrays, small.metadata)
+        sink.append(formats.PackedBlock(small.tokens[row : row + len(block)], block))
+    sink.finish(small.arrays, small.metadata)
 
 matrix = pe.load_matrix(sys.argv[1])
 assert matrix.vectors.shape == (ROWS, DIM)

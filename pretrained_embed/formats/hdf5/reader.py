@@ -20,28 +20,17 @@ https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t4.html
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Any
 
-import numpy as np
-
-from pretrained_embed.arrays import AnyArray, PackedTokens
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
-from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5.data import DataFile
-from pretrained_embed.formats.hdf5.writing import RowFile
 from pretrained_embed.formats.local import open_local
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.table import (
-    Annotations,
-    Table,
-    check_table,
-    decode_metadata,
-    encode_metadata,
-)
+from pretrained_embed.formats.table import Table, decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "hdf5"
@@ -49,8 +38,10 @@ NAME = "hdf5"
 #: Path of the data set of the vectors.
 VECTORS = "vectors"
 
+#: What the paths of arrays beside it begin with.
+ARRAYS = "arrays/"
+
 _MAGIC = b"\x89HDF\r\n\x1a\n"
-_EXTRA = "arrays/"
 _SECOND_BLOCK = "/block1_values"
 
 
@@ -79,30 +70,6 @@ def read_table(stream: ByteStream) -> Table:
         return reader.table()
 
 
-def write_table(path: str | os.PathLike[str], table: Table) -> None:
-    """Write a table that `read_table` gives back; raises `WriteError`."""
-    check_table(table)
-    rows, dim = table.vectors.shape
-    datasets = datasets_of(Annotations(table.tokens, table.arrays, table.metadata))
-    with (
-        replacing_path(path) as temporary,
-        RowFile(temporary, VECTORS, dim, table.vectors.dtype) as file,
-    ):
-        file.append(table.vectors)
-        file.finish(rows, datasets)
-
-
-def datasets_of(annotations: Annotations) -> dict[str, AnyArray]:
-    """Return the data sets of what a table holds beside its vectors, by path."""
-    tokens, arrays, metadata = annotations
-    return {
-        "tokens/bytes": tokens.data,
-        "tokens/offsets": tokens.offsets,
-        "metadata": np.frombuffer(encode_metadata(metadata), np.uint8),
-        **{_EXTRA + name: arrays[name] for name in sorted(arrays)},
-    }
-
-
 def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:
     tokens = PackedTokens(
         data.read("tokens/bytes"), data.read("tokens/offsets"), where=where
@@ -116,9 +83,9 @@ def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader
         tokens,
         data.rows(VECTORS),
         arrays={
-            name.removeprefix(_EXTRA): data.read(name)
+            name.removeprefix(ARRAYS): data.read(name)
             for name in sorted(data.names)
-            if name.startswith(_EXTRA)
+            if name.startswith(ARRAYS)
         },
         metadata=metadata,
         release=release,

@@ -18,15 +18,18 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.local import file_size
-from pretrained_embed.formats.safetensors.header import map_tensor, read_header
+from pretrained_embed.formats.safetensors.header import (
+    format_header,
+    map_tensor,
+    read_header,
+)
 from pretrained_embed.formats.safetensors.own_tensors import (
     header_metadata,
     read_annotations,
     tensors_of,
     widest_first,
 )
-from pretrained_embed.formats.safetensors.reader import write_tensors
-from pretrained_embed.formats.table import Annotations
+from pretrained_embed.formats.table import Annotations, write_array
 
 _SAMPLE = 64  # rows
 _VECTORS = "vectors"
@@ -74,7 +77,9 @@ def write_rows_file(path: Path, annotations: Annotations, digest: str) -> None:
     tensors = widest_first(tensors_of(annotations))
     metadata = header_metadata(annotations) | {_VECTORS: digest}
     with replacing(path) as file:
-        write_tensors(file, tensors, metadata)
+        file.write(format_header(tensors, metadata))
+        for tensor in tensors.values():
+            write_array(file, tensor)
 
 
 def read_rows_file(path: Path, vectors: AnyArray, where: str) -> Annotations:

@@ -1,11 +1,10 @@
-"""Zip archives of ``.npy`` arrays, read and written without trusting or pickling."""
+"""Zip archives of ``.npy`` arrays, read without trusting or pickling."""
 
 from __future__ import annotations
 
 import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
 from typing import BinaryIO, Self
 
 import numpy as np
@@ -17,10 +16,8 @@ from pretrained_embed.formats.local import file_size, map_array
 from pretrained_embed.formats.npy.header import (
     HEADER_LIMIT,
     ArrayHeader,
-    format_header,
     parse_header,
 )
-from pretrained_embed.formats.table import in_pieces
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30  # bytes, before the name and the extra fields
@@ -164,19 +161,16 @@ class Archive:
         return FormatError(f"{self._where}: {what}; get the file again")
 
 
-def write(file: BinaryIO, members: Mapping[str, AnyArray]) -> None:
-    """Write arrays as an archive: uncompressed, aligned, the same bytes every time."""
-    with zipfile.ZipFile(file, "w") as archive:
-        for name, array in members.items():
-            info = zipfile.ZipInfo(f"{name}.npy")  # dated 1980-01-01
-            info.create_system = 3  # Unix, wherever this runs
-            info.external_attr = 0o644 << 16
-            info.extra = _padding(file.tell(), len(info.filename))
-            plain = array.astype(array.dtype.newbyteorder("<"), copy=False)
-            with archive.open(info, "w", force_zip64=True) as member:
-                member.write(format_header(plain))
-                for piece in in_pieces(plain):
-                    member.write(piece)
+def member_of(name: str, offset: int) -> zipfile.ZipInfo:
+    """Return what is to be said of a new array that begins at ``offset`` in the file.
+
+    Its data is aligned, and nothing tells when or where it was written.
+    """
+    info = zipfile.ZipInfo(f"{name}.npy")  # dated 1980-01-01
+    info.create_system = 3  # Unix, wherever this runs
+    info.external_attr = 0o644 << 16
+    info.extra = _padding(offset, len(info.filename))
+    return info
 
 
 def _padding(offset: int, name_length: int) -> bytes:

@@ -18,31 +18,22 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 from __future__ import annotations
 
-import os
 from typing import Any
-
-import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.errors import FormatError
-from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.gensim.side_files import refuse_part
 from pretrained_embed.formats.local import open_local
-from pretrained_embed.formats.npz import archive as npz_archive
 from pretrained_embed.formats.npz.archive import Archive
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.table import (
-    Table,
-    check_table,
-    decode_metadata,
-    encode_metadata,
-)
+from pretrained_embed.formats.table import Table, decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "npz"
 
-_EXTRA = "array_"
+#: What the names of arrays beside the vectors begin with.
+ARRAYS = "array_"
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -71,22 +62,6 @@ def read_table(stream: ByteStream) -> Table:
         return reader.table()
 
 
-def write_table(path: str | os.PathLike[str], table: Table) -> None:
-    """Write a table that `read_table` gives back; raises `WriteError`."""
-    check_table(table)
-    metadata = encode_metadata(table.metadata)
-    members: dict[str, AnyArray] = {
-        "vectors": table.vectors,
-        "token_bytes": table.tokens.data,
-        "token_offsets": table.tokens.offsets,
-        "metadata": np.frombuffer(metadata, np.uint8),
-    }
-    for name in sorted(table.arrays):
-        members[_EXTRA + name] = table.arrays[name]
-    with replacing(path) as file:
-        npz_archive.write(file, members)
-
-
 def _own(archive: Archive, where: str) -> TableReader:
     tokens = PackedTokens(
         archive.read("token_bytes"), archive.read("token_offsets"), where=where
@@ -95,9 +70,9 @@ def _own(archive: Archive, where: str) -> TableReader:
     if "metadata" in archive.names:
         metadata = decode_metadata(archive.read("metadata").tobytes(), where)
     arrays = {
-        name.removeprefix(_EXTRA): archive.read(name)
+        name.removeprefix(ARRAYS): archive.read(name)
         for name in sorted(archive.names)
-        if name.startswith(_EXTRA)
+        if name.startswith(ARRAYS)
     }
     vectors = archive.read("vectors")
     return TableReader(NAME, where, tokens, vectors, arrays=arrays, metadata=metadata)

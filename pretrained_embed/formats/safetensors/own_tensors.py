@@ -34,6 +34,9 @@ VECTORS = "embedding.weight"
 #: The key of the header, and of the tensor, of the metadata.
 HEADER_METADATA, METADATA = "pretrained_embed", "metadata"
 
+#: The key of the header that says how many of the vectors are the table's.
+ROWS = "rows"
+
 _BYTES, _OFFSETS, _EXTRA = "token_bytes", "token_offsets", "array_"
 
 

@@ -20,12 +20,9 @@ beside it, see `model_tokens`.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
-from typing import BinaryIO
+from collections.abc import Callable
 
 from pretrained_embed.arrays import AnyArray
-from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
     load_embedding,
     matrices,
@@ -38,25 +35,16 @@ from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors.header import (
     HEADER_LIMIT,
     Header,
-    format_header,
     map_tensor,
     read_header,
 )
 from pretrained_embed.formats.safetensors.own_tensors import (
+    ROWS,
     VECTORS,
-    Tensors,
-    header_metadata,
     prefix_of,
     read_annotations,
-    tensors_of,
-    widest_first,
 )
-from pretrained_embed.formats.table import (
-    Annotations,
-    Table,
-    check_table,
-    write_array,
-)
+from pretrained_embed.formats.table import Table
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import (
     find_tokens,
@@ -69,8 +57,6 @@ NAME = "safetensors"
 
 #: What a layout can tell of it.
 LAYOUT = ("rows",)
-
-_ROWS = "rows"
 
 
 def recognise(head: bytes, stream: ByteStream) -> bool:
@@ -136,7 +122,7 @@ def own_reader(
     if annotations is None:
         return None
     tokens, arrays, metadata = annotations
-    rows = header.metadata.get(_ROWS, "")
+    rows = header.metadata.get(ROWS, "")
     return TableReader(
         NAME,
         name,
@@ -153,34 +139,3 @@ def read_table(stream: ByteStream) -> Table:
     """Read the whole table; raises `FormatError` where it is damaged."""
     with open_reader(stream) as reader:
         return reader.table()
-
-
-def write_table(
-    path: str | os.PathLike[str],
-    table: Table,
-    *,
-    vectors: AnyArray | None = None,
-) -> None:
-    """Write a table that `read_table` gives back; raises `WriteError`.
-
-    ``vectors`` are those of the table with rows behind them that are none of its own.
-    Equal tables give equal bytes.
-    """
-    check_table(table)
-    annotations = Annotations(table.tokens, table.arrays, table.metadata)
-    metadata = header_metadata(annotations)
-    if vectors is not None:
-        metadata[_ROWS] = str(len(table.vectors))
-    tensors = tensors_of(annotations)
-    tensors[VECTORS] = table.vectors if vectors is None else vectors
-    with replacing(path) as file:
-        write_tensors(file, widest_first(tensors), metadata)
-
-
-def write_tensors(
-    file: BinaryIO, tensors: Tensors, metadata: Mapping[str, str]
-) -> None:
-    """Write a whole file of tensors in this order; raises `OSError`."""
-    file.write(format_header(tensors, metadata))
-    for tensor in tensors.values():
-        write_array(file, tensor)

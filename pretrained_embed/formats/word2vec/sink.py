@@ -6,15 +6,18 @@ The grammar is that of `reader`. As gensim does it, no LF follows a vector.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import numpy as np
 
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError, brief
 from pretrained_embed.files.replacement import replacing
-from pretrained_embed.formats.reader import HEAD_SIZE
-from pretrained_embed.formats.row_stream import RowStream
-from pretrained_embed.formats.table import refuse_holes
+from pretrained_embed.formats.reader import HEAD_SIZE, PackedBlock
+from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.table import Annotations
 from pretrained_embed.formats.text import layout as text_layout
 from pretrained_embed.formats.word2vec import layout as word2vec_layout
 
@@ -22,24 +25,38 @@ _DTYPE = "<f4"
 _INSTEAD = "Write .npz, .h5 or .safetensors instead."
 
 
-def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
-    """Write tokens and vectors; what else there is is not written.
-
-    Raises `WriteError` naming the token that would not read back, and where there are
-    rows without a token.
-    """
-    refuse_holes(rows.arrays, "word2vec binary")
+@contextmanager
+def open_sink(
+    path: str | os.PathLike[str], announced: Announced
+) -> Iterator[BinarySink]:
+    """Give a sink whose file takes the place of ``path`` at the end."""
     with replacing(path) as file:
-        file.write(b"%d %d\n" % (rows.count or 0, rows.dim))
-        for tokens, vectors in rows.blocks:
-            _check(tokens)
-            numbers = np.ascontiguousarray(vectors, _DTYPE)
-            written: list[bytes | memoryview] = []
-            for token, vector in zip(tokens.split(), numbers, strict=True):
-                written += token, b" ", vector.data
-            file.write(b"".join(written))
-        file.seek(0)
-        if not _recognised(file.read(HEAD_SIZE)):
+        file.write(b"%d %d\n" % (announced.rows or 0, announced.dim))
+        yield BinarySink(file)
+
+
+class BinarySink:
+    """Takes rows behind the header of an open file; see `RowSink`.
+
+    Raises `WriteError` naming the token that would not read back.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def append(self, block: PackedBlock) -> None:
+        """Write rows behind those before."""
+        _check(block.tokens)
+        numbers = np.ascontiguousarray(block.vectors, _DTYPE)
+        written: list[bytes | memoryview] = []
+        for token, vector in zip(block.tokens.split(), numbers, strict=True):
+            written += token, b" ", vector.data
+        self._file.write(b"".join(written))
+
+    def finish(self, annotations: Annotations) -> None:
+        """See that a reader knows the file; what else there is is not written."""
+        self._file.seek(0)
+        if not _recognised(self._file.read(HEAD_SIZE)):
             raise WriteError(
                 f"these rows would be taken for text or for other numbers. {_INSTEAD}"
             )

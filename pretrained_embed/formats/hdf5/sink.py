@@ -1,4 +1,4 @@
-"""An HDF5 file whose matrix is written row by row, all else behind it.
+"""Rows into an HDF5 file: the matrix row by row, all else behind it.
 
 A contiguous data set gets its size when it is made, before its data. So the data goes
 first: to the place that HDF5 gives the first data set of a new file. When all of it is
@@ -19,15 +19,72 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.arrays import AnyArray
+from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.files.room import reserve
-from pretrained_embed.formats.table import write_array
+from pretrained_embed.formats.hdf5.reader import ARRAYS, VECTORS
+from pretrained_embed.formats.reader import PackedBlock
+from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.table import (
+    Annotations,
+    encode_metadata,
+    map_rows,
+    write_array,
+)
 
 # What HDF5 needs beside the data: about 50 kB for the file, four pages for each array,
 # one of them for its alignment.
 _ROOM = 1 << 18
 _ROOM_EACH = 4 << 12
 _PIECE = 1 << 20
+
+
+@contextmanager
+def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Hdf5Sink]:
+    """Give a sink whose file takes the place of ``path`` at the end."""
+    rows, dim = announced.rows, announced.dim
+    with (
+        replacing_path(path) as temporary,
+        RowFile(temporary, VECTORS, dim, announced.dtype) as file,
+    ):
+        sink = Hdf5Sink(file, (rows or 0, dim))
+        if rows is not None:
+            size = rows * dim * np.dtype(announced.dtype).itemsize
+            sink.reserved = file.reserve(size + announced.beside, path)
+        yield sink
+
+
+class Hdf5Sink:
+    """Takes rows into a new file; see `RowSink`."""
+
+    def __init__(self, file: RowFile, shape: tuple[int, int]) -> None:
+        self.reserved = False
+        self._file = file
+        self._shape = shape
+        self._count = 0
+
+    def append(self, block: PackedBlock) -> None:
+        """Write rows behind those before."""
+        self._file.append(block.vectors)
+        self._count += len(block.vectors)
+
+    def map(self) -> Float32Array | None:
+        """Return the rows of the file; see `Sink`."""
+        if not self.reserved:
+            return None
+        self._count = self._shape[0]
+        return self._file.map(self._shape)
+
+    def finish(self, annotations: Annotations) -> None:
+        """Make the rows a data set, and write all others."""
+        tokens, arrays, metadata = annotations
+        datasets = {
+            "tokens/bytes": tokens.data,
+            "tokens/offsets": tokens.offsets,
+            "metadata": np.frombuffer(encode_metadata(metadata), np.uint8),
+            **{ARRAYS + name: arrays[name] for name in sorted(arrays)},
+        }
+        self._file.finish(self._count, datasets)
 
 
 class RowFile:
@@ -61,9 +118,14 @@ class RowFile:
         self._file: BinaryIO = path.open("r+b")
         self._file.seek(self._start)
 
-    def reserve(self, size: int, path: str | os.PathLike[str]) -> None:
+    def reserve(self, size: int, path: str | os.PathLike[str]) -> bool:
         """Take room for ``size`` bytes now, where that is possible; see `room`."""
-        reserve(self._file, self._start + size, path)
+        return reserve(self._file, self._start + size, path)
+
+    def map(self, shape: tuple[int, int]) -> Float32Array:
+        """Return rows of binary32 that are all there, to be filled."""
+        self._file.seek(self._start + 4 * shape[0] * shape[1])
+        return map_rows(self._file, shape, self._start)
 
     def append(self, rows: AnyArray) -> None:
         """Write rows (n, dim) of the file's dtype after those before."""

@@ -17,9 +17,9 @@ import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import OptionError, WriteError
-from pretrained_embed.formats import Table
+from pretrained_embed.formats import PackedBlock, Table
 from pretrained_embed.formats.parts import cut_arrays
-from pretrained_embed.formats.sharded.target import ShardedWriter
+from pretrained_embed.formats.sharded.shards import ShardedWriter
 from pretrained_embed.sources.local import from_path
 
 from .test_sharded import INDEX, SHARDS, TOKENS, change_byte, example
@@ -38,14 +38,14 @@ def write_shard(
     """Write a shard of a table, ``step`` rows at a time."""
     table = example() if table is None else table
     start, stop = writer.bounds[number]
-    with writer.shard(number) as target:
+    with writer.shard(number) as sink:
         for begin in range(start, stop, step):
-            target.append(table.vectors[begin : min(begin + step, stop)])
-        target.finish(
-            table.tokens[start:stop],
-            cut_arrays(table.arrays, ROWS, start, stop),
-            {"seen": number},
-        )
+            sink.append(block(table, begin, min(begin + step, stop)))
+        sink.finish(cut_arrays(table.arrays, ROWS, start, stop), {"seen": number})
+
+
+def block(table: Table, start: int, stop: int) -> PackedBlock:
+    return PackedBlock(table.tokens[start:stop], table.vectors[start:stop])
 
 
 def read(folder: Path) -> Table:
@@ -158,10 +158,10 @@ def test_a_shard_that_was_changed_after_it_was_found_right_is_not_listed(stopped
 
 def write_a_row(writer: ShardedWriter, *, finish: bool) -> None:
     """Write the first of the two rows of a shard."""
-    with writer.shard(0) as target:
-        target.append(example().vectors[:1])
+    with writer.shard(0) as sink:
+        sink.append(block(example(), 0, 1))
         if finish:
-            target.finish(example().tokens[:1], {}, {})
+            sink.finish({}, {})
 
 
 def test_a_shard_whose_rows_end_early_is_not_there(tmp_path):
@@ -176,11 +176,11 @@ def test_a_shard_whose_rows_end_early_is_not_there(tmp_path):
 
 _KILLED = """
 import os, sys
-from tests.formats.test_sharded_target import *
+from tests.formats.test_shards import *
 writer = writer_of(Path(sys.argv[1]))
 write_shard(writer, 0)
-with writer.shard(1) as target:
-    target.append(example().vectors[2:4])
+with writer.shard(1) as sink:
+    sink.append(block(example(), 2, 4))
     os._exit(9)
 """
 
@@ -245,21 +245,21 @@ def test_a_number_of_shards_that_cannot_be_is_refused(tmp_path, shards):
 
 def test_memory_holds_the_rows_just_written(tmp_path):
     rows, dim = 4000, 500
-    block = np.ones((100, dim), np.float32)
+    ones = np.ones((100, dim), np.float32)
     tokens = PackedTokens.pack(f"w{row}" for row in range(rows))
     writer_of(tmp_path / "warm", rows=1, dim=1, shards=1)
     tracemalloc.start()
     try:
         writer = ShardedWriter(tmp_path / "m", rows=rows, dim=dim, shards=2, job="")
         for number, (start, stop) in enumerate(writer.bounds):
-            with writer.shard(number) as target:
-                for _ in range(start, stop, len(block)):
-                    target.append(block)
-                target.finish(tokens[start:stop], {}, {})
+            with writer.shard(number, tokens[start:stop]) as sink:
+                for row in range(start, stop, len(ones)):
+                    sink.append(PackedBlock(tokens[row : row + len(ones)], ones))
+                sink.finish({}, {})
         writer.finish({})
         assert writer.have(0)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
 
-    assert peak < block.nbytes * 4 < rows * dim * 4 // 4
+    assert peak < ones.nbytes * 4 < rows * dim * 4 // 4

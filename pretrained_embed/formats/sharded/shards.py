@@ -12,14 +12,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from pretrained_embed.arrays import Float32Array
+from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, OptionError, SourceError, WriteError
 from pretrained_embed.files.replacement import replacing, writing
-from pretrained_embed.files.room import reserve
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.hugging_face.shards import INDEX
 from pretrained_embed.formats.parts import bounds, check_cuttable
-from pretrained_embed.formats.safetensors.target import SafetensorsSink, bytes_needed
+from pretrained_embed.formats.reader import PackedBlock
+from pretrained_embed.formats.safetensors.sink import SafetensorsSink, reserved
 from pretrained_embed.formats.sharded.index import (
     SHARD,
     Label,
@@ -34,8 +34,8 @@ from pretrained_embed.formats.sharded.row_digests import (
     block_rows,
     digest_of,
 )
+from pretrained_embed.formats.sink import Announced, Sink
 from pretrained_embed.formats.table import Annotations
-from pretrained_embed.formats.target import Target
 
 
 class ShardedWriter:
@@ -83,26 +83,30 @@ class ShardedWriter:
         return True
 
     @contextmanager
-    def shard(self, number: int) -> Iterator[Target]:
-        """Give a target for the rows of a shard, from 0; put its file in its place.
+    def shard(self, number: int, tokens: PackedTokens | None = None) -> Iterator[Sink]:
+        """Give a sink for the rows of a shard, from 0; put its file in its place.
 
-        The target is finished with the tokens and arrays of these rows. Raises
-        `WriteError` as `new_target` does, and for an array that has not one entry for
-        each row (`HOLES` is counted from the first row of the shard).
+        ``tokens`` are those of its rows, where they are at hand. The sink is finished
+        with the arrays of these rows. Raises `WriteError` as `new_sink` does, and for
+        an array that has not one entry for each row (`HOLES` is counted from the first
+        row of the shard).
         """
         start, stop = self.bounds[number]
         path = self._path(number)
-        with replacing(path) as file:
-            reserve(file, bytes_needed(stop - start, self._dim), path)
-            label = Label(
-                self._job, self._rows, self._dim, start, stop, self._block_rows, (), ""
-            )
-            inner = SafetensorsSink(
-                file, stop - start, self._dim, prefix=tensor_prefix(number)
-            )
-            target = Target(_LabellingSink(inner, label), stop - start, self._dim)
-            yield target
-            if not target.finished:
+        shape = stop - start, self._dim
+        label = Label(
+            self._job, self._rows, self._dim, start, stop, self._block_rows, (), ""
+        )
+        with (
+            replacing(path) as file,
+            reserved(
+                file, shape, "float32", path, prefix=tensor_prefix(number)
+            ) as inner,
+        ):
+            announced = Announced(*shape, tokens=tokens)
+            sink = Sink(_LabellingSink(inner, label), announced, whole=True)
+            yield sink
+            if not sink.finished:
                 raise WriteError(f"{path}: its rows were never finished")
         self._done.add(number)
 
@@ -172,10 +176,10 @@ class _LabellingSink:
         self._label = label
         self._digests = RowDigests(label.block_rows)
 
-    def append(self, vectors: Float32Array) -> None:
-        """Write vectors (k, dim) behind those before."""
-        self._digests.update(vectors)
-        self._inner.append(vectors)
+    def append(self, block: PackedBlock) -> None:
+        """Write rows behind those before."""
+        self._digests.update(block.vectors)
+        self._inner.append(block)
 
     def finish(self, annotations: Annotations) -> None:
         """Write what belongs to all rows, and which rows they are."""

@@ -21,7 +21,8 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,9 +31,10 @@ from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.reader import PackedBlock
-from pretrained_embed.formats.row_stream import RowStream, spooled
-from pretrained_embed.formats.safetensors import reader as safetensors
-from pretrained_embed.formats.table import HOLES
+from pretrained_embed.formats.row_stream import Spool, stream_of
+from pretrained_embed.formats.safetensors.sink import SafetensorsSink
+from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.table import HOLES, Annotations
 
 _UNK = ("[UNK]", "<unk>")
 # What Unicode calls white space, and the tokenizer splits at.
@@ -48,52 +50,68 @@ _MODULES = [
 _CONFIG = {"model_type": "SentenceTransformer", "similarity_fn_name": "cosine"}
 
 
-def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
-    """Write a new folder.
+@contextmanager
+def open_sink(
+    path: str | os.PathLike[str], announced: Announced
+) -> Iterator[FolderSink]:
+    """Give a sink whose folder is a new one."""
+    with (
+        new_folder(path) as folder,
+        Spool(folder.parent, announced.dim, announced.dtype) as spool,
+    ):
+        yield FolderSink(folder, spool, announced)
 
-    Raises `WriteError` naming the token that the tokenizer cannot have: one that is
-    empty, holds white space, is not UTF-8 or stands there twice.
-    """
-    ids: dict[str, int] = {}
-    with new_folder(path) as folder:
-        table = spooled(_collecting(rows, ids), folder.parent)
-        own, unk = table, _unk_among(ids)
-        if unk is None:
-            last = len(table.tokens) - 1
-            own = table._replace(
-                tokens=table.tokens[:last], vectors=table.vectors[:last]
+
+class FolderSink:
+    """Takes rows, which are written with their tokenizer; see `RowSink`."""
+
+    def __init__(self, folder: Path, spool: Spool, announced: Announced) -> None:
+        self._folder = folder
+        self._spool = spool
+        self._announced = announced
+
+    def append(self, block: PackedBlock) -> None:
+        """Keep rows until all of them are there."""
+        self._spool.append(block)
+
+    def finish(self, annotations: Annotations) -> None:
+        """Write the files.
+
+        Raises `WriteError` naming the token that the tokenizer cannot have: one that
+        is empty, holds white space, is not UTF-8 or stands there twice.
+        """
+        ids = _ids(annotations)
+        rows, (_, dim, dtype, *_) = len(annotations.tokens), self._announced
+        if (unk := _unk_among(ids)) is None:  # a row behind those of the table
+            ids[unk := _UNK[0]] = rows
+            zeros = np.zeros((1, dim), dtype)
+            self._spool.append(PackedBlock(PackedTokens.pack(_UNK[:1]), zeros))
+        table = self._spool.table({}, {})
+        with (self._folder / "model.safetensors").open("xb") as file:
+            sink = SafetensorsSink(
+                file, (len(table.tokens), dim), dtype, known=annotations, own=rows
             )
-            ids[unk := _UNK[0]] = last
-        safetensors.write_table(
-            folder / "model.safetensors", own, vectors=table.vectors
-        )
+            for block in stream_of(table).blocks:
+                sink.append(block)
+            sink.finish(annotations)
         for name, content in (
             ("modules.json", _MODULES),
             ("config_sentence_transformers.json", _CONFIG),
             ("tokenizer.json", _tokenizer(ids, unk)),
         ):
             text = json.dumps(content, ensure_ascii=False)
-            (folder / name).write_bytes(text.encode("utf-8"))
+            (self._folder / name).write_bytes(text.encode("utf-8"))
 
 
-def _collecting(rows: RowStream, ids: dict[str, int]) -> RowStream:
-    """Give the rows on, and one of zeros where none is that of unk; fill ``ids``."""
-    holes = set(rows.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
-
-    def blocks() -> Iterator[PackedBlock]:
-        row = 0
-        for block in rows.blocks:
-            for token in block.tokens.unpack():
-                if row not in holes:
-                    _check_token(token, ids)
-                    ids[token] = row
-                row += 1
-            yield block
-        if ids and _unk_among(ids) is None:
-            zeros = np.zeros((1, rows.dim), np.float32)
-            yield PackedBlock(PackedTokens.pack(_UNK[:1]), zeros)
-
-    return replace(rows, blocks=blocks(), count=None)
+def _ids(annotations: Annotations) -> dict[str, int]:
+    """Return the id of each token; rows without one have none."""
+    holes = set(annotations.arrays.get(HOLES, np.empty(0, np.int64)).tolist())
+    ids: dict[str, int] = {}
+    for row, token in enumerate(annotations.tokens):
+        if row not in holes:
+            _check_token(token, ids)
+            ids[token] = row
+    return ids
 
 
 def _unk_among(ids: Mapping[str, int]) -> str | None:

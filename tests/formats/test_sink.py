@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -16,8 +17,8 @@ import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError
-from pretrained_embed.formats import Table
-from pretrained_embed.formats.hdf5.writing import RowFile
+from pretrained_embed.formats import PackedBlock, Table
+from pretrained_embed.formats.hdf5.sink import RowFile
 from pretrained_embed.formats.safetensors.header import DTYPES, read_header
 
 every_suffix = pytest.mark.parametrize("suffix", formats.TARGET_SUFFIXES)
@@ -37,14 +38,45 @@ def small(rows: int, dim: int) -> Table:
 def write(path: Path, table: Table, step: int = 3, **announced: int) -> None:
     """Write a table in blocks of ``step`` rows."""
     shape = dict(zip(("rows", "dim"), table.vectors.shape, strict=False))
-    with formats.new_target(path, **shape | announced) as target:
+    known = formats.Announced(**shape | {"tokens": table.tokens} | announced)
+    with formats.new_sink(path, known) as sink:
         for start in range(0, len(table.vectors), step):
-            target.append(table.vectors[start : start + step])
-        target.finish(table.tokens, table.arrays, table.metadata)
+            sink.append(block(table, start, start + step))
+        sink.finish(table.arrays, table.metadata)
+
+
+def block(table: Table, start: int, stop: int) -> PackedBlock:
+    return PackedBlock(table.tokens[start:stop], table.vectors[start:stop])
 
 
 def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
+
+
+@every_suffix
+def test_rows_that_are_put_in_their_places_make_the_same_bytes(suffix, tmp_path):
+    table, one, two = example(), tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
+    write(one, table)
+
+    known = formats.Announced(*table.vectors.shape, tokens=table.tokens, beside=999)
+    with formats.new_sink(two, known) as sink:
+        rows = sink.map()
+        assert not rows.any()
+        for row in reversed(range(len(rows))):
+            rows[row] = table.vectors[row]
+        sink.finish(table.arrays, table.metadata)
+
+    assert two.read_bytes() == one.read_bytes()
+    assert_same(formats.read_table(stream_of(two)), table)
+
+
+def test_a_disk_that_cannot_take_room_is_not_mapped(tmp_path, monkeypatch):
+    monkeypatch.delattr(os, "posix_fallocate")
+    for suffix in formats.TARGET_SUFFIXES:
+        with formats.new_sink(tmp_path / f"m{suffix}", formats.Announced(1, 1)) as sink:
+            assert sink.map() is None
+            sink.append(block(small(1, 1), 0, 1))
+            sink.finish({}, {})
 
 
 @every_suffix
@@ -79,18 +111,6 @@ def test_a_matrix_is_the_one_that_save_writes(suffix, tmp_path):
     assert_same(blocks.table(), matrix.table())
     assert blocks.vocabulary.holes.tolist() == vocabulary.holes.tolist()
     assert blocks.coverage == matrix.coverage
-
-
-@pytest.mark.parametrize("suffix", [".npy", ".h5"])
-def test_the_bytes_are_those_that_save_writes(suffix, tmp_path):
-    formats.write_table(tmp_path / f"saved{suffix}", example())
-
-    write(tmp_path / f"blocks{suffix}", example(), beside=10_000)
-
-    for name in files(tmp_path):
-        if name.startswith("blocks"):
-            saved = tmp_path / name.replace("blocks", "saved")
-            assert (tmp_path / name).read_bytes() == saved.read_bytes()
 
 
 @every_suffix
@@ -194,11 +214,11 @@ def test_wrong_rows_are_refused_and_leave_nothing(suffix, tmp_path):
 def test_a_row_too_many_is_refused_before_it_is_written(tmp_path):
     path, table = tmp_path / "m.npy", small(3, 2)
 
-    with formats.new_target(path, rows=3, dim=2) as target:
-        target.append(table.vectors)
+    with formats.new_sink(path, formats.Announced(3, 2)) as sink:
+        sink.append(block(table, 0, 3))
         with pytest.raises(WriteError, match="3 rows were announced, 4 came"):
-            target.append(table.vectors[:1])
-        target.finish(table.tokens, table.arrays, table.metadata)
+            sink.append(block(table, 0, 1))
+        sink.finish(table.arrays, table.metadata)
 
     assert_same(formats.read_table(stream_of(path)), table)
 
@@ -211,9 +231,9 @@ def test_rows_that_are_never_finished_leave_what_was_there(suffix, tmp_path):
 
     with (
         pytest.raises(WriteError, match="never finished"),
-        formats.new_target(path, rows=4, dim=2) as target,
+        formats.new_sink(path, formats.Announced(4, 2)) as sink,
     ):
-        target.append(small(4, 2).vectors)
+        sink.append(block(small(4, 2), 0, 4))
 
     assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
 
@@ -222,7 +242,7 @@ def test_rows_that_are_never_finished_leave_what_was_there(suffix, tmp_path):
 def test_a_disk_with_too_little_room_is_known_at_once(suffix, tmp_path):
     with (
         pytest.raises(WriteError, match=r"400,000,\d{3},\d{3},\d{3} bytes.* are free"),
-        formats.new_target(tmp_path / f"m{suffix}", rows=10**12, dim=100),
+        formats.new_sink(tmp_path / f"m{suffix}", formats.Announced(10**12, 100)),
     ):
         raise AssertionError
 
@@ -232,15 +252,15 @@ def test_a_disk_with_too_little_room_is_known_at_once(suffix, tmp_path):
 def test_what_comes_beside_the_rows_counts_as_well(tmp_path):
     with (
         pytest.raises(WriteError, match="No space left"),
-        formats.new_target(tmp_path / "m.h5", rows=1, dim=1, beside=10**15),
+        formats.new_sink(tmp_path / "m.h5", formats.Announced(1, 1, beside=10**15)),
     ):
         raise AssertionError
 
 
 def test_another_suffix_is_refused(tmp_path):
     with (
-        pytest.raises(WriteError, match=r"m\.npz'; its suffix can be \.npy"),
-        formats.new_target(tmp_path / "m.npz", rows=1, dim=1),
+        pytest.raises(WriteError, match=r"m\.vectors' by its suffix; use one of \.npz"),
+        formats.new_sink(tmp_path / "m.vectors", formats.Announced(1, 1)),
     ):
         raise AssertionError
 
@@ -248,7 +268,7 @@ def test_another_suffix_is_refused(tmp_path):
 def test_a_folder_that_is_not_there_is_refused(tmp_path):
     with (
         pytest.raises(WriteError, match="make it first"),
-        formats.new_target(tmp_path / "no" / "m.npy", rows=1, dim=1),
+        formats.new_sink(tmp_path / "no" / "m.npy", formats.Announced(1, 1)),
     ):
         raise AssertionError
 

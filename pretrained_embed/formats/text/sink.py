@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import numpy as np
@@ -19,8 +20,8 @@ from pretrained_embed.errors import FormatError, WriteError, brief
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import HEAD_SIZE, PackedBlock
-from pretrained_embed.formats.row_stream import RowStream
-from pretrained_embed.formats.table import refuse_holes
+from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.table import Annotations
 from pretrained_embed.formats.text.decimals import NUMBERS, rows_of_decimals
 from pretrained_embed.formats.text.layout import find_layout
 
@@ -28,49 +29,53 @@ _BOM = b"\xef\xbb\xbf"
 _SEPARATORS = np.isin(np.arange(256), list(b" \t\n"))  # whether a byte is one
 
 
-def write_word2vec(path: str | os.PathLike[str], rows: RowStream) -> None:
-    """Write word2vec text: a header, then the rows.
+@contextmanager
+def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[TextSink]:
+    """Give a sink of word2vec text, or of GloVe's, which has no header.
 
-    Raises `WriteError` naming the token that would not read back, and where there are
-    rows without a token.
+    Raises `WriteError` for what only a header makes clear: vectors of one number, and
+    a byte order mark that begins the first token.
     """
-    refuse_holes(rows.arrays, "text")
-    with replacing(path) as file:
-        file.write(b"%d %d\n" % (rows.count or 0, rows.dim))
-        _write_rows(file, rows)
-        _check_layout(file, rows.dim, header=True)
-
-
-def write_glove(path: str | os.PathLike[str], rows: RowStream) -> None:
-    """Write GloVe text: rows alone.
-
-    Raises `WriteError` as `write_word2vec` does, and for what only a header makes
-    clear: vectors of one number, and a byte order mark that begins the first token.
-    """
-    refuse_holes(rows.arrays, "text")
-    if rows.dim == 1:
+    header = announced.format == "word2vec"
+    if announced.dim == 1 and not header:
         raise WriteError(
             "text of one column without a header can be taken for a header; "
             "write it with a header (word2vec)"
         )
     with replacing(path) as file:
-        _write_rows(file, rows)
-        file.seek(0)
-        if file.read(len(_BOM)) == _BOM:
-            raise WriteError(
-                "the first token begins with a byte order mark, which would be taken "
-                "for the file's; write it with a header (word2vec)"
-            )
-        _check_layout(file, rows.dim, header=False)
+        if header:
+            file.write(b"%d %d\n" % (announced.rows or 0, announced.dim))
+        yield TextSink(file, announced.dim, header=header)
 
 
-def _write_rows(file: BinaryIO, rows: RowStream) -> None:
-    for block in rows.blocks:
+class TextSink:
+    """Takes rows as lines of an open file; see `RowSink`.
+
+    Raises `WriteError` naming the token that would not read back.
+    """
+
+    def __init__(self, file: BinaryIO, dim: int, *, header: bool) -> None:
+        self._file = file
+        self._dim = dim
+        self._header = header
+
+    def append(self, block: PackedBlock) -> None:
+        """Write rows behind those before."""
         if not _are_plain(block.tokens):
             for token in block.tokens.split():
                 _check_token(token)
         for lines in _lines(block):
-            file.write(lines)
+            self._file.write(lines)
+
+    def finish(self, annotations: Annotations) -> None:
+        """See that a reader finds the layout; what else there is is not written."""
+        self._file.seek(0)
+        if not self._header and self._file.read(len(_BOM)) == _BOM:
+            raise WriteError(
+                "the first token begins with a byte order mark, which would be taken "
+                "for the file's; write it with a header (word2vec)"
+            )
+        _check_layout(self._file, self._dim, header=self._header)
 
 
 def _lines(block: PackedBlock) -> Iterator[bytes]:

@@ -13,13 +13,17 @@ https://www.tensorflow.org/tensorboard/tensorboard_projector_plugin
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import numpy as np
 
 from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.files.replacement import new_folder
-from pretrained_embed.formats.row_stream import RowStream
-from pretrained_embed.formats.table import refuse_holes
+from pretrained_embed.formats.reader import PackedBlock
+from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.table import Annotations
 from pretrained_embed.formats.text.decimals import NUMBERS, rows_of_decimals
 
 _CONFIG = """embeddings {
@@ -35,28 +39,45 @@ _BLANKS = (
 )
 
 
-def write_rows(path: str | os.PathLike[str], rows: RowStream) -> None:
-    """Write a new folder.
-
-    Raises `WriteError` naming the token that the projector would show as another, or
-    not at all, or whose vector has a number that it cannot read (``nan``, ``inf``).
-    """
-    refuse_holes(rows.arrays, "the projector")
-    step = max(1, NUMBERS // rows.dim)
+@contextmanager
+def open_sink(
+    path: str | os.PathLike[str], announced: Announced
+) -> Iterator[ProjectorSink]:
+    """Give a sink whose folder is a new one."""
     with new_folder(path) as folder:
         (folder / "projector_config.pbtxt").write_text(_CONFIG, "ascii")
         with (
             (folder / "vectors.tsv").open("wb") as numbers,
             (folder / "metadata.tsv").open("wb") as labels,
         ):
-            for tokens, vectors in rows.blocks:
-                finite = np.logical_and.reduce(np.isfinite(vectors), axis=1)
-                for row, token in enumerate(tokens.unpack()):
-                    _check(token, bool(finite[row]))
-                labels.write(b"".join(token + b"\n" for token in tokens.split()))
-                for start in range(0, len(tokens), step):
-                    lines = rows_of_decimals(vectors[start : start + step], b"\t")
-                    numbers.write(b"\n".join([*lines, b""]))
+            yield ProjectorSink(numbers, labels)
+
+
+class ProjectorSink:
+    """Takes rows as lines of two open files; see `RowSink`.
+
+    Raises `WriteError` naming the token that the projector would show as another, or
+    not at all, or whose vector has a number that it cannot read (``nan``, ``inf``).
+    """
+
+    def __init__(self, numbers: BinaryIO, labels: BinaryIO) -> None:
+        self._numbers = numbers
+        self._labels = labels
+
+    def append(self, block: PackedBlock) -> None:
+        """Write rows behind those before."""
+        tokens, vectors = block
+        finite = np.logical_and.reduce(np.isfinite(vectors), axis=1)
+        for row, token in enumerate(tokens.unpack()):
+            _check(token, bool(finite[row]))
+        self._labels.write(b"".join(token + b"\n" for token in tokens.split()))
+        step = max(1, NUMBERS // vectors.shape[1])
+        for start in range(0, len(tokens), step):
+            lines = rows_of_decimals(vectors[start : start + step], b"\t")
+            self._numbers.write(b"\n".join([*lines, b""]))
+
+    def finish(self, annotations: Annotations) -> None:
+        """Write nothing: what else there is has no place here."""
 
 
 def _check(token: str, is_finite: bool) -> None:

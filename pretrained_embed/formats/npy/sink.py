@@ -1,0 +1,69 @@
+"""Rows into a ``.npy`` matrix, and what belongs to them into the file beside it.
+
+``np.load(path, mmap_mode="r")`` gives the vectors. Each file appears whole or not at
+all, the matrix last; what is beside a matrix of other rows is told from its own.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from pretrained_embed.arrays import Float32Array
+from pretrained_embed.files.replacement import replacing_with_others
+from pretrained_embed.files.room import reserve
+from pretrained_embed.formats.npy.header import format_header
+from pretrained_embed.formats.npy.rows import Sample, path_of_rows, write_rows_file
+from pretrained_embed.formats.reader import PackedBlock
+from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.table import Annotations, map_rows, write_array
+
+
+@contextmanager
+def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[NpySink]:
+    """Give a sink whose two files take their places at the end.
+
+    Room is taken for the matrix alone: all else is in the other file.
+    """
+    with replacing_with_others(path) as temporary, temporary.open("x+b") as file:
+        sink = NpySink(file, temporary, announced.rows or 0, announced.dim)
+        sink.reserved = reserve(file, sink.size, path)
+        yield sink
+
+
+class NpySink:
+    """Takes rows behind the header of an open file; see `RowSink`."""
+
+    def __init__(self, file: BinaryIO, path: Path, rows: int, dim: int) -> None:
+        header = format_header(np.broadcast_to(np.zeros((), "<f4"), (rows, dim)))
+        file.write(header)
+        self.size = len(header) + 4 * rows * dim
+        self.reserved = False
+        self._file = file
+        self._path = path
+        self._begin, self._shape = len(header), (rows, dim)
+        self._sample = Sample(rows, dim)
+        self._mapped: Float32Array | None = None
+
+    def append(self, block: PackedBlock) -> None:
+        """Write rows behind those before."""
+        write_array(self._file, block.vectors)
+        self._sample.add(block.vectors)
+
+    def map(self) -> Float32Array | None:
+        """Return the rows of the file; see `Sink`."""
+        if self.reserved:
+            self._mapped = map_rows(self._file, self._shape, self._begin)
+        return self._mapped
+
+    def finish(self, annotations: Annotations) -> None:
+        """Write the file beside the matrix."""
+        if self._mapped is not None:
+            self._sample.add(self._mapped)
+        rows = path_of_rows(self._path)
+        write_rows_file(rows, annotations, self._sample.digest())

@@ -1,0 +1,97 @@
+"""Rows into a ``.npz`` archive, all else behind them."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO, cast
+
+import numpy as np
+
+from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.files.replacement import replacing
+from pretrained_embed.files.room import reserve
+from pretrained_embed.formats.npy.header import format_header
+from pretrained_embed.formats.npz.archive import member_of
+from pretrained_embed.formats.npz.reader import ARRAYS
+from pretrained_embed.formats.reader import PackedBlock
+from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.table import (
+    Annotations,
+    encode_metadata,
+    in_pieces,
+    map_rows,
+    write_array,
+)
+
+
+@contextmanager
+def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[NpzSink]:
+    """Give a sink whose file takes the place of ``path`` at the end."""
+    with replacing(path) as file:
+        with ExitStack() as held:
+            yield NpzSink(file, held, path, announced)
+        file.truncate()  # more may have been reserved
+
+
+class NpzSink:
+    """Takes rows into a new archive, uncompressed and aligned; see `RowSink`.
+
+    Equal rows give equal bytes. ``held`` closes what is open.
+    """
+
+    def __init__(
+        self,
+        file: BinaryIO,
+        held: ExitStack,
+        path: str | os.PathLike[str],
+        announced: Announced,
+    ) -> None:
+        self._file = file
+        self._shape = announced.rows or 0, announced.dim
+        self._dtype = np.dtype(announced.dtype).newbyteorder("<")
+        self._mapped: Float32Array | None = None
+        self._archive = held.enter_context(zipfile.ZipFile(file, "w"))
+        self._rows = held.enter_context(ExitStack())
+        header = format_header(np.broadcast_to(np.zeros((), self._dtype), self._shape))
+        self._member = self._rows.enter_context(self._open("vectors"))
+        self._member.write(header)
+        self._begin = file.tell()
+        size = self._shape[0] * self._shape[1] * self._dtype.itemsize
+        end = self._begin + size + announced.beside
+        self._reserved = reserve(file, end, path)
+
+    def append(self, block: PackedBlock) -> None:
+        """Write rows behind those before."""
+        write_array(self._member, block.vectors)
+
+    def map(self) -> Float32Array | None:
+        """Return the rows of the file; see `Sink`."""
+        if self._reserved:
+            self._mapped = map_rows(self._file, self._shape, self._begin)
+        return self._mapped
+
+    def finish(self, annotations: Annotations) -> None:
+        """Write what belongs to the rows."""
+        if self._mapped is not None:  # where they are; but not without a checksum
+            for piece in in_pieces(self._mapped):
+                self._member.write(bytes(piece))
+        self._rows.close()
+        tokens, arrays, metadata = annotations
+        members: dict[str, AnyArray] = {
+            "token_bytes": tokens.data,
+            "token_offsets": tokens.offsets,
+            "metadata": np.frombuffer(encode_metadata(metadata), np.uint8),
+            **{ARRAYS + name: arrays[name] for name in sorted(arrays)},
+        }
+        for name, array in members.items():
+            plain = array.astype(array.dtype.newbyteorder("<"), copy=False)
+            with self._open(name) as member:
+                member.write(format_header(plain))
+                write_array(member, plain)
+
+    def _open(self, name: str) -> BinaryIO:
+        info = member_of(name, self._file.tell())
+        return cast(BinaryIO, self._archive.open(info, "w", force_zip64=True))
