@@ -160,9 +160,9 @@ def build_matrix(
 
     * ``out`` is the file that the rows go into as they are made, ``.npy``, ``.npz``,
       ``.h5`` or ``.safetensors``; the matrix that is returned maps it. Memory holds the
-      index of the tokens and some blocks of rows. Rows wait in a folder beside ``out`` until all
-      of a source is read, about as many bytes as the matrix has; a build that was
-      killed goes on from what is finished there.
+      index of the tokens and some blocks of rows. Rows wait in a folder beside ``out``
+      until all of a source is read, about as many bytes as the matrix has; a build that
+      was killed goes on from what is finished there.
     * ``shards`` is how many files they go into instead, ``out`` being a new folder: see
       `load_shard`. The vectors of the matrix that is returned are read when they are
       asked for.
