@@ -19,14 +19,15 @@ PACKAGE = "pretrained_embed"
 #: "public names" are those of the package itself.
 LAYERS = {
     "errors": set(),
+    "budget": {"errors"},
     "markup": set(),
     "arrays": {"errors"},
     "progress": {"errors", "arrays"},
     "files": {"errors", "arrays"},
     "vocabulary": {"errors", "markup", "arrays", "files", "kernel"},
-    "sources": {"errors", "arrays", "files", "progress"},
+    "sources": {"errors", "budget", "arrays", "files", "progress"},
     "kernel": {"errors", "arrays"},
-    "formats": {"errors", "arrays", "files", "kernel"},
+    "formats": {"errors", "budget", "arrays", "files", "kernel"},
     "store": {"errors", "arrays", "files", "formats", "kernel"},
     "drawing": {"errors", "arrays", "files", "formats"},
     "matrix": {
@@ -44,7 +45,7 @@ LAYERS = {
     "pipeline": {
         *("errors", "arrays", "files", "vocabulary", "sources", "kernel", "formats"),
         *("store", "matrix", "extraction", "checkup", "drawing", "neighbours", "page"),
-        "progress",
+        *("progress", "budget"),
     },
     "language_model": {
         *("errors", "arrays", "files", "vocabulary", "sources", "formats", "matrix"),

@@ -44,7 +44,7 @@ def _check_word(word: str, words: Sequence[str]) -> None:
         )
 
 
-def _budget(_: click.Context, __: click.Parameter, value: str | None) -> Any:
+def _max_bad_rows(_: click.Context, __: click.Parameter, value: str | None) -> Any:
     """Turn ``100``, ``0.001`` or ``0.1%`` into a number of rows or a share of them."""
     if value is None:
         return None
@@ -72,7 +72,7 @@ def on_bad_row(help: str) -> Callable[[Command], Command]:
 max_bad_rows = click.option(
     "--max-bad-rows",
     metavar="N|SHARE",
-    callback=_budget,
+    callback=_max_bad_rows,
     help="With --on-bad-row skip: the most malformed rows to leave out, as a number or "
     "a share of all (100, 0.001, 0.1%); more are an error.  [default: any number]",
 )

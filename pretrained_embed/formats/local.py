@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-import shutil
 from typing import BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.reader import ByteStream
+
+_PIECE = 1 << 20  # bytes that are copied at a time
+_MOST_DIMS = 64  # of an array of NumPy
 
 
 def open_local(stream: ByteStream) -> BinaryIO:
@@ -19,7 +22,7 @@ def open_local(stream: ByteStream) -> BinaryIO:
 
     Bytes that are not one already (packed, or from a pipe) are copied into a temporary
     file that goes when it is closed and no longer mapped. Raises `SourceError` where
-    the system refuses.
+    the system refuses, and `FormatError` where they are more than the budget allows.
     """
     try:
         if stream.path is not None:
@@ -38,8 +41,13 @@ def _copy(stream: ByteStream) -> BinaryIO:
 
     copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  (handed on open)
     try:
+        size = stream.packed_size
+        budget = None if size is None else Budget(stream.name, size)
         with stream.open() as file:
-            shutil.copyfileobj(file, copy, 1 << 20)
+            while piece := file.read(_PIECE):
+                if budget is not None:
+                    budget.take(len(piece))
+                copy.write(piece)
         copy.flush()
     except BaseException:
         copy.close()
@@ -52,8 +60,19 @@ def file_size(file: BinaryIO) -> int:
     return file.seek(0, 2)
 
 
+def budget_of(stream: ByteStream, file: BinaryIO) -> Budget:
+    """Return the budget for a stream that was opened as a local file."""
+    size = stream.packed_size
+    return Budget(stream.name, file_size(file) if size is None else size)
+
+
 def array_bytes(shape: tuple[int, ...], itemsize: int, where: str) -> int:
     """Return the bytes an array takes; `FormatError` if no array has that shape."""
+    if len(shape) > _MOST_DIMS:
+        raise FormatError(
+            f"{where}: an array of {len(shape):,} dimensions cannot exist; the file is "
+            "damaged"
+        )
     # numpy bounds the product even of shapes that hold a zero
     if math.prod(max(size, 1) for size in shape) * itemsize > np.iinfo(np.intp).max:
         raise FormatError(f"{where}: an array of shape {shape} cannot exist")
@@ -75,5 +94,13 @@ def map_array(
     """
     if not math.prod(shape):  # nothing cannot be mapped
         return np.empty(shape, dtype)
-    mapped = np.memmap(file, dtype, "r", offset, shape, order)  # type: ignore[call-overload]  # order is "C" or "F"
+    try:
+        mapped = np.memmap(file, dtype, "r", offset, shape, order)  # type: ignore[call-overload]  # order is "C" or "F"
+    except (OSError, MemoryError) as error:  # of a limit of the process, most often
+        size = math.prod(shape) * np.dtype(dtype).itemsize
+        name = file.name if isinstance(file.name, str) else "a temporary file"
+        raise SourceError(
+            f"{name}: {size:,} bytes of it cannot be mapped into memory: "
+            f"{error}; raise the limit on the memory of this process (ulimit -v)"
+        ) from error
     return np.asarray(mapped)

@@ -56,6 +56,10 @@ class ByteStream(Protocol):
         """Number of bytes, where that is known before reading."""
 
     @property
+    def packed_size(self) -> int | None:
+        """Number of bytes of the file they were unpacked from, where that is known."""
+
+    @property
     def path(self) -> Path | None:
         """The plain local file that holds exactly these bytes, if there is one."""
 

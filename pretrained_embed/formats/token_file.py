@@ -11,13 +11,14 @@ Token ``i`` belongs to row ``i``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, UInt8Array
+from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import (
     FormatError,
     MissingPackageError,
@@ -178,13 +179,31 @@ def _by_row(content: Mapping[str, Any], path: Path) -> list[str]:
     model = content.get("model")
     if isinstance(model, dict) and "vocab" in model:
         content = of_tokenizer(content, path)
-    rows = {row: token for token, row in content.items() if type(row) is int}
-    if len(rows) != len(content) or rows.keys() != set(range(len(rows))):
+    tokens = in_row_order(content.items())
+    if tokens is None:
         raise FormatError(
             f"{path}: its {len(content):,} tokens do not have the rows 0 to "
             f"{len(content) - 1:,}, one each"
         )
-    return [rows[row] for row in range(len(rows))]
+    return tokens
+
+
+def in_row_order(rows: Collection[tuple[str, object]]) -> list[str] | None:
+    """Return tokens in the order of their rows, ``None`` where these are not 0, 1, ...
+
+    Rows are places in a list here, not keys of a dictionary: of those that a file
+    chooses all can have one hash.
+    """
+    tokens: list[str | None] = [None] * len(rows)
+    for token, row in rows:
+        if (
+            type(row) is not int
+            or not 0 <= row < len(tokens)
+            or tokens[row] is not None
+        ):
+            return None
+        tokens[row] = token
+    return cast(list[str], tokens)
 
 
 def of_tokenizer(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
@@ -213,12 +232,13 @@ def _read_parquet(path: Path) -> PackedTokens:
     try:
         with parquet.ParquetFile(path) as file:
             name = _token_column(file.schema_arrow, path)
-            column = file.read(columns=[name]).column(name)
-            if column.null_count:
-                raise FormatError(
-                    f"{path}: {column.null_count:,} tokens in column {name!r} are null"
-                )
-            chunks = [chunk.cast(pa.large_binary()) for chunk in column.chunks]
+        budget = Budget(str(path), path.stat().st_size)
+        with parquet.ParquetFile(path, read_dictionary=[name]) as file:
+            chunks = [
+                _dense(chunk, budget, f"{path}, column {name!r}")
+                for group in range(file.num_row_groups)
+                for chunk in _row_group(file, group, name, budget)
+            ]
     except FormatError:
         raise
     except (pa.ArrowException, OSError, ValueError) as error:
@@ -227,6 +247,25 @@ def _read_parquet(path: Path) -> PackedTokens:
     data = [data for data, _ in parts] or [np.empty(0, np.uint8)]
     lengths = [np.zeros(1, np.int64), *(lengths for _, lengths in parts)]
     return PackedTokens(np.concatenate(data), np.cumsum(np.concatenate(lengths)))
+
+
+def _row_group(file: Any, group: int, name: str, budget: Budget) -> list[Any]:
+    """Return a part of a column, in which a token that comes often stands once."""
+    budget.take(file.metadata.row_group(group).num_rows * OBJECT // 2)
+    chunks: list[Any] = file.read_row_group(group, columns=[name]).column(name).chunks
+    return chunks
+
+
+def _dense(chunk: Any, budget: Budget, where: str) -> Any:
+    """Return tokens as large_binary, each in its own bytes."""
+    import pyarrow as pa
+
+    if chunk.null_count:
+        raise FormatError(f"{where}: {chunk.null_count:,} tokens are null")
+    words = chunk.dictionary.cast(pa.large_binary())
+    _, lengths = _parts(words)
+    budget.take(int(lengths[chunk.indices.to_numpy()].sum()))
+    return words.take(chunk.indices)
 
 
 def _token_column(schema: Any, path: Path) -> str:

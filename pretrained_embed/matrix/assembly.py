@@ -11,7 +11,7 @@ import numpy as np
 from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.errors import CoverageError
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.budget import check_bad_rows
+from pretrained_embed.formats.bad_rows import check_bad_rows
 from pretrained_embed.matrix import oov
 from pretrained_embed.matrix.advice import Advice
 from pretrained_embed.matrix.coverage import Coverage, percent

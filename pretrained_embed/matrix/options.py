@@ -8,7 +8,7 @@ from typing import Any
 
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats.budget import Budget, check_budget
+from pretrained_embed.formats.bad_rows import MaxBadRows, check_max_bad_rows
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import draws
 from pretrained_embed.matrix.match import EXACT, Chain, chain_names
@@ -31,7 +31,7 @@ class Options:
     min_token_coverage: float = 0.0
     advise: bool = False
     on_bad_row: OnBadRow = "error"
-    max_bad_rows: Budget = None
+    max_bad_rows: MaxBadRows = None
     threads: int | None = None
     progress: Progress | None = None
 
@@ -41,7 +41,7 @@ class Options:
             raise OptionError(
                 f"on_bad_row is {self.on_bad_row!r}; it can be 'error' or 'skip'"
             )
-        check_budget(self.max_bad_rows)
+        check_max_bad_rows(self.max_bad_rows)
         for name in ("min_coverage", "min_token_coverage"):
             least = getattr(self, name)
             if not 0.0 <= least <= 1.0:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pretrained_embed import __version__, matrix
+from pretrained_embed.budget import number_of_bytes
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import AnyLayout
-from pretrained_embed.formats.budget import Budget
+from pretrained_embed.formats.bad_rows import MaxBadRows
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
 from pretrained_embed.pipeline.loading import load_matrix
@@ -25,7 +26,7 @@ from pretrained_embed.pipeline.opening import (
     listed_sources,
     open_reader,
 )
-from pretrained_embed.pipeline.ways import Ways, number_of_bytes
+from pretrained_embed.pipeline.ways import Ways
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
@@ -56,7 +57,7 @@ def build_matrix(
     threads: int | None = None,
     layout: AnyLayout | Sequence[AnyLayout] = None,
     on_bad_row: OnBadRow = "error",
-    max_bad_rows: Budget = None,
+    max_bad_rows: MaxBadRows = None,
     use_store: bool = True,
     cache_dir: Folder | None = None,
     offline: bool | None = None,

@@ -17,7 +17,11 @@ from pretrained_embed.formats import (
     RowStream,
     sink,
 )
-from pretrained_embed.formats.budget import Budget, check_bad_rows, check_budget
+from pretrained_embed.formats.bad_rows import (
+    MaxBadRows,
+    check_bad_rows,
+    check_max_bad_rows,
+)
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.row_stream import Dtype
 from pretrained_embed.formats.table_reader import TableReader
@@ -64,7 +68,7 @@ def convert(
     dtype: Dtype = "float32",
     drop_duplicates: bool = False,
     on_bad_row: OnBadRow = "error",
-    max_bad_rows: Budget = None,
+    max_bad_rows: MaxBadRows = None,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
@@ -93,7 +97,7 @@ def convert(
     progress = listener(progress)
     format = sink.choose(out, format)
     sink.check_dtype(dtype, format)
-    check_budget(max_bad_rows)
+    check_max_bad_rows(max_bad_rows)
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
     check_source(source)
@@ -156,7 +160,7 @@ def _check_place(
 
 
 def _bounded(
-    blocks: Iterable[PackedBlock], reader: Reader, max_bad_rows: Budget
+    blocks: Iterable[PackedBlock], reader: Reader, max_bad_rows: MaxBadRows
 ) -> Iterator[PackedBlock]:
     """Give the blocks on; at their end `RowError` if too many rows were malformed."""
     yield from blocks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,27 +12,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from pretrained_embed.matrix import EmbeddingMatrix
-
-
-_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
-
-
-def number_of_bytes(given: int | str) -> int:
-    """Return a number of bytes, as a number or in words; raises `OptionError`.
-
-    >>> number_of_bytes("4GB"), number_of_bytes("1.5 MiB"), number_of_bytes(10)
-    (4000000000, 1572864, 10)
-    """
-    if isinstance(given, str) and (match := _SIZE.fullmatch(given.strip())):
-        unit = match[2].lower()
-        one = 1024 ** list(_UNITS).index(unit) if match[3] else _UNITS[unit]
-        given = int(float(match[1]) * one)
-    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
-        raise OptionError(
-            f"memory is {given!r}, which is no number of bytes such as 500MB or 4G"
-        )
-    return given
 
 
 class Ways(NamedTuple):

@@ -36,6 +36,7 @@ class Stream:
     plain local file that holds exactly these bytes; ``provenance`` holds what JSON
     can hold. `open_source` of ``address`` gives the same bytes in another process;
     ``None`` where that is not so. ``identity`` is what they are known by, if anything.
+    ``packed`` is the size of the file that they are unpacked from.
     """
 
     name: str
@@ -46,6 +47,12 @@ class Stream:
     tokens_path: Path | None = None
     address: str | None = None
     identity: Identity | None = None
+    packed: int | None = None
+
+    @property
+    def packed_size(self) -> int | None:
+        """The number of bytes of the file that these were unpacked from, or are."""
+        return self.size if self.packed is None else self.packed
 
     @property
     def ranges(self) -> bool:
@@ -73,6 +80,7 @@ class OneShot:
     """Bytes that go by once: what ``head`` has looked at, ``open`` gives again."""
 
     size: int | None = None
+    packed_size: int | None = None
     path: Path | None = None
     tokens_path: Path | None = None
     address: str | None = None
@@ -141,7 +149,13 @@ def derived(
     if isinstance(stream, OneShot):
         return OneShot(name, opener, provenance)
     return Stream(
-        name, opener, provenance, size=size, address=address, identity=identity
+        name,
+        opener,
+        provenance,
+        size=size,
+        address=address,
+        identity=identity,
+        packed=stream.packed_size,
     )
 
 

@@ -26,10 +26,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pretrained_embed import budget
+from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, PretrainedEmbedError, TruncatedError
 from pretrained_embed.formats.gensim.names import KNOWN
 from pretrained_embed.formats.pickles import unpickling
 from pretrained_embed.formats.pickles.pickled import (
+    Digits,
     Global,
     Record,
     array_of,
@@ -44,7 +47,11 @@ COMMAND = f"echo sung > {CANARY}"
 
 
 def load(raw):
-    return unpickling.load(memoryview(raw), "x.kv").value
+    return unpickling.load(memoryview(raw), "x.kv", Budget("x.kv", len(raw))).value
+
+
+def listed(value):
+    return list_of(value, "x.kv", Budget("x.kv", 0))
 
 
 def text(content):
@@ -141,7 +148,7 @@ def test_what_is_named_is_neither_imported_nor_called(name, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     raw, what = PAYLOADS[name]
 
-    value, names = unpickling.load(memoryview(raw), "x.kv")
+    value, names = unpickling.load(memoryview(raw), "x.kv", Budget("x.kv", len(raw)))
 
     assert what in names
     assert type(value) in (Record, Global)
@@ -190,7 +197,7 @@ VALUES = [
     *(None, True, False, 0, 1, -1, 255, 65535, 1 << 31, -(1 << 63), 1 << 200),
     *(0.0, -1.5, float("inf"), "", "é", "a" * 70_000, "\udcff", "\ud800"),
     *([], [[]], list(range(3000)), (), (1,), (1, 2), (1, 2, 3), (1, 2, 3, 4)),
-    *({}, {"a": 1, 2: [None]}, {str(n): n for n in range(3000)}, [{"b": ({},)}]),
+    *({}, {"a": 1, "2": [None]}, {str(n): n for n in range(3000)}, [{"b": ({},)}]),
 ]
 
 
@@ -365,22 +372,22 @@ def test_strings_and_numbers_of_numpy_are_as_others(protocol):
     ids=lambda array: f"{array.dtype.str}{array.shape}",
 )
 def test_arrays_of_tokens_are_lists(array, protocol):
-    assert list_of(load(pickle.dumps(array, protocol)), "x.kv") == array.tolist()
+    assert listed(load(pickle.dumps(array, protocol))) == array.tolist()
 
 
 def test_arrays_of_strings_are_not_longer_than_their_bytes():
     raw = pickle.dumps(np.array(["the", "of"]), 4)
     huge = raw.replace(b"K\x02\x85", b"J\xff\xff\xff\x7f\x85")
     with pytest.raises(FormatError, match="2147483647 strings has 24 bytes"):
-        list_of(load(huge), "x.kv")
+        listed(load(huge))
     empty = huge.replace(b"\x8c\x02U3", b"\x8c\x02U0")  # each would take nothing
     assert empty != huge
     with pytest.raises(FormatError):
-        list_of(load(empty), "x.kv")
+        listed(load(empty))
     past = raw.replace("the".encode("utf-32-le"), b"\xff" * 12)
     assert past != raw
     with pytest.raises(FormatError, match="not of strings"):
-        list_of(load(past), "x.kv")
+        listed(load(past))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
@@ -508,8 +515,37 @@ def test_a_long_string_may_not_be_made_again_and_again():
 
     assert load(head + once + b"N.") is None
     most, error = peak(kept)
-    assert "more is made of its values than there is" in error
-    assert most < 1 << 22
+    assert "reading it takes more memory" in error
+    assert most < Budget("x.kv", len(kept)).total + (1 << 20)
+
+
+def test_keys_that_are_integers_are_digits_that_hash_apart():
+    back = load(pickle.dumps({5: "a", -(1 << 70): "b"}))
+    assert back == {"5": "a", str(-(1 << 70)): "b"}
+    assert all(type(key) is Digits for key in back)
+
+    # as keys of a dict of Python's these take minutes: all have one hash
+    same = [1 + (2**61 - 1) * n for n in range(30_000)]
+    pairs = b"".join(b"\x8a\x0a" + n.to_bytes(10, "little") + b"N" for n in same)
+    assert len(load(b"\x80\x02}(" + pairs + b"u.")) == len(same)
+
+
+def test_values_in_the_memo_may_be_counted_from_one():
+    assert load(b"\x80\x02]q\x01(K\x07q\x02h\x02h\x01e.")[:2] == [7, 7]
+    with pytest.raises(FormatError, match="value 0 is used before"):
+        load(b"\x80\x02]q\x01h\x00.")
+    with pytest.raises(FormatError, match="comes before the others"):
+        load(b"\x80\x02]r\xff\xff\xff\xff.")
+
+
+@pytest.mark.parametrize("one", [b"]", b"}", b"N\x85", b"c1\n1\n", b"}h\x00h\x00s"])
+def test_what_is_nearly_nothing_in_the_file_is_counted(one, monkeypatch):
+    monkeypatch.setattr(budget, "FIXED", 1 << 20)
+    raw = b"\x80\x02" + text("a") + b"q\x00(" + one * 60_000 + b"t."
+
+    most, _ = peak(raw)
+
+    assert most is None or most < Budget("x.kv", len(raw)).total + 64 * len(raw)
 
 
 def test_deep_nesting_is_refused_or_read():

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.local import file_size
 from pretrained_embed.formats.npy.header import MAGIC
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.npz.archive import Archive
@@ -73,7 +75,8 @@ class Arrays:
                         )
                     if sibling == usual:
                         return map_matrix(file, sibling)
-                    with Archive(file, sibling) as archive:
+                    budget = Budget(sibling, file_size(file))
+                    with Archive(file, sibling, budget) as archive:
                         return archive.read(_only(archive, sibling))
             except FileNotFoundError:
                 continue

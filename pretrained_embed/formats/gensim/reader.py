@@ -22,11 +22,12 @@ https://github.com/piskvorky/gensim/blob/develop/gensim/utils.py, class SaveLoad
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.arrays import Int64Array, PackedTokens, joined
+from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.gensim.arrays import Arrays
 from pretrained_embed.formats.gensim.fasttext import (
@@ -35,9 +36,15 @@ from pretrained_embed.formats.gensim.fasttext import (
     hashed_as_before,
 )
 from pretrained_embed.formats.gensim.names import KNOWN
-from pretrained_embed.formats.local import file_size, map_array, open_local
+from pretrained_embed.formats.local import (
+    budget_of,
+    file_size,
+    map_array,
+    open_local,
+)
 from pretrained_embed.formats.pickles import unpickling
 from pretrained_embed.formats.pickles.pickled import (
+    Digits,
     Record,
     array_of,
     integer_of,
@@ -47,6 +54,7 @@ from pretrained_embed.formats.pickles.pickled import (
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.subwords.table import SubwordTableReader
 from pretrained_embed.formats.table import HOLES
+from pretrained_embed.formats.token_file import in_row_order
 
 NAME = "gensim"
 
@@ -55,6 +63,7 @@ _TOKENS = ("index_to_key", "index2word", "index2entity")
 _VECTORS = ("vectors", "syn0")
 
 _FIRST = 1 << 10  # bytes of a pickle in which a model has told its dim
+_AT_ONCE = 4096  # tokens that are packed at a time
 _SHOWN = 5  # names that are told of
 _OLD_HASH = "its n-grams are hashed as gensim before 3.8 did, other than fastText does"
 
@@ -79,16 +88,16 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     where = stream.name
     with open_local(stream) as file:
         data = map_array(file, np.uint8, (file_size(file),), 0)
-    root, names = unpickling.load(data.data, where)
+        budget = budget_of(stream, file)
+    root, names = unpickling.load(data.data, where, budget)
     if type(root) is not Record or not _is_model(root):
         raise FormatError(f"{where}: a pickle, but not of a model that gensim saved")
     inner = root.attributes.get("wv")
     owner, prefix = (inner, ".wv") if type(inner) is Record else (root, "")
     arrays = Arrays(stream, owner, prefix)
-    keys, tokens = _tokens(owner, where)
-    holes = np.flatnonzero([key is None for key in keys])
+    tokens, holes, numbered = _tokens(owner, where, budget)
     notes = []
-    if any(integer_of(key) is not None for key in keys):
+    if numbered:
         notes.append("tokens that were saved as numbers are read as their digits")
 
     if others := sorted(names - KNOWN):
@@ -145,24 +154,54 @@ def _is_model(root: Record) -> bool:
     return str(root.kind).startswith("gensim.models.") or own
 
 
-def _tokens(owner: Record, where: str) -> tuple[list[Any], PackedTokens]:
-    """Return the keys in the order of their rows, and the tokens that they are.
+class _Tokens(NamedTuple):
+    """The tokens of a model, in the order of their rows."""
 
-    ``None`` is the key of a row that gensim 4 leaves where a token came twice.
-    """
+    packed: PackedTokens
+    holes: Int64Array  # rows that gensim 4 leaves where a token came twice
+    numbered: bool  # whether some were numbers
+
+
+def _tokens(owner: Record, where: str, budget: Budget) -> _Tokens:
+    """Return the tokens; each may stand there as often as the file likes."""
     attributes = owner.attributes
     held = [attributes[name] for name in _TOKENS if attributes.get(name) is not None]
-    keys = list_of(held[0], where) if held else None
+    keys = list_of(held[0], where, budget) if held else None
     if keys is None:
         keys = _by_index(attributes, held, where)
-    tokens = []
-    for row, key in enumerate(keys):
-        number = integer_of(key)
-        token = "" if key is None else text_of(key) if number is None else str(number)
-        if token is None:
-            raise FormatError(f"{where}: the token of row {row:,} is no string")
-        tokens.append(_encode(token))
-    return keys, PackedTokens.join(tokens)
+    parts: list[PackedTokens] = []
+    holes: list[int] = []
+    numbered = False
+    for start in range(0, len(keys), _AT_ONCE):
+        block = keys[start : start + _AT_ONCE]
+        if {*map(type, block)} == {str}:  # as in nearly all files
+            budget.take(sum(map(len, block)))
+            parts.append(_packed(block))
+            continue
+        tokens = []
+        for row, key in enumerate(block, start):
+            number = integer_of(key)
+            token = _token(key) if number is None else str(number)
+            if token is None:
+                raise FormatError(f"{where}: the token of row {row:,} is no string")
+            budget.take(OBJECT + len(token))
+            if key is None:
+                holes.append(row)
+            numbered = numbered or number is not None or type(key) is Digits
+            tokens.append(token)
+        parts.append(_packed(tokens))
+    return _Tokens(joined(parts), np.array(holes, np.int64), numbered)
+
+
+def _token(key: Any) -> str | None:
+    return "" if key is None else str(key) if type(key) is Digits else text_of(key)
+
+
+def _packed(tokens: list[str]) -> PackedTokens:
+    try:
+        return PackedTokens.pack(tokens)
+    except UnicodeEncodeError:
+        return PackedTokens.join([_encode(token) for token in tokens])
 
 
 def _encode(token: str) -> bytes:
@@ -186,16 +225,23 @@ def _by_index(attributes: dict[Any, Any], held: list[Any], where: str) -> list[s
             "list(model.wv.index_to_key)"
         )
     entries = entries if type(entries) is dict else {}
-    rows = {
-        integer_of(entry.attributes.get("index") if _is_vocab(entry) else entry): token
-        for token, entry in entries.items()
-    }
-    if rows.keys() != set(range(len(entries))):
+    tokens = in_row_order(
+        [
+            (
+                token,
+                integer_of(
+                    entry.attributes.get("index") if _is_vocab(entry) else entry
+                ),
+            )
+            for token, entry in entries.items()
+        ]
+    )
+    if tokens is None:
         raise FormatError(
             f"{where}: its {len(entries):,} tokens do not have the rows 0 to "
             f"{len(entries) - 1:,}, one each; the file is damaged"
         )
-    return [rows[row] for row in range(len(rows))]
+    return tokens
 
 
 def _is_vocab(entry: Any) -> bool:

@@ -13,13 +13,16 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError, PretrainedEmbedError
 from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
 from pretrained_embed.formats.table import Rows
 
 _CHUNK_CACHE = 1 << 26  # bytes; h5py's own 1 MiB unpacks wide chunks once a slab
+_CHUNK_SLOTS = 10_007  # a prime, as HDF5 wants it
 _PACKING_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
+_STRINGS = 1 << 16  # of variable length, that are read at a time
 
 # What h5py raises when a file is damaged. It has no error of its own.
 _DAMAGE = (
@@ -38,16 +41,18 @@ class DataFile:
     """The data sets of an open file, by path: those of its root and one level below.
 
     Only what lies in the file itself counts: no link is followed, no data in other
-    files is read. Sizes are checked against what is stored before anything is
-    allocated: a few bytes can declare a data set of any size.
+    files is read. Sizes are checked against what is stored, and taken from the
+    ``budget``, before anything is allocated: a few bytes can declare a data set of any
+    size, and any number of strings can be the same bytes.
     """
 
-    def __init__(self, file: BinaryIO, where: str) -> None:
+    def __init__(self, file: BinaryIO, where: str, budget: Budget) -> None:
         import h5py
 
         self._file = file
         self._size = file_size(file)
         self._where = where
+        self._budget = budget
         self._sets: dict[str, Any] = {}
         with _refusing_damage(where):
             self._root = h5py.File(file, "r", rdcc_nbytes=_CHUNK_CACHE)
@@ -72,6 +77,8 @@ class DataFile:
                     "dtype of plain numbers"
                 )
             mapped = self._map(dataset)
+            if mapped is None:
+                self._budget.take(dataset.nbytes)
             return dataset[()] if mapped is None else mapped
 
     def rows(self, name: str) -> Rows:
@@ -79,7 +86,12 @@ class DataFile:
         with _refusing_damage(self._where):
             dataset = self._checked(name)
             mapped = self._map(dataset)
-            return _StoredRows(dataset, self._where) if mapped is None else mapped
+            if mapped is not None:
+                return mapped
+            if dataset.chunks:
+                del dataset
+                self._keep_chunks(name)
+            return _StoredRows(self._sets[name], self._where)
 
     def form(self, name: str) -> Form:
         """Return the shape of a data set, and whether it holds strings."""
@@ -102,7 +114,20 @@ class DataFile:
                     f"{self._where}, data set {name!r}: {dataset.dtype} of shape "
                     f"{dataset.shape}; tokens have to be a row of strings"
                 )
-            return [bytes(string) for string in dataset[()].tolist()]
+            if kind.length is not None:
+                self._budget.take(dataset.nbytes + dataset.size * OBJECT)
+                return [bytes(string) for string in dataset[()].tolist()]
+            return self._read_long_strings(dataset)
+
+    def _read_long_strings(self, dataset: Any) -> list[bytes]:
+        """Return strings of variable length, each of which may be the whole file."""
+        strings: list[bytes] = []
+        while len(strings) < dataset.size:
+            start = len(strings)
+            most = max(1, min(_STRINGS, self._budget.left // self._size))
+            strings += map(bytes, dataset[start : start + most].tolist())
+            self._budget.take(sum(map(len, strings[start:])) + most * OBJECT)
+        return strings
 
     def _list(self, group: Any, prefix: str, h5py: Any) -> None:
         for name in group:
@@ -153,6 +178,26 @@ class DataFile:
                 f"{dataset.shape} is not all there; get the file again"
             )
         return dataset
+
+    def _keep_chunks(self, name: str) -> None:
+        """Give a data set a cache that holds all chunks that one row lies in.
+
+        A chunk is unpacked whole, and again for each slab of rows unless it is kept.
+        """
+        import h5py
+
+        dataset = self._sets[name]
+        across = zip(dataset.shape[1:], dataset.chunks[1:], strict=True)
+        chunk = math.prod(dataset.chunks) * dataset.dtype.itemsize
+        needed = chunk * math.prod(-(-size // width) for size, width in across)
+        self._budget.take(chunk + max(0, needed - _CHUNK_CACHE))
+        if needed <= _CHUNK_CACHE:
+            return
+        del dataset, self._sets[name]  # the cache is that of the first opening
+        access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+        access.set_chunk_cache(_CHUNK_SLOTS, needed, 1.0)
+        place = name.encode("utf-8", "surrogateescape")
+        self._sets[name] = h5py.Dataset(h5py.h5d.open(self._root.id, place, access))
 
     def _map(self, dataset: Any) -> AnyArray | None:
         """Map a data set that lies in the file just as numpy would have it."""

@@ -28,7 +28,7 @@ from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5.data import DataFile
-from pretrained_embed.formats.local import open_local
+from pretrained_embed.formats.local import budget_of, open_local
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import Table, decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
@@ -56,7 +56,8 @@ def open_reader(stream: ByteStream) -> TableReader:
     held = ExitStack()
     try:
         file = held.enter_context(open_local(stream))
-        data = held.enter_context(DataFile(file, stream.name))
+        budget = budget_of(stream, file)
+        data = held.enter_context(DataFile(file, stream.name, budget))
         own = {VECTORS, "tokens/bytes", "tokens/offsets"} <= data.names
         return (_own if own else _foreign)(data, stream.name, held.close)
     except BaseException:

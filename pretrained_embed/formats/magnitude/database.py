@@ -10,13 +10,14 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from pretrained_embed.arrays import Int64Array, PackedTokens
+from pretrained_embed.budget import OBJECT
 from pretrained_embed.errors import FormatError, PretrainedEmbedError, TruncatedError
-from pretrained_embed.formats.local import file_size, open_local
+from pretrained_embed.formats.local import budget_of, file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
 
 _TABLE = "magnitude"
@@ -43,7 +44,9 @@ class Database:
         self._held = ExitStack()
         try:
             path = self._held.enter_context(_named(stream))
-            self._check_size(path)
+            with path.open("rb") as file:
+                self._budget = budget_of(stream, file)
+                self._check_size(file)
             with self._refusing_damage():
                 self._sql = sqlite3.connect(
                     f"{path.absolute().as_uri()}?mode=ro&immutable=1",
@@ -67,12 +70,15 @@ class Database:
     def numbers(self) -> dict[str, int]:
         """Return what the file says of itself, where that is a number."""
         with self._refusing_damage():
-            query = "SELECT key, value FROM magnitude_format LIMIT 5000"
+            query = (
+                "SELECT key, value FROM magnitude_format WHERE typeof(value) = "
+                "'integer' AND length(CAST(key AS BLOB)) < 100 LIMIT 5000"
+            )
             rows = self._sql.execute(query).fetchall()
         return {
             key.decode("utf-8", "replace"): value
             for key, value in rows
-            if type(key) is bytes and type(value) is int
+            if type(key) is bytes
         }
 
     def keys(self) -> Keys:
@@ -88,6 +94,7 @@ class Database:
                     raise self._damaged(f"row {number:,} comes twice")
                 if type(key) is not bytes:
                     raise self._damaged(f"row {number:,} has no key")
+                self._budget.take(len(key) + OBJECT)  # keys can share their pages
                 keys.append(key)
                 numbers.append(number)
                 if type(length) is float:  # NULL stands for what is no number
@@ -108,10 +115,10 @@ class Database:
                 vectors[row] = found
         return vectors
 
-    def _check_size(self, path: Path) -> None:
+    def _check_size(self, file: BinaryIO) -> None:
         """Raise `TruncatedError` if pages are missing that the file says it has."""
-        with path.open("rb") as file:
-            head, size = file.read(_HEAD), file_size(file)
+        file.seek(0)
+        head, size = file.read(_HEAD), file_size(file)
         page = int.from_bytes(head[16:18], "big")
         pages = int.from_bytes(head[28:32], "big")
         # A page of 64 KiB is written as 1; old versions of SQLite count no pages.

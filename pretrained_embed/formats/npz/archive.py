@@ -10,6 +10,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
@@ -23,7 +24,6 @@ _ALIGNMENT = 64
 _LOCAL_HEADER = 30  # bytes, before the name and the extra fields
 _ZIP64_FIELD = 20  # bytes, which zipfile puts behind our extra field
 _PADDING_FIELD = 0xD935  # the id that Android's zipalign uses for the same purpose
-_DEFLATE_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
 
 # What zipfile lets through when an archive is damaged, beside its own error.
 _DAMAGE = (
@@ -43,25 +43,25 @@ class Archive:
     """An open zip archive of arrays; each has to be what the directory says it is.
 
     Sizes are checked before anything is allocated and checksums before anything is
-    handed out. An array that is stored uncompressed is mapped, not read.
+    handed out. An array that is stored uncompressed is mapped, not read; what is
+    inflated is taken from the ``budget``. No two members lie in the same bytes.
     """
 
-    def __init__(self, file: BinaryIO, where: str) -> None:
+    def __init__(self, file: BinaryIO, where: str, budget: Budget) -> None:
         self._file = file
         self._size = file_size(file)
         self._where = where
+        self._budget = budget
         try:
             self._zip = zipfile.ZipFile(file)
         except _DAMAGE as error:
             raise self._damaged(f"the zip archive is damaged ({error})") from error
         self._members: dict[str, zipfile.ZipInfo] = {}
-        declared = sum(info.file_size for info in self._zip.infolist())
-        if declared > self._size * _DEFLATE_RATIO:
-            raise self._damaged(
-                f"its members declare {declared:,} bytes, more than {self._size:,} "
-                "packed bytes can hold"
-            )
-        for info in self._zip.infolist():
+        end = 0
+        for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
+            if info.header_offset < end:
+                raise self._damaged(f"member {info.filename!r} overlaps the one before")
+            end = info.header_offset + _LOCAL_HEADER + info.compress_size
             name = info.filename.removesuffix(".npy")
             if name in self._members:
                 raise self._damaged(f"there are two members {info.filename!r}")
@@ -133,6 +133,7 @@ class Archive:
             with self._zip.open(info) as member:
                 head = member.read(HEADER_LIMIT)
                 header = self._header(info, head)
+                self._budget.take(header.nbytes)
                 data = bytearray(head[header.length :])
                 while piece := member.read(1 << 20):  # the last compares the checksum
                     data += piece

@@ -21,10 +21,11 @@ from __future__ import annotations
 from typing import Any
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
+from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.gensim.side_files import refuse_part
-from pretrained_embed.formats.local import open_local
+from pretrained_embed.formats.local import budget_of, open_local
 from pretrained_embed.formats.npz.archive import Archive
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import Table, decode_metadata
@@ -46,14 +47,16 @@ def recognise(head: bytes, stream: ByteStream) -> bool:
 def open_reader(stream: ByteStream) -> TableReader:
     """Open an archive for reading; raises `FormatError` where it is damaged."""
     where = stream.name
-    with open_local(stream) as file, Archive(file, where) as archive:
-        if {"vectors", "token_bytes", "token_offsets"} <= archive.names:
-            return _own(archive, where)
-        try:
-            return _foreign(archive, where)
-        except FormatError:
-            refuse_part(stream)
-            raise
+    with open_local(stream) as file:
+        budget = budget_of(stream, file)
+        with Archive(file, where, budget) as archive:
+            if {"vectors", "token_bytes", "token_offsets"} <= archive.names:
+                return _own(archive, where)
+            try:
+                return _foreign(archive, where, budget)
+            except FormatError:
+                refuse_part(stream)
+                raise
 
 
 def read_table(stream: ByteStream) -> Table:
@@ -78,9 +81,11 @@ def _own(archive: Archive, where: str) -> TableReader:
     return TableReader(NAME, where, tokens, vectors, arrays=arrays, metadata=metadata)
 
 
-def _foreign(archive: Archive, where: str) -> TableReader:
+def _foreign(archive: Archive, where: str, budget: Budget) -> TableReader:
     pair = pick_pair(archive.names, archive.form, where, "array")
-    packed = _pack(archive.read(pair.tokens), f"{where}, array {pair.tokens!r}")
+    tokens = archive.read(pair.tokens)
+    budget.take(tokens.size * OBJECT + tokens.nbytes)
+    packed = _pack(tokens, f"{where}, array {pair.tokens!r}")
     vectors = archive.read(pair.vectors)
     return TableReader(NAME, where, packed, vectors, notes=pair.notes)
 

@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.local import array_bytes
 
 _DTYPE = re.compile(r"[iuf][1248]")
 _STRINGS = re.compile(r"[US]\d{1,9}")
+_ORDERS = ("<", ">", "=", "|")
 _ARRAY, _BUFFER = "multiarray._reconstruct", "numeric._frombuffer"
 _SCALAR = "multiarray.scalar"
 
@@ -52,6 +54,12 @@ class Global(NamedTuple):
 
 #: The class of what is made by something that has no name: what a call returned.
 UNNAMED = Global("a value", "without a name")
+
+
+class Digits(str):
+    """An integer that is the key of a dictionary, as its digits."""
+
+    __slots__ = ()
 
 
 class Record:
@@ -112,12 +120,15 @@ def _parts(record: Record) -> tuple[Any, Any, Any, Any]:
     return shape, dtype, order, raw
 
 
-def list_of(value: Any, where: str) -> list[Any] | None:
+def list_of(value: Any, where: str, budget: Budget) -> list[Any] | None:
     """Return what a list, a tuple or an array of one dimension holds, else ``None``.
 
-    Raises `FormatError` for an array that is damaged.
+    Raises `FormatError` for an array that is damaged, or of more strings than the
+    ``budget`` allows.
     """
-    if type(value) in (list, tuple):
+    if type(value) is list:
+        return value
+    if type(value) is tuple:
         return list(value)
     if type(value) is not Record or not value.is_array():
         return None
@@ -135,6 +146,7 @@ def list_of(value: Any, where: str) -> list[Any] | None:
             f"{where}: a pickled array of {count!r} strings has {len(view):,} bytes; "
             "the file is damaged"
         )
+    budget.take(len(view) + count * OBJECT)
     try:
         return _values(view, strings)
     except ValueError as error:
@@ -194,7 +206,7 @@ def _dtype_of(record: Any, dtypes: re.Pattern[str] = _DTYPE) -> np.dtype[Any]:
         part.decode("latin-1") if type(part) is bytes else part
         for part in (code, order)
     )
-    if type(code) is not str or type(order) is not str or not dtypes.fullmatch(code):
+    if type(code) is not str or order not in _ORDERS or not dtypes.fullmatch(code):
         raise ValueError
     return np.dtype(("" if order == "|" else order) + code)
 

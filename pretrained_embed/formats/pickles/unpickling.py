@@ -15,9 +15,10 @@ https://github.com/python/cpython/blob/main/Lib/pickletools.py describes all opc
 Read are those of protocols 2 to 5, as Python 2 and 3 write them; not read are
 persistent ids, extension codes, buffers kept elsewhere, and the objects of protocol 0.
 
-Sizes are compared with the bytes there are before anything is allocated, and memory
-stays in proportion to the file. Large byte strings are views, not copies. Values may be
-nested to any depth and hold themselves: walk them with care.
+Sizes are compared with the bytes there are before anything is allocated, and what is
+made is taken from a budget. Large byte strings are views, not copies. Values may be
+nested to any depth and hold themselves, and any value may stand in any number of
+places: walk them with care.
 """
 
 from __future__ import annotations
@@ -26,11 +27,13 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
+from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.pickles.opcodes import MARK, NUMBERED, PLAIN, SIZED, STOP
 from pretrained_embed.formats.pickles.pickled import (
     UNNAMED,
+    Digits,
     Global,
     Record,
     text_of,
@@ -41,7 +44,6 @@ _LONGEST_NAME = 512  # bytes of a line: the name of a module or class, or a numb
 _LONGEST_INTEGER = 32  # bytes; the state of a random generator takes 16
 _SMALL = 1 << 12  # byte strings up to this size are copied
 _DEEPEST_STACK = 1 << 16  # pickles add to lists a thousand values at a time
-_HASHABLE = 1 << 61  # integers below this have hashes of their own
 _INTEGER = Global("builtins", "int")
 _BINFLOAT = struct.Struct(">d")
 
@@ -54,6 +56,10 @@ _RUNS = frozenset((_SHORT_TEXT, *_GETS))
 _CHUNK = 1 << 14
 
 
+#: Stands in the memo where nothing was put.
+_NOTHING = object()
+
+
 class Pickle(NamedTuple):
     """What a pickle describes."""
 
@@ -61,16 +67,17 @@ class Pickle(NamedTuple):
     names: set[str]  # of the classes and functions that occur in it, dotted
 
 
-def load(data: memoryview, where: str) -> Pickle:
+def load(data: memoryview, where: str, budget: Budget) -> Pickle:
     """Return the value that a pickle describes.
 
     Values are None, bool, int, float, str, bytes, memoryview, list (for sets, too),
-    tuple, dict with keys of str or int (bytes and strings of NumPy become str, with
-    surrogate escapes where they are not UTF-8; entries with other keys are left out),
-    `Global` and `Record`. Raises `FormatError` for what is no such pickle, and
-    `TruncatedError` where it ends too early.
+    tuple, dict with keys of str (bytes and strings of NumPy become str, with
+    surrogate escapes where they are not UTF-8, integers `Digits`; entries with other
+    keys are left out), `Global` and `Record`. Raises `FormatError` for what is no such
+    pickle, or takes more than the ``budget``, and `TruncatedError` where it ends too
+    early.
     """
-    machine = _Machine(data, where)
+    machine = _Machine(data, where, budget)
     return Pickle(machine.run(), machine.names)
 
 
@@ -80,15 +87,15 @@ _Step = tuple[Callable[[Any], object], int, Any]
 
 
 class _Machine:
-    def __init__(self, data: memoryview, where: str) -> None:
+    def __init__(self, data: memoryview, where: str, budget: Budget) -> None:
         self._data = data
         self._cursor = Cursor(data, where, "the pickle")
         self.names: set[str] = set()
         self._where = where
         self._stack: list[Any] = []
         self._push = self._stack.append
-        self._memo: dict[int, Any] = {}
-        self._may_make = len(data)
+        self._memo: list[Any] = []
+        self._take = budget.take
 
     def run(self) -> Any:
         data, cursor, stack = self._data, self._cursor, self._stack
@@ -124,13 +131,13 @@ class _Machine:
                     break
                 raw = chunk[place + 2 : end]
                 text = raw.decode() if raw.isascii() else self._decoded(raw)
-                memo[len(memo)] = text
+                memo.append(text)
                 push(text)
                 place = end + 1
             elif code in _GETS:
                 end = place + _GETS[code]
                 index = int.from_bytes(chunk[place + 1 : end], "little")
-                if index not in memo:
+                if index >= len(memo) or memo[index] is _NOTHING:
                     break
                 push(memo[index])
                 place = end
@@ -157,6 +164,7 @@ class _Machine:
     # --- The stack and the memo
 
     def _push_new(self, kind: Callable[[], Any]) -> None:
+        self._take(OBJECT)
         self._stack.append(kind())
 
     def _pop(self, _: None = None) -> Any:
@@ -182,13 +190,18 @@ class _Machine:
         self._stack.append(self._top())
 
     def _put(self, index: int) -> None:
-        self._memo[index] = self._top()
+        memo, value = self._memo, self._top()
+        if index > len(memo):  # whoever wrote it counts on from 0 or 1
+            if index > self._cursor.at:
+                raise self._cursor.damaged(f"value {index:,} comes before the others")
+            memo += [_NOTHING] * (index - len(memo))
+        memo[index : index + 1] = [value]
 
     def _memoize(self, _: None) -> None:
         self._put(len(self._memo))
 
     def _get(self, index: int) -> None:
-        if index not in self._memo:
+        if index >= len(self._memo) or self._memo[index] is _NOTHING:
             raise self._cursor.damaged(f"value {index:,} is used before it is there")
         self._stack.append(self._memo[index])
 
@@ -251,9 +264,12 @@ class _Machine:
             target.extend(values)
 
     def _marked(self, kind: type) -> None:
-        self._stack.append(kind(self._pop_to_mark()))
+        values = self._pop_to_mark()
+        self._take(OBJECT + 8 * len(values))
+        self._stack.append(kind(values))
 
     def _tuple(self, count: int) -> None:
+        self._take(OBJECT)
         values = [self._pop() for _ in range(count)]
         self._stack.append(tuple(values[::-1]))
 
@@ -270,6 +286,9 @@ class _Machine:
             raise self._cursor.damaged("a key has no value")
         if type(target) is not dict:
             return
+        if not target:
+            self._take(2 * OBJECT)
+        self._take(OBJECT // 2 * len(values))
         for key, value in zip(values[::2], values[1::2], strict=True):
             if type(key) is not str:
                 key = _key(key)
@@ -288,6 +307,7 @@ class _Machine:
         self._name(Global(module, name))
 
     def _name(self, name: Global) -> None:
+        self._take(4 * OBJECT + 2 * len(name.module) + 2 * len(name.name))
         self.names.add(str(name))
         self._stack.append(name)
 
@@ -298,11 +318,9 @@ class _Machine:
         if type(kind) is not Global or type(args) is not tuple:
             raise self._cursor.damaged("an object without a name or arguments")
         value = make(kind, args)
-        if type(value) in (bytes, list):
-            # Each takes a few bytes to ask for, however long it is: count them.
-            self._may_make -= len(value)
-            if self._may_make < 0:
-                raise self._cursor.damaged("more is made of its values than there is")
+        self._take(OBJECT)
+        if type(value) in (bytes, list):  # a few bytes ask for it, however long it is
+            self._take(len(value) * (1 if type(value) is bytes else 8))
         self._stack.append(value)
 
     def _object_with_keywords(self, _: None) -> None:
@@ -338,8 +356,9 @@ class _Machine:
         )
 
 
-def _key(key: Any) -> str | int | None:
-    """Return a key that hashes in bounded time, ``None`` for another."""
-    if type(key) is int:
-        return key if abs(key) < _HASHABLE else None
-    return text_of(key)
+def _key(key: Any) -> str | None:
+    """Return a key that hashes in bounded time, ``None`` for another.
+
+    Of integers that a file chooses all can have one hash, of strings they cannot.
+    """
+    return Digits(key) if type(key) is int else text_of(key)

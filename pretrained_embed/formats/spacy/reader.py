@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.reader import ByteStream, Reader
@@ -90,7 +91,8 @@ def _table(name: str, matrix: AnyArray, folder: Path) -> TableReader:
     strings = _json(folder / _STRINGS, list)
     if not all(isinstance(text, str) for text in strings):
         raise FormatError(f"{folder / _STRINGS}: holds more than strings")
-    return table_reader(NAME, name, matrix, key_rows, strings)
+    budget = Budget(name, len(raw) + (folder / _STRINGS).stat().st_size)
+    return table_reader(NAME, name, matrix, key_rows, strings, budget)
 
 
 def _floret(name: str, matrix: AnyArray, config: dict[str, Any]) -> BucketReader:

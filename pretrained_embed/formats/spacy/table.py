@@ -13,6 +13,7 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
 )
+from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.spacy.keys import KeyRows, keys_of
 from pretrained_embed.formats.spacy.symbols import NAMES
@@ -27,10 +28,12 @@ def table_reader(
     matrix: AnyArray,
     key_rows: KeyRows,
     strings: Sequence[str],
+    budget: Budget,
 ) -> TableReader:
     """Return a reader of the tokens whose keys are those of known strings.
 
-    Raises `FormatError` where a key has a row that is none of the matrix.
+    Raises `FormatError` where a key has a row that is none of the matrix, and where
+    the tokens are more than the ``budget`` allows.
     """
     keys, rows = key_rows
     if rows.max(initial=0) >= len(matrix):
@@ -45,6 +48,8 @@ def table_reader(
     places[places == len(order)] = 0
     names = order[places]
     named = np.flatnonzero(their_keys[names] == keys)
+    lengths = np.array([len(string) for string in known], np.int64)
+    budget.take(int(lengths[names[named]].sum()) + len(named) * OBJECT)
     tokens = PackedTokens.join([known[place] for place in names[named].tolist()])
     shared = rows[named].astype(np.int64)
     notes = []

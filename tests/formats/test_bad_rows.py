@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pretrained_embed.errors import OptionError, RowError
-from pretrained_embed.formats.budget import check_bad_rows, check_budget
+from pretrained_embed.formats.bad_rows import check_bad_rows, check_max_bad_rows
 from pretrained_embed.formats.reader import Doubt, Findings
 
 
@@ -12,17 +12,17 @@ def findings(bad: int, rows: int) -> Findings:
     return Findings(rows=rows, bad_rows=bad, doubts=doubts)
 
 
-@pytest.mark.parametrize("budget", [None, 5, 6, 0.05, 0.5, 1.0])
-def test_bad_rows_within_the_budget_are_fine(budget):
-    check_bad_rows(findings(5, 100), budget, "file")
+@pytest.mark.parametrize("most", [None, 5, 6, 0.05, 0.5, 1.0])
+def test_bad_rows_that_are_allowed_are_fine(most):
+    check_bad_rows(findings(5, 100), most, "file")
 
 
 @pytest.mark.parametrize(
-    ("budget", "allowed"), [(4, 4), (0, 0), (0.04, 4), (0.0, 0), (0.049, 4)]
+    ("most", "allowed"), [(4, 4), (0, 0), (0.04, 4), (0.0, 0), (0.049, 4)]
 )
-def test_bad_rows_beyond_the_budget_are_an_error_that_names_the_first(budget, allowed):
+def test_more_bad_rows_are_an_error_that_names_the_first(most, allowed):
     with pytest.raises(RowError) as caught:
-        check_bad_rows(findings(5, 100), budget, "file")
+        check_bad_rows(findings(5, 100), most, "file")
 
     message = str(caught.value)
     assert message.startswith(f"file: 5 of 100 rows are malformed, {allowed} may be")
@@ -44,17 +44,17 @@ def test_a_share_is_not_lost_to_rounding():
     check_bad_rows(findings(29, 100), 0.29, "file")
 
 
-def test_no_bad_row_is_within_any_budget():
+def test_no_bad_row_is_always_allowed():
     check_bad_rows(findings(0, 0), 0, "file")
     check_bad_rows(findings(0, 0), 0.0, "file")
 
 
-@pytest.mark.parametrize("budget", [-1, -0.1, 1.5, float("nan"), True, "3", 2.0])
-def test_what_is_no_number_of_rows_is_refused(budget):
+@pytest.mark.parametrize("given", [-1, -0.1, 1.5, float("nan"), True, "3", 2.0])
+def test_what_is_no_number_of_rows_is_refused(given):
     with pytest.raises(OptionError, match=r"max_bad_rows is .*a share from 0\.0 to 1"):
-        check_budget(budget)
+        check_max_bad_rows(given)
 
 
-@pytest.mark.parametrize("budget", [None, 0, 3, 10**9, 0.0, 0.01, 1.0])
-def test_what_is_one_is_taken(budget):
-    check_budget(budget)
+@pytest.mark.parametrize("given", [None, 0, 3, 10**9, 0.0, 0.01, 1.0])
+def test_what_is_one_is_taken(given):
+    check_max_bad_rows(given)

@@ -1,0 +1,86 @@
+"""How much may be made in memory of the bytes of a file.
+
+A few bytes can ask for any number of others: a string that is referred to a million
+times, zeros that were packed a thousand to one. So whatever hands out bytes that are
+made of a file takes them from a budget first. Vectors that are read row by row, or
+mapped, are not counted.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+from pretrained_embed.errors import FormatError, OptionError
+
+#: The environment variable that sets another budget, such as 4GB.
+ENVIRONMENT = "PRETRAINED_EMBED_READ_BUDGET"
+
+#: Bytes that may be made of any file, and of each byte of it.
+FIXED, TIMES = 64 << 20, 64
+
+#: Bytes that an object of Python takes beside what is in it: a string, a small list.
+OBJECT = 64
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_SIZE = re.compile(r"(\d{1,30}(?:\.\d{1,30})?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+
+
+def number_of_bytes(given: int | str, what: str = "memory") -> int:
+    """Return a number of bytes, as a number or in words; raises `OptionError`.
+
+    >>> number_of_bytes("4GB"), number_of_bytes("1.5 MiB"), number_of_bytes(10)
+    (4000000000, 1572864, 10)
+    """
+    if isinstance(given, str) and (match := _SIZE.fullmatch(given.strip())):
+        unit = match[2].lower()
+        one = 1024 ** list(_UNITS).index(unit) if match[3] else _UNITS[unit]
+        given = int(float(match[1]) * one)
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise OptionError(
+            f"{what} is {given!r}, which is no number of bytes such as 500MB or 4G"
+        )
+    return given
+
+
+class Budget:
+    """What may still be made in memory of one file.
+
+    ``size`` is the number of its bytes, packed as they are. Raises `OptionError` where
+    the environment sets what is no number of bytes.
+    """
+
+    def __init__(self, where: str, size: int) -> None:
+        asked = os.environ.get(ENVIRONMENT)
+        self._where = where
+        self._size = size
+        self._asked = asked
+        self.total = (
+            number_of_bytes(asked, ENVIRONMENT) if asked else FIXED + TIMES * size
+        )
+        self.left = self.total
+
+    def take(self, count: int) -> None:
+        """Take so many bytes before they are made; raises `FormatError`."""
+        self.left -= count
+        if self.left < 0:
+            raise self.spent()
+
+    def spent(self) -> FormatError:
+        """Return the error that says that more is asked for than may be made."""
+        allowed = (
+            f"the {self._asked} that {ENVIRONMENT} allows"
+            if self._asked
+            else f"{self.total:,} bytes, which are {FIXED >> 20} MiB and {TIMES} times "
+            f"its {self._size:,}"
+        )
+        return FormatError(
+            f"{self._where}: reading it takes more memory than {allowed}; it is "
+            "damaged, or made to fill the memory. If you trust it, set "
+            f"{ENVIRONMENT} to more, such as {ENVIRONMENT}={_more(self.total)}"
+        )
+
+
+def _more(total: int) -> str:
+    """Return a number of bytes, in words, that is ten times as many."""
+    return f"{max(1, -(-total // 10**8))}GB"

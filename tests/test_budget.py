@@ -1,0 +1,203 @@
+"""What is made of a file in memory, counted: little files that ask for much."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import pickle
+import tracemalloc
+import zipfile
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pyarrow as pa
+import pytest
+from gensim.models import KeyedVectors
+from pyarrow import parquet
+
+from pretrained_embed import budget, formats, sources
+from pretrained_embed.errors import FormatError, OptionError
+from tests.formats.test_magnitude import database
+from tests.formats.test_magnitude import table as magnitude_table
+
+KIND = "reading it takes more memory than"
+LONG = "x" * 60_000
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Let little be made of any file, so that the files here can be small."""
+    monkeypatch.setattr(budget, "FIXED", 1 << 20)
+
+
+def peak_of_refusal(path: Path) -> int:
+    """Return the most memory that reading a file took until it was refused."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(FormatError, match=KIND) as caught:
+            formats.open_reader(sources.open_source(path))
+        assert budget.ENVIRONMENT in str(caught.value)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def tokens_of(path: Path) -> int:
+    with formats.open_reader(sources.open_source(path)) as reader:
+        return sum(len(block.tokens) for block in reader.blocks())
+
+
+@pytest.mark.parametrize("kind", ["str", "bytes", "numpy"])
+def test_one_string_many_times_in_a_pickle(kind, tmp_path):
+    made = KeyedVectors(1)
+    made.vectors = np.zeros((1_000, 1), np.float32)
+    one = {"str": LONG, "bytes": b"x" * 4000, "numpy": np.str_(LONG)}[kind]
+    made.index_to_key = [one] * 1_000  # 60 MB of 65 KB, or 4 of 7
+    path = tmp_path / "x.kv"
+    path.write_bytes(pickle.dumps(made, 4))
+
+    assert peak_of_refusal(path) < 2 * budget.Budget("", path.stat().st_size).total
+
+
+def test_one_string_many_times_in_hdf5(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("vectors", data=np.zeros((900, 2), "f4"))
+        made = file.create_dataset("tokens", (900,), h5py.string_dtype())
+        made[0] = LONG * 5
+        at = h5py.h5d.open(file.id, b"tokens").get_offset()
+    raw = bytearray(path.read_bytes())
+    raw[at : at + 16 * 900] = raw[at : at + 16] * 900
+    path.write_bytes(raw)
+
+    assert peak_of_refusal(path) < 2 * budget.Budget("", len(raw)).total
+
+
+def test_strings_of_hdf5_that_are_themselves_are_read_in_parts(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("vectors", data=np.zeros((5_000, 1), "f4"))
+        words = [f"token {n}" for n in range(5_000)]
+        file.create_dataset("tokens", data=words, dtype=h5py.string_dtype())
+
+    with formats.open_reader(sources.open_source(path)) as reader:
+        assert [token for block in reader.blocks() for token in block.tokens] == words
+
+
+def test_a_chunk_of_hdf5_is_unpacked_whole(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset(
+            *("vectors", (1 << 10, 1600), "f4"),
+            **{"chunks": (1 << 10, 1600), "compression": "gzip"},
+        )[0, 0] = 1
+        file.create_dataset("tokens", data=np.arange(1 << 10).astype("S4"))
+
+    assert peak_of_refusal(path) < 2 << 20
+
+
+def test_wide_chunks_are_unpacked_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("pretrained_embed.formats.hdf5.data._CHUNK_CACHE", 1000)
+    rows = np.arange(40_000, dtype="f4").reshape(10_000, 4)
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("vectors", data=rows, chunks=(5_000, 1), compression="gzip")
+        file.create_dataset("tokens", data=np.arange(10_000).astype("S5"))
+
+    with formats.open_reader(sources.open_source(path)) as reader:
+        held = np.concatenate([block.vectors for block in reader.blocks()])
+        cache = reader.stored._dataset.id.get_access_plist().get_chunk_cache()
+
+    np.testing.assert_array_equal(held, rows)
+    assert cache[1] == 4 * 5_000 * 4
+
+
+def test_zeros_of_an_npz_that_are_packed_a_thousand_to_one(tmp_path):
+    path = tmp_path / "x.npz"
+    rows = np.zeros((1 << 10, 1600), "f4")  # 6.5 MB of 10 KB
+    np.savez_compressed(path, vectors=rows, tokens=np.arange(1 << 10).astype("U"))
+
+    assert peak_of_refusal(path) < 2 << 20
+
+
+def test_members_of_an_npz_that_share_their_bytes(tmp_path):
+    path = tmp_path / "x.npz"
+    np.savez(path, a=np.zeros((3, 2), "f4"), b=np.zeros((3, 2), "f4"))
+    raw = bytearray(path.read_bytes())
+    second = raw.rindex(b"PK\x01\x02")
+    raw[second + 42 : second + 46] = bytes(4)  # both begin where the first does
+    path.write_bytes(raw)
+
+    with pytest.raises(FormatError, match="overlaps the one before"):
+        formats.open_reader(sources.open_source(path))
+
+
+def test_one_token_many_times_in_parquet(tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((1_000, 1), "f4"))
+    words = pa.DictionaryArray.from_arrays(np.zeros(1_000, np.int32), [LONG])
+    table = pa.table({"token": words})
+    parquet.write_table(table, tmp_path / "x.parquet", store_schema=False)
+
+    assert peak_of_refusal(tmp_path / "x.npy") < 2 << 20
+
+
+def test_one_key_of_spacy_many_times(tmp_path):
+    (tmp_path / "strings.json").write_text(json.dumps([LONG[:3000]]))
+    from pretrained_embed.formats.spacy.keys import keys_of
+
+    pair = b"\xcf" + int(keys_of([LONG[:3000].encode()])[0]).to_bytes(8, "big") + b"\0"
+    raw = b"\xdf" + (2_000).to_bytes(4, "big") + pair * 2_000
+    (tmp_path / "key2row").write_bytes(raw)
+    with (tmp_path / "vectors").open("wb") as file:
+        np.save(file, np.ones((1, 2), "f4"))
+
+    assert peak_of_refusal(tmp_path) < 2 << 20
+
+
+def test_keys_of_magnitude_are_counted(tmp_path, monkeypatch):
+    path = tmp_path / "x.magnitude"
+    database(path, *magnitude_table(1, (LONG, [1], 1.0)))
+    assert tokens_of(path) == 1
+
+    monkeypatch.setenv(budget.ENVIRONMENT, "50 kB")
+
+    assert peak_of_refusal(path) < 2 << 20
+
+
+def test_a_file_that_unpacks_to_a_thousand_times_itself_is_not_kept(tmp_path):
+    path = tmp_path / "x.npy.gz"
+    with gzip.open(path, "wb") as file:
+        np.save(file, np.zeros((1 << 10, 1600), "f4"))
+    with zipfile.ZipFile(tmp_path / "x.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", gzip.decompress(path.read_bytes()))
+
+    peak_of_refusal(path)
+    peak_of_refusal(Path(f"{tmp_path}/x.zip#x.npy"))
+
+
+def test_the_budget_is_set_by_the_environment(tmp_path, monkeypatch):
+    path = tmp_path / "x.npz"
+    np.savez_compressed(
+        path, vectors=np.ones((3, 2), "f4"), tokens=np.array(["a", "b", "c"])
+    )
+    assert tokens_of(path) == 3
+
+    monkeypatch.setenv(budget.ENVIRONMENT, "20")
+    with pytest.raises(FormatError, match=r"than the 20 that .*_BUDGET=1GB$"):
+        tokens_of(path)
+    monkeypatch.setenv(budget.ENVIRONMENT, "1 MiB")
+    assert tokens_of(path) == 3
+    for wrong in ("much", "-1", "0"):
+        monkeypatch.setenv(budget.ENVIRONMENT, wrong)
+        with pytest.raises(OptionError, match=f"{budget.ENVIRONMENT} is '?{wrong}"):
+            tokens_of(path)
+
+
+def test_vectors_that_are_streamed_are_not_counted(tmp_path, monkeypatch):
+    monkeypatch.setenv(budget.ENVIRONMENT, "100 kB")
+    path = tmp_path / "x.txt.gz"
+    with gzip.open(path, "wb") as file:
+        file.write(b"".join(b"t%d 1 2 3\n" % n for n in range(20_000)))
+
+    assert tokens_of(path) == 20_000
