@@ -61,7 +61,6 @@ if TYPE_CHECKING:
     from pretrained_embed.matrix import FORMS as MATCH_FORMS
     from pretrained_embed.matrix import POLICIES as OOV_POLICIES
     from pretrained_embed.matrix import STEPS as POSTPROCESS_STEPS
-    from pretrained_embed.neighbours import Neighbour, Neighbours, Query
     from pretrained_embed.pipeline import (
         DEFAULT_SOURCE,
         Conversion,
@@ -74,10 +73,10 @@ if TYPE_CHECKING:
         load_shard,
         open_vectors,
         report,
-        similar,
         versions,
     )
     from pretrained_embed.sources import fetch
+    from pretrained_embed.tools.queries import Neighbour, Neighbours, Query, similar
     from pretrained_embed.vocabulary import KINDS as VOCAB_KINDS
     from pretrained_embed.vocabulary import Vocabulary
 
@@ -172,11 +171,11 @@ _HOMES = {
     "EmbeddingMatrix": ("matrix", "EmbeddingMatrix"),
     "EmbeddingShard": ("matrix", "EmbeddingShard"),
     "Findings": ("formats", "Findings"),
-    "Neighbour": ("neighbours", "Neighbour"),
-    "Neighbours": ("neighbours", "Neighbours"),
+    "Neighbour": ("tools.queries", "Neighbour"),
+    "Neighbours": ("tools.queries", "Neighbours"),
     "Origin": ("matrix", "Origin"),
     "Problem": ("checkup", "Problem"),
-    "Query": ("neighbours", "Query"),
+    "Query": ("tools.queries", "Query"),
     "Reader": ("formats", "Reader"),
     "RowStart": ("language_model", "RowStart"),
     "RowStory": ("matrix", "RowStory"),
@@ -194,7 +193,7 @@ _HOMES = {
     "open_vectors": ("pipeline", "open_vectors"),
     "report": ("pipeline", "report"),
     "save_picture": ("drawing", "save_picture"),
-    "similar": ("pipeline", "similar"),
+    "similar": ("tools.queries", "similar"),
     "transplant": ("language_model", "transplant"),
     "versions": ("pipeline", "versions"),
     "write_report": ("matrix", "write_report"),

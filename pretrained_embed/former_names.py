@@ -13,6 +13,11 @@ from typing import Any
 
 #: Modules that are no more: what pickles look for in them, and where it is now.
 FORMER = {
+    "pretrained_embed.neighbours.search": {
+        "Neighbour": "pretrained_embed.tools.queries",
+        "Neighbours": "pretrained_embed.tools.queries",
+    },
+    "pretrained_embed.neighbours.terms": {"Query": "pretrained_embed.tools.queries"},
     "pretrained_embed.packed_tokens": {"PackedTokens": "pretrained_embed.arrays"},
 }
 

@@ -32,11 +32,11 @@ LAYERS = {
     "drawing": {"errors", "arrays", "files", "formats"},
     "matrix": {
         *("errors", "markup", "arrays", "files", "vocabulary", "formats", "kernel"),
-        "drawing",
+        *("drawing", "neighbours"),
     },
     "adapters": {"errors", "arrays", "vocabulary", "matrix", "drawing"},
     "checkup": {"errors", "arrays", "formats", "kernel"},
-    "neighbours": {"errors", "arrays", "formats", "kernel"},
+    "neighbours": {"errors", "arrays", "vocabulary"},
     "page": {
         *("errors", "arrays", "files", "vocabulary", "formats", "matrix", "drawing"),
         "neighbours",
@@ -44,12 +44,16 @@ LAYERS = {
     "extraction": {"errors", "arrays", "files", "sources", "kernel", "formats"},
     "pipeline": {
         *("errors", "arrays", "files", "vocabulary", "sources", "kernel", "formats"),
-        *("store", "matrix", "extraction", "checkup", "drawing", "neighbours", "page"),
+        *("store", "matrix", "extraction", "checkup", "drawing", "page"),
         *("progress", "budget"),
     },
     "language_model": {
         *("errors", "arrays", "files", "vocabulary", "sources", "formats", "matrix"),
         "pipeline",
+    },
+    "tools": {
+        *("public names", "errors", "arrays", "progress", "formats", "kernel"),
+        "neighbours",
     },
     "cli": {
         "public names",
@@ -67,7 +71,7 @@ LAYERS = {
     "former_names": set(),
     "__init__": {
         *("errors", "vocabulary", "sources", "formats", "matrix", "pipeline"),
-        *("checkup", "drawing", "neighbours", "language_model", "former_names"),
+        *("checkup", "drawing", "language_model", "tools", "former_names"),
     },
     "__main__": {"cli"},
 }
@@ -87,6 +91,7 @@ AT_THE_HEAD = {
     "page": {"numpy"},
     "matrix": {"numpy"},
     "language_model": {"numpy"},
+    "tools": {"numpy"},
     "pipeline.large": {"numpy"},
     "pipeline.output": {"numpy"},
     "adapters": {"numpy"},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -17,7 +17,15 @@ from pretrained_embed.sources.url import url_or_words
 
 @click.command()
 @click.argument("source", metavar="MATRIX|SOURCE", type=url_or_words)
-@click.argument("tokens", metavar="TOKEN...", nargs=-1, required=True)
+@click.argument("tokens", metavar="TOKEN...", nargs=-1)
+@click.option(
+    "--file",
+    "-f",
+    "lines",
+    type=click.File(encoding="utf-8", errors="surrogateescape"),
+    metavar="FILE",
+    help="A file with a token or a sum a line; - is standard input.",
+)
 @click.option(
     "--count",
     "-n",
@@ -25,6 +33,13 @@ from pretrained_embed.sources.url import url_or_words
     default=10,
     show_default=True,
     help="How many neighbours.",
+)
+@click.option(
+    "--metric",
+    **options.one_of(["cosine", "dot", "euclidean"]),
+    default="cosine",
+    show_default=True,
+    help="What is near: a large cosine, a large inner product, a small distance.",
 )
 @options.on_bad_row("Malformed rows of the source: stop, or leave them out.")
 @options.layout
@@ -34,7 +49,9 @@ from pretrained_embed.sources.url import url_or_words
 def similar(
     source: str,
     tokens: tuple[str, ...],
+    lines: TextIO | None,
     count: int,
+    metric: Any,
     on_bad_row: Any,
     layout: str | None,
     cache_dir: Path | None,
@@ -46,14 +63,18 @@ def similar(
     """List the tokens nearest to each TOKEN, or to a sum such as king - man + woman.
 
     The source is a saved matrix, a file of vectors or a name that 'list' shows. The
-    number before a token is the cosine of the angle between the two. A token that
-    begins with - comes after --.
+    number before a token is the cosine of the angle between the two, or what --metric
+    asks for. A token that begins with - comes after --.
 
     \b
     Example:
       pretrained-embed similar embedding.npz cat dog
       pretrained-embed similar glove-6b-50d king - man + woman
+      pretrained-embed similar vectors.bin --file queries.txt --json
     """
+    queries = [*tokens, *(_queries(lines) if lines else ())]
+    if not queries:
+        raise click.UsageError("name a TOKEN, or a --file of them")
     with Bar(quiet=quiet) as bar:
         opened = pe.open_vectors(
             source,
@@ -65,7 +86,12 @@ def similar(
         )
         with opened as reader:
             found = pe.similar(
-                reader, tokens, count=count, on_bad_row=on_bad_row, progress=bar
+                reader,
+                queries,
+                count=count,
+                metric=metric,
+                on_bad_row=on_bad_row,
+                progress=bar,
             )
             findings = reader.findings
     if not quiet:
@@ -78,6 +104,13 @@ def similar(
         answer("\n\n".join(map(_paragraph, found)))
 
 
+def _queries(lines: TextIO) -> list[str | pe.Query]:
+    """Return the queries of a file, one a line; empty lines are none."""
+    given = [line for text in lines if (line := text.rstrip("\r\n")).strip()]
+    # a sign that has a line to itself joins no others: it is a token
+    return [pe.Query((line,)) if line in ("+", "-") else line for line in given]
+
+
 def _paragraph(found: pe.Neighbours) -> str:
-    lines = [f"{near.cosine:7.4f}  {near.token}" for near in found.nearest]
+    lines = [f"{near.score:7.4f}  {near.token}" for near in found.nearest]
     return "\n".join([str(found.query), *lines])

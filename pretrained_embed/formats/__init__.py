@@ -17,7 +17,12 @@ from pretrained_embed.formats.reader import (
     PackedBlock,
     Reader,
 )
-from pretrained_embed.formats.registry import open_reader, read_part, read_table
+from pretrained_embed.formats.registry import (
+    open_reader,
+    read_part,
+    read_table,
+    table_of,
+)
 from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.sink import (
     TARGET_SUFFIXES,
@@ -55,6 +60,7 @@ __all__ = [
     "parse_layout",
     "read_part",
     "read_table",
+    "table_of",
     "write_rows",
     "write_table",
 ]

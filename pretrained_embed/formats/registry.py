@@ -81,14 +81,19 @@ def read_table(stream: ByteStream) -> Table:
     without any.
     """
     with open_reader(stream) as reader:
-        if isinstance(reader, TableReader):
-            return reader.table()
-        tokens, vectors = [], []
-        for block in reader.packed_blocks():
-            tokens.append(block.tokens)
-            vectors.append(block.vectors)
+        return table_of(reader)
+
+
+def table_of(reader: Reader) -> Table:
+    """Return all that an open reader has, as `read_table` does."""
+    if isinstance(reader, TableReader):
+        return reader.table()
+    tokens, vectors = [], []
+    for block in reader.packed_blocks():
+        tokens.append(block.tokens)
+        vectors.append(block.vectors)
     if not vectors:
-        raise FormatError(f"{stream.name}: no rows")
+        raise FormatError(f"{reader.name}: no rows")
     return Table(joined(tokens), np.concatenate(vectors), {}, {})
 
 

@@ -28,6 +28,7 @@ from pretrained_embed.matrix.extend import extended, missing
 from pretrained_embed.matrix.origin import Origin, OriginArray, Part
 from pretrained_embed.matrix.provenance import forms_of, sources_of
 from pretrained_embed.matrix.saving import check_place, to_table
+from pretrained_embed.neighbours import KeyedRows
 from pretrained_embed.vocabulary import Vocabulary, checks
 
 if TYPE_CHECKING:
@@ -268,6 +269,16 @@ class EmbeddingMatrix:
         return showing.plot(
             self, tokens, count=count, method=method, seed=seed, title=title
         )
+
+    def keyed(self) -> KeyedRows:
+        """Return the rows by key, with the methods of gensim's ``KeyedVectors``.
+
+        Row *i* is the same as here, padding and OOV rows too; nothing is copied, and
+        gensim is not needed. ``load_matrix("vectors.npz").keyed()`` stays mapped.
+
+        >>> matrix.keyed().most_similar("king", topn=3)  # doctest: +SKIP
+        """
+        return KeyedRows(self.vocabulary, self.vectors)
 
     def _repr_html_(self) -> str:
         return showing.html(self)

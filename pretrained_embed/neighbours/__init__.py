@@ -1,15 +1,21 @@
-"""Nearest neighbours by cosine, searched exactly, a block of rows at a time."""
+"""What is near: the nearest rows, searched exactly, by vector and by key."""
 
-from pretrained_embed.neighbours.nearest import Nearest, unit_rows
-from pretrained_embed.neighbours.search import Neighbour, Neighbours, search
-from pretrained_embed.neighbours.terms import Query, parse_queries
+from pretrained_embed.neighbours.keyed import KeyedRows
+from pretrained_embed.neighbours.nearest import (
+    METRICS,
+    Metric,
+    Nearest,
+    check_metric,
+    squared_lengths,
+    unit_rows,
+)
 
 __all__ = [
+    "METRICS",
+    "KeyedRows",
+    "Metric",
     "Nearest",
-    "Neighbour",
-    "Neighbours",
-    "Query",
-    "parse_queries",
-    "search",
+    "check_metric",
+    "squared_lengths",
     "unit_rows",
 ]

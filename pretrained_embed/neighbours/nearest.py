@@ -1,88 +1,252 @@
-"""The best rows so far for some query vectors, as blocks of rows pass by."""
+"""The best rows so far for some query vectors, as blocks of rows pass by.
+
+Products of whole blocks, in binary32, say which rows may be among the best; these are
+measured again in binary64, row by row. So the answer is exact, and no row's place in a
+block, and no number of threads, changes a bit of it.
+"""
 
 from __future__ import annotations
 
+from typing import Literal, get_args
+
 import numpy as np
 
-from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.arrays import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+)
+from pretrained_embed.errors import OptionError, suggestion
 
-#: Squares of lengths from here on are exact enough to divide by.
-_SMALL = 1e-30
+#: What "near" means: the cosine of the angle, the inner product, the distance.
+Metric = Literal["cosine", "dot", "euclidean"]
+METRICS: tuple[str, ...] = get_args(Metric)
 
-#: Of so many queries and rows the products are held in memory at once.
-_QUERIES, _ROWS = 1 << 10, 1 << 12
+#: Squares of lengths between these are exact enough to reckon with in binary32.
+_SMALL, _LARGE = 1e-30, 1e30
+
+#: The largest number of binary32.
+_MAX = np.finfo(np.float32).max
+
+#: Of so many queries and rows the products are held in memory at once, and so many
+#: numbers of rows that are measured again.
+_QUERIES, _PRODUCTS, _NUMBERS = 1 << 10, 1 << 22, 1 << 21
 
 
-def unit_rows(vectors: Float32Array) -> Float32Array:
+def unit_rows(vectors: FloatArray) -> Float32Array:
     """Return rows of length 1; rows without a direction become zeros.
 
     ``vectors`` is float32 (rows, dim). Zeros, and rows with numbers that are not
     finite, have no direction.
     """
+    found: Float32Array = _units(vectors).astype(np.float32)
+    return found
+
+
+def _units(vectors: FloatArray) -> Float64Array:
     wide = vectors.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
         norms = np.sqrt(np.einsum("ij,ij->i", wide, wide))
-        units = wide / norms[:, None]
+        units: Float64Array = wide / norms[:, None]
     units[~(np.isfinite(norms) & (norms > 0))] = 0.0
-    found: Float32Array = units.astype(np.float32)
+    return units
+
+
+def _directed(units: Float64Array) -> BoolArray:
+    found: BoolArray = np.abs(units).max(axis=1, initial=0.0) > 0
     return found
 
 
 class Nearest:
-    """Finds the rows with the largest cosine to each query.
+    """Finds the rows that are nearest to each query.
 
-    ``queries`` is float32 (queries, dim). After all blocks were added ``rows`` is int64
-    (queries, count), the nearest first, -1 where there were too few; ``cosines`` is
-    float32 of the same shape, -inf there. Rows without a direction are near nothing.
+    Parameters
+    ----------
+    queries : float32 or float64 (queries, dim)
+        The vectors to look for. One without a direction is near to no row.
+    count : int
+        How many rows to find for each.
+    metric : "cosine" (default), "dot" or "euclidean"
+        "cosine" and "dot" find the largest, "euclidean" the smallest distances.
+
+    After all blocks were added ``rows`` is int64 (queries, count), the nearest first,
+    -1 where there were too few; ``scores`` is float64 of the same shape, NaN there.
+    Rows without a direction (zeros, or numbers that are not finite) are near nothing.
     Of rows that are equally near the lower one comes first.
+
+    >>> best = Nearest(np.float32([[1, 0]]), 1)
+    >>> best.add(np.float32([[0, 2], [3, 3]]))
+    >>> best.rows.tolist(), best.scores.round(4).tolist()
+    ([[1]], [[0.7071]])
     """
 
-    def __init__(self, queries: Float32Array, count: int) -> None:
-        self._queries = unit_rows(queries)
+    def __init__(
+        self, queries: FloatArray, count: int, metric: Metric = "cosine"
+    ) -> None:
+        check_metric(metric)
+        units, wide = _units(queries), queries.astype(np.float64)
+        directed = _directed(units)
+        self._metric = metric
+        self._queries = units if metric == "cosine" else wide
+        self._lengths = np.where(directed, np.linalg.norm(self._queries, axis=1), 1.0)
+        scales = self._lengths  # so that no product leaves the range of binary32
+        if metric == "euclidean":
+            scales = np.maximum(scales, 1.0)
+        scaled = np.where(directed[:, None], self._queries, 0.0) / scales[:, None]
+        self._directed, self._scales = directed, scales
+        self._scaled: Float32Array = scaled.astype(np.float32)
         self._count = count
         self._seen = 0
         shape = (len(queries), count)
         self.rows: Int64Array = np.full(shape, -1, np.int64)
-        self.cosines: Float32Array = np.full(shape, -np.inf, np.float32)
+        self._best: Float64Array = np.full(shape, -np.inf)  # the larger the nearer
 
-    def add(self, vectors: Float32Array) -> None:
-        """Look at the next rows, float32 (rows, dim)."""
-        for start in range(0, len(vectors), _ROWS):
-            some = vectors[start : start + _ROWS]
-            for first in range(0, len(self._queries), _QUERIES):
-                self._add(some, slice(first, first + _QUERIES))
+    @property
+    def scores(self) -> Float64Array:
+        """Cosines, products or distances, float64 (queries, count); NaN for none."""
+        signed = -self._best if self._metric == "euclidean" else self._best
+        return np.where(self.rows < 0, np.nan, signed)
+
+    def add(self, vectors: Float32Array, squares: Float32Array | None = None) -> None:
+        """Look at the next rows, float32 (rows, dim).
+
+        ``squares`` are their `squared_lengths`, where these are known.
+        """
+        step = max(1 << 12, _PRODUCTS // max(1, len(self.rows)))
+        for start in range(0, len(vectors), step):
+            some = vectors[start : start + step]
+            if squares is None:
+                lengths = squared_lengths(some)
+            else:
+                lengths = squares[start : start + step]
+            odd = np.flatnonzero(~((lengths > _SMALL) & (lengths < _LARGE)))
+            for first in range(0, len(self.rows), _QUERIES):
+                self._add(some, lengths, odd, slice(first, first + _QUERIES))
             self._seen += len(some)
 
-    def _add(self, vectors: Float32Array, chosen: slice) -> None:
-        cosines = self._cosines(vectors, self._queries[chosen])
-        best = self._largest(cosines)
-        near = np.take_along_axis(cosines, best, axis=1)
-        rows = np.where(near == -np.inf, -1, best + self._seen)
-        rows = np.concatenate([self.rows[chosen], rows], axis=1)
-        near = np.concatenate([self.cosines[chosen], near], axis=1)
-        order = np.lexsort((rows, -near), axis=1)[:, : self._count]
-        self.rows[chosen] = np.take_along_axis(rows, order, axis=1)
-        self.cosines[chosen] = np.take_along_axis(near, order, axis=1)
+    def _add(
+        self, vectors: Float32Array, squares: Float32Array, odd: Int64Array, part: slice
+    ) -> None:
+        """Look at some rows for some of the queries."""
+        near, slack = self._approximate(vectors, squares, odd, part)
+        floor = self._products(self._best[part, -1], part)
+        filling = np.flatnonzero(self._directed[part] & (floor == -np.inf))
+        if len(filling) and self._count < near.shape[1]:
+            rest = near.shape[1] - self._count
+            largest = np.partition(near[filling], rest, axis=1)[:, rest]
+            floor[filling] = largest - slack[filling]
+        lowest = np.clip(floor - slack, -_MAX, _MAX).astype(np.float32)
+        with np.errstate(over="ignore"):
+            lowest = np.nextafter(lowest, np.float32(-np.inf))
+        lowest = np.maximum(lowest, -_MAX)
+        chosen = np.flatnonzero(near >= lowest[:, None])
+        if len(chosen):
+            queries, rows = np.divmod(chosen, near.shape[1])
+            self._merge(queries, rows, self._exact(vectors, queries, rows, part), part)
 
-    def _cosines(self, vectors: Float32Array, queries: Float32Array) -> Float32Array:
-        """Return the cosines, (queries, rows); -inf for rows without a direction."""
-        with np.errstate(over="ignore", invalid="ignore"):
-            squares = np.einsum("ij,ij->i", vectors, vectors)
-            cosines: Float32Array = queries @ vectors.T
-            # squares leave the range of binary32 before the numbers do: look again
-            odd = ~(np.isfinite(squares) & (squares > _SMALL))
-            cosines /= np.sqrt(np.where(odd, np.float32(1), squares))
-        if odd.any():
-            units = unit_rows(vectors[odd])
-            cosines[:, odd] = np.where(
-                units.any(axis=1), queries @ units.T, np.float32(-np.inf)
-            )
-        return cosines
+    def _products(self, best: Float64Array, part: slice) -> Float64Array:
+        """Return what `_approximate` would give for what `_exact` gives, (queries,)."""
+        if self._metric == "euclidean":
+            best = (self._lengths[part] ** 2 - best**2) / 2
+        products: Float64Array = best / self._scales[part]
+        return products
 
-    def _largest(self, cosines: Float32Array) -> Int64Array:
-        """Return the columns of the largest values of each row, in no order."""
-        columns = cosines.shape[1]
-        if columns <= self._count:
-            return np.broadcast_to(np.arange(columns), cosines.shape)
-        rest = columns - self._count
-        return np.argpartition(cosines, rest, axis=1)[:, rest:]
+    def _approximate(
+        self, vectors: Float32Array, squares: Float32Array, odd: Int64Array, part: slice
+    ) -> tuple[Float32Array, Float64Array]:
+        """Return how near rows are, about, and by how much that may be wrong.
+
+        The first is (queries, rows), the larger the nearer and -inf for what is near
+        nothing, the second (queries,). Of distances it is half of what their squares
+        lack to that of the query's length. All are divided by the query's scale.
+        """
+        scales = self._scales[part]
+        regular = np.ones(len(vectors), np.bool_)
+        regular[odd] = False
+        longest = np.sqrt(float(squares[regular].max(initial=0.0)))
+        # the bound of Higham (2002), 3.5, for the product and for the squares
+        wrong = 2 * (vectors.shape[1] + 8) * 2.0**-24
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            near: Float32Array = self._scaled[part] @ vectors.T
+            slack = np.full(len(near), wrong)
+            if self._metric == "cosine":
+                near *= 1 / np.sqrt(squares)
+            elif self._metric == "dot":
+                slack *= longest
+            else:
+                twice: Float32Array = (2 * scales[:, None]).astype(np.float32)
+                near -= np.divide(squares, twice)
+                slack *= longest + longest**2 / (2 * scales)
+            if len(odd):
+                near[:, odd] = self._of_odd(vectors[odd], part)
+        near[~self._directed[part]] = -np.inf
+        return near, slack + np.finfo(np.float32).tiny
+
+    def _of_odd(self, vectors: Float32Array, part: slice) -> Float64Array:
+        """Return the same of rows whose squares leave the range of binary32."""
+        units, wide = _units(vectors), vectors.astype(np.float64)
+        scales = self._scales[part][:, None]
+        queries: Float64Array = self._queries[part] / scales
+        near: Float64Array = queries @ (units if self._metric == "cosine" else wide).T
+        if self._metric == "euclidean":
+            squares: Float64Array = np.einsum("ij,ij->i", wide, wide)
+            near -= squares / (2 * scales)
+        near = near.clip(-_MAX, _MAX)
+        near[:, ~_directed(units)] = -np.inf
+        return near
+
+    def _exact(
+        self, vectors: Float32Array, queries: Int64Array, rows: Int64Array, part: slice
+    ) -> Float64Array:
+        """Return how near each row is to the query beside it, (pairs,)."""
+        found = np.empty(len(rows))
+        step = max(1, _NUMBERS // vectors.shape[1])
+        asked = self._queries[part]
+        for start in range(0, len(rows), step):
+            chosen = slice(start, start + step)
+            one, other = asked[queries[chosen]], vectors[rows[chosen]]
+            if self._metric == "cosine":
+                found[chosen] = np.einsum("ij,ij->i", one, _units(other))
+            elif self._metric == "dot":
+                found[chosen] = np.einsum("ij,ij->i", one, other.astype(np.float64))
+            else:
+                apart = one - other
+                found[chosen] = -np.sqrt(np.einsum("ij,ij->i", apart, apart))
+        return found
+
+    def _merge(
+        self, queries: Int64Array, rows: Int64Array, near: Float64Array, part: slice
+    ) -> None:
+        """Keep the best of those there were and of the new ones."""
+        touched = np.unique(queries)
+        kept = self.rows[part][touched]
+        old = kept >= 0
+        queries = np.concatenate([np.repeat(touched, old.sum(axis=1)), queries])
+        rows = np.concatenate([kept[old], rows + self._seen])
+        near = np.concatenate([self._best[part][touched][old], near])
+        order = np.lexsort((rows, -near, queries))
+        queries, rows, near = queries[order], rows[order], near[order]
+        first = np.searchsorted(queries, queries)  # where those of its query begin
+        rank = np.arange(len(queries)) - first
+        best = rank < self._count
+        queries, rank = queries[best] + part.start, rank[best]
+        self.rows[queries, rank] = rows[best]
+        self._best[queries, rank] = near[best]
+
+
+def squared_lengths(vectors: Float32Array) -> Float32Array:
+    """Return the squared length of each row, float32 (rows,); ``inf`` on overflow."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares: Float32Array = np.einsum("ij,ij->i", vectors, vectors)
+    return squares
+
+
+def check_metric(metric: str) -> None:
+    """Raise `OptionError` for a metric that is none."""
+    if metric not in METRICS:
+        raise OptionError(
+            f"metric is {metric!r}; it can be {', '.join(METRICS)}"
+            f"{suggestion(str(metric), METRICS)}"
+        )

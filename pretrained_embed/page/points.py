@@ -118,7 +118,7 @@ def _neighbours(
         part = slice(start, start + len(queries))
         near[part] = np.where(some, rows, NONE)
         cosines[part] = np.where(
-            some, np.take_along_axis(found.cosines, keep, axis=1), 0.0
+            some, np.take_along_axis(found.scores, keep, axis=1), 0.0
         )
     return near, cosines
 

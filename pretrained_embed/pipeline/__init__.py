@@ -12,7 +12,6 @@ from pretrained_embed.pipeline.examining import examine
 from pretrained_embed.pipeline.loading import load_matrix, load_shard
 from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
 from pretrained_embed.pipeline.reporting import report
-from pretrained_embed.pipeline.searching import similar
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 from pretrained_embed.store import Dtype
@@ -29,7 +28,6 @@ __all__ = [
     "load_shard",
     "open_vectors",
     "report",
-    "similar",
     "versions",
 ]
 

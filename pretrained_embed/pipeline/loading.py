@@ -7,27 +7,30 @@ from typing import overload
 
 from pretrained_embed import formats, matrix, sources
 from pretrained_embed.errors import OptionError
+from pretrained_embed.formats import Reader
 from pretrained_embed.formats.parts import bounds
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.sources.spool import rereadable
 
 
 @overload
-def load_matrix(path: str | os.PathLike[str]) -> EmbeddingMatrix: ...
+def load_matrix(path: str | os.PathLike[str] | Reader) -> EmbeddingMatrix: ...
 @overload
 def load_matrix(path: str | os.PathLike[str], *, rows: slice) -> EmbeddingShard: ...
 @overload
 def load_matrix(
-    path: str | os.PathLike[str], *, rows: None = None
+    path: str | os.PathLike[str] | Reader, *, rows: None = None
 ) -> EmbeddingMatrix: ...
 def load_matrix(
-    path: str | os.PathLike[str], *, rows: slice | None = None
+    path: str | os.PathLike[str] | Reader, *, rows: slice | None = None
 ) -> EmbeddingMatrix | EmbeddingShard:
     """Load a matrix that `EmbeddingMatrix.save` wrote, whole, or some of its rows.
 
     ``path`` is a file, or the folder of a matrix in shards. Text and binary files of
     other tools load too: every token of theirs counts as found, and a ``<pad>`` whose
-    row is zeros is the pad.
+    row is zeros is the pad. Or it is an open reader, which stays open: that of a store,
+    ``load_matrix(open_vectors("glove-6b-50d"))``, parses nothing, and its vectors stay
+    mapped; a store has tokens and vectors alone.
 
     ``rows``, such as ``slice(1000, 2000)``, are those ids alone; an `EmbeddingShard`
     has them. Only they are mapped or read, from ``.npy``, ``.npz``, ``.h5``,
@@ -38,6 +41,13 @@ def load_matrix(
     `OptionError` for a step in ``rows`` and for rows of a file that is read from front
     to back, such as text.
     """
+    if isinstance(path, Reader):
+        if rows is not None:
+            raise OptionError(
+                f"{path.name} is an open reader; rows are read from a file: give its "
+                "path"
+            )
+        return matrix.from_table(formats.table_of(path), path.name)
     stream = rereadable(sources.open_source(path))
     if rows is None:
         return matrix.from_table(formats.read_table(stream), stream.name)

@@ -133,3 +133,98 @@ def test_an_unknown_token_is_an_error_of_one_line(tmp_path):
     assert result.exit_code == 1
     assert result.stderr.startswith("Error: ")
     assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["file", "store", "matrix"])
+def test_the_largest_products_and_the_smallest_distances(
+    kind, file, words, vectors, tmp_path
+):
+    source = sources(kind, file, tmp_path)
+    products = vectors @ vectors[3]
+    distances = np.linalg.norm(vectors - vectors[3], axis=1)
+
+    for metric, scores, order in (
+        ("dot", products, np.argsort(-products)),
+        ("euclidean", distances, np.argsort(distances)),
+    ):
+        (found,) = pe.similar(
+            source, "w3", count=5, metric=metric, cache_dir=tmp_path / "cache"
+        )
+
+        expected = [row for row in order if row != 3][:5]
+        assert [near.token for near in found.nearest] == [
+            words[row] for row in expected
+        ]
+        np.testing.assert_allclose(
+            [near.score for near in found.nearest], scores[expected], rtol=1e-5
+        )
+
+
+def test_a_metric_that_is_none_is_refused(file):
+    with pytest.raises(pe.OptionError, match="cosine, dot, euclidean"):
+        pe.similar(file, "w3", metric="angle")
+
+
+def test_queries_are_strings_and_queries(file):
+    asked = ["w3", pe.Query(("w4",), ("w5",)), "w6 + w7"]
+
+    found = pe.similar(file, asked, count=1)
+
+    assert [str(answer.query) for answer in found] == ["w3", "w4 - w5", "w6 + w7"]
+
+
+def test_the_command_reads_queries_from_a_file(tmp_path):
+    (tmp_path / "v.txt").write_text("king 1 1\nman 1 0\n- 0 1\nqueen -0.1 2\n")
+    (tmp_path / "q.txt").write_bytes(b"king - man\r\n\n-\nqueen\n")
+
+    result = run(
+        *("similar", tmp_path / "v.txt", "man", "--file", tmp_path / "q.txt"),
+        *("-n", "1", "--metric", "euclidean"),
+    )
+
+    assert [part.split("\n") for part in result.stdout.strip().split("\n\n")] == [
+        ["man", " 1.0000  king"],
+        ["king - man", " 0.4142  -"],
+        ["-", " 1.0000  king"],
+        ["queen", " 1.0050  -"],
+    ]
+
+
+def test_scores_of_another_metric_stand_under_its_name(tmp_path):
+    (tmp_path / "v.txt").write_text("a 1 0\nb 3 4\n")
+
+    result = run("similar", tmp_path / "v.txt", "a", "--metric", "dot", "--json")
+
+    assert json.loads(result.stdout)[0]["nearest"] == [{"token": "b", "dot": 3.0}]
+
+
+def test_a_command_without_a_query_is_wrong_usage(tmp_path):
+    (tmp_path / "v.txt").write_text("a 1 0\nb 3 4\n")
+    (tmp_path / "q.txt").write_text("\n")
+
+    for more in ([], ["--file", str(tmp_path / "q.txt")]):
+        result = run("similar", tmp_path / "v.txt", *more)
+
+        assert result.exit_code == 2
+        assert "name a TOKEN, or a --file of them" in result.stderr
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path):
+    """What is kept of the rows that passed by is no more than their best."""
+    import tracemalloc
+
+    rng = np.random.default_rng(0)
+    peaks = []
+    for rows in (20_000, 80_000):
+        path = tmp_path / f"{rows}.npy"
+        np.save(path, rng.normal(size=(rows, 16)).astype(np.float32))
+        path.with_suffix(".txt").write_text(
+            "".join(f"t{number}\n" for number in range(rows))
+        )
+        with pe.open_vectors(path) as reader:
+            tracemalloc.start()
+            pe.similar(reader, ["t5", "t6"])
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+
+    assert peaks[1] < peaks[0] + (1 << 20)
