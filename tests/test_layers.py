@@ -108,6 +108,7 @@ AT_THE_HEAD = {
     "adapters._jax_rows": {"jax"},
     "adapters._jax_table": {"jax"},
     "adapters.equinox": {"equinox", "jax"},
+    "adapters.linen": {"flax", "jax"},
     "adapters.gensim": {"gensim"},
     "adapters.evaluation": {"gensim"},
     "cli": {"click", "numpy"},

@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from pretrained_embed.errors import OptionError
+
 #: Rows are counted in blocks of so many: a call then reads ``trains`` once, and need
 #: not write a number for each row.
 BLOCK = 64
@@ -44,6 +46,18 @@ class Tables(NamedTuple):
     def join(self, dtype: str | None = None) -> jax.Array:
         """Return the whole table (rows, dim)."""
         return self.take(jnp.arange(len(self.trains), dtype=jnp.int32), dtype)
+
+
+def numbered(ids: jax.Array, rows: int) -> jax.Array:
+    """Return the numbers of the rows that ``ids`` (...) mean to a layer of Flax.
+
+    Ids below zero count from the end, and -1 is the number of one out of range.
+    Raises `OptionError` for ids that are no integers.
+    """
+    if not jnp.issubdtype(ids.dtype, jnp.integer):
+        raise OptionError(f"ids are integers, not {ids.dtype}")
+    numbers = jnp.arange(rows, dtype=jnp.int32)
+    return jnp.take(numbers, ids, axis=0, mode="fill", fill_value=-1)
 
 
 def to_bytes(table: jax.Array) -> jax.Array:

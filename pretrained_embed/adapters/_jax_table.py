@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from pretrained_embed.adapters._arguments import checked
+from pretrained_embed.adapters._jax_rows import Tables
 from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, chosen, fixed
-from pretrained_embed.adapters._shapes import check_rows, rows_missing
+from pretrained_embed.adapters._shapes import check_rows, check_shape, rows_missing
 from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError, ShapeError
@@ -20,6 +22,7 @@ from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
 Initializer = Callable[..., jax.Array]  # (key, shape, dtype)
+LoadRows = Literal["layer", "file"]
 
 
 @checked
@@ -41,6 +44,7 @@ def pretrained(matrix: EmbeddingMatrix, *, rows: int | None = None) -> Initializ
         key: Any, shape: Sequence[int], dtype: Any = jnp.float32
     ) -> jax.Array:
         check_rows(matrix.shape, shape, "the table to initialise", rows)
+        check_dtype(matrix, dtype)
         return _copy(matrix, dtype, shape[0])
 
     return initializer
@@ -71,7 +75,10 @@ def from_layer(
     if not isinstance(table, jax.Array | np.ndarray) and not hasattr(
         table, "__jax_array__"
     ):
-        raise not_a_layer(layer, "an embedding layer or a table")
+        raise not_a_layer(
+            layer,
+            "an embedding layer or a table (of Linen give layer.bind(variables))",
+        )
     array = np.array(jnp.asarray(table[...], jnp.float32))
     array[list(getattr(layer, "zero_rows", ()))] = 0
     return trained_matrix(array[:rows], vocabulary, layer, started_from)
@@ -80,7 +87,8 @@ def from_layer(
 class Start(NamedTuple):
     """What a layer starts with."""
 
-    table: jax.Array  # (rows, dim), a copy
+    matrix: EmbeddingMatrix
+    dtype: Any  # of the table
     frozen: BoolArray  # (rows,), the rows that do not train, those of zeros with them
     zero_rows: tuple[int, ...]  # the pad row, holes, and rows that are no token's
 
@@ -89,16 +97,20 @@ class Start(NamedTuple):
         cls, matrix: EmbeddingMatrix, freeze: Rows, multiple_of: int, dtype: Any
     ) -> Start:
         """Raise `OptionError` or `ShapeError` for what `embedding` says."""
+        check_dtype(matrix, dtype)
         after = rows_missing(len(matrix.origin), multiple_of)
-        table = _copy(matrix, dtype, len(matrix.origin) + after)
         zero = np.pad(fixed(matrix), (0, after), constant_values=True)
         frozen = np.pad(chosen(matrix, freeze, "freeze"), (0, after)) | zero
-        return cls(table, frozen, tuple(np.flatnonzero(zero).tolist()))
+        return cls(matrix, dtype, frozen, tuple(np.flatnonzero(zero).tolist()))
 
     @property
     def splits(self) -> bool:
         """Whether some rows train, and some do not that are not zeros for good."""
         return not self.frozen.all() and int(self.frozen.sum()) > len(self.zero_rows)
+
+    def table(self) -> jax.Array:
+        """Return the table (rows, dim), a copy each time."""
+        return _copy(self.matrix, self.dtype, len(self.frozen))
 
 
 def training_mask(frozen: Any, rows: int, zero_rows: Sequence[int]) -> BoolArray:
@@ -126,6 +138,64 @@ def whole_table(table: Any, shape: tuple[int, int], dtype: Any) -> jax.Array:
     return jnp.pad(array, ((0, shape[0] - len(array)), (0, 0)))
 
 
+def saved_table(
+    saved: Mapping[str, Any], own: Tables, load_rows: LoadRows
+) -> tuple[jax.Array, BoolArray]:
+    """Return the table (rows, dim) that a state has of a layer, and which rows train.
+
+    ``saved`` are the arrays of the layer, by the names they have in any of its kinds;
+    of what it leaves out the layer's ``own`` are taken. Which rows train is as in the
+    layer, after a warning where the state has others, or as in the "file".
+
+    Raises `ShapeError` for what does not fit.
+    """
+    mine = trains = np.asarray(own.trains) != 0
+    shape = len(mine), own.trained.shape[1]
+    if "embedding" in saved:
+        table = jnp.asarray(saved["embedding"])
+    else:
+        if "slots" in saved:  # earlier releases: the place of each row
+            trains = np.asarray(saved["slots"]) >= 0
+        elif "trains" in saved:
+            trains = np.asarray(saved["trains"]) != 0
+        trained, frozen = (
+            jnp.asarray(saved.get(name, array))
+            for name, array in zip(("trained", "frozen"), own, strict=False)
+        )
+        if (len(trained), len(frozen)) != (trains.sum(), (~trains).sum()):
+            raise ShapeError(
+                f"the state has {len(trained)} rows that train and {len(frozen)} that "
+                f"do not, but the layer {trains.sum()} and {(~trains).sum()}: load the "
+                "whole state, not the parameters alone"
+            )
+        table = Tables(trained, frozen, jnp.array(trains)).join()
+    check_shape(shape, table.shape, "the saved table")
+    if load_rows == "file":
+        return table, trains
+    if (trains != mine).any():
+        warnings.warn(
+            f"{(trains != mine).sum()} rows train in the layer and did not where "
+            "the state was saved, or the other way round; they do as in the layer "
+            '(load_rows="file" does as when it was saved)',
+            stacklevel=4,
+        )
+    return table, mine
+
+
+def check_load_rows(load_rows: object) -> None:
+    """Raise `OptionError` for what is no choice."""
+    if load_rows not in get_args(LoadRows):
+        raise OptionError(f"load_rows={load_rows!r}: give 'layer' or 'file'")
+
+
+def not_in_the_model(path: Sequence[str]) -> OptionError:
+    """Return the error for a part of a state, named by the keys that lead to it."""
+    return OptionError(
+        f"the state has {'.'.join(path)!r}, which the model does not have: "
+        "give it the layers that it had when it was saved"
+    )
+
+
 def check_dtype(matrix: EmbeddingMatrix, dtype: Any) -> None:
     """Raise `OptionError` for a dtype that cannot hold the vectors."""
     try:
@@ -142,6 +212,6 @@ def check_dtype(matrix: EmbeddingMatrix, dtype: Any) -> None:
 
 def _copy(matrix: EmbeddingMatrix, dtype: Any, rows: int) -> jax.Array:
     """Return the vectors as an array of its own, with zeros up to ``rows`` rows."""
-    check_dtype(matrix, dtype)
-    table = jnp.array(matrix.vectors, dtype)
+    # Copied by numpy: JAX goes on copying after it has returned.
+    table = jnp.asarray(matrix.vectors.copy(), dtype)
     return jnp.pad(table, ((0, rows - len(table)), (0, 0)))

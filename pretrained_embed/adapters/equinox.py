@@ -79,10 +79,10 @@ def embedding(
     """
     start = Start.of(matrix, freeze, multiple_of, dtype)
     if start.splits or start.frozen.all():
-        return SplitEmbedding(start.table, start.frozen, zero_rows=start.zero_rows)
+        return SplitEmbedding(start.table(), start.frozen, zero_rows=start.zero_rows)
     if start.zero_rows:
-        return PaddedEmbedding(start.table, zero_rows=start.zero_rows)
-    return eqx.nn.Embedding(weight=start.table)
+        return PaddedEmbedding(start.table(), zero_rows=start.zero_rows)
+    return eqx.nn.Embedding(weight=start.table())
 
 
 class PaddedEmbedding(eqx.nn.Embedding):

@@ -6,18 +6,16 @@ work on parameters, as all do by default, do not see them. The pad row stays zer
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.adapters._missing import missing
 from pretrained_embed.adapters._rows import Rows
-from pretrained_embed.adapters._shapes import check_shape
 from pretrained_embed.arrays import BoolArray
-from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix
 
 try:
@@ -25,12 +23,16 @@ try:
     import jax.numpy as jnp
     from flax import nnx
 
-    from pretrained_embed.adapters._jax_rows import Tables, without, zeroed
+    from pretrained_embed.adapters._jax_rows import Tables, numbered, without, zeroed
     from pretrained_embed.adapters._jax_table import (
+        LoadRows,
         Start,
         check_dtype,
+        check_load_rows,
         from_layer,
+        not_in_the_model,
         pretrained,
+        saved_table,
         training_mask,
         whole_table,
     )
@@ -95,7 +97,7 @@ def embedding(
     if dtype is not None:
         check_dtype(matrix, dtype)
     start = Start.of(matrix, freeze, multiple_of, param_dtype)
-    table, zero_rows = start.table, start.zero_rows
+    table, zero_rows = start.table(), start.zero_rows
     if start.splits:
         return SplitEmbed(table, start.frozen, zero_rows=zero_rows, dtype=dtype)
     if start.frozen.all():
@@ -109,9 +111,7 @@ def embedding(
     return layer
 
 
-def load_state(
-    model: nnx.Module, state: Any, *, load_rows: Literal["layer", "file"] = "layer"
-) -> None:
+def load_state(model: nnx.Module, state: Any, *, load_rows: LoadRows = "layer") -> None:
     """Load a saved state into ``model``, whichever layer each table was saved from.
 
     Where model and state have the same layers ``nnx.update(model, state)`` does as
@@ -142,8 +142,7 @@ def load_state(
     >>> restored = ocp.StandardCheckpointer().restore(path)  # doctest: +SKIP
     >>> pe_jax.load_state(model, restored)  # doctest: +SKIP
     """
-    if load_rows not in ("layer", "file"):
-        raise OptionError(f"load_rows={load_rows!r}: give 'layer' or 'file'")
+    check_load_rows(load_rows)
     saved = _arrays_by_path(state)
     layers = {
         tuple(map(str, path)): layer
@@ -158,10 +157,7 @@ def load_state(
     known = {tuple(map(str, path)): variable for path, variable in rest}
     for path, array in saved.items():
         if path not in known:
-            raise OptionError(
-                f"the state has {'.'.join(path)!r}, which the model does not have: "
-                "give it the layers that it had when it was saved"
-            )
+            raise not_in_the_model(path)
         known[path][...] = array
 
 
@@ -238,11 +234,7 @@ class SplitEmbed(nnx.Module):
 
     def __call__(self, inputs: jax.Array) -> jax.Array:
         """Return the rows of ``inputs``, ids of any shape, along a new last axis."""
-        if not jnp.issubdtype(inputs.dtype, jnp.integer):
-            raise OptionError(f"ids are integers, not {inputs.dtype}")
-        # Ids below zero and out of range mean what they do to the plain layer.
-        rows = jnp.arange(self.num_embeddings, dtype=jnp.int32)
-        rows = jnp.take(rows, inputs, axis=0, mode="fill", fill_value=-1)
+        rows = numbered(inputs, self.num_embeddings)
         return self._tables().take(rows).astype(self.dtype)
 
     def attend(self, query: jax.Array) -> jax.Array:
@@ -354,43 +346,14 @@ def _arrays_by_path(state: Any) -> dict[tuple[str, ...], Any]:
 
 
 def _load(
-    layer: nnx.Embed | SplitEmbed,
-    saved: dict[str, Any],
-    load_rows: Literal["layer", "file"],
+    layer: nnx.Embed | SplitEmbed, saved: dict[str, Any], load_rows: LoadRows
 ) -> None:
     """Load the arrays of one layer, by the names they have in any of its kinds."""
-    own = _parted(layer)
-    mine = trains = np.asarray(own.trains)
-    if "embedding" in saved:
-        table = jnp.asarray(saved["embedding"])
-    else:
-        if "slots" in saved:  # earlier releases: the place of each row
-            trains = np.asarray(saved["slots"]) >= 0
-        elif "trains" in saved:
-            trains = np.asarray(saved["trains"]) != 0
-        trained, frozen = (
-            jnp.asarray(saved.get(name, array))
-            for name, array in zip(("trained", "frozen"), own, strict=False)
-        )
-        if (len(trained), len(frozen)) != (trains.sum(), (~trains).sum()):
-            raise ShapeError(
-                f"the state has {len(trained)} rows that train and {len(frozen)} that "
-                f"do not, but the layer {trains.sum()} and {(~trains).sum()}: load the "
-                "whole state, not the parameters alone"
-            )
-        table = Tables(trained, frozen, jnp.array(trains)).join()
-    check_shape((layer.num_embeddings, layer.features), table.shape, "the saved table")
+    splits = isinstance(layer, SplitEmbed)
+    # Where all rows train or none, none of the state is for the layer to keep to.
+    table, trains = saved_table(saved, _parted(layer), load_rows if splits else "file")
     if isinstance(layer, SplitEmbed):
-        if load_rows == "file":
-            mine = trains
-        elif (trains != mine).any():
-            warnings.warn(
-                f"{(trains != mine).sum()} rows train in the layer and did not where "
-                "the state was saved, or the other way round; they do as in the layer "
-                '(load_rows="file" does as when it was saved)',
-                stacklevel=3,
-            )
-        layer._set(Tables.part(without(table, layer.zero_rows), mine))
+        layer._set(Tables.part(without(table, layer.zero_rows), trains))
     else:
         layer.embedding[...] = table
 

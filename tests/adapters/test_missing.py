@@ -12,11 +12,17 @@ def run(program: str) -> str:
     return run.stdout
 
 
-@pytest.mark.parametrize("adapter", ["torch", "keras", "jax", "equinox", "gensim"])
-def test_the_error_says_what_to_install(adapter):
+@pytest.mark.parametrize(
+    ("adapter", "package", "extra"),
+    [
+        *((name, name, name) for name in ("torch", "keras", "jax", "equinox")),
+        *(("linen", "flax", "jax"), ("gensim", "gensim", "gensim")),
+    ],
+)
+def test_the_error_says_what_to_install(adapter, package, extra):
     program = (
         "import sys\n"
-        f"sys.modules['{adapter}'] = None\n"  # makes its import fail
+        f"sys.modules['{package}'] = None\n"  # makes its import fail
         "try:\n"
         f"    import pretrained_embed.adapters.{adapter}\n"
         "except ImportError as error:\n"
@@ -26,7 +32,8 @@ def test_the_error_says_what_to_install(adapter):
     output = run(program)
 
     assert output.startswith("MissingPackageError")
-    assert f"pip install 'pretrained-embed[{adapter}]'" in output
+    assert f"adapters.{adapter} needs" in output
+    assert f"pip install 'pretrained-embed[{extra}]'" in output
 
 
 def test_no_framework_is_imported_unasked():
