@@ -10,11 +10,13 @@ reading its vectors. It holds all rows of the source, duplicates included::
     /index/hashes    uint64  (rows,) ascending: the hashes of the tokens
     /index/rows      int64   (rows,) the row of each hash; of equal hashes, ascending
     /statistics      float64 (2, dim) mean and deviation of the source's first rows
+    /checksums       uint32  (rows,) of each row of the vectors: see `checksums`
     /metadata        uint8   a JSON object: format, findings, provenance
 
 After the end of what HDF5 knows there are a directory (see `layout`), which says where
 all of these lie and has a digest of all but the vectors, its length and a mark. So it
-takes no library to open a store, and damage is seen.
+takes no library to open a store, and damage is seen; that of vectors when they are
+first used.
 
 A look-up hashes the token, finds its hash by the highest bits, and compares the bytes
 of the token there. Vectors, tokens and metadata lie where

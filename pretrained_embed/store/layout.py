@@ -31,9 +31,11 @@ TOKEN_BYTES, TOKEN_OFFSETS = "tokens/bytes", "tokens/offsets"
 BUCKETS = ("index/starts", "index/hashes", "index/rows")
 STATISTICS = "statistics"
 METADATA = "metadata"
+CHECKSUMS = "checksums"  # not in stores of release 0.1
 
-#: What the digest covers, and its dtypes. The vectors are not read when a store is
-#: opened: of them it covers dtype, shape and offset.
+#: What the digest covers, and its dtypes; the checksums, too, where there are any. The
+#: vectors are not read when a store is opened: of them it covers dtype, shape and
+#: offset, and checksums cover the rest.
 COVERED = {
     METADATA: "|u1",
     STATISTICS: "<f8",
@@ -94,7 +96,7 @@ def digest(places: Mapping[str, Place], arrays: Mapping[str, AnyArray]) -> str:
     from hashlib import sha256
 
     state = sha256(json.dumps(sorted(places.items())).encode())
-    for name in COVERED:
+    for name in (*COVERED, *({CHECKSUMS} & places.keys())):
         state.update(np.ascontiguousarray(arrays[name]).data)
     return state.hexdigest()
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, cast
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from pretrained_embed import kernel
 from pretrained_embed.arrays import (
     AnyArray,
     Float32Array,
     Float64Array,
-    FloatArray,
     Int64Array,
     PackedTokens,
     Progress,
@@ -28,6 +26,7 @@ from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.store import layout
+from pretrained_embed.store.checksums import CheckedRows
 
 # What JSON of another form raises where it is taken apart.
 _NOT_SO = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
@@ -46,6 +45,7 @@ class StoreReader(TableReader):
     def __init__(self, parts: _Parts, name: str) -> None:
         metadata = parts.metadata
         super().__init__(metadata["format"], name, parts.tokens, parts.vectors)
+        self._checked = parts.vectors
         self.dtype: str = parts.vectors.dtype.name
         self.provenance: dict[str, Any] = metadata["provenance"]
         self.statistics = Statistics(
@@ -79,17 +79,13 @@ class StoreReader(TableReader):
         progress: Progress | None,
     ) -> None:
         """Copy the rows found, in the order of the store, by several threads."""
-        if self._vectors.dtype != np.float32:
-            self._gather(source_rows, out, progress)
-            return
-        vectors = cast(Float32Array, self._vectors)
         targets = np.flatnonzero(source_rows >= 0)
         targets = targets[np.argsort(source_rows[targets])]
         rows = source_rows[targets]
 
         def work(part: int) -> int:
             chosen = slice(part * _PART_ROWS, (part + 1) * _PART_ROWS)
-            kernel.gather(vectors, rows[chosen], targets[chosen], out)
+            self._checked.take(rows[chosen], targets[chosen], out)
             return min(chosen.stop, len(rows))
 
         for done in run_in_order(work, -(-len(rows) // _PART_ROWS), threads):
@@ -109,7 +105,7 @@ class _Parts(NamedTuple):
     """What a store holds, mapped and checked."""
 
     metadata: dict[str, Any]
-    vectors: FloatArray
+    vectors: CheckedRows
     tokens: PackedTokens
     buckets: layout.Buckets
     statistics: Float64Array
@@ -128,7 +124,8 @@ def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> Stor
             places, expected = _directory(file, where)
             arrays = {
                 part: _mapped(file, places[part], where)
-                for part in (layout.VECTORS, *layout.COVERED)
+                for part in (layout.VECTORS, layout.CHECKSUMS, *layout.COVERED)
+                if part in places
             }
     except OSError as error:
         raise SourceError(
@@ -138,7 +135,7 @@ def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> Stor
         raise _damaged(where, "its digest is wrong")
     parts = _Parts(
         decode_metadata(arrays[layout.METADATA].tobytes(), where),
-        arrays[layout.VECTORS],
+        CheckedRows(arrays[layout.VECTORS], arrays.get(layout.CHECKSUMS), where),
         PackedTokens(
             arrays[layout.TOKEN_BYTES], arrays[layout.TOKEN_OFFSETS], where=where
         ),
@@ -175,6 +172,9 @@ def _directory(file: BinaryIO, where: str) -> tuple[dict[str, layout.Place], str
         raise _damaged(where, "its directory cannot be read") from error
     if stored != layout.COVERED or vectors.dtype not in ("<f4", "<f2"):
         raise _damaged(where, "it has arrays of other dtypes")
+    sums = places.get(layout.CHECKSUMS)
+    if sums is not None and sums[:2] != ("<u4", vectors.shape[:1]):
+        raise _damaged(where, "it has checksums of something else")
     return places, digest
 
 

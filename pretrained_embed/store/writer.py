@@ -14,6 +14,7 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
     UInt8Array,
+    UInt32Array,
     UInt64Array,
 )
 from pretrained_embed.errors import FormatError, OptionError
@@ -24,6 +25,7 @@ from pretrained_embed.formats.reader import Findings, Statistics
 from pretrained_embed.formats.row_stream import rounded
 from pretrained_embed.formats.table import encode_metadata
 from pretrained_embed.store import layout
+from pretrained_embed.store.checksums import checksums
 from pretrained_embed.store.layout import Buckets, Dtype
 
 
@@ -49,6 +51,7 @@ def write_store(
     if dtype not in layout.DTYPES:
         raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(layout.DTYPES)}")
     tokens = _Tokens()
+    sums: list[UInt32Array] = []
     with (
         replacing_path(path) as temporary,
         RowFile(
@@ -56,13 +59,16 @@ def write_store(
         ) as file,
     ):
         for block in reader.packed_blocks(progress=progress):
-            file.append(rounded(block.vectors, dtype, block.tokens))
+            rows = rounded(block.vectors, dtype, block.tokens)
+            file.append(rows)
+            sums.append(checksums(rows))
             tokens.append(block.tokens)
         findings = reader.findings
         _check(reader, tokens.count, findings)
         sample = statistics()
         arrays = tokens.arrays() | {
             layout.STATISTICS: np.stack([sample.mean, sample.std]),
+            layout.CHECKSUMS: np.concatenate(sums),
             layout.METADATA: _json(
                 {
                     "format": reader.format,

@@ -243,7 +243,7 @@ def test_vectors_are_one_piece_that_begins_on_a_page(store):
 
 
 def test_vectors_are_mapped_and_not_read(store):
-    base = open_store(store)._vectors.base
+    base = open_store(store)._checked._vectors.base
 
     assert isinstance(base, np.memmap)
     assert base.mode == "r"

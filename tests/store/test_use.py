@@ -285,8 +285,8 @@ def test_another_dtype_is_refused(vectors):
 def places(path: Path) -> list[int]:
     size = path.stat().st_size
     with open_store(path) as reader:
-        start = reader._vectors.base.offset
-        vectors = reader._vectors.nbytes
+        stored = reader._checked._vectors
+        start, vectors = stored.base.offset, stored.nbytes
     return [0, 9, 96, *range(start, start + vectors, 5), size - 1, size // 2]
 
 
