@@ -46,17 +46,20 @@ if TYPE_CHECKING:
         Reader,
     )
     from pretrained_embed.language_model import RowStart, Transplanted, transplant
-    from pretrained_embed.matrix import (
-        COMBINATIONS,
+    from pretrained_embed.ledger import (
         REPORT_SUFFIXES,
         Comparison,
         Coverage,
-        EmbeddingMatrix,
-        EmbeddingShard,
+        Ledger,
         Origin,
         RowStory,
-        Statistics,
         write_report,
+    )
+    from pretrained_embed.matrix import (
+        COMBINATIONS,
+        EmbeddingMatrix,
+        EmbeddingShard,
+        Statistics,
     )
     from pretrained_embed.matrix import FORMS as MATCH_FORMS
     from pretrained_embed.matrix import POLICIES as OOV_POLICIES
@@ -103,6 +106,7 @@ __all__ = [
     "EmbeddingShard",
     "Findings",
     "FormatError",
+    "Ledger",
     "MissingPackageError",
     "Neighbour",
     "Neighbours",
@@ -158,27 +162,28 @@ _HOMES = {
     "PICTURE_SUFFIXES": ("drawing", "SUFFIXES"),
     "POSTPROCESS_STEPS": ("matrix", "STEPS"),
     "PROJECTIONS": ("drawing", "METHODS"),
-    "REPORT_SUFFIXES": ("matrix", "REPORT_SUFFIXES"),
+    "REPORT_SUFFIXES": ("ledger", "REPORT_SUFFIXES"),
     "VOCAB_KINDS": ("vocabulary", "KINDS"),
     "TARGET_SUFFIXES": ("formats", "TARGET_SUFFIXES"),
     "WRITABLE_FORMATS": ("formats", "WRITABLE_FORMATS"),
     "WRITABLE_SUFFIXES": ("formats", "WRITABLE_SUFFIXES"),
     "Block": ("formats", "Block"),
     "Checkup": ("checkup", "Checkup"),
-    "Comparison": ("matrix", "Comparison"),
+    "Comparison": ("ledger", "Comparison"),
     "Conversion": ("pipeline", "Conversion"),
-    "Coverage": ("matrix", "Coverage"),
+    "Coverage": ("ledger", "Coverage"),
     "EmbeddingMatrix": ("matrix", "EmbeddingMatrix"),
     "EmbeddingShard": ("matrix", "EmbeddingShard"),
     "Findings": ("formats", "Findings"),
+    "Ledger": ("ledger", "Ledger"),
     "Neighbour": ("tools.queries", "Neighbour"),
     "Neighbours": ("tools.queries", "Neighbours"),
-    "Origin": ("matrix", "Origin"),
+    "Origin": ("ledger", "Origin"),
     "Problem": ("checkup", "Problem"),
     "Query": ("tools.queries", "Query"),
     "Reader": ("formats", "Reader"),
     "RowStart": ("language_model", "RowStart"),
-    "RowStory": ("matrix", "RowStory"),
+    "RowStory": ("ledger", "RowStory"),
     "Statistics": ("matrix", "Statistics"),
     "Transplanted": ("language_model", "Transplanted"),
     "Vocabulary": ("vocabulary", "Vocabulary"),
@@ -196,7 +201,7 @@ _HOMES = {
     "similar": ("tools.queries", "similar"),
     "transplant": ("language_model", "transplant"),
     "versions": ("pipeline", "versions"),
-    "write_report": ("matrix", "write_report"),
+    "write_report": ("ledger", "write_report"),
 }
 
 

@@ -19,6 +19,12 @@ FORMER = {
     },
     "pretrained_embed.neighbours.terms": {"Query": "pretrained_embed.tools.queries"},
     "pretrained_embed.packed_tokens": {"PackedTokens": "pretrained_embed.arrays"},
+    "pretrained_embed.matrix.advice": {"Advice": "pretrained_embed.ledger.advice"},
+    "pretrained_embed.matrix.origin": {
+        "Origin": "pretrained_embed.ledger.origin",
+        "Part": "pretrained_embed.former_names",
+    },
+    "pretrained_embed.matrix.shard": {"EmbeddingShard": "pretrained_embed"},
 }
 
 
@@ -29,6 +35,43 @@ class FormerModule(ModuleType):
         if name not in FORMER[self.__name__]:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return getattr(import_module(FORMER[self.__name__][name]), name)
+
+
+class Part:
+    """The ledger of one of several sources, now a `Ledger`: its two arrays."""
+
+    def __new__(cls, *arrays: Any) -> Any:
+        """Return the arrays."""
+        return arrays
+
+
+def with_ledger(state: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a pickled matrix, or of a shard, as it is now.
+
+    In release 0.1 they had the arrays of a ledger themselves, and a shard its tokens.
+    """
+    if "ledger" in state:
+        return state
+    from pretrained_embed.ledger import Ledger, Origin
+    from pretrained_embed.vocabulary import TokenRows, some_rows
+
+    def taken(*names: str) -> dict[str, Any]:
+        return {name: state[name] for name in names if name in state}
+
+    vocabulary = state.get("vocabulary")
+    if vocabulary is None:
+        rows = TokenRows(state["packed_tokens"], state["holes"])
+        pads = (state["origin"] == Origin.PAD).nonzero()[0]
+        pad = dict(zip(["pad"], rows.strings(pads), strict=False))
+        vocabulary = some_rows(rows, special_tokens=pad)
+    parts = [
+        Ledger(vocabulary, origin, source_rows=source_rows)
+        for origin, source_rows in state.get("parts", ())
+    ]
+    arrays = taken("origin", "source_rows", "sources")
+    others = taken("provenance", "findings", "advice")
+    ledger = Ledger(vocabulary, **arrays, **others, parts=parts)
+    return {**taken("vectors", "_stored", "start", "rows"), "ledger": ledger}
 
 
 def register() -> None:

@@ -15,7 +15,8 @@ import numpy.typing as npt
 
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError, ShapeError, brief
-from pretrained_embed.matrix import EmbeddingMatrix, Origin
+from pretrained_embed.ledger import Origin
+from pretrained_embed.matrix import EmbeddingMatrix
 
 #: A choice of rows: all or none; those whose token was found in the source, or was
 #: not; those where a mask (rows,) is true; those of the tokens listed.

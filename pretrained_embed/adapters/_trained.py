@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from pretrained_embed.adapters._shapes import check_shape
 from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import OptionError, ShapeError, VocabularyError, brief
+from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -33,11 +34,10 @@ def trained_matrix(
     provenance: dict[str, object] = {
         "trained_in": f"{kind.__module__}.{kind.__qualname__}"
     }
-    ledger: dict[str, Any] = {}
+    ledger = Ledger(vocabulary)
     if started_from is not None:
         check_shape(started_from.shape, table.shape, "the table of the layer")
-        names = ("origin", "source_rows", "sources", "parts")
-        ledger = {name: getattr(started_from, name) for name in names}
+        ledger = started_from.ledger.with_vocabulary(vocabulary)
         provenance["trained_from"] = started_from.provenance
     pad = vocabulary.pad_id
     if pad is not None and table[pad].any():
@@ -48,7 +48,7 @@ def trained_matrix(
             "pad=None"
         )
     table.flags.writeable = False  # handed over, so that the matrix need not copy it
-    return EmbeddingMatrix(table, vocabulary, provenance=provenance, **ledger)
+    return EmbeddingMatrix(table, replace(ledger, provenance=provenance))
 
 
 def not_a_layer(layer: object, kinds: str) -> OptionError:

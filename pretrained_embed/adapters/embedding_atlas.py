@@ -16,8 +16,8 @@ from pretrained_embed import drawing
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.drawing import Method
 from pretrained_embed.errors import MissingPackageError
-from pretrained_embed.matrix import EmbeddingMatrix, Origin
-from pretrained_embed.matrix.showing import frequent_rows
+from pretrained_embed.ledger import Origin
+from pretrained_embed.matrix import EmbeddingMatrix
 
 if TYPE_CHECKING:
     from embedding_atlas.widget import EmbeddingAtlasWidget
@@ -59,7 +59,7 @@ def columns(
     was filled, ``norm`` its Euclidean length; ``count`` is there where the vocabulary
     has counts.
     """
-    rows = frequent_rows(matrix, count)
+    rows = matrix.ledger.frequent_rows(count)
     vectors = matrix.vectors[rows]
     places = drawing.project(vectors, method, seed=seed)
     table: dict[str, Any] = {

@@ -31,7 +31,8 @@ import numpy as np
 
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.errors import MissingPackageError
-from pretrained_embed.matrix import EmbeddingMatrix, Origin
+from pretrained_embed.ledger import Origin
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
 try:

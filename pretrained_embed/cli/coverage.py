@@ -81,9 +81,10 @@ def coverage(
     if report is not None:
         pe.write_report(comparison, report)
     if not quiet:
-        for located in comparison.located:
-            for remark in remarks(located.findings):
-                tell(f"{located.name}: {remark}")
+        pairs = zip(comparison.sources, comparison.located, strict=True)
+        for each, ledger in pairs:
+            for remark in remarks(ledger.findings):
+                tell(f"{each.source}: {remark}")
     if as_json:
         answer_json(comparison.to_dict())
     else:

@@ -15,7 +15,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array, Float64Array, Int64Array
-from pretrained_embed.matrix import EmbeddingMatrix, Origin
+from pretrained_embed.ledger import Origin
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline import build_matrix
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import Vocabulary

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.arrays import BoolArray, Float32Array
 from pretrained_embed.errors import CoverageError
-from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats import Reader
 from pretrained_embed.formats.bad_rows import check_bad_rows
+from pretrained_embed.ledger.coverage import Coverage, percent
+from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.matrix import oov
-from pretrained_embed.matrix.advice import Advice
-from pretrained_embed.matrix.coverage import Coverage, percent
 from pretrained_embed.matrix.nothing_found import nothing_found
 from pretrained_embed.matrix.options import Options
-from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.matrix.search import Search, own_findings
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -30,13 +30,10 @@ class OpenSource(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What a source has of a vocabulary: one entry a row, still to be filled."""
+    """What a source has of a vocabulary, still to be filled."""
 
     vectors: Float32Array  # (rows, dim); zeros where nothing was found
-    origin: OriginArray  # (rows,)
-    source_rows: Int64Array  # (rows,); -1 where nothing was found
-    findings: Findings
-    advice: Advice | None
+    ledger: Ledger  # with what was found in the source
 
 
 def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
@@ -51,11 +48,11 @@ def look_up(vocabulary: Vocabulary, reader: Reader, options: Options) -> Found:
         progress=options.progress,
     )
     check_bad_rows(selection.findings, options.max_bad_rows, reader.name)
-    hits = search.hits(selection, vectors)
+    ledger = search.hits(selection, vectors)
     # what lies beyond are parts of compounds, and nothing else refers to them
     vectors.resize((len(vocabulary), reader.dim), refcheck=False)
     findings = own_findings(selection.findings, vocabulary, reader, options)
-    return Found(vectors, hits.origin, hits.source_rows, findings, hits.advice)
+    return Found(vectors, replace(ledger, findings=findings))
 
 
 def check_coverage(
@@ -87,10 +84,12 @@ def fill(
     found: Found,
     options: Options,
     part: int = 0,
-) -> None:
+    left_out: BoolArray | None = None,
+) -> Found:
     """Fill the rows of tokens that were not found, each by the policies for it.
 
     ``part`` is the place of the source among those whose vectors are put together.
+    Rows that are ``left_out``, bool (rows,), stay as they are.
     """
     lookup = oov.Lookup(
         reader.whole,
@@ -101,7 +100,10 @@ def fill(
         options.progress,
     )
     statistics = cache(lambda: oov.source_statistics(reader, options.on_bad_row))
-    rows = np.flatnonzero(found.origin == Origin.OOV)
+    rows = found.ledger.missing
+    if left_out is not None:
+        rows = rows[~left_out[rows]]
+    origin = found.ledger.origin.copy()
     for chain, chosen in oov.by_chain(
         vocabulary, rows, options.oov, options.special_oov
     ):
@@ -110,9 +112,10 @@ def fill(
             vocabulary.strings(chosen),
             chosen,
             found.vectors,
-            found.origin,
+            origin,
             lookup=lookup,
             seed=options.seed,
             part=part,
             statistics=statistics,
         )
+    return Found(found.vectors, replace(found.ledger, origin=origin))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pretrained_embed.formats import Findings
 from pretrained_embed.matrix.assembly import OpenSource, check_coverage
 from pretrained_embed.matrix.combine import Combination
 from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.ledger import Ledger
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.postprocess import Step
 from pretrained_embed.matrix.row_maker import FILL, RowMaker
@@ -38,17 +38,12 @@ def build(
         maker.check_dim(dim)
     rows = maker.rows(vocabulary, partial=partial)
     rows.vectors.flags.writeable = False  # and so need not be copied
-    ledger = Ledger(
-        vocabulary,
-        rows.origin,
-        rows.source_rows,
-        rows.sources,
-        rows.parts,
-        rows.advice,
-        provenance_of(sources, rows.contributions, maker),
-        findings_of(maker.names, rows.contributions),
+    ledger = replace(
+        rows.ledger,
+        provenance=provenance_of(sources, rows.contributions, maker),
+        findings=findings_of(maker.names, rows.contributions),
     )
-    return ledger.with_vectors(rows.vectors)
+    return EmbeddingMatrix(rows.vectors, ledger)
 
 
 def provenance_of(

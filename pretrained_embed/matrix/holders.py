@@ -9,8 +9,7 @@ import os
 from typing import Any, NamedTuple
 
 from pretrained_embed.errors import OptionError
-from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.shard import EmbeddingShard
+from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.objects.interface import offers
 

@@ -7,20 +7,17 @@ from dataclasses import replace
 
 import numpy as np
 
-from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, UInt8Array
+from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.matrix.advice import Advice
+from pretrained_embed.ledger.ledger import Ledger
+from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.matrix.assembly import OpenSource, check_coverage
 from pretrained_embed.matrix.building import findings_of, provenance_of
-from pretrained_embed.matrix.coverage import measure
-from pretrained_embed.matrix.ledger import Ledger
 from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.options import Options
-from pretrained_embed.matrix.origin import Origin, Part
-from pretrained_embed.matrix.part import part_of
 from pretrained_embed.matrix.row_maker import RowMaker
 from pretrained_embed.matrix.search import Search
-from pretrained_embed.matrix.several import Contribution, Rows
+from pretrained_embed.matrix.several import Contribution
 from pretrained_embed.vocabulary import Vocabulary
 
 
@@ -30,7 +27,7 @@ def wanted_tokens(
     """Return all that is looked for, in a source, for a range of rows: each once."""
     if not _has_tokens(vocabulary, bounds):
         return PackedTokens.pack(())
-    part = part_of(vocabulary, _ids(bounds))
+    part = vocabulary.part(_ids(bounds))
     search = Search(part, options.match, advise=options.advise)
     if len(search.index) == len(search.texts):
         return search.texts
@@ -45,52 +42,27 @@ class InRanges:
     """
 
     def __init__(self, vocabulary: Vocabulary, maker: RowMaker) -> None:
-        rows = len(vocabulary)
         self._vocabulary = vocabulary
         self._maker = maker
-        self._origin = np.full(rows, Origin.UNUSED, np.uint8)
-        self._source_rows = np.full(rows, -1)
-        self._sources = np.full(rows, -1, np.int16)
-        self._parts: list[Part] = []
-        self._advice: list[tuple[Advice | None, Int64Array]] = []
+        self._pieces: dict[int, Ledger] = {}  # by the first row
         self._contributions: list[Contribution] = []
-        if vocabulary.pad_id is not None:
-            self._origin[vocabulary.pad_id] = Origin.PAD
 
     def make(self, bounds: range, readers: Sequence[Reader]) -> Float32Array:
         """Return the rows of a range, float32 (len(bounds), dim)."""
+        part = self._vocabulary.part(_ids(bounds))
         if not _has_tokens(self._vocabulary, bounds):
+            self._pieces[bounds.start] = Ledger.blank(part)
             return np.zeros((len(bounds), self._maker.dim), np.float32)
-        ids = _ids(bounds)
-        part = part_of(self._vocabulary, ids)
         rows = self._maker.rows(part, readers, partial=True)
-        self._record(slice(bounds.start, bounds.stop), rows)
-        self._advice.append((rows.advice, ids))
-        return rows.vectors
-
-    def _record(self, here: slice, rows: Rows) -> None:
-        self._origin[here] = rows.origin
-        self._source_rows[here] = rows.source_rows
-        self._sources[here] = rows.sources
-        if not self._parts:
-            self._parts = [
-                Part(self._origin_of_rows_without(), np.full(len(self._origin), -1))
-                for _ in rows.parts
-            ]
-        for whole, part in zip(self._parts, rows.parts, strict=True):
-            whole.origin[here] = part.origin
-            whole.source_rows[here] = part.source_rows
+        # without the index of tokens that making the rows may have left behind
+        again = self._vocabulary.part(_ids(bounds))
+        self._pieces[bounds.start] = rows.ledger.with_vocabulary(again)
         if not self._contributions:
             self._contributions = rows.contributions
         else:
             pairs = zip(self._contributions, rows.contributions, strict=True)
             self._contributions = [_sum(*pair) for pair in pairs]
-
-    def _origin_of_rows_without(self) -> UInt8Array:
-        """Return what a ledger has of rows that have no token to look for."""
-        return np.where(self._origin == Origin.PAD, Origin.PAD, Origin.UNUSED).astype(
-            np.uint8
-        )
+        return rows.vectors
 
     def ledger(
         self, sources: Sequence[OpenSource], duplicates: Sequence[int | None] = ()
@@ -101,7 +73,6 @@ class InRanges:
         want the same token count those of it more than once.
         """
         maker = self._maker
-        advice = Advice.of_rows(self._advice, np.ones(len(self._origin), np.bool_))
         contributions = self._contributions or [
             Contribution(Findings(), 0, 0) for _ in sources
         ]
@@ -111,23 +82,30 @@ class InRanges:
         for one, known in zip(contributions, duplicates, strict=False):
             if known is not None:
                 one.findings.duplicates = known
-        return Ledger(
+        pieces = [self._pieces[start] for start in sorted(self._pieces)]
+        rest = range(sum(map(len, pieces)), len(self._vocabulary))
+        if rest:  # not made yet
+            pieces.append(_unused(self._vocabulary.part(_ids(rest))))
+        return Ledger.join(
             self._vocabulary,
-            self._origin,
-            self._source_rows,
-            self._sources,
-            self._parts,
-            advice,
+            pieces,
             provenance_of(sources, contributions, maker),
             findings_of(maker.names, contributions),
         )
 
 
+def _unused(vocabulary: Vocabulary) -> Ledger:
+    """Return the ledger of rows of which nothing is known yet."""
+    origin = np.full(len(vocabulary), Origin.UNUSED, np.uint8)
+    if vocabulary.pad_id is not None:
+        origin[vocabulary.pad_id] = Origin.PAD
+    return Ledger(vocabulary, origin)
+
+
 def check_ledger(ledger: Ledger, maker: RowMaker) -> None:
     """Raise `CoverageError` if nothing was found, or less than was asked for."""
     options = maker.options
-    names = chain_names(options.match)
-    coverage = measure(ledger.vocabulary, ledger.origin, names, ledger.advice)
+    coverage = ledger.covered(chain_names(options.match))
     check_coverage(coverage, ledger.vocabulary, maker.readers, options)
 
 

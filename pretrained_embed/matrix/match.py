@@ -11,9 +11,9 @@ from itertools import chain
 from typing import NamedTuple
 
 from pretrained_embed.errors import OptionError, brief
+from pretrained_embed.ledger.origin import OWN_FORMS, Origin
 from pretrained_embed.matrix.match_forms import FORMS, Step, always, named_step
 from pretrained_embed.matrix.match_text import Variants
-from pretrained_embed.matrix.origin import OWN_FORMS, Origin
 from pretrained_embed.vocabulary import Vocabulary
 
 #: A form of one's own: returns the form of a token, several in the order in which they

@@ -9,7 +9,7 @@ from itertools import islice
 
 from pretrained_embed.errors import CoverageError, brief
 from pretrained_embed.formats import Reader
-from pretrained_embed.matrix.coverage import Coverage
+from pretrained_embed.ledger.coverage import Coverage
 from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.vocabulary import Vocabulary

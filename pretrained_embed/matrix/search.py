@@ -7,31 +7,22 @@ of the source that would do, the lowest rank wins, then the first in the file.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array, PackedTokens
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.reader import Selection
-from pretrained_embed.matrix.advice import Advice
+from pretrained_embed.ledger.ledger import Ledger
+from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.matrix.match import EXACT, Chain, Form
 from pretrained_embed.matrix.options import Options
-from pretrained_embed.matrix.origin import Origin, OriginArray
 from pretrained_embed.matrix.trial import Trial
 from pretrained_embed.matrix.wanted import RANKS, Rows, Wanted, splits, texts_of
 from pretrained_embed.vocabulary import Vocabulary
 
 #: How many numbers are averaged at a time.
 _BLOCK_NUMBERS = 1 << 20
-
-
-class Hits(NamedTuple):
-    """What a source has of a vocabulary, one entry a row."""
-
-    origin: OriginArray  # (rows,)
-    source_rows: Int64Array  # (rows,); -1: not there, or the mean of several
-    advice: Advice | None
 
 
 class Search:
@@ -87,8 +78,8 @@ class Search:
         self.texts = wanted.texts()
         self.index = wanted.index()
 
-    def hits(self, selection: Selection, out: Float32Array | None = None) -> Hits:
-        """Return what a selection by `index` has found.
+    def hits(self, selection: Selection, out: Float32Array | None = None) -> Ledger:
+        """Return what a selection by `index` has found, still to be filled.
 
         Rows of compounds in ``out``, the array that the selection was written to, are
         filled with the means of their parts.
@@ -115,7 +106,31 @@ class Search:
         advice = None
         if self._trial is not None:
             advice = self._trial.advice(found, origin == Origin.OOV)
-        return Hits(origin, source_rows, advice)
+        return Ledger(
+            self._vocabulary,
+            origin,
+            source_rows=source_rows,
+            sources=np.where(origin >= Origin.EXACT, 0, -1),
+            advice=advice,
+        )
+
+
+def locate(vocabulary: Vocabulary, reader: Reader, options: Options) -> Ledger:
+    """Return where ``reader`` has the tokens in a form asked for; no vector is read."""
+    search = Search(vocabulary, options.match, advise=options.advise)
+    selection = reader.select(
+        search.index,
+        np.zeros((0, reader.dim), np.float32),
+        threads=options.threads,
+        on_bad_row=options.on_bad_row,
+        progress=options.progress,
+    )
+    source = {"name": reader.name, "format": reader.format, "dim": reader.dim}
+    return replace(
+        search.hits(selection),
+        provenance={"source": source},
+        findings=own_findings(selection.findings, vocabulary, reader, options),
+    )
 
 
 def own_findings(

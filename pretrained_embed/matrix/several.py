@@ -11,31 +11,26 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from pretrained_embed.arrays import Float32Array, Int16Array, Int64Array
+from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.matrix.advice import Advice
+from pretrained_embed.ledger.advice import Advice
+from pretrained_embed.ledger.ledger import Ledger
+from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.matrix.assembly import Found, check_coverage, fill, look_up
 from pretrained_embed.matrix.combine import Combination
-from pretrained_embed.matrix.coverage import measure
 from pretrained_embed.matrix.match import chain_names
 from pretrained_embed.matrix.oov import PolicyChain
 from pretrained_embed.matrix.options import Options
-from pretrained_embed.matrix.origin import Origin, OriginArray, Part
-from pretrained_embed.matrix.part import part_of
 from pretrained_embed.vocabulary import Vocabulary
 
 
 @dataclass
 class Rows:
-    """Finished rows, their ledger, and what reading each source found."""
+    """Finished rows, their ledger, and what came of each source."""
 
     vectors: Float32Array
-    origin: OriginArray
-    source_rows: Int64Array
-    sources: Int16Array
-    parts: list[Part] = field(default_factory=list)
+    ledger: Ledger
     contributions: list[Contribution] = field(default_factory=list)
-    advice: Advice | None = None
 
 
 @dataclass
@@ -47,10 +42,10 @@ class Contribution:
     found: int
 
     @classmethod
-    def of(cls, vocabulary: Vocabulary, found: Found) -> Contribution:
+    def of(cls, ledger: Ledger) -> Contribution:
         """Return what came of looking for a vocabulary."""
-        coverage = measure(vocabulary, found.origin)
-        return cls(found.findings, coverage.tokens, coverage.found)
+        coverage = Ledger(ledger.vocabulary, ledger.origin).coverage
+        return cls(ledger.findings, coverage.tokens, coverage.found)
 
 
 def fill_gaps(
@@ -67,45 +62,36 @@ def fill_gaps(
     filled from the first or, where that is asked for and it has no subword pieces, from
     the first that has.
     """
-    found = look_up(vocabulary, readers[0], options)
-    contributions = [Contribution.of(vocabulary, found)]
-    advised = [(found.advice, np.arange(len(vocabulary)))]
-    sources = np.where(found.origin >= Origin.EXACT, 0, -1).astype(np.int16)
+    vectors, ledger = look_up(vocabulary, readers[0], options)
+    contributions = [Contribution.of(ledger)]
+    advised = [(ledger.advice, np.arange(len(vocabulary)))]
     for number, reader in enumerate(readers[1:], 1):
-        missing = np.flatnonzero(found.origin == Origin.OOV)
+        missing = ledger.missing
         if not len(missing):
             contributions.append(Contribution(Findings(), 0, 0))
             continue
-        rest = part_of(vocabulary, missing)
-        more = look_up(rest, reader, options)
-        contributions.append(Contribution.of(rest, more))
-        advised.append((more.advice, missing))
-        here = np.flatnonzero(more.origin >= Origin.EXACT)
+        more = look_up(vocabulary.part(missing), reader, options)
+        contributions.append(Contribution.of(more.ledger))
+        advised.append((more.ledger.advice, missing))
+        here = np.flatnonzero(more.ledger.found)
         combination.prepare(more.vectors, here, number)
-        rows = missing[here]
-        found.vectors[rows] = more.vectors[here]
-        found.origin[rows] = more.origin[here]
-        found.source_rows[rows] = more.source_rows[here]
-        sources[rows] = number
+        vectors[missing[here]] = more.vectors[here]
+        ledger = ledger.with_rows(missing[here], more.ledger.numbered(number), here)
 
-    empty = found.origin == Origin.OOV
-    advice = Advice.of_rows(advised, empty)
+    empty = ledger.missing
+    ledger = replace(
+        ledger, advice=Advice.of_rows(advised, ledger.origin == Origin.OOV)
+    )
     if not partial:
-        coverage = measure(vocabulary, found.origin, chain_names(options.match), advice)
+        coverage = ledger.covered(chain_names(options.match))
         check_coverage(coverage, vocabulary, readers, options)
     filler = _filler(readers, options)
-    fill(vocabulary, readers[filler], found, options)
-    combination.prepare(found.vectors, np.flatnonzero(empty), filler)
-    combination.prepare(found.vectors, np.flatnonzero(sources == 0), 0)
-    sources[empty & (found.origin != Origin.OOV)] = filler  # made of its pieces
-    return Rows(
-        found.vectors,
-        found.origin,
-        found.source_rows,
-        sources,
-        contributions=contributions,
-        advice=advice,
-    )
+    ledger = fill(vocabulary, readers[filler], Found(vectors, ledger), options).ledger
+    combination.prepare(vectors, empty, filler)
+    combination.prepare(vectors, np.flatnonzero(ledger.sources == 0), 0)
+    made = empty[ledger.origin[empty] != Origin.OOV]  # of the pieces of a source
+    ledger = ledger.with_rows(made, ledger.numbered(filler), made)
+    return Rows(vectors, ledger, contributions)
 
 
 def put_together(
@@ -123,36 +109,45 @@ def put_together(
     sources have subword pieces, the others are not asked for such.
     """
     each = [look_up(vocabulary, reader, options) for reader in readers]
-    contributions = [Contribution.of(vocabulary, found) for found in each]
-    has = [found.origin >= Origin.EXACT for found in each]
+    contributions = [Contribution.of(found.ledger) for found in each]
+    has = [found.ledger.found for found in each]
     all_rows = np.arange(len(vocabulary))
-    first = np.argmax(has, axis=0), all_rows  # source 0 where none has the token
+    first = np.argmax(has, axis=0)  # source 0 where none has the token
     nowhere = ~np.any(has, axis=0)
-    advice = Advice.of_rows([(found.advice, all_rows) for found in each], nowhere)
+    advice = Advice.of_rows([(one.ledger.advice, all_rows) for one in each], nowhere)
     if not partial:
-        union = np.stack([found.origin for found in each])[first]
-        coverage = measure(vocabulary, union, chain_names(options.match), advice)
+        union = replace(_first_of(each, first), advice=advice)
+        coverage = union.covered(chain_names(options.match))
         check_coverage(coverage, vocabulary, readers, options)
 
     for number, (reader, found) in enumerate(zip(readers, each, strict=True)):
-        left_out = ~nowhere & ~has[number] & (combination.how == "average")
-        found.origin[left_out] = Origin.UNUSED  # so that it is not filled
-        fill(vocabulary, reader, found, _possible(options, reader, readers), number)
-        found.origin[left_out] = Origin.OOV
+        average = combination.how == "average"
+        each[number] = fill(
+            vocabulary,
+            reader,
+            found,
+            _possible(options, reader, readers),
+            number,
+            left_out=~nowhere & ~has[number] if average else None,
+        )
         combination.prepare(found.vectors, all_rows, number)
     vectors = combination.put_together(
         [found.vectors for found in each], [own | nowhere for own in has]
     )
-    origin = np.stack([found.origin for found in each])[first]
-    return Rows(
-        vectors,
-        origin,
-        np.stack([found.source_rows for found in each])[first],
-        np.where(origin > Origin.OOV, first[0], -1).astype(np.int16),
-        [Part(found.origin, found.source_rows) for found in each],
-        contributions,
-        advice,
+    parts = tuple(
+        replace(found.ledger, advice=None, findings=Findings()) for found in each
     )
+    ledger = replace(_first_of(each, first), parts=parts, advice=advice)
+    return Rows(vectors, ledger, contributions)
+
+
+def _first_of(each: Sequence[Found], first: Int64Array) -> Ledger:
+    """Return the ledger of rows each of which is that of one source, by its number."""
+    ledger = Ledger.blank(each[0].ledger.vocabulary)
+    for number, found in enumerate(each):
+        rows = np.flatnonzero(first == number)
+        ledger = ledger.with_rows(rows, found.ledger.numbered(number), rows)
+    return ledger
 
 
 def _filler(readers: Sequence[Reader], options: Options) -> int:

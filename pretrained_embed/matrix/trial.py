@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Int64Array
-from pretrained_embed.matrix.advice import Advice
+from pretrained_embed.ledger.advice import Advice
 from pretrained_embed.matrix.match import (
     EXACT,
     Chain,

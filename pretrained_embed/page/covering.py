@@ -7,8 +7,9 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
-from pretrained_embed.matrix import Coverage, EmbeddingMatrix, Origin
-from pretrained_embed.matrix.coverage import percent
+from pretrained_embed.ledger import Coverage, Origin
+from pretrained_embed.ledger.coverage import percent
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.page.elements import (
     Node,
     bar,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from pretrained_embed.ledger.provenance import digest_of, name_of, options_of
 from pretrained_embed.matrix import EmbeddingMatrix
-from pretrained_embed.matrix.provenance import digest_of, name_of, options_of
 from pretrained_embed.page.elements import (
     Node,
     facts,

@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from pretrained_embed.arrays import Float64Array, FloatArray, Int64Array
-from pretrained_embed.matrix import EmbeddingMatrix, Origin
+from pretrained_embed.ledger import Origin
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.page.elements import Node, facts, paragraph, section, shown, tag
 
 _BINS = 48

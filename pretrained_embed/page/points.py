@@ -18,9 +18,9 @@ from pretrained_embed.arrays import (
     Progress,
 )
 from pretrained_embed.drawing import Method, project
-from pretrained_embed.matrix import EmbeddingMatrix, Origin
-from pretrained_embed.matrix.provenance import options_of
-from pretrained_embed.matrix.showing import by_frequency
+from pretrained_embed.ledger import Origin
+from pretrained_embed.ledger.provenance import options_of
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.neighbours import Nearest, unit_rows
 from pretrained_embed.page.elements import shown
 
@@ -65,7 +65,7 @@ def points(
     numbers, places (points, 2) go from 0 to 65,535, cosines are in hundredths.
     """
     vocabulary = matrix.vocabulary
-    ordered = by_frequency(matrix)
+    ordered = matrix.ledger.frequent_rows()
     ids, possible = ordered[:limit], len(ordered)
     vectors = matrix.vectors[ids]
     places = np.zeros((0, 2), np.float32)  # where there is no token

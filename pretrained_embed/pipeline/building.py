@@ -15,6 +15,7 @@ from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.bad_rows import MaxBadRows
 from pretrained_embed.formats.reader import OnBadRow
+from pretrained_embed.ledger import Ledger, check_place
 from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import (
@@ -241,9 +242,9 @@ def build_matrix(
                 stack.callback(opened[-1].reader.close)
 
         if ways.out is not None:
-            matrix.check_place(ways.out, [one.provenance for one in opened])
+            check_place(ways.out, [one.provenance for one in opened])
 
-        def complete(built: EmbeddingMatrix | matrix.Ledger) -> None:
+        def complete(built: EmbeddingMatrix | Ledger) -> None:
             for each in opened:
                 built.findings.notes.extend(each.notes)
             built.provenance["versions"] = versions()

@@ -8,7 +8,8 @@ from pathlib import Path
 from pretrained_embed import matrix
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.matrix import Comparison, Match
+from pretrained_embed.ledger import Comparison, compare
+from pretrained_embed.matrix import Match
 from pretrained_embed.pipeline.opening import (
     Folder,
     Given,
@@ -65,4 +66,4 @@ def coverage(
             if opened.reader is not source:
                 opened.reader.close()
         located[-1].findings.notes.extend(opened.notes)
-    return matrix.compare(vocabulary, located, options)
+    return compare(vocabulary, located, matrix.chain_names(options.match))

@@ -21,6 +21,7 @@ from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.parts import bounds as even_bounds
 from pretrained_embed.formats.scanned import ScannedReader
+from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline import output
 from pretrained_embed.pipeline.extracting import Means, SourceInRanges, forms, passes
@@ -40,7 +41,7 @@ def build(
     opened: Sequence[Opened],
     maker: matrix.RowMaker,
     ways: Ways,
-    complete: Callable[[matrix.Ledger], None],
+    complete: Callable[[Ledger], None],
     listener: Progress | None,
 ) -> EmbeddingMatrix:
     """Return the matrix that `matrix.build` would; with ``out`` its vectors are mapped.
@@ -61,7 +62,7 @@ def build(
 
     each: list[SourceInRanges] = []
 
-    def ledger() -> matrix.Ledger:
+    def ledger() -> Ledger:
         so_far = in_ranges.ledger(given, [source.duplicates for source in each])
         complete(so_far)
         return so_far
@@ -118,11 +119,9 @@ def _cut(rows: int, dim: int, ways: Ways) -> list[list[range]]:
     ]
 
 
-def _job(
-    ledger: matrix.Ledger, opened: Sequence[Opened], options: matrix.Options
-) -> str:
+def _job(ledger: Ledger, opened: Sequence[Opened], options: matrix.Options) -> str:
     """Return what differs where the rows may be others."""
-    tokens = matrix.tokens_of(ledger)
+    tokens, metadata = ledger.vocabulary.packed, ledger.metadata()
     facts = [
         [
             one.provenance,
@@ -131,7 +130,6 @@ def _job(
         ]
         for one in opened
     ]
-    metadata = matrix.metadata_of(ledger)
     text = [facts, metadata["vocabulary"], metadata["provenance"]["options"]]
     text += [options.advise, [form.name for form in options.match]]
     if options.calls:  # what a function does is not known

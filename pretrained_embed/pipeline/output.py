@@ -16,7 +16,8 @@ from pretrained_embed.formats import Announced, PackedBlock, Sink
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.formats.sharded.reader import open_reader
 from pretrained_embed.formats.sharded.shards import ShardedWriter
-from pretrained_embed.matrix import EmbeddingMatrix, Ledger
+from pretrained_embed.ledger import Ledger
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -51,7 +52,7 @@ def in_memory(rows: Rows) -> EmbeddingMatrix:
         for one in ranges:
             vectors[one.start : one.stop] = rows.made(one)
     vectors.flags.writeable = False  # and so need not be copied
-    return rows.checked_ledger().with_vectors(vectors)
+    return EmbeddingMatrix(vectors, rows.checked_ledger())
 
 
 def into_file(rows: Rows, path: Path) -> EmbeddingMatrix:
@@ -68,9 +69,9 @@ def into_file(rows: Rows, path: Path) -> EmbeddingMatrix:
     with formats.new_sink(path, announced) as sink:
         _append(rows, rows.files[0], sink)
         ledger = rows.checked_ledger()
-        sink.finish(matrix.arrays_of(ledger), matrix.metadata_of(ledger))
+        sink.finish(ledger.arrays(), ledger.metadata())
     stream = rereadable(sources.open_source(path))
-    return ledger.with_vectors(formats.read_table(stream).vectors)
+    return EmbeddingMatrix(formats.read_table(stream).vectors, ledger)
 
 
 def into_shards(rows: Rows, folder: Path, job: str) -> EmbeddingMatrix:
@@ -93,14 +94,12 @@ def into_shards(rows: Rows, folder: Path, job: str) -> EmbeddingMatrix:
         with writer.shard(number, rows.vocabulary.packed[start:stop]) as sink:
             _append(rows, ranges, sink)
             ledger = rows.ledger()
-            sink.finish(
-                cut_arrays(matrix.arrays_of(ledger), count, start, stop),
-                matrix.metadata_of(ledger),
-            )
+            arrays = cut_arrays(ledger.arrays(), count, start, stop)
+            sink.finish(arrays, ledger.metadata())
     ledger = rows.checked_ledger()
-    writer.finish(matrix.metadata_of(ledger))
+    writer.finish(ledger.metadata())
     stream = rereadable(sources.open_source(folder))
-    return ledger.with_vectors(open_reader(stream).stored)
+    return EmbeddingMatrix(open_reader(stream).stored, ledger)
 
 
 def _append(rows: Rows, ranges: list[range], sink: Sink) -> None:

@@ -6,6 +6,13 @@ library, and turns texts into ids. It knows nothing of vectors and imports no fr
 
 from pretrained_embed.vocabulary.files import KINDS
 from pretrained_embed.vocabulary.token_rows import NO_HOLES, TokenRows
-from pretrained_embed.vocabulary.vocabulary import AnyVocabulary, Vocabulary
+from pretrained_embed.vocabulary.vocabulary import AnyVocabulary, Vocabulary, some_rows
 
-__all__ = ["KINDS", "NO_HOLES", "AnyVocabulary", "TokenRows", "Vocabulary"]
+__all__ = [
+    "KINDS",
+    "NO_HOLES",
+    "AnyVocabulary",
+    "TokenRows",
+    "Vocabulary",
+    "some_rows",
+]

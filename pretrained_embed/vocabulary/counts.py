@@ -49,7 +49,7 @@ def _by_row(counts: AnyArray, given: TokenRows, rows: int) -> Int64Array:
     """Return the counts of rows given, and zeros for those that came after them."""
     if counts.shape != (len(given),):
         raise ShapeError(f"counts of shape {counts.shape} for {len(given):,} rows")
-    if counts.dtype != np.int64 or counts.min() < 0:
+    if counts.dtype != np.int64 or counts.min(initial=0) < 0:
         numbers = checks.whole_numbers(given.packed, counts.tolist(), "count")
         counts = np.array(numbers, np.int64)
     by_row = np.concatenate([counts, np.zeros(rows - len(given), np.int64)])

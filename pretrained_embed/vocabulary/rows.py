@@ -28,8 +28,6 @@ def rows_of(
 ) -> TokenRows:
     """Return the token of each row, as `Vocabulary` describes it."""
     if isinstance(tokens, TokenRows):
-        if not len(tokens):
-            raise VocabularyError("the vocabulary is empty; it needs at least one row")
         return completed(tokens, pad, unk)
     if isinstance(tokens, str | bytes):
         raise VocabularyError(

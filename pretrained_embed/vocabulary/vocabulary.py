@@ -99,6 +99,8 @@ class Vocabulary(Encoder):
     ) -> None:
         if isinstance(tokens, Vocabulary):
             raise VocabularyError("this is a Vocabulary already; use it, or its ids")
+        if isinstance(tokens, TokenRows) and not len(tokens):
+            raise VocabularyError("the vocabulary is empty; it needs at least one row")
         super().__init__(
             tokens,
             pad=pad,
@@ -170,6 +172,27 @@ class Vocabulary(Encoder):
             tokenize=self.tokenizer,
         )
         made._whole = self._whole
+        return made
+
+    def part(self, ids: Int64Array) -> Vocabulary:
+        """Return the tokens of ``ids``, int64 (n,), as rows from 0 in that order.
+
+        Holes stay holes, and what is special stays so. No ``str`` is made of the
+        tokens, and of consecutive rows no copy. It reads texts at white space. Of no
+        ids it has no row, as no other vocabulary.
+        """
+        special = {
+            name: token
+            for name, token in self.special_tokens.items()
+            if (ids == self[token]).any()
+        }
+        made = some_rows(
+            self.token_rows.part(ids),
+            counts=None if self.counts is None else self.counts[ids],
+            special_tokens=special,
+            marks=self.marks,
+        )
+        made.belong_to(self)
         return made
 
     @classmethod
@@ -291,6 +314,32 @@ class Vocabulary(Encoder):
         if self._unk is not None:
             parts.append(f"unk {brief(self._unk)} at {self.unk_id}")
         return f"<Vocabulary: {', '.join(parts)}>"
+
+
+def some_rows(
+    rows: TokenRows,
+    *,
+    special_tokens: Mapping[str, str],
+    counts: Int64Array | None = None,
+    tokenize: Tokenizer | None = None,
+    marks: Marks | None = None,
+) -> Vocabulary:
+    """Return a vocabulary of rows of another; unlike others it may have none.
+
+    Pad and unk are among the special tokens. Raises as `Vocabulary` does.
+    """
+    made = Vocabulary.__new__(Vocabulary)
+    Encoder.__init__(
+        made,
+        rows,
+        pad=special_tokens.get("pad"),
+        unk=special_tokens.get("unk"),
+        counts=counts,
+        special_tokens=special_tokens,
+        marks=marks,
+    )
+    made._tokenizer = Tokenizer() if tokenize is None else tokenize
+    return made
 
 
 #: What `Vocabulary.of` takes: also objects of other libraries, told by their interface.

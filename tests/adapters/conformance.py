@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from pretrained_embed.errors import OptionError, ShapeError
-from pretrained_embed.matrix import EmbeddingMatrix, Origin
+from pretrained_embed.ledger import Origin
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
 ROWS = {"cat": 1, "dog": 2, "qwzx": 3, "fjord": 5, "<unk>": 6}  # 4 is a hole

@@ -208,7 +208,7 @@ ROWS_OF_EXAMPLE = 11
         ({"vocabulary": {"pad": None, "unk": None, "special_tokens": 3}}, "mapping"),
         ({"vocabulary": {"pad": None, "unk": None, "marks": []}}, "marks is"),
         ({"vocabulary": {"pad": "the", "unk": None}}, "'the', is not zeros"),
-        ({"vocabulary": {"pad": None, "unk": "other"}}, "for a vocabulary of 12"),
+        ({"vocabulary": {"pad": None, "unk": "other"}}, r"shape \(11,\) for 12 rows"),
         ({"findings": None}, "missing: 'findings'"),
         ({"findings": []}, "a part of the matrix is missing"),
         ({"findings": {"doubts": [[1]]}}, "a part of the matrix is missing"),

@@ -13,7 +13,7 @@ import pytest
 import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, OptionError, VocabularyError
-from pretrained_embed.matrix import Origin
+from pretrained_embed.ledger import Origin
 from tests.matrix.test_saved import assert_whole, example
 
 ROWS = len(example())
@@ -234,7 +234,7 @@ def test_a_rank_that_is_none_is_refused(tmp_path, rank, world_size):
     ("array", "message"),
     [
         ({"origin": np.full(ROWS, 200, np.uint8)}, "code 200"),
-        ({"origin": np.zeros(3, np.uint8)}, r"ledger has shape \(3,\)"),
+        ({"origin": np.zeros(3, np.uint8)}, r"origin of shape \(3,\) for 4 rows"),
         ({"origin": np.full(ROWS, Origin.PAD, np.uint8)}, "pad token is not zeros"),
     ],
 )

@@ -8,13 +8,13 @@ import numpy as np
 
 from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.formats.reader import Statistics
+from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.matrix.oov.drawing import draw
 from pretrained_embed.matrix.oov.lookup import Lookup, Made
 from pretrained_embed.matrix.oov.parts import average_parts
 from pretrained_embed.matrix.oov.policies import Policy, PolicyChain
 from pretrained_embed.matrix.oov.prediction import predict
 from pretrained_embed.matrix.oov.subword import compose
-from pretrained_embed.matrix.origin import Origin, OriginArray
 
 #: The policies that go by spelling: what makes the vectors, and how the ledger has it.
 _MAKERS: dict[Policy, tuple[Callable[[Sequence[str], Lookup], Made], Origin]] = {

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from pretrained_embed.matrix.comparison import Comparison
-from pretrained_embed.matrix.coverage import Coverage, percent
-from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.provenance import name_of, options_of, sources_of
+from pretrained_embed.ledger.comparison import Comparison
+from pretrained_embed.ledger.coverage import Coverage, percent
+from pretrained_embed.ledger.ledger import Ledger
+from pretrained_embed.ledger.provenance import name_of, options_of
 
 
-def of_matrix(matrix: EmbeddingMatrix) -> Iterator[str]:
-    """Yield the lines of a report on one matrix."""
-    rows, dim = matrix.shape
+def of_rows(ledger: Ledger, shape: tuple[int, int]) -> Iterator[str]:
+    """Yield the lines of a report on the rows of a matrix of shape (rows, dim)."""
+    rows, dim = shape
     yield "# Coverage"
     yield ""
     yield f"A matrix of {rows:,} rows of {dim} dimensions."
@@ -25,15 +25,15 @@ def of_matrix(matrix: EmbeddingMatrix) -> Iterator[str]:
                 _plain(name_of(source)),
                 *(source.get(key) for key in ("format", "rows", "dim")),
             )
-            for source in sources_of(matrix.provenance)
+            for source in ledger.source_facts
         ),
     )
-    yield from _table(("option", "value"), _options(matrix))
-    yield from _coverage_lines(matrix.coverage, "##")
+    yield from _table(("option", "value"), _options(ledger))
+    yield from _coverage_lines(ledger.coverage, "##")
 
 
-def _options(matrix: EmbeddingMatrix) -> Iterator[tuple[str, str]]:
-    for name, value in options_of(matrix.provenance).items():
+def _options(ledger: Ledger) -> Iterator[tuple[str, str]]:
+    for name, value in options_of(ledger.provenance).items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         yield _plain(name), _plain(text)
 

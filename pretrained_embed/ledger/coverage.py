@@ -11,8 +11,8 @@ import numpy as np
 from pretrained_embed import markup
 from pretrained_embed.arrays import BoolArray, Int64Array
 from pretrained_embed.errors import brief
-from pretrained_embed.matrix.advice import Advice, Suggestion, suggestions
-from pretrained_embed.matrix.origin import Origin, OriginArray
+from pretrained_embed.ledger.advice import Advice, Suggestion, suggestions
+from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
 
 #: How many OOV tokens a coverage lists, and how many its paragraph names.
@@ -175,13 +175,13 @@ def percent(ratio: float) -> str:
     return f"{100 * ratio:.1f} %"
 
 
-def measure(
+def covered(
     vocabulary: Vocabulary,
     origin: OriginArray,
-    match: Sequence[str] = (),
-    advice: Advice | None = None,
+    match: Sequence[str],
+    advice: Advice | None,
 ) -> Coverage:
-    """Return the coverage that a row ledger shows, given the names of the chain."""
+    """Return what `Ledger.covered` does."""
     looked_for = origin >= Origin.OOV
     looked_for[[vocabulary[token] for token in vocabulary.special_tokens.values()]] = 0
     found = looked_for & (origin >= Origin.EXACT)

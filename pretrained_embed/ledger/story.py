@@ -1,29 +1,20 @@
-"""How a row of a matrix was filled, in words."""
+"""How a row was filled, in words."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from pretrained_embed.errors import PretrainedEmbedError, UnknownTokenError, brief
-from pretrained_embed.matrix.match import match_chain, several
-from pretrained_embed.matrix.numbers import norms
-from pretrained_embed.matrix.origin import Origin
-from pretrained_embed.matrix.provenance import (
+from pretrained_embed.errors import PretrainedEmbedError, brief
+from pretrained_embed.ledger.origin import Origin
+from pretrained_embed.ledger.provenance import (
     digest_of,
-    forms_of,
     name_of,
     options_of,
     sources_of,
 )
 from pretrained_embed.vocabulary import Vocabulary
-from pretrained_embed.vocabulary.special_tokens import nearest
-
-if TYPE_CHECKING:
-    from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
 
 
 @dataclass(frozen=True)
@@ -41,7 +32,7 @@ class RowStory:
     source_row: int | None  # from 0; None: from none, or put together of several
     digest: str | None  # of the source: "algorithm:value"
     licence: str | None  # of the source
-    norm: float
+    norm: float | None = None  # of the vector; None: only the ledger was asked
     parts: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
@@ -50,59 +41,16 @@ class RowStory:
 
     def __str__(self) -> str:
         lines = [f"{brief(self.token)}, id {self.id:,}: {self.how}", *self.parts]
-        lines.append(f"norm {self.norm:.6g}")
+        if self.norm is not None:
+            lines.append(f"norm {self.norm:.6g}")
         if self.digest or self.licence:
             known = (self.source, self.digest, self.licence)
             lines.append(", ".join(fact for fact in known if fact))
         return "\n  ".join(lines)
 
 
-def explain(matrix: EmbeddingMatrix, token: str) -> RowStory:
-    """Return the story of a token's row.
-
-    Raises `UnknownTokenError`, which names the nearest token there is.
-    """
-    vocabulary = matrix.vocabulary
-    id = vocabulary.get(token)
-    if id is None:
-        raise UnknownTokenError(
-            f"token {brief(token)} is not in the vocabulary{nearest(token, vocabulary)}"
-        )
-    provenance = matrix.provenance
-    tale = _Tale(vocabulary, token, provenance, forms_of(provenance))
-    origin, row = Origin(matrix.origin[id]), int(matrix.source_rows[id])
-    source = tale.source(int(matrix.sources[id]))
-    how = tale.how(origin, source, row)
-    parts: tuple[str, ...] = ()
-    if matrix.parts and origin is not Origin.PAD and "provenance" not in source:
-        combined = tale.options.get("combine")
-        how = f"{combined} of {len(matrix.parts)} sources"
-        parts = tuple(
-            tale.part(
-                number,
-                Origin(part.origin[id]),
-                int(part.source_rows[id]),
-                averaged=origin.found and combined == "average",
-            )
-            for number, part in enumerate(matrix.parts)
-        )
-    licence = source.get("licence")
-    return RowStory(
-        token=token,
-        id=id,
-        origin=origin.name.lower(),
-        how=how if origin is Origin.PAD else how + tale.since(source),
-        source=None if not source else name_of(source),
-        source_row=row if row >= 0 else None,
-        digest=digest_of(source),
-        licence=None if licence is None else str(licence),
-        norm=float(norms(matrix.vectors[id : id + 1].astype(np.float64))[0]),
-        parts=parts,
-    )
-
-
-class _Tale(NamedTuple):
-    """What is told of one token of a matrix with this provenance."""
+class Teller(NamedTuple):
+    """What is known of one token of a ledger with this provenance."""
 
     vocabulary: Vocabulary
     token: str
@@ -111,7 +59,45 @@ class _Tale(NamedTuple):
 
     @property
     def options(self) -> dict[str, Any]:
+        """What the rows were built by."""
         return options_of(self.provenance)
+
+    def story(
+        self,
+        id: int,
+        origin: Origin,
+        source: int,
+        row: int,
+        parts: Sequence[tuple[Origin, int]],
+    ) -> RowStory:
+        """Return how a row was filled, given what the ledger has of it.
+
+        ``source`` is its number, -1 for none. ``parts`` has the code and the row of
+        each source, where rows are put together.
+        """
+        facts = self.source(source)
+        how = self.how(origin, facts, row)
+        told: tuple[str, ...] = ()
+        if parts and origin is not Origin.PAD and "provenance" not in facts:
+            combined = self.options.get("combine")
+            how = f"{combined} of {len(parts)} sources"
+            averaged = origin.found and combined == "average"
+            told = tuple(
+                self.part(number, *part, averaged=averaged)
+                for number, part in enumerate(parts)
+            )
+        licence = facts.get("licence")
+        return RowStory(
+            token=self.token,
+            id=id,
+            origin=origin.name.lower(),
+            how=how if origin is Origin.PAD else how + self.since(facts),
+            source=name_of(facts) if facts else None,
+            source_row=row if row >= 0 else None,
+            digest=digest_of(facts),
+            licence=None if licence is None else str(licence),
+            parts=told,
+        )
 
     def since(self, source: Mapping[str, Any]) -> str:
         """Return what became of a row after it was filled, or kept from ``source``."""
@@ -153,6 +139,8 @@ class _Tale(NamedTuple):
         """Return the form that was found, where it can be told, and its name."""
         if origin is Origin.EXACT:
             return "as it stands"
+        from pretrained_embed.matrix.match import match_chain, several
+
         name = origin.label(self.forms)
         try:
             (form,) = match_chain([name])

@@ -13,24 +13,36 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count, repeat
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pretrained_embed.errors import OptionError
 from pretrained_embed.files.replacement import replacing
-from pretrained_embed.matrix import coverage_markdown as markdown
-from pretrained_embed.matrix.comparison import Comparison
-from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
-from pretrained_embed.matrix.origin import Origin
-from pretrained_embed.matrix.provenance import name_of, sources_of
+from pretrained_embed.ledger import markdown
+from pretrained_embed.ledger.comparison import Comparison
+from pretrained_embed.ledger.ledger import Ledger
+from pretrained_embed.ledger.origin import Origin
+from pretrained_embed.ledger.provenance import name_of
 from pretrained_embed.vocabulary import Vocabulary
 
 REPORT_SUFFIXES = (".md", ".json", ".csv")
 
 
-def write_report(
-    subject: EmbeddingMatrix | Comparison, path: str | os.PathLike[str]
-) -> None:
+class Vectors(Protocol):
+    """A matrix, of which a report says what its ledger does."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """Where its rows come from."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, dim)."""
+
+
+def write_report(subject: Vectors | Comparison, path: str | os.PathLike[str]) -> None:
     """Write how a vocabulary is covered, in the form that the suffix names.
+
+    ``subject`` is an `EmbeddingMatrix`, or what `coverage` returns.
 
     ``.md`` and ``.json``: the source, the options, coverage by type, by occurrence and
     by frequency, the most frequent OOV tokens, and the forms that would find them where
@@ -49,45 +61,45 @@ def write_report(
     if isinstance(subject, Comparison):
         text = _of_comparison(subject, suffix)
     else:
-        text = _of_matrix(subject, suffix)
+        text = _of_rows(subject.ledger, subject.shape, suffix)
     with replacing(path) as file:
         file.write(text.encode("utf-8", "surrogateescape"))
 
 
-# One matrix
+# The rows of one matrix
 
 
-def _of_matrix(matrix: EmbeddingMatrix, suffix: str) -> str:
+def _of_rows(ledger: Ledger, shape: tuple[int, int], suffix: str) -> str:
     if suffix == ".md":
-        return "\n".join(markdown.of_matrix(matrix))
+        return "\n".join(markdown.of_rows(ledger, shape))
     if suffix == ".csv":
-        return _csv(_matrix_rows(matrix))
+        return _csv(_rows_of(ledger))
     return _json(
         {
-            "shape": list(matrix.shape),
-            "provenance": matrix.provenance,
-            "coverage": matrix.coverage.to_dict(),
+            "shape": list(shape),
+            "provenance": ledger.provenance,
+            "coverage": ledger.coverage.to_dict(),
         }
     )
 
 
-def _matrix_rows(matrix: EmbeddingMatrix) -> Iterator[Sequence[object]]:
+def _rows_of(ledger: Ledger) -> Iterator[Sequence[object]]:
     yield "id", "token", "count", "origin", "form", "source", "source_row", "advice"
-    names = [name_of(source) for source in sources_of(matrix.provenance)]
+    names = [name_of(source) for source in ledger.source_facts]
+    match, advice = ledger.match, ledger.advice
     columns = zip(
-        matrix.origin.tolist(),
-        matrix.sources.tolist(),
-        matrix.source_rows.tolist(),
+        _token_cells(ledger.vocabulary),
+        ledger.origin.tolist(),
+        ledger.sources.tolist(),
+        ledger.source_rows.tolist(),
         strict=True,
     )
-    advice = matrix.advice
-    rows = zip(_token_cells(matrix.vocabulary), columns, strict=True)
-    for id, (cells, (code, source, row)) in enumerate(rows):
+    for id, (cells, code, source, row) in enumerate(columns):
         origin = Origin(code)
         yield (
             *cells,
             "found" if origin.found else origin.label(),
-            origin.label(matrix.match) if origin.found else "",
+            origin.label(match) if origin.found else "",
             names[source] if 0 <= source < len(names) else "",
             "" if row < 0 else row,
             "" if advice is None else " ".join(advice.forms_for(id)),

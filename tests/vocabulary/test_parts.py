@@ -1,10 +1,7 @@
 """Parts of a vocabulary, as vocabularies of their own."""
 
 import numpy as np
-import pytest
 
-from pretrained_embed.errors import VocabularyError
-from pretrained_embed.matrix.part import part_of
 from pretrained_embed.vocabulary import Vocabulary
 
 
@@ -19,7 +16,7 @@ def whole() -> Vocabulary:
 
 
 def test_rows_in_a_row_keep_their_holes_counts_and_what_is_special():
-    part = part_of(whole(), np.arange(1, 6))
+    part = whole().part(np.arange(1, 6))
 
     assert part.tokens == ("<unk>", "a", None, "[MASK]", "b")
     assert part.counts.tolist() == [0, 7, 0, 0, 3]
@@ -28,7 +25,7 @@ def test_rows_in_a_row_keep_their_holes_counts_and_what_is_special():
 
 
 def test_rows_come_in_the_order_asked_for_and_the_pad_stays_one():
-    part = part_of(whole(), np.array([5, 0]))
+    part = whole().part(np.array([5, 0]))
 
     assert part.tokens == ("b", "<pad>")
     assert part.special_tokens == {"pad": "<pad>"}
@@ -36,7 +33,8 @@ def test_rows_come_in_the_order_asked_for_and_the_pad_stays_one():
     assert part.counts.tolist() == [3, 0]
 
 
-def test_a_part_may_be_holes_alone_but_not_nothing():
-    assert part_of(whole(), np.array([3])).tokens == (None,)
-    with pytest.raises(VocabularyError, match="empty"):
-        part_of(whole(), np.empty(0, np.int64))
+def test_a_part_may_be_holes_alone_or_nothing():
+    assert whole().part(np.array([3])).tokens == (None,)
+    nothing = whole().part(np.empty(0, np.int64))
+    assert (len(nothing), nothing.tokens, nothing.counts.tolist()) == (0, (), [])
+    assert (nothing.special_tokens, "a" in nothing) == ({}, False)

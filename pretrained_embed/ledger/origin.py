@@ -1,14 +1,13 @@
-"""The row ledger: where each row of a matrix comes from."""
+"""`Origin`: the codes of a ledger, one a row."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import Int64Array, UInt8Array
+from pretrained_embed.arrays import UInt8Array
 
 OriginArray = UInt8Array
 
@@ -76,13 +75,3 @@ class Origin(IntEnum):
         member._name_ = f"FORM_{value - OWN_FORMS}"
         member._value_ = int(value)
         return member
-
-
-class Part(NamedTuple):
-    """The ledger of one of the sources that all rows of a matrix are put together of.
-
-    A row that the source does not have has a code below `EXACT`, and the row -1.
-    """
-
-    origin: OriginArray  # (rows,)
-    source_rows: Int64Array  # (rows,), -1 for none

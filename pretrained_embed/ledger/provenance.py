@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
+
+from pretrained_embed.errors import WriteError
+from pretrained_embed.files.digests import fingerprint
+
+_FINGERPRINT = "blake2b-128-sampled:"  # as the provenance of a file has it
 
 
 def sources_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -56,3 +63,22 @@ def forms_of(provenance: Mapping[str, Any]) -> tuple[str, ...]:
         chain = options_of(provenance).get("match")
         forms = tuple(map(str, chain)) if isinstance(chain, list) else ()
     return (*forms, *map(str, kept)) if isinstance(kept, list) else forms
+
+
+def check_place(
+    path: str | os.PathLike[str], sources: Iterable[Mapping[str, Any]]
+) -> None:
+    """Raise `WriteError` where ``path`` is a file that the matrix was built from.
+
+    ``sources`` is what the provenance tells of each. The content of the file counts,
+    not its name, so that another file of that name can be replaced.
+    """
+    target = Path(os.fsdecode(path))
+    known = [str(source.get("fingerprint", "")) for source in sources]
+    if not any(one.startswith(_FINGERPRINT) for one in known) or not target.is_file():
+        return
+    if _FINGERPRINT + fingerprint(target) in known:
+        raise WriteError(
+            f"{str(target)!r} is a source of this matrix, and would be lost: give the "
+            "matrix another name"
+        )

@@ -1,0 +1,462 @@
+"""`Ledger`: for every row of a matrix where it comes from, and how that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Self, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.arrays import AnyArray, BoolArray, Int16Array, Int64Array
+from pretrained_embed.errors import (
+    OptionError,
+    ShapeError,
+    UnknownTokenError,
+    VocabularyError,
+    brief,
+)
+from pretrained_embed.formats import HOLES, Findings
+from pretrained_embed.ledger.advice import BITS, Advice
+from pretrained_embed.ledger.coverage import Coverage, covered
+from pretrained_embed.ledger.origin import Origin, OriginArray
+from pretrained_embed.ledger.provenance import forms_of, sources_of
+from pretrained_embed.ledger.story import RowStory, Teller
+from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.special_tokens import nearest
+from pretrained_embed.vocabulary.tokens import Tokenizer
+
+#: Version of what a saved ledger consists of. Raised when an older release could not
+#: read it.
+VERSION = 1
+
+
+@dataclass(frozen=True, init=False, eq=False, repr=False)
+class Ledger:
+    """Where the rows of a vocabulary come from. Row *i* is the token with id *i*.
+
+    It is all of a matrix but its vectors. Its arrays are read-only; what is given is
+    copied, unless it is read-only already.
+
+    Parameters
+    ----------
+    vocabulary
+        The tokens of the rows.
+    origin
+        How each row was filled: uint8 (rows,), codes of `Origin`. By default every
+        token counts as found.
+    provenance
+        How to build the same rows again, as JSON can hold it; by default ``{}``.
+    findings
+        What reading the sources found beside vectors; by default nothing.
+    source_rows
+        Which row of its source each is, from 0: int64 (rows,), -1 for none and by
+        default.
+    sources
+        Which of the provenance's sources each row is from: int16 (rows,), -1 for none.
+        By default the first, where there is a source row.
+    parts
+        Where rows are put together of several sources, the ledger of each of them,
+        over the same vocabulary. Of those the fields above tell of the first source
+        that has the token.
+    advice
+        For each OOV token the forms that would have found it, where that was asked.
+
+    Raises `ShapeError` if an array does not have one entry a row.
+
+    >>> ledger = Ledger(Vocabulary(["the", "cat"]), [1, 16, 2], source_rows=[-1, 7, -1])
+    >>> ledger["the"].how, ledger["cat"].how
+    ('found as it stands', 'not found; filled')
+    >>> print(ledger.coverage)
+    Found 1 of 2 tokens (50.0 %). 1 are OOV. First of them: 'cat'.
+    """
+
+    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+
+    vocabulary: Vocabulary
+    origin: OriginArray
+    provenance: dict[str, Any]
+    findings: Findings
+    source_rows: Int64Array
+    sources: Int16Array
+    parts: tuple[Ledger, ...]
+    advice: Advice | None
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        origin: npt.ArrayLike | None = None,
+        provenance: dict[str, Any] | None = None,
+        findings: Findings | None = None,
+        source_rows: npt.ArrayLike | None = None,
+        sources: npt.ArrayLike | None = None,
+        parts: Iterable[Ledger] = (),
+        advice: Advice | None = None,
+    ) -> None:
+        rows = len(vocabulary)
+        if origin is None:
+            origin = _origin(vocabulary, Origin.EXACT)
+        row_of = frozen(np.full(rows, -1) if source_rows is None else source_rows, "i8")
+        if sources is None:  # one at most
+            sources = np.where(row_of >= 0, 0, -1)
+        values = {
+            "vocabulary": vocabulary,
+            "origin": frozen(origin, np.uint8),
+            "provenance": {} if provenance is None else provenance,
+            "findings": Findings() if findings is None else findings,
+            "source_rows": row_of,
+            "sources": frozen(sources, np.int16),
+            "parts": tuple(parts),
+            "advice": advice and Advice(advice.forms, frozen(advice.found_by, "u4")),
+        }
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+        for name, array in self._by_row():
+            if array.shape != (rows,):
+                raise ShapeError(f"{name} of shape {array.shape} for {rows:,} rows")
+
+    @classmethod
+    def blank(cls, vocabulary: Vocabulary) -> Self:
+        """Return the ledger of rows that have not been filled."""
+        return cls(vocabulary, _origin(vocabulary, Origin.OOV))
+
+    @classmethod
+    def join(
+        cls,
+        vocabulary: Vocabulary,
+        pieces: Sequence[Ledger],
+        provenance: dict[str, Any] | None = None,
+        findings: Findings | None = None,
+    ) -> Self:
+        """Return the ledger of all rows from those of consecutive ones, in order.
+
+        ``vocabulary``, ``provenance`` and ``findings`` are those of the whole; what the
+        pieces have of these is left aside. Advice on any row counts. A piece need not
+        have parts where others have some, if it has no token: only a pad or holes.
+
+        Raises `ShapeError` if the pieces together do not have the rows of the
+        vocabulary, or not the same parts.
+        """
+        rows = sum(map(len, pieces))
+        if not pieces or rows != len(vocabulary):
+            raise ShapeError(
+                f"ledgers of {rows:,} rows together for {len(vocabulary):,} rows"
+            )
+        ends = np.cumsum([len(piece) for piece in pieces])
+        count = max(len(piece.parts) for piece in pieces)
+        whole = [piece._with_parts(count) for piece in pieces]
+        advised = [
+            (piece.advice, np.arange(end - len(piece), end))
+            for piece, end in zip(pieces, ends.tolist(), strict=True)
+        ]
+        return cls(
+            vocabulary,
+            _joined([piece.origin for piece in pieces]),
+            provenance,
+            findings,
+            _joined([piece.source_rows for piece in pieces]),
+            _joined([piece.sources for piece in pieces]),
+            [cls.join(vocabulary, parts) for parts in zip(*whole, strict=True)],
+            Advice.of_rows(advised, np.ones(len(vocabulary), np.bool_)),
+        )
+
+    def _with_parts(self, count: int) -> tuple[Ledger, ...]:
+        """Return the parts, of which there are so many."""
+        if not self.parts and not self._tokens().any():
+            return (Ledger.blank(self.vocabulary),) * count
+        if len(self.parts) != count:
+            raise ShapeError(f"ledgers of {len(self.parts)} and of {count} sources")
+        return self.parts
+
+    def with_rows(
+        self, rows: Int64Array, other: Ledger, its_rows: Int64Array
+    ) -> Ledger:
+        """Return a ledger whose ``rows``, (n,), come from where ``its_rows`` do.
+
+        These are rows of ``other``. Parts and advice stay as they are.
+        """
+        origin, sources = self.origin.copy(), self.sources.copy()
+        source_rows = self.source_rows.copy()
+        origin[rows] = other.origin[its_rows]
+        sources[rows] = other.sources[its_rows]
+        source_rows[rows] = other.source_rows[its_rows]
+        return replace(self, origin=origin, sources=sources, source_rows=source_rows)
+
+    def numbered(self, number: int) -> Ledger:
+        """Return a ledger all of whose vectors are from one source, of this number.
+
+        It is -1 for rows that are from none: drawn, the pad, holes.
+        """
+        return replace(self, sources=np.where(self.origin > Origin.OOV, number, -1))
+
+    # To and from the arrays of a file
+
+    @classmethod
+    def from_arrays(
+        cls,
+        vocabulary: Vocabulary,
+        arrays: Mapping[str, AnyArray],
+        forms: Sequence[str] | None = None,
+        provenance: dict[str, Any] | None = None,
+        findings: Findings | None = None,
+    ) -> Self:
+        """Return the ledger of arrays as `arrays` gives them.
+
+        ``forms`` are those that the array ``advice`` is about. Raises ``KeyError`` for
+        an array that is missing, ``TypeError`` for what does not fit each other, and
+        `ShapeError` as the constructor does.
+        """
+        parts: list[Ledger] = []
+        if "part_origins" in arrays:
+            origins, rows = arrays["part_origins"], arrays["part_rows"]
+            if len(origins) != len(rows):
+                raise TypeError(f"{len(origins)} part_origins, {len(rows)} part_rows")
+            parts = [
+                cls(vocabulary, origin, source_rows=of_source)
+                for origin, of_source in zip(origins, rows, strict=True)
+            ]
+        if forms is not None and (
+            not isinstance(forms, list | tuple) or len(forms) > BITS
+        ):
+            raise TypeError("advice of another form")
+        return cls(
+            vocabulary,
+            arrays["origin"],
+            provenance,
+            findings,
+            arrays["source_rows"],
+            arrays.get("sources"),
+            parts,
+            None if forms is None else Advice(tuple(map(str, forms)), arrays["advice"]),
+        )
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """Return what a file holds of the ledger as arrays, most with an entry a row.
+
+        ``part_origins`` and ``part_rows`` are (sources, rows); `HOLES` lists rows.
+        """
+        arrays: dict[str, AnyArray] = {
+            "origin": self.origin,
+            "sources": self.sources,
+            "source_rows": self.source_rows,
+        }
+        if self.parts:
+            arrays["part_origins"] = np.stack([part.origin for part in self.parts])
+            arrays["part_rows"] = np.stack([part.source_rows for part in self.parts])
+        if self.advice is not None:
+            arrays["advice"] = self.advice.found_by
+        if len(self.vocabulary.holes):
+            arrays[HOLES] = self.vocabulary.holes
+        if self.vocabulary.counts is not None:
+            arrays["counts"] = self.vocabulary.counts
+        return arrays
+
+    def metadata(self) -> dict[str, Any]:
+        """Return what a file holds of the ledger beside tokens and `arrays`."""
+        vocabulary, findings = self.vocabulary, self.findings
+        return {
+            "pretrained_embed": VERSION,
+            "vocabulary": {
+                "pad": vocabulary.pad_token,
+                "unk": vocabulary.unk_token,
+                "lower": vocabulary.tokenizer.lower,
+                "tokenize": vocabulary.tokenizer.name,
+                **_split(vocabulary.tokenizer),
+                "special_tokens": dict(vocabulary.special_tokens),
+                "marks": vocabulary.marks,
+            },
+            "origins": {origin.name.lower(): int(origin) for origin in Origin},
+            "advice": None if self.advice is None else list(self.advice.forms),
+            "provenance": self.provenance,
+            "findings": asdict(findings)
+            | {"doubts": [list(doubt) for doubt in findings.doubts]},
+        }
+
+    # What it tells
+
+    @property
+    def match(self) -> tuple[str, ...]:
+        """The names of the match chain, and of own forms that found kept rows.
+
+        None if the provenance does not tell. `Origin.label` takes them.
+        """
+        return forms_of(self.provenance)
+
+    @property
+    def source_facts(self) -> list[dict[str, Any]]:
+        """What the provenance tells of each source, in the order of ``sources``."""
+        return sources_of(self.provenance)
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of the vocabulary was found; prints as a paragraph."""
+        return self.covered(self.match)
+
+    def covered(self, match: Sequence[str]) -> Coverage:
+        """Return the coverage, given the names of the chain."""
+        return covered(self.vocabulary, self.origin, match, self.advice)
+
+    @property
+    def found(self) -> BoolArray:
+        """Which rows have a token that was found, bool (rows,)."""
+        there: BoolArray = self.origin >= Origin.EXACT
+        return there
+
+    @property
+    def missing(self) -> Int64Array:
+        """The rows of OOV tokens that no source made a vector for, int64, rising."""
+        return np.flatnonzero(self.origin == Origin.OOV)
+
+    def frequent_rows(self, count: int | None = None) -> Int64Array:
+        """Return the rows of tokens, int64 (count,), the most frequent first.
+
+        By the vocabulary's counts; without them in the order of ids, as vocabularies
+        mostly begin with the most frequent. The pad and ids that no token has are left
+        out. All are returned by default, and where there are fewer; raises
+        `OptionError` for a count below 1.
+        """
+        if count is not None and count < 1:
+            raise OptionError(f"count is {count}; at least 1 is needed")
+        rows = np.flatnonzero(self._tokens())
+        counts = self.vocabulary.counts
+        if counts is not None:
+            rows = rows[np.argsort(-counts[rows], kind="stable")]
+        return rows[:count]
+
+    @overload
+    def __getitem__(self, wanted: str) -> RowStory: ...
+    @overload
+    def __getitem__(self, wanted: slice | Sequence[int] | Int64Array) -> Ledger: ...
+    def __getitem__(
+        self, wanted: str | slice | Sequence[int] | Int64Array
+    ) -> RowStory | Ledger:
+        """Return how the row of a token was filled, or the ledger of some rows.
+
+        Rows are a slice, or whole numbers (n,), each once. Their vocabulary is a part
+        of this one, with the special tokens that are among them; provenance and
+        findings are the same.
+
+        Raises `UnknownTokenError`, which names the nearest token there is, and
+        `VocabularyError` for a number that is no row.
+        """
+        if isinstance(wanted, str):
+            return self._story(wanted)
+        every = np.arange(len(self))
+        try:
+            ids = every[wanted if isinstance(wanted, slice) else np.asarray(wanted)]
+        except IndexError as error:
+            raise VocabularyError(f"no rows of {len(self):,} rows: {error}") from error
+        rows = wanted if isinstance(wanted, slice) else ids
+        return self._of_rows(self.vocabulary.part(ids), rows)
+
+    def with_vocabulary(self, vocabulary: Vocabulary) -> Ledger:
+        """Return the same of an equal vocabulary, such as one without an index yet."""
+        return self._of_rows(vocabulary, slice(None))
+
+    def _of_rows(self, vocabulary: Vocabulary, rows: slice | Int64Array) -> Ledger:
+        advice = self.advice and self.advice._replace(
+            found_by=self.advice.found_by[rows]
+        )
+        return Ledger(
+            vocabulary,
+            self.origin[rows],
+            self.provenance,
+            self.findings,
+            self.source_rows[rows],
+            self.sources[rows],
+            [part._of_rows(vocabulary, rows) for part in self.parts],
+            advice,
+        )
+
+    def _story(self, token: str) -> RowStory:
+        id = self.vocabulary.get(token)
+        if id is None:
+            near = nearest(token, self.vocabulary)
+            raise UnknownTokenError(
+                f"token {brief(token)} is not in the vocabulary{near}"
+            )
+        teller = Teller(self.vocabulary, token, self.provenance, self.match)
+        origin, row = Origin(self.origin[id]), int(self.source_rows[id])
+        parts = [
+            (Origin(part.origin[id]), int(part.source_rows[id])) for part in self.parts
+        ]
+        return teller.story(id, origin, int(self.sources[id]), row, parts)
+
+    def _tokens(self) -> BoolArray:
+        """Return which rows have a token that is not the pad, bool (rows,)."""
+        there: BoolArray = (self.origin != Origin.PAD) & (self.origin != Origin.UNUSED)
+        return there
+
+    def _by_row(self) -> Iterator[tuple[str, AnyArray]]:
+        """Yield the arrays that have one entry a row, with their names."""
+        for name in ("origin", "source_rows", "sources"):
+            yield name, getattr(self, name)
+            for part in self.parts:
+                yield name, getattr(part, name)
+        if self.advice is not None:
+            yield "advice", self.advice.found_by
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Ledger):
+            return NotImplemented
+        mine, theirs = self.arrays(), other.arrays()
+        return (
+            self.vocabulary == other.vocabulary
+            and mine.keys() == theirs.keys()
+            and all(np.array_equal(mine[name], theirs[name]) for name in mine)
+            and (self.advice and self.advice.forms)
+            == (other.advice and other.advice.forms)
+            and self.provenance == other.provenance
+            and self.findings == other.findings
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # provenance can be written to
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
+        """Give the fields to the constructor, whose arrays are read-only again."""
+        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+
+    def __repr__(self) -> str:
+        coverage = self.coverage
+        return (
+            f"<Ledger of {len(self):,} rows: {coverage.found:,} of "
+            f"{coverage.tokens:,} tokens found>"
+        )
+
+
+def frozen(array: npt.ArrayLike, dtype: npt.DTypeLike) -> AnyArray:
+    """Return an array in C order, read-only; copied if the caller could change it."""
+    given = np.asarray(array)
+    plain = np.ascontiguousarray(given, dtype)
+    if plain is given and plain.flags.writeable:
+        plain = plain.copy()
+    plain.flags.writeable = False
+    return plain
+
+
+def _joined(arrays: list[AnyArray]) -> AnyArray:
+    """Return the entries of all, read-only so that they need not be copied."""
+    joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+    joined.flags.writeable = False
+    return joined
+
+
+def _origin(vocabulary: Vocabulary, tokens: Origin) -> OriginArray:
+    """Return the codes of rows with one code for all tokens but the pad."""
+    origin = np.full(len(vocabulary), tokens, np.uint8)
+    origin[vocabulary.holes] = Origin.UNUSED
+    if vocabulary.pad_id is not None:
+        origin[vocabulary.pad_id] = Origin.PAD
+    origin.flags.writeable = False
+    return origin
+
+
+def _split(tokenizer: Tokenizer) -> dict[str, bool]:
+    """Return whether texts are split at white space, nothing where it is not known."""
+    if not tokenizer.recorded:
+        return {}
+    return {"splits_at_white_space": tokenizer.name is None}

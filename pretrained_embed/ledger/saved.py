@@ -1,0 +1,244 @@
+"""From the table of a file back to a ledger.
+
+`Ledger.arrays` and `Ledger.metadata` are those of the table. Of a table without that, as other tools write it, every token counts as
+found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.arrays import AnyArray
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats import HOLES, Doubt, Findings, Part, Table
+from pretrained_embed.formats.parts import cut_arrays
+from pretrained_embed.formats.sharded.index import SHARD
+from pretrained_embed.formats.table import Rows
+from pretrained_embed.ledger.ledger import VERSION, Ledger
+from pretrained_embed.ledger.origin import OWN_CODES, Origin
+from pretrained_embed.vocabulary import NO_HOLES, TokenRows, Vocabulary, some_rows
+from pretrained_embed.vocabulary.tokens import OwnTokenizer, Tokenizer
+
+#: The pad token that a file without metadata is asked for.
+_PAD = "<pad>"
+
+#: The note on a matrix of a release that did not record how its vocabulary reads texts.
+_UNRECORDED = (
+    "it was saved without a record of how its vocabulary reads texts: encode splits a "
+    "str at white space, which is right unless a tokenizer had made the vocabulary"
+)
+
+
+def read(table: Table, name: str) -> tuple[Rows, Ledger]:
+    """Return the vectors and the ledger of a table; ``name`` is for messages.
+
+    One file of a matrix in several is taken as a matrix by itself: its rows are
+    numbered from 0, special tokens that are in other files are none of its own, and it
+    ends with the last row that has a token.
+
+    Of a table of another tool every token counts as found, and a ``<pad>`` whose row is
+    zeros is the pad. Of a token that stands there twice the first row counts; the later
+    rows have no token then, and are zeros.
+
+    Raises `FormatError` for that of a newer version, and for a damaged one, and what
+    `Vocabulary` and `Ledger` do.
+    """
+    label = table.metadata.get(SHARD)
+    if isinstance(label, dict):
+        table = _ending_with_a_token(table)
+        if not len(table.tokens):
+            raise _empty(name)
+    if not _is_own(table):
+        return _first_of_each(table, name)
+    ledger = _own(
+        table, _rows(table).checked(), name, whole=not isinstance(label, dict)
+    )
+    if isinstance(label, dict):
+        start, rows = label.get("start"), label.get("rows")
+        ledger.findings.notes.append(f"rows {start:,} on, of a matrix of {rows:,}")
+    return table.vectors, ledger
+
+
+def read_part(part: Part, name: str) -> Ledger:
+    """Return the ledger of consecutive rows of a table, maybe of none.
+
+    Special tokens whose rows are not here are none of its vocabulary. Of a table of
+    another tool tokens stand as they do there. Raises as `read` does.
+    """
+    rows = _rows(part.table)
+    if _is_own(part.table):
+        return _own(part.table, rows, name, whole=False)
+    return _found(part.table, rows, part.start, name)
+
+
+def _is_own(table: Table) -> bool:
+    return "pretrained_embed" in table.metadata
+
+
+def _rows(table: Table) -> TokenRows:
+    return TokenRows(table.tokens, table.arrays.get(HOLES, NO_HOLES))
+
+
+# Tables of this package
+
+
+def _own(table: Table, rows: TokenRows, name: str, *, whole: bool) -> Ledger:
+    """Return the ledger of a table, which may hold some of the rows of a ``whole``."""
+    metadata, arrays = table.metadata, table.arrays
+    codes = _codes(metadata, name)
+    try:
+        vocabulary = _vocabulary(metadata["vocabulary"], rows, arrays, whole=whole)
+        findings = _findings(metadata["findings"])
+        forms, provenance = metadata.get("advice"), metadata["provenance"]
+        _check(arrays, codes, name)
+        if not isinstance(provenance, dict):
+            raise FormatError(f"{name}: the provenance is not a JSON object")
+        ledger = Ledger.from_arrays(vocabulary, arrays, forms, provenance, findings)
+    except (KeyError, TypeError) as error:
+        raise FormatError(
+            f"{name}: a part of the matrix is missing: {error}"
+        ) from error
+    if not vocabulary.tokenizer.recorded and _UNRECORDED not in findings.notes:
+        findings.notes.append(_UNRECORDED)
+    return ledger
+
+
+def _codes(metadata: Mapping[str, Any], name: str) -> set[int]:
+    """Return the codes that a ledger may hold; raises `FormatError` for others."""
+    version = metadata["pretrained_embed"]
+    if version != VERSION:
+        raise FormatError(
+            f"{name}: a matrix of version {version}; this release reads version "
+            f"{VERSION}. Upgrade pretrained-embed."
+        )
+    origins = metadata.get("origins")
+    known = {origin.name.lower(): int(origin) for origin in Origin}
+    if not isinstance(origins, dict) or not origins.items() <= known.items():
+        raise FormatError(
+            f"{name}: the codes of its row ledger are not those of this release"
+        )
+    return {*origins.values(), *OWN_CODES}
+
+
+def _check(arrays: Mapping[str, AnyArray], codes: set[int], name: str) -> None:
+    """Raise `FormatError` for arrays that are not of a ledger's numbers."""
+    for origins, rows in (("origin", "source_rows"), ("part_origins", "part_rows")):
+        if origins not in arrays and origins != "origin":
+            continue
+        if arrays[origins].dtype != np.uint8 or arrays[rows].dtype != np.int64:
+            raise FormatError(f"{name}: the row ledger is not of whole numbers")
+        if unknown := set(np.unique(arrays[origins]).tolist()) - codes:
+            raise FormatError(f"{name}: the row ledger holds the code {min(unknown)}")
+    if "sources" in arrays and arrays["sources"].dtype != np.int16:
+        raise FormatError(f"{name}: the sources of its rows are not whole numbers")
+
+
+def _vocabulary(
+    saved: Mapping[str, Any],
+    rows: TokenRows,
+    arrays: Mapping[str, AnyArray],
+    *,
+    whole: bool,
+) -> Vocabulary:
+    """Return the vocabulary; raises ``KeyError`` and ``TypeError`` too."""
+    pad, unk = saved["pad"], saved["unk"]
+    named, marks = saved.get("special_tokens"), saved.get("marks")
+    tokenizer, counts = _tokenizer(saved), arrays.get("counts")
+    if whole:
+        return Vocabulary(
+            rows,
+            pad=pad,
+            unk=unk,
+            counts=counts,
+            tokenize=tokenizer,
+            special_tokens=named,
+            marks=marks,
+        )
+    special = {**(named or {}), "pad": pad, "unk": unk}
+    texts = [token for token in special.values() if isinstance(token, str)]
+    here = {*rows.find(texts)}
+    return some_rows(
+        rows,
+        special_tokens={
+            part: token for part, token in special.items() if token in here
+        },
+        counts=counts,
+        tokenize=tokenizer,
+        marks=marks,
+    )
+
+
+def _tokenizer(saved: Mapping[str, Any]) -> Tokenizer:
+    """Return how a saved vocabulary reads texts: a function is there as its name."""
+    name = saved.get("tokenize")
+    return Tokenizer(
+        lower=bool(saved.get("lower", False)),
+        own=None if name is None else OwnTokenizer(str(name)),
+        recorded=name is not None or "splits_at_white_space" in saved,
+    )
+
+
+def _findings(saved: dict[str, Any]) -> Findings:
+    """Return saved findings; raises ``TypeError`` for those of another form."""
+    doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
+    found = Findings(**saved | {"doubts": doubts})
+    counts = (found.rows, found.bad_rows, found.suspicious_rows, found.duplicates)
+    numbers = [*counts, *(doubt.row for doubt in doubts)]
+    numbers += [doubt.line for doubt in doubts if doubt.line is not None]
+    texts = [*found.notes, *(doubt.what for doubt in doubts)]
+    if not all(type(n) is int for n in numbers) or not all(
+        isinstance(text, str) for text in texts
+    ):
+        raise TypeError("findings of another form")
+    return replace(found, notes=[*found.notes])
+
+
+def _ending_with_a_token(table: Table) -> Table:
+    """Return a table without the rows after its last token; raises `FormatError`."""
+    rows = end = len(table.tokens)
+    holes = set(table.arrays.get(HOLES, NO_HOLES).tolist())
+    while end and end - 1 in holes:
+        end -= 1
+    arrays = cut_arrays(table.arrays, rows, 0, end)
+    return Table(table.tokens[:end], table.vectors[:end], arrays, table.metadata)
+
+
+# Tables of other tools
+
+
+def _found(table: Table, rows: TokenRows, start: int, name: str) -> Ledger:
+    """Return the ledger of tokens and vectors alone, the first of them row ``start``.
+
+    Every token counts as found. A ``<pad>`` whose row is zeros is the pad.
+    """
+    row = rows.find([_PAD]).get(_PAD)
+    is_pad = row is not None and not table.vectors[row : row + 1].any()
+    vocabulary = some_rows(rows, special_tokens={"pad": _PAD} if is_pad else {})
+    source_rows = np.arange(start, start + len(rows))
+    source_rows[rows.holes] = -1
+    provenance = {"source": {"name": name}}
+    return Ledger(vocabulary, None, provenance, source_rows=source_rows)
+
+
+def _first_of_each(table: Table, name: str) -> tuple[Rows, Ledger]:
+    given = _rows(table)
+    rows = given.first_of_each()
+    duplicates = len(rows.holes) - len(given.holes)
+    findings = Findings(rows=len(rows), duplicates=duplicates)
+    filled = np.setdiff1d(np.arange(len(rows)), rows.holes, assume_unique=True)
+    rows = rows.part(np.arange(filled.max(initial=-1) + 1))  # ends with a token
+    if not len(rows):
+        raise _empty(name)
+    vectors = table.vectors[: len(rows)]
+    if len(rows.holes):
+        vectors = vectors.copy()
+        vectors[rows.holes] = 0.0
+    return vectors, replace(_found(table, rows, 0, name), findings=findings)
+
+
+def _empty(name: str) -> FormatError:
+    return FormatError(f"{name}: the vocabulary is empty; it needs at least one row")
