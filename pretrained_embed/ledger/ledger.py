@@ -23,7 +23,7 @@ from pretrained_embed.ledger.coverage import Coverage, covered
 from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.ledger.provenance import forms_of, sources_of
 from pretrained_embed.ledger.story import RowStory, Teller
-from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary import Vocabulary, checks
 from pretrained_embed.vocabulary.special_tokens import nearest
 from pretrained_embed.vocabulary.tokens import Tokenizer
 
@@ -338,17 +338,19 @@ class Ledger:
         findings are the same.
 
         Raises `UnknownTokenError`, which names the nearest token there is, and
-        `VocabularyError` for a number that is no row.
+        `VocabularyError` for a number that is no row, or that is there twice.
         """
         if isinstance(wanted, str):
             return self._story(wanted)
-        every = np.arange(len(self))
-        try:
-            ids = every[wanted if isinstance(wanted, slice) else np.asarray(wanted)]
-        except IndexError as error:
-            raise VocabularyError(f"no rows of {len(self):,} rows: {error}") from error
-        rows = wanted if isinstance(wanted, slice) else ids
-        return self._of_rows(self.vocabulary.part(ids), rows)
+        if isinstance(wanted, slice):
+            ids = np.arange(len(self))[wanted]
+            return self._of_rows(self.vocabulary.part(ids), wanted)
+        ids = np.asarray(wanted)
+        checks.row_numbers(ids, len(self))
+        ids = ids.astype(np.int64)
+        if len(np.unique(ids)) < len(ids):
+            raise VocabularyError("a row is asked for twice; a token has one row")
+        return self._of_rows(self.vocabulary.part(ids), ids)
 
     def with_vocabulary(self, vocabulary: Vocabulary) -> Ledger:
         """Return the same of an equal vocabulary, such as one without an index yet."""

@@ -1,7 +1,7 @@
 """From the table of a file back to a ledger.
 
-`Ledger.arrays` and `Ledger.metadata` are those of the table. Of a table without that, as other tools write it, every token counts as
-found.
+`Ledger.arrays` and `Ledger.metadata` are those of the table. Of a table without them,
+as other tools write it, every token counts as found.
 """
 
 from __future__ import annotations

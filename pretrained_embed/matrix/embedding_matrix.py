@@ -77,7 +77,7 @@ class EmbeddingMatrix:
         **named: Any,
     ) -> None:
         if not isinstance(ledger, Ledger):
-            ledger = _ledger_of(vectors, ledger, *rest, **named)
+            ledger = _ledger_of(vectors, ledger, rest, named)
         elif rest or named:
             raise OptionError("a Ledger has its arrays already; give nothing after it")
         self.ledger = ledger
@@ -394,7 +394,10 @@ class EmbeddingMatrix:
 
 
 def _ledger_of(
-    vectors: object, vocabulary: Vocabulary | None, *rest: Any, **named: Any
+    vectors: object,
+    vocabulary: Vocabulary | None,
+    rest: tuple[Any, ...],
+    named: dict[str, Any],
 ) -> Ledger:
     """Return the ledger of a vocabulary and what else a ledger is made of."""
     given = named.get("vocabulary") if vocabulary is None else vocabulary
