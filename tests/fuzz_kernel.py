@@ -265,6 +265,24 @@ def fuzz_pack(random: Random) -> None:
     compare((data, hits, count, room), [run(k) for k in BOTH])
 
 
+def fuzz_measure_text(random: Random) -> None:
+    gap = random.choice((b" ", b" ", b"\t", b"  "))
+    rows = [a_row(random, random.choice((1, 2, 5, 40)), gap, gap) for _ in range(3)]
+    data = mutated(random, b"".join(rows[: random.randrange(4)]))
+    start = random.choice((0, 0, 0, random.randrange(len(data) + 1)))
+    stop = random.choice((len(data), random.randrange(start, len(data) + 1)))
+    given = (start, stop, random.random() < 0.7)
+    room = random.choice((9, 9, 1, 0))
+
+    def run(implementation: ModuleType) -> object:
+        shapes = np.full((room, kernel.SHAPE_COLUMNS), BLANK, np.int64)
+        return implementation.measure_text(
+            exactly(data), *given, shapes
+        ), shapes.tolist()
+
+    compare((data, given, room), [run(k) for k in BOTH])
+
+
 def fuzz_hashes(random: Random) -> None:
     """`hash_tokens` and `look_up`, on what is sometimes impossible."""
     want = wanted(random) or []
@@ -356,6 +374,7 @@ ENTRIES = {
     "number": fuzz_number,
     "scan_text": fuzz_scan_text,
     "scan_binary": fuzz_scan_binary,
+    "measure_text": fuzz_measure_text,
     "TokenIndex": fuzz_token_index,
     "place, spread, find_rows": fuzz_claims,
     "pack": fuzz_pack,

@@ -76,7 +76,7 @@ def builds() -> dict[str, list[str]]:
         "native": common,
         # numbers above 20 are wide, as those above 2**32 are elsewhere
         "without AVX2": [*common, "-DPE_NO_AVX2", "-DPE_NARROW=20"],
-        "without vectors": [*common, "-U__SSE2__", *x87],
+        "without vectors": [*common, "-DPE_NO_VECTORS", *x87],
     }
 
 

@@ -4,6 +4,7 @@ from pretrained_embed.arrays import Float32Array, Int64Array, UInt8Array, UInt64
 from pretrained_embed.kernel._reference import Bytes, Packed
 
 IMPLEMENTATION: str
+PATH: str  # "avx2", "sse2", "neon" or "scalar": what the loops run on here
 
 class TokenIndex:
     def __init__(
