@@ -20,15 +20,16 @@ PACKAGE = "pretrained_embed"
 LAYERS = {
     "errors": set(),
     "budget": {"errors"},
+    "damage": {"errors"},
     "markup": set(),
     "arrays": {"errors"},
     "progress": {"errors", "arrays"},
     "files": {"errors", "arrays"},
-    "vocabulary": {"errors", "markup", "arrays", "files", "kernel"},
-    "sources": {"errors", "budget", "arrays", "files", "progress"},
+    "vocabulary": {"errors", "damage", "markup", "arrays", "files", "kernel"},
+    "sources": {"errors", "budget", "damage", "arrays", "files", "progress"},
     "kernel": {"errors", "arrays"},
-    "formats": {"errors", "budget", "arrays", "files", "kernel"},
-    "store": {"errors", "arrays", "files", "formats", "kernel"},
+    "formats": {"errors", "budget", "damage", "arrays", "files", "kernel"},
+    "store": {"errors", "damage", "arrays", "files", "formats", "kernel"},
     "drawing": {"errors", "arrays", "files", "formats"},
     # forms of a token are told in words: see `ledger.story`
     "ledger": {
@@ -46,7 +47,9 @@ LAYERS = {
         *("errors", "arrays", "files", "vocabulary", "formats", "ledger", "matrix"),
         *("drawing", "neighbours"),
     },
-    "extraction": {"errors", "arrays", "files", "sources", "kernel", "formats"},
+    "extraction": {
+        *("errors", "damage", "arrays", "files", "sources", "kernel", "formats"),
+    },
     "pipeline": {
         *("errors", "arrays", "files", "vocabulary", "sources", "kernel", "formats"),
         *("store", "matrix", "extraction", "checkup", "drawing", "page"),
@@ -54,7 +57,7 @@ LAYERS = {
     },
     "language_model": {
         *("errors", "arrays", "files", "vocabulary", "sources", "formats", "ledger"),
-        *("matrix", "pipeline"),
+        *("matrix", "pipeline", "damage"),
     },
     "tools": {
         *("public names", "errors", "arrays", "progress", "formats", "kernel"),

@@ -140,10 +140,16 @@ def bounds_size(ranges: int) -> int:
 
 
 def read_section(raw: bytes | memoryview, dim: int) -> Section | None:
-    """Return a section, given its bytes; ``None`` for one of no entries."""
+    """Return a section, given its bytes; ``None`` for one of no entries.
+
+    Raises `ValueError` where it is not of so many bytes.
+    """
     if not len(raw):
         return None
     count, size = np.frombuffer(raw, np.int64, 2).tolist()
+    needed = _HEAD + (12 + 4 * dim) * count + size
+    if min(count, size) < 0 or needed + -needed % 8 != len(raw):
+        raise ValueError(f"a section of {len(raw):,} bytes for {count:,} entries")
     fields = _fields(raw, count, size, dim)
     positions = np.frombuffer(next(fields), np.int64)
     vectors = np.frombuffer(next(fields), np.float32).reshape(count, dim)

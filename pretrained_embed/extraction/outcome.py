@@ -5,16 +5,21 @@ from __future__ import annotations
 import json
 import zlib
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
 from pretrained_embed.arrays import Int64Array
-from pretrained_embed.errors import SourceError
+from pretrained_embed.damage import refusing_damage
+from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.extraction.gathering import Section, bounds_size, read_section
 from pretrained_embed.files.reading import read_fully
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.reader import Doubt, Findings
 from pretrained_embed.formats.scanned import SplitReport
+
+_DAMAGED = "an extract of this build is damaged"
+_REMEDY = "; remove the folder it is in, and run the build again"
 
 
 @dataclass(frozen=True)
@@ -29,13 +34,19 @@ class Extract:
     def bounds(self, ranges: int) -> Int64Array:
         """Return where its sections begin, int64 (ranges + 1,)."""
         length = bounds_size(ranges)
-        return np.frombuffer(self._read(self.size - length, length), np.int64)
+        end = self.size - length
+        bounds = np.frombuffer(self._read(max(end, 0), length), np.int64)
+        if bounds[0] != 0 or bounds[-1] != end or (bounds[1:] < bounds[:-1]).any():
+            raise SourceError(f"{self.path}: {_DAMAGED}{_REMEDY}")
+        return bounds
 
     def section(self, begin: int, end: int, dim: int) -> Section | None:
         """Return the section of these bytes; raises `SourceError` if they are gone."""
         if begin == end:
             return None
-        return read_section(self._read(begin, end - begin), dim)
+        raw = self._read(begin, end - begin)
+        with refusing_damage(str(self.path), _DAMAGED, _REMEDY, kind=SourceError):
+            return read_section(raw, dim)
 
     def _read(self, begin: int, length: int) -> bytes:
         if self.path is None:
@@ -107,20 +118,46 @@ class Outcome:
         crc, _, text = record.partition(b"\n")
         if crc != b"%08x" % zlib.crc32(text):
             return None
-        facts = json.loads(text)
-        if facts["key"] != key:
+        try:
+            with refusing_damage(str(folder)):
+                facts = json.loads(text)
+                return _outcome(facts, folder) if facts["key"] == key else None
+        except FormatError:
             return None
-        findings = facts["findings"]
-        doubts = [Doubt(*doubt) for doubt in findings["doubts"]]
-        return cls(
-            SplitReport(
-                Findings(**findings | {"doubts": doubts}),
-                read=facts["read"],
-                blank_end=facts["blank_end"],
-                skips=facts["skips"],
-            ),
-            [
-                Extract(entry["size"], entry["crc32"], folder / entry["file"])
-                for entry in facts["extracts"]
-            ],
+
+
+def _outcome(facts: Any, folder: SafePath) -> Outcome:
+    """Return what a record says; raises `ValueError` and the like if it is none."""
+    findings = facts["findings"]
+    doubts = [Doubt(*map(_checked, doubt, _DOUBT)) for doubt in findings["doubts"]]
+    counts = {
+        name: _checked(findings[name], int)
+        for name in ("rows", "bad_rows", "suspicious_rows", "duplicates")
+    }
+    notes = [_checked(note, str) for note in findings["notes"]]
+    report = SplitReport(
+        Findings(**counts, doubts=doubts, notes=notes),
+        read=_checked(facts["read"], int),
+        blank_end=_checked(facts["blank_end"], int),
+        skips=_checked(facts["skips"], bool),
+    )
+    extracts = [
+        Extract(
+            _checked(entry["size"], int),
+            _checked(entry["crc32"], int),
+            folder / _checked(entry["file"], str),
         )
+        for entry in facts["extracts"]
+    ]
+    return Outcome(report, extracts)
+
+
+#: What the fields of a `Doubt` are.
+_DOUBT = (int, int | None, str, str | None)
+
+
+def _checked(value: Any, kind: Any) -> Any:
+    """Return a value of this kind, a number that is not below 0."""
+    if not isinstance(value, kind) or (type(value) is int and value < 0):
+        raise ValueError(f"{value!r:.60} is no {kind}")
+    return value

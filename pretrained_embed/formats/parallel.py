@@ -39,6 +39,15 @@ def per_thread(make: Callable[[], Result]) -> Callable[[], Result]:
     return get
 
 
+def started(thread: threading.Thread) -> bool:
+    """Start a thread; tell whether the system has let it."""
+    try:
+        thread.start()
+    except RuntimeError:  # "can't start new thread": a limit of the process, or memory
+        return False
+    return True
+
+
 def run_in_order(
     work: Callable[[int], Result], parts: int, threads: int
 ) -> Iterator[Result]:
@@ -51,9 +60,15 @@ def run_in_order(
         yield from map(work, range(parts))
         return
     run = _Run(work, parts, threads)
-    workers = [threading.Thread(target=run.work) for _ in range(min(threads, parts))]
-    for worker in workers:
-        worker.start()
+    workers = []
+    for _ in range(min(threads, parts)):
+        worker = threading.Thread(target=run.work)
+        if not started(worker):
+            break
+        workers.append(worker)
+    if not workers:
+        yield from map(work, range(parts))
+        return
     try:
         for part in range(parts):
             yield run.take(part)

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, NamedTuple, NoReturn, Protocol
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, PackedTokens
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, WriteError
 
 #: Name of the extra array (int64, ascending) that lists the rows without a token. A
@@ -146,10 +147,8 @@ def decode_metadata(raw: bytes, where: str) -> dict[str, Any]:
     """Return the metadata written by `encode_metadata`, or raise `FormatError`."""
     import json
 
-    try:
+    with refusing_damage(where, "the metadata is not JSON"):
         metadata = json.loads(raw, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:  # bad UTF-8 is a ValueError too
-        raise FormatError(f"{where}: the metadata is not JSON: {error}") from error
     if not isinstance(metadata, dict):
         raise FormatError(f"{where}: the metadata is not a JSON object")
     return metadata

@@ -19,6 +19,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.budget import OBJECT, Budget
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import (
     FormatError,
     MissingPackageError,
@@ -161,10 +162,8 @@ def _split_lines(raw: bytes) -> PackedTokens:
 
 
 def _parse_json(raw: bytes, path: Path) -> PackedTokens:
-    try:
+    with refusing_damage(str(path), "not JSON"):
         content = json.loads(raw)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not JSON: {error}") from error
     tokens = _by_row(content, path) if isinstance(content, dict) else content
     if not isinstance(tokens, list) or not all(isinstance(t, str) for t in tokens):
         raise FormatError(f"{path}: no JSON list of strings and no object of them")
@@ -208,14 +207,12 @@ def in_row_order(rows: Collection[tuple[str, object]]) -> list[str] | None:
 
 def of_tokenizer(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     """Return the ids of the tokens of a ``tokenizer.json``; `FormatError` if none."""
-    try:
+    with refusing_damage(str(path), "not the vocabulary of a tokenizer"):
         vocab = content["model"]["vocab"]
         if isinstance(vocab, list):  # Unigram: [token, score] pairs in row order
             vocab = {token: row for row, (token, _) in enumerate(vocab)}
         added = content.get("added_tokens") or []
         ids = {**vocab, **{token["content"]: token["id"] for token in added}}
-    except (TypeError, ValueError, KeyError) as error:
-        raise FormatError(f"{path}: not the vocabulary of a tokenizer") from error
     if not all(isinstance(token, str) for token in ids):
         raise FormatError(f"{path}: not the vocabulary of a tokenizer")
     return ids
@@ -223,13 +220,12 @@ def of_tokenizer(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 def _read_parquet(path: Path) -> PackedTokens:
     try:
-        import pyarrow as pa
         from pyarrow import parquet
     except ImportError as error:
         raise MissingPackageError(
             f"reading {path} needs pyarrow: pip install pyarrow"
         ) from error
-    try:
+    with refusing_damage(str(path), "cannot be read as Parquet"):
         with parquet.ParquetFile(path) as file:
             name = _token_column(file.schema_arrow, path)
         budget = Budget(str(path), path.stat().st_size)
@@ -239,10 +235,6 @@ def _read_parquet(path: Path) -> PackedTokens:
                 for group in range(file.num_row_groups)
                 for chunk in _row_group(file, group, name, budget)
             ]
-    except FormatError:
-        raise
-    except (pa.ArrowException, OSError, ValueError) as error:
-        raise FormatError(f"{path}: cannot be read as Parquet: {error}") from error
     parts = [_parts(chunk) for chunk in chunks]
     data = [data for data, _ in parts] or [np.empty(0, np.uint8)]
     lengths = [np.zeros(1, np.int64), *(lengths for _, lengths in parts)]

@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.parallel import started
 
 #: Bytes of one read: few enough to be scanned from a cache, and enough that threads
 #: seldom wait for each other between calls.
@@ -77,7 +78,7 @@ class _Ahead:
             self._free.put(new_buffer())
         self._lent: mmap.mmap | None = None
         self._thread = threading.Thread(target=self._run, daemon=True)
-        self._thread.start()
+        self.reads = started(self._thread)
 
     def _run(self) -> None:
         readinto: Callable[[memoryview], int | None] = self._file.readinto  # type: ignore[attr-defined]  # as above
@@ -131,9 +132,12 @@ class Window:
         self._name = name
         self._read = begin  # place in the file of the next byte to read
         self._end = end
-        self._reads: _Reads = (
-            _Ahead(file) if buffer is None else _HereAndNow(file, buffer)
-        )
+        ahead = _Ahead(file) if buffer is None else None
+        self._reads: _Reads
+        if ahead is not None and ahead.reads:
+            self._reads = ahead
+        else:  # also where no more threads may be started
+            self._reads = _HereAndNow(file, buffer or new_buffer())
 
     def fill(self) -> bool:
         """Read on. Returns False when all has been read and handed out.

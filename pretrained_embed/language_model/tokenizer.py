@@ -18,11 +18,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import (
     FormatError,
     MissingPackageError,
     OptionError,
-    SourceError,
 )
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.markers import Marker, Text, marker_of, text_of
@@ -125,12 +125,8 @@ def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> Tokenizer:
 def _from_file(path: Path, pieces: Pieces | None) -> Tokenizer:
     folder = path if path.is_dir() else None
     file = path / "tokenizer.json" if folder else path
-    try:
+    with refusing_damage(str(file), "not JSON"):
         content = json.loads(file.read_bytes())
-    except OSError as error:
-        raise SourceError(f"cannot read {file}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{file}: not JSON: {error}") from error
     files = [folder / name for name in FILES] if folder else [file]
     return _from_json(
         content,
@@ -143,7 +139,7 @@ def _from_file(path: Path, pieces: Pieces | None) -> Tokenizer:
 def _from_json(
     content: Any, where: str, cut: Pieces, files: tuple[Path, ...] = ()
 ) -> Tokenizer:
-    try:
+    with refusing_damage(where, "not a tokenizer.json of Hugging Face"):
         model = content["model"]
         vocab, unk = model["vocab"], model.get("unk_token")
         if isinstance(vocab, list):  # Unigram: [token, score] pairs in order of id
@@ -153,8 +149,6 @@ def _from_json(
         added = content.get("added_tokens") or []
         ids = {**vocab, **{token["content"]: token["id"] for token in added}}
         special = frozenset(t["content"] for t in added if t.get("special"))
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        raise FormatError(f"{where}: not a tokenizer.json of Hugging Face") from error
     return Tokenizer(Vocabulary(ids, pad=None), special, unk, cut, files)
 
 

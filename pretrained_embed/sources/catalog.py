@@ -16,6 +16,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.schema import entry_from_json
@@ -112,14 +113,8 @@ def read(path: Path) -> Catalog:
 
     Raises `SourceError` where it cannot be read or has a wrong form.
     """
-    try:
+    with refusing_damage(f"catalog {path}", "is no JSON", "", kind=SourceError):
         document = json.loads(path.read_bytes())
-    except OSError as error:
-        raise SourceError(
-            f"catalog {path}: cannot be read: {error.strerror}"
-        ) from error
-    except ValueError as error:
-        raise SourceError(f"catalog {path}: is no JSON: {error}") from error
     if not isinstance(document, dict) or document.get("schema") != 1:
         raise SourceError(f'catalog {path}: an object with "schema": 1 is expected')
     raw = document.get("entries")
@@ -132,7 +127,7 @@ def read(path: Path) -> Catalog:
         except ValueError as error:
             name = one.get("id", "?") if isinstance(one, dict) else "?"
             raise SourceError(
-                f"catalog {path}: entry {number} ({name}): {error}"
+                f"catalog {path}: entry {number} ({name!s:.100}): {error}"
             ) from error
         if entry.id in catalog:
             raise SourceError(f"catalog {path}: two entries have the id {entry.id}")

@@ -9,12 +9,15 @@ bzip2 has no specification but its source.
 
 from __future__ import annotations
 
+import io
+from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import IO, Any, BinaryIO, cast
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import MissingPackageError
-from pretrained_embed.sources.guard import Guarded, translated
+from pretrained_embed.sources.guard import Guarded
 from pretrained_embed.sources.stream import AnyStream, derived
 
 _MAGIC = {
@@ -47,24 +50,21 @@ def decompressed(stream: AnyStream, kind: str) -> AnyStream:
     Reading them raises `TruncatedError` or `FormatError` where the data is cut or
     damaged. Raises `MissingPackageError` for Zstandard without a package for it.
     """
-    reads = codec(kind, stream.name)
+    opened = codec(kind, stream.name)
 
     def opener() -> Guarded:
         with ExitStack() as closing:
             raw = closing.enter_context(stream.open())
-            with translated(stream.name, reads.corrupt):
-                file = closing.enter_context(reads.module.open(raw))
-            return Guarded(file, stream.name, reads.corrupt, closing.pop_all())
+            with refusing_damage(stream.name):
+                file = closing.enter_context(opened(raw))
+            return Guarded(file, stream.name, closing.pop_all())
 
     address = stream.address  # what is named is unpacked there, too
     return derived(stream, stream.name, opener, address=address, compression=kind)
 
 
-class Codec(NamedTuple):
-    """What reads one kind of compression."""
-
-    module: Any  # gzip, bz2, lzma, or one that is alike: each has open(file)
-    corrupt: tuple[type[Exception], ...]  # what it raises on damaged data
+#: Opens what another file holds compressed.
+Codec = Callable[[BinaryIO], IO[bytes]]
 
 
 def codec(kind: str, name: str = "the file") -> Codec:
@@ -73,16 +73,14 @@ def codec(kind: str, name: str = "the file") -> Codec:
     Raises `MissingPackageError` where a package is needed that is not installed.
     """
     if kind == "gzip":
-        import zlib
-
-        if (igzip := _imported("isal.igzip")) is not None:  # several times as fast
-            return Codec(igzip, (zlib.error, import_module("isal.isal_zlib").error))
-        return Codec(import_module("gzip"), (zlib.error,))
+        module = _imported("isal.igzip")  # several times as fast
+        return _opener(module or import_module("gzip"))
     if kind == "bzip2":
-        return Codec(import_module("bz2"), ())
+        return _opener(import_module("bz2"))
     if kind == "xz":
-        lzma = import_module("lzma")
-        return Codec(lzma, (lzma.LZMAError,))
+        from pretrained_embed.sources.xz import XzFile
+
+        return lambda file: cast(IO[bytes], io.BufferedReader(XzFile(file)))
     # The one is in the standard library from Python 3.14 on, the other is its copy.
     zstd = _imported("compression.zstd") or _imported("backports.zstd")
     if zstd is None:
@@ -90,7 +88,13 @@ def codec(kind: str, name: str = "the file") -> Codec:
             f"{name} is compressed with Zstandard, which Python reads by itself from "
             "3.14 on; until then: pip install backports.zstd"
         )
-    return Codec(zstd, (zstd.ZstdError,))
+    return _opener(zstd)
+
+
+def _opener(module: Any) -> Codec:
+    """Return what a module reads files with: gzip, bz2, or one that is alike."""
+    opener: Codec = module.open
+    return opener
 
 
 def _imported(name: str) -> Any:

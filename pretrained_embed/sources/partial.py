@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from types import TracebackType
 from typing import Self
 
+from pretrained_embed.damage import parser_errors
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import Hashes, hashed
 from pretrained_embed.files.room import free_bytes
@@ -71,7 +72,9 @@ class Partial:
             return replace(known, url=public(known.url))  # older ones are whole
         except SourceError:
             raise
-        except (OSError, ValueError, TypeError):
+        except OSError:
+            return None
+        except parser_errors():
             return None
 
     def restart(self, version: Version | None = None) -> None:

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
+from pretrained_embed.damage import parser_errors
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import Hashes, hashed
 from pretrained_embed.files.safe_path import SafePath
@@ -53,7 +54,9 @@ def read(path: SafePath) -> Record | None:
         return replace(known, source=public(known.source))  # older ones are whole
     except SourceError:
         raise
-    except (OSError, ValueError, TypeError):
+    except OSError:
+        return None
+    except parser_errors():
         return None
 
 

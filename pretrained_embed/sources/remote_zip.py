@@ -10,17 +10,17 @@ import io
 from collections.abc import Callable
 from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
 from pretrained_embed.files.digests import Hashes
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import http
 from pretrained_embed.sources.download import NotPiecewise, Piece, download
-from pretrained_embed.sources.guard import translated
 from pretrained_embed.sources.http import Part
 from pretrained_embed.sources.patience import Failure, Patience, persist
 from pretrained_embed.sources.unpack import unpack
 from pretrained_embed.sources.url import Url
-from pretrained_embed.sources.zip_members import damage, member_file, packing_fault
+from pretrained_embed.sources.zip_members import member_file, packing_fault
 
 if TYPE_CHECKING:
     import zipfile
@@ -115,7 +115,7 @@ def download_member(
 
     remote = cast(BinaryIO, here := _Remote(get))
     try:
-        with translated(url, damage()), zipfile.ZipFile(remote) as archive:
+        with refusing_damage(url), zipfile.ZipFile(remote) as archive:
             info = _found(archive, member)
             start, size = _extent(archive, info)
             raw = target.beside(".zipped")

@@ -21,6 +21,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from pretrained_embed.damage import parser_errors
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import json_digest, sha256
 from pretrained_embed.files.safe_path import SafePath
@@ -49,7 +50,7 @@ def recall(root: Path, mark: Mark) -> list[str] | None:
     found: list[tuple[int, list[str]]] = []
     for folder in (inside(root) / STORES).children():
         path = folder / f"{mark.key}{_ORIGIN}"
-        with suppress(OSError, ValueError, KeyError, TypeError):
+        with suppress(OSError, *parser_errors()):
             if (status := path.status()) is None:
                 continue
             known = json.loads(path.read())

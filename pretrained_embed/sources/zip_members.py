@@ -14,12 +14,13 @@ import io
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import IO, TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.reading import read_fully
 from pretrained_embed.sources.compressed import codec
-from pretrained_embed.sources.guard import Guarded, translated
+from pretrained_embed.sources.guard import Guarded
 from pretrained_embed.sources.member import Member, name_fault
 from pretrained_embed.sources.stream import Opener, Stream
 
@@ -49,9 +50,9 @@ def _zip_opener(stream: Stream, info: zipfile.ZipInfo) -> Opener:
         with ExitStack() as closing:
             archive = _open_zip(stream, closing)
             raw = closing.enter_context(stream.open())
-            with translated(name, damage()):
+            with refusing_damage(name):
                 file = closing.enter_context(member_file(archive, raw, info))
-            return Guarded(file, name, damage(), closing.pop_all())
+            return Guarded(file, name, closing.pop_all())
 
     return opener
 
@@ -65,16 +66,6 @@ def packing_fault(info: zipfile.ZipInfo) -> str:
     return ""
 
 
-def damage() -> tuple[type[Exception], ...]:
-    """Return what `member_file` and reading it raise for damaged data.
-
-    Beside these it is `EOFError`, and `OSError` without an ``errno``.
-    """
-    from zipfile import BadZipFile
-
-    return (BadZipFile, NotImplementedError, *codec("gzip").corrupt)
-
-
 def member_file(
     archive: zipfile.ZipFile, raw: BinaryIO, info: zipfile.ZipInfo
 ) -> IO[bytes]:
@@ -85,8 +76,7 @@ def member_file(
     file.close()
     packed = _Packed(raw, info)
     kind = "gzip" if info.compress_type == _DEFLATED else "bzip2"
-    opened: IO[bytes] = codec(kind).module.open(packed)
-    return opened
+    return codec(kind)(cast(BinaryIO, packed))
 
 
 class _Packed(io.RawIOBase):
@@ -131,7 +121,5 @@ def _open_zip(stream: Stream, closing: ExitStack) -> zipfile.ZipFile:
             f"{stream.name}: a zip archive inside another compressed file cannot be "
             "read; unpack the outer one first"
         )
-    # ValueError: a name that is not UTF-8 though it says so, a place before the start
-    damage = (zipfile.BadZipFile, NotImplementedError, ValueError, OverflowError)
-    with translated(stream.name, damage):
+    with refusing_damage(stream.name):
         return closing.enter_context(zipfile.ZipFile(raw))

@@ -16,6 +16,7 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
 )
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats import Doubt, Findings
 from pretrained_embed.formats.claims import Claims
@@ -27,9 +28,6 @@ from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.store import layout
 from pretrained_embed.store.checksums import CheckedRows
-
-# What JSON of another form raises where it is taken apart.
-_NOT_SO = (KeyError, TypeError, ValueError, AttributeError, OverflowError)
 
 #: Rows that a thread copies at a time.
 _PART_ROWS = 8192
@@ -161,15 +159,13 @@ def _directory(file: BinaryIO, where: str) -> tuple[dict[str, layout.Place], str
             f"{where}: is a store of version {known.get('version')}; this release "
             f"reads version {layout.VERSION}"
         )
-    try:
+    with refusing_damage(where, "the store is damaged: its directory cannot be read"):
         places = {
             name: layout.Place(str(dtype), tuple(map(int, shape)), int(offset))
-            for name, (dtype, shape, offset) in known["arrays"].items()
+            for name, (dtype, shape, offset) in dict(known["arrays"]).items()
         }
         stored = {name: places[name].dtype for name in layout.COVERED}
         vectors, digest = places[layout.VECTORS], str(known["digest"])
-    except _NOT_SO as error:
-        raise _damaged(where, "its directory cannot be read") from error
     if stored != layout.COVERED or vectors.dtype not in ("<f4", "<f2"):
         raise _damaged(where, "it has arrays of other dtypes")
     sums = places.get(layout.CHECKSUMS)

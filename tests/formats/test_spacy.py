@@ -209,7 +209,7 @@ def test_half_a_surrogate_pair_in_a_string_is_no_fault(tmp_path):
         ("strings.json", b"[", "is no JSON"),
         ("strings.json", b"{}", "is no JSON list"),
         ("strings.json", b"[1]", "holds more than strings"),
-        ("strings.json", None, "cannot read"),
+        ("strings.json", None, "cannot be read"),
         ("vectors.cfg", b"[]", "is no JSON dict"),
         ("vectors.cfg", b'{"mode": "other"}', "mode 'other' are not known"),
         ("vectors.cfg", b'{"mode": "floret", "minn": 9999}', "minn 9999; expected"),

@@ -30,6 +30,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Float32Array
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.finalfusion import storage as storages
@@ -130,12 +131,10 @@ def _metadata(cursor: Cursor) -> object:
     """Return what the metadata says, as JSON can hold it."""
     if cursor.left > _LONGEST_METADATA:
         raise cursor.damaged(f"metadata of {cursor.left:,} bytes")
-    try:
+    with refusing_damage(cursor.where, "the metadata is not TOML"):
         content = tomllib.loads(str(cursor.take(cursor.left), "utf-8"))
         text = json.dumps(content, default=str)  # dates and times are all that is left
         return json.loads(text, parse_constant=str)
-    except (ValueError, RecursionError) as error:
-        raise cursor.damaged(f"the metadata is not TOML: {error}") from error
 
 
 def _norms(cursor: Cursor, words: int) -> tuple[float, float]:

@@ -6,35 +6,23 @@ None of h5py's errors gets past this module.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, BinaryIO, Self
 
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import OBJECT, Budget
-from pretrained_embed.errors import FormatError, PretrainedEmbedError
+from pretrained_embed.damage import refusing_damage
+from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
 from pretrained_embed.formats.table import Rows
 
+_DAMAGED = "the HDF5 file is damaged"
 _CHUNK_CACHE = 1 << 26  # bytes; h5py's own 1 MiB unpacks wide chunks once a slab
 _CHUNK_SLOTS = 10_007  # a prime, as HDF5 wants it
 _PACKING_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
 _STRINGS = 1 << 16  # of variable length, that are read at a time
-
-# What h5py raises when a file is damaged. It has no error of its own.
-_DAMAGE = (
-    OSError,
-    RuntimeError,
-    KeyError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-)
 
 
 class DataFile:
@@ -54,7 +42,7 @@ class DataFile:
         self._where = where
         self._budget = budget
         self._sets: dict[str, Any] = {}
-        with _refusing_damage(where):
+        with refusing_damage(where, _DAMAGED):
             self._root = h5py.File(file, "r", rdcc_nbytes=_CHUNK_CACHE)
             self._list(self._root, "", h5py)
         self.names = self._sets.keys()
@@ -64,12 +52,12 @@ class DataFile:
 
     def __exit__(self, *error: object) -> None:
         self._sets.clear()
-        with _refusing_damage(self._where):
+        with refusing_damage(self._where, _DAMAGED):
             self._root.close()
 
     def read(self, name: str) -> AnyArray:
         """Return a data set of numbers, mapped where that is possible."""
-        with _refusing_damage(self._where):
+        with refusing_damage(self._where, _DAMAGED):
             dataset = self._checked(name)
             if dataset.dtype.kind not in "iuf":
                 raise FormatError(
@@ -83,7 +71,7 @@ class DataFile:
 
     def rows(self, name: str) -> Rows:
         """Return a matrix, mapped where that is possible, else read as it is asked."""
-        with _refusing_damage(self._where):
+        with refusing_damage(self._where, _DAMAGED):
             dataset = self._checked(name)
             mapped = self._map(dataset)
             if mapped is not None:
@@ -97,7 +85,7 @@ class DataFile:
         """Return the shape of a data set, and whether it holds strings."""
         import h5py
 
-        with _refusing_damage(self._where):
+        with refusing_damage(self._where, _DAMAGED):
             dataset = self._sets[name]
             strings = h5py.check_string_dtype(dataset.dtype) is not None
             return Form(dataset.shape or (), strings)
@@ -106,7 +94,7 @@ class DataFile:
         """Return a row of strings, of fixed or of variable length, as their bytes."""
         import h5py
 
-        with _refusing_damage(self._where):
+        with refusing_damage(self._where, _DAMAGED):
             dataset = self._checked(name)
             kind = h5py.check_string_dtype(dataset.dtype)
             if kind is None or len(dataset.shape) != 1:
@@ -222,16 +210,6 @@ class _StoredRows:
         self.dtype: np.dtype[Any] = dataset.dtype
 
     def __getitem__(self, rows: slice) -> AnyArray:
-        with _refusing_damage(self._where):
+        with refusing_damage(self._where, _DAMAGED):
             block: AnyArray = self._dataset[rows]
         return block
-
-
-@contextmanager
-def _refusing_damage(where: str) -> Iterator[None]:
-    try:
-        yield
-    except PretrainedEmbedError:
-        raise
-    except _DAMAGE as error:
-        raise FormatError(f"{where}: the HDF5 file is damaged ({error})") from error

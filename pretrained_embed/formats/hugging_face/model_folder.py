@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 
 MODULES = "modules.json"
@@ -56,15 +57,11 @@ def module_folder(folder: Path) -> Path:
     path = folder / MODULES
     if not path.is_file():
         return folder
-    try:
+    with refusing_damage(str(path), "not a list of modules"):
         modules = json.loads(path.read_bytes())
         parts = {str(m["type"]).rpartition(".")[2]: str(m["path"]) for m in modules}
         inside = [parts[name] for name in _WITH_EMBEDDING if name in parts]
         safe = all(len(Path(part).parts) <= 1 and ".." not in part for part in inside)
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
-        raise FormatError(f"{path}: not a list of modules: {error!r}") from error
     if not inside:
         raise FormatError(
             f"{path}: none of {', '.join(parts)} has an embedding that can be read; "

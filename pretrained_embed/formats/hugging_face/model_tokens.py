@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.hugging_face.embedding_tensor import Embedding
 from pretrained_embed.formats.hugging_face.shards import CONFIG, json_object
@@ -138,11 +139,7 @@ def _added(folder: Path) -> Iterator[tuple[Any, str]]:
         yield from ((id, t) for t, id in json_object(folder / _ADDED).items())
     if (folder / _SETTINGS).is_file():
         path = folder / _SETTINGS
-        decoder = json_object(path).get("added_tokens_decoder", {})
-        try:
+        with refusing_damage(str(path), "cannot read its added_tokens_decoder"):
+            decoder = dict(json_object(path).get("added_tokens_decoder", {}))
             added = [(int(id), str(t["content"])) for id, t in decoder.items()]
-        except (AttributeError, TypeError, KeyError, ValueError) as error:
-            raise FormatError(
-                f"{path}: cannot read its added_tokens_decoder"
-            ) from error
         yield from added

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.local import file_size
 from pretrained_embed.formats.safetensors.header import (
@@ -69,12 +70,8 @@ def read_index(path: Path) -> dict[str, Any]:
 
 def json_object(path: Path) -> dict[str, Any]:
     """Read a file that holds one JSON object; raises `FormatError`, `SourceError`."""
-    try:
+    with refusing_damage(str(path), "not JSON"):
         content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, dict):
         raise FormatError(f"{path}: not a JSON object")
     return content

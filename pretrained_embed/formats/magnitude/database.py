@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -16,10 +16,12 @@ import numpy as np
 
 from pretrained_embed.arrays import Int64Array, PackedTokens
 from pretrained_embed.budget import OBJECT
-from pretrained_embed.errors import FormatError, PretrainedEmbedError, TruncatedError
+from pretrained_embed.damage import refusing_damage
+from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import budget_of, file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
 
+_NOT_OURS = "the database is damaged, or is none of Magnitude's"
 _TABLE = "magnitude"
 _HEAD = 100  # bytes of the head of a database
 _LONGEST_VALUE = 1 << 20  # bytes of a row, a key or a statement
@@ -144,20 +146,12 @@ class Database:
             raise self._damaged("some of its columns are computed")
         return dim
 
-    @contextmanager
-    def _refusing_damage(self) -> Iterator[None]:
-        import sqlite3
-
-        try:
-            yield
-        except PretrainedEmbedError:
-            raise
-        except (sqlite3.Error, sqlite3.Warning, ValueError, OverflowError) as error:
-            raise self._damaged(str(error)) from error
+    def _refusing_damage(self) -> AbstractContextManager[None]:
+        return refusing_damage(self._where, _NOT_OURS)
 
     def _damaged(self, what: str) -> FormatError:
         return FormatError(
-            f"{self._where}: the database is damaged, or is none of Magnitude's: {what}"
+            f"{self._where}: {_NOT_OURS}: {what}; copy or download the file again"
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
@@ -24,19 +25,6 @@ _ALIGNMENT = 64
 _LOCAL_HEADER = 30  # bytes, before the name and the extra fields
 _ZIP64_FIELD = 20  # bytes, which zipfile puts behind our extra field
 _PADDING_FIELD = 0xD935  # the id that Android's zipalign uses for the same purpose
-
-# What zipfile lets through when an archive is damaged, beside its own error.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    ValueError,
-    OSError,
-    RuntimeError,
-    NotImplementedError,
-    EOFError,
-    OverflowError,
-)
 
 
 class Archive:
@@ -52,10 +40,8 @@ class Archive:
         self._size = file_size(file)
         self._where = where
         self._budget = budget
-        try:
+        with refusing_damage(where, "the zip archive is damaged"):
             self._zip = zipfile.ZipFile(file)
-        except _DAMAGE as error:
-            raise self._damaged(f"the zip archive is damaged ({error})") from error
         self._members: dict[str, zipfile.ZipInfo] = {}
         end = 0
         for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
@@ -95,9 +81,12 @@ class Archive:
         reads it is told what is wrong.
         """
         try:
-            with self._zip.open(self._members[name]) as member:
+            with (
+                refusing_damage(self._where),
+                self._zip.open(self._members[name]) as member,
+            ):
                 header = parse_header(member.read(HEADER_LIMIT), name)
-        except (FormatError, *_DAMAGE):
+        except FormatError:
             return Form((0,), strings=True)
         return Form(header.shape, header.dtype.kind in "US")
 
@@ -129,19 +118,14 @@ class Archive:
         )
 
     def _inflate(self, info: zipfile.ZipInfo) -> AnyArray:
-        try:
-            with self._zip.open(info) as member:
-                head = member.read(HEADER_LIMIT)
-                header = self._header(info, head)
-                self._budget.take(header.nbytes)
-                data = bytearray(head[header.length :])
-                while piece := member.read(1 << 20):  # the last compares the checksum
-                    data += piece
-        except FormatError:
-            raise
-        except _DAMAGE as error:
-            what = f"member {info.filename!r} is damaged ({error})"
-            raise self._damaged(what) from error
+        what = f"member {info.filename!r} is damaged"
+        with refusing_damage(self._where, what), self._zip.open(info) as member:
+            head = member.read(HEADER_LIMIT)
+            header = self._header(info, head)
+            self._budget.take(header.nbytes)
+            data = bytearray(head[header.length :])
+            while piece := member.read(1 << 20):  # the last compares the checksum
+                data += piece
         if len(data) != header.nbytes:
             raise self._damaged(f"member {info.filename!r} ends too early")
         array = np.frombuffer(data, header.dtype)

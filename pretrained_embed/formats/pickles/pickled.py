@@ -19,6 +19,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import OBJECT, Budget
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.local import array_bytes
 
@@ -88,18 +89,17 @@ def array_of(record: Record, where: str) -> AnyArray:
     Raises `FormatError` for arrays of anything but numbers, and where the shape does
     not fit the bytes.
     """
-    try:
+    what = (
+        "a pickled array is not one of plain numbers with one or two dimensions; "
+        "reading others could run code"
+    )
+    with refusing_damage(where, what, ""):
         shape, dtype, order, raw = _parts(record)
         numbers = _dtype_of(dtype)
         view = memoryview(raw)
         sizes = tuple(shape)
         if not all(type(size) is int and size >= 0 for size in sizes) or len(sizes) > 2:
             raise ValueError
-    except (TypeError, ValueError) as error:
-        raise FormatError(
-            f"{where}: a pickled array is not one of plain numbers with one or two "
-            "dimensions; reading others could run code"
-        ) from error
     if array_bytes(sizes, numbers.itemsize, where) != len(view):
         raise FormatError(
             f"{where}: a pickled array of shape {sizes} and {numbers} has "

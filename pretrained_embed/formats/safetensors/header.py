@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import array_bytes, map_array
 
@@ -123,10 +124,8 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
             raise ValueError("a key stands twice")
         return entries
 
-    try:
+    with refusing_damage(where, "the header is not JSON"):
         content = json.loads(raw.decode("utf-8"), object_pairs_hook=refuse_duplicates)
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{where}: the header is not JSON: {error}") from error
     if not raw.startswith(b"{") or not isinstance(content, dict):
         raise FormatError(f"{where}: the header is not a JSON object")
     return content

@@ -22,6 +22,7 @@ from typing import Any
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.reader import ByteStream, Reader
@@ -125,12 +126,8 @@ def _floret(name: str, matrix: AnyArray, config: dict[str, Any]) -> BucketReader
 
 
 def _json(path: Path, kind: type) -> Any:
-    try:
+    with refusing_damage(str(path), "is no JSON"):
         parsed = json.loads(path.read_bytes())
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    except (ValueError, RecursionError) as error:
-        raise FormatError(f"{path}: is no JSON: {error}") from error
     if not isinstance(parsed, kind):
         raise FormatError(f"{path}: is no JSON {kind.__name__}")
     return parsed

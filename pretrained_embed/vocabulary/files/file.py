@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.files.pipes import open_pipe
 from pretrained_embed.files.reading import read_fully
@@ -102,16 +103,15 @@ class File:
     @cached_property
     def json(self) -> Any:
         """The value that the text is, from start to end; objects are `JsonObject`."""
-        try:
-            return json.loads(self.text, object_pairs_hook=_object)
-        except json.JSONDecodeError as error:
-            raise VocabularyError(
-                f"{self.name}:{error.lineno}:{error.colno}: not JSON: {error.msg}"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise VocabularyError(
-                f"{self.name}: not JSON that can be read: {error}"
-            ) from error
+        with refusing_damage(
+            self.name, "not JSON that can be read", "", kind=VocabularyError
+        ):
+            try:
+                return json.loads(self.text, object_pairs_hook=_object)
+            except json.JSONDecodeError as error:
+                raise VocabularyError(
+                    f"{self.name}:{error.lineno}:{error.colno}: not JSON: {error.msg}"
+                ) from error
 
     @cached_property
     def is_json(self) -> bool:

@@ -25,6 +25,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files import (
@@ -96,8 +97,9 @@ def _completed(folder: Path, found: Content) -> Content:
     ids = dict(cast(Mapping[str, int], found.tokens))
     ids |= _object(folder / "added_tokens.json")
     special = []
-    try:
-        for id, token in (named.get("added_tokens_decoder") or {}).items():
+    what = "tokenizer_config.json or special_tokens_map.json is not that of a tokenizer"
+    with refusing_damage(str(folder), what, "", kind=VocabularyError):
+        for id, token in dict(named.get("added_tokens_decoder") or {}).items():
             ids[token["content"]] = int(id)
             if token.get("special"):
                 special.append(token["content"])
@@ -107,11 +109,6 @@ def _completed(folder: Path, found: Content) -> Content:
             if named.get(f"{part}_token") is not None
         }
         special += map(_token, named.get("additional_special_tokens") or ())
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise VocabularyError(
-            f"{folder}: tokenizer_config.json or special_tokens_map.json is not that "
-            f"of a tokenizer: {error!r}"
-        ) from error
     _check_size(folder, ids)
     # what one file says is what all say
     runs = (folder / "tokenizer.json").is_file() and ids == found.tokens

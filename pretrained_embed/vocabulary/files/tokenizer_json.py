@@ -21,6 +21,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import MissingPackageError, VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
 from pretrained_embed.vocabulary.files.file import BOM, File, JsonObject
@@ -96,22 +97,20 @@ def content_of(value: Any, where: str) -> Content:
     Raises `VocabularyError` for JSON of another form, for a token with two ids and an
     id with two tokens.
     """
-    try:
-        model, added = value["model"], value.get("added_tokens") or []
-        ids = _model_ids(model["vocab"], where)
-        for token in added:
-            _add(ids, token["content"], token["id"])
-        special = [token["content"] for token in added if token.get("special")]
-        parts = parts_of(special, _said(value, model, ids))
-        marks = _marks(value, model)
-        if not all(isinstance(token, str) for token in parts.values()):
-            raise TypeError("a special token that is no string")
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-        if isinstance(error, VocabularyError):
+    what = "not a tokenizer.json of Hugging Face"
+    with refusing_damage(where, what, "", kind=VocabularyError):
+        try:
+            model, added = value["model"], value.get("added_tokens") or []
+            ids = _model_ids(model["vocab"], where)
+            for token in added:
+                _add(ids, token["content"], token["id"])
+            special = [token["content"] for token in added if token.get("special")]
+            parts = parts_of(special, _said(value, model, ids))
+            marks = _marks(value, model)
+            if not all(isinstance(token, str) for token in parts.values()):
+                raise TypeError("a special token that is no string")
+        except VocabularyError as error:
             raise VocabularyError(f"{where}: {error}") from error
-        raise VocabularyError(
-            f"{where}: not a tokenizer.json of Hugging Face: {error!r}"
-        ) from error
     return Content(ids, special_tokens=parts, marks=marks)
 
 
@@ -139,7 +138,7 @@ def _said(value: Any, model: Any, ids: Mapping[str, int]) -> dict[str, str]:
         said["unk"] = unk
     elif (unk_id := model.get("unk_id")) is not None:
         said["unk"] = model["vocab"][unk_id][0]
-    processor = value.get("post_processor") or {}
+    processor = dict(value.get("post_processor") or {})
     if processor.get("type") in ("BertProcessing", "RobertaProcessing"):
         said |= {part: processor[part][0] for part in ("cls", "sep")}
     return said
@@ -166,4 +165,4 @@ def _components(value: Any) -> Iterator[Any]:
         if part is not None:
             yield part
             for name in ("normalizers", "pretokenizers", "decoders"):
-                yield from _components(part.get(name) or ())
+                yield from _components(dict(part).get(name) or ())
