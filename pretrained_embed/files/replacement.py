@@ -46,7 +46,7 @@ def replacing_path(path: Output) -> Iterator[Path]:
     The path given is that of an existing empty file. Whatever opened it has to be
     closed at the end of the block.
     """
-    target = _resolved(path)
+    target = resolved(path)
     with writing(path):
         mode = _mode(target)
         temporary = _beside(target)
@@ -67,7 +67,7 @@ def replacing_with_others(path: Output) -> Iterator[Path]:
     The path given is in a new folder; no file is there yet. All files of that folder
     go to the target's one after the other, the named one last.
     """
-    target = _resolved(path)
+    target = resolved(path)
     with writing(path):
         mode = _mode(target)
         folder = _beside(target)
@@ -89,7 +89,7 @@ def new_folder(path: Output) -> Iterator[Path]:
     Raises `WriteError` as `replacing` does, and where there is something already: a
     folder may hold more than what was once written here.
     """
-    target = _resolved(path)
+    target = resolved(path)
     with writing(path):
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise WriteError(
@@ -141,7 +141,7 @@ def discard_leftovers(path: Output) -> None:
 
     For a path that nobody else is writing to.
     """
-    target = _resolved(path)
+    target = resolved(path)
     folder = SafePath.at(target.parent, WriteError, "remove the link")
     (folder / target.name).discard_leftovers()
 
@@ -151,16 +151,20 @@ def folder_for(path: Output) -> Path:
 
     Raises `WriteError` where no file can take that place, before there is one.
     """
-    target = _resolved(path)
+    target = resolved(path)
     with writing(path):
         _mode(target)
     return target.parent
 
 
-def _resolved(path: Output) -> Path:
+def resolved(path: Output) -> Path:
+    """Return the file that a path leads to; `WriteError` where none has the name."""
     if isinstance(path, SafePath):
         return path.checked()
-    return Path(os.path.realpath(path))
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError as error:
+        raise WriteError(f"{str(path)!r}: no file can have this name") from error
 
 
 def _beside(target: Path) -> Path:

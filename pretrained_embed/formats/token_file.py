@@ -26,6 +26,7 @@ from pretrained_embed.errors import (
     OptionError,
     SourceError,
 )
+from pretrained_embed.files.presence import is_file
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import HOLES, Rows
@@ -47,7 +48,7 @@ def find_tokens(stream: ByteStream, siblings: Iterable[str]) -> Path:
     if stream.path is not None:
         for sibling in siblings:
             candidate = stream.path.with_name(sibling)
-            if candidate.is_file():
+            if is_file(candidate):
                 return candidate
     raise FormatError(
         f"{stream.name} holds vectors without tokens; put the list of its tokens, one "

@@ -9,6 +9,7 @@ from typing import Any
 
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.digests import fingerprint
+from pretrained_embed.files.presence import is_file
 
 _FINGERPRINT = "blake2b-128-sampled:"  # as the provenance of a file has it
 
@@ -75,7 +76,7 @@ def check_place(
     """
     target = Path(os.fsdecode(path))
     known = [str(source.get("fingerprint", "")) for source in sources]
-    if not any(one.startswith(_FINGERPRINT) for one in known) or not target.is_file():
+    if not any(one.startswith(_FINGERPRINT) for one in known) or not is_file(target):
         return
     if _FINGERPRINT + fingerprint(target) in known:
         raise WriteError(

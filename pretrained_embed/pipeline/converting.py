@@ -9,6 +9,8 @@ from pathlib import Path
 
 from pretrained_embed import formats, sources
 from pretrained_embed.errors import OptionError
+from pretrained_embed.files.presence import exists
+from pretrained_embed.files.replacement import resolved
 from pretrained_embed.formats import (
     AnyLayout,
     Findings,
@@ -146,9 +148,9 @@ def _check_place(
         words = os.path.expanduser(os.fsdecode(source))  # noqa: PTH111  (a name may begin with ~)
         parts = words.split("#")  # archive.zip#member, or a file of such a name
         read += [Path("#".join(parts[:end])) for end in range(1, len(parts) + 1)]
-    target = Path(os.path.realpath(out))
+    target = resolved(os.fspath(out))
     for path in read:
-        if not (target.exists() and path.exists()):
+        if not (exists(target) and exists(path)):
             continue
         if target.samefile(path) or (
             path.is_dir() and path.resolve() in target.parents

@@ -23,6 +23,8 @@ from pretrained_embed.sources.schema import entry_from_json
 
 ENVIRONMENT = "PRETRAINED_EMBED_CATALOG"
 
+_LONGEST = 100  # characters of a name that others are compared with
+
 
 class Catalog(dict[str, Entry]):
     """Entries by id, templates included."""
@@ -54,7 +56,9 @@ class Catalog(dict[str, Entry]):
         """Return what to add where a name is not known: the nearest, or how to list."""
         from difflib import get_close_matches
 
-        near = get_close_matches(name.lower(), [e.id for e in self._every()], n=3)
+        near = get_close_matches(
+            name.lower()[:_LONGEST], [e.id for e in self._every()], n=3
+        )
         if near:
             return f"; did you mean {' or '.join(near)}?"
         return "; pretrained-embed list shows the names there are"

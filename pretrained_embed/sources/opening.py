@@ -17,6 +17,7 @@ from pretrained_embed.errors import (
     UnknownSourceError,
     brief,
 )
+from pretrained_embed.files.presence import exists, is_file
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import local, packing
 from pretrained_embed.sources.stream import AnyStream
@@ -145,7 +146,7 @@ def resolve(
             named = known.get_entry(words)
             # A name of the catalog comes before a file of that name (./name is the
             # file), a name that only installed packages know comes after.
-            if named is not None or not Path(words).exists():
+            if named is not None or not exists(words):
                 return Resolved(
                     lambda: packing.unpacked(_from_name(words, known, named, fetched)),
                     named,
@@ -255,6 +256,6 @@ def _from_path(words: str) -> tuple[AnyStream, str | None]:
         if os.path.lexists(path):
             break
         before = Path(words[: mark.start()]).expanduser()
-        if before.is_file():
+        if is_file(before):
             return local.from_path(before, words), words[mark.end() :]
     return local.from_path(path, words), None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, SourceError
@@ -81,6 +83,8 @@ class Arrays:
             except FileNotFoundError:
                 continue
             except OSError as error:
+                if error.errno == errno.ENAMETOOLONG:
+                    continue  # there is none
                 raise SourceError(
                     f"cannot read {path.with_name(sibling)}: {error.strerror or error}"
                 ) from error

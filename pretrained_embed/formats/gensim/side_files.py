@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 from pretrained_embed.errors import FormatError
+from pretrained_embed.files.presence import is_file
 from pretrained_embed.formats.reader import ByteStream
 
 #: The name of the model, and that of the array.
@@ -30,7 +31,7 @@ def refuse_part(stream: ByteStream) -> None:
         (
             path
             for suffix in _PACKED
-            if (path := stream.path.with_name(found["model"] + suffix)).is_file()
+            if is_file(path := stream.path.with_name(found["model"] + suffix))
         ),
         None,
     )

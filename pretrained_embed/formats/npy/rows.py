@@ -16,6 +16,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.files.presence import is_file
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.local import file_size
 from pretrained_embed.formats.safetensors.header import (
@@ -69,7 +70,7 @@ def path_of_rows(matrix: Path) -> Path:
 def find_rows_file(matrix: Path) -> Path | None:
     """Return the file that belongs to a matrix, or to the one that is linked to."""
     places = (path_of_rows(matrix), path_of_rows(matrix.resolve()))
-    return next((place for place in places if place.is_file()), None)
+    return next((place for place in places if is_file(place)), None)
 
 
 def write_rows_file(path: Path, annotations: Annotations, digest: str) -> None:

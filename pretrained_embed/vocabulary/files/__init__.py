@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.files.presence import is_folder
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files import (
     dictionaries,
@@ -81,7 +82,7 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
             f"kind is {kind!r}; it can be {', '.join(KINDS)}"
             f"{suggestion(str(kind), KINDS)}"
         )
-    if kind in (None, "tokenizer", "spacy") and _is_folder(path):
+    if kind in (None, "tokenizer", "spacy") and is_folder(Path(path)):
         return folders.read(Path(path), kind)
     file = File(path, told=kind is not None)
     reading = next(
@@ -90,10 +91,3 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
         if reading.kind == kind or (kind is None and reading.recognise(file))
     )
     return reading.read(file)
-
-
-def _is_folder(path: str | os.PathLike[str]) -> bool:
-    try:
-        return Path(path).is_dir()
-    except ValueError:  # a name that no file can have, which `File` tells
-        return False
