@@ -11,7 +11,7 @@ import numpy as np
 from pretrained_embed import markup
 from pretrained_embed.arrays import BoolArray, Int64Array
 from pretrained_embed.errors import brief
-from pretrained_embed.ledger.advice import Advice, Suggestion, suggestions
+from pretrained_embed.ledger.advice import Advice, Suggestion
 from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -175,53 +175,42 @@ def percent(ratio: float) -> str:
     return f"{100 * ratio:.1f} %"
 
 
-def covered(
-    vocabulary: Vocabulary,
-    origin: OriginArray,
-    match: Sequence[str],
-    advice: Advice | None,
-) -> Coverage:
-    """Return what `Ledger.covered` does."""
-    looked_for = origin >= Origin.OOV
-    looked_for[[vocabulary[token] for token in vocabulary.special_tokens.values()]] = 0
-    found = looked_for & (origin >= Origin.EXACT)
-    by_origin: dict[str, int] = {}
-    codes = np.bincount(origin[found], minlength=256)
+def by_form(found: OriginArray, match: Sequence[str]) -> dict[str, int]:
+    """Return how many tokens each form found, given their codes.
+
+    ``match`` are the names of the chain.
+    """
+    counted: dict[str, int] = {}
+    codes = np.bincount(found, minlength=256)
     for code in np.flatnonzero(codes).tolist():
         label = Origin(code).label(match)
-        by_origin[label] = by_origin.get(label, 0) + int(codes[code])
-    oov = np.flatnonzero(looked_for & ~found)
-    pieces = np.bincount(origin[oov], minlength=256)
-    counts = vocabulary.counts
-    if counts is not None:
-        oov = oov[np.argsort(-counts[oov], kind="stable")]
-    return Coverage(
-        tokens=int(np.count_nonzero(looked_for)),
-        by_origin=by_origin,
-        missing=tuple(_missing(vocabulary, oov[:LISTED], advice)),
-        occurrences=None if counts is None else int(counts[looked_for].sum()),
-        occurrences_found=None if counts is None else int(counts[found].sum()),
-        bands=() if counts is None else _bands(counts[looked_for], found[looked_for]),
-        advice=() if advice is None else suggestions(advice, oov, counts),
-        made_of={name: int(n) for o, name in _PIECES.items() if (n := pieces[o])},
+        counted[label] = counted.get(label, 0) + int(codes[code])
+    return counted
+
+
+def made_of(oov: OriginArray) -> dict[str, int]:
+    """Return how many OOV tokens are made of each kind of pieces, given their codes."""
+    codes = np.bincount(oov, minlength=256)
+    return {name: int(n) for code, name in _PIECES.items() if (n := codes[code])}
+
+
+def missing(
+    vocabulary: Vocabulary, oov: Int64Array, advice: Advice | None
+) -> tuple[Missing, ...]:
+    """Return the first of the tokens that were not found, given their rows."""
+    counts, rows = vocabulary.counts, oov[:LISTED]
+    return tuple(
+        Missing(
+            token,
+            None if counts is None else int(counts[row]),
+            () if advice is None else advice.forms_for(row),
+        )
+        for row, token in zip(rows.tolist(), vocabulary.strings(rows), strict=True)
     )
 
 
-def _missing(
-    vocabulary: Vocabulary, ids: Int64Array, advice: Advice | None
-) -> list[Missing]:
-    counts = vocabulary.counts
-    return [
-        Missing(
-            token,
-            None if counts is None else int(counts[id]),
-            () if advice is None else advice.forms_for(id),
-        )
-        for id, token in zip(ids.tolist(), vocabulary.strings(ids), strict=True)
-    ]
-
-
-def _bands(counts: Int64Array, found: BoolArray) -> tuple[Band, ...]:
+def bands(counts: Int64Array, found: BoolArray) -> tuple[Band, ...]:
+    """Return tokens by how often they occur, given whether they were found."""
     band = np.searchsorted(_LOWS, counts, side="right") - 1
     tokens = np.bincount(band, minlength=len(_LOWS))
     found_in = np.bincount(band[found], minlength=len(_LOWS))

@@ -18,10 +18,16 @@ from pretrained_embed.errors import (
     brief,
 )
 from pretrained_embed.formats import HOLES, Findings
-from pretrained_embed.ledger.advice import BITS, Advice
-from pretrained_embed.ledger.coverage import Coverage, covered
+from pretrained_embed.ledger import coverage
+from pretrained_embed.ledger.advice import BITS, Advice, suggestions
+from pretrained_embed.ledger.coverage import Coverage
 from pretrained_embed.ledger.origin import Origin, OriginArray
-from pretrained_embed.ledger.provenance import forms_of, sources_of
+from pretrained_embed.ledger.provenance import (
+    digest_of,
+    forms_of,
+    name_of,
+    sources_of,
+)
 from pretrained_embed.ledger.story import RowStory, Teller
 from pretrained_embed.vocabulary import Vocabulary, checks
 from pretrained_embed.vocabulary.special_tokens import nearest
@@ -295,7 +301,25 @@ class Ledger:
 
     def covered(self, match: Sequence[str]) -> Coverage:
         """Return the coverage, given the names of the chain."""
-        return covered(self.vocabulary, self.origin, match, self.advice)
+        vocabulary, counts = self.vocabulary, self.vocabulary.counts
+        special = [vocabulary[token] for token in vocabulary.special_tokens.values()]
+        asked = self._tokens()  # the tokens looked for
+        asked[special] = False
+        found = asked & self.found
+        oov = np.flatnonzero(asked & ~found)
+        if counts is not None:
+            oov = oov[np.argsort(-counts[oov], kind="stable")]
+        advice = self.advice
+        return Coverage(
+            tokens=int(np.count_nonzero(asked)),
+            by_origin=coverage.by_form(self.origin[found], match),
+            missing=coverage.missing(vocabulary, oov, advice),
+            occurrences=None if counts is None else int(counts[asked].sum()),
+            occurrences_found=None if counts is None else int(counts[found].sum()),
+            bands=() if counts is None else coverage.bands(counts[asked], found[asked]),
+            advice=() if advice is None else suggestions(advice, oov, counts),
+            made_of=coverage.made_of(self.origin[oov]),
+        )
 
     @property
     def found(self) -> BoolArray:
@@ -380,10 +404,34 @@ class Ledger:
             )
         teller = Teller(self.vocabulary, token, self.provenance, self.match)
         origin, row = Origin(self.origin[id]), int(self.source_rows[id])
-        parts = [
-            (Origin(part.origin[id]), int(part.source_rows[id])) for part in self.parts
-        ]
-        return teller.story(id, origin, int(self.sources[id]), row, parts)
+        source = teller.source(int(self.sources[id]))
+        how = teller.how(origin, source, row)
+        told: tuple[str, ...] = ()
+        if self.parts and origin is not Origin.PAD and "provenance" not in source:
+            combined = teller.options.get("combine")
+            how = f"{combined} of {len(self.parts)} sources"
+            averaged = origin.found and combined == "average"
+            told = tuple(
+                teller.part(
+                    number,
+                    Origin(part.origin[id]),
+                    int(part.source_rows[id]),
+                    averaged=averaged,
+                )
+                for number, part in enumerate(self.parts)
+            )
+        licence = source.get("licence")
+        return RowStory(
+            token=token,
+            id=id,
+            origin=origin.name.lower(),
+            how=how if origin is Origin.PAD else how + teller.since(source),
+            source=name_of(source) if source else None,
+            source_row=row if row >= 0 else None,
+            digest=digest_of(source),
+            licence=None if licence is None else str(licence),
+            parts=told,
+        )
 
     def _tokens(self) -> BoolArray:
         """Return which rows have a token that is not the pad, bool (rows,)."""
@@ -423,10 +471,10 @@ class Ledger:
         return type(self), tuple(getattr(self, field.name) for field in fields(self))
 
     def __repr__(self) -> str:
-        coverage = self.coverage
+        covered = self.coverage
         return (
-            f"<Ledger of {len(self):,} rows: {coverage.found:,} of "
-            f"{coverage.tokens:,} tokens found>"
+            f"<Ledger of {len(self):,} rows: {covered.found:,} of "
+            f"{covered.tokens:,} tokens found>"
         )
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 from pretrained_embed.errors import PretrainedEmbedError, brief
 from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.ledger.provenance import (
-    digest_of,
     name_of,
     options_of,
     sources_of,
@@ -61,43 +60,6 @@ class Teller(NamedTuple):
     def options(self) -> dict[str, Any]:
         """What the rows were built by."""
         return options_of(self.provenance)
-
-    def story(
-        self,
-        id: int,
-        origin: Origin,
-        source: int,
-        row: int,
-        parts: Sequence[tuple[Origin, int]],
-    ) -> RowStory:
-        """Return how a row was filled, given what the ledger has of it.
-
-        ``source`` is its number, -1 for none. ``parts`` has the code and the row of
-        each source, where rows are put together.
-        """
-        facts = self.source(source)
-        how = self.how(origin, facts, row)
-        told: tuple[str, ...] = ()
-        if parts and origin is not Origin.PAD and "provenance" not in facts:
-            combined = self.options.get("combine")
-            how = f"{combined} of {len(parts)} sources"
-            averaged = origin.found and combined == "average"
-            told = tuple(
-                self.part(number, *part, averaged=averaged)
-                for number, part in enumerate(parts)
-            )
-        licence = facts.get("licence")
-        return RowStory(
-            token=self.token,
-            id=id,
-            origin=origin.name.lower(),
-            how=how if origin is Origin.PAD else how + self.since(facts),
-            source=name_of(facts) if facts else None,
-            source_row=row if row >= 0 else None,
-            digest=digest_of(facts),
-            licence=None if licence is None else str(licence),
-            parts=told,
-        )
 
     def since(self, source: Mapping[str, Any]) -> str:
         """Return what became of a row after it was filled, or kept from ``source``."""

@@ -266,3 +266,10 @@ def test_a_matrix_is_pickled_under_its_public_name(tmp_path):
     again = pickle.loads(pickle.dumps(shard))  # noqa: S301  (our own)
     assert again.ledger == shard.ledger == matrix.ledger[2:5]
     assert not again.vectors.flags.writeable
+
+
+def test_special_tokens_are_not_looked_for():
+    covered = ledger_of("one").coverage
+
+    assert (covered.tokens, covered.found) == (4, 1)
+    assert [each.token for each in covered.missing] == ["dog", "Paris", "ZZZ"]

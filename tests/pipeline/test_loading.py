@@ -14,7 +14,7 @@ import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, OptionError, VocabularyError
 from pretrained_embed.ledger import Origin
-from tests.matrix.test_saved import assert_whole, example
+from tests.ledger.test_saved import assert_whole, example
 
 ROWS = len(example())
 WHOLE = [".npy", ".npz", ".h5", ".safetensors", "shards"]

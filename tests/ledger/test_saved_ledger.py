@@ -9,7 +9,7 @@ from vectors import reader_of
 import pretrained_embed as pe
 from pretrained_embed.formats import Table
 from pretrained_embed.matrix import from_table
-from tests.matrix.test_saved import WHOLE, assert_whole
+from tests.ledger.test_saved import WHOLE, assert_whole
 
 ONE = [("the", (1.0, 2.0)), ("paris", (3.0, 4.0))]
 TWO = [("dog", (8.0, 9.0)), ("the", (0.5, 0.5))]
