@@ -79,6 +79,8 @@ if TYPE_CHECKING:
         versions,
     )
     from pretrained_embed.sources import fetch
+    from pretrained_embed.tools.alignment import align
+    from pretrained_embed.tools.evaluation import evaluate
     from pretrained_embed.tools.queries import Neighbour, Neighbours, Query, similar
     from pretrained_embed.vocabulary import KINDS as VOCAB_KINDS
     from pretrained_embed.vocabulary import Vocabulary
@@ -132,9 +134,11 @@ __all__ = [
     "VocabularyError",
     "WorkerError",
     "WriteError",
+    "align",
     "build_matrix",
     "convert",
     "coverage",
+    "evaluate",
     "examine",
     "fetch",
     "index",
@@ -187,9 +191,11 @@ _HOMES = {
     "Statistics": ("matrix", "Statistics"),
     "Transplanted": ("language_model", "Transplanted"),
     "Vocabulary": ("vocabulary", "Vocabulary"),
+    "align": ("tools.alignment", "align"),
     "build_matrix": ("pipeline", "build_matrix"),
     "convert": ("pipeline", "convert"),
     "coverage": ("pipeline", "coverage"),
+    "evaluate": ("tools.evaluation", "evaluate"),
     "examine": ("pipeline", "examine"),
     "fetch": ("sources", "fetch"),
     "index": ("pipeline", "index"),

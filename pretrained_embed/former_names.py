@@ -13,6 +13,10 @@ from typing import Any
 
 #: Modules that are no more: what pickles look for in them, and where it is now.
 FORMER = {
+    "pretrained_embed.adapters.evaluation": {
+        "Evaluation": "pretrained_embed.tools.evaluation",
+        "evaluate": "pretrained_embed.tools.evaluation",
+    },
     "pretrained_embed.neighbours.search": {
         "Neighbour": "pretrained_embed.tools.queries",
         "Neighbours": "pretrained_embed.tools.queries",

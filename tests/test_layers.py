@@ -74,7 +74,6 @@ LAYERS = {
         "sources.fetching",
         "sources.packages",
         "sources.url",
-        "adapters.evaluation",
     },
     "former_names": {"vocabulary", "ledger"},
     "__init__": {
@@ -120,7 +119,6 @@ AT_THE_HEAD = {
     "adapters.equinox": {"equinox", "jax"},
     "adapters.linen": {"flax", "jax"},
     "adapters.gensim": {"gensim"},
-    "adapters.evaluation": {"gensim"},
     "cli": {"click", "numpy"},
 }
 
@@ -135,6 +133,7 @@ WHERE_NEEDED = {
     "store": {"h5py"},
     "matrix": {"simplemma", "snowballstemmer", "matplotlib"},
     "pipeline": {"numpy"},
+    "tools": {"sklearn"},
     "language_model": {"tokenizers"},
     "cli": {"distributed"},
 }

@@ -1,4 +1,4 @@
-"""``evaluate``: how well vectors agree with what people say of words."""
+"""``evaluate``: how well vectors agree with what people know of words."""
 
 from __future__ import annotations
 
@@ -12,18 +12,40 @@ from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.sources.url import url_or_words
 
-#: The formats in which a matrix is saved with its row ledger.
-_WHOLE = ("npz", "npy", "hdf5", "safetensors")
-
 
 @click.command()
-@click.argument("matrix", metavar="MATRIX", type=url_or_words)
+@click.argument(
+    "sources", metavar="MATRIX|SOURCE...", type=url_or_words, nargs=-1, required=True
+)
+@click.option(
+    "--task",
+    "tasks",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="A task of your own, once for each: two words and a number a line; four "
+    "words; a word and its category; or a folder of sets with an odd one out.  "
+    "[default: those there are]",
+)
+@click.option(
+    "--samples",
+    type=click.IntRange(min=0),
+    default=1000,
+    show_default=True,
+    help="How often items are drawn anew for an interval; 0: no intervals.",
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the intervals."
+)
 @options.layout
 @options.where_from
 @options.as_json
 @options.quiet
 def evaluate(
-    matrix: str,
+    sources: tuple[str, ...],
+    tasks: tuple[Path, ...],
+    samples: int,
+    seed: int,
     layout: str | None,
     cache_dir: Path | None,
     offline: bool | None,
@@ -31,42 +53,39 @@ def evaluate(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score vectors on word similarity and analogies, with gensim's data sets.
+    """Score vectors on word similarity, analogies, odd ones out and categories.
 
-    MATRIX is a saved matrix (.npz, .npy, .h5 or .safetensors), whose found tokens all
-    take part; or, as for 'build --source', any vectors, of which the words of the data
-    sets alone are read, in lower case where they are not there as they stand. Beside
-    every score stands how much of its data set it is about. Analogies take some 20
-    seconds.
+    A saved matrix (.npz, .npy, .h5 or .safetensors) takes part with its found tokens;
+    of any other vectors, as for 'build --source', the words of the tasks alone are
+    read, in lower case where they are not there as they stand. Several are compared on
+    the items that all of them have. Beside every score stand an interval of 95 % and
+    how much of the task it is about.
 
     \b
     Example:
       pretrained-embed evaluate embedding.npz
-      pretrained-embed evaluate glove-6b-50d --json
+      pretrained-embed evaluate glove-6b-50d vectors.bin --task pairs.tsv --json
     """
-    from pretrained_embed.adapters import evaluation
-
-    opened = pe.open_vectors(
-        matrix,
-        layout=layout,
-        cache_dir=cache_dir,
-        offline=offline,
-        catalog=catalog,
-    )
-    with opened as reader, Bar(quiet=quiet) as bar:
-        if reader.format in _WHOLE and Path(matrix).is_file():
-            vectors = pe.load_matrix(matrix)
-        else:
-            vectors = pe.build_matrix(
-                evaluation.vocabulary(),
-                reader,
-                match=("exact", "lower"),
-                oov="zeros",
+    with Bar(quiet=quiet) as bar:
+        readers = [
+            pe.open_vectors(
+                source,
+                layout=layout,
+                cache_dir=cache_dir,
+                offline=offline,
+                catalog=catalog,
                 progress=bar,
             )
+            for source in sources
+        ]
+        result = pe.evaluate(
+            readers, tasks or None, samples=samples, seed=seed, progress=bar
+        )
+        for reader in readers:
+            reader.close()
     if not quiet:
-        tell(f"Evaluating {len(vectors):,} rows of {vectors.dim} dimensions ...")
-    result = evaluation.evaluate(vectors)
+        for note in result.left_out:
+            tell(f"Note: left out: {note}.")
     if as_json:
         answer_json(result.to_dict())
     else:

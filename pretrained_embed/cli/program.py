@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import click
 
 from pretrained_embed import OptionError, PretrainedEmbedError, versions
+from pretrained_embed.cli.align import align
 from pretrained_embed.cli.build import build
 from pretrained_embed.cli.cache import cache
 from pretrained_embed.cli.convert import convert
@@ -132,6 +133,7 @@ for command in (
     index,
     cache,
     evaluate,
+    align,
 ):
     program.add_command(command)
 

@@ -1,0 +1,106 @@
+"""``align``: the vectors of one space turned into another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.cli.output import answer_json, tell
+from pretrained_embed.sources.url import url_or_words
+
+
+@click.command()
+@click.argument("source", metavar="MATRIX|SOURCE", type=url_or_words)
+@click.argument("target", metavar="TARGET", type=url_or_words)
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="FILE",
+    help="Where the turned vectors go, in the format of the suffix.",
+)
+@click.option(
+    "--pairs",
+    default="shared",
+    show_default=True,
+    metavar="shared|FILE",
+    help="Tokens that mean the same: those that both have, or two words a line.",
+)
+@click.option(
+    "--unit/--no-unit",
+    default=True,
+    show_default=True,
+    help="Fit to vectors of length 1.",
+)
+@click.option("--center", is_flag=True, help="Take the mean from each side first.")
+@click.option(
+    "--refine",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="How often to fit again to words that are each other's nearest by CSLS.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=2),
+    default=10_000,
+    show_default=True,
+    help="Of how many first rows of each side --refine chooses.",
+)
+@click.option(
+    "--holdout",
+    type=float,
+    default=0.1,
+    show_default=True,
+    help="The share of the pairs that is kept for the score.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of that share.")
+@options.as_json
+@options.quiet
+def align(
+    source: str,
+    target: str,
+    output: Path,
+    pairs: str,
+    unit: bool,
+    center: bool,
+    refine: int,
+    limit: int,
+    holdout: float,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Turn vectors into the space of others, by tokens that mean the same in both.
+
+    Such as those of two languages, or of two years of the same one. The map is
+    orthogonal: among the turned vectors no angle changes. Both need the same dim.
+
+    \b
+    Example:
+      pretrained-embed align news-1990.npz news-2020.npz -o turned.npz
+      pretrained-embed align de.vec en.vec --pairs de-en.txt --refine 5 -o de-in-en.vec
+    """
+    found = pe.align(
+        source,
+        target,
+        pairs,
+        unit=unit,
+        center=center,
+        refine=refine,
+        limit=limit,
+        holdout=holdout,
+        seed=seed,
+    )
+    found.matrix.save(output)
+    if as_json:
+        score = None if found.score is None else found.score._asdict()
+        answer_json({"pairs": found.pairs, "score": score, "output": str(output)})
+    if not quiet:
+        tell(str(found))
+        rows, dim = found.matrix.shape
+        tell(f"Wrote {output}: {rows:,} rows of {dim} dimensions.")

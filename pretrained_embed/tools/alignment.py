@@ -1,0 +1,388 @@
+"""The verb `align`: the vectors of one space turned into another.
+
+The map is orthogonal, so it changes no angle and no length among the vectors it turns:
+Schönemann 1966, https://doi.org/10.1007/BF02289451, for words Xing et al. 2015,
+https://aclanthology.org/N15-1104, and Artetxe et al. 2016,
+https://aclanthology.org/D16-1250. Pairs may be added step by step, those that are each
+other's nearest by CSLS: Conneau et al. 2018, https://arxiv.org/abs/1710.04087.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+
+import pretrained_embed as pe
+from pretrained_embed.arrays import Float32Array, Float64Array, FloatArray, Int64Array
+from pretrained_embed.errors import (
+    FormatError,
+    OptionError,
+    ShapeError,
+    SourceError,
+    VocabularyError,
+    brief,
+)
+from pretrained_embed.neighbours import Nearest, unit_rows
+
+#: Neighbours whose mean cosine is the density about a vector, in CSLS.
+_NEAR = 10
+#: Candidates of a held-out word among which CSLS chooses.
+_CANDIDATES = 100
+
+Pairs = str | os.PathLike[str] | Mapping[str, str] | Iterable[tuple[str, str]]
+
+
+class Precision(NamedTuple):
+    """How many of the pairs held out were found again, of 0 to 1.
+
+    ``cosine`` is the share whose nearest row of the target, by cosine, is a right one,
+    ``csls`` the same by CSLS, which draws less to rows that are near to everything.
+    """
+
+    cosine: float
+    csls: float
+    words: int  # of the source, whose pairs were held out
+    candidates: int  # rows of the target
+
+    def __str__(self) -> str:
+        return (
+            f"P@1 {self.cosine:.1%} by cosine, {self.csls:.1%} by CSLS ({self.words:,} "
+            f"words held out, {self.candidates:,} candidates)"
+        )
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """What `align` returns.
+
+    ``matrix`` has the rows of the source in the space of the target, OOV rows too;
+    the pad row is zeros. ``map`` is float64 (dim, dim): rows times it are turned.
+    ``pairs`` is how many it was fitted to, and ``score`` how many of those held out it
+    finds, ``None`` if none were.
+    """
+
+    matrix: pe.EmbeddingMatrix
+    map: Float64Array
+    means: tuple[Float64Array, Float64Array]  # of source and target, zeros if not asked
+    unit: bool
+    pairs: int
+    score: Precision | None
+
+    def apply(self, vectors: FloatArray) -> Float32Array:
+        """Return rows of the source's space, (rows, dim), in that of the target."""
+        wide = np.asarray(vectors, np.float64)
+        lengths = np.ones((len(wide), 1))
+        if self.unit:
+            units = unit_rows(np.asarray(vectors)).astype(np.float64)
+            lengths = np.einsum("ij,ij->i", wide, units)[:, None]
+            wide = units
+        turned = (wide - self.means[0]) @ self.map + self.means[1]
+        found: Float32Array = (turned * lengths).astype(np.float32)
+        return found
+
+    def __str__(self) -> str:
+        score = "" if self.score is None else f": {self.score}"
+        return f"Aligned by {self.pairs:,} pairs{score}."
+
+
+@overload
+def align(
+    source: list[Any] | tuple[Any, ...],
+    target: Any,
+    pairs: Pairs = ...,
+    *,
+    unit: bool = ...,
+    center: bool = ...,
+    refine: int = ...,
+    limit: int = ...,
+    holdout: float = ...,
+    seed: int = ...,
+) -> list[Alignment]: ...
+@overload
+def align(
+    source: Any,
+    target: Any,
+    pairs: Pairs = ...,
+    *,
+    unit: bool = ...,
+    center: bool = ...,
+    refine: int = ...,
+    limit: int = ...,
+    holdout: float = ...,
+    seed: int = ...,
+) -> Alignment: ...
+def align(
+    source: Any,
+    target: Any,
+    pairs: Pairs = "shared",
+    *,
+    unit: bool = True,
+    center: bool = False,
+    refine: int = 0,
+    limit: int = 10_000,
+    holdout: float = 0.1,
+    seed: int = 0,
+) -> Alignment | list[Alignment]:
+    """Return the vectors of ``source``, turned into the space of ``target``.
+
+    Parameters
+    ----------
+    source, target : EmbeddingMatrix, Reader, path or name
+        Two spaces of one dim. ``source`` may be a list, such as the vectors of
+        successive years: each is aligned to the next one as that was aligned, the last
+        to ``target``, and a list comes back.
+    pairs : "shared" (default), path, mapping, or list of (str, str)
+        Tokens of the source and of the target that mean the same: those that both
+        have, a file with two words a line, or what is given. Pairs of which one has no
+        row that was found are left out.
+    unit : bool, default True
+        Fit to vectors of length 1. The rows that come back keep their lengths.
+    center : bool, default False
+        Take the mean of all found rows from each side first.
+    refine : int, default 0
+        How often to fit again to the pairs that are each other's nearest by CSLS among
+        the first ``limit`` (default 10,000) found rows of each side.
+    holdout, seed : float and int, default 0.1 and 0
+        The share of the source's words that no map is fitted to, for the score.
+
+    Returns an `Alignment`, with ``matrix``, ``map`` and ``score``, or a list of them.
+    The map is in the provenance of ``matrix``, as float32 in base64.
+
+    Raises `ShapeError` where the dims differ, `VocabularyError` where fewer than two
+    pairs are in both, `OptionError` for options that mean nothing, and what
+    `load_matrix` does.
+
+    >>> turned = align("news-1990.npz", "news-2020.npz")  # doctest: +SKIP
+    >>> turned.matrix.keyed().similar_by_vector(new["mouse"])  # doctest: +SKIP
+    """
+    if refine < 0 or limit < 2:
+        raise OptionError(
+            f"refine is {refine} and limit {limit}; refine is 0 or more, limit 2 or "
+            "more"
+        )
+    if not 0 <= holdout < 1:
+        raise OptionError(f"holdout is {holdout}; it is a share from 0 to below 1")
+    how = _How(unit, center, refine, limit, holdout, seed)
+    to = _Space.of(target)
+    listed = list(source) if isinstance(source, list | tuple) else [source]
+    if not listed:
+        raise OptionError("the list of sources is empty: name one at least")
+    found: list[Alignment] = []
+    for one in reversed(listed):
+        alignment = _aligned(_Space.of(one), to, pairs, how)
+        found.insert(0, alignment)
+        to = _Space.of(alignment.matrix)
+    return found if isinstance(source, list | tuple) else found[0]
+
+
+class _How(NamedTuple):
+    unit: bool
+    center: bool
+    refine: int
+    limit: int
+    holdout: float
+    seed: int
+
+
+class _Space(NamedTuple):
+    """A matrix, and which rows of it were found and have a direction."""
+
+    matrix: pe.EmbeddingMatrix
+    found: Int64Array
+    places: dict[str, int]  # of a token among the found rows
+
+    @classmethod
+    def of(cls, source: Any) -> _Space:
+        matrix = matrix_of(source)
+        took_part = matrix.origin >= pe.Origin.EXACT
+        took_part[list(matrix.vocabulary.specials)] = False
+        rows = np.flatnonzero(took_part)
+        vectors = matrix.vectors[rows]
+        rows = rows[vectors.any(axis=1) & np.isfinite(vectors).all(axis=1)]
+        names = matrix.vocabulary.strings(rows)
+        return cls(matrix, rows, dict(zip(names, range(len(names)), strict=True)))
+
+
+def matrix_of(source: Any) -> pe.EmbeddingMatrix:
+    """Return a matrix: itself, a saved one, or all rows of a file, a name or a reader.
+
+    Of a store, and of formats that can be, the vectors are mapped.
+    """
+    if isinstance(source, pe.EmbeddingMatrix):
+        return source
+    return pe.load_matrix(pe.open_vectors(source))
+
+
+def _aligned(source: _Space, target: _Space, pairs: Pairs, how: _How) -> Alignment:
+    if source.matrix.dim != target.matrix.dim:
+        raise ShapeError(
+            f"the source has {source.matrix.dim} dimensions and the target "
+            f"{target.matrix.dim}; both are to have the same"
+        )
+    listed = _pairs(pairs, source, target)
+    words = np.unique([place for place, _ in listed])
+    drawn = np.random.default_rng(how.seed).permutation(words)
+    held = set(drawn[: int(how.holdout * len(drawn))].tolist())
+    fitted = np.array([pair for pair in listed if pair[0] not in held], np.int64)
+    if len(fitted) < 2:
+        raise VocabularyError(
+            f"{len(fitted)} pairs of tokens are in both; a map needs two at least, and "
+            "good ones as many as there are dimensions"
+        )
+    x, y = (_prepared(space, how.unit) for space in (source, target))
+    means = (np.zeros(x.shape[1]), np.zeros(x.shape[1]))
+    if how.center:
+        means = (x.mean(axis=0), y.mean(axis=0))
+        x, y = x - means[0], y - means[1]
+    turn = _procrustes(x[fitted[:, 0]], y[fitted[:, 1]])
+    free = np.setdiff1d(np.arange(min(len(x), how.limit)), list(held))
+    for _ in range(how.refine):
+        mutual = _mutual(x[free] @ turn, y[: how.limit])
+        if len(mutual) < 2:
+            break
+        fitted = np.stack([free[mutual[:, 0]], mutual[:, 1]], axis=1)
+        turn = _procrustes(x[fitted[:, 0]], y[fitted[:, 1]])
+    tested = [pair for pair in listed if pair[0] in held]
+    score = _precision(x @ turn, y, tested, how.limit)
+    plain = Alignment(source.matrix, turn, means, how.unit, len(fitted), score)
+    return _applied(plain, target, pairs, how)
+
+
+def _applied(plain: Alignment, target: _Space, pairs: Pairs, how: _How) -> Alignment:
+    """Return the alignment with all rows of the matrix turned, and the map told."""
+    matrix = plain.matrix
+    turned = plain.apply(matrix.vectors)
+    turned[~matrix.vectors.any(axis=1)] = 0.0  # padding, holes, and what has no place
+    aligned = matrix.with_vectors(turned)
+    aligned.provenance["aligned"] = {
+        "pairs": pairs if isinstance(pairs, str) else type(pairs).__name__,
+        "fitted": plain.pairs,
+        **how._asdict(),
+        "target": target.matrix.provenance.get("source"),
+        "score": None if plain.score is None else plain.score._asdict(),
+        "map": _base64(plain.map),
+        "means": [_base64(mean) for mean in plain.means] if how.center else None,
+    }
+    return Alignment(
+        aligned, plain.map, plain.means, plain.unit, plain.pairs, plain.score
+    )
+
+
+def _base64(array: Float64Array) -> dict[str, Any]:
+    raw = array.astype("<f4").tobytes()
+    return {"shape": list(array.shape), "float32": b64encode(raw).decode("ascii")}
+
+
+def _prepared(space: _Space, unit: bool) -> Float64Array:
+    vectors = space.matrix.vectors[space.found]
+    return (unit_rows(vectors) if unit else vectors).astype(np.float64)
+
+
+def _pairs(pairs: Pairs, source: _Space, target: _Space) -> list[tuple[int, int]]:
+    """Return the places of the two tokens of each pair that has both."""
+    given: Iterable[tuple[str, str]]
+    if isinstance(pairs, str) and pairs == "shared":
+        given = ((token, token) for token in source.places)
+    elif isinstance(pairs, str | os.PathLike):
+        given = _read_pairs(Path(pairs))
+    elif isinstance(pairs, Mapping):
+        given = pairs.items()
+    else:
+        given = list(pairs)
+        for pair in given:
+            if isinstance(pair, str) or len(pair) != 2:
+                raise OptionError(f"{brief(pair)} is no pair of tokens")
+    return [
+        (source.places[one], target.places[other])
+        for one, other in given
+        if one in source.places and other in target.places
+    ]
+
+
+def _read_pairs(path: Path) -> list[tuple[str, str]]:
+    try:
+        text = path.read_text("utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise SourceError(
+            f"{path}: the pairs cannot be read: {error.strerror or error}; give "
+            "'shared' for the tokens that both have, or a file of two words a line"
+        ) from error
+    found = []
+    for number, line in enumerate(text.splitlines(), 1):
+        fields = line.split("\t") if "\t" in line else line.split()
+        if not fields:
+            continue
+        if len(fields) != 2:
+            raise FormatError(
+                f"{path}:{number}: {len(fields)} fields; a pair is two tokens, with a "
+                "tab between where they hold blanks"
+            )
+        found.append((fields[0], fields[1]))
+    return found
+
+
+def _procrustes(x: Float64Array, y: Float64Array) -> Float64Array:
+    """Return the orthogonal matrix that brings rows of x nearest to those of y."""
+    left, _, right = np.linalg.svd(x.T @ y)
+    turn: Float64Array = left @ right
+    return turn
+
+
+def _mutual(x: Float64Array, y: Float64Array) -> Int64Array:
+    """Return the pairs that are each other's nearest by CSLS, (pairs, 2)."""
+    forth, back = _csls_best(x, y), _csls_best(y, x)
+    mutual = np.flatnonzero(back[forth] == np.arange(len(x)))
+    return np.stack([mutual, forth[mutual]], axis=1)
+
+
+def _csls_best(x: Float64Array, y: Float64Array) -> Int64Array:
+    """Return for each row of x the row of y that is nearest by CSLS."""
+    best = Nearest(x, min(_CANDIDATES, len(y)))
+    best.add(y.astype(np.float32))
+    return _by_csls(best, _density(y, x))
+
+
+def _density(of: Float64Array, among: Float64Array) -> Float64Array:
+    """Return the mean cosine of each row with its nearest among others."""
+    best = Nearest(of, min(_NEAR, len(among)))
+    best.add(among.astype(np.float32))
+    mean: Float64Array = np.nan_to_num(best.scores).mean(axis=1)
+    return mean
+
+
+def _by_csls(best: Nearest, density: Float64Array) -> Int64Array:
+    """Return the first of the nearest rows once dense places are set back.
+
+    Of one query its own density changes no order, so it is left away.
+    """
+    scores = np.where(best.rows < 0, -np.inf, 2 * best.scores - density[best.rows])
+    chosen = np.argmax(scores, axis=1)[:, None]
+    found: Int64Array = np.take_along_axis(best.rows, chosen, axis=1)[:, 0]
+    return found
+
+
+def _precision(
+    x: Float64Array, y: Float64Array, held: Sequence[tuple[int, int]], limit: int
+) -> Precision | None:
+    if not held:
+        return None
+    right: dict[int, set[int]] = {}
+    for one, other in held:
+        right.setdefault(one, set()).add(other)
+    words = np.array(list(right), np.int64)
+    best = Nearest(x[words], min(_CANDIDATES, len(y)))
+    best.add(y.astype(np.float32))
+    asked = np.unique(best.rows[best.rows >= 0])
+    density = np.zeros(len(y))
+    density[asked] = _density(y[asked], x[:limit])
+    shares = []
+    for rows in (best.rows[:, 0], _by_csls(best, density)):
+        pairs = zip(words.tolist(), rows.tolist(), strict=True)
+        shares.append(np.mean([row in right[word] for word, row in pairs]))
+    return Precision(float(shares[0]), float(shares[1]), len(words), len(y))
