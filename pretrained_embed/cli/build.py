@@ -9,7 +9,12 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.match_options import check_stdin, match_options, report
+from pretrained_embed.cli.match_options import (
+    check_stdin,
+    match_options,
+    report,
+    spreadsheet,
+)
 from pretrained_embed.cli.oov_options import oov_options
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
@@ -34,6 +39,7 @@ _SUFFIXES = tuple(dict.fromkeys((*pe.WRITABLE_SUFFIXES, *pe.TARGET_SUFFIXES)))
 )
 @click.option(
     "--pad-token",
+    type=options.as_token,
     metavar="TOKEN",
     help="The token of the padding row, which is zeros.  [default: as the vocabulary "
     "says, or else <pad>]",
@@ -41,6 +47,7 @@ _SUFFIXES = tuple(dict.fromkeys((*pe.WRITABLE_SUFFIXES, *pe.TARGET_SUFFIXES)))
 @click.option("--no-pad", is_flag=True, help="No padding row.")
 @click.option(
     "--unk-token",
+    type=options.as_token,
     metavar="TOKEN",
     help="The token that stands in for unknown ones.  [default: as the vocabulary "
     "says, or else none]",
@@ -86,6 +93,7 @@ _SUFFIXES = tuple(dict.fromkeys((*pe.WRITABLE_SUFFIXES, *pe.TARGET_SUFFIXES)))
 )
 @scale_options
 @report
+@spreadsheet
 @options.where_from
 @options.as_json
 @options.quiet
@@ -118,6 +126,7 @@ def build(
     dask: str | None,
     shards: int | None,
     report: Path | None,
+    spreadsheet: bool,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -189,7 +198,7 @@ def build(
     if not streamed:
         matrix.save(output)
     if report is not None:
-        pe.write_report(matrix, report)
+        pe.write_report(matrix, report, spreadsheet=spreadsheet)
 
     if not quiet:
         rows, dim = matrix.shape

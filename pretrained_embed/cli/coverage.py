@@ -11,7 +11,12 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.display import number, table
-from pretrained_embed.cli.match_options import check_stdin, match_options, report
+from pretrained_embed.cli.match_options import (
+    check_stdin,
+    match_options,
+    report,
+    spreadsheet,
+)
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.report import remarks
@@ -33,6 +38,7 @@ from pretrained_embed.sources.url import url_or_words
 @options.layouts
 @options.on_bad_row("Malformed rows of a source: stop, or leave them out and say so.")
 @report
+@spreadsheet
 @options.where_from
 @options.as_json
 @options.quiet
@@ -44,6 +50,7 @@ def coverage(
     layout: Any,
     on_bad_row: Any,
     report: Path | None,
+    spreadsheet: bool,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -79,7 +86,7 @@ def coverage(
             progress=bar,
         )
     if report is not None:
-        pe.write_report(comparison, report)
+        pe.write_report(comparison, report, spreadsheet=spreadsheet)
     if not quiet:
         pairs = zip(comparison.sources, comparison.located, strict=True)
         for each, ledger in pairs:

@@ -11,7 +11,9 @@ from pretrained_embed.cli.output import answer, answer_json
 
 @click.command()
 @click.argument("matrix", metavar="MATRIX")
-@click.argument("tokens", metavar="TOKEN...", nargs=-1, required=True)
+@click.argument(
+    "tokens", metavar="TOKEN...", type=options.as_token, nargs=-1, required=True
+)
 @options.as_json
 def explain(matrix: str, tokens: tuple[str, ...], as_json: bool) -> None:
     """Tell how the rows of tokens were filled: found or not, in which form and source.

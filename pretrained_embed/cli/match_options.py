@@ -18,7 +18,7 @@ vocab_kind = click.option(
     "json: a list of tokens or an object from token to id; bert: vocab.txt; "
     "tokenizer: tokenizer.json of Hugging Face, or the folder of a tokenizer; "
     "sentencepiece: .model or .vocab; spacy: the folder of a model; gensim, fasttext: "
-    "a dictionary as text. Left out: found out.",
+    "a dictionary as text; report: what --report wrote as .csv. Left out: found out.",
 )
 
 _OPTIONS = (
@@ -47,6 +47,13 @@ report = click.option(
     metavar="FILE",
     help="Also write all that is known of the coverage. The suffix names the form: "
     f"{' '.join(pe.REPORT_SUFFIXES)}.",
+)
+
+spreadsheet = click.option(
+    "--spreadsheet",
+    is_flag=True,
+    help="With --report in .csv: put an apostrophe before cells that a spreadsheet "
+    "would run as a formula. --vocab takes it off again.",
 )
 
 

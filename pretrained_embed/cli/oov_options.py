@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import click
 
 import pretrained_embed as pe
+from pretrained_embed.cli.options import as_token
 from pretrained_embed.errors import brief
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -45,6 +46,7 @@ _OPTIONS = (
     ),
     click.option(
         "--special-oov",
+        type=as_token,
         metavar="TOKEN=POLICY,...",
         multiple=True,
         callback=_by_token,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -23,6 +24,17 @@ def suggestion(given: str, known: Iterable[str]) -> str:
     """Return ``"; did you mean ...?"`` for a word that is not known, or ``""``."""
     near = difflib.get_close_matches(given.lower(), list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
+
+
+def as_token(word: str) -> str:
+    """Return a token as it stands in files, in UTF-8, whatever the locale is.
+
+    What a locale such as ``C`` cannot hold of a command line comes as single bytes.
+    """
+    try:
+        return os.fsencode(word).decode("utf-8")
+    except UnicodeError:  # it is in another encoding, that of the locale
+        return word
 
 
 def one_of(words: Sequence[str]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from typing import Any
 
 import click
@@ -34,9 +35,10 @@ def answer_json(value: Any) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a remark to standard error, if there is one."""
+    """Print a remark to standard error, if there is one and it can be written to."""
     if sys.stderr is not None:
-        click.echo(printable(text, sys.stderr.encoding), err=True)
+        with suppress(OSError, ValueError):  # full, or closed: there is no other place
+            click.echo(printable(text, sys.stderr.encoding), err=True)
 
 
 def printable(text: str, encoding: str | None = None) -> str:

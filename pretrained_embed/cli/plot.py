@@ -25,6 +25,7 @@ from pretrained_embed.cli.output import tell
 )
 @click.option(
     "--tokens",
+    type=options.as_token,
     metavar="TOKEN,...",
     help="The tokens to draw.  [default: the most frequent]",
 )

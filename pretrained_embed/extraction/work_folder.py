@@ -19,6 +19,7 @@ from pretrained_embed.extraction.scanning import record_path
 from pretrained_embed.extraction.wanted import WantedTokens
 from pretrained_embed.files.replacement import reason
 from pretrained_embed.files.safe_path import SafePath
+from pretrained_embed.formats.hugging_face.shards import INDEX
 
 _LOCK = "lock"
 _WANTED = "wanted.npy"
@@ -79,8 +80,9 @@ def finished(job: Job) -> dict[int, Outcome]:
 def work_folder(output: Path) -> Iterator[WorkFolder]:
     """Give the work folder of an output, to this build alone; remove it at the end.
 
-    It stays where the build fails, if anything waits there. Another build of the same
-    output waits. Raises `WriteError` where it cannot be made.
+    It stays where the build fails, if anything waits there that a later one can use: a
+    folder that holds a whole matrix in shards is written to no more. Another build of
+    the same output waits. Raises `WriteError` where it cannot be made.
     """
     output = output.absolute()
     remedy = "remove the link, or name another output"
@@ -90,7 +92,8 @@ def work_folder(output: Path) -> Iterator[WorkFolder]:
             yield WorkFolder(path)
             path.remove_folder()
         finally:
-            if not any(folder.children() for folder in path.children()):
+            waits = any(folder.children() for folder in path.children())
+            if not waits or (output / INDEX).is_file():
                 path.remove_folder()
 
 

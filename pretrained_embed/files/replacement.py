@@ -2,8 +2,10 @@
 
 The bytes go into a file of another name in the same folder, are flushed to the disk
 and then take the target's place in one step. Whatever goes wrong before that step
-removes the temporary file and leaves the target as it was. Does not lock: of two
-writers at once the later one wins, whole.
+removes the temporary file and leaves the target as it was. Of two writers at once the
+later one wins, whole.
+What a writer that was killed has left is removed by the next one of the same file; see
+`SafePath.among_writers`.
 
 A path is taken as it is named: where it is a symbolic link, the file it leads to is
 replaced. A `SafePath`, which is no user's, is used through no link.
@@ -47,7 +49,7 @@ def replacing_path(path: Output) -> Iterator[Path]:
     closed at the end of the block.
     """
     target = resolved(path)
-    with writing(path):
+    with writing(path), _safe(target).among_writers():
         mode = _mode(target)
         temporary = _beside(target)
         with temporary.open("xb"):
@@ -68,7 +70,7 @@ def replacing_with_others(path: Output) -> Iterator[Path]:
     go to the target's one after the other, the named one last.
     """
     target = resolved(path)
-    with writing(path):
+    with writing(path), _safe(target).among_writers():
         mode = _mode(target)
         folder = _beside(target)
         folder.mkdir()
@@ -90,7 +92,7 @@ def new_folder(path: Output) -> Iterator[Path]:
     folder may hold more than what was once written here.
     """
     target = resolved(path)
-    with writing(path):
+    with writing(path), _safe(target).among_writers():
         if target.exists() and not (target.is_dir() and not any(target.iterdir())):
             raise WriteError(
                 f"cannot write {path}: it is there already, and would have "
@@ -141,9 +143,7 @@ def discard_leftovers(path: Output) -> None:
 
     For a path that nobody else is writing to.
     """
-    target = resolved(path)
-    folder = SafePath.at(target.parent, WriteError, "remove the link")
-    (folder / target.name).discard_leftovers()
+    _safe(resolved(path)).discard_leftovers()
 
 
 def folder_for(path: Output) -> Path:
@@ -165,6 +165,11 @@ def resolved(path: Output) -> Path:
         return Path(os.path.realpath(path))
     except ValueError as error:
         raise WriteError(f"{str(path)!r}: no file can have this name") from error
+
+
+def _safe(target: Path) -> SafePath:
+    folder = SafePath.at(target.parent, WriteError, "remove the link")
+    return folder / target.name if target.name else folder  # the root of a disk
 
 
 def _beside(target: Path) -> Path:

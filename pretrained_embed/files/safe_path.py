@@ -15,8 +15,9 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Self, cast
@@ -30,6 +31,9 @@ _BY_DESCRIPTOR = (
     }
     <= os.supports_dir_fd
 )
+
+#: How often, and after how many seconds, to ask for a lock that is held for a moment.
+_TRIES, _PAUSE = 100, 0.01
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _JUNCTION = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)  # a link, on Windows
@@ -167,17 +171,56 @@ class SafePath:
 
         Then it is on the disk. Whatever goes wrong before leaves what was there.
         """
-        temporary = self.parent / temporary_name(self.name)
-        file = temporary.open("x")
-        try:
-            with file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self)
-        except BaseException:
-            temporary.remove()
-            raise
+        with self.among_writers():
+            temporary = self.parent / temporary_name(self.name)
+            file = temporary.open("x")
+            try:
+                with file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                temporary.replace(self)
+            except BaseException:
+                temporary.remove()
+                raise
+
+    @contextmanager
+    def among_writers(self) -> Iterator[None]:
+        """Be one of those who write into the folder of this file.
+
+        A writer that is killed leaves its temporary file, and the next one of the same
+        file removes it. That nobody writes it any more is told by a lock on the folder,
+        which all writers share. So it stays while others write into the folder, on
+        disks without locks, and on Windows.
+        """
+        with ExitStack() as held:
+            at = None
+            if self.names:
+                try:
+                    at = held.enter_context(self._parent())
+                except self.error:
+                    raise
+                except OSError:  # there is no such folder: that is told by others
+                    pass
+            if at is not None:
+                self._share(at)
+            yield
+
+    def _share(self, folder: int) -> None:
+        """Lock an open folder for writers, first for this one alone to tidy up."""
+        import fcntl
+
+        with suppress(OSError):
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.discard_leftovers()
+        for _ in range(_TRIES):
+            try:
+                fcntl.flock(folder, fcntl.LOCK_SH | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                time.sleep(_PAUSE)
+            except OSError:  # there are no locks on this disk
+                return
 
     def replace(self, target: Self) -> None:
         """Give a file, which is on the disk, another name, in this folder or another.

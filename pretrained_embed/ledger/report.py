@@ -23,6 +23,7 @@ from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.ledger.provenance import name_of
 from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.files.report import GUARDED_TOKEN, guarded
 
 REPORT_SUFFIXES = (".md", ".json", ".csv")
 
@@ -39,7 +40,12 @@ class Vectors(Protocol):
         """(rows, dim)."""
 
 
-def write_report(subject: Vectors | Comparison, path: str | os.PathLike[str]) -> None:
+def write_report(
+    subject: Vectors | Comparison,
+    path: str | os.PathLike[str],
+    *,
+    spreadsheet: bool = False,
+) -> None:
     """Write how a vocabulary is covered, in the form that the suffix names.
 
     ``subject`` is an `EmbeddingMatrix`, or what `coverage` returns.
@@ -47,7 +53,10 @@ def write_report(subject: Vectors | Comparison, path: str | os.PathLike[str]) ->
     ``.md`` and ``.json``: the source, the options, coverage by type, by occurrence and
     by frequency, the most frequent OOV tokens, and the forms that would find them where
     advice was asked for. ``.csv``: a line for each token, with its id, its count, the
-    form that was found, the source and its row.
+    form that was found, the source and its row. Tokens are there to the byte, so a
+    spreadsheet has to be told, when it imports the file, that all columns are text; or
+    else with ``spreadsheet`` cells that it would run as a formula have an apostrophe in
+    front. Either is read again as a vocabulary, ``kind="report"``.
 
     The file appears whole or not at all. Raises `OptionError` for another suffix, and
     `WriteError` where the system refuses.
@@ -58,7 +67,16 @@ def write_report(subject: Vectors | Comparison, path: str | os.PathLike[str]) ->
             f"{os.fspath(path)!r} is no name of a report; it ends in one of "
             f"{' '.join(REPORT_SUFFIXES)}"
         )
-    if isinstance(subject, Comparison):
+    if spreadsheet and suffix != ".csv":
+        raise OptionError(f"spreadsheet is for a report in .csv, not in {suffix}")
+    if suffix == ".csv":
+        rows = (
+            _compared_rows(subject)
+            if isinstance(subject, Comparison)
+            else _rows_of(subject.ledger)
+        )
+        text = _csv(rows, spreadsheet)
+    elif isinstance(subject, Comparison):
         text = _of_comparison(subject, suffix)
     else:
         text = _of_rows(subject.ledger, subject.shape, suffix)
@@ -72,8 +90,6 @@ def write_report(subject: Vectors | Comparison, path: str | os.PathLike[str]) ->
 def _of_rows(ledger: Ledger, shape: tuple[int, int], suffix: str) -> str:
     if suffix == ".md":
         return "\n".join(markdown.of_rows(ledger, shape))
-    if suffix == ".csv":
-        return _csv(_rows_of(ledger))
     return _json(
         {
             "shape": list(shape),
@@ -112,8 +128,6 @@ def _rows_of(ledger: Ledger) -> Iterator[Sequence[object]]:
 def _of_comparison(comparison: Comparison, suffix: str) -> str:
     if suffix == ".md":
         return "\n".join(markdown.of_comparison(comparison))
-    if suffix == ".csv":
-        return _csv(_compared_rows(comparison))
     return _json(comparison.to_dict())
 
 
@@ -149,7 +163,13 @@ def _json(facts: dict[str, Any]) -> str:
     return json.dumps(facts, indent=2) + "\n"
 
 
-def _csv(rows: Iterable[Sequence[object]]) -> str:
+def _csv(rows: Iterable[Sequence[object]], spreadsheet: bool) -> str:
     text = io.StringIO(newline="")
-    csv.writer(text).writerows(rows)  # with the CR LF of RFC 4180
+    writer = csv.writer(text)  # with the CR LF of RFC 4180
+    for number, cells in enumerate(rows):
+        if spreadsheet:
+            cells = [guarded(one) if isinstance(one, str) else one for one in cells]
+            if not number:
+                cells[1] = GUARDED_TOKEN
+        writer.writerow(cells)
     return text.getvalue()

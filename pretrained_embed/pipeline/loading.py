@@ -9,8 +9,10 @@ from pretrained_embed import formats, matrix, sources
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.parts import bounds
+from pretrained_embed.formats.table import Table
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.sources.url import shown
 
 
 @overload
@@ -47,14 +49,14 @@ def load_matrix(
                 f"{path.name} is an open reader; rows are read from a file: give its "
                 "path"
             )
-        return matrix.from_table(formats.table_of(path), path.name)
+        return matrix.from_table(_shown(formats.table_of(path)), path.name)
     stream = rereadable(sources.open_source(path))
     if rows is None:
-        return matrix.from_table(formats.read_table(stream), stream.name)
+        return matrix.from_table(_shown(formats.read_table(stream)), stream.name)
     if rows.step not in (None, 1):
         raise OptionError(f"rows has a step of {rows.step}; rows are consecutive")
     part = formats.read_part(stream, lambda count: _in_order(range(count)[rows]))
-    return matrix.shard_of(part, stream.name)
+    return matrix.shard_of(part._replace(table=_shown(part.table)), stream.name)
 
 
 def load_shard(
@@ -75,7 +77,17 @@ def load_shard(
     part = formats.read_part(
         stream, lambda count: range(*bounds(count, world_size)[rank])
     )
-    return matrix.shard_of(part, stream.name)
+    return matrix.shard_of(part._replace(table=_shown(part.table)), stream.name)
+
+
+def _shown(table: Table) -> Table:
+    """Return a table whose metadata tell no secret of a URL that it was made from."""
+    told = {
+        name: shown(value)
+        for name, value in table.metadata.items()
+        if name in ("provenance", "findings")
+    }
+    return table._replace(metadata=table.metadata | told)
 
 
 def _in_order(rows: range) -> range:

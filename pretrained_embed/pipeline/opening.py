@@ -21,6 +21,7 @@ from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
 from pretrained_embed.sources import Resolved, Source, Stream, cache_folder, stores
 from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.sources.url import shown
 from pretrained_embed.store import Dtype, StoreReader
 
 Folder = str | os.PathLike[str]
@@ -103,7 +104,7 @@ def open_reader(
     if mark is not None:
         digests = stores.recall(where.root, mark)
         if digests is not None:
-            reader, fault = _find(digests, where)
+            reader, fault = _find(digests, where, mark.source)
             if reader is not None:
                 known_by = Identity(mark.source, version=json_digest(digests))
                 return _stored(reader, reader.provenance, [], known_by)
@@ -189,7 +190,7 @@ def _stored(
     identity: Identity | None = None,
 ) -> Opened:
     made = {"version": store.VERSION, "dtype": reader.dtype}
-    known = {**provenance, "store": made}
+    known = {**shown(provenance), "store": made}
     return Opened(reader, known, notes, identity=identity)
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 from pretrained_embed.errors import SourceError
@@ -27,6 +28,10 @@ _URL = re.compile(r"(?:[a-z][a-z0-9.+-]*::)*[a-z][a-z0-9.+-]+://", re.IGNORECASE
 _AUTHORITY = re.compile(r"([a-z][a-z0-9.+-]+):/+([^/?#]*)", re.IGNORECASE)
 _LOGIN = re.compile(
     r"((?:remote\+)?https?:/+|[a-z][a-z0-9.+-]+:/+(?=[^/?#@]*:))[^/?#]*@", re.IGNORECASE
+)
+#: A URL that stands in a text, as far as it can be told from what follows it.
+_IN_A_TEXT = re.compile(
+    r"(?:[a-z][a-z0-9.+-]*::)*[a-z][a-z0-9.+-]+:/+[^\s\"'<>]+", re.IGNORECASE
 )
 _WEB = ("http", "https")
 _PORTS = {"http": 80, "https": 443}
@@ -190,6 +195,20 @@ def public(text: str) -> str:
     for start, stop in sorted(hidden, reverse=True):
         address = address[:start] + HIDDEN + address[stop:]
     return address + mark + member
+
+
+def shown(value: Any) -> Any:
+    """Return what JSON can hold without the secrets of any URL in its texts.
+
+    Files that releases before this one wrote may have them.
+    """
+    if isinstance(value, str):
+        return _IN_A_TEXT.sub(lambda found: public(found[0]), value)
+    if isinstance(value, dict):
+        return {name: shown(one) for name, one in value.items()}
+    if isinstance(value, list):
+        return [shown(one) for one in value]
+    return value
 
 
 def refuse_password(text: str) -> None:

@@ -234,6 +234,30 @@ def test_tokens_of_any_script_fit_an_ascii_terminal_and_never_steer_it(folder, w
     assert b"\\u732b" in output + errors
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there it is no locale's matter")
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_a_token_on_the_command_line_is_found_whatever_the_locale(folder, encoding):
+    Path("v.txt").write_text("caf\u00e9 1 2\ncat 2 1\n", "utf-8")
+    Path("vocab.txt").write_text("caf\u00e9\ncat\n", "utf-8")
+    run("build", "--vocab", "vocab.txt", "--source", "v.txt", "--output", "m.npz")
+    given = os.fsdecode("caf\u00e9".encode(encoding))
+
+    code, output, _ = finish("explain", "m.npz", given, env=os.environ | ASCII_ONLY)
+
+    found = encoding == "utf-8"  # that of all files
+    assert code == (0 if found else 1)
+    assert (b"found as it stands" in output) == found
+
+
+@needs_dev_full
+def test_remarks_that_cannot_be_written_are_no_failure(folder):
+    with Path("/dev/full").open("wb", buffering=0) as full:
+        process = start(*BUILD, "--output", "m.npz", stderr=full)
+        assert process.wait(timeout=60) == 0
+
+    assert Path("m.npz").stat().st_size
+
+
 def test_names_of_files_never_steer_the_terminal(folder):
     result = run("build", "--vocab", "\x1b[2J\u202enowhere")
 

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import signal
 import stat
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -184,3 +187,56 @@ def test_a_folder_that_is_not_there_is_our_error(tmp_path, manager):
         manager(tmp_path / "none" / "target"),
     ):
         pass
+
+
+KILLED = """
+import os, signal, sys
+from pretrained_embed.files import replacement
+
+with getattr(replacement, sys.argv[1])(sys.argv[2]):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.parametrize(
+    "way", ["replacing", "replacing_path", "replacing_with_others", "new_folder"]
+)
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, way):
+    target = tmp_path / "file"
+    subprocess.run([sys.executable, "-c", KILLED, way, target], check=False)
+    subprocess.run([sys.executable, "-c", KILLED, way, tmp_path / "other"], check=False)
+    (left,) = [one for one in tmp_path.iterdir() if one.name.startswith(".file")]
+
+    with replacing(target) as file:
+        file.write(b"new")
+
+    assert not left.exists()
+    assert target.read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 2  # of the other file's: its next writer's
+
+
+def test_what_another_writer_is_still_writing_stays(tmp_path):
+    target = tmp_path / "file"
+
+    with replacing(target) as slow:
+        slow.write(b"slow")
+        with replacing(target) as quick:
+            quick.write(b"quick")
+        assert target.read_bytes() == b"quick"
+
+    assert target.read_bytes() == b"slow"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_disk_without_locks_is_written_to(tmp_path, monkeypatch):
+    fcntl = pytest.importorskip("fcntl")
+
+    def refused(*args: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", refused)
+
+    with replacing(tmp_path / "file") as file:
+        file.write(b"new")
+
+    assert (tmp_path / "file").read_bytes() == b"new"

@@ -3,6 +3,7 @@
 Where the kind is not given, the first that recognises the content reads it:
 
 - a folder: that of a spaCy model, then that of a Hugging Face tokenizer (`folders`);
+- a report of coverage as CSV, by its first line (`report`);
 - a ``.model`` of SentencePiece (`sentencepiece`);
 - a ``tokenizer.json`` of Hugging Face (`tokenizer_json`);
 - JSON: a name that ends in ``.json``, and content that starts with ``[`` or ``{`` and
@@ -28,6 +29,7 @@ from pretrained_embed.vocabulary.files import (
     dictionaries,
     folders,
     plain_json,
+    report,
     sentencepiece,
     text,
     tokenizer_json,
@@ -44,6 +46,7 @@ Kind = Literal[
     "spacy",
     "gensim",
     "fasttext",
+    "report",
 ]
 
 #: The kinds of file and folder.
@@ -58,6 +61,7 @@ class _Reading(NamedTuple):
 
 #: In the order in which they are asked.
 _READINGS = (
+    _Reading("report", report.recognise, report.read),
     _Reading("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
     _Reading("tokenizer", tokenizer_json.recognise, tokenizer_json.read),
     _Reading("json", lambda file: file.is_json, plain_json.read),

@@ -19,6 +19,9 @@ from pretrained_embed.errors import VocabularyError, brief
 #: How many bytes are looked at, and how many lines of them at most.
 HEAD_SIZE, _LINES = 1 << 18, 200
 
+#: The beginning of a report of coverage as CSV, plain and guarded.
+REPORT = (b"id,token,count,", b"id,guarded token,count,")
+
 #: From how many whole numbers on a line of them is a vector; of other numbers two do.
 _WHOLE = 8
 #: From how many lines on that end in numbers these are counts, whatever their order.
@@ -154,6 +157,8 @@ def check_lines(head: bytes, name: str, *, whole: bool) -> None:
     """
     if name.lower().endswith(".json") or _JSON.match(head) or head.startswith(b"\n"):
         return  # JSON, or a model of SentencePiece
+    if head.startswith(REPORT):
+        return
     lines = head.split(b"\n")
     if not lines[-1] or (not whole and len(lines) > 1):
         del lines[-1]

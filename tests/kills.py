@@ -1,0 +1,242 @@
+"""Kill the package at random moments of all that it writes, and look at what is left.
+
+    python tests/kills.py --kills 200              # what a release gets
+    python tests/kills.py --kills 20 --seconds 60  # a look
+
+Each round runs one of: ``build`` into a file, ``build`` into shards, ``convert``,
+``index``, ``fetch`` and ``cache clear``, in a process of its own, and kills it
+(SIGKILL) before a random call of the package or of one that is made by it. What is then
+there has to be as it was before or whole and right. The same is run again, now to its
+end: its result has to be right, and no file may be left that an undisturbed run would
+not leave. Ends with 1 at the first round of which that is not true, and prints the
+``--seed`` and the round that repeat it.
+
+Needs a system that can fork.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+sys.path.insert(0, str(ROOT))
+
+import filelock  # noqa: E402, F401  (once here, not in every fork)
+import h5py  # noqa: E402, F401
+import requests  # noqa: E402, F401
+
+import pretrained_embed as pe  # noqa: E402
+from pretrained_embed.sources import cache  # noqa: E402
+from tests import servers  # noqa: E402
+from tests.large import make_parts_small, tokens, write_source  # noqa: E402
+
+ROWS = 400
+WORDS = tokens()[:150]
+SUFFIXES = (".npz", ".npy", ".h5", ".safetensors", ".txt", ".bin", ".kv")
+#: What lies about without meaning anything: see `SafePath.locked`.
+KEPT = (".lock", "CACHEDIR.TAG")
+
+
+class Calls:
+    """Kills this process before the ``last`` call of, or by, the package."""
+
+    def __init__(self, last: int | None) -> None:
+        self.count = 0
+        self._last = last
+        self._folder = str(ROOT / "pretrained_embed")
+
+    def __call__(self, frame: object, event: str, _: object) -> None:
+        code = frame.f_code  # type: ignore[attr-defined]  # it is a frame
+        if event.endswith("call") and code.co_filename.startswith(self._folder):
+            self.count += 1
+            if self.count == self._last:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_process(work: Callable[[], None], last: int | None) -> int | None:
+    """Run ``work`` in a new process; return its calls, ``None`` if it was killed."""
+    reading, writing = os.pipe()
+    process = os.fork()
+    if not process:
+        calls = Calls(last)
+        status = 1
+        try:
+            sys.setprofile(calls)
+            work()
+            sys.setprofile(None)
+            os.write(writing, str(calls.count).encode())
+            status = 0
+        except BaseException:  # noqa: BLE001  (nothing may get out of a fork)
+            sys.setprofile(None)
+            traceback.print_exc()
+        finally:
+            os._exit(status)
+    os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(process, 0)
+    if os.WIFSIGNALED(status):
+        return None
+    if status:
+        raise SystemExit("kills: the work itself failed, as reported above")
+    return int(said)
+
+
+def held(folder: Path) -> dict[str, str]:
+    """Return the digest of every file that means something."""
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in KEPT
+    }
+
+
+def without_times(held: dict[str, str]) -> set[str]:
+    """Return the names, and digests but of the records, which hold times."""
+    return {
+        name if name.endswith((".json", ".origin")) else f"{name} {digest}"
+        for name, digest in held.items()
+    }
+
+
+class Works:
+    """The works that are killed, each in a folder of its own."""
+
+    def __init__(self, folder: Path, host: servers.Host, choose: random.Random) -> None:
+        self._folder = folder
+        self._choose = choose
+        self._source = write_source(folder / "v.txt", ROWS)
+        self._url = host.url + "v.txt"
+        host.files["v.txt"] = self._source.read_bytes()
+        self._cache = {"cache_dir": folder / "work" / "cache"}
+        self.all = [self.build, self.shards, self.convert, self.index, self.fetch]
+        self.all.append(self.clear)
+
+    def build(self) -> Callable[[], None]:
+        out = self._folder / "work" / f"m{self._choose.choice(SUFFIXES[:4])}"
+        return lambda: keep(
+            pe.build_matrix(WORDS, self._source, out=out, use_store=False)
+        )
+
+    def shards(self) -> Callable[[], None]:
+        out = self._folder / "work" / "model"
+        count = self._choose.randint(1, 3)
+
+        def work() -> None:
+            try:
+                pe.build_matrix(
+                    WORDS, self._source, out=out, shards=count, use_store=False
+                )
+            except pe.WriteError as error:  # of one that was finished before
+                if "a matrix is there already" not in str(error):
+                    raise
+
+        return work
+
+    def convert(self) -> Callable[[], None]:
+        out = self._folder / "work" / f"v{self._choose.choice(SUFFIXES)}"
+        return lambda: keep(pe.convert(self._source, out))
+
+    def index(self) -> Callable[[], None]:
+        return lambda: keep(pe.index(self._source, **self._cache))
+
+    def fetch(self) -> Callable[[], None]:
+        return lambda: keep(pe.fetch(self._url, **self._cache))
+
+    def clear(self) -> Callable[[], None]:
+        pe.index(self._source, **self._cache)
+        pe.fetch(self._url, **self._cache)
+        return lambda: keep(cache.clear(self._cache["cache_dir"]))
+
+
+def keep(_: object) -> None:
+    """Take what a work returns, so that it is a statement."""
+
+
+def round_of(works: Works, folder: Path, choose: random.Random, old: bool) -> str:
+    """Kill one work once, and run it again; return what was wrong, or ``""``."""
+    target = folder / "work"
+    shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()
+    number = choose.randrange(len(works.all))
+    work = works.all[number]()
+    before = held(target)
+    count = in_process(work, None)
+    whole = held(target)
+    shutil.rmtree(target)
+    target.mkdir()
+    if works.all[number] == works.clear:
+        works.clear()
+    elif old:  # what stands there already has to stay until it is replaced
+        in_process(work, None)
+    first = held(target)
+    assert count is not None
+    killed = in_process(work, choose.randint(1, count)) is None
+    name = works.all[number].__name__
+    left = held(target)
+    visible = {
+        path: digest
+        for path, digest in left.items()
+        if not any(part.startswith(".") for part in Path(path).parts)
+        and ".part" not in path
+        and ".work" not in path
+    }
+    known = without_times(whole) | without_times(first) | without_times(before)
+    if not without_times(visible) <= known:
+        return f"{name}: after the kill {sorted(without_times(visible) - known)}"
+    in_process(work, None)
+    found = without_times(held(target))
+    if found != without_times(whole):
+        wrong = sorted(found ^ without_times(whole))
+        return f"{name}: after the next run {wrong}; after the kill {sorted(left)}"
+    return "" if killed else "not killed"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--seconds", type=float, default=3600, help="at most")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    os.environ["REQUESTS_CA_BUNDLE"] = str(servers.TLS / "good.pem")
+    end = time.monotonic() + options.seconds
+    kills = rounds = 0
+    with (
+        tempfile.TemporaryDirectory() as name,
+        servers.serving("good.pem") as host,
+    ):
+        make_parts_small_here()
+        folder = Path(name)
+        choose = random.Random(options.seed)
+        works = Works(folder, host, choose)
+        while kills < options.kills and time.monotonic() < end:
+            fault = round_of(works, folder, choose, old=rounds % 2 == 1)
+            if fault and fault != "not killed":
+                raise SystemExit(f"kills: seed {options.seed}, round {rounds}: {fault}")
+            rounds += 1
+            kills += not fault
+    sys.stdout.write(f"kills: {kills} in {rounds} rounds, nothing wrong\n")
+
+
+def make_parts_small_here() -> None:
+    """Build large matrices of small parts, so that they have many moments."""
+    import pytest
+
+    make_parts_small(pytest.MonkeyPatch())
+
+
+if __name__ == "__main__":
+    main()
