@@ -194,9 +194,9 @@ def test_nothing_else_gives_files_their_names():
     }
 
     assert found == {
-        "formats/hdf5/writing.py: write_bytes",  # a file by its temporary name
-        "formats/hugging_face/writer.py: write_bytes",  # in a folder by such a name
-        "formats/projector_writer.py: write_text",  # likewise
+        "formats/hdf5/sink.py: write_bytes",  # a file by its temporary name
+        "formats/hugging_face/sink.py: write_bytes",  # in a folder by such a name
+        "formats/projector.py: write_text",  # likewise
         "sources/cache_folder.py: unlink",  # what was made to see its modes
         "sources/partial.py: replace",  # of `SafePath`, once all is on the disk
         "sources/place.py: replace",  # likewise
