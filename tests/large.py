@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.extraction import gathering
+from pretrained_embed.build import extract, plan, scan, work
 from pretrained_embed.formats.text import reader as text_format
-from pretrained_embed.pipeline import extracting, large
 
 DIM = 8
 ROWS = 6_000
@@ -34,11 +33,15 @@ def tokens() -> list[str]:
 
 
 def make_parts_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make ranges, splits and extracts so small that there are many of each."""
-    monkeypatch.setattr(large, "_RANGE", 4 * DIM * 700)
-    monkeypatch.setattr(extracting, "_SMALLEST", 1 << 14)
+    """Make ranges, splits and extracts so small that there are many of each.
+
+    And memory so small that no output fits it.
+    """
+    monkeypatch.setattr(work, "fits_memory", lambda size: False)
+    monkeypatch.setattr(plan, "_RANGE", 4 * DIM * 700)
+    monkeypatch.setattr(scan, "_SMALLEST", 1 << 14)
     monkeypatch.setattr(text_format, "_SMALLEST_SPLIT", 1 << 14)
-    monkeypatch.setattr(gathering, "_FULL", 4 * DIM * 100)
+    monkeypatch.setattr(extract, "_FULL", 4 * DIM * 100)
 
 
 def assert_same(one: pe.EmbeddingMatrix, other: pe.EmbeddingMatrix) -> None:

@@ -47,12 +47,13 @@ LAYERS = {
         *("errors", "arrays", "files", "vocabulary", "formats", "ledger", "matrix"),
         *("drawing", "neighbours"),
     },
-    "extraction": {
-        *("errors", "damage", "arrays", "files", "sources", "kernel", "formats"),
+    "build": {
+        *("errors", "damage", "arrays", "files", "vocabulary", "sources", "kernel"),
+        *("formats", "ledger", "matrix"),
     },
     "pipeline": {
         *("errors", "arrays", "files", "vocabulary", "sources", "kernel", "formats"),
-        *("store", "matrix", "extraction", "checkup", "drawing", "page"),
+        *("store", "matrix", "build", "checkup", "drawing", "page"),
         *("ledger", "progress", "budget"),
     },
     "language_model": {
@@ -93,7 +94,7 @@ AT_THE_HEAD = {
     "formats": {"numpy"},
     "store": {"numpy"},
     "checkup": {"numpy"},
-    "extraction": {"numpy"},
+    "build": {"numpy"},
     "drawing": {"numpy"},
     "neighbours": {"numpy"},
     "page": {"numpy"},
@@ -101,8 +102,6 @@ AT_THE_HEAD = {
     "matrix": {"numpy"},
     "language_model": {"numpy"},
     "tools": {"numpy"},
-    "pipeline.large": {"numpy"},
-    "pipeline.output": {"numpy"},
     "adapters": {"numpy"},
     "adapters.torch": {"torch"},
     "adapters._torch_split": {"torch"},

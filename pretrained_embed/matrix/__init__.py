@@ -1,8 +1,6 @@
-"""The matrix aligned to a vocabulary: matching, filling, coverage, the row ledger."""
+"""The matrix aligned to a vocabulary: matching and filling."""
 
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.matrix.assembly import OpenSource
-from pretrained_embed.matrix.building import build, build_onto
 from pretrained_embed.matrix.combine import COMBINATIONS, Combination, How, factors
 from pretrained_embed.matrix.embedding_matrix import (
     EmbeddingMatrix,
@@ -11,7 +9,6 @@ from pretrained_embed.matrix.embedding_matrix import (
     shard_of,
 )
 from pretrained_embed.matrix.holders import check_source
-from pretrained_embed.matrix.in_ranges import InRanges, check_ledger, wanted_tokens
 from pretrained_embed.matrix.match import Match, chain_names, match_chain
 from pretrained_embed.matrix.match_forms import FORMS
 from pretrained_embed.matrix.oov import (
@@ -24,7 +21,6 @@ from pretrained_embed.matrix.oov import (
 )
 from pretrained_embed.matrix.options import Options
 from pretrained_embed.matrix.postprocess import STEPS, parse_steps
-from pretrained_embed.matrix.row_maker import RowMaker
 from pretrained_embed.matrix.search import locate
 
 __all__ = [
@@ -36,18 +32,12 @@ __all__ = [
     "EmbeddingMatrix",
     "EmbeddingShard",
     "How",
-    "InRanges",
     "Match",
-    "OpenSource",
     "Options",
     "Policies",
     "Policy",
-    "RowMaker",
     "Statistics",
-    "build",
-    "build_onto",
     "chain_names",
-    "check_ledger",
     "check_source",
     "factors",
     "from_table",
@@ -58,5 +48,4 @@ __all__ = [
     "shard_of",
     "source_statistics",
     "special_chains",
-    "wanted_tokens",
 ]

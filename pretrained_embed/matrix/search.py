@@ -84,10 +84,13 @@ class Search:
         Rows of compounds in ``out``, the array that the selection was written to, are
         filled with the means of their parts.
         """
-        rows = len(self._vocabulary)
-        found = selection.source_rows >= 0
-        ranks = np.where(found, selection.ranks, RANKS)[:rows]
-        source_rows = selection.source_rows[:rows].copy()
+        rows, told = len(self._vocabulary), len(selection.source_rows)
+        all_rows = np.full(max(self.rows, told), -1)  # nothing is wanted for the last
+        all_rows[:told] = selection.source_rows
+        found, source_rows = all_rows >= 0, all_rows[:rows]
+        ranks = np.full(len(all_rows), RANKS)
+        ranks[:told] = np.where(found[:told], selection.ranks, RANKS)
+        ranks = ranks[:rows]
         for form, of_form in self._splits.items():
             rank = self._forms.index(form)
             for split in of_form:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pretrained_embed.build import versions
 from pretrained_embed.formats import AnyLayout, Reader
-from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix, versions
+from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix
 from pretrained_embed.pipeline.comparing import coverage
 from pretrained_embed.pipeline.converting import Conversion, convert
 from pretrained_embed.pipeline.examining import examine

@@ -5,29 +5,27 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pretrained_embed import __version__, matrix
+from pretrained_embed import matrix
 from pretrained_embed.budget import number_of_bytes
+from pretrained_embed.build import Onto, OpenSource, Plan, Work, build
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.bad_rows import MaxBadRows
 from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.ledger import Ledger, check_place
+from pretrained_embed.ledger import check_place
 from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import (
     Folder,
     Given,
-    Opened,
     Where,
     layouts_of,
     listed_sources,
     open_reader,
 )
-from pretrained_embed.pipeline.ways import Ways
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
@@ -177,25 +175,18 @@ def build_matrix(
       several passes over the source. "parts" and "ngram" read it again for each block
       of rows.
 
-    With ``extend`` the matrix is made in memory first.
-
     Raises `VocabularyError`, `SourceError`, `FormatError`, `OptionError`, `WriteError`,
     `CoverageError` if too few tokens were found, or none, `ShapeError` if the matrix to
     extend has another dim, and `WorkerError` if what an executor runs keeps failing.
     """
-    progress = listener(progress)
     vocabulary = Vocabulary.of(vocabulary)
-    ways = Ways(
+    work = Work(
         None if out is None else Path(os.fsdecode(out)),
         shards,
         executor,
         None if memory is None else number_of_bytes(memory),
     )
-    ways.check(len(vocabulary))
-    if extend is not None and (executor is not None or memory is not None):
-        raise OptionError(
-            "extend builds in this process and in memory; leave executor and memory out"
-        )
+    work.check(len(vocabulary))
     if min_token_coverage and vocabulary.counts is None:
         raise OptionError(
             "min_token_coverage needs to know how often tokens occur, and the "
@@ -212,7 +203,7 @@ def build_matrix(
         on_bad_row=on_bad_row,
         max_bad_rows=max_bad_rows,
         threads=threads,
-        progress=progress,
+        progress=listener(progress),
     )
     combination = matrix.Combination(
         how=combine,
@@ -220,19 +211,22 @@ def build_matrix(
         normalize_each=normalize_each,
     )
     steps = matrix.parse_steps(postprocess)
-    old, name = _to_extend(extend)
-    where = Where(cache_dir, offline, catalog)
     listed = listed_sources(source)
-    if old is not None and old.missing(vocabulary) is None:
-        listed = ()  # all rows are there, and nothing is to be read
-    opened: list[Opened] = []
+    onto = None
+    if extend is not None:
+        old, name = _to_extend(extend)
+        chain = matrix.chain_names(options.match)
+        onto = Onto.of(old, name, vocabulary, chain, len(listed))
+        if not onto.missing.any():  # all rows are there, and nothing is to be read
+            listed = ()
+    opened: list[OpenSource] = []
     with ExitStack() as stack:
         for one, known in zip(listed, layouts_of(layout, len(listed)), strict=True):
             opened.append(
                 open_reader(
                     one,
-                    where,
-                    progress,
+                    Where(cache_dir, offline, catalog),
+                    options.progress,
                     use_store=use_store and not options.composes,
                     may_make=on_bad_row == "error",
                     layout=known,
@@ -240,46 +234,15 @@ def build_matrix(
             )
             if opened[-1].reader is not one:
                 stack.callback(opened[-1].reader.close)
-
-        if ways.out is not None:
-            check_place(ways.out, [one.provenance for one in opened])
-
-        def complete(built: EmbeddingMatrix | Ledger) -> None:
-            for each in opened:
-                built.findings.notes.extend(each.notes)
-            built.provenance["versions"] = versions()
-
-        given = [matrix.OpenSource(one.reader, one.provenance) for one in opened]
-        if old is not None:
-            built = matrix.build_onto(
-                old, name, vocabulary, given, options, combination, steps
-            )
-        elif ways.are_asked_for:
-            readers = [one.reader for one in opened]
-            from pretrained_embed.pipeline import large  # most builds need none of it
-
-            quiet = replace(options, progress=None)
-            maker = matrix.RowMaker(readers, quiet, combination, steps)
-            return large.build(vocabulary, opened, maker, ways, complete, progress)
-        else:
-            built = matrix.build(vocabulary, given, options, combination, steps)
-    complete(built)
-    if ways.out is not None:
-        ways.write(built)
-    return built
+        if work.out is not None:
+            check_place(work.out, [one.provenance for one in opened])
+        return build(
+            Plan.of(vocabulary, opened, options, combination, steps, onto), work
+        )
 
 
-def _to_extend(
-    extend: EmbeddingMatrix | Folder | None,
-) -> tuple[EmbeddingMatrix | None, str]:
+def _to_extend(extend: EmbeddingMatrix | Folder) -> tuple[EmbeddingMatrix, str]:
     """Return the matrix whose rows are to be kept, and what to call it."""
-    if extend is None or isinstance(extend, EmbeddingMatrix):
+    if isinstance(extend, EmbeddingMatrix):
         return extend, "an earlier matrix"
     return load_matrix(extend), os.fsdecode(extend)
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that a matrix may depend on."""
-    import numpy
-
-    return {"pretrained_embed": __version__, "numpy": numpy.__version__}

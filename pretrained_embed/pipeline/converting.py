@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pretrained_embed import formats, sources
+from pretrained_embed.build import versions
 from pretrained_embed.errors import OptionError
 from pretrained_embed.files.presence import exists
 from pretrained_embed.files.replacement import resolved
@@ -28,7 +29,6 @@ from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.row_stream import Dtype
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.matrix import check_source
-from pretrained_embed.pipeline.building import versions
 from pretrained_embed.pipeline.opening import Folder
 from pretrained_embed.pipeline.row_filter import RowFilter
 from pretrained_embed.progress import AnyProgress, listener

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 
 from pretrained_embed import formats, matrix, sources, store
 from pretrained_embed.arrays import Progress
+from pretrained_embed.build import OpenSource
 from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceError
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
@@ -44,18 +45,6 @@ class Where(NamedTuple):
         return cache_folder.locate(self.cache_dir)
 
 
-class Opened(NamedTuple):
-    """A source that is ready to be read."""
-
-    reader: Reader
-    provenance: dict[str, Any]
-    notes: list[str]  # on how it was opened
-    address: str | None = None  # by which another process opens the same
-    size: int | None = None  # bytes, where they are known
-    layout: KnownLayout | None = None  # as it was given
-    identity: Identity | None = None  # what the bytes are known by
-
-
 class _Content(NamedTuple):
     """What the store of a source is found by."""
 
@@ -81,7 +70,7 @@ def open_reader(
     use_store: bool,
     may_make: bool = False,
     layout: AnyLayout = None,
-) -> Opened:
+) -> OpenSource:
     """Open the store of a source, or else the source.
 
     A source whose layout is given is read itself. With ``may_make``, what is known by
@@ -95,7 +84,7 @@ def open_reader(
                 f"{source.name} is open, and its layout is found; give the layout to "
                 "open_vectors"
             )
-        return Opened(source, {"name": source.name}, [])
+        return OpenSource(source, {"name": source.name}, [])
     found = _resolved(source, where, progress)
     if not use_store or known is not None:
         return _plain(rereadable(found.open()), [], known)
@@ -156,9 +145,9 @@ def _resolved(source: Source, where: Where, progress: Progress | None) -> Resolv
 
 def _plain(
     stream: Stream, notes: list[str], layout: KnownLayout | None = None
-) -> Opened:
+) -> OpenSource:
     given = {} if layout is None else {"layout": str(layout)}
-    return Opened(
+    return OpenSource(
         formats.open_reader(stream, layout),
         {**stream.provenance, **given},
         notes,
@@ -188,10 +177,10 @@ def _stored(
     provenance: dict[str, Any],
     notes: list[str],
     identity: Identity | None = None,
-) -> Opened:
+) -> OpenSource:
     made = {"version": store.VERSION, "dtype": reader.dtype}
     known = {**shown(provenance), "store": made}
-    return Opened(reader, known, notes, identity=identity)
+    return OpenSource(reader, known, notes, identity=identity)
 
 
 def _known_content(found: Resolved, stream: Stream, where: Where) -> _Content | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array, Int64Array
-from pretrained_embed.errors import OOVError, OptionError
+from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.matrix import draws
 from pretrained_embed.matrix.oov.policies import Callback, Policy, policy_name
@@ -30,16 +30,9 @@ def draw(
     """Fill ``out[rows]``, a row for each of ``tokens``, by a policy that fills any row.
 
     What is drawn for one ``part`` of a row is independent of what is for another.
-    ``statistics`` is called where they are needed. Raises `OOVError` for the policy
-    "error", and `OptionError` if a callable returns something of another shape.
+    ``statistics`` is called where they are needed. Raises `OptionError` if a callable
+    returns something of another shape.
     """
-    if policy == "error":
-        shown = ", ".join(map(repr, tokens[:5])) + (", ..." if len(tokens) > 5 else "")
-        raise OOVError(
-            f"{len(tokens):,} tokens are not in the source, and oov='error' leaves no "
-            f"way to fill their rows: {shown}. Add forms to match, choose another oov, "
-            "or take them out of the vocabulary."
-        )
     if policy == "zeros":
         out[rows] = 0.0
         return

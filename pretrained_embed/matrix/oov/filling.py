@@ -35,17 +35,18 @@ def fill(
     seed: int,
     part: int = 0,
     statistics: Callable[[], Statistics],
-) -> None:
+) -> Int64Array:
     """Fill ``out[rows]`` for tokens that were not found, one for each of ``rows``.
 
     ``origin`` gets the code of what filled a row. A row depends on the source, the
     chain, the seed, the part and its token alone. ``statistics`` is called where they
-    are needed. Raises what the policies do.
+    are needed. Returns the rows that "error" leaves as they are. Raises what the other
+    policies do.
     """
     left = np.arange(len(tokens))
     for policy in chain:
-        if not len(left):
-            return
+        if not len(left) or policy == "error":
+            break
         asked = [tokens[place] for place in left.tolist()]
         if policy not in _MAKERS:
             draw(
@@ -57,7 +58,7 @@ def fill(
                 part=part,
                 statistics=statistics,
             )
-            return
+            return rows[:0]
         make, code = _MAKERS[policy]
         filled = np.zeros(len(left), np.bool_)
         for places, vectors in make(asked, lookup):
@@ -65,3 +66,4 @@ def fill(
             filled[places] = True
         origin[rows[left[filled]]] = code
         left = left[~filled]
+    return rows[left]

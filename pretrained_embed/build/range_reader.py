@@ -12,8 +12,7 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Int64Array, Progress
-from pretrained_embed.extraction.gathering import Section
-from pretrained_embed.extraction.outcome import Extract, Outcome
+from pretrained_embed.build.extract import Extract, Outcome, Section
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.reader import (
     Block,

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed import kernel
-from pretrained_embed.extraction import gathering
-from pretrained_embed.extraction.gathering import Gathering, Section
-from pretrained_embed.extraction.outcome import Extract
+from pretrained_embed.build import extract
+from pretrained_embed.build.extract import Extract, Gathering, Section
 from pretrained_embed.formats.blocks import Hits
 
 DIM = 3
@@ -93,7 +92,7 @@ def test_each_range_gets_its_entries_in_order(
 def test_an_extract_is_closed_before_there_is_no_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(gathering, "_FULL", 4 * DIM * 4)
+    monkeypatch.setattr(extract, "_FULL", 4 * DIM * 4)
     index = index_of({b"a": {0}, b"b": {1, 2}})
     gathered = Gathering(index, RANGES, DIM)
     few = hits_of(index, [b"a", b"b", b"b"], 0, np.ones((3, DIM), np.float32))

@@ -15,10 +15,9 @@ from concurrent.futures import (
 from contextlib import closing
 from functools import partial
 
+from pretrained_embed.build.extract import Outcome
+from pretrained_embed.build.job import Job, scan_again
 from pretrained_embed.errors import PretrainedEmbedError, SourceError, WorkerError
-from pretrained_embed.extraction.job import Job
-from pretrained_embed.extraction.outcome import Outcome
-from pretrained_embed.extraction.scanning import scan_again
 
 #: How often a split is tried before its failure is that of the build.
 _TRIES = 3

@@ -17,9 +17,8 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed import extraction
-from pretrained_embed.extraction import running
-from pretrained_embed.pipeline import extracting
+from pretrained_embed.build import job, running, scan
+from pretrained_embed.build.extract import Outcome
 from tests.large import DIM, assert_same, make_parts_small, tokens, write_source
 
 
@@ -322,11 +321,11 @@ def test_a_split_that_fails_is_scanned_again(
 ) -> None:
     failed: list[int] = []
 
-    def scan(job: extraction.Job, number: int, _: int) -> extraction.Outcome:
+    def scan(given: job.Job, number: int, _: int) -> Outcome:
         if number == 2 and len(failed) < 2:
             failed.append(number)
             raise OSError("the disk was busy")
-        return extraction.scan_split(job, number)
+        return job.scan_split(given, number)
 
     monkeypatch.setattr(running, "scan_again", scan)
     expected = pe.build_matrix(tokens(), source)
@@ -341,7 +340,7 @@ def test_a_split_that_fails_is_scanned_again(
 def test_a_split_that_fails_always_is_named(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def scan(job: extraction.Job, number: int, _: int) -> extraction.Outcome:
+    def scan(given: job.Job, number: int, _: int) -> Outcome:
         raise MemoryError("too little")
 
     monkeypatch.setattr(running, "scan_again", scan)
@@ -430,7 +429,6 @@ def test_progress_rises_to_the_end_of_the_whole_job(
         ({"shards": 0, "out": "model"}, "shards is 0"),
         ({"shards": 5000, "out": "model"}, r"1 to 4,001"),
         ({"shards": 2, "out": "."}, "name a file or a folder"),
-        ({"extend": "m.npz", "memory": 10**9}, "leave executor and memory out"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
@@ -455,19 +453,18 @@ def test_rows_are_added_to_a_matrix_in_an_output(source: Path, tmp_path: Path) -
 def counted_scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
 
-    def scan(job: extraction.Job, number: int, _: Any) -> extraction.Outcome:
+    def counted(given: job.Job, number: int, _: Any) -> Outcome:
         numbers.append(number)
-        return extraction.scan_split(job, number)
+        return job.scan_split(given, number)
 
-    monkeypatch.setattr(running, "scan_again", scan)
-    monkeypatch.setattr(extracting, "scan_split", scan)
+    monkeypatch.setattr(running, "scan_again", counted)
+    monkeypatch.setattr(scan, "scan_split", counted)
     return numbers
 
 
 KILLED = """
 import os, sys
 from tests import large as made
-from pretrained_embed import extraction
 import pytest, pretrained_embed as pe
 patch = pytest.MonkeyPatch()
 made.make_parts_small(patch)

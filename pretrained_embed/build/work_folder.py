@@ -12,11 +12,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from pretrained_embed.build.extract import Outcome
+from pretrained_embed.build.job import Job, WantedTokens, record_path
 from pretrained_embed.errors import WriteError
-from pretrained_embed.extraction.job import Job
-from pretrained_embed.extraction.outcome import Outcome
-from pretrained_embed.extraction.scanning import record_path
-from pretrained_embed.extraction.wanted import WantedTokens
 from pretrained_embed.files.replacement import reason
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.hugging_face.shards import INDEX

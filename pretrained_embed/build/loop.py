@@ -1,0 +1,276 @@
+"""The one build: plan, scan where it is needed, make, write, join."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import replace
+from hashlib import blake2b
+from typing import Any, Protocol
+
+import numpy as np
+
+from pretrained_embed import __version__
+from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.build.plan import Contribution, Plan
+from pretrained_embed.build.rows import Made, locate, make
+from pretrained_embed.build.work import (
+    WholeProgress,
+    Work,
+    half_of_memory,
+    own_threads,
+)
+from pretrained_embed.errors import OOVError
+from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats.scanned import ScannedReader
+from pretrained_embed.ledger import Ledger, Origin
+from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+
+#: Returns the sources as far as a range, by its number, wants something of them.
+Readers = Callable[[int], Sequence[Reader]]
+
+#: Returns the ledger of the rows so far.
+SoFar = Callable[[], Ledger]
+
+#: OOV tokens that an error names.
+_NAMED = 5
+
+
+class Sink(Protocol):
+    """Takes the rows of a plan, range by range in order."""
+
+    def place(self) -> Float32Array | None:
+        """Return all rows, (rows, dim), zeros to be filled where they lie.
+
+        ``None`` where the rows that were made have to be written.
+        """
+
+    def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
+        """Write the rows of a range."""
+
+    def finish(self, ledger: Ledger) -> None:
+        """Write what belongs to all rows, which are there."""
+
+    def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
+        """Return the matrix, once what was written has its name."""
+
+
+class Memory:
+    """Takes rows into memory; see `Sink`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._shape = len(plan.vocabulary), plan.dim
+        self._vectors = np.empty((0, plan.dim), np.float32)
+
+    def place(self) -> Float32Array | None:
+        """Return nothing: rows that are made at once are in memory already."""
+        return None
+
+    def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
+        """Keep the rows of a range."""
+        if len(rows) == self._shape[0]:
+            self._vectors = vectors
+            return
+        if not len(self._vectors):
+            self._vectors = np.empty(self._shape, np.float32)
+        self._vectors[rows.start : rows.stop] = vectors
+
+    def finish(self, ledger: Ledger) -> None:
+        """Do nothing more."""
+
+    def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
+        """Return the matrix in memory."""
+        self._vectors.flags.writeable = False  # and so need not be copied
+        return EmbeddingMatrix(self._vectors, ledger)
+
+
+def build(plan: Plan, work: Work) -> EmbeddingMatrix:
+    """Return the matrix of a plan; with ``out`` its vectors are mapped.
+
+    Raises what `pretrained_embed.build_matrix` does.
+    """
+    rows = len(plan.vocabulary)
+    if work.at_once(4 * plan.dim * rows):
+        with _alone(work), _sink(plan, work, 0) as sink:
+            ledger = _rows(plan, lambda _: plan.readers, sink, _Parts(plan))
+    else:
+        with _scanned(plan, work) as (plan, readers, sink, parts):
+            ledger = _rows(plan, readers, sink, parts)
+    return sink.matrix(ledger)
+
+
+def _rows(plan: Plan, readers: Readers, sink: Sink, parts: _Parts) -> Ledger:
+    """Make the rows of all ranges, and return their ledger; it is written, too."""
+    once = len(plan.ranges) == 1
+    if plan.needs_coverage and not once:
+        located = [
+            locate(plan, number, readers(number)) for number in range(len(plan.ranges))
+        ]
+        plan.check(Ledger.join(plan.vocabulary, located))
+    place = sink.place() if once else None
+    unfilled: list[Int64Array] = []
+    for number, rows in enumerate(plan.ranges):
+        check = plan.check if once else None
+        made = make(plan, number, readers(number), out=place, check=check)
+        parts.add(made)
+        if len(made.unfilled):
+            unfilled.append(made.unfilled)
+        elif not unfilled:
+            if place is None:
+                sink.write(rows, made.vectors, parts.ledger)
+            elif made.vectors is not place:
+                place[:] = made.vectors  # put together, or changed, in memory
+        parts.progress(4 * plan.dim * len(rows))
+    ledger = parts.ledger()
+    if not once:
+        plan.check(ledger)
+    if unfilled:
+        raise _unfilled(plan, np.concatenate(unfilled))
+    sink.finish(ledger)
+    return ledger
+
+
+def _unfilled(plan: Plan, ids: Int64Array) -> OOVError:
+    shown = ", ".join(map(repr, plan.vocabulary.strings(ids[:_NAMED])))
+    return OOVError(
+        f"{len(ids):,} tokens are not in the source, and oov='error' leaves no way to "
+        f"fill their rows: {shown}{', ...' if len(ids) > _NAMED else ''}. Add forms to "
+        "match, choose another oov, or take them out of the vocabulary."
+    )
+
+
+class _Parts:
+    """What is known of the ranges of a plan so far."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        duplicates: Callable[[Ledger, Sequence[int]], Sequence[int]] | None = None,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self.progress = progress  # told of the bytes of rows that are done
+        self._plan = plan
+        self._duplicates = duplicates
+        self._pieces: list[Ledger] = []
+        self._contributions = [Contribution(Findings()) for _ in plan.sources]
+
+    def add(self, made: Made) -> None:
+        """Take what became of the range that follows."""
+        self._pieces.append(made.ledger)
+        if made.contributions:
+            pairs = zip(self._contributions, made.contributions, strict=True)
+            self._contributions = [one.plus(other) for one, other in pairs]
+
+    def ledger(self) -> Ledger:
+        """Return where the rows are from that have been made.
+
+        Nothing is known of the others.
+        """
+        plan, pieces = self._plan, self._pieces
+        begin = sum(map(len, pieces))
+        if begin < len(plan.vocabulary):
+            rest = plan.vocabulary.part(np.arange(begin, len(plan.vocabulary)))
+            origin = np.full(len(rest), Origin.UNUSED, np.uint8)
+            if rest.pad_id is not None:
+                origin[rest.pad_id] = Origin.PAD
+            pieces = [*pieces, Ledger(rest, origin)]
+        contributions = self._contributions
+        if self._duplicates is not None:
+            whole = Ledger.join(plan.vocabulary, pieces)
+            counted = [one.findings.duplicates for one in contributions]
+            contributions = [
+                replace(one, findings=replace(one.findings, duplicates=count))
+                for one, count in zip(
+                    contributions, self._duplicates(whole, counted), strict=True
+                )
+            ]
+        return Ledger.join(
+            plan.vocabulary,
+            pieces,
+            plan.provenance(contributions),
+            plan.findings(contributions),
+        )
+
+
+def _alone(work: Work) -> AbstractContextManager[object]:
+    """Wait until nobody else writes to the output."""
+    if work.out is None:
+        return nullcontext()
+    from pretrained_embed.build.work_folder import work_folder
+
+    return work_folder(work.out)
+
+
+def _sink(plan: Plan, work: Work, waiting: int) -> AbstractContextManager[Sink]:
+    """Return what opens the sink; ``waiting`` bytes are still to wait beside it."""
+    if work.out is None:
+        return nullcontext(Memory(plan))
+    from pretrained_embed.build import sinks  # most builds need none of them
+
+    if work.shards is None:
+        return sinks.file_sink(plan, work.out, waiting)
+    job = _job(plan)
+    return sinks.shards_sink(plan, work.out, work.shards, waiting, job)
+
+
+@contextmanager
+def _scanned(plan: Plan, work: Work) -> Iterator[tuple[Plan, Readers, Sink, _Parts]]:
+    """Give the plan in ranges, with sources that were read for all of them."""
+    from pretrained_embed.build.scan import Means, Scan, planned_passes
+    from pretrained_embed.build.work_folder import work_folder
+
+    listener, options = plan.options.progress, replace(plan.options, progress=None)
+    plan = replace(plan, options=options)
+    if work.out is not None or work.memory is not None:
+        plan = plan.cut(work.shards or 1)
+    rows = len(plan.vocabulary)
+    memory = work.memory or half_of_memory()
+    scanned = [s for s in plan.sources if isinstance(s.reader, ScannedReader)]
+    sizes = [source.size for source in scanned]
+    written = 0 if work.out is None else 4 * plan.dim * rows
+    total = None
+    if None not in sizes:
+        total = planned_passes(plan, memory) * sum(size or 0 for size in sizes)
+        total += written
+    progress = WholeProgress(listener, total)
+    with ExitStack() as held:
+        folder = None
+        if work.out is not None:
+            folder = held.enter_context(work_folder(work.out))
+        waiting = 4 * rows * sum(source.reader.dim for source in scanned)
+        if folder is not None:
+            waiting = max(0, waiting - folder.size)
+        # before anything is read: that may take hours, and this may fail
+        sink = held.enter_context(_sink(plan, work, waiting))
+        threads = held.enter_context(own_threads(options.threads))
+        means = Means(threads, work.executor, memory, folder, progress)
+        scan = Scan(plan, means)
+        tell = progress.add if work.out is not None else lambda _: None
+        yield plan, scan.readers, sink, _Parts(plan, scan.duplicates, tell)
+
+
+def _job(plan: Plan) -> str:
+    """Return what differs where the rows may be others."""
+    from pretrained_embed.build.job import same_file, state_of
+
+    facts = [
+        [one.provenance, state_of(one.identity), same_file(one.address)]
+        for one in plan.sources
+    ]
+    metadata, options = _Parts(plan).ledger().metadata(), plan.options
+    text: list[Any] = [facts, metadata["vocabulary"]]
+    text.append(metadata["provenance"].get("options"))
+    text += [options.advise, [form.name for form in options.match]]
+    if plan.onto is not None:
+        text.append(metadata["provenance"]["sources"])
+    if options.calls:  # what a function does is not known
+        text.append(os.urandom(16).hex())
+    digest = blake2b(json.dumps([__version__, *text]).encode(), digest_size=16)
+    vocabulary = plan.vocabulary
+    tokens = vocabulary.packed
+    for array in (tokens.offsets, tokens.data, vocabulary.holes, vocabulary.counts):
+        if array is not None:
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

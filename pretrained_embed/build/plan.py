@@ -1,0 +1,249 @@
+"""What is to be built: the rows of a range depend on the plan alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from pretrained_embed import __version__
+from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.build.onto import Onto
+from pretrained_embed.errors import CoverageError, ShapeError
+from pretrained_embed.formats import Findings, KnownLayout, Reader
+from pretrained_embed.formats.parts import bounds
+from pretrained_embed.ledger import Ledger
+from pretrained_embed.ledger.coverage import percent
+from pretrained_embed.matrix.combine import Combination
+from pretrained_embed.matrix.match import chain_names
+from pretrained_embed.matrix.nothing_found import nothing_found
+from pretrained_embed.matrix.options import Options
+from pretrained_embed.matrix.postprocess import Step, fitted, resolve
+from pretrained_embed.matrix.sample import sample
+from pretrained_embed.sources.identity import Identity
+from pretrained_embed.vocabulary import Vocabulary
+
+#: Bytes of the vectors of a range: few, so that memory that was used for one is used
+#: again for the next; but each range reads of each extract, so there are not too many.
+_RANGE = 1 << 24
+_RANGES = 1 << 10
+
+
+class OpenSource(NamedTuple):
+    """A source to build from."""
+
+    reader: Reader
+    provenance: dict[str, Any]  # what is known of it
+    notes: list[str]  # on how it was opened
+    address: str | None = None  # by which another process opens the same
+    size: int | None = None  # bytes, where they are known
+    layout: KnownLayout | None = None  # as it was given
+    identity: Identity | None = None  # what the bytes are known by
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A vocabulary, open sources, and how rows are made of them.
+
+    ``onto`` has the rows that are kept of an earlier matrix. ``ranges`` are those of
+    the rows, in order: one, if all are made at once.
+    """
+
+    vocabulary: Vocabulary
+    sources: tuple[OpenSource, ...]
+    options: Options
+    combination: Combination
+    steps: tuple[Step, ...]  # with all their numbers
+    dim: int  # of the rows in the end
+    onto: Onto | None
+    ranges: tuple[range, ...]
+
+    @classmethod
+    def of(
+        cls,
+        vocabulary: Vocabulary,
+        sources: Sequence[OpenSource],
+        options: Options,
+        combination: Combination,
+        steps: Sequence[Step],
+        onto: Onto | None,
+    ) -> Self:
+        """Return the plan of a build of one range.
+
+        Raises `ShapeError` and `OptionError` where sources, combination, steps and the
+        rows to be kept do not fit each other.
+        """
+        names = [source.reader.name for source in sources]
+        dim = 0 if onto is None else onto.dim
+        if sources:
+            dims = [source.reader.dim for source in sources]
+            steps, dim = resolve(steps, combination.dim(dims, names))
+        if onto is not None and dim != onto.dim:
+            raise ShapeError(
+                f"{' and '.join(names)} would give rows of {dim} dimensions; those to "
+                f"be kept have {onto.dim}"
+            )
+        whole = (range(len(vocabulary)),)
+        return cls(
+            vocabulary,
+            tuple(sources),
+            options,
+            combination,
+            tuple(steps),
+            dim,
+            onto,
+            whole,
+        )
+
+    def cut(self, files: int) -> Plan:
+        """Return the same in ranges that are each small, and of one of ``files``."""
+        rows = len(self.vocabulary)
+        step = max(1, _RANGE // (4 * self.dim), -(-rows // _RANGES))
+        return replace(
+            self,
+            ranges=tuple(
+                range(begin, min(begin + step, stop))
+                for start, stop in bounds(rows, files)
+                for begin in range(start, stop, step)
+            ),
+        )
+
+    @property
+    def readers(self) -> list[Reader]:
+        """The sources."""
+        return [source.reader for source in self.sources]
+
+    @property
+    def in_place(self) -> bool:
+        """Whether a hit is the row itself, but for what `Combination.prepare` does."""
+        how = self.combination.how
+        return how == "fill" and not self.steps and self.onto is None
+
+    @property
+    def needs_coverage(self) -> bool:
+        """Whether it is an error that too little is found, beside nothing at all."""
+        options = self.options
+        return max(options.min_coverage, options.min_token_coverage) > 0
+
+    def asked(self, rows: range) -> Int64Array:
+        """Return the rows of a range that sources are asked for, int64 rising.
+
+        These are all, with pad and holes, or those that are not kept. None, if not a
+        single one has a token.
+        """
+        ids = np.arange(rows.start, rows.stop)
+        if self.onto is not None:
+            return ids[self.onto.missing[rows.start : rows.stop]]
+        without = np.searchsorted(self.vocabulary.holes, (rows.start, rows.stop))
+        pad = self.vocabulary.pad_id is not None and self.vocabulary.pad_id in rows
+        return ids if len(rows) > int(np.diff(without)[0]) + pad else ids[:0]
+
+    @cached_property
+    def change(self) -> Callable[[Float32Array], Float32Array]:
+        """What changes finished rows by the steps of post-processing."""
+        first = sample(self.readers, self.combination, self.options.on_bad_row)
+        return fitted(self.steps, first)
+
+    def check(self, ledger: Ledger) -> None:
+        """Raise `CoverageError` if nothing was found, or less than was asked for."""
+        options, readers = self.options, self.readers
+        names = chain_names(options.match)
+        if self.onto is not None:
+            names = (*(names if readers else ()), *self.onto.more_forms)
+        coverage = ledger.covered(names)
+        composing = "subword" in options.oov and any(r.composes for r in readers)
+        if readers and coverage.tokens and not coverage.found and not composing:
+            raise nothing_found(self.vocabulary, readers, options, coverage)
+        if coverage.ratio < options.min_coverage:
+            raise CoverageError(
+                f"{percent(coverage.ratio)} of the tokens were found, "
+                f"{percent(options.min_coverage)} are asked for. {coverage}"
+            )
+        share = coverage.occurrences_ratio
+        if share is not None and share < options.min_token_coverage:
+            raise CoverageError(
+                f"the tokens found make up {percent(share)} of the text, "
+                f"{percent(options.min_token_coverage)} are asked for. {coverage}"
+            )
+
+    def provenance(self, contributions: Sequence[Contribution]) -> dict[str, Any]:
+        """Return how to make the same rows again."""
+        used = {"versions": versions()}
+        if not self.sources and self.onto is not None:
+            return self.onto.provenance(used, [])
+        asked = self.options.facts()
+        if len(self.sources) > 1 or self.combination != Combination():
+            asked |= self.combination.facts()
+        if self.steps:
+            asked["postprocess"] = [str(step) for step in self.steps]
+        each = [
+            {
+                **source.provenance,
+                "format": source.reader.format,
+                "rows": one.findings.rows,
+                "dim": source.reader.dim,
+            }
+            for source, one in zip(self.sources, contributions, strict=True)
+        ]
+        if len(each) > 1:
+            for facts, one in zip(each, contributions, strict=True):
+                facts["coverage"] = {"tokens": one.tokens, "found": one.found}
+        if self.onto is not None:
+            return self.onto.provenance({"options": asked, **used}, each)
+        named = {"source": each[0]} if len(each) == 1 else {"sources": each}
+        return {**named, "options": asked, **used}
+
+    def findings(self, contributions: Sequence[Contribution]) -> Findings:
+        """Return the findings of all sources, which of several are named."""
+        total = Findings()
+        for source, contribution in zip(self.sources, contributions, strict=True):
+            found = contribution.findings
+            several = f"{source.reader.name}: " if len(self.sources) > 1 else ""
+            total.rows += found.rows
+            total.bad_rows += found.bad_rows
+            total.suspicious_rows += found.suspicious_rows
+            total.duplicates += found.duplicates
+            total.doubts += [
+                doubt._replace(what=f"{several}{doubt.what}") for doubt in found.doubts
+            ]
+            total.notes += [f"{several}{n}" if several else n for n in found.notes]
+        for source in self.sources:
+            total.notes += source.notes
+        return total
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a matrix may depend on."""
+    return {"pretrained_embed": __version__, "numpy": np.__version__}
+
+
+@dataclass
+class Contribution:
+    """What came of looking for tokens in one source."""
+
+    findings: Findings
+    tokens: int = 0  # how many were looked for: all, or those not found before
+    found: int = 0
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> Contribution:
+        """Return what came of looking for a vocabulary."""
+        coverage = Ledger(ledger.vocabulary, ledger.origin).coverage
+        return cls(ledger.findings, coverage.tokens, coverage.found)
+
+    def plus(self, other: Contribution) -> Contribution:
+        """Return what came of looking for both of two parts in one source.
+
+        A pass over the source finds the same both times, but for duplicates, and none
+        was made for a part of which nothing was missing.
+        """
+        found = self.findings if self.findings.rows else other.findings
+        duplicates = self.findings.duplicates + other.findings.duplicates
+        return Contribution(
+            replace(found, duplicates=duplicates),
+            self.tokens + other.tokens,
+            self.found + other.found,
+        )

@@ -1,0 +1,354 @@
+"""The rows of a range, with their ledger.
+
+Every source is looked up in before any row is filled, so that a row is filled only
+where that is needed, and too little coverage is told of before the work is done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import cache
+from typing import NamedTuple
+
+import numpy as np
+
+from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.build.plan import Contribution, Plan
+from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats.bad_rows import check_bad_rows
+from pretrained_embed.ledger import Advice, Ledger, Origin
+from pretrained_embed.ledger.origin import OriginArray
+from pretrained_embed.matrix import oov
+from pretrained_embed.matrix.oov import PolicyChain
+from pretrained_embed.matrix.options import Options
+from pretrained_embed.matrix.search import Search, own_findings
+from pretrained_embed.vocabulary import Vocabulary
+
+
+class Made(NamedTuple):
+    """What became of a range."""
+
+    vectors: Float32Array  # (rows, dim)
+    ledger: Ledger  # of these rows
+    contributions: list[Contribution]  # of each source; none where none was asked
+    unfilled: Int64Array  # ids whose rows the policy "error" leaves
+
+
+class _Found(NamedTuple):
+    """What a source has of the rows that were looked for in it."""
+
+    rows: Int64Array  # which they are
+    vectors: Float32Array  # (rows, dim); zeros where nothing was found
+    ledger: Ledger  # of these rows, still to be filled
+
+
+def make(
+    plan: Plan,
+    number: int,
+    readers: Sequence[Reader],
+    *,
+    out: Float32Array | None = None,
+    check: Callable[[Ledger], None] | None = None,
+) -> Made:
+    """Return the rows of a range, which depend on the plan and its number alone.
+
+    ``readers`` are those of the sources, as far as this range needs them. ``out`` is
+    float32 (rows, dim), zeros: where a hit is a row, it goes there at once, and the
+    vectors that are returned are this array. ``check`` is called with the ledger before
+    any row is filled.
+    """
+    rows = plan.ranges[number]
+    asked = plan.asked(rows)
+    if not len(asked):
+        ledger = _with_kept(plan, rows, asked, None)
+        if check is not None:
+            check(ledger)
+        return Made(_whole(plan, rows, asked, None, out), ledger, [], asked)
+    vocabulary = _part(plan, asked)
+    each = _look_up(plan, vocabulary, readers, out)
+    united = _united(vocabulary, each)
+    if check is not None:
+        check(_with_kept(plan, rows, asked, united))
+    finish = _fill_gaps if plan.combination.how == "fill" else _put_together
+    vectors, ledger, unfilled = finish(plan, vocabulary, readers, each, united)
+    if plan.steps and not len(unfilled):
+        vectors = plan.change(vectors)
+    if plan.onto is not None:
+        vectors = _whole(plan, rows, asked, vectors, out)
+    contributions = [
+        Contribution(Findings()) if found is None else Contribution.of(found.ledger)
+        for found in each
+    ]
+    ledger = _with_kept(plan, rows, asked, ledger)
+    return Made(vectors, ledger, contributions, asked[unfilled])
+
+
+def locate(plan: Plan, number: int, readers: Sequence[Reader]) -> Ledger:
+    """Return the ledger of a range before its rows are filled; no vector is read."""
+    rows = plan.ranges[number]
+    asked = plan.asked(rows)
+    united = None
+    if len(asked):
+        vocabulary = _part(plan, asked)
+        each = _look_up(plan, vocabulary, readers, None, vectors=False)
+        united = _united(vocabulary, each)
+    return _with_kept(plan, rows, asked, united)
+
+
+def missing_in(plan: Plan, rows: Int64Array, reader: Reader) -> Int64Array:
+    """Return those of some rows whose tokens a source does not have in any form."""
+    if not len(rows):
+        return rows
+    options = replace(plan.options, advise=False)
+    _, ledger = _hits(_part(plan, rows), reader, options, None, vectors=False)
+    return rows[ledger.missing]
+
+
+def _part(plan: Plan, rows: Int64Array) -> Vocabulary:
+    """Return the vocabulary of some rows, which rise."""
+    vocabulary = plan.vocabulary
+    return vocabulary if len(rows) == len(vocabulary) else vocabulary.part(rows)
+
+
+def _whole(
+    plan: Plan,
+    rows: range,
+    asked: Int64Array,
+    vectors: Float32Array | None,
+    out: Float32Array | None,
+) -> Float32Array:
+    """Return all rows of a range, given those that were asked for; others are kept."""
+    whole = np.zeros((len(rows), plan.dim), np.float32) if out is None else out
+    if vectors is not None:
+        whole[asked - rows.start] = vectors
+    if plan.onto is not None:
+        plan.onto.put(rows, whole)
+    return whole
+
+
+def _with_kept(
+    plan: Plan, rows: range, asked: Int64Array, ledger: Ledger | None
+) -> Ledger:
+    """Return the ledger of a range, given that of the rows asked for."""
+    if plan.onto is not None:
+        together = plan.sources and plan.combination.how != "fill"
+        parts = len(plan.sources) if together else 0
+        return plan.onto.with_rest(rows, asked - rows.start, ledger, parts)
+    part = plan.vocabulary
+    if len(rows) < len(part):  # without the index that making the rows may have left
+        part = part.part(np.arange(rows.start, rows.stop))
+    return Ledger.blank(part) if ledger is None else ledger.with_vocabulary(part)
+
+
+def _look_up(
+    plan: Plan,
+    vocabulary: Vocabulary,
+    readers: Sequence[Reader],
+    out: Float32Array | None,
+    *,
+    vectors: bool = True,
+) -> list[_Found | None]:
+    """Return what each source has: of all tokens, or of those not found before.
+
+    ``None`` for a source that nothing is wanted of.
+    """
+    each: list[_Found | None] = []
+    rows = np.arange(len(vocabulary))
+    for number, reader in enumerate(readers):
+        if not len(rows):
+            each.append(None)
+            continue
+        here = vocabulary if len(rows) == len(vocabulary) else vocabulary.part(rows)
+        place = out if plan.in_place and not number else None
+        found, ledger = _hits(here, reader, plan.options, place, vectors=vectors)
+        each.append(_Found(rows, found, ledger))
+        if plan.combination.how == "fill":
+            rows = rows[ledger.missing]
+    return each
+
+
+def _hits(
+    vocabulary: Vocabulary,
+    reader: Reader,
+    options: Options,
+    out: Float32Array | None,
+    *,
+    vectors: bool,
+) -> tuple[Float32Array, Ledger]:
+    """Return the vectors of the tokens that ``reader`` has in a form asked for."""
+    search = Search(vocabulary, options.match, advise=options.advise)
+    if out is None or search.rows > len(out) or not vectors:
+        out = np.zeros((search.rows if vectors else 0, reader.dim), np.float32)
+    selection = reader.select(
+        search.index,
+        out,
+        threads=options.threads,
+        on_bad_row=options.on_bad_row,
+        progress=options.progress,
+    )
+    check_bad_rows(selection.findings, options.max_bad_rows, reader.name)
+    ledger = search.hits(selection, out if vectors else None)
+    findings = own_findings(selection.findings, vocabulary, reader, options)
+    if vectors and len(out) > len(vocabulary):
+        # what lies beyond are parts of compounds, and nothing else refers to them
+        out.resize((len(vocabulary), reader.dim), refcheck=False)
+    return out, replace(ledger, findings=findings)
+
+
+def _united(vocabulary: Vocabulary, each: Sequence[_Found | None]) -> Ledger:
+    """Return the ledger of rows, each of the first source that has its token."""
+    ledger = Ledger.blank(vocabulary)
+    advised: list[tuple[Advice | None, Int64Array]] = []
+    for number, found in enumerate(each):
+        if found is not None:
+            new = found.ledger.found & (ledger.origin[found.rows] == Origin.OOV)
+            its = np.flatnonzero(new)
+            theirs = found.ledger.numbered(number)
+            ledger = ledger.with_rows(found.rows[its], theirs, its)
+            advised.append((found.ledger.advice, found.rows))
+    advice = Advice.of_rows(advised, ledger.origin == Origin.OOV)
+    return replace(ledger, advice=advice)
+
+
+def _fill_gaps(
+    plan: Plan,
+    vocabulary: Vocabulary,
+    readers: Sequence[Reader],
+    each: Sequence[_Found | None],
+    ledger: Ledger,
+) -> tuple[Float32Array, Ledger, Int64Array]:
+    """Take each row from the first source that has its token, in any form.
+
+    What none has is filled from the first or, where that is asked for and it has no
+    subword pieces, from the first that has.
+    """
+    vectors, prepare = _there(each[0]).vectors, plan.combination.prepare
+    for number, found in enumerate(each[1:], 1):
+        if found is not None:
+            here = np.flatnonzero(found.ledger.found)
+            prepare(found.vectors, here, number)
+            vectors[found.rows[here]] = found.vectors[here]
+    empty, filler = ledger.missing, _filler(readers, plan.options)
+    origin, unfilled = _fill(
+        vocabulary, readers[filler], vectors, empty, ledger.origin, plan.options
+    )
+    prepare(vectors, empty, filler)
+    prepare(vectors, np.flatnonzero(ledger.sources == 0), 0)
+    made = empty[origin[empty] != Origin.OOV]  # of the pieces of a source
+    ledger = replace(ledger, origin=origin)
+    return vectors, ledger.with_rows(made, ledger.numbered(filler), made), unfilled
+
+
+def _put_together(
+    plan: Plan,
+    vocabulary: Vocabulary,
+    readers: Sequence[Reader],
+    each: Sequence[_Found | None],
+    ledger: Ledger,
+) -> tuple[Float32Array, Ledger, Int64Array]:
+    """Make each row of the vectors that all sources have for its token.
+
+    A source without the token gives what fills rows from it: always where vectors are
+    put side by side, but to an average only if no source has the token. Where some
+    sources have subword pieces, the others are not asked for such.
+    """
+    found = [_there(one) for one in each]
+    has = [one.ledger.found for one in found]
+    nowhere = ~np.logical_or.reduce(has)
+    parts: list[Ledger] = []
+    unfilled = np.zeros(len(vocabulary), np.bool_)
+    for number, (reader, one) in enumerate(zip(readers, found, strict=True)):
+        rows = one.ledger.missing
+        if plan.combination.how == "average":
+            rows = rows[nowhere[rows]]
+        origin, left = _fill(
+            vocabulary,
+            reader,
+            one.vectors,
+            rows,
+            one.ledger.origin,
+            _possible(plan.options, reader, readers),
+            number,
+        )
+        unfilled[left] = True
+        parts.append(replace(one.ledger, origin=origin))
+        plan.combination.prepare(one.vectors, one.rows, number)
+    vectors = plan.combination.put_together(
+        [one.vectors for one in found], [own | nowhere for own in has]
+    )
+    filled = np.flatnonzero(nowhere)  # as the first source has it
+    whole = ledger.with_rows(filled, parts[0].numbered(0), filled)
+    parts = [replace(part, advice=None, findings=Findings()) for part in parts]
+    return vectors, replace(whole, parts=tuple(parts)), np.flatnonzero(unfilled)
+
+
+def _there(found: _Found | None) -> _Found:
+    if found is None:
+        raise ValueError("a source that all is wanted of was not looked up in")
+    return found
+
+
+def _fill(
+    vocabulary: Vocabulary,
+    reader: Reader,
+    vectors: Float32Array,
+    rows: Int64Array,
+    origin: OriginArray,
+    options: Options,
+    part: int = 0,
+) -> tuple[OriginArray, Int64Array]:
+    """Fill rows of tokens that were not found, each by the policies for it.
+
+    ``part`` is the place of the source among those whose vectors are put together.
+    Returns ``origin`` as it is now, and which rows "error" leaves as they are.
+    """
+    origin = origin.copy()
+    if not len(rows):
+        return origin, rows
+    lookup = oov.Lookup(
+        reader.whole,
+        vocabulary,
+        options.match,
+        options.on_bad_row,
+        options.threads,
+        options.progress,
+    )
+    statistics = cache(lambda: oov.source_statistics(reader, options.on_bad_row))
+    left = [
+        oov.fill(
+            chain,
+            vocabulary.strings(chosen),
+            chosen,
+            vectors,
+            origin,
+            lookup=lookup,
+            seed=options.seed,
+            part=part,
+            statistics=statistics,
+        )
+        for chain, chosen in oov.by_chain(
+            vocabulary, rows, options.oov, options.special_oov
+        )
+    ]
+    return origin, np.sort(np.concatenate(left))
+
+
+def _filler(readers: Sequence[Reader], options: Options) -> int:
+    """Return which source fills the rows of tokens that none has."""
+    if "subword" in options.oov:
+        composing = [number for number, r in enumerate(readers) if r.composes]
+        return composing[0] if composing else 0
+    return 0
+
+
+def _possible(options: Options, reader: Reader, readers: Sequence[Reader]) -> Options:
+    """Return the options without "subword", if others have such pieces but not this."""
+    if reader.composes or not any(other.composes for other in readers):
+        return options
+
+    def without(chain: PolicyChain) -> PolicyChain:
+        return tuple(policy for policy in chain if policy != "subword")
+
+    special = {token: without(chain) for token, chain in options.special_oov.items()}
+    return replace(options, oov=without(options.oov), special_oov=special)
