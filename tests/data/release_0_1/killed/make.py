@@ -44,8 +44,9 @@ BUILDS = {
 
 
 def build(kind: str) -> None:
-    import pretrained_embed as pe
     from pretrained_embed.extraction import gathering
+
+    import pretrained_embed as pe
     from pretrained_embed.formats.text import reader
     from pretrained_embed.pipeline import extracting, large
 
