@@ -67,7 +67,7 @@ _OPTIONS = (
         "  [default: none]",
     ),
     click.option(
-        "--extend",
+        "--onto",
         metavar="FILE",
         help="A saved matrix: the tokens it has keep its rows, as they are.",
     ),

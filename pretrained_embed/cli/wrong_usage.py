@@ -22,6 +22,7 @@ _ELSEWHERE = {
     **dict.fromkeys(
         ("--vectors", "--embeddings", "--input", "--model"), "Vectors are --source."
     ),
+    **dict.fromkeys(("--extend",), "It is --onto now."),
     **dict.fromkeys(("--pad",), "The token of the padding row is --pad-token."),
     **dict.fromkeys(("--unk",), "The token of unknown ones is --unk-token."),
     **dict.fromkeys(("--format", "--type"), "The suffix of --output names the format."),

@@ -50,7 +50,7 @@ def _check_there(vocabulary: Vocabulary, added: Int64Array, ids: Int64Array) -> 
         token = vocabulary.packed[int(added[ids < 0][0])]
         raise VocabularyError(
             f"no row for the token {brief(token)}: neither the matrix to extend has "
-            "one nor what is to be added; build_matrix(..., extend=...) reads it from "
+            "one nor what is to be added; build_matrix(..., onto=...) reads it from "
             "a source"
         )
 

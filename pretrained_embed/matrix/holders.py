@@ -59,7 +59,7 @@ def check_source(source: object) -> None:
     if isinstance(source, EmbeddingMatrix):
         raise OptionError(
             "a matrix is no source yet. Make a file of it, and give the name of that "
-            "(to keep its rows in a larger matrix, give extend=matrix instead):"
+            "(to keep its rows in a larger matrix, give onto=matrix instead):"
             + _block('matrix.save("vectors.npz")', 'source = "vectors.npz"')
         )
     if (holder := holder_of(source)) is not None:

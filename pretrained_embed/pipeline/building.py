@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pretrained_embed import matrix
 from pretrained_embed.budget import number_of_bytes
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 #: What `build_matrix` reads when no source is named.
 DEFAULT_SOURCE = "glove-6b-50d"
 
+#: Options that had another name, and the one that they have.
+_FORMER = {"extend": "onto"}
+
 
 def build_matrix(
     vocabulary: AnyVocabulary,
@@ -49,7 +52,7 @@ def build_matrix(
     scale: Iterable[float] | None = None,
     normalize_each: bool = False,
     postprocess: str | Iterable[str] = (),
-    extend: EmbeddingMatrix | Folder | None = None,
+    onto: EmbeddingMatrix | Folder | None = None,
     min_coverage: float = 0.0,
     min_token_coverage: float = 0.0,
     advise: bool = False,
@@ -66,6 +69,7 @@ def build_matrix(
     executor: Executor | None = None,
     memory: int | str | None = None,
     progress: AnyProgress = None,
+    **former: Any,
 ) -> EmbeddingMatrix:
     """Build the matrix whose row *i* is the vector of the token with id *i*.
 
@@ -133,7 +137,7 @@ def build_matrix(
     of the source is taken from its first 10,000 rows; see
     `pretrained_embed.matrix.postprocess`.
 
-    ``extend`` is a matrix, or the file of one: tokens that it has keep its rows, to the
+    ``onto`` is a matrix, or the file of one: tokens that it has keep its rows, to the
     bit and as they are, and the others are built as is asked for here; see
     `EmbeddingMatrix.extend`.
 
@@ -179,6 +183,7 @@ def build_matrix(
     `CoverageError` if too few tokens were found, or none, `ShapeError` if the matrix to
     extend has another dim, and `WorkerError` if what an executor runs keeps failing.
     """
+    _check_names(former)
     vocabulary = Vocabulary.of(vocabulary)
     work = Work(
         None if out is None else Path(os.fsdecode(out)),
@@ -212,12 +217,12 @@ def build_matrix(
     )
     steps = matrix.parse_steps(postprocess)
     listed = listed_sources(source)
-    onto = None
-    if extend is not None:
-        old, name = _to_extend(extend)
+    kept = None
+    if onto is not None:
+        old, name = _earlier(onto)
         chain = matrix.chain_names(options.match)
-        onto = Onto.of(old, name, vocabulary, chain, len(listed))
-        if not onto.missing.any():  # all rows are there, and nothing is to be read
+        kept = Onto.of(old, name, vocabulary, chain, len(listed))
+        if not kept.missing.any():  # all rows are there, and nothing is to be read
             listed = ()
     opened: list[OpenSource] = []
     with ExitStack() as stack:
@@ -237,12 +242,20 @@ def build_matrix(
         if work.out is not None:
             check_place(work.out, [one.provenance for one in opened])
         return build(
-            Plan.of(vocabulary, opened, options, combination, steps, onto), work
+            Plan.of(vocabulary, opened, options, combination, steps, kept), work
         )
 
 
-def _to_extend(extend: EmbeddingMatrix | Folder) -> tuple[EmbeddingMatrix, str]:
+def _check_names(given: dict[str, Any]) -> None:
+    """Raise `OptionError` for the name that an option had before."""
+    for name in given:
+        if name in _FORMER:
+            raise OptionError(f"{name}= is {_FORMER[name]}= now: give it as that")
+        raise TypeError(f"build_matrix() got an unexpected keyword argument {name!r}")
+
+
+def _earlier(onto: EmbeddingMatrix | Folder) -> tuple[EmbeddingMatrix, str]:
     """Return the matrix whose rows are to be kept, and what to call it."""
-    if isinstance(extend, EmbeddingMatrix):
-        return extend, "an earlier matrix"
-    return load_matrix(extend), os.fsdecode(extend)
+    if isinstance(onto, EmbeddingMatrix):
+        return onto, "an earlier matrix"
+    return load_matrix(onto), os.fsdecode(onto)

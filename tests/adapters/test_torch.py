@@ -320,7 +320,7 @@ def test_a_trained_layer_grows_with_its_vocabulary():
         layer.weight[1:] *= 1.5
 
     trained = pe_torch.from_layer(layer, matrix.vocabulary, started_from=matrix)
-    grown = pe.build_matrix(["dog", "cat"], reader_of(rows), extend=trained)
+    grown = pe.build_matrix(["dog", "cat"], reader_of(rows), onto=trained)
 
     assert trained.source_rows.tolist() == matrix.source_rows.tolist()
     assert trained.explain("cat").how.endswith("row 1; trained since")

@@ -294,11 +294,11 @@ def test_rows_of_an_earlier_matrix_are_not_looked_for(
 ) -> None:
     old = pe.build_matrix([f"w{n}" for n in range(30)], source)
     words = [f"w{n}" for n in range(20, 50)]
-    expected = pe.build_matrix(words, source, extend=old)
+    expected = pe.build_matrix(words, source, onto=old)
     in_ranges(monkeypatch, 5, len(words) + 1, DIM)
     wanted = counted(monkeypatch, job.WantedTokens, "of")
 
-    built = pe.build_matrix(words, source, extend=old, out=tmp_path / "m", shards=2)
+    built = pe.build_matrix(words, source, onto=old, out=tmp_path / "m", shards=2)
 
     assert_same(built, expected)
     ((by_range,),) = wanted

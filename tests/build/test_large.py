@@ -440,10 +440,10 @@ def test_what_does_not_go_together_is_refused(
 
 def test_rows_are_added_to_a_matrix_in_an_output(source: Path, tmp_path: Path) -> None:
     old = pe.build_matrix(tokens()[:50], source)
-    expected = pe.build_matrix(tokens()[:80], source, extend=old)
+    expected = pe.build_matrix(tokens()[:80], source, onto=old)
 
     for out in ("m.npy", "m.h5"):
-        pe.build_matrix(tokens()[:80], source, extend=old, out=tmp_path / out)
+        pe.build_matrix(tokens()[:80], source, onto=old, out=tmp_path / out)
         assert_same(pe.load_matrix(tmp_path / out), expected)
 
 

@@ -99,7 +99,7 @@ def test_every_way_gives_the_same(
     options |= {"on_bad_row": on_bad_row}
     dim = 2 * DIM if combine == "concat" else DIM
     if onto:
-        options["extend"] = case.old[dim]
+        options["onto"] = case.old[dim]
     sources = case.faulty if on_bad_row == "skip" else case.sound
     rows = len(case.vocabulary)
     expected = pe.build_matrix(case.vocabulary, sources, threads=1, **options)
@@ -143,7 +143,7 @@ RECIPE: dict[str, list[Any]] = {
     "scale": [None, (1, 0.5)],
     "normalize_each": [False, True],
     "postprocess": [(), "unit-norm", "center,pca:2"],
-    "extend": [False, True],
+    "onto": [False, True],
     "min_coverage": [0, 0.2],
     "min_token_coverage": [0, 0.2],
     "advise": [False, True],
@@ -205,7 +205,7 @@ def test_any_two_options_go_together(
     dim = 2 * DIM if options["combine"] == "concat" else DIM
     if "pca" in options["postprocess"]:
         dim = 2
-    options["extend"] = case.old[dim] if options["extend"] else None
+    options["onto"] = case.old[dim] if options["onto"] else None
     expected = pe.build_matrix(case.vocabulary, sources, threads=1, **options)
 
     in_ranges(monkeypatch, choice["ranges"], len(case.vocabulary), dim)
@@ -240,8 +240,8 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"out": "m.bin"}, pe.OptionError, "rows go into files that end in"),
     ({"memory": 0}, pe.OptionError, "memory is 0"),
     ({"scale": (1, 2, 3)}, pe.OptionError, "3 factors for 2 sources"),
-    ({"combine": "concat", "extend": DIM}, pe.ShapeError, "8 dimensions; those to be"),
-    ({"postprocess": "pca:2", "extend": DIM}, pe.ShapeError, "2 dimensions; those to"),
+    ({"combine": "concat", "onto": DIM}, pe.ShapeError, "8 dimensions; those to be"),
+    ({"postprocess": "pca:2", "onto": DIM}, pe.ShapeError, "2 dimensions; those to"),
     ({"postprocess": "pca:5"}, pe.OptionError, "pca:5 of vectors of 4"),
     ({"layout": [None]}, pe.OptionError, "1 layouts for 2 sources"),
     ({"max_bad_rows": 2.5}, pe.OptionError, "max_bad_rows"),
@@ -255,8 +255,8 @@ def test_what_does_not_go_together_is_refused_before_a_row_is_read(
 ) -> None:
     if "out" in options:
         options = options | {"out": tmp_path / options["out"]}
-    if "extend" in options:
-        options = options | {"extend": case.old[options["extend"]]}
+    if "onto" in options:
+        options = options | {"onto": case.old[options["onto"]]}
 
     with pytest.raises(error, match=message):
         pe.build_matrix(case.vocabulary, case.faulty, **options)

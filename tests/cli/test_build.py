@@ -173,6 +173,7 @@ def test_the_suffix_names_the_format_and_what_is_there_is_replaced(suffix):
         (("--min-coverage", "1.5"), "--min-coverage"),
         (("--min-coverage", "nan"), "min_coverage"),
         (("--no-pad", "--pad-token", "_"), "exclude each other"),
+        (("--extend", "m.npz"), "It is --onto now."),
         (("--output", "m.csv"), "does not end in one of .npz"),
         (("--output", "nowhere/m.npz"), "there is no folder 'nowhere'"),
         (("--output", "vectors.txt"), "take the place of the source"),

@@ -57,7 +57,7 @@ def test_a_matrix_is_extended_in_place():
     old = pe.load_matrix("m.npz")
     Path("vocab.txt").write_text("dog\nzebra\nthe\nyak\n")
 
-    result = run(*BUILD, "--extend", "m.npz", "--oov", "zeros", "-o", "m.npz")
+    result = run(*BUILD, "--onto", "m.npz", "--oov", "zeros", "-o", "m.npz")
 
     assert result.exit_code == 0
     matrix = pe.load_matrix("m.npz")
@@ -89,8 +89,8 @@ def test_a_matrix_of_several_sources_is_told_of(words):
         ((*MORE, "--scale", "1,0"), 2, "finite and not 0"),
         (("--post", "centre"), 2, "did you mean 'center'?"),
         (("--post", "pca:9"), 2, "pca:9 of vectors of 3 dimensions"),
-        (("--extend", "nowhere.npz"), 1, "no such file"),
-        (("--extend", "wide.txt"), 1, "those to be kept have 4"),
+        (("--onto", "nowhere.npz"), 1, "no such file"),
+        (("--onto", "wide.txt"), 1, "those to be kept have 4"),
         (("--source", "nowhere.txt"), 1, "nowhere.txt"),
         ((*MORE, "-o", "more.txt"), 2, "take the place of the source"),
     ],

@@ -21,7 +21,7 @@ def old() -> pe.EmbeddingMatrix:
 
 
 def extend(old, vocabulary, rows=MORE, **options) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(vocabulary, reader_of(rows), extend=old, **options)
+    return pe.build_matrix(vocabulary, reader_of(rows), onto=old, **options)
 
 
 def test_old_tokens_keep_their_rows_and_new_ones_are_built(old):
@@ -85,13 +85,20 @@ def test_rows_follow_their_tokens_under_any_permutation(before, after, random):
 
 
 def test_nothing_new_needs_no_source(old):
-    grown = pe.build_matrix(["cat", "the"], "no such file", extend=old)
+    grown = pe.build_matrix(["cat", "the"], "no such file", onto=old)
 
     assert grown["cat"].tobytes() == old["cat"].tobytes()
     assert grown.sources.tolist() == [-1, 0, 0]
     assert [source["name"] for source in grown.provenance["sources"]] == [
         "an earlier matrix"
     ]
+
+
+def test_the_former_name_of_the_option_names_the_new_one(old):
+    with pytest.raises(pe.OptionError, match=r"extend= is onto= now"):
+        pe.build_matrix(["the"], reader_of(MORE), extend=old)
+    with pytest.raises(TypeError, match="unexpected keyword argument 'extends'"):
+        pe.build_matrix(["the"], reader_of(MORE), extends=old)
 
 
 def test_new_tokens_need_not_be_in_the_source(old):
@@ -137,7 +144,7 @@ def test_several_sources_put_together_extend_as_they_build(old):
     readers = [reader_of(rows) for rows in narrow]
 
     grown = pe.build_matrix(
-        ["the", "paris", "zzz"], readers, combine="concat", extend=old
+        ["the", "paris", "zzz"], readers, combine="concat", onto=old
     )
 
     fresh = pe.build_matrix(["paris", "zzz"], readers, combine="concat")
@@ -187,7 +194,7 @@ def test_another_dim_is_refused_before_anything_is_read(tmp_path, old):
     path.write_bytes(text([("dog", (1, 2, 3))] * 2) + b"bad row\n")
 
     with pytest.raises(pe.ShapeError, match=r"wide\.txt would give rows of 3 dim.* 2$"):
-        pe.build_matrix(["dog"], path, extend=old)
+        pe.build_matrix(["dog"], path, onto=old)
     wide = pe.build_matrix(["dog"], reader_of([("dog", (1, 2, 3))]))
     with pytest.raises(pe.ShapeError, match="3 dimensions, those to be kept 2"):
         old.extend(pe.Vocabulary(["dog"]), wide)

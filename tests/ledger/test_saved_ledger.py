@@ -26,7 +26,7 @@ def examples() -> dict[str, pe.EmbeddingMatrix]:
         "fill": build(),
         "concat": build(combine="concat"),
         "average": build(combine="average", normalize_each=True),
-        "extended": build(extend=pe.build_matrix(["dog"], reader_of(TWO))),
+        "extended": build(onto=pe.build_matrix(["dog"], reader_of(TWO))),
     }
 
 

@@ -106,7 +106,7 @@ def test_kept_rows_tell_of_both_matrices(tmp_path):
     trained.save(tmp_path / "old.npz")
 
     grown = pe.build_matrix(
-        ["zzz", "Paris"], reader_of(ROWS), extend=tmp_path / "old.npz"
+        ["zzz", "Paris"], reader_of(ROWS), onto=tmp_path / "old.npz"
     )
 
     name = tmp_path / "old.npz"
@@ -128,7 +128,7 @@ def test_steps_that_changed_a_row_are_told():
     grown = pe.build_matrix(
         ["paris", "the"],
         reader_of([("paris", [2.0])]),
-        extend=old,
+        onto=old,
         postprocess="center",
     )
 

@@ -210,7 +210,7 @@ def test_an_old_matrix_is_extended(as_path: bool) -> None:
     vocabulary = pe.Vocabulary(["w20", "w59", "zz", "missing"])
 
     matrix = pe.build_matrix(
-        vocabulary, FOLDER / "one.txt", oov="zeros", use_store=False, extend=old
+        vocabulary, FOLDER / "one.txt", oov="zeros", use_store=False, onto=old
     )
 
     for token in ("w59", "zz"):
