@@ -105,11 +105,12 @@ def _alone(path: SafePath) -> Iterator[None]:
         with ExitStack() as held:
             try:
                 lock = path.make() / _LOCK
+            except OSError as error:
+                raise _cannot_write(path, error) from error
+            try:
                 descriptor = held.enter_context(lock.locked())
                 there = lock.status()
-            except FileNotFoundError as error:
-                if path.parent.status() is None:
-                    raise _cannot_write(path, error) from error
+            except FileNotFoundError:
                 continue
             except OSError as error:
                 raise _cannot_write(path, error) from error
