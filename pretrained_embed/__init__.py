@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     )
     from pretrained_embed.sources import fetch
     from pretrained_embed.tools.alignment import align
+    from pretrained_embed.tools.drift import compare
     from pretrained_embed.tools.evaluation import evaluate
     from pretrained_embed.tools.queries import Neighbour, Neighbours, Query, similar
     from pretrained_embed.vocabulary import KINDS as VOCAB_KINDS
@@ -136,6 +137,7 @@ __all__ = [
     "WriteError",
     "align",
     "build_matrix",
+    "compare",
     "convert",
     "coverage",
     "evaluate",
@@ -193,6 +195,7 @@ _HOMES = {
     "Vocabulary": ("vocabulary", "Vocabulary"),
     "align": ("tools.alignment", "align"),
     "build_matrix": ("pipeline", "build_matrix"),
+    "compare": ("tools.drift", "compare"),
     "convert": ("pipeline", "convert"),
     "coverage": ("pipeline", "coverage"),
     "evaluate": ("tools.evaluation", "evaluate"),

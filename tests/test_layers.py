@@ -61,8 +61,8 @@ LAYERS = {
         *("matrix", "pipeline", "damage"),
     },
     "tools": {
-        *("public names", "errors", "arrays", "progress", "formats", "kernel"),
-        "neighbours",
+        *("public names", "errors", "markup", "arrays", "progress", "files"),
+        *("formats", "kernel", "drawing", "neighbours"),
     },
     "cli": {
         "public names",
@@ -132,7 +132,7 @@ WHERE_NEEDED = {
     "store": {"h5py"},
     "matrix": {"simplemma", "snowballstemmer", "matplotlib"},
     "pipeline": {"numpy"},
-    "tools": {"sklearn"},
+    "tools": {"matplotlib", "sklearn"},
     "language_model": {"tokenizers"},
     "cli": {"distributed"},
 }

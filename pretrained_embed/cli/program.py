@@ -19,6 +19,7 @@ from pretrained_embed import OptionError, PretrainedEmbedError, versions
 from pretrained_embed.cli.align import align
 from pretrained_embed.cli.build import build
 from pretrained_embed.cli.cache import cache
+from pretrained_embed.cli.compare import compare
 from pretrained_embed.cli.convert import convert
 from pretrained_embed.cli.coverage import coverage
 from pretrained_embed.cli.doctor import doctor
@@ -134,6 +135,7 @@ for command in (
     cache,
     evaluate,
     align,
+    compare,
 ):
     program.add_command(command)
 
