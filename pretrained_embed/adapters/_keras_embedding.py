@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from pretrained_embed.adapters._keras_files import joined, stored
@@ -22,10 +23,8 @@ class Embedding(keras.layers.Embedding):
 
     The pad id gives zeros, and no gradient goes back from it. What reaches the row on
     another way, such as a tied output, is undone after each step of a Keras optimizer.
-    There are two ways around that, with a tied output only: an optimizer that is not
-    of Keras, and the average that ``use_ema=True`` leaves in the weights when ``fit``
-    ends. The row is zero again in ``get_weights``, in files and for the layer's own
-    output, and after the next step.
+    After one that is not of Keras, with a tied output, the row is zero in the layer's
+    own output, in ``get_weights`` and in files.
 
     Its class has the name of the plain one because files of weights have paths made of
     the names of classes. A model with it is saved as others are; before it is loaded,
@@ -91,13 +90,18 @@ class Embedding(keras.layers.Embedding):
         )
         super().build(input_shape)
         self.embeddings_initializer = initializer
-        # Of the variable, for enable_lora refuses a layer with a constraint.
-        self._embeddings.constraint = ZeroRow(self.pad_id, self.embeddings_constraint)
+        PaddedVariable.mark(self._embeddings, self.pad_id, self.embeddings_constraint)
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the rows of ``inputs``, ids of any shape, in the compute dtype."""
-        plain = super().call
-        return look_up(inputs, lambda ids: without(plain(ids), ids, self.pad_id))
+
+        def rows(ids: Tensor) -> Tensor:
+            if self.lora_enabled:
+                return super(Embedding, self).call(ids)
+            found = ops.take(self._embeddings.value, ids, axis=0)
+            return ops.cast(found, self.compute_dtype)
+
+        return look_up(inputs, lambda ids: without(rows(ids), ids, self.pad_id))
 
     def quantized_call(self, inputs: Tensor, *args: Any, **options: Any) -> Tensor:
         """Return the rows of ``inputs`` from a quantised table."""
@@ -110,8 +114,8 @@ class Embedding(keras.layers.Embedding):
     def enable_lora(self, rank: int, *args: Any, **options: Any) -> None:
         """Train a change of ``rank`` instead of the table; the pad row has none."""
         super().enable_lora(rank, *args, **options)
-        self.lora_embeddings_a.constraint = ZeroRow(self.pad_id)
-        self.lora_embeddings_a.assign(zero_row(self.lora_embeddings_a, self.pad_id))
+        PaddedVariable.mark(self.lora_embeddings_a, self.pad_id)
+        self.lora_embeddings_a.assign(self.lora_embeddings_a)
 
     def quantize(
         self, mode: Any = None, type_check: bool = True, **options: Any
@@ -128,8 +132,7 @@ class Embedding(keras.layers.Embedding):
     def set_weights(self, weights: Any) -> None:
         """Set the table; a pad row that is not zero is left out, with a warning."""
         super().set_weights(weights)
-        if self._settle():
-            warn_of_pad(self, self.pad_id)
+        self._warn_of(weights[0])
 
     def save_own_variables(self, store: Any) -> None:
         """Save as the plain layer does."""
@@ -143,17 +146,18 @@ class Embedding(keras.layers.Embedding):
         if len(store) == 3 and self.quantization_mode is None:
             store = {"0": joined(store)[0]}
         super().load_own_variables(store)
-        if self.built and self._settle():
-            warn_of_pad(self, self.pad_id)
+        if self.built:
+            self._warn_of(store["0"])
 
-    def _settle(self) -> bool:
-        """Make the pad row zero; return whether it was anything else."""
-        if self.quantization_mode is not None:  # it was zero when it was quantised
-            return False
-        moved = bool(ops.any(ops.not_equal(self._embeddings[self.pad_id], 0)))
-        if moved:
-            self._embeddings.assign(zero_row(self._embeddings, self.pad_id))
-        return moved
+    def _settle(self) -> None:
+        """Make the pad row zero, whatever wrote to it around Keras."""
+        if self.quantization_mode is None:  # else it was zero when it was quantised
+            self._embeddings.assign(self._embeddings)
+
+    def _warn_of(self, table: Any) -> None:
+        """Warn where the pad row of a table that was taken over was not zero."""
+        if self.quantization_mode is None and np.any(table[self.pad_id]):
+            warn_of_pad(self, self.pad_id)
 
     def get_config(self) -> dict[str, Any]:
         """Return the config of the plain layer, and the pad id."""
@@ -171,8 +175,49 @@ class Embedding(keras.layers.Embedding):
         return super().from_config(config)
 
 
+class PaddedVariable(keras.Variable):
+    """A variable (rows, dim) that keeps a row at zero, whatever is assigned to it.
+
+    Some optimizers write to what is below it: `ZeroRow` has each of Keras assign it to
+    itself after a step, which writes the one row in place where the backend can.
+    """
+
+    constraint: "ZeroRow"
+
+    @classmethod
+    def mark(cls, variable: Any, row: int, constraint: Any = None) -> None:
+        """Make a variable one, the same object that the layer has.
+
+        Its own constraint is not that of the layer, where ``enable_lora`` refuses one.
+        """
+        variable.__class__ = cls
+        variable.constraint = ZeroRow(row, constraint)
+
+    def assign(self, value: Any) -> Any:
+        """Set the values, all but those of the row."""
+        if value is not self:
+            super().assign(value)
+        row, now = self.constraint.row, self.value
+        kind = type(now).__name__ if now is self._value else ""  # else not to keep
+        if kind == "Parameter":  # PyTorch
+            now.detach()[row] = 0
+        elif kind == "ResourceVariable":  # TensorFlow, on one device
+            now.scatter_nd_update([[row]], ops.zeros((1, self.shape[1]), self.dtype))
+        else:
+            super().assign(zero_row(now, row))
+        return self.value
+
+    def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> Any:
+        """Be read by TensorFlow with a row that sends no gradient back.
+
+        Averages of weights are taken there before constraints are applied.
+        """
+        table = super().__tf_tensor__(dtype, name)
+        return without(table, ops.arange(self.shape[0]), self.constraint.row)
+
+
 class ZeroRow(keras.constraints.Constraint):
-    """Sets a row of a variable to zero after each step, and what else is wanted.
+    """Which row of a `PaddedVariable` is zero, and what else is wanted of it.
 
     It is that of a variable and so in no config.
     """
@@ -181,9 +226,9 @@ class ZeroRow(keras.constraints.Constraint):
         self.row = row
         self.constraint = constraint
 
-    def __call__(self, w: Tensor) -> Tensor:
-        """Return ``w`` (rows, dim) as it is to be."""
-        return zero_row(w if self.constraint is None else self.constraint(w), self.row)
+    def __call__(self, w: Any) -> Any:
+        """Return what is to be assigned to ``w`` (rows, dim), for one itself."""
+        return w if self.constraint is None else self.constraint(w)
 
 
 def zero_row(table: Tensor, row: int) -> Tensor:
