@@ -128,6 +128,8 @@ class SplitEmbedding(keras.layers.Layer):
             name="trains",
             trainable=False,
         )
+        self.trains.__class__ = MaskVariable
+        self.trains.trained_rows = self.trained_rows
 
     def call(self, inputs: Tensor) -> Tensor:
         """Return the rows of ``inputs``, ids of any shape, in the compute dtype."""
@@ -264,7 +266,7 @@ class SplitEmbedding(keras.layers.Layer):
                     "know which rows train: set [table, trains]"
                 )
             trains = ops.convert_to_numpy(self.trains)
-        trains = self._checked(trains.astype(np.bool_))
+        trains = self._checked(trains)
         if self.pad_id is not None and self.pad_id >= 0 and table[self.pad_id].any():
             table = table.copy()
             table[self.pad_id] = 0
@@ -273,19 +275,13 @@ class SplitEmbedding(keras.layers.Layer):
         self.frozen.assign(table[~trains])
         self.trains.assign(trains)
 
-    def _checked(self, trains: BoolArray) -> BoolArray:
+    def _checked(self, trains: AnyArray) -> BoolArray:
         if trains.shape != (self.input_dim,):
             raise ShapeError(
                 f"the mask for the layer {self.name!r} has shape {trains.shape}, not "
                 f"{(self.input_dim,)}"
             )
-        if trains.sum() != self.trained_rows:
-            raise OptionError(
-                f"{trains.sum()} rows train by this mask, but {self.trained_rows} in "
-                f"the layer {self.name!r}: make another layer with "
-                "embedding(matrix, trainable=mask)"
-            )
-        return trains
+        return mask_of(trains, self.trained_rows)
 
     def enable_lora(self, *args: Any, **options: Any) -> None:
         """Raise `OptionError`: see `to_embedding`."""
@@ -343,3 +339,56 @@ class SplitEmbedding(keras.layers.Layer):
             ),
             "unfrozen": self.unfrozen,
         }
+
+
+class MaskVariable(keras.Variable):
+    """Which rows train, bool (rows,), whatever of that kind is assigned to it.
+
+    ``model.set_weights`` assigns to it what ``model.get_weights()`` once gave: a mask,
+    an average of masks, or the places of rows that earlier releases kept instead.
+    """
+
+    trained_rows: int
+
+    def assign(self, value: Any) -> Any:
+        """Set the mask.
+
+        Raises `OptionError` for what is none, or has another number of rows train.
+        """
+        kind = keras.backend.standardize_dtype(value.dtype)
+        # What a graph assigns is of bools already, and has no values to look at.
+        if kind != "bool" or isinstance(value, np.ndarray):
+            value = mask_of(ops.convert_to_numpy(value), self.trained_rows)
+        return super().assign(value)
+
+
+def mask_of(given: AnyArray, trained_rows: int) -> BoolArray:
+    """Return the mask (rows,) of what stands for one.
+
+    Earlier releases kept the place of each row, int32: ``j >= 0`` for row ``j`` of
+    those that train, ``~k < 0`` for row ``k`` of the others.
+
+    Raises `OptionError` for what is none, or has another number of rows train.
+    """
+    mask: BoolArray = given != 0
+    if given.dtype.kind == "i" and (given < 0).any():
+        mask = given >= 0
+        places = np.where(mask, np.cumsum(mask) - 1, ~(np.cumsum(~mask) - 1))
+        if (given != places).any():
+            raise _no_mask(given, "places of rows in another order than that of ids")
+    elif given.dtype != np.bool_ and not ((given > -0.5) & (given < 1.5)).all():
+        raise _no_mask(given, "neither a mask nor an average of masks")
+    if mask.sum() != trained_rows:
+        raise OptionError(
+            f"{mask.sum()} rows train by this mask, but {trained_rows} in the layer: "
+            "make another layer with embedding(matrix, trainable=mask)"
+        )
+    return mask
+
+
+def _no_mask(given: AnyArray, what: str) -> OptionError:
+    return OptionError(
+        f"the weights that say which rows train are {what}, {given.dtype} from "
+        f"{given.min()} to {given.max()}: load a file that was saved, or set the table "
+        "with layer.set_weights([table])"
+    )
