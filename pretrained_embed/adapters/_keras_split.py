@@ -139,7 +139,7 @@ class SplitEmbedding(keras.layers.Layer):
 
     def _take(self, ids: Tensor) -> Tensor:
         ids = ops.where(ids < 0, ids + self.input_dim, ids)  # as in the plain layer
-        trains = ops.take(self.trains, ids, axis=0)
+        trains = _at(self.trains, ids)
         before = self._trained_before(ids)
         trained = ops.take(self.trained, ops.where(trains, before, 0), axis=0)
         frozen = ops.take(self.frozen, ops.where(trains, 0, ids - before), axis=0)
@@ -161,7 +161,7 @@ class SplitEmbedding(keras.layers.Layer):
         block, place = ids // _BLOCK, ids % _BLOCK
         earlier = ops.arange(_BLOCK, dtype=ids.dtype) < ops.expand_dims(place, -1)
         inside = ops.where(earlier, ops.take(mask, block, axis=0), 0)
-        return ops.take(ops.cumsum(counts) - counts, block, axis=0) + ops.sum(
+        return _at(ops.cumsum(counts) - counts, block) + ops.sum(
             ops.cast(inside, ids.dtype), axis=-1
         )
 
@@ -339,6 +339,11 @@ class SplitEmbedding(keras.layers.Layer):
             ),
             "unfrozen": self.unfrozen,
         }
+
+
+def _at(values: Tensor, places: Tensor) -> Tensor:
+    """Return ``values`` (n,) at ``places`` (...), so that ONNX can express it."""
+    return ops.squeeze(ops.take(ops.expand_dims(values, -1), places, axis=0), -1)
 
 
 class MaskVariable(keras.Variable):

@@ -557,10 +557,11 @@ def test_a_saved_model_of_tensorflow_gives_the_same(matrix, trainable, tmp_path)
 
 @old_ways_of_keras
 @pytest.mark.skipif(BACKEND != "torch", reason="Keras needs tf2onnx or jax2onnx there")
-def test_an_onnx_file_gives_the_same(matrix, tmp_path):
+@pytest.mark.parametrize("trainable", [True, "oov"])
+def test_an_onnx_file_gives_the_same(matrix, trainable, tmp_path):
     onnxruntime = pytest.importorskip("onnxruntime", reason="it reads the file")
     pytest.importorskip("onnxscript", reason="PyTorch writes the file with it")
-    model = model_of(pe_keras.embedding(matrix))
+    model = model_of(pe_keras.embedding(matrix, trainable=trainable))
     before = array(model(IDS))
     model.export(tmp_path / "m.onnx", format="onnx", verbose=False)
 
