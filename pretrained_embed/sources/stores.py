@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from pretrained_embed.damage import parser_errors
-from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.errors import FormatError, SourceError, WriteError
 from pretrained_embed.files.digests import json_digest, sha256
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import record
@@ -33,6 +33,7 @@ Opened = TypeVar("Opened")
 
 _FILE = "store.h5"
 _ORIGIN = ".origin"
+_TRIES = 3  # where what is made is deleted before it is whole
 
 
 def key(digests: Sequence[str], *how: object) -> str:
@@ -98,27 +99,45 @@ def obtain(
     if opened is not None:
         _remember(root, key, mark, digests)
         return opened, None
-    prepare(root)
+    folder = place(root, key).parent
+    for left in reversed(range(_TRIES)):
+        prepare(root)
+        try:
+            made, fault = _made(root, key, mark, open, make)
+            break
+        except (OSError, WriteError) as error:
+            if left and folder.status() is None:
+                continue  # somebody has cleared the cache meanwhile
+            if isinstance(error, SourceError | WriteError):
+                raise
+            raise SourceError(
+                f"the cache folder {folder} cannot be written to: "
+                f"{error.strerror or error}"
+            ) from error
+    _remember(root, key, mark, digests)
+    return made, fault and f"{fault}; it was made anew"
+
+
+def _made(
+    root: Path,
+    key: str,
+    mark: Mark,
+    open: Callable[[Path], Opened],
+    make: Callable[[SafePath], object],
+) -> tuple[Opened, str | None]:
+    """Return a store, which this process makes unless another one has."""
     path = place(root, key)
     folder = path.parent
-    try:
-        with (folder.make() / LOCK).locked():
-            opened, fault = find(root, key, open)
-            if opened is None:
-                for left in folder.children():
-                    if left.name.startswith(".") and left.name.endswith(".part"):
-                        left.remove()  # of a process that was killed
-                make(path)
-                record.write(path, mark.source, sha256(path.checked()), None)
-                opened = open(path.checked())
-    except OSError as error:
-        if isinstance(error, SourceError):
-            raise
-        raise SourceError(
-            f"the cache folder {folder} cannot be written to: {error.strerror or error}"
-        ) from error
-    _remember(root, key, mark, digests)
-    return opened, fault and f"{fault}; it was made anew"
+    with (folder.make() / LOCK).locked():
+        opened, fault = find(root, key, open)
+        if opened is None:
+            for left in folder.children():
+                if left.name.startswith(".") and left.name.endswith(".part"):
+                    left.remove()  # of a process that was killed
+            make(path)
+            record.write(path, mark.source, sha256(path.checked()), None)
+            opened = open(path.checked())
+    return opened, fault
 
 
 def _intact(path: SafePath, known: record.Record) -> bool:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed import kernel
+from pretrained_embed import kernel, store
 from pretrained_embed.sources import cache as caches
 from pretrained_embed.sources import cache_folder
 from pretrained_embed.store import open_store
@@ -530,3 +530,28 @@ def test_kernels_share_stores(host, monkeypatch):
 
     assert_same(build("mini"), first)
     assert uses_store(build("mini"))
+
+
+@pytest.mark.parametrize("times", [1, 2, 9])
+def test_a_store_that_is_deleted_while_it_is_made_is_made_again(
+    vectors, cache, monkeypatch, times
+):
+    written = []
+
+    def deleted_meanwhile(path, *args, **options):
+        done = write_store(path, *args, **options)
+        written.append(path)
+        if len(written) <= times:
+            shutil.rmtree(cache)
+        return done
+
+    write_store = store.write_store
+    monkeypatch.setattr(store, "write_store", deleted_meanwhile)
+
+    if times < 9:
+        assert pe.index(vectors).exists()
+        assert len(written) == times + 1
+    else:
+        with pytest.raises(pe.PretrainedEmbedError):
+            pe.index(vectors)
+        assert len(written) == 3
