@@ -186,12 +186,10 @@ class _Parts:
                     contributions, self._duplicates(whole, counted), strict=True
                 )
             ]
-        return Ledger.join(
-            plan.vocabulary,
-            pieces,
-            plan.provenance(contributions),
-            plan.findings(contributions),
-        )
+        facts = plan.provenance(contributions), plan.findings(contributions)
+        if len(pieces) == 1:
+            return replace(pieces[0], provenance=facts[0], findings=facts[1])
+        return Ledger.join(plan.vocabulary, pieces, *facts)
 
 
 def _alone(work: Work) -> AbstractContextManager[object]:

@@ -15,7 +15,7 @@ from pretrained_embed.build.onto import Onto
 from pretrained_embed.errors import CoverageError, ShapeError
 from pretrained_embed.formats import Findings, KnownLayout, Reader
 from pretrained_embed.formats.parts import bounds
-from pretrained_embed.ledger import Ledger
+from pretrained_embed.ledger import Ledger, Origin
 from pretrained_embed.ledger.coverage import percent
 from pretrained_embed.matrix.combine import Combination
 from pretrained_embed.matrix.match import chain_names
@@ -231,8 +231,11 @@ class Contribution:
     @classmethod
     def of(cls, ledger: Ledger) -> Contribution:
         """Return what came of looking for a vocabulary."""
-        coverage = Ledger(ledger.vocabulary, ledger.origin).coverage
-        return cls(ledger.findings, coverage.tokens, coverage.found)
+        asked = ledger.origin >= Origin.OOV
+        special = ledger.vocabulary.special_tokens.values()
+        asked[[ledger.vocabulary[token] for token in special]] = False
+        found = np.count_nonzero(asked & ledger.found)
+        return cls(ledger.findings, int(np.count_nonzero(asked)), int(found))
 
     def plus(self, other: Contribution) -> Contribution:
         """Return what came of looking for both of two parts in one source.

@@ -138,7 +138,9 @@ def _with_kept(
     part = plan.vocabulary
     if len(rows) < len(part):  # without the index that making the rows may have left
         part = part.part(np.arange(rows.start, rows.stop))
-    return Ledger.blank(part) if ledger is None else ledger.with_vocabulary(part)
+    if ledger is None:
+        return Ledger.blank(part)
+    return ledger if ledger.vocabulary is part else ledger.with_vocabulary(part)
 
 
 def _look_up(
@@ -198,6 +200,8 @@ def _hits(
 
 def _united(vocabulary: Vocabulary, each: Sequence[_Found | None]) -> Ledger:
     """Return the ledger of rows, each of the first source that has its token."""
+    if len(each) == 1:
+        return _there(each[0]).ledger
     ledger = Ledger.blank(vocabulary)
     advised: list[tuple[Advice | None, Int64Array]] = []
     for number, found in enumerate(each):
@@ -236,8 +240,10 @@ def _fill_gaps(
     prepare(vectors, empty, filler)
     prepare(vectors, np.flatnonzero(ledger.sources == 0), 0)
     made = empty[origin[empty] != Origin.OOV]  # of the pieces of a source
-    ledger = replace(ledger, origin=origin)
-    return vectors, ledger.with_rows(made, ledger.numbered(filler), made), unfilled
+    if len(made):
+        ledger = replace(ledger, origin=origin)
+        ledger = ledger.with_rows(made, ledger.numbered(filler), made)
+    return vectors, ledger, unfilled
 
 
 def _put_together(
@@ -303,9 +309,9 @@ def _fill(
     ``part`` is the place of the source among those whose vectors are put together.
     Returns ``origin`` as it is now, and which rows "error" leaves as they are.
     """
-    origin = origin.copy()
     if not len(rows):
         return origin, rows
+    origin = origin.copy()
     lookup = oov.Lookup(
         reader.whole,
         vocabulary,

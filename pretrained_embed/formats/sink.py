@@ -7,6 +7,7 @@ before its first byte, and does not know yet, waits in a temporary file.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,6 +61,9 @@ class Format(NamedTuple):
     whole: bool = False  # holds all of a table: arrays and metadata, too
     mapped: bool = False  # its vectors lie in the file just as they are in memory
 
+
+#: What systems say whose disks map no file that is written to.
+_CANNOT_MAP = (errno.ENODEV, errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.ENOTSUP)
 
 _FLOAT32 = DTYPES[:1]
 _SHARDED = "sharded"
@@ -159,7 +163,12 @@ class Sink:
         the disk cannot do that.
         """
         get = getattr(self._inner, "map", None)
-        mapped: Float32Array | None = get() if get is not None else None
+        try:
+            mapped: Float32Array | None = get() if get is not None else None
+        except OSError as error:
+            if error.errno not in _CANNOT_MAP:
+                raise
+            return None
         if mapped is not None:
             self.written = len(mapped)
         return mapped

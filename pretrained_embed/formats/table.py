@@ -180,6 +180,7 @@ def map_rows(file: BinaryIO, shape: tuple[int, int], begin: int) -> Float32Array
     The file has the room, and the rows begin at a multiple of their items' size.
     """
     here = file.tell()
-    mapped = np.asarray(np.memmap(file, "<f4", "r+", begin, shape))
-    file.seek(here)  # mapping moves it
-    return mapped
+    try:
+        return np.asarray(np.memmap(file, "<f4", "r+", begin, shape))
+    finally:
+        file.seek(here)  # mapping moves it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -18,6 +19,7 @@ from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError
 from pretrained_embed.formats import PackedBlock, Table
+from pretrained_embed.formats import table as table_module
 from pretrained_embed.formats.hdf5.sink import RowFile
 from pretrained_embed.formats.safetensors.header import DTYPES, read_header
 
@@ -70,8 +72,15 @@ def test_rows_that_are_put_in_their_places_make_the_same_bytes(suffix, tmp_path)
     assert_same(formats.read_table(stream_of(two)), table)
 
 
-def test_a_disk_that_cannot_take_room_is_not_mapped(tmp_path, monkeypatch):
-    monkeypatch.delattr(os, "posix_fallocate")
+@pytest.mark.parametrize("lacks", ["posix_fallocate", "memmap"])
+def test_a_disk_that_cannot_do_that_is_written_in_order(lacks, tmp_path, monkeypatch):
+    def refused(*_):
+        raise OSError(errno.ENODEV, "no such device")
+
+    if lacks == "memmap":
+        monkeypatch.setattr(table_module.np, "memmap", refused)
+    else:
+        monkeypatch.delattr(os, "posix_fallocate")
     for suffix in formats.TARGET_SUFFIXES:
         with formats.new_sink(tmp_path / f"m{suffix}", formats.Announced(1, 1)) as sink:
             assert sink.map() is None

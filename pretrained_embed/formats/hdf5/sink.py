@@ -72,8 +72,9 @@ class Hdf5Sink:
         """Return the rows of the file; see `Sink`."""
         if not self.reserved:
             return None
+        mapped = self._file.map(self._shape)
         self._count = self._shape[0]
-        return self._file.map(self._shape)
+        return mapped
 
     def finish(self, annotations: Annotations) -> None:
         """Make the rows a data set, and write all others."""
@@ -124,8 +125,9 @@ class RowFile:
 
     def map(self, shape: tuple[int, int]) -> Float32Array:
         """Return rows of binary32 that are all there, to be filled."""
-        self._file.seek(self._start + 4 * shape[0] * shape[1])
-        return map_rows(self._file, shape, self._start)
+        mapped = map_rows(self._file, shape, self._start)
+        self._file.seek(self._start + mapped.nbytes)
+        return mapped
 
     def append(self, rows: AnyArray) -> None:
         """Write rows (n, dim) of the file's dtype after those before."""

@@ -126,8 +126,9 @@ class SafetensorsSink:
         if not self.reserved:
             return None
         rows, dim = self._vectors.shape
+        mapped = map_rows(self._file, (rows, dim), _HEADER)
         self._file.seek(_HEADER + self.size)
-        return map_rows(self._file, (rows, dim), _HEADER)
+        return mapped
 
     def finish(self, annotations: Annotations) -> None:
         """Write all other tensors, and the header that names them."""
