@@ -34,7 +34,6 @@ from random import Random
 from typing import Any, NamedTuple
 
 import numpy as np
-from pretrained_embed.extraction.outcome import Outcome
 
 from pretrained_embed import (
     PretrainedEmbedError,
@@ -44,6 +43,7 @@ from pretrained_embed import (
     load_matrix,
     sources,
 )
+from pretrained_embed.build.extract import Outcome
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.reader import Statistics
