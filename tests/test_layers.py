@@ -40,7 +40,11 @@ LAYERS = {
         *("errors", "markup", "arrays", "files", "vocabulary", "formats", "kernel"),
         *("ledger", "drawing", "neighbours", "former_names"),
     },
-    "adapters": {"errors", "arrays", "vocabulary", "ledger", "matrix", "drawing"},
+    # a transformer of scikit-learn builds what it needs, by public names
+    "adapters": {
+        *("errors", "arrays", "vocabulary", "ledger", "matrix", "drawing"),
+        *("public names", "formats"),
+    },
     "checkup": {"errors", "arrays", "formats", "kernel"},
     "neighbours": {"errors", "arrays", "vocabulary"},
     "page": {
@@ -103,6 +107,7 @@ AT_THE_HEAD = {
     "language_model": {"numpy"},
     "tools": {"numpy"},
     "adapters": {"numpy"},
+    "adapters.sklearn": {"sklearn", "scipy"},
     "adapters.torch": {"torch"},
     "adapters._torch_split": {"torch"},
     "adapters._torch_table": {"torch"},
