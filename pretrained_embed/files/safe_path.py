@@ -273,7 +273,16 @@ class SafePath:
         from filelock import lock_descriptor, unlock_descriptor
 
         with self.open("a", buffering=0) as file:
-            lock_descriptor(file.fileno())
+            try:
+                lock_descriptor(file.fileno())
+            except OSError as error:
+                raise OSError(
+                    error.errno,
+                    f"{error.strerror}: the disk of this folder, perhaps a network "
+                    "disk, gives no locks, and without them two processes could spoil "
+                    "what each writes; name a folder on another disk",
+                    str(self),
+                ) from error
             try:
                 yield file.fileno()
             finally:

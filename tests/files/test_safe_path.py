@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import stat
@@ -9,9 +10,11 @@ import threading
 
 import pytest
 
+import pretrained_embed as pe
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files import safe_path
 from pretrained_embed.files.safe_path import SafePath
+from tests.large import write_source
 
 
 @pytest.fixture(params=["by descriptor", "by path"])
@@ -225,3 +228,21 @@ def test_a_lock_keeps_other_threads_out(root):
 
     assert order == ["first", "other"]
     assert (root / "lock").read() == b""
+
+
+def test_a_disk_without_locks_is_named_with_the_remedy(tmp_path, monkeypatch):
+    import filelock
+
+    def refused(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(filelock, "lock_descriptor", refused)
+    path = SafePath.at(tmp_path, SourceError, "remove the link") / "lock"
+
+    with (
+        pytest.raises(OSError, match=r"No locks .*network disk.*another disk"),
+        path.locked(),
+    ):
+        pass
+    with pytest.raises(SourceError, match="gives no locks"):
+        pe.index(write_source(tmp_path / "v.txt", 20), cache_dir=tmp_path / "cache")
