@@ -72,6 +72,7 @@ LAYERS = {
         "public names",
         "errors",
         "kernel",
+        "formats.local",
         "sources.cache",
         "sources.cache_folder",
         "sources.catalog",

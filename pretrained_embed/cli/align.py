@@ -59,6 +59,7 @@ from pretrained_embed.sources.url import url_or_words
     help="The share of the pairs that is kept for the score.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of that share.")
+@options.no_mmap
 @options.as_json
 @options.quiet
 def align(

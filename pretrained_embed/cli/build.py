@@ -95,6 +95,7 @@ _SUFFIXES = tuple(dict.fromkeys((*pe.WRITABLE_SUFFIXES, *pe.TARGET_SUFFIXES)))
 @report
 @spreadsheet
 @options.where_from
+@options.no_mmap
 @options.as_json
 @options.quiet
 def build(

@@ -54,6 +54,7 @@ _SHOWN = 5  # missing tokens that are named
 @options.max_bad_rows
 @options.layout
 @options.where_from
+@options.no_mmap
 @options.as_json
 @options.quiet
 def convert(

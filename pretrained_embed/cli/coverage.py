@@ -40,6 +40,7 @@ from pretrained_embed.sources.url import url_or_words
 @report
 @spreadsheet
 @options.where_from
+@options.no_mmap
 @options.as_json
 @options.quiet
 def coverage(

@@ -21,6 +21,7 @@ UNHEALTHY = 1
 @click.argument("source", metavar="FILE", type=url_or_words)
 @options.layout
 @options.where_from
+@options.no_mmap
 @options.as_json
 @options.quiet
 @click.pass_context

@@ -39,6 +39,7 @@ from pretrained_embed.sources.url import url_or_words
 )
 @options.layout
 @options.where_from
+@options.no_mmap
 @options.as_json
 @options.quiet
 def evaluate(

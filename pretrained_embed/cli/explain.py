@@ -14,6 +14,7 @@ from pretrained_embed.cli.output import answer, answer_json
 @click.argument(
     "tokens", metavar="TOKEN...", type=options.as_token, nargs=-1, required=True
 )
+@options.no_mmap
 @options.as_json
 def explain(matrix: str, tokens: tuple[str, ...], as_json: bool) -> None:
     """Tell how the rows of tokens were filled: found or not, in which form and source.

@@ -35,6 +35,7 @@ _WHOLE = ("npz", "hdf5", "safetensors")
 @options.layout
 @options.catalog
 @options.cache_dir
+@options.no_mmap
 @options.as_json
 def info(
     source: str | None,

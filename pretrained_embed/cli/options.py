@@ -14,6 +14,7 @@ import click
 from pretrained_embed import PROJECTIONS
 from pretrained_embed.cli.output import tell
 from pretrained_embed.errors import brief
+from pretrained_embed.formats.local import mapping
 from pretrained_embed.kernel.choice import SlowKernelWarning
 from pretrained_embed.sources import cache_folder
 
@@ -152,6 +153,21 @@ cache_dir = click.option(
     callback=_remarked,
     help="The cache. Left out: what PRETRAINED_EMBED_CACHE names; else cache beside "
     "this package, if that is a checkout; else your own cache folder.",
+)
+
+
+def _unmapped(context: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        context.with_resource(mapping(False))
+
+
+no_mmap = click.option(
+    "--no-mmap",
+    is_flag=True,
+    callback=_unmapped,
+    expose_value=False,
+    help="Read files into memory and map none: for files that another program may cut "
+    "short meanwhile, which would end this one by SIGBUS.",
 )
 
 offline = click.option(

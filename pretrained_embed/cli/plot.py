@@ -36,6 +36,7 @@ from pretrained_embed.cli.output import tell
     show_default=True,
     help="How many of the most frequent tokens.",
 )
+@options.no_mmap
 @options.projection
 @options.projection_seed
 @click.option("--title", help="What stands above the picture.")

@@ -25,6 +25,7 @@ from pretrained_embed.cli.targets import check_target
     metavar="FILE",
     help="Where the page goes.",
 )
+@options.no_mmap
 @options.projection
 @options.projection_seed
 @click.option(

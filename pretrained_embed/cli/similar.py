@@ -44,6 +44,7 @@ from pretrained_embed.sources.url import url_or_words
 @options.on_bad_row("Malformed rows of the source: stop, or leave them out.")
 @options.layout
 @options.where_from
+@options.no_mmap
 @options.as_json
 @options.quiet
 def similar(

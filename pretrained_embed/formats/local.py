@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import BinaryIO, cast
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -79,6 +83,31 @@ def array_bytes(shape: tuple[int, ...], itemsize: int, where: str) -> int:
     return math.prod(shape) * itemsize
 
 
+_maps = ContextVar("maps", default=True)
+
+
+@contextmanager
+def mapping(allowed: bool) -> Iterator[None]:
+    """Say whether files are mapped within this block, or read into memory.
+
+    A file that is mapped and cut short by another program ends the process by SIGBUS;
+    one that was read does not.
+    """
+    before = _maps.set(allowed)
+    try:
+        yield
+    finally:
+        _maps.reset(before)
+
+
+def map_file(file: BinaryIO) -> mmap.mmap | bytes:
+    """Map a whole file to be read, or read it; see `mapping`. Raises `OSError`."""
+    if _maps.get():
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    file.seek(0)
+    return file.read()
+
+
 def map_array(
     file: BinaryIO,
     dtype: npt.DTypeLike,
@@ -87,7 +116,7 @@ def map_array(
     *,
     order: str = "C",
 ) -> AnyArray:
-    """Map a part of the file as a read-only array.
+    """Map a part of the file as a read-only array, or read it; see `mapping`.
 
     The caller has checked that the part lies within the file. The array stays good
     when the file is closed.
@@ -95,6 +124,8 @@ def map_array(
     if not math.prod(shape):  # nothing cannot be mapped
         return np.empty(shape, dtype)
     try:
+        if not _maps.get():
+            return _read_array(file, np.dtype(dtype), shape, offset, order)
         mapped = np.memmap(file, dtype, "r", offset, shape, order)  # type: ignore[call-overload]  # order is "C" or "F"
     except (OSError, MemoryError) as error:  # of a limit of the process, most often
         size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -104,3 +135,22 @@ def map_array(
             f"{error}; raise the limit on the memory of this process (ulimit -v)"
         ) from error
     return np.asarray(mapped)
+
+
+def _read_array(
+    file: BinaryIO,
+    dtype: np.dtype[Any],
+    shape: tuple[int, ...],
+    offset: int,
+    order: str,
+) -> AnyArray:
+    flat = np.empty(math.prod(shape), dtype)
+    file.seek(offset)
+    left = flat.view(np.uint8).data.cast("B")
+    while left:
+        count = file.readinto(left)  # type: ignore[attr-defined]  # it is a local file
+        if not count:
+            raise OSError("it ended while it was read")
+        left = left[count:]
+    flat.flags.writeable = False
+    return flat.reshape(shape, order="F" if order == "F" else "C")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pretrained_embed.build import versions
 from pretrained_embed.formats import AnyLayout, Reader
+from pretrained_embed.formats.local import mapping
 from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix
 from pretrained_embed.pipeline.comparing import coverage
 from pretrained_embed.pipeline.converting import Conversion, convert
@@ -41,6 +42,7 @@ def open_vectors(
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
+    mmap: bool = True,
     progress: AnyProgress = None,
 ) -> Reader:
     """Open vectors for reading, their format recognised by their content.
@@ -61,6 +63,10 @@ def open_vectors(
     space-tab, ``rows`` how many rows have a token. It is checked against the file, of
     which no store is used then.
 
+    Files of numbers are mapped, not read: a row is read when it is used. Where another
+    program may cut such a file short meanwhile, which ends this process by SIGBUS,
+    ``mmap=False`` reads it into memory first.
+
     Raises `SourceError` where there is nothing to read, `FormatError` where what there
     is holds no vectors, is damaged or is not laid out as ``layout`` says, and
     `OptionError` for a layout that the format has no use for.
@@ -70,9 +76,10 @@ def open_vectors(
     ...         print(len(tokens), vectors.shape)
     """
     where = Where(cache_dir, offline, catalog)
-    return open_reader(
-        source, where, listener(progress), use_store=use_store, layout=layout
-    ).reader
+    with mapping(mmap):
+        return open_reader(
+            source, where, listener(progress), use_store=use_store, layout=layout
+        ).reader
 
 
 def index(

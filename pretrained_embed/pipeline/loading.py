@@ -8,6 +8,7 @@ from typing import overload
 from pretrained_embed import formats, matrix, sources
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
+from pretrained_embed.formats.local import mapping
 from pretrained_embed.formats.parts import bounds
 from pretrained_embed.formats.table import Table
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
@@ -18,13 +19,18 @@ from pretrained_embed.sources.url import shown
 @overload
 def load_matrix(path: str | os.PathLike[str] | Reader) -> EmbeddingMatrix: ...
 @overload
-def load_matrix(path: str | os.PathLike[str], *, rows: slice) -> EmbeddingShard: ...
+def load_matrix(
+    path: str | os.PathLike[str], *, rows: slice, mmap: bool = True
+) -> EmbeddingShard: ...
 @overload
 def load_matrix(
-    path: str | os.PathLike[str] | Reader, *, rows: None = None
+    path: str | os.PathLike[str] | Reader, *, rows: None = None, mmap: bool = True
 ) -> EmbeddingMatrix: ...
 def load_matrix(
-    path: str | os.PathLike[str] | Reader, *, rows: slice | None = None
+    path: str | os.PathLike[str] | Reader,
+    *,
+    rows: slice | None = None,
+    mmap: bool = True,
 ) -> EmbeddingMatrix | EmbeddingShard:
     """Load a matrix that `EmbeddingMatrix.save` wrote, whole, or some of its rows.
 
@@ -39,6 +45,9 @@ def load_matrix(
     ``.safetensors`` and shards. What is read of shards is checked against the digests
     of their index, which reads it once.
 
+    Vectors are mapped where that is possible: a file that another program cuts short
+    meanwhile then ends this process by SIGBUS. ``mmap=False`` reads them into memory.
+
     Raises `FormatError` where a file is damaged, or a shard is missing, and
     `OptionError` for a step in ``rows`` and for rows of a file that is read from front
     to back, such as text.
@@ -50,13 +59,14 @@ def load_matrix(
                 "path"
             )
         return matrix.from_table(_shown(formats.table_of(path)), path.name)
-    stream = rereadable(sources.open_source(path))
-    if rows is None:
-        return matrix.from_table(_shown(formats.read_table(stream)), stream.name)
-    if rows.step not in (None, 1):
-        raise OptionError(f"rows has a step of {rows.step}; rows are consecutive")
-    part = formats.read_part(stream, lambda count: _in_order(range(count)[rows]))
-    return matrix.shard_of(part._replace(table=_shown(part.table)), stream.name)
+    with mapping(mmap):
+        stream = rereadable(sources.open_source(path))
+        if rows is None:
+            return matrix.from_table(_shown(formats.read_table(stream)), stream.name)
+        if rows.step not in (None, 1):
+            raise OptionError(f"rows has a step of {rows.step}; rows are consecutive")
+        part = formats.read_part(stream, lambda count: _in_order(range(count)[rows]))
+        return matrix.shard_of(part._replace(table=_shown(part.table)), stream.name)
 
 
 def load_shard(

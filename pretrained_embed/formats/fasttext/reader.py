@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import mmap
 from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 
@@ -34,7 +35,7 @@ from pretrained_embed.formats.fasttext.dictionary import (
 from pretrained_embed.formats.fasttext.header import HEAD_LIMIT, Head, parse_head
 from pretrained_embed.formats.fasttext.matrix import Matrices, read_matrices
 from pretrained_embed.formats.fasttext.pieces import ModelCutting
-from pretrained_embed.formats.local import open_local
+from pretrained_embed.formats.local import map_file, open_local
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.reader import (
     Block,
@@ -72,7 +73,7 @@ def open_reader(stream: ByteStream) -> FastTextReader:
         head = parse_head(opened.read(HEAD_LIMIT), where)
         if head is None:
             raise UnknownFormatError(f"{where}: this is no model of fastText")
-        file = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+        file = cast(mmap.mmap, map_file(opened))  # bytes have what is used of it
     dictionary = read_dictionary(file, head, where)
     matrices = read_matrices(
         file, dictionary.end, where, flags=head.version > 0, dim=head.dim
