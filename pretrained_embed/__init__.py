@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pretrained_embed import former_names
 
 if TYPE_CHECKING:
+    from pretrained_embed.build.combine import COMBINATIONS
+    from pretrained_embed.build.postprocess import STEPS as POSTPROCESS_STEPS
     from pretrained_embed.checkup import Checkup, Problem
     from pretrained_embed.drawing import METHODS as PROJECTIONS
     from pretrained_embed.drawing import SUFFIXES as PICTURE_SUFFIXES
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
         WorkerError,
         WriteError,
     )
+    from pretrained_embed.fill import POLICIES as OOV_POLICIES
     from pretrained_embed.formats import (
         TARGET_SUFFIXES,
         WRITABLE_FORMATS,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
         Findings,
         Reader,
     )
+    from pretrained_embed.formats.reader import Statistics
     from pretrained_embed.language_model import RowStart, Transplanted, transplant
     from pretrained_embed.ledger import (
         REPORT_SUFFIXES,
@@ -55,15 +59,8 @@ if TYPE_CHECKING:
         RowStory,
         write_report,
     )
-    from pretrained_embed.matrix import (
-        COMBINATIONS,
-        EmbeddingMatrix,
-        EmbeddingShard,
-        Statistics,
-    )
-    from pretrained_embed.matrix import FORMS as MATCH_FORMS
-    from pretrained_embed.matrix import POLICIES as OOV_POLICIES
-    from pretrained_embed.matrix import STEPS as POSTPROCESS_STEPS
+    from pretrained_embed.lookup import FORMS as MATCH_FORMS
+    from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
     from pretrained_embed.pipeline import (
         DEFAULT_SOURCE,
         Conversion,
@@ -161,12 +158,12 @@ former_names.register()
 
 # Where the names live that are not an error's, and what they are called there.
 _HOMES = {
-    "COMBINATIONS": ("matrix", "COMBINATIONS"),
+    "COMBINATIONS": ("build.combine", "COMBINATIONS"),
     "DEFAULT_SOURCE": ("pipeline", "DEFAULT_SOURCE"),
-    "MATCH_FORMS": ("matrix", "FORMS"),
-    "OOV_POLICIES": ("matrix", "POLICIES"),
+    "MATCH_FORMS": ("lookup", "FORMS"),
+    "OOV_POLICIES": ("fill", "POLICIES"),
     "PICTURE_SUFFIXES": ("drawing", "SUFFIXES"),
-    "POSTPROCESS_STEPS": ("matrix", "STEPS"),
+    "POSTPROCESS_STEPS": ("build.postprocess", "STEPS"),
     "PROJECTIONS": ("drawing", "METHODS"),
     "REPORT_SUFFIXES": ("ledger", "REPORT_SUFFIXES"),
     "VOCAB_KINDS": ("vocabulary", "KINDS"),
@@ -190,7 +187,7 @@ _HOMES = {
     "Reader": ("formats", "Reader"),
     "RowStart": ("language_model", "RowStart"),
     "RowStory": ("ledger", "RowStory"),
-    "Statistics": ("matrix", "Statistics"),
+    "Statistics": ("formats.reader", "Statistics"),
     "Transplanted": ("language_model", "Transplanted"),
     "Vocabulary": ("vocabulary", "Vocabulary"),
     "align": ("tools.alignment", "align"),

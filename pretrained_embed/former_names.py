@@ -28,6 +28,7 @@ FORMER = {
         "Origin": "pretrained_embed.ledger.origin",
         "Part": "pretrained_embed.former_names",
     },
+    "pretrained_embed.matrix.embedding_matrix": {"EmbeddingMatrix": "pretrained_embed"},
     "pretrained_embed.matrix.shard": {"EmbeddingShard": "pretrained_embed"},
 }
 

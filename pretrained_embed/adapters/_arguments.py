@@ -10,8 +10,8 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.holders import not_a_matrix
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
-from pretrained_embed.matrix.holders import not_a_matrix
 from pretrained_embed.vocabulary import Vocabulary
 
 P = ParamSpec("P")

@@ -26,7 +26,7 @@ from pretrained_embed.errors import OOVError
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.scanned import ScannedReader
 from pretrained_embed.ledger import Ledger, Origin
-from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+from pretrained_embed.matrix import EmbeddingMatrix
 
 #: Returns the sources as far as a range, by its number, wants something of them.
 Readers = Callable[[int], Sequence[Reader]]

@@ -11,7 +11,7 @@ import numpy as np
 from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array
 from pretrained_embed.ledger import Advice, Ledger, Origin
 from pretrained_embed.ledger.kept import as_source, kept_ids, needed, renumbered
-from pretrained_embed.matrix.embedding_matrix import EmbeddingMatrix
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
 

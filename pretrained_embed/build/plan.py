@@ -11,18 +11,18 @@ import numpy as np
 
 from pretrained_embed import __version__
 from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.build.combine import Combination
+from pretrained_embed.build.nothing_found import nothing_found
 from pretrained_embed.build.onto import Onto
+from pretrained_embed.build.options import Options
+from pretrained_embed.build.postprocess import Step, fitted, resolve
+from pretrained_embed.build.sample import sample
 from pretrained_embed.errors import CoverageError, ShapeError
 from pretrained_embed.formats import Findings, KnownLayout, Reader
 from pretrained_embed.formats.parts import bounds
 from pretrained_embed.ledger import Ledger, Origin
 from pretrained_embed.ledger.coverage import percent
-from pretrained_embed.matrix.combine import Combination
-from pretrained_embed.matrix.match import chain_names
-from pretrained_embed.matrix.nothing_found import nothing_found
-from pretrained_embed.matrix.options import Options
-from pretrained_embed.matrix.postprocess import Step, fitted, resolve
-from pretrained_embed.matrix.sample import sample
+from pretrained_embed.lookup.match import chain_names
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.vocabulary import Vocabulary
 

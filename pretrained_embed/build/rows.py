@@ -13,16 +13,16 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pretrained_embed import fill as oov
 from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.build.options import Options
 from pretrained_embed.build.plan import Contribution, Plan
+from pretrained_embed.fill import PolicyChain
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.bad_rows import check_bad_rows
 from pretrained_embed.ledger import Advice, Ledger, Origin
 from pretrained_embed.ledger.origin import OriginArray
-from pretrained_embed.matrix import oov
-from pretrained_embed.matrix.oov import PolicyChain
-from pretrained_embed.matrix.options import Options
-from pretrained_embed.matrix.search import Search, own_findings
+from pretrained_embed.lookup.search import Search
 from pretrained_embed.vocabulary import Vocabulary
 
 
@@ -94,6 +94,16 @@ def locate(plan: Plan, number: int, readers: Sequence[Reader]) -> Ledger:
         each = _look_up(plan, vocabulary, readers, None, vectors=False)
         united = _united(vocabulary, each)
     return _with_kept(plan, rows, asked, united)
+
+
+def located_in(vocabulary: Vocabulary, reader: Reader, options: Options) -> Ledger:
+    """Return where one source has the tokens of a vocabulary; no vector is read.
+
+    Its name, format and dim are in the provenance.
+    """
+    _, ledger = _hits(vocabulary, reader, options, None, vectors=False)
+    source = {"name": reader.name, "format": reader.format, "dim": reader.dim}
+    return replace(ledger, provenance={"source": source})
 
 
 def missing_in(plan: Plan, rows: Int64Array, reader: Reader) -> Int64Array:
@@ -191,11 +201,30 @@ def _hits(
     )
     check_bad_rows(selection.findings, options.max_bad_rows, reader.name)
     ledger = search.hits(selection, out if vectors else None)
-    findings = own_findings(selection.findings, vocabulary, reader, options)
+    findings = _own_findings(selection.findings, vocabulary, reader, options)
     if vectors and len(out) > len(vocabulary):
         # what lies beyond are parts of compounds, and nothing else refers to them
         out.resize((len(vocabulary), reader.dim), refcheck=False)
     return out, replace(ledger, findings=findings)
+
+
+def _own_findings(
+    findings: Findings, vocabulary: Vocabulary, reader: Reader, options: Options
+) -> Findings:
+    """Return findings whose duplicates are of tokens that the chain looks for.
+
+    A pass for advice, too, counts also those of tokens that are only tried. Only where
+    it has met duplicates does another pass tell the two apart.
+    """
+    if not (options.advise and findings.duplicates):
+        return findings
+    selection = reader.select(
+        Search(vocabulary, options.match).index,
+        np.zeros((0, reader.dim), np.float32),
+        threads=options.threads,
+        on_bad_row=options.on_bad_row,
+    )
+    return replace(findings, duplicates=selection.findings.duplicates)
 
 
 def _united(vocabulary: Vocabulary, each: Sequence[_Found | None]) -> Ledger:

@@ -25,6 +25,7 @@ from pretrained_embed.build.job import (
     scan_split,
     state_of,
 )
+from pretrained_embed.build.options import Options
 from pretrained_embed.build.plan import OpenSource, Plan
 from pretrained_embed.build.range_reader import Extracted, RangeReader
 from pretrained_embed.build.rows import missing_in
@@ -32,12 +33,11 @@ from pretrained_embed.build.running import extract
 from pretrained_embed.build.work import WholeProgress
 from pretrained_embed.build.work_folder import WorkFolder, finished, wanted_path
 from pretrained_embed.files.digests import json_digest
+from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.scanned import ScannedReader
 from pretrained_embed.ledger import Ledger
-from pretrained_embed.matrix.oov import source_statistics
-from pretrained_embed.matrix.options import Options
-from pretrained_embed.matrix.search import Search
+from pretrained_embed.lookup.search import Search
 
 #: How many splits there are: enough that little is lost with one, and that workers are
 #: busy to the end; more only of large files, whose splits would be larger than this.

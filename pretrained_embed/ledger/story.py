@@ -101,7 +101,7 @@ class Teller(NamedTuple):
         """Return the form that was found, where it can be told, and its name."""
         if origin is Origin.EXACT:
             return "as it stands"
-        from pretrained_embed.matrix.match import match_chain, several
+        from pretrained_embed.lookup.match import match_chain, several
 
         name = origin.label(self.forms)
         try:

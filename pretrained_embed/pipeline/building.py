@@ -8,15 +8,19 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pretrained_embed import matrix
 from pretrained_embed.budget import number_of_bytes
 from pretrained_embed.build import Onto, OpenSource, Plan, Work, build
+from pretrained_embed.build.combine import Combination, How, factors
+from pretrained_embed.build.options import Options
+from pretrained_embed.build.postprocess import parse_steps
 from pretrained_embed.errors import OptionError
+from pretrained_embed.fill import Policies, policy_chain, special_chains
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.bad_rows import MaxBadRows
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger import check_place
-from pretrained_embed.matrix import EmbeddingMatrix, How, Match, Policies
+from pretrained_embed.lookup import Match, chain_names, match_chain
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import (
     Folder,
@@ -135,7 +139,7 @@ def build_matrix(
     ``postprocess`` names steps that change the finished rows in turn: "unit-norm",
     "center", "all-but-the-top" or "all-but-the-top:D", "pca:K". What they need to know
     of the source is taken from its first 10,000 rows; see
-    `pretrained_embed.matrix.postprocess`.
+    `pretrained_embed.build.postprocess`.
 
     ``onto`` is a matrix, or the file of one: tokens that it has keep its rows, to the
     bit and as they are, and the others are built as is asked for here; see
@@ -197,10 +201,10 @@ def build_matrix(
             "min_token_coverage needs to know how often tokens occur, and the "
             "vocabulary has no counts"
         )
-    options = matrix.Options(
-        match=matrix.match_chain(match),
-        oov=matrix.policy_chain(oov),
-        special_oov=matrix.special_chains(special_oov, unk, vocabulary),
+    options = Options(
+        match=match_chain(match),
+        oov=policy_chain(oov),
+        special_oov=special_chains(special_oov, unk, vocabulary),
         seed=seed,
         min_coverage=min_coverage,
         min_token_coverage=min_token_coverage,
@@ -210,17 +214,17 @@ def build_matrix(
         threads=threads,
         progress=listener(progress),
     )
-    combination = matrix.Combination(
+    combination = Combination(
         how=combine,
-        scale=matrix.factors(scale),
+        scale=factors(scale),
         normalize_each=normalize_each,
     )
-    steps = matrix.parse_steps(postprocess)
+    steps = parse_steps(postprocess)
     listed = listed_sources(source)
     kept = None
     if onto is not None:
         old, name = _earlier(onto)
-        chain = matrix.chain_names(options.match)
+        chain = chain_names(options.match)
         kept = Onto.of(old, name, vocabulary, chain, len(listed))
         if not kept.missing.any():  # all rows are there, and nothing is to be read
             listed = ()

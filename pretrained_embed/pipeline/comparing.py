@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pretrained_embed import matrix
+from pretrained_embed.build.options import Options
+from pretrained_embed.build.rows import located_in
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger import Comparison, compare
-from pretrained_embed.matrix import Match
+from pretrained_embed.lookup import Match, chain_names, match_chain
 from pretrained_embed.pipeline.opening import (
     Folder,
     Given,
@@ -47,8 +48,8 @@ def coverage(
     """
     progress = listener(progress)
     vocabulary = Vocabulary.of(vocabulary)
-    options = matrix.Options(
-        match=matrix.match_chain(match),
+    options = Options(
+        match=match_chain(match),
         advise=advise,
         threads=threads,
         on_bad_row=on_bad_row,
@@ -61,9 +62,9 @@ def coverage(
     for source, known in zip(listed, layouts, strict=True):
         opened = open_reader(source, where, progress, use_store=use_store, layout=known)
         try:
-            located.append(matrix.locate(vocabulary, opened.reader, options))
+            located.append(located_in(vocabulary, opened.reader, options))
         finally:
             if opened.reader is not source:
                 opened.reader.close()
         located[-1].findings.notes.extend(opened.notes)
-    return compare(vocabulary, located, matrix.chain_names(options.match))
+    return compare(vocabulary, located, chain_names(options.match))

@@ -28,7 +28,7 @@ from pretrained_embed.formats.bad_rows import (
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.row_stream import Dtype
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.matrix import check_source
+from pretrained_embed.holders import check_source
 from pretrained_embed.pipeline.opening import Folder
 from pretrained_embed.pipeline.row_filter import RowFilter
 from pretrained_embed.progress import AnyProgress, listener

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from typing import overload
 
-from pretrained_embed import formats, matrix, sources
+from pretrained_embed import formats, sources
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.local import mapping
 from pretrained_embed.formats.parts import bounds
 from pretrained_embed.formats.table import Table
-from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
+from pretrained_embed.matrix import (
+    EmbeddingMatrix,
+    EmbeddingShard,
+    from_table,
+    shard_of,
+)
 from pretrained_embed.sources.spool import rereadable
 from pretrained_embed.sources.url import shown
 
@@ -58,15 +63,15 @@ def load_matrix(
                 f"{path.name} is an open reader; rows are read from a file: give its "
                 "path"
             )
-        return matrix.from_table(_shown(formats.table_of(path)), path.name)
+        return from_table(_shown(formats.table_of(path)), path.name)
     with mapping(mmap):
         stream = rereadable(sources.open_source(path))
         if rows is None:
-            return matrix.from_table(_shown(formats.read_table(stream)), stream.name)
+            return from_table(_shown(formats.read_table(stream)), stream.name)
         if rows.step not in (None, 1):
             raise OptionError(f"rows has a step of {rows.step}; rows are consecutive")
         part = formats.read_part(stream, lambda count: _in_order(range(count)[rows]))
-        return matrix.shard_of(part._replace(table=_shown(part.table)), stream.name)
+        return shard_of(part._replace(table=_shown(part.table)), stream.name)
 
 
 def load_shard(
@@ -87,7 +92,7 @@ def load_shard(
     part = formats.read_part(
         stream, lambda count: range(*bounds(count, world_size)[rank])
     )
-    return matrix.shard_of(part._replace(table=_shown(part.table)), stream.name)
+    return shard_of(part._replace(table=_shown(part.table)), stream.name)
 
 
 def _shown(table: Table) -> Table:

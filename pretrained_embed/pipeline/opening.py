@@ -12,13 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from pretrained_embed import formats, matrix, sources, store
+from pretrained_embed import formats, sources, store
 from pretrained_embed.arrays import Progress
 from pretrained_embed.build import OpenSource
 from pretrained_embed.errors import OptionError, PretrainedEmbedError, SourceError
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
+from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
+from pretrained_embed.holders import check_source
 from pretrained_embed.sources import Resolved, Source, Stream, cache_folder, stores
 from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.spool import rereadable
@@ -54,7 +56,7 @@ class _Content(NamedTuple):
 
 def listed_sources(sources: Given | Sequence[Given]) -> Sequence[Given]:
     """Return the sources in a list; raises `OptionError` for an empty one."""
-    matrix.check_source(sources)  # tokens and an array are not two sources
+    check_source(sources)  # tokens and an array are not two sources
     if not isinstance(sources, list | tuple):
         return [cast(Given, sources)]
     if not sources:
@@ -139,7 +141,7 @@ def make_store(
 
 
 def _resolved(source: Source, where: Where, progress: Progress | None) -> Resolved:
-    matrix.check_source(source)
+    check_source(source)
     return sources.resolve(source, **where._asdict(), progress=progress)
 
 
@@ -249,7 +251,7 @@ def _obtain(
             store.write_store(
                 path,
                 reader,
-                lambda: matrix.source_statistics(reader, "error"),
+                lambda: source_statistics(reader, "error"),
                 dtype=dtype,
                 provenance=stream.provenance,
                 progress=progress,

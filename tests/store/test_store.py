@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 from pretrained_embed import formats, kernel
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, OptionError, RowError, WriteError
+from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats import Block, Findings, Reader, Table
-from pretrained_embed.matrix import Statistics, source_statistics
+from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.store import StoreReader, layout, open_store, write_store
 from tests.tables import stream_of
 

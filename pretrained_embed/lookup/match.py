@@ -1,0 +1,132 @@
+"""The match chain: the forms in which a token is looked for, in the order asked for.
+
+A form is named (``lower``), named with a language (``conceptnet:de``, ``lemma:en``), a
+composition of such (``lower+strip-accents``, from left to right), or a callable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+from pretrained_embed.errors import OptionError, brief
+from pretrained_embed.ledger.origin import OWN_FORMS, Origin
+from pretrained_embed.lookup.match_forms import FORMS, Step, always, named_step
+from pretrained_embed.lookup.match_text import Variants
+from pretrained_embed.vocabulary import Vocabulary
+
+#: A form of one's own: returns the form of a token, several in the order in which they
+#: are tried, or ``None``.
+Callback = Callable[[str], str | Iterable[str] | None]
+
+#: What a chain can be given as: names, with commas between them in a ``str``.
+Match = str | Callback | Iterable[str | Callback]
+
+
+class Form(NamedTuple):
+    """One form of a chain."""
+
+    name: str
+    code: int  # in the row ledger
+    steps: tuple[Step, ...]  # one after the other
+    splits: bool = False  # what comes out is split into parts, whose mean is taken
+    calls: bool = False  # it is a function of the caller's
+
+    def made(self, vocabulary: Vocabulary, tokens: Sequence[str]) -> Sequence[Variants]:
+        """Return what the form makes of each token, parts still in one."""
+        made: Sequence[Variants] = tokens
+        for step in self.steps:
+            change = step(vocabulary)
+            made = [
+                change(variants)
+                if isinstance(variants, str)
+                else tuple(dict.fromkeys(chain(*map(several, map(change, variants)))))
+                for variants in made
+            ]
+        return made
+
+
+Chain = tuple[Form, ...]
+
+EXACT = Form("exact", Origin.EXACT, ())
+
+#: How many forms a chain may have: there are codes in the ledger for so many.
+_LONGEST = 64
+
+
+def match_chain(match: Match) -> Chain:
+    """Return the forms that are asked for.
+
+    Raises `OptionError` for an unknown form or language, for one form twice and for
+    none, and `MissingPackageError` where a form needs a package that is not there.
+    """
+    if isinstance(match, str):
+        entries: list[str | Callback] = [name.strip() for name in match.split(",")]
+    elif callable(match) or not isinstance(match, Iterable):
+        entries = [match]  # of which `_called` refuses what is no function
+    else:
+        entries = list(match)
+    if len(entries) > _LONGEST:
+        raise OptionError(f"match names {len(entries)} forms; {_LONGEST} are the most")
+    forms = tuple(_form(entry, place) for place, entry in enumerate(entries))
+    distinct = {entry if isinstance(entry, str) else id(entry) for entry in entries}
+    if not forms or len(distinct) < len(forms):
+        names = ", ".join(chain_names(forms))
+        raise OptionError(
+            f"match is {names or 'empty'}; name each form once, and one at least"
+        )
+    return forms
+
+
+def chain_names(forms: Chain) -> tuple[str, ...]:
+    """Return what the provenance says of a chain."""
+    return tuple(form.name for form in forms)
+
+
+def _form(entry: str | Callback, place: int) -> Form:
+    """Return a form; all but the plain named ones have a code by their place."""
+    if not isinstance(entry, str):
+        return _called(entry, place)
+    names = entry.split("+")
+    steps = tuple(step for name in names if (step := named_step(name)) is not None)
+    splits = names[-1] == "compound"
+    if len(names) == 1:
+        code = OWN_FORMS + place if ":" in entry else Origin.of_form(entry)
+        return Form(entry, code, steps, splits)
+    if len(steps) < len(names) - splits or len(set(names)) < len(names):
+        raise OptionError(
+            f"match has {entry!r}; a composition names each form once, 'compound' at "
+            "its end only, and 'exact' nowhere"
+        )
+    return Form(entry, OWN_FORMS + place, steps, splits)
+
+
+def several(variants: Variants) -> tuple[str, ...]:
+    """Return variants as a tuple of them."""
+    return (variants,) if isinstance(variants, str) else variants
+
+
+def _called(function: Callback, place: int) -> Form:
+    if not callable(function):
+        raise OptionError(
+            f"match has {function!r}; a form is a name or a callable; known: "
+            f"{', '.join(FORMS)}"
+        )
+    name = getattr(function, "__qualname__", type(function).__qualname__)
+
+    def change(token: str) -> Variants:
+        given = function(token)
+        if given is None:
+            return ()
+        try:
+            variants = (given,) if isinstance(given, str) else tuple(given)
+            "".join(variants).encode("utf-8", "surrogateescape")
+        except (TypeError, UnicodeEncodeError) as error:
+            raise OptionError(
+                f"the form {name} of match returned {brief(given)} for {brief(token)}; "
+                "expected a str that UTF-8 can hold, several of them, or None"
+            ) from error
+        return variants
+
+    return Form(f"callable {name}", OWN_FORMS + place, (always(change),), calls=True)

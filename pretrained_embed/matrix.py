@@ -1,0 +1,555 @@
+"""Vectors and their ledger: those of a whole vocabulary, or of some of its rows."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed import drawing, former_names, markup
+from pretrained_embed.arithmetic import norms
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Int16Array,
+    Int64Array,
+    PackedTokens,
+)
+from pretrained_embed.drawing import Method
+from pretrained_embed.errors import (
+    FormatError,
+    OptionError,
+    ShapeError,
+    UnknownTokenError,
+    VocabularyError,
+    brief,
+)
+from pretrained_embed.formats import Findings, Part, Table, write_table
+from pretrained_embed.formats.table import Rows
+from pretrained_embed.ledger import kept, saved
+from pretrained_embed.ledger.advice import Advice
+from pretrained_embed.ledger.coverage import Coverage
+from pretrained_embed.ledger.ledger import Ledger, frozen
+from pretrained_embed.ledger.origin import Origin, OriginArray
+from pretrained_embed.ledger.provenance import check_place
+from pretrained_embed.ledger.story import RowStory
+from pretrained_embed.neighbours import KeyedRows
+from pretrained_embed.vocabulary import Vocabulary, checks
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+#: Rows and numbers that a notebook shows.
+_SHOWN_ROWS, _SHOWN_NUMBERS = 8, 6
+
+
+class EmbeddingMatrix:
+    """Vectors aligned to a vocabulary. Row *i* is the token with id *i*. Immutable.
+
+    It is ``vectors``, float32 (len(vocabulary), dim), C-contiguous and read-only, so
+    that training a layer made from it cannot change it, and a ``ledger``, which tells
+    where each of them comes from: see `Ledger`. What the ledger has is here, too, under
+    the same names. Vectors of a matrix in several files are read into memory when they
+    are first asked for.
+
+    Made by `build_matrix` and `load_matrix`; the constructor takes vectors of one's own
+    and their ledger. With a `Vocabulary` in its place every token counts as found, or
+    what follows are the other arguments of a `Ledger` of it. Raises `ShapeError` if an
+    array does not fit the vocabulary, and `VocabularyError` if the pad row is not
+    zeros.
+
+    >>> vectors = [[0, 0], [1, 2], [3, 4]]
+    >>> EmbeddingMatrix(vectors, Vocabulary(["the", "cat"]))["cat"]
+    array([3., 4.], dtype=float32)
+    """
+
+    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+
+    def __init__(
+        self,
+        vectors: npt.ArrayLike | Rows,
+        ledger: Ledger | Vocabulary | None = None,
+        *rest: Any,
+        **named: Any,
+    ) -> None:
+        if not isinstance(ledger, Ledger):
+            ledger = _ledger_of(vectors, ledger, rest, named)
+        elif rest or named:
+            raise OptionError("a Ledger has its arrays already; give nothing after it")
+        self.ledger = ledger
+        # what has a shape and is no array is read when it is asked for
+        if hasattr(vectors, "shape") and not hasattr(vectors, "__array__"):
+            self._stored = cast(Rows, vectors)
+        else:
+            self._stored = frozen(cast(npt.ArrayLike, vectors), np.float32)
+        rows = len(ledger)
+        if len(self._stored.shape) != 2 or self._stored.shape[0] != rows:
+            raise ShapeError(
+                f"vectors of shape {self._stored.shape} for a vocabulary of {rows:,}; "
+                f"expected ({rows}, dim)"
+            )
+        pad = self.pad_id
+        if pad is not None and self._stored[pad : pad + 1].any():
+            raise VocabularyError(
+                f"row {pad}, of the pad token {brief(self.vocabulary.pad_token)}, is "
+                "not zeros; make it zeros, or use a vocabulary with pad=None"
+            )
+
+    @property
+    def vectors(self) -> Float32Array:
+        """The rows, float32 (len(vocabulary), dim)."""
+        if not isinstance(self._stored, np.ndarray):
+            self._stored = frozen(self._stored[:], np.float32)
+        return self._stored
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens of the rows."""
+        return self.ledger.vocabulary
+
+    @property
+    def origin(self) -> OriginArray:
+        """How each row was filled, uint8 (rows,): codes of `Origin`."""
+        return self.ledger.origin
+
+    @property
+    def source_rows(self) -> Int64Array:
+        """Which row of its source each is, int64 (rows,); -1 for none."""
+        return self.ledger.source_rows
+
+    @property
+    def sources(self) -> Int16Array:
+        """Which source of the provenance each is from, int16 (rows,); -1 for none."""
+        return self.ledger.sources
+
+    @property
+    def parts(self) -> tuple[Ledger, ...]:
+        """Where rows are put together of several sources, the ledger of each."""
+        return self.ledger.parts
+
+    @property
+    def advice(self) -> Advice | None:
+        """The forms that would have found OOV tokens, where that was asked."""
+        return self.ledger.advice
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How to build the same bytes again, as JSON can hold it."""
+        return self.ledger.provenance
+
+    @property
+    def findings(self) -> Findings:
+        """What reading the sources found beside vectors."""
+        return self.ledger.findings
+
+    @property
+    def source_facts(self) -> list[dict[str, Any]]:
+        """What the provenance tells of each source, in the order of ``sources``."""
+        return self.ledger.source_facts
+
+    @property
+    def match(self) -> tuple[str, ...]:
+        """The names of the match chain, and of own forms that found kept rows.
+
+        None if the provenance does not tell. `Origin.label` takes them.
+        """
+        return self.ledger.match
+
+    @property
+    def coverage(self) -> Coverage:
+        """How much of the vocabulary was found; prints as a paragraph."""
+        return self.ledger.coverage
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, dim)."""
+        return self._stored.shape[0], self._stored.shape[1]
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.shape[1]
+
+    @property
+    def pad_id(self) -> int | None:
+        """Row of the pad token, or ``None``."""
+        return self.vocabulary.pad_id
+
+    def lookup(self, ids: npt.ArrayLike) -> Float32Array:
+        """Return the vectors of ids: float32, the shape of ``ids`` plus (dim,).
+
+        Raises `VocabularyError` for an id that is no row; -1 is none.
+        """
+        wanted = np.asarray(ids)
+        checks.row_numbers(wanted, len(self))
+        found: Float32Array = self.vectors[wanted.astype(np.int64)]
+        return found
+
+    def encode_lookup(
+        self, texts: Any, *, max_length: int | None = None, **options: Any
+    ) -> Float32Array:
+        """Return the vectors of texts: float32 (texts, length, dim).
+
+        The same as ``lookup(vocabulary.encode(texts, ...))``.
+        """
+        return self.lookup(
+            self.vocabulary.encode(texts, max_length=max_length, **options)
+        )
+
+    def explain(self, token: str) -> RowStory:
+        """Return how the row of a token was filled; prints as a paragraph.
+
+        Raises `UnknownTokenError`, which names the nearest token there is.
+        """
+        story = self.ledger[token]
+        row = self.vectors[story.id : story.id + 1]
+        return replace(story, norm=float(norms(row.astype(np.float64))[0]))
+
+    def with_vectors(self, vectors: npt.ArrayLike) -> Self:
+        """Return a matrix of other vectors (rows, dim), with the ledger of this one.
+
+        Such as this one's after training: see `extend`. The provenance tells of this
+        one's. Raises `ShapeError` for another number of rows, and `VocabularyError` if
+        the pad row is not zeros.
+        """
+        provenance = {"trained_from": self.provenance}
+        return type(self)(vectors, replace(self.ledger, provenance=provenance))
+
+    def missing(self, vocabulary: Vocabulary) -> Vocabulary | None:
+        """Return what `extend` needs of a vocabulary, as one; ``None`` for nothing."""
+        return kept.missing(self.vocabulary, vocabulary)
+
+    def extend(
+        self,
+        vocabulary: Vocabulary,
+        rest: EmbeddingMatrix | None = None,
+        *,
+        name: str = "an earlier matrix",
+    ) -> EmbeddingMatrix:
+        """Return the matrix of another vocabulary, with the rows that this one has.
+
+        A token that is in both keeps its row to the bit, whatever its id, and its code
+        in the ledger; ``sources`` and ``source_rows`` tell of this matrix, which
+        becomes a source, called ``name``, and of its row. Rows of other tokens are
+        those of ``rest``, which may have more. The pad row is zeros.
+
+        Raises `ShapeError` if the two differ in dim, and `VocabularyError` naming a
+        token that neither has.
+        """
+        if rest is not None and rest.dim != self.dim:
+            raise ShapeError(
+                f"the rows to add have {rest.dim} dimensions, those to be kept "
+                f"{self.dim}"
+            )
+        source = kept.as_source(self.ledger, self.vectors, name)
+        given = None if rest is None else rest.ledger
+        ledger, own, theirs = kept.extended(vocabulary, self.ledger, given, source)
+        vectors = np.zeros((len(vocabulary), self.dim), np.float32)
+        vectors[own >= 0] = self.vectors[own[own >= 0]]
+        if rest is not None:
+            vectors[theirs >= 0] = rest.vectors[theirs[theirs >= 0]]
+        vectors.flags.writeable = False  # and so need not be copied
+        return type(self)(vectors, ledger)
+
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        format: str | None = None,
+        shards: int | None = None,
+    ) -> None:
+        """Write the matrix in the format that the suffix names, or ``format``.
+
+        ``.npz``, ``.h5``, ``.safetensors`` and ``.npy`` (the vectors, with a file of
+        all else beside them, ``.rows.safetensors``) hold all of it, and so does a
+        folder for ``format="sentence-transformers"``. ``.txt`` (word2vec text;
+        ``"glove"`` is the same without the header), ``.bin`` (word2vec binary),
+        ``.kv`` (gensim) and ``"projector"`` (a folder for TensorBoard) hold tokens and
+        vectors, which is what other tools read.
+
+        ``shards`` writes a new folder of so many safetensors files, each some of the
+        rows, with the index that Hugging Face's libraries read; it holds all, too.
+
+        What is written appears whole or not at all. Raises `WriteError` for another
+        suffix, for the file of a source of this matrix, and naming the token or row
+        that the format cannot hold, and
+        `OptionError` for another format or more shards than rows.
+        """
+        check_place(path, self.source_facts)
+        write_table(path, self.table(), format=format, shards=shards)
+
+    def table(self) -> Table:
+        """Return everything there is about the matrix, as a table of a file."""
+        ledger = self.ledger
+        return Table(
+            self.vocabulary.packed, self.vectors, ledger.arrays(), ledger.metadata()
+        )
+
+    def plot(
+        self,
+        tokens: Sequence[str] | None = None,
+        *,
+        count: int = 100,
+        method: Method = "pca",
+        seed: int = 0,
+        title: str | None = None,
+    ) -> Figure:
+        """Return a matplotlib figure: tokens as points in the plane, with labels.
+
+        ``tokens`` are those to draw, by default the ``count`` most frequent ones (the
+        first ids, where there are no counts). ``method`` is "pca", "tsne" or "umap";
+        the same rows, method and ``seed`` give the same picture. Raises
+        `UnknownTokenError`, `OptionError`, and `MissingPackageError` where matplotlib,
+        or what the method needs, is not installed.
+        """
+        if tokens is None:
+            rows = self.ledger.frequent_rows(count)
+        elif isinstance(tokens, str):
+            raise OptionError(
+                f"tokens is one text, {brief(tokens)}; give a list of tokens"
+            )
+        else:
+            rows = np.array([self.vocabulary[token] for token in tokens], np.int64)
+        if not len(rows):
+            raise OptionError("there is no token to draw")
+        places = drawing.project(self.vectors[rows], method, seed=seed).tolist()
+        names = self.vocabulary.strings(rows)
+        points = [
+            drawing.Point(name, x, y, Origin(self.origin[row]).label(self.match))
+            for row, name, (x, y) in zip(rows.tolist(), names, places, strict=True)
+        ]
+        return drawing.scatter(points, title=title or "")
+
+    def keyed(self) -> KeyedRows:
+        """Return the rows by key, with the methods of gensim's ``KeyedVectors``.
+
+        Row *i* is the same as here, padding and OOV rows too; nothing is copied, and
+        gensim is not needed. ``load_matrix("vectors.npz").keyed()`` stays mapped.
+
+        >>> matrix.keyed().most_similar("king", topn=3)  # doctest: +SKIP
+        """
+        return KeyedRows(self.vocabulary, self.vectors)
+
+    def _repr_html_(self) -> str:
+        rows, dim = self.shape
+        shown = min(dim, _SHOWN_NUMBERS)
+        more = ["…"] * (dim > shown)
+        head = ["id", "token", "origin", *map(str, range(shown)), *more]
+        first = self.vocabulary.packed[:_SHOWN_ROWS]  # of holes there are no bytes
+        lines = [
+            [
+                row,
+                token,
+                Origin(self.origin[row]).label(self.match),
+                *(f"{number:.4g}" for number in self.vectors[row, :shown].tolist()),
+                *more,
+            ]
+            for row, token in enumerate(first)
+        ]
+        caption = f"EmbeddingMatrix, {rows:,} rows of {dim}"
+        return markup.table(caption, head, lines) + markup.paragraph(self.coverage)
+
+    def __getitem__(self, token: str) -> Float32Array:
+        """Return the vector of a token, float32 (dim,).
+
+        Raises `UnknownTokenError`, a ``KeyError``. Of ids, `lookup` gives the vectors.
+        """
+        if not isinstance(token, str):
+            raise UnknownTokenError(
+                f"{brief(token)} is no token; matrix.lookup(ids) gives vectors of ids"
+            )
+        vector: Float32Array = self.vectors[self.vocabulary[token]]
+        return vector
+
+    def __contains__(self, token: object) -> bool:
+        return token in self.vocabulary
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the tokens by rising row; rows that no token has are left out."""
+        return iter(self.vocabulary)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __array__(
+        self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
+    ) -> AnyArray:
+        return np.array(self.vectors, dtype, copy=copy)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(former_names.with_ledger(state))
+        if isinstance(self._stored, np.ndarray):  # those of pickles can be written to
+            self._stored.flags.writeable = False
+
+    def __repr__(self) -> str:
+        coverage = self.coverage
+        return (
+            f"<EmbeddingMatrix {self.shape[0]:,} x {self.dim}: {coverage.found:,} of "
+            f"{coverage.tokens:,} tokens found>"
+        )
+
+
+def _ledger_of(
+    vectors: object,
+    vocabulary: Vocabulary | None,
+    rest: tuple[Any, ...],
+    named: dict[str, Any],
+) -> Ledger:
+    """Return the ledger of a vocabulary and what else a ledger is made of."""
+    given = named.get("vocabulary") if vocabulary is None else vocabulary
+    if isinstance(given, Vocabulary):
+        return Ledger(**named) if vocabulary is None else Ledger(given, *rest, **named)
+    if isinstance(vectors, Ledger | Vocabulary):
+        raise OptionError(
+            "vectors and ledger are swapped: give EmbeddingMatrix(vectors, ledger)"
+        )
+    raise OptionError(
+        f"ledger is of type {type(given).__name__}: make a Vocabulary of it, with a "
+        "row for each vector: pe.Vocabulary.of(vocabulary), or where it has no pad "
+        "token pe.Vocabulary(vocabulary, pad=None)"
+    )
+
+
+def from_table(table: Table, name: str) -> EmbeddingMatrix:
+    """Return the matrix that a table holds; ``name`` is for messages.
+
+    A table without a ledger, as other tools write it, becomes a matrix all of whose
+    tokens count as found, see `saved`.
+
+    Raises `FormatError` if its parts do not fit each other, or if a newer version of
+    this package wrote it.
+    """
+    try:
+        return EmbeddingMatrix(*saved.read(table, name))
+    except (OptionError, VocabularyError, ShapeError) as error:
+        raise FormatError(f"{name}: {error}") from error
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EmbeddingShard:
+    """Consecutive rows of a matrix: those of the ids from ``start`` to ``stop`` - 1.
+
+    Ids are those of the whole matrix, which has ``rows``; row ``i`` here is that of id
+    ``start + i``. ``vectors`` is float32 (stop - start, dim), read-only, and mapped
+    where it lies in one file just so. ``ledger`` is the `Ledger` of these rows, with
+    the provenance of the whole; ``origin``, ``sources`` and ``source_rows``, (stop -
+    start,), are its arrays. A shard may have no row.
+
+    Texts are encoded with the vocabulary of the whole: that of the ledger numbers these
+    rows from 0.
+    """
+
+    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+
+    vectors: Float32Array
+    ledger: Ledger
+    start: int
+    rows: int
+
+    @property
+    def stop(self) -> int:
+        """The id after the last."""
+        return self.start + len(self)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows here, dim)."""
+        return self.vectors.shape[0], self.vectors.shape[1]
+
+    @property
+    def dim(self) -> int:
+        """Length of a vector."""
+        return self.shape[1]
+
+    @property
+    def origin(self) -> OriginArray:
+        """How each row was filled, uint8 (rows here,): codes of `Origin`."""
+        return self.ledger.origin
+
+    @property
+    def sources(self) -> Int16Array:
+        """Which source each row is from, int16 (rows here,); -1 for none."""
+        return self.ledger.sources
+
+    @property
+    def source_rows(self) -> Int64Array:
+        """Which row of its source each is, int64 (rows here,); -1 for none."""
+        return self.ledger.source_rows
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """How to build the rows of the whole again."""
+        return self.ledger.provenance
+
+    @property
+    def pad_id(self) -> int | None:
+        """The id of the pad token, if its row is here."""
+        found = np.flatnonzero(self.origin == Origin.PAD)
+        return self.start + int(found[0]) if len(found) else None
+
+    @property
+    def packed_tokens(self) -> PackedTokens:
+        """The tokens of the rows as bytes; holes have none."""
+        return self.ledger.vocabulary.packed
+
+    @property
+    def holes(self) -> Int64Array:
+        """The rows here that no token has, int64, rising."""
+        return self.ledger.vocabulary.holes
+
+    @property
+    def tokens(self) -> tuple[str | None, ...]:
+        """The tokens of the rows; ``None`` is a hole."""
+        return self.ledger.vocabulary.tokens
+
+    def lookup(self, ids: npt.ArrayLike) -> Float32Array:
+        """Return the vectors of ids: float32, the shape of ``ids`` plus (dim,).
+
+        Raises `VocabularyError` for an id whose row is not here.
+        """
+        wanted = np.asarray(ids)
+        if wanted.dtype.kind not in "iu" and wanted.size:
+            raise VocabularyError(f"ids are {wanted.dtype}; whole numbers are needed")
+        wrong = (wanted < self.start) | (wanted >= self.stop)
+        if wrong.any():
+            raise VocabularyError(
+                f"id {int(wanted[wrong][0])} is not in this shard, which has rows "
+                f"{self.start}:{self.stop} of {self.rows}"
+            )
+        found: Float32Array = self.vectors[wanted.astype(np.int64) - self.start]
+        return found
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(former_names.with_ledger(state))
+        self.vectors.flags.writeable = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<EmbeddingShard {self.shape[0]:,} x {self.dim}: rows {self.start}:"
+            f"{self.stop} of {self.rows}>"
+        )
+
+
+def shard_of(part: Part, name: str) -> EmbeddingShard:
+    """Return the shard that is a part of a table; ``name`` is for messages.
+
+    Of a table that another tool wrote every token counts as found, a ``<pad>`` whose
+    row is zeros is the pad, and rows stand as they do there. Raises `FormatError` as
+    `from_table` does.
+    """
+    try:
+        ledger = saved.read_part(part, name)
+    except (OptionError, VocabularyError, ShapeError) as error:
+        raise FormatError(f"{name}: {error}") from error
+    vectors = part.table.vectors[:]
+    if vectors[ledger.origin == Origin.PAD].any():
+        raise FormatError(f"{name}: the row of the pad token is not zeros")
+    vectors.flags.writeable = False
+    return EmbeddingShard(vectors, ledger, part.start, part.rows)
