@@ -5,15 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable
-from itertools import accumulate
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.hugging_face.shards import CONFIG, INDEX, Shard
-from pretrained_embed.formats.safetensors.header import DTYPES, Tensor
-from pretrained_embed.formats.table import in_pieces
+from pretrained_embed.formats.safetensors.header import DTYPES, Tensor, header_of
+from pretrained_embed.formats.table import write_array
 from pretrained_embed.language_model.checkpoint import Checkpoint
 from pretrained_embed.language_model.numbers import Stored
 from pretrained_embed.language_model.tokenizer import FILES
@@ -88,34 +87,19 @@ def _write_shard(shard: Shard, tables: dict[str, Stored], path: Path) -> None:
         key=lambda name: (-DTYPES[tensors[name].dtype].itemsize, tensors[name].begin),
     )
     with path.open("xb") as file, shard.path.open("rb") as source:
-        file.write(_header(shard, tables, names))
+        forms = {
+            name: (
+                tensors[name].dtype,
+                tables[name].shape if name in tables else tensors[name].shape,
+            )
+            for name in names
+        }
+        file.write(header_of(forms, shard.header.metadata or None))
         for name in names:
             if name in tables:
-                for piece in in_pieces(tables[name]):
-                    file.write(piece)
+                write_array(file, tables[name])
             else:
                 _copy_range(source, shard.header.data, tensors[name], file)
-
-
-def _header(shard: Shard, tables: dict[str, Stored], names: list[str]) -> bytes:
-    tensors = shard.header.tensors
-    shapes = {n: tables[n].shape if n in tables else tensors[n].shape for n in names}
-    sizes = [
-        tables[n].nbytes if n in tables else tensors[n].end - tensors[n].begin
-        for n in names
-    ]
-    content: dict[str, Any] = {}
-    if shard.header.metadata:
-        content["__metadata__"] = shard.header.metadata
-    for name, size, end in zip(names, sizes, accumulate(sizes), strict=True):
-        content[name] = {
-            "dtype": tensors[name].dtype,
-            "shape": list(shapes[name]),
-            "data_offsets": [end - size, end],
-        }
-    text = json.dumps(content, separators=(",", ":")).encode("ascii")
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
 
 
 def _copy_range(source: BinaryIO, data: int, tensor: Tensor, file: BinaryIO) -> None:

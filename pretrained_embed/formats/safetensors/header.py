@@ -6,6 +6,7 @@ See `pretrained_embed.formats.safetensors.reader` for its grammar.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, BinaryIO, NamedTuple
 
@@ -191,13 +192,29 @@ def format_header(
 
     All of it takes a multiple of so many bytes.
     """
-    content: dict[str, Any] = {_METADATA: dict(metadata)}
+    forms = {
+        name: (_NAMES[array.dtype.newbyteorder("<").str], array.shape)
+        for name, array in arrays.items()
+    }
+    return header_of(forms, metadata, multiple)
+
+
+def header_of(
+    forms: Mapping[str, tuple[str, tuple[int, ...]]],
+    metadata: Mapping[str, str] | None,
+    multiple: int = 8,
+) -> bytes:
+    """Return the same, given the dtype and the shape of each tensor."""
+    content: dict[str, Any] = {}
+    if metadata is not None:
+        content[_METADATA] = dict(metadata)
     position = 0
-    for name, array in arrays.items():
-        begin, position = position, position + array.nbytes
+    for name, (dtype, shape) in forms.items():
+        begin = position
+        position += math.prod(shape) * DTYPES[dtype].itemsize
         content[name] = {
-            "dtype": _NAMES[array.dtype.newbyteorder("<").str],
-            "shape": list(array.shape),
+            "dtype": dtype,
+            "shape": list(shape),
             "data_offsets": [begin, position],
         }
     text = json.dumps(content, separators=(",", ":")).encode("ascii")
