@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -221,26 +222,31 @@ class WordVectors(TransformerMixin, BaseEstimator):
             )
 
     def _pooled(self, texts: list[list[str]]) -> Float32Array:
-        self._look_up(word for text in texts for word in text)
+        words = list(chain.from_iterable(texts))
+        self._look_up(words)
         table = cast(Float32Array, self._table)
-        ids = self._ids
-        kept = [[word for word in text if ids[word] >= 0] for text in texts]
-        ends = np.cumsum([0, *map(len, kept)])
-        places = np.array([ids[w] for text in kept for w in text], np.int64)
+        places = np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words))
+        there = places >= 0
+        lengths = np.array([len(text) for text in texts], np.int64)
+        which = np.repeat(np.arange(len(texts)), lengths)[there]
+        ends = np.append(0, np.cumsum(np.bincount(which, minlength=len(texts))))
+        places = places[there]
         if self.pooling == "max":
             return _largest(table, places, ends)
         weights = np.ones(len(places), np.float32)
         if self.pooling == "tfidf":
-            weights[:] = [self.idf_.get(w, self._rare) for text in kept for w in text]
+            idf = (self.idf_.get(word, self._rare) for word in words)
+            weights = np.fromiter(idf, np.float32, len(words))[there]
         elif self.pooling == "sif":
-            often = self.frequencies_
-            weights[:] = [_SIF / (_SIF + often.get(w, 0)) for t in kept for w in t]
-        shape = (len(kept), len(table))
+            shares = (self.frequencies_.get(word, 0.0) for word in words)
+            often = np.fromiter(shares, np.float64, len(words))[there]
+            weights = (_SIF / (_SIF + often)).astype(np.float32)
+        shape = (len(texts), len(table))
         pooled = csr_array((weights, places, ends), shape=shape) @ table
         # SIF divides by the number of words, a weighted mean by the sum of weights
         sums = np.ones_like(weights) if self.pooling == "sif" else weights
-        totals = np.add.reduceat(np.append(sums, 0), ends[:-1]) if len(kept) else sums
-        totals = np.where(np.diff(ends) > 0, totals, 1)[:, None]
+        totals = np.bincount(which, sums, len(texts))
+        totals = np.where(totals > 0, totals, 1)[:, None]
         found: Float32Array = (pooled / totals).astype(np.float32)
         if self.pooling == "sif" and getattr(self, "component_", None) is not None:
             component = cast(Float64Array, self.component_)

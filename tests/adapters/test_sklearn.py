@@ -98,6 +98,7 @@ def test_words_that_come_later_are_looked_up(source):
 
     np.testing.assert_array_equal(model.transform(["Dog"]), model.transform(["dog"]))
     assert model.transform(["dog"]).any()
+    assert model.transform([]).shape == (0, 5)
     assert model.coverage_ == 1
     assert WordVectors(source).fit(["the xyzzy"]).coverage_ == 0.5
     assert not WordVectors(source).fit_transform(["xyzzy"]).any()
