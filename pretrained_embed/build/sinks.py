@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pretrained_embed import formats, sources
 from pretrained_embed.arrays import Float32Array
-from pretrained_embed.build.loop import Sink, SoFar
+from pretrained_embed.build.memory import Sink, SoFar
 from pretrained_embed.build.plan import Plan
 from pretrained_embed.files.replacement import discard_leftovers
 from pretrained_embed.files.room import check_room
