@@ -566,3 +566,27 @@ def test_gradients_may_be_taken_by_functions(matrix):
 
     layer(IDS).square().sum().backward()
     assert torch.equal(gradient["trained.weight"], layer.trained.weight.grad)
+
+
+@pytest.mark.parametrize("kind", ["Adam", "AdamW", "SGD", "LBFGS"])
+def test_frozen_bits_outlast_fused_optimizers_and_those_that_call_a_closure(
+    matrix, kind
+):
+    layer = pe_torch.embedding(matrix, freeze=FROZEN)
+    options = {} if kind == "LBFGS" else {"fused": True, "weight_decay": 0.01}
+    optimizer = getattr(torch.optim, kind)(layer.parameters(), 0.1, **options)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = (layer(IDS) - 1).square().sum()
+        loss.backward()
+        return loss
+
+    before = closure().item()
+    for _ in range(3):
+        optimizer.step(closure)
+
+    assert closure().item() < before
+    made = table(layer)
+    assert same_bits(made[FROZEN], matrix.vectors[FROZEN])
+    assert (made[~FROZEN] != matrix.vectors[~FROZEN]).any(axis=1).all()
