@@ -210,7 +210,11 @@ static int index_fill(TokenIndex *index, Given *given, PyObject *tokens) {
     }
     if (PyObject_HasAttrString(tokens, "offsets"))
         return index_from_packed(index, given, tokens);
+#ifdef Py_GIL_DISABLED
+    PyObject *list = PySequence_List(tokens); /* ours alone: no other thread changes it */
+#else
     PyObject *list = PyList_Check(tokens) ? Py_NewRef(tokens) : PySequence_List(tokens);
+#endif
     if (!list) return -1;
     int result = index_from_list(index, given, list);
     Py_DECREF(list);
@@ -1186,7 +1190,12 @@ static int module_clear(PyObject *module) {
 
 static void module_free(void *module) { (void)module_clear(module); }
 
-static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, module_exec}, {0, NULL}};
+static PyModuleDef_Slot module_slots[] = {
+    {Py_mod_exec, module_exec},
+#if defined(Py_GIL_DISABLED) && !defined(Py_LIMITED_API)
+    {Py_mod_gil, Py_MOD_GIL_NOT_USED}, /* an index never changes once it is made */
+#endif
+    {0, NULL}};
 
 static struct PyModuleDef module_def = {
     PyModuleDef_HEAD_INIT,
