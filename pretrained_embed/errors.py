@@ -27,7 +27,8 @@ from __future__ import annotations
 
 import re
 import reprlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 #: How many characters of a value a message shows.
 _LENGTH = 60
@@ -108,6 +109,21 @@ class WorkerError(PretrainedEmbedError, RuntimeError):
 
 class MissingPackageError(PretrainedEmbedError, ImportError):
     """An optional package is needed; the message says how to install it."""
+
+
+@contextmanager
+def needing_package(what: str) -> Iterator[None]:
+    """Around an import: where the package is not installed, say that ``what`` needs it.
+
+    Raises `MissingPackageError`.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = (error.name or "a package").partition(".")[0]
+        raise MissingPackageError(
+            f"{what} needs {package}, which is not installed: pip install {package}"
+        ) from error
 
 
 class CoverageError(PretrainedEmbedError, ValueError):

@@ -16,12 +16,13 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal, Self, cast
 
+from pretrained_embed.errors import needing_package
 from pretrained_embed.files.temporary import is_leftover, sync_folder, temporary_name
 
 _BY_DESCRIPTOR = (
@@ -270,11 +271,10 @@ class SafePath:
         the file means nothing by itself. It is never removed, for another process may
         be waiting on it.
         """
-        from filelock import lock_descriptor, unlock_descriptor
-
         with self.open("a", buffering=0) as file:
+            lock, unlock = _locks()
             try:
-                lock_descriptor(file.fileno())
+                lock(file.fileno())
             except OSError as error:
                 raise OSError(
                     error.errno,
@@ -286,7 +286,7 @@ class SafePath:
             try:
                 yield file.fileno()
             finally:
-                unlock_descriptor(file.fileno())
+                unlock(file.fileno())
 
     @property
     def _real_path(self) -> Path:
@@ -344,6 +344,20 @@ class SafePath:
                 f"nothing in {self.folder} is used through a link; {remedy}"
             )
         return found
+
+
+def _locks() -> tuple[Callable[[int], object], Callable[[int], object]]:
+    """Return what locks an open file, and unlocks it: flock, where there is one."""
+    try:
+        import fcntl
+    except ModuleNotFoundError:  # Windows
+        with needing_package("a lock on this system"):
+            from filelock import lock_descriptor, unlock_descriptor
+        return lock_descriptor, unlock_descriptor
+    return (
+        lambda file: fcntl.flock(file, fcntl.LOCK_EX),
+        lambda file: fcntl.flock(file, fcntl.LOCK_UN),
+    )
 
 
 def _is_link(found: os.stat_result) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from http.client import responses
 from typing import TYPE_CHECKING
 
-from pretrained_embed.errors import SourceError
+from pretrained_embed.errors import SourceError, needing_package
 from pretrained_embed.sources.patience import Failure, Patience
 from pretrained_embed.sources.url import Url
 
@@ -62,7 +62,8 @@ class Part:
 
 def session() -> Session:
     """Return a session that says who is asking."""
-    from pretrained_embed.sources.connections import Session
+    with needing_package("a download"):
+        from pretrained_embed.sources.connections import Session
 
     made = Session()
     made.headers["User-Agent"] = "pretrained-embed"

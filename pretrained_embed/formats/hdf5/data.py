@@ -13,7 +13,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
-from pretrained_embed.errors import FormatError
+from pretrained_embed.errors import FormatError, needing_package
 from pretrained_embed.formats.foreign import Form
 from pretrained_embed.formats.local import file_size, map_array
 from pretrained_embed.formats.table import Rows
@@ -35,7 +35,8 @@ class DataFile:
     """
 
     def __init__(self, file: BinaryIO, where: str, budget: Budget) -> None:
-        import h5py
+        with needing_package(f"{where}: HDF5"):
+            import h5py
 
         self._file = file
         self._size = file_size(file)

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.errors import needing_package
 from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.hdf5.reader import ARRAYS, VECTORS
@@ -183,7 +184,8 @@ class RowFile:
 
 def _empty_file() -> bytes:
     """Return a file of HDF5 that holds nothing."""
-    import h5py
+    with needing_package("writing HDF5"):
+        import h5py
 
     with h5py.File("empty", "w", driver="core", backing_store=False) as file:
         file.flush()
