@@ -10,33 +10,73 @@ from __future__ import annotations
 import io
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from typing import Any, NoReturn
 
 import click
+from click.shell_completion import CompletionItem
 
-from pretrained_embed import OptionError, PretrainedEmbedError, versions
-from pretrained_embed.cli.align import align
-from pretrained_embed.cli.build import build
-from pretrained_embed.cli.cache import cache
-from pretrained_embed.cli.compare import compare
-from pretrained_embed.cli.convert import convert
-from pretrained_embed.cli.coverage import coverage
-from pretrained_embed.cli.doctor import doctor
-from pretrained_embed.cli.evaluate import evaluate
-from pretrained_embed.cli.explain import explain
-from pretrained_embed.cli.fetch import fetch
-from pretrained_embed.cli.index import index
-from pretrained_embed.cli.info import info
-from pretrained_embed.cli.list import list_
+from pretrained_embed import OptionError, PretrainedEmbedError, __version__
 from pretrained_embed.cli.output import answer, tell
-from pretrained_embed.cli.plot import plot
-from pretrained_embed.cli.report_page import report_page
-from pretrained_embed.cli.similar import similar
 from pretrained_embed.cli.wrong_usage import remedy
-from pretrained_embed.kernel.choice import SlowKernelWarning
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
+
+
+#: The commands, each in a module of its own, with what its help begins with.
+SUMMARIES = {
+    "build": "Write the matrix whose row I is the vector of token I.",
+    "coverage": "Compare how much of a vocabulary sources have, without building a "
+    "matrix.",
+    "info": "Tell about a file of vectors, a saved matrix or a name that 'list' shows.",
+    "explain": "Tell how the rows of tokens were filled: found or not, in which form "
+    "and source.",
+    "similar": "List the tokens nearest to each TOKEN, or to a sum such as king - man "
+    "+ woman.",
+    "plot": "Draw tokens of a saved matrix as points, near each other where they are "
+    "alike.",
+    "report": "Write a page about MATRIX: its coverage, and a map of its tokens.",
+    "doctor": "Read all of a file of vectors, and say what is wrong with it.",
+    "convert": "Write the vectors of IN to OUT in another format.",
+    "list": "List the vectors that can be asked for by name.",
+    "fetch": "Download a name that 'list' shows, or a URL, into the cache; print its "
+    "path.",
+    "index": "Index a file of vectors: building from it then takes milliseconds.",
+    "cache": "Show, check and empty the cache of downloads and indexed copies.",
+    "evaluate": "Score vectors on word similarity, analogies, odd ones out and "
+    "categories.",
+    "compare": "Say what changed from one matrix to another, such as by training.",
+    "align": "Turn vectors into the space of others, by tokens that mean the same in "
+    "both.",
+}
+
+#: What a module, or the command in it, is called where not as the command is.
+_MODULES = {"report": "report_page"}
+_NAMES = {"report": "report_page", "list": "list_"}
+
+
+class Commands(Mapping[str, click.Command]):
+    """The commands by name, each imported when it is looked up.
+
+    So ``--version`` and the completion of their names import none of them, nor numpy.
+    """
+
+    def __getitem__(self, name: str) -> click.Command:
+        """Return a command."""
+        if name not in SUMMARIES:
+            raise KeyError(name)
+        module = import_module(f"pretrained_embed.cli.{_MODULES.get(name, name)}")
+        command: click.Command = getattr(module, _NAMES.get(name, name))
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        """Go through the names."""
+        return iter(SUMMARIES)
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(SUMMARIES)
 
 
 class Program(click.Group):
@@ -52,11 +92,21 @@ class Program(click.Group):
             run = lambda: super(Program, self).main(*args, **options)  # noqa: E731  (too long in its place)
             sys.exit(_exit_code(run, words))
 
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete the name of a command, or an option before it."""
+        names = sorted(name for name in SUMMARIES if name.startswith(incomplete))
+        items = [CompletionItem(name, help=SUMMARIES[name]) for name in names]
+        return items + click.Command.shell_complete(self, ctx, incomplete)
+
 
 def _shown(others: Callable[..., None]) -> Callable[..., None]:
     """Return what shows the warning of a slow kernel in one line."""
 
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
+        from pretrained_embed.kernel.choice import SlowKernelWarning
+
         if issubclass(category, SlowKernelWarning):
             tell(f"Note: {message}")
         else:
@@ -93,13 +143,14 @@ def _exit_code(run: Callable[[], Any], words: list[str]) -> int:
 
 def _version(context: click.Context, _: click.Parameter, asked: bool) -> None:
     if asked:
-        answer(f"pretrained-embed {versions()['pretrained_embed']}")
+        answer(f"pretrained-embed {__version__}")
         context.exit()
 
 
 @click.group(
     "pretrained-embed",
     cls=Program,
+    commands=Commands(),
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.option(
@@ -117,27 +168,6 @@ def program() -> None:
     Example:
       pretrained-embed build --vocab vocab.txt
     """
-
-
-for command in (
-    build,
-    coverage,
-    info,
-    explain,
-    similar,
-    plot,
-    report_page,
-    doctor,
-    convert,
-    list_,
-    fetch,
-    index,
-    cache,
-    evaluate,
-    align,
-    compare,
-):
-    program.add_command(command)
 
 
 def main() -> NoReturn:

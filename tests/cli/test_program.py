@@ -10,7 +10,7 @@ import click
 import pytest
 
 from pretrained_embed.cli.output import printable
-from pretrained_embed.cli.program import program
+from pretrained_embed.cli.program import SUMMARIES, program
 from tests.command_line import finish, run, start
 
 BUILD = ("build", "--vocab", "vocab.txt", "--source", "vectors.txt")
@@ -34,6 +34,42 @@ def commands(group: click.Group = program, path: tuple[str, ...] = ()):
 
 
 every_command = pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+
+
+def test_commands_are_summed_up_as_their_help_begins():
+    assert {
+        name: command.get_short_help_str(200)
+        for name, command in program.commands.items()
+    } == SUMMARIES
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--version"], "pretrained-embed "),
+        (["", "b"], "plain,build\n"),
+        (["", "--v"], "plain,--version\n"),
+    ],
+    ids=str,
+)
+def test_the_version_and_completion_need_no_numpy(words, said):
+    command = "import sys; sys.modules['numpy'] = None; "
+    command += "from pretrained_embed.cli import main; main()"
+    asked = [sys.executable, "-c", command]
+    completion = {
+        "_PRETRAINED_EMBED_COMPLETE": "bash_complete",
+        "COMP_WORDS": " ".join(["pretrained-embed", *words[1:]]),
+        "COMP_CWORD": "1",
+    }
+    more = completion if len(words) > 1 else {}
+    ran = subprocess.run(
+        asked if more else [*asked, *words],
+        env={**os.environ, **more},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert ran.stdout.startswith(said)
 
 
 @every_command

@@ -231,12 +231,10 @@ def test_a_lock_keeps_other_threads_out(root):
 
 
 def test_a_disk_without_locks_is_named_with_the_remedy(tmp_path, monkeypatch):
-    import filelock
-
     def refused(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr(filelock, "lock_descriptor", refused)
+    monkeypatch.setattr(safe_path, "_locks", lambda: (refused, refused))
     path = SafePath.at(tmp_path, SourceError, "remove the link") / "lock"
 
     with (
