@@ -326,5 +326,6 @@ def _numbers(bits: Float32Array, dtype: str) -> Float32Array:
     """Return the numbers that rows consist of, as float32."""
     if dtype == DTYPES[0]:
         return bits
+    stored = bits.view(np.uint32).astype("<u4", copy=False)  # as the file has them
     with np.errstate(over="ignore", invalid="ignore"):
-        return bits.view(dtype).astype(np.float32)
+        return stored.view(dtype).astype(np.float32)
