@@ -114,10 +114,13 @@ def prepare(machine: str, folder: Path) -> Path:
     site.mkdir(exist_ok=True)
     if this.index:
         install_wheels(this.index, site)
+    triplet = this.compiler.removesuffix("-gcc")
+    libraries = ":".join(f"/usr/lib/{triplet}/{name}" for name in ("blas", "lapack"))
     (site / "sitecustomize.py").write_text(f"import sys; sys.executable = '{python}'\n")
     python.write_text(
         f'#!/bin/sh\nexport PYTHONPATH="{site}:$PYTHONPATH"\n'
-        f'exec {this.qemu} $QEMU_MORE -L {root} {root}/usr/bin/python3.11 "$@"\n'
+        f"exec {this.qemu} $QEMU_MORE -L {root} -E LD_LIBRARY_PATH={libraries} "
+        f'{root}/usr/bin/python3.11 "$@"\n'
     )
     python.chmod(0o755)
     return python

@@ -125,7 +125,8 @@ def map_array(
         return np.empty(shape, dtype)
     try:
         if not _maps.get():
-            return _read_array(file, np.dtype(dtype), shape, offset, order)
+            read = _read_array(file, np.dtype(dtype), shape, offset, order)
+            return native_integers(read)
         mapped = np.memmap(file, dtype, "r", offset, shape, order)  # type: ignore[call-overload]  # order is "C" or "F"
     except (OSError, MemoryError) as error:  # of a limit of the process, most often
         size = math.prod(shape) * np.dtype(dtype).itemsize
@@ -134,7 +135,14 @@ def map_array(
             f"{name}: {size:,} bytes of it cannot be mapped into memory: "
             f"{error}; raise the limit on the memory of this process (ulimit -v)"
         ) from error
-    return np.asarray(mapped)
+    return native_integers(np.asarray(mapped))
+
+
+def native_integers(array: AnyArray) -> AnyArray:
+    """Return whole numbers in the byte order of this machine; others as they are."""
+    if array.dtype.kind not in "iu" or array.dtype.isnative:
+        return array
+    return array.astype(array.dtype.newbyteorder("="))
 
 
 def _read_array(

@@ -152,7 +152,7 @@ def test_a_memory_error_is_a_message(folder):
     Path("vectors.txt").write_text(f"the {wide}\n")
     Path("vocab.json").write_text('{"the": 0, "cat": 999999}')  # 1.2 GB as a matrix
     limit = (
-        "import pretrained_embed.cli, resource\n"
+        "import pretrained_embed.cli.build, resource\n"
         "pages = int(open('/proc/self/statm').read().split()[0])\n"
         "size = pages * resource.getpagesize() + (600 << 20)\n"
         "resource.setrlimit(resource.RLIMIT_AS, (size, size))"

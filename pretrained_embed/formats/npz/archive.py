@@ -14,7 +14,7 @@ from pretrained_embed.budget import Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import Form
-from pretrained_embed.formats.local import file_size, map_array
+from pretrained_embed.formats.local import file_size, map_array, native_integers
 from pretrained_embed.formats.npy.header import (
     HEADER_LIMIT,
     ArrayHeader,
@@ -128,7 +128,7 @@ class Archive:
                 data += piece
         if len(data) != header.nbytes:
             raise self._damaged(f"member {info.filename!r} ends too early")
-        array = np.frombuffer(data, header.dtype)
+        array = native_integers(np.frombuffer(data, header.dtype))
         array.flags.writeable = False
         return array.reshape(header.shape, order=header.order)  # type: ignore[call-overload,no-any-return]  # order is "C" or "F"
 
