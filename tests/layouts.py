@@ -6,6 +6,7 @@ vectors, so that what a reader makes of the file can be judged: see `outcome`.
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Callable
 from random import Random
@@ -44,7 +45,7 @@ TOKENS: dict[str, Callable[[int], str]] = {
     "quotes": lambda i: '"' * (1 + i) if i < 20 else f"''{i}",
     "uri": lambda i: f"/c/en/#####_{i}",
     "label": lambda i: f"__label__{i}x",
-    "base64": lambda i: f"B64:{i:04d}==",
+    "nearly-base64": lambda i: f"B64:{i:04d}==",
     "comma": lambda i: f"{i},",
     "hyphen": lambda i: f"-{i}-",
     "version": lambda i: f"python 2.{i}.1",
@@ -175,6 +176,25 @@ def _false_header(more: int) -> Fault:
     return fault
 
 
+def _short_row(layout: Layout, rows: list[list[str]]) -> str:
+    cut = [*rows[:-1], rows[-1][:-1]]
+    return _joined(layout, cut, *SEPARATORS[layout.separator])
+
+
+def _quoted_tokens(layout: Layout, rows: list[list[str]]) -> str:
+    quoted = [[f'"{token}"', *row] for token, *row in rows]
+    return _joined(layout, quoted, *SEPARATORS[layout.separator])
+
+
+def _in_base64(layout: Layout, rows: list[list[str]]) -> str:
+    encoded = [
+        ["B64:" + base64.b64encode(token.encode()).decode(), *row]
+        for token, *row in rows
+    ]
+    text = _joined(layout._replace(header="none"), encoded, " ", " ")
+    return f"{layout.rows} {layout.dim} 120\n{text}"
+
+
 def _nan_in_half(layout: Layout, rows: list[list[str]]) -> str:
     spoilt = [
         [token, *row[:-1], "1.#QNAN"] if i % 2 else [token, *row]
@@ -195,6 +215,9 @@ FAULTS: dict[str, Fault] = {
     "tab-and-space": _as("\t "),
     "space-and-tab": _as(" \t"),
     "tab-and-space-first": _as(" ", "\t "),
+    "comma-after-token": _as(" ", ", "),
+    "semicolon-before-tab": _as("\t", ";\t"),
+    "colon-after-token": _as(" ", ": "),
     "comma-space": _as(", "),
     "semicolon-space": _as("; "),
     "bar-spaces": _as(" | "),
@@ -230,6 +253,9 @@ FAULTS: dict[str, Fault] = {
     "quoted-numbers": _numbers_as('"{}"'.format),
     "fortran": _numbers_as(lambda number: number.replace("e", "D")),
     "trailing-comma": _text(lambda _, text: text.replace("\n", ",\n")),
+    "short-row": _short_row,
+    "quoted-tokens": _quoted_tokens,
+    "in-base64": _in_base64,
 }
 
 
@@ -238,6 +264,8 @@ def faulty(layout: Layout) -> Made:
     tokens, numbers = _table(layout)
     rows = [[token, *row] for token, row in zip(tokens, numbers, strict=True)]
     raw = FAULTS[layout.fault](layout, rows).encode()
+    if layout.fault == "quoted-tokens":  # they are kept, and a note says so
+        tokens = [f'"{token}"' for token in tokens]
     return Made(layout, raw, tokens, _meant(numbers))
 
 

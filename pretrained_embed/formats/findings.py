@@ -17,14 +17,15 @@ CODES = {
     "header.repeated": "a header stands among the rows",
     "header.tokens-end-in-numbers": "all rows have more numbers than the header "
     "declares, and the tokens are taken to end in them",
-    "text.base64-tokens": "tokens are in base64, as deeplearning4j writes them",
+    "text.base64-tokens": "tokens were decoded from base64, as deeplearning4j writes "
+    "them",
     "text.bad-number": "a field is no number where one is due",
     "text.bad-row": "malformed rows were left out",
     "text.blank-end": "blank lines behind the last row are no rows",
     "text.blank-line": "a blank line among the rows",
     "text.byte-order-mark": "a byte order mark was left out",
     "text.column-numbers": "line 1 numbers the columns",
-    "text.comma-tokens": "most tokens end in a comma, a semicolon or a bar",
+    "text.comma-tokens": "most tokens end in a comma, a semicolon, a colon or a bar",
     "text.counts": "the rows look like counts of words, not like vectors",
     "text.dim-1": "rows have one number",
     "text.layout-differs": "the file is not laid out as it was said to be",
@@ -40,8 +41,8 @@ CODES = {
     "text.surplus-number": "a row has a number more than dim, taken for its token's",
     "binary.big-endian": "numbers have their highest byte first",
     "binary.blank-in-token": "tokens hold a blank, which the format does not know",
-    "assumed.first-number": "(i) without a header: the first number is unlike the "
-    "others, and taken for the vector's, not for the end of the token",
+    "assumed.first-number": "(i) without a header: all tokens may end in a number; the "
+    "first of each row is taken for the vector's",
     "assumed.surplus-in-token": "(ii) without a header: what some rows have more is "
     "taken for their tokens'",
     "assumed.whole-numbers": "(iii) without a header: all fields are whole numbers, "

@@ -30,6 +30,10 @@ class Split(NamedTuple):
     last: bool
 
 
+#: A whole file in one split.
+WHOLE = Split(0, 0, first=True, last=True)
+
+
 @dataclass
 class SplitReport:
     """What scanning a split has found, its rows counted from its first."""
@@ -73,8 +77,10 @@ class ScannedReader(Reader):
         """Cut the file into splits of about ``size`` bytes, or as far as it can be."""
 
     @abstractmethod
-    def scan(self, split: Split, index: TokenIndex, on_bad_row: OnBadRow) -> SplitScan:
-        """Return a scan of a split for the tokens of ``index``."""
+    def scan(
+        self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
+    ) -> SplitScan:
+        """Return a scan of a split for the tokens of ``index``, or for all."""
 
     @abstractmethod
     def total(self, reports: Iterable[SplitReport]) -> Findings:

@@ -208,7 +208,7 @@ def test_a_header_that_the_rows_bear_out_is_believed(head, dim, rows):
         (b"9 4\na 1.5 2\nb 2 3\n", "header.not-borne-out", "'dim=2,header=yes'"),
         (b"3 2\nthe 1\nof 2\nto 3\n", "header.not-borne-out", "declares 2"),
         (
-            b"3 3 120\nB64:dGhl 0.25 1 2\nB64:b2Y= 1 2 3\n",
+            b"3 3 120\nthe 0.25 1 2\nof 1 2 3\n",
             "header.three-integers",
             "line 1: it is a header of three integers",
         ),
@@ -223,6 +223,63 @@ def test_a_header_that_no_row_bears_out_is_an_error(head, code, message):
 
     assert caught.value.code == code
     assert "emove line 1" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "what"),
+    [
+        (b"alpha, 0.5 -0.25\nbeta, 0.25 1.5\n", "a comma stands behind most tokens"),
+        (b"2 2\nalpha; 0.5 -0.25\nbeta; 0.25 1.5\n", "a semicolon"),
+        (b"alpha:\t0.5\t-0.25\nbeta:\t0.25\t1.5\n", "a colon"),
+        (b"3 3\nfew 0.5 1.25 2\nall 1 2 3\nno. 5 4 3 2 1\n", None),
+        (b", 0.5 -0.25\n; 0.25 1.5\n: 0.5 1\n", None),  # the marks are the tokens
+        (b"1, 0.5 -0.25\nbeta 0.25 1.5\nthe 0.5 1\n", None),  # one row alone
+    ],
+)
+def test_a_mark_behind_most_tokens_is_a_separator(head, what):
+    if what is None:
+        assert layout_of(head).dim in (2, 3)
+        return
+    with pytest.raises(FormatError, match=what) as caught:
+        layout_of(head)
+
+    assert caught.value.code == "text.separator"
+    style = "tab" if b"\t" in head else "space"
+    assert f"--layout separator={style}" in str(caught.value)
+    told = find_layout(head, whole=True, name="f", known=KnownLayout(separator=style))
+    assert told is not None
+    assert "text.comma-tokens" in [note.code for note in told.notes]
+
+
+@pytest.mark.parametrize(
+    ("head", "readings"),
+    [
+        # the rows are cut, or the count is false
+        (b"3 4\na 0.5 1 2\nb 1 2 3\nc 3 2 1\n", "3 rows of 4 .* or 4 rows of 3"),
+        # tokens end in a number, or the count is false
+        (b"3 2\na 0.5 1 2\nb 1 2 3\nc 3 2 1\n", "3 rows of 2 .* or 2 rows of 3"),
+    ],
+)
+def test_two_readings_as_cheap_are_an_error_that_names_both(head, readings):
+    with pytest.raises(FormatError, match=f"may declare {readings}") as caught:
+        layout_of(head)
+
+    assert caught.value.code == "header.not-borne-out"
+    assert "--layout" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("head", "quoted"),
+    [
+        (b'"the" 0.5 -1\n"of" 0.25 1.5\n', True),
+        (b'the 0.5 -1\n"new york" 0.25 1.5\n', True),
+        (b'the 0.5 -1\n"" 0.25 1.5\n"a" 0.5 0.5\n', False),
+    ],
+)
+def test_quotes_of_csv_around_tokens_are_told_of(head, quoted):
+    codes = [note.code for note in layout_of(head).notes]
+
+    assert ("text.quoted-tokens" in codes) == quoted
 
 
 # What is told

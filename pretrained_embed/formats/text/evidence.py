@@ -82,10 +82,10 @@ class Header(NamedTuple):
         return cls([int(field) for field in fields])
 
     def readings(self) -> list[tuple[int, int]]:
-        """Return (count, dim) for each way to read two integers."""
-        if len(self.numbers) != 2:
+        """Return (count, dim) for each way to read the first two integers."""
+        if len(self.numbers) < 2:
             return []
-        first, second = self.numbers
+        first, second = self.numbers[:2]
         return [(first, second), (second, first)]
 
 
@@ -105,7 +105,7 @@ class Text(NamedTuple):
 
     def counted(self, count: int) -> bool:
         """Whether a declared count is true, as far as the lines tell."""
-        return not self.whole or count == len(self.rows)
+        return count == len(self.rows) if self.whole else count >= len(self.rows)
 
     def error(self, code: str, what: str, remedy: str) -> FormatError:
         """Return the error for a file that cannot be read as it is."""

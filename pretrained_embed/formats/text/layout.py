@@ -13,10 +13,10 @@ of its rows say. The kernel measures all lines of the head; then, in this order:
 
 1. What stands between the numbers, and before them, in more than half of the rows, is
    the separator. What is neither one space nor one tab there is an error.
-2. A first line of integers is a header if the rows bear it out. Its readings are tried
-   in turn: ``count dim``, ``dim count``, ``count``. A reading fits if some row has
-   exactly ``dim`` numbers at its end, and half of them have so many or more. Else
-   ``count dim`` may have tokens that all end in whole numbers. Else it is an error.
+2. A first line of integers is a header if the rows bear it out. All its readings are
+   compared, ``count dim`` and ``dim count``, with all separators that may be: each
+   costs what has to be believed for it (`_COSTS`), and the cheapest is right. Two that
+   are as cheap, or one that nothing bears out, are an error that names them.
 3. Without a header the commonest run of numbers at the end of a row is the dim; of two
    that are as common, the smaller.
 4. More numbers than dim belong to the token; fewer, or a bad one, make a bad row. No
@@ -31,6 +31,7 @@ https://code.google.com/archive/p/word2vec/
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -49,6 +50,7 @@ from pretrained_embed.formats.text.evidence import (
     most,
     or_tell,
 )
+from pretrained_embed.formats.text.first_number import Owner, owner
 from pretrained_embed.formats.text.shapes import ENDS_IN_TAB, Shapes
 
 _BOM = b"\xef\xbb\xbf"
@@ -65,7 +67,21 @@ _WIDE = {
     b"  ": "two spaces or more stand between fields",
     b"\t\t": "two tabs or more stand between fields",
 }
+#: What has to be believed for a reading of line 1, and what it costs.
+_COSTS = {
+    "no-tokens": 1,  # the rows have one number less, and no token
+    "dim-first": 1,
+    "tokens-end-in-numbers": 2,  # all rows have as many numbers more
+    "in-token": 2,  # the first number, or the last one before, is the token's
+    "count-false": 3,
+    "dim-false": 4,  # all rows have more or fewer numbers, and the count is true
+    "row": 4,  # line 1 is no header
+}
 _DIM_FIRST = Note("header.dim-first", "the header gives dim before count")
+_THREE = Note(
+    "header.three-integers",
+    "line 1 is a header of three integers: words, size and documents of deeplearning4j",
+)
 _WHOLE_SURPLUS = Note(
     "header.tokens-end-in-numbers",
     "all rows have more numbers than the header declares: as these are whole, they are "
@@ -86,6 +102,7 @@ class TextLayout(NamedTuple):
     notes: tuple[str, ...]
     told: bool = False  # the dim is the user's word
     apart: bool = False  # tokens are in another file, and the first number is one
+    base64: bool = False  # tokens are in base64
 
 
 def find_layout(
@@ -143,6 +160,7 @@ def find_layout(
         tuple(notes),
         known.dim is not None,
         tokens_apart and bool(found.text.rows.all_numbers.all()),
+        assumptions.are_base64(found.text.rows),
     )
 
 
@@ -172,7 +190,7 @@ def _decide(text: Text, *, tokens_apart: bool) -> Found | None:
     if text.known.header:
         return _by_rows(text, styles, header=True)
     if text.header is not None:
-        return _by_header(text, styles) or _against_header(text, styles)
+        return _by_header(text, styles)
     return _by_rows(text, styles)
 
 
@@ -212,9 +230,8 @@ def _spaced(text: Text, some: Shapes) -> Styles:
     # wikipedia2vec: a word such as "10 000" before the tab; but not before each
     left = some.numbers - some.alike
     if (left > 0).all():
-        numbers = some.fields(int(some.alike[0]) + 1)
-        whole = bool((some.far <= some.alike).all())
-        if any(map(_is_value, numbers)) or (left.min() > 1 and not whole):
+        of_vector = owner(some, int(some.alike[0]) + 1) is Owner.VECTOR
+        if of_vector or (left.min() > 1 and bool((some.far > some.alike).any())):
             return Styles((style,), _MIXED)
     return Styles((style,))
 
@@ -236,18 +253,14 @@ def _tabbed(text: Text, some: Shapes) -> Styles:
         ends_of_tokens = np.bincount(rest.alike).argmax() == alike - 1
         return Styles((tab, space_tab) if ends_of_tokens else (space_tab, tab))
     tabs = some[spaced & (some.alike == alike) & (some.between == kernel.TAB)]
-    of_token = assumptions.first_ends_token(tabs, alike) if len(tabs) else None
-    if of_token:
+    whose = owner(tabs, alike) if len(tabs) else Owner.VECTOR
+    before = some.numbers - some.alike  # numbers that go on before the space
+    if whose is Owner.TOKEN and not most(before > 1):
         return Styles((tab,))
-    if most(some.alike < some.numbers):  # numbers go on before the space
+    if most(before > 0):
         return Styles((tab, space_tab), _MIXED)
-    doubt = _SPACE_THEN_TABS if of_token is None else None
+    doubt = None if whose is Owner.VECTOR else _SPACE_THEN_TABS
     return Styles((space_tab, tab), doubt)
-
-
-def _is_value(field: bytes) -> bool:
-    """Whether a number is one of a vector's, as no token ends in such a one."""
-    return field[:1] in (b"-", b"+") or b"e" in field.lower()
 
 
 def _wide_gaps(rows: Shapes) -> str:
@@ -269,91 +282,103 @@ def _separator_error(text: Text, what: str) -> FormatError:
 # The header
 
 
+class Reading(NamedTuple):
+    """A way to read line 1, and the rows by it."""
+
+    cost: int  # of what has to be believed: see `_COSTS`
+    declared: int  # rows
+    dim: int
+    found: Found | None  # None: if this is what it means, the file is not right
+
+
 def _by_header(text: Text, styles: Styles) -> Found | None:
-    """Return what the rows are by line 1, ``None`` if no reading of it fits them."""
+    """Return what the rows are by the cheapest reading of line 1."""
     header, told = text.header, text.known.dim
     assert header is not None
     if len(header.numbers) == 1:
         return _by_rows(text, styles, header=True)
-    if len(header.numbers) > 2:
-        return None
-    fitting = [
-        Found(text, style, dim, True, count, (_DIM_FIRST,) if number else ())
-        for number, (count, dim) in enumerate(header.readings())
-        for style in styles.ways
-        if style.fits(dim) and told in (None, dim)
-        if text.counted(count) or not _is_doubtful(text, styles, style, dim)
-    ]
-    for found in fitting:
-        if found.declared is not None and text.counted(found.declared):
-            return found
-    for count, dim in header.readings():
-        if text.counted(count) and told in (None, dim):
-            for style in styles.ways:
-                if _ends_in_whole_numbers(text, style, dim):
-                    return Found(text, style, dim, True, count, (_WHOLE_SURPLUS,))
-    for _, dim in header.readings():
-        if text.rows.all_numbers.all() and most(text.rows.numbers == dim - 1):
-            what = f"line 1 declares {dim:,} values a row, and "
-            raise assumptions.no_tokens(text, what)
-    # a false count is believed where the other reading has no true one that may fit
-    for count, dim in header.readings():
-        surplus = any(_has_whole_surplus(text, style, dim) for style in styles.ways)
-        if text.counted(count) and dim > 1 and surplus:
-            return None
-    first, second = header.readings()[0]
-    for found in fitting:
-        likely = text.counted(first) and second <= found.style.runs.max()
-        if not found.notes or not likely:
-            return found
-    return None
-
-
-def _is_doubtful(text: Text, styles: Styles, style: Style, dim: int) -> bool:
-    """Whether a reading needs more than that the rows fit: a count that is true."""
-    return styles.doubt is not None or assumptions.cuts_numbers(text.rows, style, dim)
-
-
-def _ends_in_whole_numbers(text: Text, style: Style, dim: int) -> bool:
-    """Whether tokens may all end in a whole number before ``dim`` numbers."""
-    if not _has_whole_surplus(text, style, dim):
-        return False
-    if (text.rows.near > 0).any():
-        return True
-    # twice as many, all whole: context vectors behind vectors, as of GloVe -model 3
-    counts_first = text.header is not None and dim == text.header.numbers[-1]
-    return counts_first and (dim == 1 or int(style.runs[0]) != 2 * dim)
-
-
-def _has_whole_surplus(text: Text, style: Style, dim: int) -> bool:
-    """Whether all rows have as many numbers more, and whole ones: ``Route 66``."""
-    surplus = style.runs - dim
-    same = bool((surplus == surplus[0]).all())
-    return dim > 0 < surplus[0] and same and bool((text.rows.far <= dim).all())
-
-
-def _against_header(text: Text, styles: Styles) -> Found | None:
-    """Return what the rows are where line 1 is no true header, or raise that."""
-    header, rows = text.header, text.rows
-    assert header is not None
-    style = styles.ways[0]
-    dim = style.dim()
-    if text.known.dim is not None and text.known.dim > 1:
+    readings = [r for r in _readings(text, styles) if told in (None, r.dim)]
+    least = min((reading.cost for reading in readings), default=0)
+    best = [reading for reading in readings if reading.cost == least]
+    if best and best[0].found and len({reading.dim for reading in best}) == 1:
+        return best[0].found
+    if told is not None:
         return _by_rows(text, styles, header=True)
-    # line 1 may be a row if it has as many numbers as the others
-    is_row = text.first.runs(style.separator, style.delimiter)[0] == dim > 0
-    first, *others = header.numbers
-    if len(others) == 2:
-        true = text.whole and first == len(rows) and others[0] == dim
-        if is_row and not true:
-            return _by_rows(text.with_first(), _styles(text.with_first()))
-        raise _three_integers(text, dim)
-    if len(others) == 1:
-        sound = bool((style.runs == 1).all()) and assumptions.cause_of(rows) is None
-        if is_row and sound and not (text.whole and len(rows) in header.numbers):
-            return _by_rows(text.with_first(), _styles(text.with_first()))
-        raise _not_borne_out(text, dim)
-    return None
+    if len(header.numbers) > 2:
+        raise _three_integers(text, styles.ways[0].dim())
+    if best and not best[0].found and text.rows.all_numbers.all():
+        what = f"line 1 declares {best[0].dim:,} values a row, and "
+        raise assumptions.no_tokens(text, what)
+    raise _not_borne_out(text, styles.ways[0].dim(), best)
+
+
+def _readings(text: Text, styles: Styles) -> Iterator[Reading]:
+    """Yield each reading of line 1 that the rows do not rule out, the likelier first.
+
+    They have to end in as many numbers as it declares, or nearly so.
+    """
+    rows, header = text.rows, text.header
+    assert header is not None
+    of_dl4j = len(header.numbers) > 2 and assumptions.are_base64(rows)
+    pairs = header.readings() if len(header.numbers) == 2 else []
+    for number, (count, dim) in enumerate(pairs or header.readings()[:of_dl4j]):
+        notes = (_THREE,) if of_dl4j else (_DIM_FIRST,) if number else ()
+        counted = text.counted(count)
+        cost = number * _COSTS["dim-first"] + (not counted) * _COSTS["count-false"]
+        if rows.all_numbers.all() and most(rows.numbers == dim - 1):
+            yield Reading(cost + _COSTS["no-tokens"], count, dim, None)
+        for style in styles.ways:
+            found = Found(text, style, dim, True, count, notes)
+            doubtful = styles.doubt or assumptions.cuts_numbers(rows, style, dim)
+            if style.fits(dim) and (counted or not doubtful):
+                more = 0 if counted or not _cuts_off(found) else _COSTS["in-token"]
+                yield Reading(cost + more, count, dim, found)
+            elif counted and dim > number and _end_in_whole_numbers(text, style, dim):
+                found = found._replace(notes=(_WHOLE_SURPLUS,))
+                more = _COSTS["tokens-end-in-numbers"]
+                yield Reading(cost + more, count, dim, found)
+            elif text.whole and counted and dim <= 2 * style.dim() <= 4 * dim:
+                yield Reading(cost + _COSTS["dim-false"], count, dim, None)
+    if (row := _with_first(text, styles)) is not None:
+        yield Reading(_COSTS["row"], len(row.text.rows), row.dim, row)
+
+
+def _cuts_off(found: Found) -> bool:
+    """Whether the vector may begin a number sooner, or later, than it is taken to."""
+    rows, runs = found.text.rows, found.style.runs
+    return bool((rows.numbers > runs).all()) or (
+        owner(rows[runs == found.dim], found.dim) is Owner.TOKEN
+    )
+
+
+def _end_in_whole_numbers(text: Text, style: Style, dim: int) -> bool:
+    """Whether all tokens end in a whole number before ``dim`` numbers: ``Route 66``."""
+    surplus = style.runs - dim
+    if not dim > 0 < surplus[0] or not (surplus == surplus[0]).all():
+        return False
+    if (text.rows.far > dim).any():
+        return False
+    whose = owner(text.rows, int(style.runs[0]))
+    # twice as many, all whole: context vectors behind vectors, as of GloVe -model 3
+    twice = dim == surplus[0] > 1 and not (text.rows.near > 0).any()
+    return whose is Owner.TOKEN or (whose is not Owner.VECTOR and not twice)
+
+
+def _with_first(text: Text, styles: Styles) -> Found | None:
+    """Return what the rows are with line 1, where that may be one of them."""
+    header, style, rows = text.header, styles.ways[0], text.rows
+    assert header is not None
+    dim = len(header.numbers) - 1
+    if not text.first.runs(style.separator, style.delimiter)[0] == dim == style.dim():
+        return None
+    if dim == 1:
+        true = text.whole and len(rows) in header.numbers
+        if true or (style.runs != 1).any() or assumptions.cause_of(rows) is not None:
+            return None
+    elif text.whole and header.numbers[:2] == [len(rows), dim]:
+        return None
+    with_first = text.with_first()
+    return _by_rows(with_first, _styles(with_first))
 
 
 def _three_integers(text: Text, dim: int) -> FormatError:
@@ -366,22 +391,23 @@ def _three_integers(text: Text, dim: int) -> FormatError:
         "header.three-integers",
         "it is a header of three integers, such as the words, size and documents of "
         f"deeplearning4j, and the rows have {dim} numbers",
-        f"Remove the last integer{or_tell(told)}; decode tokens that begin "
-        "with B64: from base64",
+        f"Remove the last integer{or_tell(told)}",
     )
 
 
-def _not_borne_out(text: Text, dim: int) -> FormatError:
+def _not_borne_out(
+    text: Text, dim: int, readings: Sequence[Reading] = ()
+) -> FormatError:
     declared = text.header.numbers[1] if text.header is not None else 0
     cause = assumptions.cause_of(text.rows)
     what = f"the header declares {declared:,} values a row, but the rows have {dim:,}"
-    if dim == declared:
-        first = text.header.numbers[0] if text.header is not None else 0
+    if len(readings) > 1:
+        may = " or ".join(f"{r.declared:,} rows of {r.dim:,} values" for r in readings)
         what = (
-            f"the header may declare {first:,} rows of {dim:,} values or {dim:,} of "
-            f"{first:,}, and there are {len(text.rows):,} that end in {dim:,} numbers"
+            f"the header may declare {may}, and there are {len(text.rows):,} that end "
+            f"in {dim:,} numbers"
         )
-        declared = first
+        declared = next(r.dim for r in readings if r.dim != dim)
     if cause is not None:
         return text.error("header.not-borne-out", f"{what}: {cause}", _MEND)
     if dim > declared > 0:

@@ -32,7 +32,7 @@ from pretrained_embed.formats.reader import (
     Reader,
     Selection,
 )
-from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport
+from pretrained_embed.formats.scanned import WHOLE, ScannedReader, Split, SplitReport
 from pretrained_embed.formats.text.layout import TextLayout, find_layout
 from pretrained_embed.formats.text.scan import Scratch, TextScan
 from pretrained_embed.formats.window import ALIGNMENT
@@ -49,7 +49,6 @@ _SMALLEST_SPLIT, _LARGEST_SPLIT = 1 << 20, 1 << 25
 _BLOCK_SPLIT = _BLOCK_SIZE = 1 << 22
 #: A position is ``split << _SPLIT_SHIFT | row within the split``.
 _SPLIT_SHIFT = 36
-_WHOLE = Split(0, 0, first=True, last=True)
 #: Threads that scan a file which is not on this machine, by default at least.
 _AFAR = 8
 
@@ -97,6 +96,10 @@ def open_reader(
             "file of vectors"
         )
     reader = TextReader(stream, found)
+    if found.base64:
+        from pretrained_embed.formats.text.base64_tokens import Base64Reader
+
+        return Base64Reader(reader)
     if not found.apart:
         return reader
     beside = tokens_beside(stream)
@@ -159,7 +162,7 @@ class TextReader(ScannedReader):
     ) -> Iterator[PackedBlock]:
         """Yield the same with packed tokens. See `Reader`."""
         # Who stops early, after the first rows, should not have asked for many more.
-        splits = [_WHOLE] if self._is_afar() else self.splits(_BLOCK_SPLIT)
+        splits = [WHOLE] if self._is_afar() else self.splits(_BLOCK_SPLIT)
         reports: list[SplitReport] = []
         if len(splits) == 1:
             scan = self.scan(splits[0], None, on_bad_row)
@@ -232,7 +235,7 @@ class TextReader(ScannedReader):
         """Cut a file that has ranges; any other is one split. See `ScannedReader`."""
         held = self._stream.size
         if not self._stream.ranges or held is None:
-            return [_WHOLE]
+            return [WHOLE]
         size = max(_SMALLEST_SPLIT, size)
         size -= size % ALIGNMENT
         starts = list(range(0, held, size)) or [0]

@@ -69,9 +69,9 @@ class Shapes:
         """Return the bytes of a line, without blanks at its end."""
         return self.head[self.begin[number] : self.end[number]]
 
-    def sample(self) -> range:
+    def sample(self, most: int = SAMPLE) -> range:
         """Return the numbers of some lines, of all where they are few."""
-        return range(0, len(self), max(1, len(self) // SAMPLE))
+        return range(0, len(self), max(1, -(-len(self) // most)))
 
     def fronts(self) -> Iterator[bytes]:
         """Yield the field before the numbers of each line of the sample.
@@ -81,13 +81,6 @@ class Shapes:
         spans = (self.begin, self.front, self.front_end)
         for line, begin, end in np.column_stack([s[self.sample()] for s in spans]):
             yield self.head[begin:end] if begin > line else b""
-
-    def fields(self, place: int) -> Iterator[bytes]:
-        """Yield the field at a place from the end, 1 is the last, of a sample."""
-        for number in self.sample():
-            fields = self.line(number).split()
-            if len(fields) >= place:
-                yield fields[-place]
 
     def filled(self) -> Shapes:
         """Return the lines that are not blank."""

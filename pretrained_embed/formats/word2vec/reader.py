@@ -41,7 +41,7 @@ from pretrained_embed.formats.reader import (
     PackedBlock,
     Selection,
 )
-from pretrained_embed.formats.scanned import ScannedReader, Split, SplitReport
+from pretrained_embed.formats.scanned import WHOLE, ScannedReader, Split, SplitReport
 from pretrained_embed.formats.window import READ_SIZE, Window
 from pretrained_embed.formats.word2vec.blanks import bytes_needed, find_end
 from pretrained_embed.formats.word2vec.layout import (
@@ -59,7 +59,6 @@ _LF, _SPACE = b"\n", b" "
 #: Biased exponents as `kernel.scan_binary` takes them, of which none is usual, and what
 #: the exponents of `numpy.frexp` are less. Of few numbers none is so odd that it tells.
 _NONE_USUAL, _BIAS, _FEW = (1, 0), 126, 8
-_WHOLE = Split(0, 0, first=True, last=True)
 _STORAGE_NOTES = {
     ">f4": Note("binary.big-endian", "stored as big-endian float32"),
     ">f8": Note(
@@ -139,7 +138,7 @@ class Word2VecBinaryReader(ScannedReader):
         self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
     ) -> Iterator[PackedBlock]:
         """Yield the same with packed tokens. See `Reader`."""
-        scan = self.scan(_WHOLE, None, on_bad_row)
+        scan = self.scan(WHOLE, None, on_bad_row)
         yield from gathered((hit.block() for hit in scan.run(progress)), _BLOCK_SIZE)
         self._findings = self.total([scan.report()])
 
@@ -154,7 +153,7 @@ class Word2VecBinaryReader(ScannedReader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`."""
         claims = Claims(index, len(out))
-        scan = self.scan(_WHOLE, index, on_bad_row)
+        scan = self.scan(WHOLE, index, on_bad_row)
         for found in scan.run(progress):
             claims.place(found.hits, found.size, found.vectors, found.rows_before, out)
         findings = self.total([scan.report()])
@@ -164,7 +163,7 @@ class Word2VecBinaryReader(ScannedReader):
 
     def splits(self, size: int) -> list[Split]:
         """Return one: no byte tells where a row begins. See `ScannedReader`."""
-        return [_WHOLE]
+        return [WHOLE]
 
     def scan(
         self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow

@@ -1,0 +1,123 @@
+"""Whose the first number of the rows is: the vector's, or the end of the token's.
+
+``Route 66 0.1 0.2`` and ``route 0.66 0.1 0.2`` have one shape. What tells them apart is
+how the first numbers are written, beside the others, and what stands before them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Sequence
+from enum import Enum
+
+from pretrained_embed import kernel
+from pretrained_embed.formats.text.shapes import Shapes
+
+#: Rows that are looked at, and how many numbers of each the first one is compared with.
+_ROWS, _BESIDE = 32, 16
+#: Digits behind the point: of a number that people write, and of one of a vector.
+_FEW_PLACES, _MANY_PLACES = 2, 4
+#: How many rows are not sorted by chance.
+_SORTED = 7
+#: How likely the first numbers of a vector are as these, where they are surely not,
+#: and where they may be not.
+_SURELY, _PERHAPS = 0.005, 0.2
+#: By chance, a column of whole numbers is seldom without a minus sign: not so seldom.
+_NEVER = 1e-4
+#: A number with which no vector's begins.
+_ZEROS = re.compile(rb"[-+]?0\d")
+
+
+class Owner(Enum):
+    """Whose a number is."""
+
+    TOKEN = "token"
+    VECTOR = "vector"
+    TOKEN_PERHAPS = "token, perhaps"
+    UNKNOWN = "unknown"
+
+
+def owner(rows: Shapes, dim: int) -> Owner:
+    """Return whose the first is of the ``dim`` numbers that rows end in."""
+    sample = (rows.line(number).replace(b"\t", b" ") for number in rows.sample(_ROWS))
+    lines = [line.rsplit(b" ", dim) for line in sample]
+    numbers = [line[-dim:][: 1 + _BESIDE] for line in lines if len(line) >= dim]
+    names = {line[0] for line in lines if len(line) > dim}
+    if len(lines) > 1 and names and 2 * len(names) <= len(lines):
+        return Owner.TOKEN  # what is before them would be one token of most rows
+    first, *others = zip(*numbers, strict=True)
+    chance = _chance(first, others)
+    if chance < _SURELY:
+        return Owner.TOKEN
+    if any(n.startswith(b"-") or len(_places(n)) > _FEW_PLACES for n in first):
+        return Owner.VECTOR
+    return Owner.TOKEN_PERHAPS if chance < _PERHAPS else Owner.UNKNOWN
+
+
+def _chance(first: Sequence[bytes], others: Sequence[Sequence[bytes]]) -> float:
+    """Return how likely the first numbers of a vector are as these are."""
+    count, rest = len(first), list(itertools.chain(*others))
+    if not rest:
+        return 1
+    if 2 * sum(_ZEROS.match(number) is not None for number in first) > count:
+        return 0
+    if all(map(_is_long, rest)) and all(map(_is_short, first)):
+        return 0
+    chances = [_share(has, first, rest) for has in (_is_whole, _is_broken, _is_short)]
+    values, *columns = [list(map(_value, column)) for column in (first, *others)]
+    if count >= _SORTED and _is_sorted(values) and not any(map(_is_sorted, columns)):
+        chances.append(0)
+    if all(map(_is_whole, itertools.chain(first, rest))):
+        numbers = list(itertools.chain(*columns))
+        low, high = min(values), max(map(abs, numbers)) + 1
+        if low > high or max(values) < -high:
+            chances.append(1 / (1 + count) if count < _SORTED else 0)
+        if low >= 0:
+            positive = (sum(number >= 0 for number in numbers) + 1) / (len(numbers) + 2)
+            never = positive**count
+            chances.append(never if never < _NEVER else max(never, _SURELY))
+    return min(chances)
+
+
+def _share(
+    has: Callable[[bytes], bool], first: Sequence[bytes], rest: Sequence[bytes]
+) -> float:
+    """Return how likely all first numbers have what some of the others have."""
+    if not all(map(has, first)):
+        return 1
+    return float((sum(map(has, rest)) + 1) / (len(rest) + 2)) ** len(first)
+
+
+def _places(number: bytes) -> bytes:
+    """Return what stands behind the point; of an exponent, all of the number."""
+    return number if _has_exponent(number) else number.partition(b".")[2]
+
+
+def _has_exponent(number: bytes) -> bool:
+    return b"e" in number.lower()
+
+
+def _is_whole(number: bytes) -> bool:
+    return number.lstrip(b"-+").isdigit()
+
+
+def _is_broken(number: bytes) -> bool:
+    return not _is_whole(number)
+
+
+def _is_short(number: bytes) -> bool:
+    return len(_places(number)) <= _FEW_PLACES
+
+
+def _is_long(number: bytes) -> bool:
+    return len(_places(number)) >= _MANY_PLACES
+
+
+def _is_sorted(values: Sequence[float]) -> bool:
+    up = all(a < b for a, b in itertools.pairwise(values))
+    return up or all(a > b for a, b in itertools.pairwise(values))
+
+
+def _value(field: bytes) -> float:
+    return kernel.number(field) or 0.0
