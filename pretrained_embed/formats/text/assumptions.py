@@ -89,7 +89,7 @@ def check(found: Found) -> None:
         counted = found.declared is not None and text.counted(found.declared)
         if not counted and (rows.near[1:] > 0).any():
             raise columns_error(text, below_header=found.header)
-    if (mark := _mark_behind_tokens(rows)) is not None:
+    if len(rows) > 1 and (mark := _mark_behind_tokens(rows)) is not None:
         raise text.error(
             "text.separator",
             f"{mark} stands behind most tokens",

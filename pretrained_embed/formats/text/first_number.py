@@ -15,7 +15,7 @@ from pretrained_embed import kernel
 from pretrained_embed.formats.text.shapes import Shapes
 
 #: Rows that are looked at, and how many numbers of each the first one is compared with.
-_ROWS, _BESIDE = 32, 16
+_ROWS, _BESIDE = 32, 8
 #: Digits behind the point: of a number that people write, and of one of a vector.
 _FEW_PLACES, _MANY_PLACES = 2, 4
 #: How many rows are not sorted by chance.
@@ -40,11 +40,17 @@ class Owner(Enum):
 
 def owner(rows: Shapes, dim: int) -> Owner:
     """Return whose the first is of the ``dim`` numbers that rows end in."""
-    sample = (rows.line(number).replace(b"\t", b" ") for number in rows.sample(_ROWS))
-    lines = [line.rsplit(b" ", dim) for line in sample]
-    numbers = [line[-dim:][: 1 + _BESIDE] for line in lines if len(line) >= dim]
-    names = {line[0] for line in lines if len(line) > dim}
-    if len(lines) > 1 and names and 2 * len(names) <= len(lines):
+    names, numbers = set(), []
+    sample = rows.sample(_ROWS)
+    for place in sample:
+        line, more = rows.line(place), int(rows.numbers[place]) - dim
+        if more < 0:
+            continue
+        begin = int(rows.front_end[place] - rows.begin[place])
+        fields = line[begin:].split(None, more + 1 + _BESIDE)
+        names.add((line[:begin], *fields[:more]))
+        numbers.append(fields[more : more + min(dim, 1 + _BESIDE)])
+    if len(sample) > 1 and 2 * len(names) <= len(sample):
         return Owner.TOKEN  # what is before them would be one token of most rows
     first, *others = zip(*numbers, strict=True)
     chance = _chance(first, others)
@@ -65,11 +71,12 @@ def _chance(first: Sequence[bytes], others: Sequence[Sequence[bytes]]) -> float:
     if all(map(_is_long, rest)) and all(map(_is_short, first)):
         return 0
     chances = [_share(has, first, rest) for has in (_is_whole, _is_broken, _is_short)]
-    values, *columns = [list(map(_value, column)) for column in (first, *others)]
-    if count >= _SORTED and _is_sorted(values) and not any(map(_is_sorted, columns)):
-        chances.append(0)
+    values = list(map(_value, first))
+    if count >= _SORTED and _is_sorted(values):
+        columns = ([_value(number) for number in column] for column in others)
+        chances.append(1 if any(map(_is_sorted, columns)) else 0)
     if all(map(_is_whole, itertools.chain(first, rest))):
-        numbers = list(itertools.chain(*columns))
+        numbers = list(map(_value, rest))
         low, high = min(values), max(map(abs, numbers)) + 1
         if low > high or max(values) < -high:
             chances.append(1 / (1 + count) if count < _SORTED else 0)

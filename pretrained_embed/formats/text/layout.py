@@ -54,6 +54,8 @@ from pretrained_embed.formats.text.first_number import Owner, owner
 from pretrained_embed.formats.text.shapes import ENDS_IN_TAB, Shapes
 
 _BOM = b"\xef\xbb\xbf"
+#: Bytes of which all lines have to agree, so that no more of the head is measured.
+_FIRST = 1 << 16
 #: Of rows of numbers alone, no more is looked at to tell that they are text.
 _LOOKED_AT = 4096
 
@@ -122,13 +124,17 @@ def find_layout(
     Raises `FormatError`, which names the cause, for a file whose rows cannot be what
     they seem, that its header contradicts, or that is not laid out as is ``known``.
     """
+    known = known or KnownLayout()
+    if len(head) > _FIRST:
+        end = head.rfind(b"\n", 0, _FIRST) + 1
+        if (plain := _plain_layout(head[:end], name, known)) is not None:
+            return plain
     begin = len(_BOM) if head.startswith(_BOM) else 0
-    lines = Shapes.measure(head, begin, final=whole)
+    lines, whole = Shapes.measure(head, begin, final=whole)
     if b"\n" not in head and b"\r" in head.rstrip(b"\r"):
         _check_line_ends(head, name)
     if not len(lines):
         return None
-    known = known or KnownLayout()
     header = Header.of(lines.line(0)) if known.header is not False else None
     taken = header is not None or known.header is True
     if header is not None and len(header.numbers) > 2 and len(lines) == 1:
@@ -162,6 +168,23 @@ def find_layout(
         tokens_apart and bool(found.text.rows.all_numbers.all()),
         assumptions.are_base64(found.text.rows),
     )
+
+
+def _plain_layout(first: bytes, name: str, known: KnownLayout) -> TextLayout | None:
+    """Return the layout that the first lines agree on, if there is nothing to say.
+
+    What follows them can then hold no more than bad rows, and tokens with a number.
+    """
+    try:
+        found = find_layout(first, whole=False, name=name, known=known)
+    except FormatError:
+        return None
+    if found is None or found.notes or found.base64:
+        return None
+    lines, _ = Shapes.measure(first, found.skip, final=False)
+    runs = lines.runs(found.separator, found.delimiter)
+    same = (runs == found.dim) & (lines.numbers == found.dim)
+    return found if same.all() and not lines.all_numbers.any() else None
 
 
 def _check_line_ends(head: bytes, name: str) -> None:

@@ -14,6 +14,8 @@ import numpy as np
 from pretrained_embed import kernel
 from pretrained_embed.arrays import BoolArray, Int64Array
 
+#: Lines that are measured: as many as take a millisecond, where rows have one number.
+_MOST_LINES = 1 << 14
 #: Of how many lines, evenly spread, the bytes are looked at where some are enough.
 SAMPLE = 400
 
@@ -46,19 +48,25 @@ class Shapes:
         self.odd = both & 0xFFFFFFFF  # gaps between numbers of more than one byte
 
     @classmethod
-    def measure(cls, head: bytes, begin: int, *, final: bool) -> Self:
-        """Measure the lines of ``head`` from ``begin`` on; ``final``: it is all."""
+    def measure(cls, head: bytes, begin: int, *, final: bool) -> tuple[Self, bool]:
+        """Measure lines of ``head`` from ``begin`` on; ``final``: it is all.
+
+        Returns the lines, and whether these are all of a file.
+        """
         feeds = np.frombuffer(head, np.uint8) == 0x0A  # sooner counted than by bytes
-        room = int(np.count_nonzero(feeds)) + final
+        room = min(int(np.count_nonzero(feeds)) + final, _MOST_LINES)
         shapes = np.empty((room, kernel.SHAPE_COLUMNS), np.int64)
-        _, rows = kernel.measure_text(head, begin, len(head), final, shapes)
-        return cls(head, np.ascontiguousarray(shapes[:rows].T))
+        end, rows = kernel.measure_text(head, begin, len(head), final, shapes)
+        lines = cls(head, np.ascontiguousarray(shapes[:rows].T))
+        return lines, final and end == len(head)
 
     def __len__(self) -> int:
         return len(self.begin)
 
     def __getitem__(self, chosen: slice | BoolArray) -> Shapes:
         """Return some of the lines."""
+        if not isinstance(chosen, slice) and chosen.all():
+            return self  # sooner than a copy
         return Shapes(self.head, self.columns[:, chosen])
 
     def __add__(self, more: Shapes) -> Shapes:

@@ -123,9 +123,13 @@ def _check_layout(file: BinaryIO, dim: int, *, header: bool) -> None:
         layout = find_layout(head, whole=len(head) < HEAD_SIZE, name="text")
     except FormatError:
         layout = None
-    if layout is None or (
-        (layout.dim, layout.separator, layout.delimiter, layout.header is not None)
-        != (dim, b" ", b" ", header)
+    if (
+        layout is None
+        or layout.base64
+        or (
+            (layout.dim, layout.separator, layout.delimiter, layout.header is not None)
+            != (dim, b" ", b" ", header)
+        )
     ):
         raise WriteError(
             "the first rows, such as one of a megabyte, do not show how they are laid "
