@@ -26,12 +26,14 @@ _DTYPES = ("float32", "float16")
     show_default=True,
     help="What the vectors are kept as. float16 takes half the room and rounds them.",
 )
+@options.layout
 @options.where_from
 @options.as_json
 @options.quiet
 def index(
     file: str,
     dtype: Any,
+    layout: str | None,
     cache_dir: Path | None,
     offline: bool | None,
     catalog: Path | None,
@@ -52,6 +54,7 @@ def index(
         path = pe.index(
             file,
             dtype=dtype,
+            layout=layout,
             cache_dir=cache_dir,
             offline=offline,
             catalog=catalog,

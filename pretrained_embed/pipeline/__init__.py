@@ -86,6 +86,7 @@ def index(
     source: Source = DEFAULT_SOURCE,
     *,
     dtype: Dtype = "float32",
+    layout: AnyLayout = None,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
@@ -101,10 +102,13 @@ def index(
     ``dtype="float16"`` halves the store, and rounds its numbers: matrices from it say
     so. It is used where there is no store of float32.
 
+    ``layout`` is what is known of how the file is laid out. The store is then used
+    where the same layout is given, and no other.
+
     Raises `OptionError` for what has no content to know it by (standard input, open
     files, tokens in another file), `RowError` for a malformed row, `WriteError` for a
     number too large for float16, and as `open_vectors` does.
     """
     return make_store(
-        source, Where(cache_dir, offline, catalog), dtype, listener(progress)
+        source, Where(cache_dir, offline, catalog), dtype, listener(progress), layout
     )

@@ -75,9 +75,9 @@ def open_reader(
 ) -> OpenSource:
     """Open the store of a source, or else the source.
 
-    A source whose layout is given is read itself. With ``may_make``, what is known by
-    name or URL is made into a store first. That it could not be made is no error but a
-    note.
+    A source whose layout is given has a store of its own, or is read itself. With
+    ``may_make``, what is known by name or URL is made into a store first. That it could
+    not be made is no error but a note.
     """
     known = formats.parse_layout(layout)
     if isinstance(source, Reader):
@@ -88,17 +88,17 @@ def open_reader(
             )
         return OpenSource(source, {"name": source.name}, [])
     found = _resolved(source, where, progress)
-    if not use_store or known is not None:
+    if not use_store:
         return _plain(rereadable(found.open()), [], known)
     fault = None
     mark = found.mark(where.root)
     if mark is not None:
         digests = stores.recall(where.root, mark)
         if digests is not None:
-            reader, fault = _find(digests, where, mark.source)
+            reader, fault = _find(digests, where, known, mark.source)
             if reader is not None:
                 known_by = Identity(mark.source, version=json_digest(digests))
-                return _stored(reader, reader.provenance, [], known_by)
+                return _stored(reader, reader.provenance, [], known_by, known)
     try:
         stream = rereadable(found.open())
     except SourceError as error:
@@ -108,36 +108,41 @@ def open_reader(
 
     content = _known_content(found, stream, where)
     if content is None:
-        return _plain(stream, [])
-    reader, fault = _find(content.digests, where, stream.name)
-    if reader is None and may_make and mark is not None:
+        return _plain(stream, [], known)
+    reader, fault = _find(content.digests, where, known, stream.name)
+    if reader is None and may_make and mark is not None and known is None:
         try:
             reader, fault = _obtain(stream, content, "float32", where, progress)
         except PretrainedEmbedError as error:
             fault = f"no store could be made, so the source was read: {error}"
     notes = [] if fault is None else [fault]
     if reader is None:
-        return _plain(stream, notes)
-    return _stored(reader, dict(stream.provenance), notes, stream.identity)
+        return _plain(stream, notes, known)
+    return _stored(reader, dict(stream.provenance), notes, stream.identity, known)
 
 
 def make_store(
-    source: Source, where: Where, dtype: Dtype, progress: Progress | None
+    source: Source,
+    where: Where,
+    dtype: Dtype,
+    progress: Progress | None,
+    layout: AnyLayout = None,
 ) -> Path:
     """Return the path of the store of a source, made now unless it is there."""
+    known = formats.parse_layout(layout)
     if dtype not in store.DTYPES:
         raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(store.DTYPES)}")
     found = _resolved(source, where, progress)
     mark = found.mark(where.root)
     if mark is not None:  # what was downloaded for it may be gone
         digests = stores.recall(where.root, mark)
-        key = None if digests is None else _key(digests, dtype)
+        key = None if digests is None else _key(digests, dtype, known)
         if key and stores.find(where.root, key, store.open_store)[0] is not None:
             return stores.place(where.root, key).path
     stream = rereadable(found.open())
     content = _known_content(found, stream, where) or _read_content(stream, progress)
-    _obtain(stream, content, dtype, where, progress)
-    return stores.place(where.root, _key(content.digests, dtype)).path
+    _obtain(stream, content, dtype, where, progress, known)
+    return stores.place(where.root, _key(content.digests, dtype, known)).path
 
 
 def _resolved(source: Source, where: Where, progress: Progress | None) -> Resolved:
@@ -179,9 +184,11 @@ def _stored(
     provenance: dict[str, Any],
     notes: list[str],
     identity: Identity | None = None,
+    layout: KnownLayout | None = None,
 ) -> OpenSource:
+    given = {} if layout is None else {"layout": str(layout)}
     made = {"version": store.VERSION, "dtype": reader.dtype}
-    known = {**shown(provenance), "store": made}
+    known = {**shown(provenance), **given, "store": made}
     return OpenSource(reader, known, notes, identity=identity)
 
 
@@ -210,19 +217,23 @@ def _read_content(stream: Stream, progress: Progress | None) -> _Content:
     return _Content(mark, identity.read(progress))
 
 
-def _key(digests: list[str], dtype: Dtype) -> str:
-    return stores.key(digests, store.VERSION, dtype)
+def _key(digests: list[str], dtype: Dtype, layout: KnownLayout | None) -> str:
+    told = [f"layout {layout}"] if layout is not None and layout.given else []
+    return stores.key([*digests, *told], store.VERSION, dtype)
 
 
 def _find(
-    digests: list[str], where: Where, name: str | None = None
+    digests: list[str],
+    where: Where,
+    layout: KnownLayout | None,
+    name: str | None = None,
 ) -> tuple[StoreReader | None, str | None]:
     """Return the store of this content, if there is one, and what is wrong with it."""
     fault = None
     for dtype in store.DTYPES:
         reader, wrong = stores.find(
             where.root,
-            _key(digests, dtype),
+            _key(digests, dtype, layout),
             lambda path: store.open_store(path, name=name),
         )
         fault = fault or wrong
@@ -237,12 +248,13 @@ def _obtain(
     dtype: Dtype,
     where: Where,
     progress: Progress | None,
+    layout: KnownLayout | None = None,
 ) -> tuple[StoreReader, str | None]:
     def make(path: SafePath) -> None:
         identity = stream.identity
         if identity is not None:
             identity.check_package()
-        with formats.open_reader(stream) as reader:
+        with formats.open_reader(stream, layout) as reader:
             if stream.tokens_path is None and reader.format in _IN_SEVERAL_FILES:
                 raise OptionError(
                     f"{stream.name}: a part of it may be in another file, so it cannot "
@@ -261,7 +273,7 @@ def _obtain(
 
     return stores.obtain(
         where.root,
-        _key(content.digests, dtype),
+        _key(content.digests, dtype, layout),
         content.mark,
         content.digests,
         open=lambda path: store.open_store(path, name=stream.name),

@@ -70,6 +70,24 @@ def test_a_store_gives_the_matrix_of_the_file(vectors, oov, match):
     assert (uses_store(ours), uses_store(plain)) == (True, False)
 
 
+def test_a_store_is_used_for_the_layout_it_was_made_with(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_text("the 7 0.5 1.5\nof 8 0.25 -1\nto 9 2.5 3\n")
+
+    def build(layout):
+        return pe.build_matrix(["the", "the 7"], path, oov="zeros", layout=layout)
+
+    plain = {layout: build(layout) for layout in (None, "dim=2", "dim=3")}
+    made = {pe.index(path, layout=layout) for layout in ("dim=2", None)}
+
+    assert len(made) == 2
+    for layout, before in plain.items():
+        ours = build(layout)
+        assert ours.vectors.tobytes() == before.vectors.tobytes()
+        assert uses_store(ours) == (layout != "dim=3")
+    assert [build(layout).dim for layout in plain] == [3, 2, 3]
+
+
 def test_a_large_store_gives_the_statistics_of_the_first_rows_alone(tmp_path):
     path = tmp_path / "many.txt"
     path.write_bytes(b"".join(b"w%d %d.5 1\n" % (i, i) for i in range(12_000)))

@@ -22,7 +22,7 @@ _FEW_PLACES, _MANY_PLACES = 2, 4
 _SORTED = 7
 #: How likely the first numbers of a vector are as these, where they are surely not,
 #: and where they may be not.
-_SURELY, _PERHAPS = 0.005, 0.2
+_SURELY, _PERHAPS = 0.005, 0.03
 #: By chance, a column of whole numbers is seldom without a minus sign: not so seldom.
 _NEVER = 1e-4
 #: A number with which no vector's begins.
@@ -58,7 +58,7 @@ def owner(rows: Shapes, dim: int) -> Owner:
         return Owner.TOKEN
     if any(n.startswith(b"-") or len(_places(n)) > _FEW_PLACES for n in first):
         return Owner.VECTOR
-    return Owner.TOKEN_PERHAPS if chance < _PERHAPS else Owner.UNKNOWN
+    return Owner.TOKEN_PERHAPS if chance <= _PERHAPS else Owner.UNKNOWN
 
 
 def _chance(first: Sequence[bytes], others: Sequence[Sequence[bytes]]) -> float:
@@ -70,7 +70,7 @@ def _chance(first: Sequence[bytes], others: Sequence[Sequence[bytes]]) -> float:
         return 0
     if all(map(_is_long, rest)) and all(map(_is_short, first)):
         return 0
-    chances = [_share(has, first, rest) for has in (_is_whole, _is_broken, _is_short)]
+    chances = [_share(has, first, others) for has in (_is_whole, _is_broken, _is_short)]
     values = list(map(_value, first))
     if count >= _SORTED and _is_sorted(values):
         columns = ([_value(number) for number in column] for column in others)
@@ -79,7 +79,7 @@ def _chance(first: Sequence[bytes], others: Sequence[Sequence[bytes]]) -> float:
         numbers = list(map(_value, rest))
         low, high = min(values), max(map(abs, numbers)) + 1
         if low > high or max(values) < -high:
-            chances.append(1 / (1 + count) if count < _SORTED else 0)
+            chances.append(_PERHAPS if count < _SORTED else 0)
         if low >= 0:
             positive = (sum(number >= 0 for number in numbers) + 1) / (len(numbers) + 2)
             never = positive**count
@@ -88,12 +88,18 @@ def _chance(first: Sequence[bytes], others: Sequence[Sequence[bytes]]) -> float:
 
 
 def _share(
-    has: Callable[[bytes], bool], first: Sequence[bytes], rest: Sequence[bytes]
+    has: Callable[[bytes], bool],
+    first: Sequence[bytes],
+    others: Sequence[Sequence[bytes]],
 ) -> float:
     """Return how likely all first numbers have what some of the others have."""
     if not all(map(has, first)):
         return 1
-    return float((sum(map(has, rest)) + 1) / (len(rest) + 2)) ** len(first)
+    some = [sum(map(has, column)) for column in others]
+    if not any(some):
+        return min(_PERHAPS, (1 / (2 + len(first) * len(others))) ** len(first))
+    chance = float((sum(some) + 1) / (len(first) * len(others) + 2)) ** len(first)
+    return max(chance, some.count(len(first)) / (1 + len(others)))
 
 
 def _places(number: bytes) -> bytes:
