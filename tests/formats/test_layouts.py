@@ -41,9 +41,11 @@ BEFORE_FAULTS = ("word", "other-script", "two-words", "uri", "integer", "label")
 
 #: What tells of a file that is not read as it was meant: what no reader could know...
 UNKNOWABLE = [code for code in CODES if code.startswith("assumed.")]
-#: ... and what the file holds no more of: numbers of columns that may be a row's, and
-#: rows of one number, of which two integers, or a blank in front, are sound ones.
+#: ... and what the file holds no more of: numbers of columns that may be a row's, rows
+#: of one number, of which two integers, or a blank in front, are sound ones, and a
+#: comma in one row.
 TOLD = [
+    "text.comma-tokens",
     *("text.column-numbers", "header.tokens-end-in-numbers", "text.surplus-number"),
     *("text.dim-1", "text.counts"),
 ]
@@ -107,7 +109,7 @@ SOUND_KINDS: dict[tuple[str, str, str], tuple[int, int]] = {
     ("error", "ends-in-decimal", "header.not-borne-out"): (14, 280),
     ("error", "ends-in-decimal", "text.separator"): (0, 20),
     ("error", "ends-in-integer", "header.not-borne-out"): (0, 24),
-    ("error", "ends-in-integer", "text.separator"): (1, 15),
+    ("error", "ends-in-integer", "text.separator"): (1, 18),
     ("error", "integer", "TruncatedError"): (0, 2),
     ("error", "integer", "text.no-tokens"): (0, 2),
     ("error", "thousands", "header.not-borne-out"): (0, 4),
@@ -115,8 +117,8 @@ SOUND_KINDS: dict[tuple[str, str, str], tuple[int, int]] = {
     ("error", "thousands", "text.no-tokens"): (1, 20),
     ("wrong", "ends-in-decimal", "assumed.first-number"): (12, 271),
     ("wrong", "ends-in-decimal", "assumed.one-row"): (0, 9),
-    ("wrong", "ends-in-integer", "assumed.first-number"): (10, 270),
-    ("wrong", "ends-in-integer", "assumed.one-row"): (0, 10),
+    ("wrong", "ends-in-integer", "assumed.first-number"): (10, 268),
+    ("wrong", "ends-in-integer", "assumed.one-row"): (0, 12),
     ("wrong", "integer", "assumed.first-row-of-two"): (0, 2),
     ("wrong", "thousands", "assumed.first-number"): (7, 210),
     ("wrong", "thousands", "assumed.whole-numbers"): (2, 70),
@@ -126,15 +128,14 @@ FAULTY_KINDS: dict[tuple[str, str], tuple[int, int]] = {
     ("aligned", "assumed.first-row-of-two"): (2, 14),
     ("aligned", "text.surplus-number"): (1, 37),
     ("alternating", "assumed.first-number"): (1, 4),
-    ("bar-spaces", "text.comma-tokens"): (1, 0),
-    ("colon-after-token", "assumed.one-row"): (2, 0),
-    ("colon-after-token", "text.comma-tokens"): (4, 0),
-    ("columns-from-0", "assumed.first-number"): (0, 4),
+    ("colon-after-token", "assumed.one-row"): (1, 40),
+    ("colon-after-token", "text.comma-tokens"): (3, 40),
     ("columns-from-0", "assumed.first-row-of-two"): (9, 57),
-    ("columns-from-0", "text.column-numbers"): (14, 243),
+    ("columns-from-0", "text.column-numbers"): (14, 247),
     ("columns-from-1", "assumed.first-row-of-two"): (3, 57),
     ("columns-from-1", "text.column-numbers"): (10, 247),
-    ("comma-after-token", "assumed.one-row"): (5, 0),
+    ("comma-after-token", "assumed.one-row"): (4, 40),
+    ("comma-after-token", "text.comma-tokens"): (0, 40),
     ("dim-1-less", "assumed.first-row-of-two"): (4, 36),
     ("dim-1-more", "assumed.first-row-of-two"): (2, 28),
     ("header-again", "assumed.first-row-of-two"): (1, 40),
@@ -145,10 +146,8 @@ FAULTY_KINDS: dict[tuple[str, str], tuple[int, int]] = {
     ("no-tokens", "assumed.numbers-are-tokens"): (1, 15),
     ("no-tokens", "assumed.one-row"): (2, 18),
     ("no-tokens", "assumed.whole-numbers"): (1, 55),
-    ("semicolon-before-tab", "assumed.one-row"): (2, 0),
-    ("semicolon-before-tab", "header.dim-first"): (1, 0),
-    ("semicolon-before-tab", "text.comma-tokens"): (1, 0),
-    ("semicolon-space", "assumed.one-row"): (1, 0),
+    ("semicolon-before-tab", "assumed.one-row"): (2, 48),
+    ("semicolon-before-tab", "text.comma-tokens"): (2, 48),
     ("short-row", "assumed.first-row-of-two"): (0, 4),
     ("short-row", "assumed.one-row"): (3, 40),
     ("short-row", "assumed.surplus-in-token"): (0, 22),

@@ -89,7 +89,8 @@ def check(found: Found) -> None:
         counted = found.declared is not None and text.counted(found.declared)
         if not counted and (rows.near[1:] > 0).any():
             raise columns_error(text, below_header=found.header)
-    if len(rows) > 1 and (mark := _mark_behind_tokens(rows)) is not None:
+    enough = len(rows) > 1 or (found.dim == 1 and found.style.delimiter != b"\t")
+    if enough and (mark := _mark_behind_tokens(rows)) is not None:
         raise text.error(
             "text.separator",
             f"{mark} stands behind most tokens",
