@@ -291,3 +291,18 @@ except pe.WriteError as error:
     assert run.returncode == 1, run.stderr
     assert "refused: cannot write" in run.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_heap_in_which_the_library_would_go_round_in_circles_is_refused(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("vectors", data=np.ones((2, 2), "f4"))
+        file.create_dataset("tokens", data=["a", "b"], dtype=h5py.string_dtype())
+    raw = bytearray(path.read_bytes())
+    free = raw.index(b"GCOL") + 16 + 2 * 24  # behind two strings
+    assert raw[free : free + 2] == b"\0\0"
+    raw[free + 8 : free + 16] = bytes(8)
+    path.write_bytes(raw)
+
+    with pytest.raises(FormatError, match="a heap of strings at byte"):
+        hdf5.open_reader(stream_of(path))

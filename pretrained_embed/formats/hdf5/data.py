@@ -6,6 +6,7 @@ None of h5py's errors gets past this module.
 from __future__ import annotations
 
 import math
+import mmap
 from typing import Any, BinaryIO, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from pretrained_embed.formats.table import Rows
 
 _DAMAGED = "the HDF5 file is damaged"
 _CHUNK_CACHE = 1 << 26  # bytes; h5py's own 1 MiB unpacks wide chunks once a slab
+_HEAP = b"GCOL\x01\0\0\0"
 _CHUNK_SLOTS = 10_007  # a prime, as HDF5 wants it
 _PACKING_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
 _STRINGS = 1 << 16  # of variable length, that are read at a time
@@ -110,6 +112,7 @@ class DataFile:
 
     def _read_long_strings(self, dataset: Any) -> list[bytes]:
         """Return strings of variable length, each of which may be the whole file."""
+        self._check_heaps()
         strings: list[bytes] = []
         while len(strings) < dataset.size:
             start = len(strings)
@@ -117,6 +120,31 @@ class DataFile:
             strings += map(bytes, dataset[start : start + most].tolist())
             self._budget.take(sum(map(len, strings[start:])) + most * OBJECT)
         return strings
+
+    def _check_heaps(self) -> None:
+        """Refuse a heap of strings whose objects do not follow each other.
+
+        The library goes round in circles in a heap that has one of no bytes. ::
+
+            heap   = "GCOL" version reserved:3 size:uint64 *object
+            object = index:uint16 references:uint16 reserved:4 size:uint64 *byte
+        """
+        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            at = data.find(_HEAP)
+            while at >= 0:
+                size = int.from_bytes(data[at + 8 : at + 16], "little")
+                place, end = at + 16, min(at + size, self._size)
+                while place + 16 <= end:
+                    index = int.from_bytes(data[place : place + 2], "little")
+                    length = int.from_bytes(data[place + 8 : place + 16], "little")
+                    step = length if index == 0 else 16 + length + -length % 8
+                    if step < 16 or place + step > end:
+                        raise FormatError(
+                            f"{self._where}: {_DAMAGED} (a heap of strings at byte "
+                            f"{at:,}); copy or download the file again"
+                        )
+                    place += step
+                at = data.find(_HEAP, max(place, at + 1))
 
     def _list(self, group: Any, prefix: str, h5py: Any) -> None:
         for name in group:
