@@ -188,7 +188,10 @@ def places_of(value: Any) -> Iterator[tuple[Any, Any]]:
 
 def json_mutated(random: Random, raw: bytes) -> bytes:
     """Return JSON with some of its values changed."""
-    root = [json.loads(raw)]
+    try:
+        root = [json.loads(raw)]
+    except ValueError:  # it was mutated before
+        return raw
     for _ in range(random.choice([1, 1, 2, 3])):
         places = list(places_of(root))
         if not places:
@@ -204,7 +207,8 @@ def json_mutated(random: Random, raw: bytes) -> bytes:
             with_other = other[name] if name in other or isinstance(other, list) else 0
             held[key] = json.loads(json.dumps(with_other))
         elif what == 3 and isinstance(held, dict):
-            held[random.choice(["", "a", "model", "vocab", "\ud800"])] = held[key]
+            name = random.choice(["", "a", "model", "vocab", "\ud800"])
+            held[name] = json.loads(json.dumps(held[key]))
         elif what == 4:
             held[key] = [held[key]]
         else:
