@@ -62,8 +62,12 @@ class Format(NamedTuple):
     mapped: bool = False  # its vectors lie in the file just as they are in memory
 
 
-#: What systems say whose disks map no file that is written to.
-_CANNOT_MAP = (errno.ENODEV, errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.ENOTSUP)
+#: What systems say whose disks map no file that is written to, or where a process may
+#: have no more addresses.
+_CANNOT_MAP = (
+    *(errno.ENODEV, errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.ENOTSUP),
+    errno.ENOMEM,
+)
 
 _FLOAT32 = DTYPES[:1]
 _SHARDED = "sharded"
@@ -160,7 +164,7 @@ class Sink:
         """Return all rows of the new file, (rows, dim), to be filled in any order.
 
         Takes the place of `append`. They are zeros so far. ``None`` where the format or
-        the disk cannot do that.
+        the disk cannot do that, or a limit of the process does not let it.
         """
         get = getattr(self._inner, "map", None)
         try:

@@ -136,7 +136,7 @@ def test_a_file_that_is_no_tokenizer_is_an_error(tmp_path, content):
 
 
 def test_a_tokenizer_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(pe.SourceError, match="cannot read"):
+    with pytest.raises(pe.SourceError, match="cannot be read: No such file"):
         tokenizer.read(tmp_path)
 
 
