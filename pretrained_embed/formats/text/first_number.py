@@ -50,7 +50,7 @@ def owner(rows: Shapes, dim: int) -> Owner:
         fields = line[begin:].split(None, more + 1 + _BESIDE)
         names.add((line[:begin], *fields[:more]))
         numbers.append(fields[more : more + min(dim, 1 + _BESIDE)])
-    if 3 * len(names) <= len(sample):
+    if len(sample) > 1 and len(names) <= max(1, len(sample) // 3):
         return Owner.TOKEN  # what is before them would be one token of many rows
     first, *others = zip(*numbers, strict=True)
     chance = _chance(first, others)
