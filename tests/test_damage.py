@@ -269,6 +269,13 @@ def test_a_name_that_no_file_can_have(name, tmp_path, monkeypatch):
         lambda: pe.load_matrix(name),
         lambda: pe.convert("s.txt", f"{name}.npz"),
         lambda: pe.convert(name, "x.npz"),
+        lambda: pe.build_matrix(["the"], "s.txt", out=f"{name}.npy"),
+        lambda: pe.build_matrix(["the"], "s.txt", out=name, shards=1),
+        lambda: pe.build_matrix(["the"], "s.txt", onto=name),
+        lambda: pe.build_matrix(["the"], "s.txt", cache_dir=name),
+        lambda: pe.build_matrix(["the"], "glove-6b-50d", catalog=name, offline=True),
+        lambda: pe.fetch("glove-6b-50d", cache_dir=name, offline=True),
+        lambda: pe.index("s.txt", cache_dir=name),
     ):
         with pytest.raises(PretrainedEmbedError):
             use()

@@ -25,7 +25,7 @@ class Work(NamedTuple):
 
     def check(self, rows: int) -> None:
         """Raise `OptionError` for what does not go together, or with so many rows."""
-        if self.out is not None and not self.out.name:
+        if self.out is not None and (not self.out.name or "\0" in str(self.out)):
             raise OptionError(f"out is {str(self.out)!r}; name a file or a folder")
         if self.shards is None:
             if self.out is not None and self.out.suffix.lower() not in TARGET_SUFFIXES:

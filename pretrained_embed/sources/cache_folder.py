@@ -12,6 +12,7 @@ something into is used by itself. Any folder may be named.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ _TAG = "CACHEDIR.TAG"
 _SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 _OURS = "pretrained_embed"
 _PACKAGE = Path(__file__).parents[1]
+_SHOWN = 80  # letters of a name that no folder can have
 _EVERYBODY, _GROUP = 0o002, 0o020  # may write
 
 
@@ -44,7 +46,7 @@ def locate(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     named = cache_dir or os.environ.get(ENVIRONMENT)
     try:
         if named:
-            return Path(named).expanduser().absolute()
+            return _nameable(Path(named).expanduser().absolute())
         beside = _of_checkout()
         if beside is None:
             return _trusted(_of_user(), set())
@@ -54,6 +56,23 @@ def locate(cache_dir: str | os.PathLike[str] | None = None) -> Path:
             f"no folder for the cache can be found ({error}); "
             f"name one with {ENVIRONMENT}"
         ) from error
+
+
+def _nameable(root: Path) -> Path:
+    """Return a folder that a system can have; raises `SourceError` for others."""
+    try:
+        root.lstat()
+    except (ValueError, OSError) as error:
+        never = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+        if isinstance(error, OSError) and error.errno not in never:
+            return root  # it need not exist, and what forbids it may be told later
+        why = getattr(error, "strerror", None) or str(error)
+        shown = str(root) if len(str(root)) <= _SHOWN else f"{str(root)[:_SHOWN]}..."
+        raise SourceError(
+            f"no folder for the cache can have the name {shown!r} ({why}); "
+            f"name another with cache_dir or {ENVIRONMENT}"
+        ) from error
+    return root
 
 
 def remarks(cache_dir: str | os.PathLike[str] | None = None) -> Iterator[str]:

@@ -98,7 +98,7 @@ def bundled() -> Catalog:
     return read(Path(__file__).with_name("catalog.json"))
 
 
-def load(extra_path: Path | None = None) -> Catalog:
+def load(extra_path: str | os.PathLike[str] | None = None) -> Catalog:
     """Return our catalog, with the entries of another one merged into it.
 
     The other one is ``extra_path`` or what ``PRETRAINED_EMBED_CATALOG`` names. Raises
@@ -112,13 +112,13 @@ def load(extra_path: Path | None = None) -> Catalog:
     return catalog
 
 
-def read(path: Path) -> Catalog:
+def read(path: str | os.PathLike[str]) -> Catalog:
     """Read one catalog file.
 
     Raises `SourceError` where it cannot be read or has a wrong form.
     """
     with refusing_damage(f"catalog {path}", "is no JSON", "", kind=SourceError):
-        document = json.loads(path.read_bytes())
+        document = json.loads(Path(os.fsdecode(path)).read_bytes())
     if not isinstance(document, dict) or document.get("schema") != 1:
         raise SourceError(f'catalog {path}: an object with "schema": 1 is expected')
     raw = document.get("entries")
