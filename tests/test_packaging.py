@@ -1,50 +1,54 @@
-"""How the package is built, asked of setup.py without building it."""
+"""How the package is built, asked of its configuration without building it."""
 
 from __future__ import annotations
 
-import json
+import re
 import subprocess
-import sys
+import sysconfig
+import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parent.parent
-
+KERNEL = ROOT / "pretrained_embed" / "kernel"
 ASK = """
-import json, sysconfig
-from distutils.core import run_setup
-{before}
-from setuptools import setup
-built = run_setup("setup.py", ["bdist_wheel"], stop_after="commandline")
-wheel = built.get_command_obj("bdist_wheel")
-wheel.ensure_finalized()
-(kernel,) = built.ext_modules
-print(json.dumps([wheel.get_tag()[1], kernel.define_macros, kernel.depends]))
-"""
-FREE_THREADED = """
-variable = sysconfig.get_config_var
-sysconfig.get_config_var = lambda n: n == "Py_GIL_DISABLED" or variable(n)
+#include "_bytes.h"
+#ifdef Py_LIMITED_API
+stable Py_LIMITED_API
+#else
+one version
+#endif
 """
 
 
-def asked(before: str) -> tuple[str, list[list[str]], list[str]]:
-    program = "import setuptools\n" + ASK.format(before=before)
-    run = [sys.executable, "-W", "ignore", "-c", program]
-    ran = subprocess.run(run, cwd=ROOT, check=True, capture_output=True, text=True)
-    return tuple(json.loads(ran.stdout.splitlines()[-1]))
+@pytest.fixture(scope="module")
+def configuration():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 
 
-def test_a_wheel_serves_every_python_from_the_first_on():
-    abi, macros, _ = asked("")
-    assert (abi, macros) == ("abi3", [["Py_LIMITED_API", "0x030B0000"]])
+def preprocessed(*options: str) -> str:
+    compiler = sysconfig.get_config_var("CC").split()[0]
+    headers = [f"-I{sysconfig.get_path('include')}", f"-I{KERNEL}"]
+    run = [compiler, "-E", "-P", *options, *headers, "-x", "c", "-"]
+    ran = subprocess.run(run, input=ASK, check=True, capture_output=True, text=True)
+    return ran.stdout.splitlines()[-1]
 
 
-def test_python_without_a_gil_gets_a_wheel_of_its_own():
-    abi, macros, _ = asked(FREE_THREADED)
-    assert abi != "abi3"
-    assert macros == []
+def test_the_kernel_is_of_the_stable_abi_from_the_first_python_on(configuration):
+    first = re.fullmatch(r">=3\.(\d+)", configuration["project"]["requires-python"])
+    assert first is not None
+    assert preprocessed() == f"stable 0x03{int(first[1]):02X}0000"
+    overrides = configuration["tool"]["cibuildwheel"]["overrides"]
+    option = overrides[0]["config-settings"]["--build-option"]
+    assert option == f"--py-limited-api=cp3{first[1]}"
 
 
-def test_every_header_makes_the_kernel_be_built_again():
-    headers = ROOT.glob("pretrained_embed/kernel/*.h")
-    depends = asked("")[2]
-    assert sorted(depends) == sorted(p.relative_to(ROOT).as_posix() for p in headers)
+def test_python_without_a_gil_gets_a_kernel_of_its_own():
+    assert preprocessed("-DPy_GIL_DISABLED=1") == "one version"
+
+
+def test_every_header_makes_the_kernel_be_built_again(configuration):
+    (kernel,) = configuration["tool"]["setuptools"]["ext-modules"]
+    headers = KERNEL.glob("*.h")
+    assert kernel["depends"] == sorted(p.relative_to(ROOT).as_posix() for p in headers)

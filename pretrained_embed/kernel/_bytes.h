@@ -2,6 +2,11 @@
 #ifndef PE_BYTES_H
 #define PE_BYTES_H
 
+#include <pyconfig.h>
+/* Python without a GIL has no stable ABI: there the kernel is built for one version. */
+#if !defined(Py_GIL_DISABLED) && !defined(Py_LIMITED_API)
+#define Py_LIMITED_API 0x030B0000
+#endif
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
