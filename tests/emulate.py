@@ -29,7 +29,7 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parent.parent
 KERNEL = Path("pretrained_embed") / "kernel"
-FLAGS = ["-std=c11", "-O3", "-shared", "-fPIC", "-DPy_LIMITED_API=0x030B0000"]
+FLAGS = ["-std=c11", "-O3", "-shared", "-fPIC"]
 FLAGS += ["-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers"]
 FLAGS += ["-Wno-cast-function-type"]
 PYTHON = ["python3.11", "libpython3.11-dev", "libstdc++6"]

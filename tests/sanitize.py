@@ -41,7 +41,6 @@ FLAGS = [
     "-Wshadow",
     "-Wno-missing-field-initializers",
     "-Wno-cast-function-type",
-    "-DPy_LIMITED_API=0x030B0000",
 ]
 #: What AddressSanitizer's library is called, by clang (which finds gcc's too) and gcc.
 ASAN = (
