@@ -155,6 +155,8 @@ class PackedTokens:
 
 def joined(parts: Sequence[PackedTokens]) -> PackedTokens:
     """Return the tokens of all parts as one."""
+    if len(parts) == 1:
+        return parts[0]
     offsets = np.zeros(sum(map(len, parts)) + 1, np.int64)
     row = 0
     for part in parts:

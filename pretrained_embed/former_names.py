@@ -23,7 +23,8 @@ FORMER = {
     },
     "pretrained_embed.neighbours.terms": {"Query": "pretrained_embed.tools.queries"},
     "pretrained_embed.packed_tokens": {"PackedTokens": "pretrained_embed.arrays"},
-    "pretrained_embed.matrix.advice": {"Advice": "pretrained_embed.ledger.advice"},
+    "pretrained_embed.ledger.advice": {"Advice": "pretrained_embed.ledger.coverage"},
+    "pretrained_embed.matrix.advice": {"Advice": "pretrained_embed.ledger.coverage"},
     "pretrained_embed.matrix.origin": {
         "Origin": "pretrained_embed.ledger.origin",
         "Part": "pretrained_embed.former_names",

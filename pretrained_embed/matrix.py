@@ -31,8 +31,7 @@ from pretrained_embed.errors import (
 from pretrained_embed.formats import Findings, Part, Table, write_table
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.ledger import kept, saved
-from pretrained_embed.ledger.advice import Advice
-from pretrained_embed.ledger.coverage import Coverage
+from pretrained_embed.ledger.coverage import Advice, Coverage
 from pretrained_embed.ledger.ledger import Ledger, frozen
 from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.ledger.provenance import check_place

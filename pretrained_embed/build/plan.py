@@ -20,7 +20,7 @@ from pretrained_embed.build.sample import sample
 from pretrained_embed.errors import CoverageError, ShapeError
 from pretrained_embed.formats import Findings, KnownLayout, Reader
 from pretrained_embed.formats.parts import bounds
-from pretrained_embed.ledger import Ledger, Origin
+from pretrained_embed.ledger import Ledger
 from pretrained_embed.ledger.coverage import percent
 from pretrained_embed.lookup.match import chain_names
 from pretrained_embed.sources.identity import Identity
@@ -231,9 +231,7 @@ class Contribution:
     @classmethod
     def of(cls, ledger: Ledger) -> Contribution:
         """Return what came of looking for a vocabulary."""
-        asked = ledger.origin >= Origin.OOV
-        special = ledger.vocabulary.special_tokens.values()
-        asked[[ledger.vocabulary[token] for token in special]] = False
+        asked = ledger.asked
         found = np.count_nonzero(asked & ledger.found)
         return cls(ledger.findings, int(np.count_nonzero(asked)), int(found))
 

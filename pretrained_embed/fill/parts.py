@@ -16,7 +16,7 @@ from itertools import chain
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array
-from pretrained_embed.fill.lookup import Lookup, Made
+from pretrained_embed.fill.source import Lookup, Spelled
 
 #: Bytes in UTF-8 that a part has at least: three Latin letters, two Cyrillic ones, one
 #: Chinese character. Shorter tokens of a source are seldom parts of anything.
@@ -30,7 +30,7 @@ LONGEST = 128
 _RUNS = 1 << 19
 
 
-def average_parts(tokens: Sequence[str], lookup: Lookup) -> Made:
+def average_parts(tokens: Sequence[str], lookup: Lookup) -> Spelled:
     """Yield the vectors of the tokens that have parts."""
     for start, spelled in _blocks(tokens, lookup):
         known = _known(set(chain.from_iterable(map(runs, chain(*spelled)))), lookup)

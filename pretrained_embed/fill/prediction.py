@@ -4,19 +4,36 @@ A ridge regression from n-grams to vectors is fitted to the source's first rows,
 in the usual files are its most frequent tokens. A vector is the mean of these rows plus
 the weights of the token's n-grams (compare Zhao, Mudgal and Liang: Generalizing Word
 Embeddings using Bag of Subwords, EMNLP 2018).
+
+A token stands between ``<`` and ``>``, as in fastText (Bojanowski et al., TACL 5,
+2017), and its n-grams are of characters. Each is known by a polynomial hash of 64 bits
+of its code points, which no two of a million are likely to share.
+
+The regression gives the same to the bit on any machine. It takes conjugate gradients on
+the normal equations (Hestenes and Stiefel, 1952), scaled by the diagonal. The number of
+steps is fixed, every sum runs in order, one number after the other, in binary64, and no
+BLAS or LAPACK is called: their results change with the machine and the number of
+threads.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
+from typing import NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array, Progress
-from pretrained_embed.fill.lookup import Lookup, Made
-from pretrained_embed.fill.ngrams import ngrams
-from pretrained_embed.fill.regression import Counts, ridge
+from pretrained_embed.arrays import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+    Progress,
+    UInt64Array,
+)
+from pretrained_embed.fill.source import Lookup, Spelled, first_rows
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import OnBadRow
 
@@ -32,15 +49,23 @@ PENALTY = 5.0
 #: Of the regression: more of them take more time and hardly change a vector.
 STEPS = 8
 
+#: What is left of the error, as a share of its square at the start, where it ends.
+_ENOUGH = 1e-24
+
+#: The lengths of n-grams, in characters.
+SHORTEST, LONGEST = 3, 6
+
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, so no power of it is 0
+
 _BLOCK_TOKENS = 1 << 14
 
 
-def predict(tokens: Sequence[str], lookup: Lookup) -> Made:
+def predict(tokens: Sequence[str], lookup: Lookup) -> Spelled:
     """Yield the vectors of the tokens that have an n-gram which the source has.
 
     Of the spellings of a token, the first of those with most such n-grams is taken.
     """
-    sample = first_rows(lookup.reader, lookup.on_bad_row)
+    sample = _sample(lookup.reader, lookup.on_bad_row)
     if not sample[0]:
         return
     model = Model(*sample, lookup.progress)
@@ -58,26 +83,18 @@ def predict(tokens: Sequence[str], lookup: Lookup) -> Made:
         yield np.array(places, np.int64), model.vectors(best)
 
 
-def first_rows(reader: Reader, on_bad_row: OnBadRow) -> tuple[list[str], Float32Array]:
-    """Return the first `ROWS` tokens of a source, and their vectors.
+def _sample(reader: Reader, on_bad_row: OnBadRow) -> tuple[list[str], Float32Array]:
+    """Return the tokens of the first `ROWS` rows of a source, and their vectors.
 
     Later rows of a token, and rows with numbers that are not finite, are left out.
     """
-    tokens: dict[str, None] = {}
-    vectors = [np.empty((0, reader.dim), np.float32)]
-    rows = 0
-    for block in reader.blocks(on_bad_row=on_bad_row):
-        infinite = set(np.nonzero(~np.isfinite(block.vectors))[0].tolist())
-        chosen = []
-        for row, token in enumerate(block.tokens[: ROWS - rows]):
-            if row not in infinite and token not in tokens:
-                tokens[token] = None
-                chosen.append(row)
-        vectors.append(block.vectors[chosen])
-        rows += len(block.tokens)
-        if rows >= ROWS:
-            break
-    return list(tokens), np.concatenate(vectors)
+    tokens, vectors = first_rows(reader, on_bad_row, ROWS)
+    finite = np.logical_and.reduce(np.isfinite(vectors), axis=1)
+    chosen: dict[str, int] = {}
+    for row, token in enumerate(tokens):
+        if finite[row]:
+            chosen.setdefault(token, row)
+    return list(chosen), vectors[list(chosen.values())]
 
 
 class Model:
@@ -141,3 +158,87 @@ class Model:
         has = np.zeros(len(place), np.bool_)
         has[inside] = self._hashes[place[inside]] == found.hashes[inside]
         return Counts(found.owners[has], place[has], len(tokens), len(self._hashes))
+
+
+class NGrams(NamedTuple):
+    """The n-grams of some tokens, those of the first token first."""
+
+    owners: Int64Array  # (n-grams,) the place of the token, rising
+    hashes: UInt64Array  # (n-grams,)
+
+
+def ngrams(tokens: Sequence[str]) -> NGrams:
+    """Return the n-grams of tokens; one that occurs twice in a token is there twice."""
+    marked = [f"<{token}>" for token in tokens]
+    raw = "".join(marked).encode("utf-32-le", "surrogatepass")
+    points = np.frombuffer(raw, "<u4").astype(np.uint64)
+    lengths = np.array([len(token) for token in marked], np.int64)
+    owner = np.repeat(np.arange(len(marked)), lengths)
+    left = np.cumsum(lengths)[owner] - np.arange(len(points))  # to the token's end
+    owners, hashes = [], []
+    hashed = np.ones(len(points), np.uint64)  # so that the length is in the hash
+    for length in range(1, LONGEST + 1):
+        later = points[length - 1 :]
+        hashed = hashed[: len(later)] * _FACTOR + later
+        if length >= SHORTEST:
+            begins = np.flatnonzero(left[: len(later)] >= length)
+            owners.append(owner[begins])
+            hashes.append(hashed[begins])
+    together = np.concatenate(owners)
+    order = np.argsort(together, kind="stable")
+    return NGrams(together[order], np.concatenate(hashes)[order])
+
+
+class Counts(NamedTuple):
+    """How often each row has each feature, as a list of single occurrences."""
+
+    rows: Int64Array  # (occurrences,)
+    features: Int64Array  # (occurrences,)
+    row_count: int
+    feature_count: int
+
+    def times(self, weights: FloatArray) -> Float64Array:
+        """Return the sum of the weights of each row's features, (row_count,)."""
+        return _sums(self.rows, weights[self.features], self.row_count)
+
+    def transposed_times(self, values: Float64Array) -> Float64Array:
+        """Return the sum of the values of each feature's rows, (feature_count,)."""
+        return _sums(self.features, values[self.rows], self.feature_count)
+
+
+def ridge(
+    counts: Counts, target: Float64Array, *, penalty: float, steps: int
+) -> Float64Array:
+    """Return the weights w, (feature_count,), after some steps towards the least of
+
+    ``sum((counts.times(w) - target)**2) + penalty * sum(w**2)``, from zeros.
+    """
+    scale = 1.0 / (
+        np.bincount(counts.features, minlength=counts.feature_count) + penalty
+    )
+    weights = np.zeros(counts.feature_count)
+    error = counts.transposed_times(target)
+    scaled = scale * error
+    direction = scaled
+    size = start = _dot(error, scaled)
+    for _ in range(steps):
+        if size <= _ENOUGH * start:
+            break
+        image = counts.transposed_times(counts.times(direction)) + penalty * direction
+        step = size / _dot(direction, image)
+        weights += step * direction
+        error = error - step * image
+        scaled = scale * error
+        before, size = size, _dot(error, scaled)
+        direction = scaled + (size / before) * direction
+    return weights
+
+
+def _sums(places: Int64Array, values: FloatArray, count: int) -> Float64Array:
+    """Return the sum of the values of each place, added in the order they stand in."""
+    return np.bincount(places, values, count).astype(np.float64, copy=False)
+
+
+def _dot(one: Float64Array, other: Float64Array) -> float:
+    # np.dot and np.sum add in an order of their own
+    return float(np.add.accumulate(one * other)[-1]) if len(one) else 0.0

@@ -1,8 +1,7 @@
 """The ledger: for every row how it was filled, from which source, from which row."""
 
-from pretrained_embed.ledger.advice import Advice
 from pretrained_embed.ledger.comparison import Comparison, compare
-from pretrained_embed.ledger.coverage import Coverage
+from pretrained_embed.ledger.coverage import Advice, Coverage
 from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.ledger.provenance import check_place

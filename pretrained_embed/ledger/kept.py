@@ -10,7 +10,7 @@ import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array
 from pretrained_embed.errors import OptionError, VocabularyError, brief
-from pretrained_embed.ledger.advice import Advice
+from pretrained_embed.ledger.coverage import Advice
 from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.ledger.origin import OWN_CODES, OWN_FORMS, Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary

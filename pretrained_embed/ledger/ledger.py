@@ -19,8 +19,7 @@ from pretrained_embed.errors import (
 )
 from pretrained_embed.formats import HOLES, Findings
 from pretrained_embed.ledger import coverage
-from pretrained_embed.ledger.advice import BITS, Advice, suggestions
-from pretrained_embed.ledger.coverage import Coverage
+from pretrained_embed.ledger.coverage import BITS, Advice, Coverage, suggestions
 from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.ledger.provenance import (
     digest_of,
@@ -302,9 +301,7 @@ class Ledger:
     def covered(self, match: Sequence[str]) -> Coverage:
         """Return the coverage, given the names of the chain."""
         vocabulary, counts = self.vocabulary, self.vocabulary.counts
-        special = [vocabulary[token] for token in vocabulary.special_tokens.values()]
-        asked = self._tokens()  # the tokens looked for
-        asked[special] = False
+        asked = self.asked
         found = asked & self.found
         oov = np.flatnonzero(asked & ~found)
         if counts is not None:
@@ -320,6 +317,14 @@ class Ledger:
             advice=() if advice is None else suggestions(advice, oov, counts),
             made_of=coverage.made_of(self.origin[oov]),
         )
+
+    @property
+    def asked(self) -> BoolArray:
+        """Which rows have a token that is looked for: no special one, bool (rows,)."""
+        asked, vocabulary = self._tokens(), self.vocabulary
+        special = vocabulary.special_tokens.values()
+        asked[[vocabulary[token] for token in special]] = False
+        return asked
 
     @property
     def found(self) -> BoolArray:

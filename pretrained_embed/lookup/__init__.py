@@ -1,7 +1,6 @@
 """Which forms of tokens are looked for in a source, and what came of it."""
 
-from pretrained_embed.lookup.match import Chain, Match, chain_names, match_chain
-from pretrained_embed.lookup.match_forms import FORMS
+from pretrained_embed.lookup.match import FORMS, Chain, Match, chain_names, match_chain
 from pretrained_embed.lookup.search import Search
 
 __all__ = ["FORMS", "Chain", "Match", "Search", "chain_names", "match_chain"]

@@ -2,23 +2,217 @@
 
 All forms go into one index, each with its place in the chain as its rank: of the rows
 of the source that would do, the lowest rank wins, then the first in the file.
+
+A pass may look for more than a vocabulary's tokens: parts of compounds, whose vectors
+are averaged later, and forms that advice is about, which are only located. They get
+rows beyond those of the vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import compress
+from operator import ne
+from typing import NamedTuple
+
 import numpy as np
 
-from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array, PackedTokens
+from pretrained_embed import kernel
+from pretrained_embed.arrays import (
+    BoolArray,
+    Float32Array,
+    Int64Array,
+    PackedTokens,
+    joined,
+)
+from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.reader import Selection
+from pretrained_embed.ledger.coverage import Advice
 from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.ledger.origin import Origin
-from pretrained_embed.lookup.match import EXACT, Chain, Form
-from pretrained_embed.lookup.trial import Trial
-from pretrained_embed.lookup.wanted import RANKS, Rows, Wanted, splits, texts_of
+from pretrained_embed.lookup.match import (
+    EXACT,
+    Chain,
+    Form,
+    chain_names,
+    match_chain,
+    several,
+)
+from pretrained_embed.lookup.match_text import Variants, parts
 from pretrained_embed.vocabulary import Vocabulary
+
+#: How many ranks an index tells apart.
+RANKS = 128
 
 #: How many numbers are averaged at a time.
 _BLOCK_NUMBERS = 1 << 20
+
+
+class NewRows(dict[str, int]):
+    """Gives each new token the next row."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+
+    def of(self, tokens: Iterable[str]) -> list[int]:
+        """Return the rows of tokens, in order."""
+        first = self._first
+        return [self.setdefault(token, first + len(self)) for token in tokens]
+
+    def rows(self) -> Int64Array:
+        """Return the rows in order."""
+        return np.arange(self._first, self.stop)
+
+    @property
+    def stop(self) -> int:
+        """The row that the next new token gets."""
+        return self._first + len(self)
+
+
+class Texts(NamedTuple):
+    """What a form has looked for, entry by entry."""
+
+    places: list[int]  # of the tokens
+    orders: list[int]  # of the texts among those that one token is changed to
+    texts: list[str]
+
+
+def texts_of(
+    tokens: Sequence[str], made: Sequence[Variants], *, same: bool = False
+) -> Texts:
+    """Return what a form made of tokens; nothing at all is no form of a token.
+
+    What is the token itself is left out, unless ``same``.
+    """
+    places, orders, texts = [], [], []
+    all_places = range(len(tokens))
+    for place in all_places if same else compress(all_places, map(ne, made, tokens)):
+        for order, text in enumerate(several(made[place])):
+            if text and (same or text != tokens[place]):
+                places.append(place)
+                orders.append(order)
+                texts.append(text)
+    return Texts(places, orders, texts)
+
+
+class Wanted(NamedTuple):
+    """Some of what goes into the index of a pass."""
+
+    texts: PackedTokens
+    rows: Int64Array  # of each text
+    ranks: Int64Array | int  # of each, or of all
+
+
+class Compounds(NamedTuple):
+    """Tokens that consist of so many parts each, and the rows of these."""
+
+    ids: Int64Array  # (tokens,)
+    parts: Int64Array  # (tokens, parts of each)
+
+    def complete(self, found: BoolArray) -> BoolArray:
+        """Return which tokens have all their parts among the rows that were found."""
+        there: BoolArray = np.logical_and.reduce(found[self.parts], axis=1)
+        return there
+
+
+def compounds_of(
+    ids: Iterable[int], made: Iterable[Variants], rows: NewRows
+) -> list[Compounds]:
+    """Return the tokens that have parts, which get their rows from ``rows``."""
+    groups: dict[tuple[int, int], tuple[list[int], list[list[int]]]] = {}
+    for id, variants in zip(ids, made, strict=True):
+        for order, variant in enumerate(several(variants)):
+            if words := parts(variant):
+                chosen, of_each = groups.setdefault((order, len(words)), ([], []))
+                chosen.append(id)
+                of_each.append(rows.of(words))
+    return [
+        Compounds(np.array(chosen, np.int64), np.array(of_each, np.int64))
+        for _, (chosen, of_each) in sorted(groups.items())
+    ]
+
+
+#: The forms that advice is about, the simplest first, and those of them that a source
+#: which has lower case alone needs in lower case. No more than `BITS` in all.
+_TRIED = match_chain(
+    "exact,lower,title,upper,nfc,nfkc,strip-accents,quotes,digits-hash,digits-zero,"
+    "joined,compound,unmarked,conceptnet"
+)
+_TRIED_IN_LOWER_CASE = match_chain(
+    "nfkc,strip-accents,quotes,digits-hash,digits-zero,joined,unmarked"
+)
+_LOWER_COMPOUND = "lower+compound"
+
+
+class Trial:
+    """Forms that are tried beside a chain, on tokens that are to be looked for.
+
+    Forms in lower case are credited only with what neither the form nor lower case
+    makes by itself, and ConceptNet only with whole keys. ``parts`` gives rows to the
+    parts of compounds. After that `texts` has what is to be looked for as it stands,
+    with a row for each.
+    """
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        chain: Chain,
+        tokens: list[str],
+        ids: Int64Array,
+        parts: NewRows,
+    ) -> None:
+        named = chain_names(chain)
+        alone = "exact" not in named
+        lowered = list(map(str.lower, tokens))
+        made = {}  # by name of the form
+        for form in _TRIED:
+            variants = form.made(vocabulary, tokens)
+            if form.name == "conceptnet":  # without /c/en/ it passes for other forms
+                variants = [several(keys)[0] if keys else () for keys in variants]
+            made[form.name] = texts_of(tokens, variants, same=alone or form == EXACT)
+        for form in _TRIED_IN_LOWER_CASE:
+            made[f"{form.name}+lower"] = _in_lower_case(made[form.name], lowered)
+
+        capital = [i for i, text in enumerate(lowered) if text != tokens[i]]
+        compounds = {
+            "compound": compounds_of(ids.tolist(), tokens, parts),
+            _LOWER_COMPOUND: compounds_of(
+                ids[capital].tolist(), [lowered[i] for i in capital], parts
+            ),
+        }
+        self._splits = {n: s for n, s in compounds.items() if n not in named}
+        self.texts = NewRows(parts.stop)
+        self._wanted: dict[str, tuple[Int64Array, Int64Array]] = {}
+        for name, (places, _, texts) in made.items():
+            if name not in named and name != "compound":
+                rows = np.array(self.texts.of(texts), np.int64)
+                self._wanted[name] = ids[np.array(places, np.int64)], rows
+
+    def advice(self, found: BoolArray, oov: BoolArray) -> Advice:
+        """Return the advice, given which rows were found and which tokens are OOV."""
+        forms = (*self._wanted, *self._splits)
+        found_by = np.zeros(len(oov), np.uint32)
+        for i, name in enumerate(forms):
+            bit = np.uint32(1 << i)
+            if name in self._wanted:
+                ids, rows = self._wanted[name]
+                found_by[ids[found[rows]]] |= bit
+            for group in self._splits.get(name, []):
+                found_by[group.ids[group.complete(found)]] |= bit
+        found_by[~oov] = 0
+        return Advice(forms, found_by)
+
+
+def _in_lower_case(made: Texts, lowered: list[str]) -> Texts:
+    """Return what was made in lower case, where that is new."""
+    new = Texts([], [], [])
+    for place, order, text in zip(*made, strict=True):
+        if (lower := text.lower()) not in (text, lowered[place]):
+            new.places.append(place)
+            new.orders.append(order)
+            new.texts.append(lower)
+    return new
 
 
 class Search:
@@ -30,8 +224,8 @@ class Search:
     are looked for by the whole chain, and as they stand.
 
     ``texts`` is all that is looked for, some of it more than once. ``index`` is for
-    `Reader.select`, with an array of ``rows`` rows: those of the
-    vocabulary, then those of parts. With an array of no rows tokens are only located.
+    `Reader.select`, with an array of ``rows`` rows: those of the vocabulary, then those
+    of parts. With an array of no rows tokens are only located.
     Where tokens are looked for as they stand alone, no ``str`` is made of them.
 
     Raises `OptionError` where a form gives a token more variants than there are ranks.
@@ -40,39 +234,59 @@ class Search:
     def __init__(
         self, vocabulary: Vocabulary, chain: Chain, *, advise: bool = False
     ) -> None:
-        self._vocabulary = vocabulary
-        known, special = _looked_for(vocabulary)
-        changed = known & ~special  # what forms are made of
+        self._unknown = Ledger.blank(vocabulary)
+        asked = self._unknown.asked
+        ids = np.flatnonzero(asked)  # what forms are made of
         if chain == (EXACT,) and not advise:
-            changed[:] = False
-        ids = np.flatnonzero(changed)
+            ids = ids[:0]
         tokens = vocabulary.strings(ids)
-        parts = Rows(len(vocabulary))
+        parts = NewRows(len(vocabulary))
         self._splits = {
-            form: splits(ids.tolist(), form.made(vocabulary, tokens), parts)
+            form: compounds_of(ids.tolist(), form.made(vocabulary, tokens), parts)
             for form in chain
             if form.splits
         }
         self.rows = parts.stop
         self._trial = Trial(vocabulary, chain, tokens, ids, parts) if advise else None
 
-        wanted = Wanted()
         tokens += parts
-        self._forms = _want_forms(
-            wanted, vocabulary, chain, tokens, np.concatenate([ids, parts.rows()])
-        )
-        alone = np.flatnonzero(known if EXACT in chain else known & special)
+        every = np.concatenate([ids, parts.rows()])
+        wanted: list[Wanted] = []
+        self._forms: list[Form] = []  # by rank
+        for form in chain:
+            rank, ranks = len(self._forms), 1
+            if form != EXACT and not form.splits:
+                made = form.made(vocabulary, tokens)
+                texts = texts_of(tokens, made, same=EXACT not in chain)
+                orders = np.array(texts.orders, np.int64)
+                rows = every[np.array(texts.places, np.int64)]
+                packed = PackedTokens.pack(texts.texts)
+                wanted.append(Wanted(packed, rows, rank + orders))
+                ranks = int(orders.max(initial=0)) + 1
+            self._forms += [form] * ranks
+        alone = self._unknown.missing
         if EXACT not in chain:
+            alone = alone[~asked[alone]]
             self._forms.append(EXACT)
+        if len(self._forms) > RANKS:
+            raise OptionError(
+                f"match gives one token more than {RANKS} forms; name fewer, or return "
+                "fewer from a callable"
+            )
         exact = self._forms.index(EXACT)
-        wanted.add(vocabulary.token_rows.part(alone).packed, alone, exact)
+        wanted.append(Wanted(vocabulary.token_rows.part(alone).packed, alone, exact))
         if parts:
-            wanted.add(PackedTokens.pack(parts), parts.rows(), exact)
+            wanted.append(Wanted(PackedTokens.pack(parts), parts.rows(), exact))
         if self._trial is not None:
-            texts = self._trial.texts
-            wanted.add(PackedTokens.pack(texts), texts.rows(), 0)
-        self.texts = wanted.texts()
-        self.index = wanted.index()
+            tried = self._trial.texts
+            wanted.append(Wanted(PackedTokens.pack(tried), tried.rows(), 0))
+        self.texts = joined([one.texts for one in wanted])
+        ranks_of = [np.broadcast_to(one.ranks, len(one.rows)) for one in wanted]
+        self.index = kernel.TokenIndex(
+            self.texts,
+            np.concatenate([one.rows for one in wanted]),
+            np.concatenate(ranks_of).astype(np.uint8),
+        )
 
     def hits(self, selection: Selection, out: Float32Array | None = None) -> Ledger:
         """Return what a selection by `index` has found, still to be filled.
@@ -80,71 +294,36 @@ class Search:
         Rows of compounds in ``out``, the array that the selection was written to, are
         filled with the means of their parts.
         """
-        rows, told = len(self._vocabulary), len(selection.source_rows)
+        unknown, told = self._unknown.origin, len(selection.source_rows)
+        rows = len(unknown)
         all_rows = np.full(max(self.rows, told), -1)  # nothing is wanted for the last
         all_rows[:told] = selection.source_rows
         found, source_rows = all_rows >= 0, all_rows[:rows]
         ranks = np.full(len(all_rows), RANKS)
         ranks[:told] = np.where(found[:told], selection.ranks, RANKS)
         ranks = ranks[:rows]
-        for form, of_form in self._splits.items():
+        for form, groups in self._splits.items():
             rank = self._forms.index(form)
-            for split in of_form:
-                won = split.complete(found) & (rank < ranks[split.ids])
-                ids = split.ids[won]
+            for group in groups:
+                won = group.complete(found) & (rank < ranks[group.ids])
+                ids = group.ids[won]
                 ranks[ids] = rank
                 source_rows[ids] = -1
                 if out is not None:
-                    _average(out, ids, split.parts[won])
+                    _average(out, ids, group.parts[won])
         codes = np.full(RANKS + 1, Origin.OOV, np.uint8)
         codes[: len(self._forms)] = [form.code for form in self._forms]
-        origin = np.where(ranks < RANKS, codes[ranks], Origin.OOV).astype(np.uint8)
-        origin[self._vocabulary.holes] = Origin.UNUSED
-        if self._vocabulary.pad_id is not None:
-            origin[self._vocabulary.pad_id] = Origin.PAD
+        origin = np.where(unknown == Origin.OOV, codes[ranks], unknown)
         advice = None
         if self._trial is not None:
             advice = self._trial.advice(found, origin == Origin.OOV)
-        return Ledger(
-            self._vocabulary,
-            origin,
+        return replace(
+            self._unknown,
+            origin=origin,
             source_rows=source_rows,
             sources=np.where(origin >= Origin.EXACT, 0, -1),
             advice=advice,
         )
-
-
-def _want_forms(
-    wanted: Wanted,
-    vocabulary: Vocabulary,
-    chain: Chain,
-    tokens: list[str],
-    rows: Int64Array,
-) -> list[Form]:
-    """Add forms of tokens to what is wanted, and return the form of each rank.
-
-    Tokens as they stand have a rank, too, and are for the caller to add.
-    """
-    by_rank: list[Form] = []
-    exact = EXACT in chain
-    for form in chain:
-        rank, ranks = len(by_rank), 1
-        if form != EXACT and not form.splits:
-            texts = texts_of(tokens, form.made(vocabulary, tokens), same=not exact)
-            ranks = wanted.add_texts(texts, rows, rank)
-        by_rank += [form] * ranks
-    return by_rank
-
-
-def _looked_for(vocabulary: Vocabulary) -> tuple[BoolArray, BoolArray]:
-    """Return which ids have a token that is looked for, and which are special."""
-    known = np.ones(len(vocabulary), np.bool_)
-    known[vocabulary.holes] = False
-    if vocabulary.pad_id is not None:
-        known[vocabulary.pad_id] = False
-    special = np.zeros(len(vocabulary), np.bool_)
-    special[[vocabulary[token] for token in vocabulary.special_tokens.values()]] = True
-    return known, special
 
 
 def _average(out: Float32Array, rows: Int64Array, parts: Int64Array) -> None:

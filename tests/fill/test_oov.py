@@ -10,7 +10,7 @@ from vectors import reader_of
 
 import pretrained_embed as pe
 from pretrained_embed import fill as oov
-from pretrained_embed.fill import drawing, draws
+from pretrained_embed.fill import draws, filling
 
 ROWS = [("a", (1.0, -2.0, 0.5)), ("b", (3.0, 4.0, 0.5)), ("c", (0.25, 9.0, 0.5))]
 VECTORS = np.array([vector for _, vector in ROWS])
@@ -238,7 +238,7 @@ def test_rows_drawn_in_pieces_are_the_same(monkeypatch):
     vocabulary = ["a", *(f"w{number}" for number in range(100))]
     whole = build(vocabulary)
 
-    monkeypatch.setattr(drawing, "_BLOCK_NUMBERS", 21)
+    monkeypatch.setattr(filling, "_BLOCK_NUMBERS", 21)
 
     assert build(vocabulary).vectors.tobytes() == whole.vectors.tobytes()
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from vectors import reader_of
 
 import pretrained_embed as pe
-from pretrained_embed.fill import policy_chain, subword
+from pretrained_embed.fill import filling, policy_chain
 
 #: Tokens whose n-grams and parts others have.
 ROWS = [
@@ -234,7 +234,7 @@ def test_subword_takes_what_the_source_composes():
 
 def test_rows_composed_in_blocks_are_the_same(monkeypatch):
     vocabulary = ["snow", *("r" * count for count in range(1, 8))]
-    monkeypatch.setattr(subword, "_BLOCK_TOKENS", 3)
+    monkeypatch.setattr(filling, "_BLOCK_TOKENS", 3)
 
     matrix = build(vocabulary, ComposingReader(ROWS, pieces="r"), oov="subword")
 

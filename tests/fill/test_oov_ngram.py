@@ -13,9 +13,7 @@ from vectors import reader_of
 
 import pretrained_embed as pe
 from pretrained_embed.fill import prediction
-from pretrained_embed.fill.ngrams import ngrams
-from pretrained_embed.fill.prediction import Model, first_rows
-from pretrained_embed.fill.regression import Counts, ridge
+from pretrained_embed.fill.prediction import Counts, Model, _sample, ngrams, ridge
 
 # N-grams
 
@@ -184,8 +182,8 @@ def test_the_sample_is_of_first_rows_that_are_finite(monkeypatch):
     nan, inf = float("nan"), float("inf")
     rows = [("a", (1, 1)), ("b", (nan, 1)), ("a", (2, 2)), ("c", (3, 3)), ("d", (4, 4))]
 
-    tokens, vectors = first_rows(reader_of(rows), "error")
-    none, nothing = first_rows(reader_of([("a", (inf, 1.0))]), "error")
+    tokens, vectors = _sample(reader_of(rows), "error")
+    none, nothing = _sample(reader_of([("a", (inf, 1.0))]), "error")
 
     assert tokens == ["a", "c"]
     assert vectors.tolist() == [[1, 1], [3, 3]]

@@ -10,7 +10,7 @@ from vectors import reader_of
 
 import pretrained_embed as pe
 from pretrained_embed.lookup.match_text import strip_accents
-from pretrained_embed.lookup.wanted import texts_of
+from pretrained_embed.lookup.search import texts_of
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 

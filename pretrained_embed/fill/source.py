@@ -1,4 +1,4 @@
-"""What the policies that go by spelling need to know, and what they give."""
+"""A source as the policies see it: its first rows, and what it has of spellings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,44 @@ import numpy as np
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Int64Array, Progress
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.reader import OnBadRow, Selection
+from pretrained_embed.formats.reader import OnBadRow, Selection, Statistics
 from pretrained_embed.lookup.match import Chain, several
 from pretrained_embed.vocabulary import Vocabulary
 
+#: Rows of a source that its statistics, and the steps of post-processing, are taken
+#: from: its first ones, which in the usual files are its most frequent tokens.
+FIRST_ROWS = 10_000
+
 #: Some of the tokens that were given, by place, and float32 (places, dim) for them.
-Made = Iterator[tuple[Int64Array, Float32Array]]
+Spelled = Iterator[tuple[Int64Array, Float32Array]]
+
+
+def first_rows(
+    reader: Reader, on_bad_row: OnBadRow, count: int
+) -> tuple[list[str], Float32Array]:
+    """Return the tokens and vectors, float32 (rows, dim), of the first ``count`` rows.
+
+    Of fewer, where the source has no more.
+    """
+    tokens: list[str] = []
+    vectors = [np.empty((0, reader.dim), np.float32)]
+    for block in reader.blocks(on_bad_row=on_bad_row):
+        room = count - len(tokens)
+        tokens += block.tokens[:room]
+        vectors.append(block.vectors[:room])
+        if len(tokens) == count:
+            break
+    return tokens, np.concatenate(vectors)
+
+
+def source_statistics(reader: Reader, on_bad_row: OnBadRow) -> Statistics:
+    """Return mean and standard deviation of each dimension of the first rows.
+
+    See `Statistics.of`. A reader that knows them already is not asked for rows.
+    """
+    if reader.statistics is not None:
+        return reader.statistics
+    return Statistics.of(first_rows(reader, on_bad_row, FIRST_ROWS)[1])
 
 
 class Lookup(NamedTuple):
@@ -42,9 +74,8 @@ class Lookup(NamedTuple):
 
     def select(self, tokens: Sequence[str], out: Float32Array) -> Selection:
         """Look tokens up as they stand; ``out`` gets the vectors it has rows for."""
-        index = kernel.TokenIndex(
-            tokens, np.arange(len(tokens)), np.zeros(len(tokens), np.uint8)
-        )
+        count = len(tokens)
+        index = kernel.TokenIndex(tokens, np.arange(count), np.zeros(count, np.uint8))
         return self.reader.select(
             index,
             out,
