@@ -17,10 +17,6 @@ from pretrained_embed import former_names
 if TYPE_CHECKING:
     from pretrained_embed.build.combine import COMBINATIONS
     from pretrained_embed.build.postprocess import STEPS as POSTPROCESS_STEPS
-    from pretrained_embed.checkup import Checkup, Problem
-    from pretrained_embed.drawing import METHODS as PROJECTIONS
-    from pretrained_embed.drawing import SUFFIXES as PICTURE_SUFFIXES
-    from pretrained_embed.drawing import save_picture
     from pretrained_embed.errors import (
         CoverageError,
         FormatError,
@@ -49,7 +45,6 @@ if TYPE_CHECKING:
         Reader,
     )
     from pretrained_embed.formats.reader import Statistics
-    from pretrained_embed.language_model import RowStart, Transplanted, transplant
     from pretrained_embed.ledger import (
         REPORT_SUFFIXES,
         Comparison,
@@ -63,23 +58,32 @@ if TYPE_CHECKING:
     from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
     from pretrained_embed.pipeline import (
         DEFAULT_SOURCE,
-        Conversion,
         build_matrix,
-        convert,
-        coverage,
-        examine,
         index,
         load_matrix,
         load_shard,
         open_vectors,
-        report,
         versions,
     )
     from pretrained_embed.sources import fetch
     from pretrained_embed.tools.alignment import align
+    from pretrained_embed.tools.conversion import Conversion, convert
     from pretrained_embed.tools.drift import compare
     from pretrained_embed.tools.evaluation import evaluate
-    from pretrained_embed.tools.queries import Neighbour, Neighbours, Query, similar
+    from pretrained_embed.tools.examination import Checkup, Problem
+    from pretrained_embed.tools.examination.source import examine
+    from pretrained_embed.tools.page.report import report
+    from pretrained_embed.tools.plot import METHODS as PROJECTIONS
+    from pretrained_embed.tools.plot import SUFFIXES as PICTURE_SUFFIXES
+    from pretrained_embed.tools.plot import save_picture
+    from pretrained_embed.tools.similar_tokens import (
+        Neighbour,
+        Neighbours,
+        Query,
+        similar,
+    )
+    from pretrained_embed.tools.source_coverage import coverage
+    from pretrained_embed.tools.transplant import RowStart, Transplanted, transplant
     from pretrained_embed.vocabulary import KINDS as VOCAB_KINDS
     from pretrained_embed.vocabulary import Vocabulary
 
@@ -162,50 +166,50 @@ _HOMES = {
     "DEFAULT_SOURCE": ("pipeline", "DEFAULT_SOURCE"),
     "MATCH_FORMS": ("lookup", "FORMS"),
     "OOV_POLICIES": ("fill", "POLICIES"),
-    "PICTURE_SUFFIXES": ("drawing", "SUFFIXES"),
+    "PICTURE_SUFFIXES": ("tools.plot", "SUFFIXES"),
     "POSTPROCESS_STEPS": ("build.postprocess", "STEPS"),
-    "PROJECTIONS": ("drawing", "METHODS"),
+    "PROJECTIONS": ("tools.plot", "METHODS"),
     "REPORT_SUFFIXES": ("ledger", "REPORT_SUFFIXES"),
     "VOCAB_KINDS": ("vocabulary", "KINDS"),
     "TARGET_SUFFIXES": ("formats", "TARGET_SUFFIXES"),
     "WRITABLE_FORMATS": ("formats", "WRITABLE_FORMATS"),
     "WRITABLE_SUFFIXES": ("formats", "WRITABLE_SUFFIXES"),
     "Block": ("formats", "Block"),
-    "Checkup": ("checkup", "Checkup"),
+    "Checkup": ("tools.examination", "Checkup"),
     "Comparison": ("ledger", "Comparison"),
-    "Conversion": ("pipeline", "Conversion"),
+    "Conversion": ("tools.conversion", "Conversion"),
     "Coverage": ("ledger", "Coverage"),
     "EmbeddingMatrix": ("matrix", "EmbeddingMatrix"),
     "EmbeddingShard": ("matrix", "EmbeddingShard"),
     "Findings": ("formats", "Findings"),
     "Ledger": ("ledger", "Ledger"),
-    "Neighbour": ("tools.queries", "Neighbour"),
-    "Neighbours": ("tools.queries", "Neighbours"),
+    "Neighbour": ("tools.similar_tokens", "Neighbour"),
+    "Neighbours": ("tools.similar_tokens", "Neighbours"),
     "Origin": ("ledger", "Origin"),
-    "Problem": ("checkup", "Problem"),
-    "Query": ("tools.queries", "Query"),
+    "Problem": ("tools.examination", "Problem"),
+    "Query": ("tools.similar_tokens", "Query"),
     "Reader": ("formats", "Reader"),
-    "RowStart": ("language_model", "RowStart"),
+    "RowStart": ("tools.transplant", "RowStart"),
     "RowStory": ("ledger", "RowStory"),
     "Statistics": ("formats.reader", "Statistics"),
-    "Transplanted": ("language_model", "Transplanted"),
+    "Transplanted": ("tools.transplant", "Transplanted"),
     "Vocabulary": ("vocabulary", "Vocabulary"),
     "align": ("tools.alignment", "align"),
     "build_matrix": ("pipeline", "build_matrix"),
     "compare": ("tools.drift", "compare"),
-    "convert": ("pipeline", "convert"),
-    "coverage": ("pipeline", "coverage"),
+    "convert": ("tools.conversion", "convert"),
+    "coverage": ("tools.source_coverage", "coverage"),
     "evaluate": ("tools.evaluation", "evaluate"),
-    "examine": ("pipeline", "examine"),
+    "examine": ("tools.examination.source", "examine"),
     "fetch": ("sources", "fetch"),
     "index": ("pipeline", "index"),
     "load_matrix": ("pipeline", "load_matrix"),
     "load_shard": ("pipeline", "load_shard"),
     "open_vectors": ("pipeline", "open_vectors"),
-    "report": ("pipeline", "report"),
-    "save_picture": ("drawing", "save_picture"),
-    "similar": ("tools.queries", "similar"),
-    "transplant": ("language_model", "transplant"),
+    "report": ("tools.page.report", "report"),
+    "save_picture": ("tools.plot", "save_picture"),
+    "similar": ("tools.similar_tokens", "similar"),
+    "transplant": ("tools.transplant", "transplant"),
     "versions": ("pipeline", "versions"),
     "write_report": ("ledger", "write_report"),
 }

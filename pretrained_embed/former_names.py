@@ -17,14 +17,39 @@ FORMER = {
         "Evaluation": "pretrained_embed.tools.evaluation",
         "evaluate": "pretrained_embed.tools.evaluation",
     },
-    "pretrained_embed.neighbours.search": {
-        "Neighbour": "pretrained_embed.tools.queries",
-        "Neighbours": "pretrained_embed.tools.queries",
+    "pretrained_embed.checkup.examination": {
+        "Checkup": "pretrained_embed.tools.examination.examination",
     },
-    "pretrained_embed.neighbours.terms": {"Query": "pretrained_embed.tools.queries"},
+    "pretrained_embed.checkup.problems": {
+        "Problem": "pretrained_embed.tools.examination.problems",
+    },
+    "pretrained_embed.language_model.recipe": {
+        "RowStart": "pretrained_embed.tools.transplant.new_rows",
+    },
+    "pretrained_embed.language_model.transplanting": {
+        "Transplanted": "pretrained_embed.tools.transplant.transplanted",
+    },
+    "pretrained_embed.neighbours.keyed": {
+        "KeyedRows": "pretrained_embed.tools.keyed_rows",
+    },
+    "pretrained_embed.neighbours.search": {
+        "Neighbour": "pretrained_embed.tools.similar_tokens",
+        "Neighbours": "pretrained_embed.tools.similar_tokens",
+    },
+    "pretrained_embed.neighbours.terms": {
+        "Query": "pretrained_embed.tools.similar_tokens",
+    },
     "pretrained_embed.packed_tokens": {"PackedTokens": "pretrained_embed.arrays"},
     "pretrained_embed.ledger.advice": {"Advice": "pretrained_embed.ledger.coverage"},
     "pretrained_embed.matrix.advice": {"Advice": "pretrained_embed.ledger.coverage"},
+    "pretrained_embed.pipeline.converting": {
+        "Conversion": "pretrained_embed.tools.conversion",
+    },
+    "pretrained_embed.tools.queries": {
+        "Neighbour": "pretrained_embed.tools.similar_tokens",
+        "Neighbours": "pretrained_embed.tools.similar_tokens",
+        "Query": "pretrained_embed.tools.similar_tokens",
+    },
     "pretrained_embed.matrix.origin": {
         "Origin": "pretrained_embed.ledger.origin",
         "Part": "pretrained_embed.former_names",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed import drawing, former_names, markup
+from pretrained_embed import former_names, markup
 from pretrained_embed.arithmetic import norms
 from pretrained_embed.arrays import (
     AnyArray,
@@ -19,7 +19,6 @@ from pretrained_embed.arrays import (
     Int64Array,
     PackedTokens,
 )
-from pretrained_embed.drawing import Method
 from pretrained_embed.errors import (
     FormatError,
     OptionError,
@@ -36,7 +35,9 @@ from pretrained_embed.ledger.ledger import Ledger, frozen
 from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.ledger.provenance import check_place
 from pretrained_embed.ledger.story import RowStory
-from pretrained_embed.neighbours import KeyedRows
+from pretrained_embed.tools import plot
+from pretrained_embed.tools.keyed_rows import KeyedRows
+from pretrained_embed.tools.plot import Method
 from pretrained_embed.vocabulary import Vocabulary, checks
 
 if TYPE_CHECKING:
@@ -315,13 +316,13 @@ class EmbeddingMatrix:
             rows = np.array([self.vocabulary[token] for token in tokens], np.int64)
         if not len(rows):
             raise OptionError("there is no token to draw")
-        places = drawing.project(self.vectors[rows], method, seed=seed).tolist()
+        places = plot.project(self.vectors[rows], method, seed=seed).tolist()
         names = self.vocabulary.strings(rows)
         points = [
-            drawing.Point(name, x, y, Origin(self.origin[row]).label(self.match))
+            plot.Point(name, x, y, Origin(self.origin[row]).label(self.match))
             for row, name, (x, y) in zip(rows.tolist(), names, places, strict=True)
         ]
-        return drawing.scatter(points, title=title or "")
+        return plot.scatter(points, title=title or "")
 
     def keyed(self) -> KeyedRows:
         """Return the rows by key, with the methods of gensim's ``KeyedVectors``.

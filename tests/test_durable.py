@@ -154,7 +154,7 @@ def test_of_a_download_and_of_a_member(disk, tmp_path, monkeypatch, name):
 
 
 def test_of_a_model(disk, tmp_path):
-    from tests.language_model.models import OLD, table, write_model
+    from tests.tools.transplant.models import OLD, table, write_model
 
     model = write_model(tmp_path / "model", {"embed.weight": table()})
     (model / "more").mkdir()

@@ -30,7 +30,6 @@ LAYERS = {
     "kernel": {"errors", "arrays"},
     "formats": {"errors", "budget", "damage", "arrays", "files", "kernel"},
     "store": {"errors", "damage", "arrays", "files", "formats", "kernel"},
-    "drawing": {"errors", "arrays", "files", "formats"},
     "arithmetic": {"arrays"},
     # forms of a token are told in words: see `ledger.story`
     "ledger": {
@@ -43,19 +42,13 @@ LAYERS = {
     },
     "matrix": {
         *("errors", "markup", "arrays", "arithmetic", "vocabulary", "formats"),
-        *("ledger", "drawing", "neighbours", "former_names"),
+        *("ledger", "tools.plot", "tools.keyed_rows", "former_names"),
     },
     "holders": {"errors", "vocabulary", "matrix"},
     # a transformer of scikit-learn builds what it needs, by public names
     "adapters": {
-        *("errors", "arrays", "vocabulary", "ledger", "matrix", "holders", "drawing"),
-        *("public names", "formats"),
-    },
-    "checkup": {"errors", "arrays", "formats", "kernel"},
-    "neighbours": {"errors", "arrays", "vocabulary"},
-    "page": {
-        *("errors", "arrays", "files", "vocabulary", "formats", "ledger", "matrix"),
-        *("drawing", "neighbours"),
+        *("errors", "arrays", "vocabulary", "ledger", "matrix", "holders"),
+        *("public names", "formats", "tools.plot"),
     },
     "build": {
         *("errors", "damage", "arrays", "files", "vocabulary", "sources", "kernel"),
@@ -63,16 +56,13 @@ LAYERS = {
     },
     "pipeline": {
         *("errors", "arrays", "files", "vocabulary", "sources", "kernel", "formats"),
-        *("store", "matrix", "build", "checkup", "drawing", "page"),
+        *("store", "matrix", "build"),
         *("ledger", "lookup", "fill", "holders", "progress", "budget"),
-    },
-    "language_model": {
-        *("errors", "arrays", "files", "vocabulary", "sources", "formats", "ledger"),
-        *("matrix", "pipeline", "damage"),
     },
     "tools": {
         *("public names", "errors", "markup", "arrays", "progress", "files"),
-        *("formats", "kernel", "drawing", "neighbours"),
+        *("formats", "kernel", "vocabulary", "sources", "ledger", "lookup", "matrix"),
+        *("build", "pipeline", "holders", "damage"),
     },
     "cli": {
         "public names",
@@ -90,8 +80,7 @@ LAYERS = {
     "former_names": {"vocabulary", "ledger"},
     "__init__": {
         *("errors", "vocabulary", "sources", "formats", "ledger", "matrix"),
-        *("lookup", "fill", "build", "pipeline", "checkup", "drawing"),
-        *("language_model", "tools", "former_names"),
+        *("lookup", "fill", "build", "pipeline", "tools", "former_names"),
     },
     "__main__": {"cli"},
 }
@@ -104,17 +93,12 @@ AT_THE_HEAD = {
     "kernel": {"numpy"},
     "formats": {"numpy"},
     "store": {"numpy"},
-    "checkup": {"numpy"},
     "build": {"numpy"},
-    "drawing": {"numpy"},
-    "neighbours": {"numpy"},
-    "page": {"numpy"},
     "arithmetic": {"numpy"},
     "ledger": {"numpy"},
     "lookup": {"numpy"},
     "fill": {"numpy"},
     "matrix": {"numpy"},
-    "language_model": {"numpy"},
     "tools": {"numpy"},
     "adapters": {"numpy"},
     "adapters.sklearn": {"sklearn", "scipy"},
@@ -139,7 +123,6 @@ AT_THE_HEAD = {
 #: What is imported only by the function that needs it.
 WHERE_NEEDED = {
     "vocabulary": {"sentencepiece", "tokenizers"},
-    "drawing": {"matplotlib", "sklearn", "threadpoolctl", "umap"},
     "adapters.embedding_atlas": {"embedding_atlas", "pandas"},
     "files": {"filelock"},
     "sources": {"requests", "urllib3", "fsspec"},
@@ -148,8 +131,7 @@ WHERE_NEEDED = {
     "lookup": {"simplemma", "snowballstemmer"},
     "matrix": {"matplotlib"},
     "pipeline": {"numpy"},
-    "tools": {"matplotlib", "sklearn"},
-    "language_model": {"tokenizers"},
+    "tools": {"matplotlib", "sklearn", "threadpoolctl", "tokenizers", "umap"},
     "cli": {"distributed"},
 }
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pretrained_embed import drawing
 from pretrained_embed.adapters._arguments import checked
-from pretrained_embed.drawing import Method
 from pretrained_embed.errors import MissingPackageError
 from pretrained_embed.ledger import Origin
 from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.tools import plot
+from pretrained_embed.tools.plot import Method
 
 if TYPE_CHECKING:
     from embedding_atlas.widget import EmbeddingAtlasWidget
@@ -61,7 +61,7 @@ def columns(
     """
     rows = matrix.ledger.frequent_rows(count)
     vectors = matrix.vectors[rows]
-    places = drawing.project(vectors, method, seed=seed)
+    places = plot.project(vectors, method, seed=seed)
     table: dict[str, Any] = {
         "id": rows,
         "token": [str(matrix.vocabulary.tokens[row]) for row in rows.tolist()],

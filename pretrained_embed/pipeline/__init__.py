@@ -8,28 +8,19 @@ from pretrained_embed.build import versions
 from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.formats.local import mapping
 from pretrained_embed.pipeline.building import DEFAULT_SOURCE, build_matrix
-from pretrained_embed.pipeline.comparing import coverage
-from pretrained_embed.pipeline.converting import Conversion, convert
-from pretrained_embed.pipeline.examining import examine
 from pretrained_embed.pipeline.loading import load_matrix, load_shard
 from pretrained_embed.pipeline.opening import Folder, Where, make_store, open_reader
-from pretrained_embed.pipeline.reporting import report
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 from pretrained_embed.store import Dtype
 
 __all__ = [
     "DEFAULT_SOURCE",
-    "Conversion",
     "build_matrix",
-    "convert",
-    "coverage",
-    "examine",
     "index",
     "load_matrix",
     "load_shard",
     "open_vectors",
-    "report",
     "versions",
 ]
 

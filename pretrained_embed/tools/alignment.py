@@ -28,7 +28,7 @@ from pretrained_embed.errors import (
     VocabularyError,
     brief,
 )
-from pretrained_embed.neighbours import Nearest, unit_rows
+from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 
 #: Neighbours whose mean cosine is the density about a vector, in CSLS.
 _NEAR = 10

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pretrained_embed as pe
-from pretrained_embed import drawing, markup
+from pretrained_embed import markup
 from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.errors import OptionError, ShapeError, VocabularyError
 from pretrained_embed.files.replacement import replacing
-from pretrained_embed.neighbours import Nearest, unit_rows
+from pretrained_embed.tools import plot
 from pretrained_embed.tools.alignment import matrix_of
+from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -110,7 +111,7 @@ class Drift:
         Across stands how much longer the vector became, upwards the cosine.
         """
         points = [
-            drawing.Point(
+            plot.Point(
                 each.token,
                 float(np.log2(each.norm_after / each.norm_before)),
                 each.cosine,
@@ -121,7 +122,7 @@ class Drift:
         ]
         if not points:
             raise OptionError("there is no token to draw: none has a vector in both")
-        return drawing.scatter(points, title="Cosine, over the norm's growth (log2)")
+        return plot.scatter(points, title="Cosine, over the norm's growth (log2)")
 
     def __str__(self) -> str:
         lines = [

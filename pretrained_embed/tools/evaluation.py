@@ -29,8 +29,8 @@ import pretrained_embed as pe
 from pretrained_embed.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from pretrained_embed.errors import CoverageError, MissingPackageError, OptionError
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.neighbours import Nearest, unit_rows
 from pretrained_embed.progress import AnyProgress, listener
+from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 from pretrained_embed.tools.tasks import Task, known_tasks, read_task
 
 _MEASURES = {

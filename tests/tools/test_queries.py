@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pretrained_embed import OptionError
-from pretrained_embed.tools.queries import Query, parse_queries
+from pretrained_embed.tools.similar_tokens import Query, parse_queries
 
 
 @pytest.mark.parametrize(

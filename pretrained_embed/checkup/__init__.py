@@ -1,6 +1,0 @@
-"""What is wrong with a file of vectors, found by reading all of it."""
-
-from pretrained_embed.checkup.examination import Checkup, examine
-from pretrained_embed.checkup.problems import Problem
-
-__all__ = ["Checkup", "Problem", "examine"]

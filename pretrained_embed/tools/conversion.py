@@ -1,0 +1,181 @@
+"""From any vectors that can be read to any format that can be written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pretrained_embed import formats, sources
+from pretrained_embed.build import versions
+from pretrained_embed.errors import OptionError
+from pretrained_embed.files.presence import exists
+from pretrained_embed.files.replacement import resolved
+from pretrained_embed.formats import (
+    AnyLayout,
+    Findings,
+    PackedBlock,
+    Reader,
+    RowStream,
+    sink,
+)
+from pretrained_embed.formats.bad_rows import (
+    MaxBadRows,
+    check_bad_rows,
+    check_max_bad_rows,
+)
+from pretrained_embed.formats.reader import OnBadRow
+from pretrained_embed.formats.row_stream import Dtype
+from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.holders import check_source
+from pretrained_embed.pipeline.opening import Folder
+from pretrained_embed.progress import AnyProgress, listener
+from pretrained_embed.sources import Source
+from pretrained_embed.tools.row_filter import RowFilter
+from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What `convert` has done.
+
+    ``duplicates`` counts the rows whose token stood in an earlier one, of those that
+    were asked for; they were written too, unless ``dropped``. ``missing`` are the
+    tokens that were asked for and are not in the source. ``findings`` is what reading
+    the source found, ``notes`` what did not go into the new file.
+    """
+
+    path: Path
+    format: str
+    source: str
+    source_format: str
+    rows: int
+    dim: int
+    dtype: Dtype
+    duplicates: int
+    dropped: bool
+    missing: list[str]
+    findings: Findings
+    notes: list[str]
+
+
+def convert(
+    source: Source,
+    out: str | os.PathLike[str],
+    *,
+    format: str | None = None,
+    vocab: AnyVocabulary | None = None,
+    layout: AnyLayout = None,
+    dtype: Dtype = "float32",
+    drop_duplicates: bool = False,
+    on_bad_row: OnBadRow = "error",
+    max_bad_rows: MaxBadRows = None,
+    cache_dir: Folder | None = None,
+    offline: bool | None = None,
+    catalog: Path | None = None,
+    progress: AnyProgress = None,
+) -> Conversion:
+    """Write the vectors of ``source`` to ``out`` in another format.
+
+    ``source``, ``layout``, ``cache_dir``, ``offline`` and ``catalog`` are as in
+    `open_vectors`; the source itself is read, never a store of it. ``format`` is one of
+    `WRITABLE_FORMATS`, by default as the suffix of ``out`` says. All rows are written,
+    in their order: with ``vocab`` those of its tokens only, with ``drop_duplicates``
+    the first of each token only. ``on_bad_row="skip"`` leaves malformed rows out and
+    counts them; of more than ``max_bad_rows``, a number or a share of the rows from 0.0
+    to 1.0, it makes an error. ``dtype`` is what vectors are kept as, where the format
+    can hold it.
+
+    Vectors pass through memory a block at a time, whatever their number; the tokens
+    stay in it. ``progress`` is called with bytes done, and bytes in all or ``None``, in
+    one or two passes.
+
+    What is written reads back as it was read, or `WriteError` says which token or row
+    stops it; ``out`` appears whole or not at all. Raises `OptionError` for a format or
+    dtype that there is none of, and where ``out`` would take the place of the source;
+    else as `open_vectors` and `Reader.blocks` do.
+    """
+    progress = listener(progress)
+    format = sink.choose(out, format)
+    sink.check_dtype(dtype, format)
+    check_max_bad_rows(max_bad_rows)
+    if not (vocab is None or isinstance(vocab, Vocabulary)):
+        vocab = Vocabulary.of(vocab, pad=None)
+    check_source(source)
+    stream = sources.open_source(
+        source, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=progress
+    )
+    _check_place(out, source, stream.path)
+    with formats.open_reader(stream, layout) as reader:
+        passing = RowFilter(vocab, drop=drop_duplicates)
+        whole = sink.holds_all(format) and not passing.chooses
+        if whole and isinstance(reader, TableReader):
+            rows = reader.rows(progress)
+        else:
+            blocks = reader.packed_blocks(on_bad_row=on_bad_row, progress=progress)
+            rows = RowStream(reader.dim, _bounded(blocks, reader, max_bad_rows))
+        provenance = {"source": dict(stream.provenance), "versions": versions()}
+        rows = replace(
+            rows,
+            blocks=passing.through(rows),
+            dtype=dtype,
+            metadata=rows.metadata or {"provenance": provenance},
+        )
+        formats.write_rows(out, rows, format=format, progress=progress)
+        return Conversion(
+            path=Path(out),
+            format=format,
+            source=reader.name,
+            source_format=reader.format,
+            rows=passing.rows,
+            dim=reader.dim,
+            dtype=dtype,
+            duplicates=passing.duplicates,
+            dropped=drop_duplicates,
+            missing=passing.missing(),
+            findings=reader.findings,
+            notes=_notes(reader, rows),
+        )
+
+
+def _check_place(
+    out: str | os.PathLike[str], source: Source, opened: Path | None
+) -> None:
+    """Raise `OptionError` where the new file would take the place of what is read."""
+    read = [] if opened is None else [opened]
+    if isinstance(source, str | bytes | os.PathLike):
+        words = os.path.expanduser(os.fsdecode(source))  # noqa: PTH111  (a name may begin with ~)
+        parts = words.split("#")  # archive.zip#member, or a file of such a name
+        read += [Path("#".join(parts[:end])) for end in range(1, len(parts) + 1)]
+    target = resolved(os.fspath(out))
+    for path in read:
+        if not (exists(target) and exists(path)):
+            continue
+        if target.samefile(path) or (
+            path.is_dir() and path.resolve() in target.parents
+        ):
+            raise OptionError(
+                f"{os.fspath(out)!r} would take the place of what is read; name "
+                "another file"
+            )
+
+
+def _bounded(
+    blocks: Iterable[PackedBlock], reader: Reader, max_bad_rows: MaxBadRows
+) -> Iterator[PackedBlock]:
+    """Give the blocks on; at their end `RowError` if too many rows were malformed."""
+    yield from blocks
+    check_bad_rows(reader.findings, max_bad_rows, reader.name)
+
+
+def _notes(reader: Reader, rows: RowStream) -> list[str]:
+    notes = []
+    if rows.dtype == "float16":
+        notes.append("numbers were rounded to float16")
+    if isinstance(reader, TableReader) and not rows.arrays and reader.rows().arrays:
+        notes.append(
+            "tokens and vectors were taken; what else the source says of its rows was "
+            "left behind"
+        )
+    return notes

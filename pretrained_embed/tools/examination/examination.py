@@ -1,0 +1,101 @@
+"""Reading all of a file once, and telling what it is and what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pretrained_embed.arrays import PackedTokens, Progress
+from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.tools.examination import problems
+from pretrained_embed.tools.examination.problems import Problem
+from pretrained_embed.tools.examination.token_checks import check_tokens
+from pretrained_embed.tools.examination.vector_checks import VectorChecks
+
+#: How many of the first tokens are kept to be shown.
+_FIRST = 5
+
+
+@dataclass(frozen=True)
+class Checkup:
+    """What a file of vectors is, and what is wrong with it.
+
+    ``declared_rows`` is what a header says, ``rows`` what is there. ``norms`` are the
+    least, mean and greatest Euclidean length of its finite rows. ``facts`` is what the
+    format tells of itself, ``source`` what is known of where it is from.
+    """
+
+    name: str
+    format: str
+    rows: int
+    declared_rows: int | None
+    dim: int
+    dtype: str
+    first_tokens: tuple[str, ...]
+    norms: dict[str, float] | None
+    facts: dict[str, Any]
+    source: dict[str, Any]
+    findings: Findings
+    problems: tuple[Problem, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether no problem is an error."""
+        return all(problem.severity != "error" for problem in self.problems)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return {
+            **{
+                name: value
+                for name, value in vars(self).items()
+                if name not in ("findings", "problems", "first_tokens")
+            },
+            "first_tokens": list(self.first_tokens),
+            "healthy": self.healthy,
+            "problems": [
+                problem._asdict() | {"examples": list(problem.examples)}
+                for problem in self.problems
+            ],
+            "findings": asdict(self.findings)
+            | {
+                "doubts": [doubt._asdict() for doubt in self.findings.doubts],
+                "codes": self.findings.codes,
+            },
+        }
+
+
+def examine(
+    reader: Reader, source: Mapping[str, Any], progress: Progress | None = None
+) -> Checkup:
+    """Read all rows of an open file, and return what there is to say of it.
+
+    Malformed rows are counted, not raised. Holds the tokens in memory, of the vectors
+    one block at a time.
+    """
+    parts: list[PackedTokens] = []
+    vectors = VectorChecks()
+    for block in reader.packed_blocks(on_bad_row="skip", progress=progress):
+        parts.append(block.tokens)
+        vectors.add(block.vectors)
+    tokens, checks = check_tokens(parts)
+    findings = reader.findings
+    return Checkup(
+        name=reader.name,
+        format=reader.format,
+        rows=findings.rows,
+        declared_rows=reader.count,
+        dim=reader.dim,
+        dtype=reader.dtype,
+        first_tokens=tuple(tokens[:_FIRST].unpack()),
+        norms=vectors.norms(),
+        facts=dict(reader.facts),
+        source=dict(source),
+        findings=findings,
+        problems=(
+            *problems.of_file(reader.count, findings),
+            *problems.of_tokens(tokens, checks),
+            *problems.of_vectors(tokens, vectors),
+        ),
+    )

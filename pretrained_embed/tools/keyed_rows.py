@@ -1,0 +1,313 @@
+"""`KeyedRows`: vectors asked by key, with the methods of gensim's ``KeyedVectors``.
+
+What they return is what gensim 4 returns. Nothing of gensim is used, and vectors that
+are mapped from a file stay there.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeAlias, cast, overload
+
+import numpy as np
+
+from pretrained_embed.arrays import Float32Array, Float64Array, FloatArray
+from pretrained_embed.errors import OptionError, ShapeError, brief
+from pretrained_embed.tools.nearest_rows import Nearest, squared_lengths, unit_rows
+from pretrained_embed.vocabulary import Vocabulary
+
+#: A key, a vector, or one of the two with a weight.
+Term: TypeAlias = str | FloatArray | tuple[str | FloatArray, float]
+Terms: TypeAlias = Term | Sequence[Term]
+
+#: Rows that are looked at together.
+_ROWS = 1 << 16
+#: What keeps a product of similarities from being divided by zero: Levy and Goldberg.
+_EPSILON = 1e-6
+
+
+class KeyedRows:
+    """The rows of a vocabulary, by key: what `EmbeddingMatrix.keyed` returns.
+
+    Parameters
+    ----------
+    vocabulary : Vocabulary
+        The keys by row. Rows that no token has are there, and no key has them.
+    vectors : float32 (rows, dim)
+        The rows, in memory or mapped; they are read only as far as they are needed.
+
+    Searches are exact. A row of zeros, such as that of padding, is near to nothing.
+    They raise `UnknownTokenError`, a ``KeyError``, for a key that is not there.
+
+    >>> import numpy as np
+    >>> from pretrained_embed import EmbeddingMatrix, Vocabulary
+    >>> vocabulary = Vocabulary(["north", "east", "northeast"], pad=None)
+    >>> keyed = EmbeddingMatrix([[0, 1], [1, 0], [1, 1]], vocabulary).keyed()
+    >>> keyed.most_similar("north", topn=1)[0][0]
+    'northeast'
+    """
+
+    def __init__(self, vocabulary: Vocabulary, vectors: Float32Array) -> None:
+        self._vocabulary = vocabulary
+        self._squares: Float32Array | None = None
+        self.vectors = vectors
+
+    @property
+    def vector_size(self) -> int:
+        """Numbers of a vector."""
+        return int(self.vectors.shape[1])
+
+    @property
+    def key_to_index(self) -> Mapping[str, int]:
+        """The row of each key, read-only; a ``dict`` that is made when asked for."""
+        return self._vocabulary.ids
+
+    @property
+    def index_to_key(self) -> Sequence[str | None]:
+        """The key of each row, ``None`` where there is none; made when asked for."""
+        return self._vocabulary.tokens
+
+    def get_index(self, key: str) -> int:
+        """Return the row of a key."""
+        row = self._vocabulary.token_rows.get(key)
+        if row is None:
+            return self._vocabulary[key]  # which raises, and names the nearest there is
+        return row
+
+    def get_vector(self, key: str, norm: bool = False) -> Float32Array:
+        """Return a copy of the vector of a key, float32 (dim,).
+
+        ``norm`` makes it 1 long.
+        """
+        row = self.get_index(key)
+        vector = np.array(self.vectors[row])
+        return cast(Float32Array, unit_rows(vector[None])[0] if norm else vector)
+
+    def similarity(self, one: str, other: str) -> float:
+        """Return the cosine of two keys, -1 to 1."""
+        pair = np.stack([self.get_vector(one), self.get_vector(other)])
+        first, second = unit_rows(pair)
+        return float(first @ second)
+
+    def n_similarity(self, some: Sequence[str], others: Sequence[str]) -> float:
+        """Return the cosine of the mean vectors of some keys and of others.
+
+        Keys that are not there are left out with a warning, as gensim leaves them out.
+        Raises `OptionError` where none of one side is left.
+        """
+        means = [
+            np.mean([self.get_vector(key) for key in self._there(keys)], axis=0)
+            for keys in (some, others)
+        ]
+        first, second = unit_rows(np.stack(means))
+        return float(first @ second)
+
+    def doesnt_match(self, keys: Iterable[str]) -> str:
+        """Return the key that is farthest from the mean of all.
+
+        Keys that are not there are left out with a warning, as gensim leaves them out.
+        Raises `OptionError` where none is left.
+        """
+        there = self._there(keys)
+        units = np.stack([self.get_vector(key, norm=True) for key in there])
+        (mean,) = unit_rows(units.mean(axis=0, keepdims=True))
+        return min(zip((units @ mean).tolist(), there, strict=True))[1]
+
+    @overload
+    def most_similar(
+        self, positive: Terms = ..., negative: Terms = ..., topn: int = ...
+    ) -> list[tuple[str, float]]: ...
+    @overload
+    def most_similar(
+        self, positive: Terms = ..., negative: Terms = ..., *, topn: None
+    ) -> Float32Array: ...
+    @overload
+    def most_similar(
+        self,
+        positive: Terms = ...,
+        negative: Terms = ...,
+        topn: int | None = ...,
+        clip_start: int = ...,
+        clip_end: int | None = ...,
+        restrict_vocab: int | None = ...,
+    ) -> list[tuple[str, float]] | Float32Array: ...
+    def most_similar(
+        self,
+        positive: Terms = (),
+        negative: Terms = (),
+        topn: int | None = 10,
+        clip_start: int = 0,
+        clip_end: int | None = None,
+        restrict_vocab: int | None = None,
+    ) -> list[tuple[str, float]] | Float32Array:
+        """Return the keys nearest to a sum of vectors, by cosine, the nearest first.
+
+        Parameters
+        ----------
+        positive, negative : key, vector, pair of one of them and a weight, or a list
+            What is added, and what is taken away, each made 1 long if it is a key
+            (3CosAdd: Mikolov, Yih and Zweig 2013, https://aclanthology.org/N13-1090).
+            Keys that are named here are left out of the answer.
+        topn : int, default 10, or ``None``
+            How many; ``None`` returns the cosines of all rows looked at, float32.
+        clip_start, clip_end, restrict_vocab : int, default all
+            Look at the rows from ``clip_start`` to before ``clip_end``; or at the first
+            ``restrict_vocab``.
+
+        Raises `OptionError` where nothing is asked for.
+        """
+        if topn is not None and topn < 1:
+            return []
+        terms = [*_terms(positive, 1.0), *_terms(negative, -1.0)]
+        mean, own = self._mean(terms)
+        looked = slice(clip_start, clip_end)
+        if restrict_vocab:
+            looked = slice(0, restrict_vocab)
+        if topn is None:
+            return self._cosines(mean, looked)
+        start, _, _ = looked.indices(len(self))
+        best = Nearest(mean[None], topn + len(own))
+        best.add(self.vectors[looked], self._squared()[looked])
+        rows = best.rows[0] + start
+        found = zip(rows.tolist(), best.scores[0].tolist(), strict=True)
+        there = [(row, score) for row, score in found if score == score]  # not NaN
+        return self._named([pair for pair in there if pair[0] not in own][:topn])
+
+    def most_similar_cosmul(
+        self,
+        positive: Terms = (),
+        negative: Terms = (),
+        topn: int | None = 10,
+        restrict_vocab: int | None = None,
+    ) -> list[tuple[str, float]] | Float32Array:
+        """Return the keys nearest by the product of similarities, not by their sum.
+
+        As `most_similar`, by 3CosMul (Levy and Goldberg 2014,
+        https://aclanthology.org/W14-1618): cosines moved to 0 to 1, those of
+        ``positive`` multiplied, and divided by those of ``negative``. There are no
+        weights.
+        """
+        if topn is not None and topn < 1:
+            return []
+        added, taken = [*_terms(positive, 1.0)], [*_terms(negative, 1.0)]
+        if not added:
+            raise OptionError("there is nothing to look for; name a positive key")
+        looked = slice(0, restrict_vocab or None)
+        score = np.ones(len(range(*looked.indices(len(self)))), np.float64)
+        for terms, way in ((added, np.multiply), (taken, np.divide)):
+            product = np.ones_like(score)
+            for key, _ in terms:
+                vector = key if not isinstance(key, str) else self.get_vector(key)
+                (unit,) = unit_rows(np.asarray(vector, np.float32)[None])
+                product *= (1 + self._cosines(unit, looked).astype(np.float64)) / 2
+            score = way(score, product + (_EPSILON if way is np.divide else 0))
+        if topn is None:
+            return score.astype(np.float32)
+        own = {self.get_index(key) for key, _ in added + taken if isinstance(key, str)}
+        left = ~((self._squared()[looked] > 0) & np.isfinite(self._squared()[looked]))
+        left[[row for row in own if row < len(left)]] = True
+        score[left] = -np.inf
+        best = np.argsort(-score, kind="stable")[: min(topn, int((~left).sum()))]
+        return self._named(zip(best.tolist(), score[best].tolist(), strict=True))
+
+    def similar_by_vector(
+        self, vector: FloatArray, topn: int = 10
+    ) -> list[tuple[str, float]]:
+        """Return the keys nearest to a vector (dim,), by cosine."""
+        return self.most_similar([vector], topn=topn)
+
+    def __getitem__(self, keys: str | Sequence[str]) -> Float32Array:
+        """Return the vector of a key, (dim,), or of several, (keys, dim)."""
+        if isinstance(keys, str):
+            return self.get_vector(keys)
+        return np.stack([self.get_vector(key) for key in keys])
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._vocabulary
+
+    def __len__(self) -> int:
+        return len(self.vectors)
+
+    def __repr__(self) -> str:
+        return f"<KeyedRows: {len(self):,} x {self.vector_size}>"
+
+    def _there(self, keys: Iterable[str]) -> list[str]:
+        """Return the keys that are there, and warn of the others."""
+        listed = [keys] if isinstance(keys, str) else list(keys)
+        there = [key for key in listed if key in self]
+        unknown = [key for key in listed if key not in self]
+        if unknown:
+            warnings.warn(
+                f"left out, because they are no keys: {', '.join(map(brief, unknown))}",
+                stacklevel=3,
+            )
+        if not there:
+            raise OptionError("there is no key left to compare; name one that is there")
+        return there
+
+    def _mean(
+        self, terms: list[tuple[str | FloatArray, float]]
+    ) -> tuple[Float32Array, set[int]]:
+        """Return the weighted sum of terms, 1 long, and the rows of its keys."""
+        if not terms:
+            raise OptionError("there is nothing to look for; name a key or a vector")
+        total: Float64Array = np.zeros(self.vector_size)
+        own = set()
+        for key, weight in terms:
+            if isinstance(key, str):
+                own.add(self.get_index(key))
+                total += weight * self.get_vector(key, norm=True).astype(np.float64)
+            else:
+                total += weight * self._vector(key)
+        (mean,) = unit_rows(total[None])
+        return mean, own
+
+    def _vector(self, given: FloatArray) -> Float64Array:
+        vector = np.asarray(given, np.float64)
+        if vector.shape != (self.vector_size,):
+            raise ShapeError(
+                f"a vector of shape {vector.shape}; expected ({self.vector_size},)"
+            )
+        return vector
+
+    def _cosines(self, unit: Float32Array, looked: slice) -> Float32Array:
+        """Return the cosines of rows with a vector that is 1 long; 0 of zeros."""
+        squares = self._squared()[looked]
+        found = np.empty(len(squares), np.float32)
+        with np.errstate(over="ignore", invalid="ignore"):
+            for start, rows in _blocks(self.vectors[looked]):
+                found[start : start + len(rows)] = rows @ unit
+            found /= np.sqrt(np.where(squares > 0, squares, np.float32(1)))
+        return found
+
+    def _squared(self) -> Float32Array:
+        if self._squares is None:
+            squares = [squared_lengths(rows) for _, rows in _blocks(self.vectors)]
+            self._squares = np.concatenate([np.empty(0, np.float32), *squares])
+        return self._squares
+
+    def _named(self, found: Iterable[tuple[int, float]]) -> list[tuple[str, float]]:
+        pairs = list(found)
+        names = self._vocabulary.strings(np.array([row for row, _ in pairs], np.int64))
+        return [(name, score) for name, (_, score) in zip(names, pairs, strict=True)]
+
+
+def _blocks(vectors: Float32Array) -> Iterator[tuple[int, Float32Array]]:
+    for start in range(0, len(vectors), _ROWS):
+        yield start, vectors[start : start + _ROWS]
+
+
+def _terms(given: Terms, sign: float) -> Iterator[tuple[str | FloatArray, float]]:
+    """Yield keys and vectors with their weights."""
+    for term in [given] if _is_term(given) else cast(Sequence[Term], given):
+        if isinstance(term, tuple):
+            yield term
+        elif isinstance(term, str):
+            yield term, sign
+        else:
+            yield np.asarray(term), sign
+
+
+def _is_term(given: Terms) -> bool:
+    return isinstance(given, str) or (isinstance(given, np.ndarray) and given.ndim == 1)

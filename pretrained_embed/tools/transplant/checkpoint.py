@@ -1,0 +1,127 @@
+"""The folder of a Hugging Face model as a whole: its config and all its tensors."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pretrained_embed.errors import FormatError, OptionError
+from pretrained_embed.formats.hugging_face import tensor_names as known
+from pretrained_embed.formats.hugging_face.shards import (
+    CONFIG,
+    INDEX,
+    SINGLE,
+    Shard,
+    json_object,
+    open_shard,
+    read_index,
+)
+from pretrained_embed.formats.safetensors.header import Tensor
+from pretrained_embed.tools.transplant.numbers import STORED, Stored
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model's folder whose headers are read and checked; no tensor is yet."""
+
+    folder: Path
+    config: dict[str, Any]
+    index: dict[str, Any] | None  # of a model in several files
+    shards: dict[str, Shard]  # by the name of the file
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what the headers say, by name."""
+        return {
+            name: tensor
+            for shard in self.shards.values()
+            for name, tensor in shard.header.tensors.items()
+        }
+
+    def load(self, name: str) -> Stored:
+        """Map a tensor; raises `FormatError` if it is no table of floats."""
+        shard = next(s for s in self.shards.values() if name in s.header.tensors)
+        dtype = shard.header.tensors[name].dtype
+        if dtype not in STORED:
+            raise FormatError(
+                f"{shard.path}, tensor {name!r}: {dtype} is not one of "
+                f"{', '.join(STORED)}; a quantised model has to be restored first"
+            )
+        return shard.load(name)
+
+    def input_names(self, chosen: str | None) -> list[str]:
+        """Return the name of the input embedding, and those of copies of it."""
+        tensors = self.tensors()
+        if chosen is not None:
+            if len(tensors[chosen].shape if chosen in tensors else ()) != 2:
+                raise OptionError(f"{self.folder} has no table of the name {chosen!r}")
+            return [chosen]
+        names = [
+            name
+            for name, tensor in tensors.items()
+            if known.is_input(name) and len(tensor.shape) == 2
+        ]
+        if not names:
+            raise FormatError(
+                f"{self.folder}: no tensor has the name of an input embedding, such as "
+                f"'model.{known.INPUT[0]}'; name it with tensor=. There are "
+                f"{', '.join(list(tensors)[:10])}"
+            )
+        first = self.load(names[0])
+        if any(not _same(first, self.load(name)) for name in names[1:]):
+            raise FormatError(
+                f"{self.folder}: {' and '.join(names)} may all be the input embedding, "
+                "and differ; name one with tensor="
+            )
+        return names
+
+    def output_names(self) -> list[str]:
+        """Return the names of the tensors of the output head."""
+        return [name for name in self.tensors() if known.is_output(name)]
+
+    @property
+    def vocab_size(self) -> int:
+        """How many tokens the config tells of."""
+        size: int = _telling_vocab_size(self.config, self.folder)["vocab_size"]
+        return size
+
+    def config_for(self, rows: int) -> dict[str, Any]:
+        """Return the config of a model with another number of tokens."""
+        config = copy.deepcopy(self.config)
+        _telling_vocab_size(config, self.folder)["vocab_size"] = rows
+        return config
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """Read and check all headers.
+
+    Raises `SourceError` for what cannot be read, `FormatError` for what is damaged.
+    """
+    config = json_object(folder / CONFIG)
+    index = read_index(folder / INDEX) if (folder / INDEX).is_file() else None
+    names = {SINGLE} if index is None else set(index["weight_map"].values())
+    shards = {name: open_shard(folder / name) for name in sorted(names)}
+    if index is not None:
+        for tensor, name in index["weight_map"].items():
+            if tensor not in shards[name].header.tensors:
+                raise FormatError(f"{folder / name}: tensor {tensor!r} is missing")
+    return Checkpoint(folder, config, index, shards)
+
+
+def _telling_vocab_size(config: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the part of the config that has ``vocab_size``."""
+    for part in (config, config.get("text_config")):
+        if isinstance(part, dict) and type(part.get("vocab_size")) is int:
+            return part
+    raise FormatError(f"{folder / CONFIG}: has no vocab_size")
+
+
+def _same(one: Stored, other: Stored) -> bool:
+    return (
+        one.shape == other.shape
+        and one.dtype == other.dtype
+        and bool(np.array_equal(one.view(np.uint8), other.view(np.uint8)))
+    )
