@@ -19,8 +19,9 @@ from tables import piped, stream_of
 
 from pretrained_embed import formats, kernel
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.errors import PretrainedEmbedError, WriteError
+from pretrained_embed.errors import OptionError, PretrainedEmbedError, WriteError
 from pretrained_embed.formats import Findings, Reader, Table
+from pretrained_embed.formats.reader import WHOLE
 
 DIM = 5
 SENTINEL = np.float32(-7)
@@ -155,6 +156,51 @@ class ReadingConformance:
         assert selection.source_rows.tolist() == rows
         assert selection.ranks.tolist() == [0, 0, 0, 1]
         assert out.tobytes() == self.vectors[[self.first["w5"]]].tobytes()
+
+    def test_tokens_are_located_without_their_vectors(self, path):
+        wanted = index_of([("last", 0, 0), ("the", 0, 1), ("missing", 1, 0)])
+
+        with formats.open_reader(stream_of(path)) as reader:
+            located = reader.locate(wanted)
+
+        assert located.source_rows.tolist() == [self.first["last"], -1]
+        assert located.findings == reader.findings
+        assert reader.findings.rows == len(self.tokens)
+
+    def test_a_reader_has_splits_or_a_table_that_gives_all_rows(self, path):
+        with formats.open_reader(stream_of(path)) as reader:
+            splits = reader.splits()
+            if splits is None:
+                with pytest.raises(OptionError, match="has no splits"):
+                    reader.scan(WHOLE, None, "error")
+                with pytest.raises(OptionError, match="has no splits"):
+                    reader.total([])
+            else:
+                assert reader.table() is reader.rows() is None
+                assert reader.rows_in(range) is None
+                scan = reader.scan(splits[0], None, "error")
+                blocks = [hits.block() for hits in scan.run()]
+                total = reader.total([scan.report()])
+                assert total == Findings(rows=len(self.tokens))
+                tokens = [t for block in blocks for t in block.tokens.unpack()]
+                assert tokens == list(self.tokens)
+
+    def test_some_rows_of_a_table_are_those_of_all(self, path):
+        with formats.open_reader(stream_of(path)) as reader:
+            table, rows = reader.table(), reader.rows()
+            part = reader.rows_in(lambda count: range(count)[3:8])
+            if table is None:
+                assert rows is part is None
+                return
+            first = next(iter(rows.blocks))
+
+        assert table.tokens.unpack() == list(self.tokens)
+        assert table.vectors.tobytes() == self.vectors.tobytes()
+        assert part.table.tokens.unpack() == list(self.tokens[3:8])
+        assert part.table.vectors.tobytes() == self.vectors[3:8].tobytes()
+        assert (part.start, part.rows) == (3, len(self.tokens))
+        assert rows.count == len(self.tokens)
+        assert first.vectors.tobytes() == self.vectors[: len(first.tokens)].tobytes()
 
     def test_a_row_of_the_file_serves_all_that_want_it(self, path):
         with formats.open_reader(stream_of(path)) as reader:

@@ -32,8 +32,8 @@ from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.reading import read_fully
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.blocks import Hits
-from pretrained_embed.formats.reader import Doubt, Findings
-from pretrained_embed.formats.scanned import SplitReport
+from pretrained_embed.formats.findings import Doubt, Findings
+from pretrained_embed.formats.reader import SplitReport
 
 _HEAD = 16
 #: Bytes of vectors that wait before an extract is closed and the next is begun.

@@ -30,8 +30,7 @@ from pretrained_embed.build.extract import Extract, Gathering, Outcome
 from pretrained_embed.errors import SourceError, WriteError
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import KnownLayout
-from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.formats.scanned import ScannedReader, Split
+from pretrained_embed.formats.reader import OnBadRow, Reader, Split
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.spool import rereadable
@@ -110,12 +109,12 @@ class Job:
     wanted: WantedTokens | SafePath
     folder: SafePath | None = None
     layout: KnownLayout | None = None  # of the source, as it was given
-    reader: ScannedReader | None = field(default=None, compare=False, repr=False)
+    reader: Reader | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "reader": None}
 
-    def opened(self) -> tuple[ScannedReader, TokenIndex]:
+    def opened(self) -> tuple[Reader, TokenIndex]:
         """Return the source and the index, which are kept until another job comes.
 
         Raises `SourceError` where the source is not what it was for the job's maker.
@@ -149,15 +148,11 @@ class Job:
                 f"{error}. Every worker needs the folder that the output is in."
             ) from error
 
-    def _open(self) -> ScannedReader:
+    def _open(self) -> Reader:
         stream = rereadable(sources.open_source(cast(str, self.address)))
         reader = formats.open_reader(stream, self.layout)
         same = _RUN in self.state or state_of(stream.identity) == self.state
-        if (
-            not isinstance(reader, ScannedReader)
-            or stream.size != self.size
-            or not same
-        ):
+        if reader.splits() is None or stream.size != self.size or not same:
             raise SourceError(
                 f"{self.address}: not the bytes that this build began with; every "
                 "worker needs the same file at the same place, which nobody changes"
@@ -184,7 +179,7 @@ def same_file(address: str | None) -> list[int]:
     return []
 
 
-_opened: dict[str, tuple[ScannedReader, TokenIndex]] = {}
+_opened: dict[str, tuple[Reader, TokenIndex]] = {}
 _lock = threading.Lock()
 
 

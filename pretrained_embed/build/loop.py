@@ -25,7 +25,6 @@ from pretrained_embed.build.work import (
 )
 from pretrained_embed.errors import OOVError
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.scanned import ScannedReader
 from pretrained_embed.ledger import Ledger, Origin
 from pretrained_embed.matrix import EmbeddingMatrix
 
@@ -175,7 +174,7 @@ def _scanned(plan: Plan, work: Work) -> Iterator[tuple[Plan, Readers, Sink, _Par
         plan = plan.cut(work.shards or 1)
     rows = len(plan.vocabulary)
     memory = work.memory or half_of_memory()
-    scanned = [s for s in plan.sources if isinstance(s.reader, ScannedReader)]
+    scanned = [s for s in plan.sources if s.reader.splits() is not None]
     sizes = [source.size for source in scanned]
     written = 0 if work.out is None else 4 * plan.dim * rows
     total = None

@@ -13,16 +13,10 @@ import numpy as np
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Int64Array, Progress
 from pretrained_embed.build.extract import Extract, Outcome, Section
+from pretrained_embed.formats.blocks import PackedBlock
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.reader import (
-    Block,
-    Findings,
-    OnBadRow,
-    Reader,
-    Selection,
-    Statistics,
-)
-from pretrained_embed.formats.scanned import ScannedReader
+from pretrained_embed.formats.findings import Findings
+from pretrained_embed.formats.reader import OnBadRow, Reader, Selection, Statistics
 
 
 class _Place(NamedTuple):
@@ -42,7 +36,7 @@ class Extracted:
     """
 
     def __init__(
-        self, reader: ScannedReader, outcomes: Sequence[Outcome], ranges: int
+        self, reader: Reader, outcomes: Sequence[Outcome], ranges: int
     ) -> None:
         self.reader = reader
         self.findings = reader.total([outcome.report for outcome in outcomes])
@@ -91,11 +85,17 @@ class RangeReader(Reader):
         """The source itself."""
         return self._source
 
-    def blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
-    ) -> Iterator[Block]:
+    def packed_blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[PackedBlock]:
         """Yield all rows of the source. See `Reader`."""
-        return self._source.blocks(on_bad_row=on_bad_row, progress=progress)
+        return self._source.packed_blocks(
+            threads=threads, on_bad_row=on_bad_row, progress=progress
+        )
 
     def select(
         self,

@@ -218,9 +218,8 @@ def _own_findings(
     """
     if not (options.advise and findings.duplicates):
         return findings
-    selection = reader.select(
+    selection = reader.locate(
         Search(vocabulary, options.match).index,
-        np.zeros((0, reader.dim), np.float32),
         threads=options.threads,
         on_bad_row=options.on_bad_row,
     )

@@ -35,7 +35,6 @@ from pretrained_embed.build.work_folder import WorkFolder, finished, wanted_path
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.scanned import ScannedReader
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.lookup.search import Search
 
@@ -97,7 +96,7 @@ class Scan:
         asked = [plan.asked(rows) for rows in plan.ranges]
         for number, one in enumerate(plan.sources):
             source: _Scanned | _Indexed
-            if isinstance(one.reader, ScannedReader):
+            if _is_scanned(one):
                 name = f"source-{number}"
                 source = _Scanned(one, one.reader, name, plan, asked, means)
             else:
@@ -132,7 +131,7 @@ class Scan:
 
 
 def _is_scanned(opened: OpenSource) -> bool:
-    return isinstance(opened.reader, ScannedReader)
+    return opened.reader.splits() is not None
 
 
 class _Indexed:
@@ -154,9 +153,8 @@ class _Indexed:
             before = ledger.found & (ledger.sources < number)
             asked = asked[~before[asked]]
         part = self._plan.vocabulary.part(asked)
-        selection = self._reader.select(
+        selection = self._reader.locate(
             Search(part, self._plan.options.match).index,
-            np.zeros((0, self._reader.dim), np.float32),
             on_bad_row=self._plan.options.on_bad_row,
         )
         return selection.findings.duplicates
@@ -168,7 +166,7 @@ class _Scanned:
     def __init__(
         self,
         opened: OpenSource,
-        reader: ScannedReader,
+        reader: Reader,
         name: str,
         plan: Plan,
         asked: Asked,
@@ -230,7 +228,7 @@ def _wanted(plan: Plan, rows: Int64Array) -> PackedTokens:
 
 def _job(
     opened: OpenSource,
-    reader: ScannedReader,
+    reader: Reader,
     wanted: WantedTokens,
     ranges: int,
     options: Options,
@@ -239,7 +237,7 @@ def _job(
     size = opened.size or 0
     count = _SPLITS if means.work is not None else _FEW_SPLITS
     least = max(_SMALLEST, size // _MOST_SPLITS)
-    splits = reader.splits(max(least, min(_LARGEST, size // count)))
+    splits = reader.splits(max(least, min(_LARGEST, size // count))) or []
     identity = opened.identity
     if opened.address is not None:  # what a worker sees, who knows no other name
         identity = sources.open_source(opened.address).identity

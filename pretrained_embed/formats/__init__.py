@@ -7,23 +7,17 @@ announced)``: the one way in which the format is written. What formats share sta
 above the folders.
 """
 
+from pretrained_embed.formats.blocks import Block, PackedBlock, RowStream
+from pretrained_embed.formats.findings import Doubt, Findings
 from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
 from pretrained_embed.formats.parts import Part, Span
-from pretrained_embed.formats.reader import (
-    Block,
-    ByteStream,
-    Doubt,
-    Findings,
-    PackedBlock,
-    Reader,
-)
+from pretrained_embed.formats.reader import ByteStream, Reader
 from pretrained_embed.formats.registry import (
     open_reader,
     read_part,
     read_table,
     table_of,
 )
-from pretrained_embed.formats.row_stream import RowStream
 from pretrained_embed.formats.sink import (
     TARGET_SUFFIXES,
     WRITABLE_FORMATS,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pretrained_embed.errors import OptionError, RowError
-from pretrained_embed.formats.reader import Doubt, Findings
+from pretrained_embed.formats.findings import Doubt, Findings
 
 #: A number of rows, a share of them from 0.0 to 1.0, or ``None`` for no limit.
 MaxBadRows = int | float | None

@@ -1,16 +1,61 @@
-"""From the hits of the kernel to blocks of rows."""
+"""Blocks: some consecutive rows of a file, on their way through."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, joined
-from pretrained_embed.formats.reader import Block, PackedBlock
-from pretrained_embed.formats.window import Buffer
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Int64Array,
+    PackedTokens,
+    joined,
+)
+
+if TYPE_CHECKING:
+    from pretrained_embed.formats.window import Buffer
+
+#: What vectors may be written as, where the format can hold it.
+Dtype = Literal["float32", "float16", "float64"]
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+
+
+class Block(NamedTuple):
+    """Some consecutive rows of a file."""
+
+    tokens: list[str]  # bytes that are not UTF-8 are kept as surrogate escapes
+    vectors: Float32Array  # (len(tokens), dim), the caller's to keep
+
+
+class PackedBlock(NamedTuple):
+    """The same, with the tokens as bytes."""
+
+    tokens: PackedTokens
+    vectors: Float32Array  # (len(tokens), dim), the caller's to keep
+
+
+@dataclass(frozen=True)
+class RowStream:
+    """Rows to write. ``blocks`` can be read once.
+
+    ``count`` is the true number of rows, or ``None`` where only the end will tell.
+    ``dtype`` is what the vectors become in the file. ``tokens`` are those of all rows,
+    where they are at hand. ``arrays`` and ``metadata`` are what else goes into formats
+    that hold it, as in `Table`.
+    """
+
+    dim: int
+    blocks: Iterable[PackedBlock]
+    count: int | None = None
+    dtype: Dtype = "float32"
+    tokens: PackedTokens | None = None
+    arrays: Mapping[str, AnyArray] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Hits(NamedTuple):
@@ -33,11 +78,6 @@ class Hits(NamedTuple):
         kernel.pack(self.data, self.hits, self.size, tokens)
         vectors = self.vectors[: self.size].copy()
         return PackedBlock(PackedTokens(tokens, offsets), vectors)
-
-
-def unpacked(blocks: Iterable[PackedBlock]) -> Iterator[Block]:
-    """Return the same blocks with a ``str`` for each token."""
-    return (Block(tokens.unpack(), vectors) for tokens, vectors in blocks)
 
 
 def gathered(

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from pretrained_embed import kernel
 from pretrained_embed.errors import RowError, TruncatedError
-from pretrained_embed.formats.reader import EXAMPLES, Doubt, Findings
+from pretrained_embed.formats.findings import EXAMPLES, Doubt, Findings
 
 #: Bytes of a bad row that a message shows.
 _EXCERPT = 60

@@ -6,7 +6,11 @@ that begin with "assumed" are about what no reader could know.
 
 from __future__ import annotations
 
-from typing import Self
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+#: How many malformed or suspicious rows are described; all of them are counted.
+EXAMPLES = 10
 
 #: Each code, and what it means.
 CODES = {
@@ -73,3 +77,36 @@ class Note(str):
     def __reduce__(self) -> tuple[type[Note], tuple[str, str]]:
         """Let it go to other processes."""
         return Note, (self.code, str(self))
+
+
+class Doubt(NamedTuple):
+    """A row worth a word: malformed and left out, or read but suspicious."""
+
+    row: int  # 0-based, in file order, malformed rows included
+    line: int | None  # 1-based; None in a binary file
+    what: str
+    code: str | None = None  # of `findings.CODES`
+
+
+@dataclass
+class Findings:
+    """What reading a file found beside its vectors. Nothing is lost in silence."""
+
+    rows: int = 0  # rows in the file, malformed ones included
+    bad_rows: int = 0  # malformed rows that were left out
+    suspicious_rows: int = 0  # rows that were read but look one value too long
+    duplicates: int = 0  # later occurrences of a token whose first one was taken
+    doubts: list[Doubt] = field(default_factory=list)  # the first few of these rows
+    notes: list[str] = field(default_factory=list)  # remarks on the file as a whole
+
+    @property
+    def codes(self) -> dict[str, int]:
+        """What was found, by its code, and in how many rows; a note counts once."""
+        counts = {
+            "text.bad-row": self.bad_rows,
+            "text.surplus-number": self.suspicious_rows,
+            "text.repeated-tokens": self.duplicates,
+        }
+        noted = (getattr(note, "code", None) for note in self.notes)
+        found = {code: count for code, count in counts.items() if count}
+        return found | {code: 1 for code in noted if code is not None}

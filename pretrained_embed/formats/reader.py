@@ -8,7 +8,7 @@ on the way (`Findings`). Nothing here knows where the bytes came from.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple, Protocol, Self
@@ -21,14 +21,24 @@ from pretrained_embed.arrays import (
     Float64Array,
     FloatArray,
     Int64Array,
-    PackedTokens,
     Progress,
     UInt8Array,
+)
+from pretrained_embed.errors import OptionError
+from pretrained_embed.formats.blocks import Block, PackedBlock
+from pretrained_embed.formats.findings import EXAMPLES, Findings
+from pretrained_embed.formats.findings import (
+    Doubt as Doubt,  # pickles of release 0.1 look for it here
 )
 from pretrained_embed.kernel import TokenIndex
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pretrained_embed.formats.blocks import Hits, RowStream
+    from pretrained_embed.formats.faults import Fault
+    from pretrained_embed.formats.parts import Part, Span
+    from pretrained_embed.formats.table import Table
 
 
 #: What a reader does with a malformed row: raise, or leave it out and count it.
@@ -39,9 +49,6 @@ HEAD_SIZE = 1 << 20
 
 #: Rows that statistics are taken of at a time.
 _STATISTICS_BLOCK = 1024
-
-#: How many malformed or suspicious rows are described; all of them are counted.
-EXAMPLES = 10
 
 
 class ByteStream(Protocol):
@@ -89,51 +96,52 @@ class ByteStream(Protocol):
         """
 
 
-class Block(NamedTuple):
-    """Some consecutive rows of a file."""
+class Split(NamedTuple):
+    """A byte range of a file; a row belongs to that in which it begins."""
 
-    tokens: list[str]  # bytes that are not UTF-8 are kept as surrogate escapes
-    vectors: Float32Array  # (len(tokens), dim), the caller's to keep
-
-
-class PackedBlock(NamedTuple):
-    """The same, with the tokens as bytes."""
-
-    tokens: PackedTokens
-    vectors: Float32Array  # (len(tokens), dim), the caller's to keep
+    begin: int
+    end: int
+    first: bool
+    last: bool
 
 
-class Doubt(NamedTuple):
-    """A row worth a word: malformed and left out, or read but suspicious."""
-
-    row: int  # 0-based, in file order, malformed rows included
-    line: int | None  # 1-based; None in a binary file
-    what: str
-    code: str | None = None  # of `findings.CODES`
+#: A whole file in one split.
+WHOLE = Split(0, 0, first=True, last=True)
 
 
 @dataclass
-class Findings:
-    """What reading a file found beside its vectors. Nothing is lost in silence."""
+class SplitReport:
+    """What scanning a split has found, its rows counted from its first."""
 
-    rows: int = 0  # rows in the file, malformed ones included
-    bad_rows: int = 0  # malformed rows that were left out
-    suspicious_rows: int = 0  # rows that were read but look one value too long
-    duplicates: int = 0  # later occurrences of a token whose first one was taken
-    doubts: list[Doubt] = field(default_factory=list)  # the first few of these rows
-    notes: list[str] = field(default_factory=list)  # remarks on the file as a whole
+    findings: Findings = field(default_factory=Findings)
+    stopped_by: Fault | None = None  # a bad row that may not be left out
+    blank_end: int = 0  # lines at the end that are blank: bad rows if more rows follow
+    skips: bool = True  # whether bad rows may be left out
+    read: int = 0  # place in the file up to which was read
 
-    @property
-    def codes(self) -> dict[str, int]:
-        """What was found, by its code, and in how many rows; a note counts once."""
-        counts = {
-            "text.bad-row": self.bad_rows,
-            "text.surplus-number": self.suspicious_rows,
-            "text.repeated-tokens": self.duplicates,
-        }
-        noted = (getattr(note, "code", None) for note in self.notes)
-        found = {code: count for code, count in counts.items() if count}
-        return found | {code: 1 for code in noted if code is not None}
+    def add_to(self, findings: Findings, first_line: int | None) -> None:
+        """Add what was found to the findings of the splits before this one.
+
+        ``first_line`` is that of the file's first row, ``None`` in a binary file.
+        """
+        mine, before = self.findings, findings.rows
+        for doubt in mine.doubts[: EXAMPLES - len(findings.doubts)]:
+            line = None if first_line is None else first_line + before + doubt.row
+            findings.doubts.append(doubt._replace(row=before + doubt.row, line=line))
+        findings.rows += mine.rows
+        findings.bad_rows += mine.bad_rows
+        findings.suspicious_rows += mine.suspicious_rows
+        findings.notes += mine.notes
+
+
+class SplitScan(Protocol):
+    """One pass over the rows of a split."""
+
+    def run(self, progress: Progress | None = None) -> Iterator[Hits]:
+        """Yield the hits of the split in order."""
+
+    def report(self) -> SplitReport:
+        """Return what was found, after the last of the hits."""
 
 
 class Selection(NamedTuple):
@@ -220,23 +228,34 @@ class Reader(ABC):
     composes: bool = False
     facts: Mapping[str, object] = MappingProxyType({})
 
-    @abstractmethod
     def blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
     ) -> Iterator[Block]:
-        """Yield all rows in file order, duplicates included.
+        """Yield all rows as `packed_blocks` does, with a ``str`` for each token."""
+        packed = self.packed_blocks(
+            threads=threads, on_bad_row=on_bad_row, progress=progress
+        )
+        for tokens, vectors in packed:
+            yield Block(tokens.unpack(), vectors)
+
+    @abstractmethod
+    def packed_blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[PackedBlock]:
+        """Yield all rows in file order, duplicates included, tokens as bytes.
 
         Raises `RowError` at the first malformed row unless ``on_bad_row="skip"``,
         and `TruncatedError` where the bytes end inside a row. After the last block
         `findings` is complete.
         """
-
-    def packed_blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
-    ) -> Iterator[PackedBlock]:
-        """Yield all rows as `blocks` does, without making a ``str`` of each token."""
-        for tokens, vectors in self.blocks(on_bad_row=on_bad_row, progress=progress):
-            yield PackedBlock(PackedTokens.pack(tokens), vectors)
 
     @abstractmethod
     def select(
@@ -256,6 +275,77 @@ class Reader(ABC):
         number of threads. Rows that ``index`` wants beyond the end of ``out`` are
         looked for as the others are, but their vectors are not read.
         """
+
+    def locate(
+        self,
+        index: TokenIndex,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Return where `select` would find each wanted token, and read no vector.
+
+        A file without an index is still read from front to back.
+        """
+        return self.select(
+            index,
+            np.empty((0, self.dim), np.float32),
+            threads=threads,
+            on_bad_row=on_bad_row,
+            progress=progress,
+        )
+
+    def table(self) -> Table | None:
+        """Return all rows at once, with the arrays and metadata of the file.
+
+        ``None`` where the file has to be read from front to back: see `blocks`.
+        """
+        return None
+
+    def rows(self, progress: Progress | None = None) -> RowStream | None:
+        """Return the same as `table`, a block at a time; ``None`` likewise.
+
+        Rows without a token are among them.
+        """
+        return None
+
+    def rows_in(self, span: Span) -> Part | None:
+        """Return some consecutive rows, as `table` returns all; ``None`` likewise.
+
+        ``span`` is given the number of rows and returns the range that is wanted.
+        """
+        return None
+
+    def splits(self, size: int | None = None) -> list[Split] | None:
+        """Cut a file that is read from front to back into splits of ``size`` bytes.
+
+        By default, and where the format cannot be cut, there is one of all rows.
+        ``None`` where tokens are looked up in an index: use `select`.
+        """
+        return None
+
+    def scan(
+        self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
+    ) -> SplitScan:
+        """Return a scan of one of `splits` for the tokens of ``index``, or for all.
+
+        Raises `OptionError` for a reader without splits.
+        """
+        raise self._without_splits()
+
+    def total(self, reports: Iterable[SplitReport]) -> Findings:
+        """Return the findings of a pass, given the reports of `splits` in order.
+
+        Duplicates are not counted. Raises `RowError` for the bad row by which a split
+        was stopped, and `OptionError` for a reader without splits.
+        """
+        raise self._without_splits()
+
+    def _without_splits(self) -> OptionError:
+        return OptionError(
+            f"{self.name}: {self.format} has no splits; select from it, or read blocks"
+        )
 
     def compose(self, tokens: Sequence[str], out: Float32Array) -> BoolArray:
         """Write vectors made of the file's subword pieces; return which could be.

@@ -13,7 +13,6 @@ from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_
 from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import Table
-from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.unknown import diagnosis
 
 # In the order in which they are asked. Text is asked before word2vec binary, whose
@@ -86,8 +85,8 @@ def read_table(stream: ByteStream) -> Table:
 
 def table_of(reader: Reader) -> Table:
     """Return all that an open reader has, as `read_table` does."""
-    if isinstance(reader, TableReader):
-        return reader.table()
+    if (table := reader.table()) is not None:
+        return table
     tokens, vectors = [], []
     for block in reader.packed_blocks():
         tokens.append(block.tokens)
@@ -109,9 +108,10 @@ def read_part(stream: ByteStream, span: Span) -> Part:
             part: Part = sharded.read_part(stream, span)
             return part
     with open_reader(stream) as reader:
-        if not isinstance(reader, TableReader):
+        rows = reader.rows_in(span)
+        if rows is None:
             raise OptionError(
                 f"{stream.name}: {reader.format} is read from front to back, so no "
                 "part of it can be had alone; convert it to .npz, .h5 or .safetensors"
             )
-        return reader.part(span)
+        return rows

@@ -6,10 +6,9 @@ all sizes before the first byte take a table, whose vectors may wait in a file.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, Literal, Self, cast, get_args
+from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
 
@@ -23,35 +22,12 @@ from pretrained_embed.arrays import (
 )
 from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.files.replacement import writing
+from pretrained_embed.formats.blocks import Dtype, PackedBlock, RowStream
 from pretrained_embed.formats.local import map_array
-from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.table import Table
-
-#: What vectors may be written as, where the format can hold it.
-Dtype = Literal["float32", "float16", "float64"]
-DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 _BLOCK_ROWS = 4096
 _BLOCK_BYTES = 1 << 22
-
-
-@dataclass(frozen=True)
-class RowStream:
-    """Rows to write. ``blocks`` can be read once.
-
-    ``count`` is the true number of rows, or ``None`` where only the end will tell.
-    ``dtype`` is what the vectors become in the file. ``tokens`` are those of all rows,
-    where they are at hand. ``arrays`` and ``metadata`` are what else goes into formats
-    that hold it, as in `Table`.
-    """
-
-    dim: int
-    blocks: Iterable[PackedBlock]
-    count: int | None = None
-    dtype: Dtype = "float32"
-    tokens: PackedTokens | None = None
-    arrays: Mapping[str, AnyArray] = field(default_factory=dict)
-    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def stream_of(table: Table, progress: Progress | None = None) -> RowStream:

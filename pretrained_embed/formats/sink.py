@@ -27,16 +27,8 @@ from pretrained_embed.arrays import (
 from pretrained_embed.errors import OptionError, WriteError, suggestion
 from pretrained_embed.files.replacement import folder_for
 from pretrained_embed.files.room import check_room
-from pretrained_embed.formats.reader import PackedBlock
-from pretrained_embed.formats.row_stream import (
-    DTYPES,
-    Dtype,
-    RowStream,
-    check_count,
-    rounded,
-    spooled,
-    stream_of,
-)
+from pretrained_embed.formats.blocks import DTYPES, Dtype, PackedBlock, RowStream
+from pretrained_embed.formats.row_stream import check_count, rounded, spooled, stream_of
 from pretrained_embed.formats.table import (
     Annotations,
     Table,

@@ -15,18 +15,11 @@ from pretrained_embed.arrays import (
     Progress,
 )
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.blocks import unpacked
+from pretrained_embed.formats.blocks import PackedBlock, RowStream
 from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.parts import Part, Span, cut_arrays
-from pretrained_embed.formats.reader import (
-    Block,
-    Findings,
-    OnBadRow,
-    PackedBlock,
-    Reader,
-    Selection,
-)
-from pretrained_embed.formats.row_stream import RowStream
+from pretrained_embed.formats.reader import OnBadRow, Reader, Selection
 from pretrained_embed.formats.table import Rows, Table, check_holes
 from pretrained_embed.kernel import TokenIndex
 
@@ -104,8 +97,8 @@ class TableReader(Reader):
         rows = len(self._tokens)
         return Table(self._tokens, self._plain(0, rows), self._arrays, self._metadata)
 
-    def part(self, span: Span) -> Part:
-        """Return the consecutive rows that ``span`` wants, as `table` the whole."""
+    def rows_in(self, span: Span) -> Part:
+        """Return the consecutive rows that ``span`` wants. See `Reader`."""
         rows = len(self._tokens)
         wanted = span(rows)
         start, stop = wanted.start, wanted.stop
@@ -115,18 +108,14 @@ class TableReader(Reader):
         )
         return Part(table, start, rows)
 
-    def blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
-    ) -> Iterator[Block]:
-        """Yield all rows that have a token, in order, duplicates included."""
-        yield from unpacked(
-            self.packed_blocks(on_bad_row=on_bad_row, progress=progress)
-        )
-
     def packed_blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
-        """Yield the same with packed tokens. See `Reader`."""
+        """Yield all rows that have a token, in order, duplicates included."""
         for start, stop in self._slabs(progress):
             tokens, vectors = self._block(start, stop)
             low, high = np.searchsorted(self._holes, (start, stop))
@@ -164,16 +153,23 @@ class TableReader(Reader):
         progress: Progress | None = None,
     ) -> Selection:
         """Write the vector of each wanted token into its row of ``out``."""
-        tokens = self._tokens.without(self._holes) if len(self._holes) else self._tokens
         claims = Claims(index, len(out))
-        claims.find(tokens.data, tokens.offsets)
-        source_rows = claims.positions()
-        if len(self._holes):
-            present = np.delete(np.arange(len(self._tokens)), self._holes)
-            found = source_rows >= 0
-            source_rows[found] = present[source_rows[found]]
-
+        source_rows = self._looked_up(claims)
         self._gather(source_rows[: len(out)], out, progress)
+        self._findings = self._found(claims.duplicates)
+        return Selection(source_rows, claims.ranks(), self._findings)
+
+    def locate(
+        self,
+        index: TokenIndex,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Return the row of each wanted token; no vector is touched."""
+        claims = Claims(index, 0)
+        source_rows = self._looked_up(claims)
         self._findings = self._found(claims.duplicates)
         return Selection(source_rows, claims.ranks(), self._findings)
 
@@ -182,6 +178,17 @@ class TableReader(Reader):
         if self._release is not None:
             self._release()
             self._release = None
+
+    def _looked_up(self, claims: Claims) -> Int64Array:
+        """Return the row of the table that each wanted row gets, -1 for none."""
+        tokens = self._tokens.without(self._holes) if len(self._holes) else self._tokens
+        claims.find(tokens.data, tokens.offsets)
+        source_rows = claims.positions()
+        if len(self._holes):
+            present = np.delete(np.arange(len(self._tokens)), self._holes)
+            found = source_rows >= 0
+            source_rows[found] = present[source_rows[found]]
+        return source_rows
 
     def _plain(self, start: int, stop: int) -> Float32Array:
         with np.errstate(over="ignore", invalid="ignore"):

@@ -63,11 +63,14 @@ class StoreReader(TableReader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`."""
         claims = Claims(index, len(out))
-        claims.look_up(*self._buckets, self._tokens.data, self._tokens.offsets)
-        source_rows = claims.positions()
+        source_rows = self._looked_up(claims)
         self._copy(source_rows[: len(out)], out, thread_count(threads), progress)
         self._findings = self._found(claims.duplicates)
         return Selection(source_rows, claims.ranks(), self._findings)
+
+    def _looked_up(self, claims: Claims) -> Int64Array:
+        claims.look_up(*self._buckets, self._tokens.data, self._tokens.offsets)
+        return claims.positions()
 
     def _copy(
         self,

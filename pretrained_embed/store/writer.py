@@ -20,8 +20,9 @@ from pretrained_embed.arrays import (
 from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.files.replacement import Output, replacing_path
 from pretrained_embed.formats import Reader
+from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.hdf5.sink import RowFile
-from pretrained_embed.formats.reader import Findings, Statistics
+from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.formats.row_stream import rounded
 from pretrained_embed.formats.table import encode_metadata
 from pretrained_embed.store import layout

@@ -25,9 +25,8 @@ from pretrained_embed.formats.bad_rows import (
     check_bad_rows,
     check_max_bad_rows,
 )
+from pretrained_embed.formats.blocks import Dtype
 from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.formats.row_stream import Dtype
-from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.holders import check_source
 from pretrained_embed.pipeline.opening import Folder
 from pretrained_embed.progress import AnyProgress, listener
@@ -110,9 +109,8 @@ def convert(
     with formats.open_reader(stream, layout) as reader:
         passing = RowFilter(vocab, drop=drop_duplicates)
         whole = sink.holds_all(format) and not passing.chooses
-        if whole and isinstance(reader, TableReader):
-            rows = reader.rows(progress)
-        else:
+        rows = reader.rows(progress) if whole else None
+        if rows is None:
             blocks = reader.packed_blocks(on_bad_row=on_bad_row, progress=progress)
             rows = RowStream(reader.dim, _bounded(blocks, reader, max_bad_rows))
         provenance = {"source": dict(stream.provenance), "versions": versions()}
@@ -173,7 +171,8 @@ def _notes(reader: Reader, rows: RowStream) -> list[str]:
     notes = []
     if rows.dtype == "float16":
         notes.append("numbers were rounded to float16")
-    if isinstance(reader, TableReader) and not rows.arrays and reader.rows().arrays:
+    kept = reader.rows()
+    if kept is not None and kept.arrays and not rows.arrays:
         notes.append(
             "tokens and vectors were taken; what else the source says of its rows was "
             "left behind"

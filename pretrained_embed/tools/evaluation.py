@@ -28,7 +28,6 @@ import numpy as np
 import pretrained_embed as pe
 from pretrained_embed.arrays import BoolArray, Float32Array, Float64Array, Int64Array
 from pretrained_embed.errors import CoverageError, MissingPackageError, OptionError
-from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 from pretrained_embed.tools.tasks import Task, known_tasks, read_task
@@ -253,7 +252,8 @@ def _matrix(
         return "matrix", source
     reader = pe.open_vectors(source)
     try:
-        if isinstance(reader, TableReader) and _OWN in reader.table().metadata:
+        table = reader.table()
+        if table is not None and _OWN in table.metadata:
             return reader.name, pe.load_matrix(reader)
         built = pe.build_matrix(
             vocabulary,

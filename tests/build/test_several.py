@@ -146,8 +146,8 @@ class Composing(Reader):
         self._inner = inner
         self.format, self.name, self.dim = inner.format, "subwords", inner.dim
 
-    def blocks(self, **options):
-        return self._inner.blocks(**options)
+    def packed_blocks(self, **options):
+        return self._inner.packed_blocks(**options)
 
     def select(self, *args, **options):
         return self._inner.select(*args, **options)

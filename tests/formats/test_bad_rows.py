@@ -4,7 +4,7 @@ import pytest
 
 from pretrained_embed.errors import OptionError, RowError
 from pretrained_embed.formats.bad_rows import check_bad_rows, check_max_bad_rows
-from pretrained_embed.formats.reader import Doubt, Findings
+from pretrained_embed.formats.findings import Doubt, Findings
 
 
 def findings(bad: int, rows: int) -> Findings:

@@ -22,7 +22,7 @@ from pretrained_embed import formats, kernel
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, OptionError, RowError, WriteError
 from pretrained_embed.fill import source_statistics
-from pretrained_embed.formats import Block, Findings, Reader, Table
+from pretrained_embed.formats import Findings, PackedBlock, Reader, Table
 from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.store import StoreReader, layout, open_store, write_store
 from tests.tables import stream_of
@@ -50,10 +50,11 @@ class Rows(Reader):
         self.dim = vectors.shape[1]
         self._findings = Findings(rows=len(tokens))
 
-    def blocks(self, **_: object) -> Iterator[Block]:
+    def packed_blocks(self, **_: object) -> Iterator[PackedBlock]:
         for start in range(0, len(self.tokens), self.block):
             chosen = slice(start, start + self.block)
-            yield Block(self.tokens[chosen], self.vectors[chosen].copy())
+            tokens = PackedTokens.pack(self.tokens[chosen])
+            yield PackedBlock(tokens, self.vectors[chosen].copy())
 
     def select(self, *args: object, **_: object):
         raise NotImplementedError
@@ -301,8 +302,8 @@ def test_blocks_are_let_go_when_they_are_written(tmp_path):
     alive = []
 
     class Counting(Rows):
-        def blocks(self, **_: object) -> Iterator[Block]:
-            for block in super().blocks():
+        def packed_blocks(self, **_: object) -> Iterator[PackedBlock]:
+            for block in super().packed_blocks():
                 gc.collect()
                 assert sum(one() is not None for one in alive) <= 1
                 alive.append(weakref.ref(block.vectors))

@@ -25,7 +25,7 @@ from pretrained_embed.arrays import (
     Progress,
 )
 from pretrained_embed.errors import FormatError, UnknownFormatError
-from pretrained_embed.formats.blocks import unpacked
+from pretrained_embed.formats.blocks import PackedBlock
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.fasttext.dictionary import (
     Dictionary,
@@ -35,17 +35,10 @@ from pretrained_embed.formats.fasttext.dictionary import (
 from pretrained_embed.formats.fasttext.header import HEAD_LIMIT, Head, parse_head
 from pretrained_embed.formats.fasttext.matrix import Matrices, read_matrices
 from pretrained_embed.formats.fasttext.pieces import ModelCutting
+from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.local import map_file, open_local
 from pretrained_embed.formats.parallel import thread_count
-from pretrained_embed.formats.reader import (
-    Block,
-    ByteStream,
-    Findings,
-    OnBadRow,
-    PackedBlock,
-    Reader,
-    Selection,
-)
+from pretrained_embed.formats.reader import ByteStream, OnBadRow, Reader, Selection
 from pretrained_embed.formats.subwords.sums import TOKENS_AT_ONCE, composed, means
 from pretrained_embed.kernel import TokenIndex
 
@@ -123,21 +116,19 @@ class FastTextReader(Reader):
         """What the last complete pass over the dictionary found."""
         return self._findings
 
-    def blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
-    ) -> Iterator[Block]:
-        """Yield all words, in the order of the dictionary. See `Reader`."""
-        yield from unpacked(self.packed_blocks(progress=progress))
-
     def packed_blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
-        """Yield the same, with the words as bytes."""
+        """Yield all words, in the order of the dictionary. See `Reader`."""
         count = len(self._words)
         for start in range(0, count, _BLOCK_ROWS):
             words = np.arange(start, min(start + _BLOCK_ROWS, count))
             vectors = np.empty((len(words), self.dim), np.float32)
-            self._read(words, vectors, thread_count(None))
+            self._read(words, vectors, thread_count(threads))
             yield PackedBlock(self._words[start : start + len(words)], vectors)
             if progress is not None:
                 progress(self._bytes(start + len(words)), self._bytes(count))

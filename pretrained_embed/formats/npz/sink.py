@@ -13,10 +13,10 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.files.room import reserve
+from pretrained_embed.formats.blocks import PackedBlock
 from pretrained_embed.formats.npy.header import format_header
 from pretrained_embed.formats.npz.archive import member_of
 from pretrained_embed.formats.npz.reader import ARRAYS
-from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.sink import Announced
 from pretrained_embed.formats.table import (
     Annotations,

@@ -20,8 +20,7 @@ from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import Output, replacing
 from pretrained_embed.files.room import reserve
-from pretrained_embed.formats.reader import PackedBlock
-from pretrained_embed.formats.row_stream import Dtype
+from pretrained_embed.formats.blocks import Dtype, PackedBlock
 from pretrained_embed.formats.safetensors.header import format_header
 from pretrained_embed.formats.safetensors.own_tensors import (
     METADATA,

@@ -68,7 +68,8 @@ def read_part(stream: ByteStream, span: Span) -> Part:
     last = max(first, bisect_right(starts, wanted.stop - 1) - 1)
     reader = _reader(index, index.files[first : last + 1], stream.name)
     skipped = starts[first]
-    part = reader.part(lambda _: range(wanted.start - skipped, wanted.stop - skipped))
+    here = range(wanted.start - skipped, wanted.stop - skipped)
+    part = reader.rows_in(lambda _: here)
     return Part(part.table, wanted.start, index.rows)
 
 

@@ -16,9 +16,9 @@ from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, OptionError, SourceError, WriteError
 from pretrained_embed.files.replacement import replacing, writing
 from pretrained_embed.files.safe_path import SafePath
+from pretrained_embed.formats.blocks import PackedBlock
 from pretrained_embed.formats.hugging_face.shards import INDEX
 from pretrained_embed.formats.parts import bounds, check_cuttable
-from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.safetensors.sink import SafetensorsSink, reserved
 from pretrained_embed.formats.sharded.index import (
     SHARD,

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 from pretrained_embed.files.replacement import new_folder
+from pretrained_embed.formats.blocks import PackedBlock
 from pretrained_embed.formats.parts import check_cuttable, cut_arrays
-from pretrained_embed.formats.reader import PackedBlock
 from pretrained_embed.formats.sharded.shards import ShardedWriter
 from pretrained_embed.formats.sink import Announced, Sink
 from pretrained_embed.formats.table import Annotations

@@ -11,16 +11,11 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
 )
+from pretrained_embed.formats.blocks import PackedBlock
 from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.parallel import thread_count
-from pretrained_embed.formats.reader import (
-    Block,
-    Findings,
-    OnBadRow,
-    Reader,
-    Selection,
-    Statistics,
-)
+from pretrained_embed.formats.reader import OnBadRow, Reader, Selection, Statistics
 from pretrained_embed.formats.row_sources import RowSource
 from pretrained_embed.formats.subwords.sums import FloretCutting, composed
 from pretrained_embed.kernel import TokenIndex
@@ -66,9 +61,13 @@ class BucketReader(Reader):
         """Return that there are no rows."""
         return self._findings
 
-    def blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
-    ) -> Iterator[Block]:
+    def packed_blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[PackedBlock]:
         """Yield nothing."""
         yield from ()
 

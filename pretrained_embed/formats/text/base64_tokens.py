@@ -12,17 +12,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array, PackedTokens, Progress
-from pretrained_embed.formats.blocks import gathered, unpacked
+from pretrained_embed.formats.blocks import PackedBlock, gathered
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.reader import (
-    Block,
-    Findings,
-    OnBadRow,
-    PackedBlock,
-    Reader,
-    Selection,
-)
-from pretrained_embed.formats.scanned import WHOLE, ScannedReader
+from pretrained_embed.formats.findings import Findings
+from pretrained_embed.formats.reader import WHOLE, OnBadRow, Reader, Selection
 from pretrained_embed.kernel import TokenIndex
 
 _MARK = b"B64:"
@@ -35,7 +28,7 @@ class Base64Reader(Reader):
     A token that is no base64 stays as it stands.
     """
 
-    def __init__(self, encoded: ScannedReader) -> None:
+    def __init__(self, encoded: Reader) -> None:
         self.format, self.name = encoded.format, encoded.name
         self.dim, self.count, self.dtype = encoded.dim, encoded.count, encoded.dtype
         self._encoded = encoded
@@ -46,18 +39,14 @@ class Base64Reader(Reader):
         """What the last complete pass over the file found."""
         return self._findings
 
-    def blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
-    ) -> Iterator[Block]:
-        """Yield all rows in file order. See `Reader`."""
-        yield from unpacked(
-            self.packed_blocks(on_bad_row=on_bad_row, progress=progress)
-        )
-
     def packed_blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
-        """Yield the same with packed tokens. See `Reader`."""
+        """Yield all rows in file order. See `Reader`."""
         scan = self._encoded.scan(WHOLE, None, on_bad_row)
         for block in gathered((hit.block() for hit in scan.run(progress)), _BLOCK_SIZE):
             yield block._replace(tokens=_decoded(block.tokens))

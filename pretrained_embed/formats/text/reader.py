@@ -15,24 +15,22 @@ import numpy as np
 
 from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import FormatError, UnknownFormatError
-from pretrained_embed.formats.blocks import gathered, unpacked
+from pretrained_embed.formats.blocks import PackedBlock, gathered
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.faults import blank_lines, row_error
-from pretrained_embed.formats.findings import Note
+from pretrained_embed.formats.findings import EXAMPLES, Findings, Note
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
 from pretrained_embed.formats.reader import (
-    EXAMPLES,
     HEAD_SIZE,
-    Block,
+    WHOLE,
     ByteStream,
-    Findings,
     OnBadRow,
-    PackedBlock,
     Reader,
     Selection,
+    Split,
+    SplitReport,
 )
-from pretrained_embed.formats.scanned import WHOLE, ScannedReader, Split, SplitReport
 from pretrained_embed.formats.text.layout import TextLayout, find_layout
 from pretrained_embed.formats.text.scan import Scratch, TextScan
 from pretrained_embed.formats.window import ALIGNMENT
@@ -121,7 +119,7 @@ def tokens_beside(stream: ByteStream) -> Path | None:
     return beside if beside.is_file() else None
 
 
-class TextReader(ScannedReader):
+class TextReader(Reader):
     """Reads the rows of one text file. See `Reader`."""
 
     format = NAME
@@ -140,19 +138,6 @@ class TextReader(ScannedReader):
         """What the last complete pass over the file found."""
         return self._findings
 
-    def blocks(
-        self,
-        *,
-        threads: int | None = None,
-        on_bad_row: OnBadRow = "error",
-        progress: Progress | None = None,
-    ) -> Iterator[Block]:
-        """Yield all rows in file order; several threads work ahead. See `Reader`."""
-        packed = self.packed_blocks(
-            threads=threads, on_bad_row=on_bad_row, progress=progress
-        )
-        yield from unpacked(packed)
-
     def packed_blocks(
         self,
         *,
@@ -160,7 +145,7 @@ class TextReader(ScannedReader):
         on_bad_row: OnBadRow = "error",
         progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
-        """Yield the same with packed tokens. See `Reader`."""
+        """Yield all rows in file order; several threads work ahead. See `Reader`."""
         # Who stops early, after the first rows, should not have asked for many more.
         splits = [WHOLE] if self._is_afar() else self.splits(_BLOCK_SPLIT)
         reports: list[SplitReport] = []
@@ -231,10 +216,10 @@ class TextReader(ScannedReader):
         in_file = starts + (positions & ((1 << _SPLIT_SHIFT) - 1))
         return Selection(np.where(positions < 0, -1, in_file), claims.ranks(), findings)
 
-    def splits(self, size: int) -> list[Split]:
-        """Cut a file that has ranges; any other is one split. See `ScannedReader`."""
+    def splits(self, size: int | None = None) -> list[Split]:
+        """Cut a file that has ranges; any other is one split. See `Reader`."""
         held = self._stream.size
-        if not self._stream.ranges or held is None:
+        if size is None or held is None or not self._stream.ranges:
             return [WHOLE]
         size = max(_SMALLEST_SPLIT, size)
         size -= size % ALIGNMENT
@@ -263,7 +248,7 @@ class TextReader(ScannedReader):
         on_bad_row: OnBadRow,
         scratch: Scratch | None = None,
     ) -> TextScan:
-        """Return a scan of a split, in memory of one's own. See `ScannedReader`."""
+        """Return a scan of a split, in memory of one's own. See `Reader`."""
         return TextScan(
             self._stream,
             self.layout,
@@ -274,7 +259,7 @@ class TextReader(ScannedReader):
         )
 
     def total(self, reports: Iterable[SplitReport]) -> Findings:
-        """Return the findings of a whole pass. See `ScannedReader`."""
+        """Return the findings of a whole pass. See `Reader`."""
         findings = Findings()
         first_line = 1 + (self.layout.header is not None)
         blank = 0  # lines before this split

@@ -16,8 +16,7 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import Hits
 from pretrained_embed.formats.faults import Fault, Faults, blank_lines
 from pretrained_embed.formats.findings import Note
-from pretrained_embed.formats.reader import ByteStream, OnBadRow
-from pretrained_embed.formats.scanned import Split, SplitReport
+from pretrained_embed.formats.reader import ByteStream, OnBadRow, Split, SplitReport
 from pretrained_embed.formats.text.layout import TextLayout
 from pretrained_embed.formats.window import ALIGNMENT, READ_SIZE, Window, new_buffer
 from pretrained_embed.kernel import TokenIndex, choice

@@ -28,20 +28,19 @@ from pretrained_embed.errors import (
     UnknownFormatError,
     brief,
 )
-from pretrained_embed.formats.blocks import Hits, gathered, unpacked
+from pretrained_embed.formats.blocks import Hits, PackedBlock, gathered
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.findings import Note
+from pretrained_embed.formats.findings import Doubt, Findings, Note
 from pretrained_embed.formats.reader import (
     HEAD_SIZE,
-    Block,
+    WHOLE,
     ByteStream,
-    Doubt,
-    Findings,
     OnBadRow,
-    PackedBlock,
+    Reader,
     Selection,
+    Split,
+    SplitReport,
 )
-from pretrained_embed.formats.scanned import WHOLE, ScannedReader, Split, SplitReport
 from pretrained_embed.formats.window import READ_SIZE, Window
 from pretrained_embed.formats.word2vec.blanks import bytes_needed, find_end
 from pretrained_embed.formats.word2vec.layout import (
@@ -104,7 +103,7 @@ def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
     return Word2VecBinaryReader(stream, layout)
 
 
-class Word2VecBinaryReader(ScannedReader):
+class Word2VecBinaryReader(Reader):
     """Reads the rows of one word2vec binary file. See `Reader`.
 
     Rows have no borders of their own, so one thread finds them while another reads;
@@ -126,18 +125,14 @@ class Word2VecBinaryReader(ScannedReader):
         """What the last complete pass over the file found."""
         return self._findings
 
-    def blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
-    ) -> Iterator[Block]:
-        """Yield all rows in file order. See `Reader`."""
-        yield from unpacked(
-            self.packed_blocks(on_bad_row=on_bad_row, progress=progress)
-        )
-
     def packed_blocks(
-        self, *, on_bad_row: OnBadRow = "error", progress: Progress | None = None
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
-        """Yield the same with packed tokens. See `Reader`."""
+        """Yield all rows in file order. See `Reader`."""
         scan = self.scan(WHOLE, None, on_bad_row)
         yield from gathered((hit.block() for hit in scan.run(progress)), _BLOCK_SIZE)
         self._findings = self.total([scan.report()])
@@ -161,18 +156,18 @@ class Word2VecBinaryReader(ScannedReader):
         self._findings = findings
         return Selection(claims.positions(), claims.ranks(), findings)
 
-    def splits(self, size: int) -> list[Split]:
-        """Return one: no byte tells where a row begins. See `ScannedReader`."""
+    def splits(self, size: int | None = None) -> list[Split]:
+        """Return one: no byte tells where a row begins. See `Reader`."""
         return [WHOLE]
 
     def scan(
         self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
     ) -> BinaryScan:
-        """Return a scan of the file. See `ScannedReader`."""
+        """Return a scan of the file. See `Reader`."""
         return BinaryScan(self._stream, self.layout, index, on_bad_row)
 
     def total(self, reports: Iterable[SplitReport]) -> Findings:
-        """Return the findings of a whole pass. See `ScannedReader`."""
+        """Return the findings of a whole pass. See `Reader`."""
         findings = Findings()
         for report in reports:
             report.add_to(findings, None)

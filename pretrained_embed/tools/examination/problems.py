@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import brief
-from pretrained_embed.formats.reader import Findings
+from pretrained_embed.formats.findings import Findings
 from pretrained_embed.tools.examination.token_checks import TokenChecks
 from pretrained_embed.tools.examination.vector_checks import VectorChecks
 
