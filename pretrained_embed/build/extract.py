@@ -19,7 +19,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,7 @@ from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.reading import read_fully
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.blocks import Hits
-from pretrained_embed.formats.findings import Doubt, Findings
+from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.reader import SplitReport
 
 _HEAD = 16
@@ -249,11 +249,9 @@ class Outcome:
 
     def to_record(self, key: str) -> bytes:
         """Return the record that is kept of a split of a job, unless it was stopped."""
-        findings = self.report.findings
         facts = {
             "key": key,
-            "findings": asdict(findings)
-            | {"doubts": [list(doubt) for doubt in findings.doubts]},
+            "findings": self.report.findings.to_dict(),
             "read": self.report.read,
             "blank_end": self.report.blank_end,
             "skips": self.report.skips,
@@ -286,15 +284,8 @@ class Outcome:
 
 def _outcome(facts: Any, folder: SafePath) -> Outcome:
     """Return what a record says; raises `ValueError` and the like if it is none."""
-    findings = facts["findings"]
-    doubts = [Doubt(*map(_checked, doubt, _DOUBT)) for doubt in findings["doubts"]]
-    counts = {
-        name: _checked(findings[name], int)
-        for name in ("rows", "bad_rows", "suspicious_rows", "duplicates")
-    }
-    notes = [_checked(note, str) for note in findings["notes"]]
     report = SplitReport(
-        Findings(**counts, doubts=doubts, notes=notes),
+        Findings.from_dict(facts["findings"]),
         read=_checked(facts["read"], int),
         blank_end=_checked(facts["blank_end"], int),
         skips=_checked(facts["skips"], bool),
@@ -308,10 +299,6 @@ def _outcome(facts: Any, folder: SafePath) -> Outcome:
         for entry in facts["extracts"]
     ]
     return Outcome(report, extracts)
-
-
-#: What the fields of a `Doubt` are.
-_DOUBT = (int, int | None, str, str | None)
 
 
 def _checked(value: Any, kind: Any) -> Any:

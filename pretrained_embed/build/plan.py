@@ -201,15 +201,14 @@ class Plan:
         total = Findings()
         for source, contribution in zip(self.sources, contributions, strict=True):
             found = contribution.findings
-            several = f"{source.reader.name}: " if len(self.sources) > 1 else ""
+            if len(self.sources) > 1:
+                found = found.of_file(source.reader.name)
             total.rows += found.rows
             total.bad_rows += found.bad_rows
             total.suspicious_rows += found.suspicious_rows
             total.duplicates += found.duplicates
-            total.doubts += [
-                doubt._replace(what=f"{several}{doubt.what}") for doubt in found.doubts
-            ]
-            total.notes += [f"{several}{n}" if several else n for n in found.notes]
+            total.doubts += found.doubts
+            total.notes += found.notes
         for source in self.sources:
             total.notes += source.notes
         return total

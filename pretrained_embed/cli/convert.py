@@ -14,7 +14,7 @@ from pretrained_embed.cli.display import plural
 from pretrained_embed.cli.match_options import check_stdin, vocab_kind
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import findings_facts, remarks
+from pretrained_embed.cli.report import remarks
 from pretrained_embed.sources.url import url_or_words
 
 _SHOWN = 5  # missing tokens that are named
@@ -150,6 +150,6 @@ def _facts(done: pe.Conversion) -> dict[str, Any]:
         "duplicates": done.duplicates,
         "duplicates_dropped": done.dropped,
         "missing": done.missing,
-        "findings": findings_facts(done.findings),
+        "findings": done.findings.facts,
         "notes": done.notes,
     }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -35,13 +34,8 @@ def remarks(findings: Findings) -> Iterator[str]:
 
 def layout_notes(findings: Findings) -> list[str]:
     """Return the remarks on how a file is laid out: those that have a code."""
-    return [note for note in findings.notes if getattr(note, "code", None) is not None]
-
-
-def findings_facts(findings: Findings) -> dict[str, Any]:
-    """Return findings as JSON can hold them."""
-    doubts = [doubt._asdict() for doubt in findings.doubts]
-    return asdict(findings) | {"doubts": doubts, "codes": findings.codes}
+    coded = zip(findings.notes, findings.note_codes, strict=True)
+    return [note for note, code in coded if code is not None]
 
 
 def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
@@ -55,7 +49,7 @@ def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
         "coverage": matrix.coverage.to_dict(),
         "origins": origins,
         "provenance": matrix.provenance,
-        "findings": findings_facts(matrix.findings),
+        "findings": matrix.findings.facts,
     }
 
 

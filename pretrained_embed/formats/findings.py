@@ -6,8 +6,9 @@ that begin with "assumed" are about what no reader could know.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 #: How many malformed or suspicious rows are described; all of them are counted.
 EXAMPLES = 10
@@ -107,6 +108,66 @@ class Findings:
             "text.surplus-number": self.suspicious_rows,
             "text.repeated-tokens": self.duplicates,
         }
-        noted = (getattr(note, "code", None) for note in self.notes)
         found = {code: count for code, count in counts.items() if count}
-        return found | {code: 1 for code in noted if code is not None}
+        return found | {code: 1 for code in self.note_codes if code is not None}
+
+    @property
+    def note_codes(self) -> list[str | None]:
+        """The code of each note, ``None`` of one that has none."""
+        return [getattr(note, "code", None) for note in self.notes]
+
+    def of_file(self, name: str) -> Self:
+        """Return the same, with the file's name in all that is said of it."""
+        texts = (f"{name}: {note}" for note in self.notes)
+        coded = zip(self.note_codes, texts, strict=True)
+        return replace(
+            self,
+            doubts=[
+                doubt._replace(what=f"{name}: {doubt.what}") for doubt in self.doubts
+            ],
+            notes=[text if code is None else Note(code, text) for code, text in coded],
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Everything, with the codes, as JSON for other programs has it."""
+        return vars(self) | {
+            "doubts": [doubt._asdict() for doubt in self.doubts],
+            "notes": [*map(str, self.notes)],
+            "note_codes": self.note_codes,
+            "codes": self.codes,
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as files hold it: `from_dict` returns the same findings.
+
+        A note that has a code is a pair of code and text there.
+        """
+        return vars(self) | {
+            "doubts": [list(doubt) for doubt in self.doubts],
+            "notes": [
+                str(note) if code is None else [code, str(note)]
+                for code, note in zip(self.note_codes, self.notes, strict=True)
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+        """Return saved findings, of former releases as well.
+
+        Raises ``TypeError`` or ``KeyError`` for what is none.
+        """
+        doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
+        notes = [n if isinstance(n, str) else Note(*n) for n in saved["notes"]]
+        found = cls(**{**saved, "doubts": doubts, "notes": notes})
+        numbers = [found.rows, found.bad_rows, found.suspicious_rows, found.duplicates]
+        numbers += [doubt.row for doubt in doubts]
+        numbers += [doubt.line for doubt in doubts if doubt.line is not None]
+        texts = [doubt.what for doubt in doubts]
+        codes = [*found.note_codes, *(doubt.code for doubt in doubts)]
+        texts += [code for code in codes if code is not None]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise TypeError("findings with a number that is none")
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("findings with a text that is none")
+        return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self, overload
 
 import numpy as np
@@ -259,7 +259,7 @@ class Ledger:
 
     def metadata(self) -> dict[str, Any]:
         """Return what a file holds of the ledger beside tokens and `arrays`."""
-        vocabulary, findings = self.vocabulary, self.findings
+        vocabulary = self.vocabulary
         return {
             "pretrained_embed": VERSION,
             "vocabulary": {
@@ -274,8 +274,7 @@ class Ledger:
             "origins": {origin.name.lower(): int(origin) for origin in Origin},
             "advice": None if self.advice is None else list(self.advice.forms),
             "provenance": self.provenance,
-            "findings": asdict(findings)
-            | {"doubts": [list(doubt) for doubt in findings.doubts]},
+            "findings": self.findings.to_dict(),
         }
 
     # What it tells

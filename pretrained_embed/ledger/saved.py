@@ -14,7 +14,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats import HOLES, Doubt, Findings, Part, Table
+from pretrained_embed.formats import HOLES, Findings, Part, Table
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.formats.sharded.index import SHARD
 from pretrained_embed.formats.table import Rows
@@ -92,7 +92,7 @@ def _own(table: Table, rows: TokenRows, name: str, *, whole: bool) -> Ledger:
     codes = _codes(metadata, name)
     try:
         vocabulary = _vocabulary(metadata["vocabulary"], rows, arrays, whole=whole)
-        findings = _findings(metadata["findings"])
+        findings = Findings.from_dict(metadata["findings"])
         forms, provenance = metadata.get("advice"), metadata["provenance"]
         _check(arrays, codes, name)
         if not isinstance(provenance, dict):
@@ -180,21 +180,6 @@ def _tokenizer(saved: Mapping[str, Any]) -> Tokenizer:
         own=None if name is None else OwnTokenizer(str(name)),
         recorded=name is not None or "splits_at_white_space" in saved,
     )
-
-
-def _findings(saved: dict[str, Any]) -> Findings:
-    """Return saved findings; raises ``TypeError`` for those of another form."""
-    doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
-    found = Findings(**saved | {"doubts": doubts})
-    counts = (found.rows, found.bad_rows, found.suspicious_rows, found.duplicates)
-    numbers = [*counts, *(doubt.row for doubt in doubts)]
-    numbers += [doubt.line for doubt in doubts if doubt.line is not None]
-    texts = [*found.notes, *(doubt.what for doubt in doubts)]
-    if not all(type(n) is int for n in numbers) or not all(
-        isinstance(text, str) for text in texts
-    ):
-        raise TypeError("findings of another form")
-    return replace(found, notes=[*found.notes])
 
 
 def _ending_with_a_token(table: Table) -> Table:

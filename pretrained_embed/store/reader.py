@@ -18,7 +18,7 @@ from pretrained_embed.arrays import (
 )
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.formats import Doubt, Findings
+from pretrained_embed.formats import Findings
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.local import array_bytes, file_size, map_array
 from pretrained_embed.formats.parallel import run_in_order, thread_count
@@ -94,12 +94,12 @@ class StoreReader(TableReader):
                 progress(done * self.dim * 4, len(rows) * self.dim * 4)
 
     def _found(self, duplicates: int) -> Findings:
-        doubts = [Doubt(*doubt) for doubt in self._known["doubts"]]
-        notes = list(self._known["notes"])
+        found = Findings.from_dict(self._known | {"duplicates": duplicates})
         if self.dtype != "float32":
-            notes.append(f"read from a store that keeps the vectors as {self.dtype}")
-        found = {"doubts": doubts, "notes": notes, "duplicates": duplicates}
-        return Findings(**self._known | found)
+            found.notes.append(
+                f"read from a store that keeps the vectors as {self.dtype}"
+            )
+        return found
 
 
 class _Parts(NamedTuple):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 
 import numpy as np
 import numpy.typing as npt
@@ -75,7 +74,7 @@ def write_store(
                     "format": reader.format,
                     "name": reader.name,
                     "statistics_rows": sample.rows,
-                    "findings": asdict(findings),
+                    "findings": findings.to_dict(),
                     "provenance": dict(provenance or {}),
                 }
             ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pretrained_embed.arrays import PackedTokens, Progress
@@ -58,11 +58,7 @@ class Checkup:
                 problem._asdict() | {"examples": list(problem.examples)}
                 for problem in self.problems
             ],
-            "findings": asdict(self.findings)
-            | {
-                "doubts": [doubt._asdict() for doubt in self.findings.doubts],
-                "codes": self.findings.codes,
-            },
+            "findings": self.findings.facts,
         }
 
 
