@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pretrained_embed import former_names
 
 if TYPE_CHECKING:
-    from pretrained_embed.build.combine import COMBINATIONS
-    from pretrained_embed.build.postprocess import STEPS as POSTPROCESS_STEPS
+    from pretrained_embed.build.limits import Limits
     from pretrained_embed.errors import (
         CoverageError,
         FormatError,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
         WorkerError,
         WriteError,
     )
-    from pretrained_embed.fill import POLICIES as OOV_POLICIES
     from pretrained_embed.formats import (
         TARGET_SUFFIXES,
         WRITABLE_FORMATS,
@@ -54,7 +52,6 @@ if TYPE_CHECKING:
         RowStory,
         write_report,
     )
-    from pretrained_embed.lookup import FORMS as MATCH_FORMS
     from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
     from pretrained_embed.pipeline import (
         DEFAULT_SOURCE,
@@ -65,6 +62,7 @@ if TYPE_CHECKING:
         open_vectors,
         versions,
     )
+    from pretrained_embed.recipe import Recipe
     from pretrained_embed.sources import fetch
     from pretrained_embed.tools.alignment import align
     from pretrained_embed.tools.conversion import Conversion, convert
@@ -88,12 +86,8 @@ if TYPE_CHECKING:
     from pretrained_embed.vocabulary import Vocabulary
 
 __all__ = [
-    "COMBINATIONS",
     "DEFAULT_SOURCE",
-    "MATCH_FORMS",
-    "OOV_POLICIES",
     "PICTURE_SUFFIXES",
-    "POSTPROCESS_STEPS",
     "PROJECTIONS",
     "REPORT_SUFFIXES",
     "TARGET_SUFFIXES",
@@ -111,6 +105,7 @@ __all__ = [
     "Findings",
     "FormatError",
     "Ledger",
+    "Limits",
     "MissingPackageError",
     "Neighbour",
     "Neighbours",
@@ -121,6 +116,7 @@ __all__ = [
     "Problem",
     "Query",
     "Reader",
+    "Recipe",
     "RowError",
     "RowStart",
     "RowStory",
@@ -162,12 +158,8 @@ former_names.register()
 
 # Where the names live that are not an error's, and what they are called there.
 _HOMES = {
-    "COMBINATIONS": ("build.combine", "COMBINATIONS"),
     "DEFAULT_SOURCE": ("pipeline", "DEFAULT_SOURCE"),
-    "MATCH_FORMS": ("lookup", "FORMS"),
-    "OOV_POLICIES": ("fill", "POLICIES"),
     "PICTURE_SUFFIXES": ("tools.plot", "SUFFIXES"),
-    "POSTPROCESS_STEPS": ("build.postprocess", "STEPS"),
     "PROJECTIONS": ("tools.plot", "METHODS"),
     "REPORT_SUFFIXES": ("ledger", "REPORT_SUFFIXES"),
     "VOCAB_KINDS": ("vocabulary", "KINDS"),
@@ -183,12 +175,14 @@ _HOMES = {
     "EmbeddingShard": ("matrix", "EmbeddingShard"),
     "Findings": ("formats", "Findings"),
     "Ledger": ("ledger", "Ledger"),
+    "Limits": ("build.limits", "Limits"),
     "Neighbour": ("tools.similar_tokens", "Neighbour"),
     "Neighbours": ("tools.similar_tokens", "Neighbours"),
     "Origin": ("ledger", "Origin"),
     "Problem": ("tools.examination", "Problem"),
     "Query": ("tools.similar_tokens", "Query"),
     "Reader": ("formats", "Reader"),
+    "Recipe": ("recipe", "Recipe"),
     "RowStart": ("tools.transplant", "RowStart"),
     "RowStory": ("ledger", "RowStory"),
     "Statistics": ("formats.reader", "Statistics"),

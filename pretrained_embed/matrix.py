@@ -43,6 +43,8 @@ from pretrained_embed.vocabulary import Vocabulary, checks
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from pretrained_embed.recipe import Recipe
+
 #: Rows and numbers that a notebook shows.
 _SHOWN_ROWS, _SHOWN_NUMBERS = 8, 6
 
@@ -140,6 +142,19 @@ class EmbeddingMatrix:
     def provenance(self) -> dict[str, Any]:
         """How to build the same bytes again, as JSON can hold it."""
         return self.ledger.provenance
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the rows were made, as `build_matrix` takes it to make the same again.
+
+        Of a matrix that was trained, that of the one it started from; of one that was
+        built ``onto`` another, that of the rows which were added. Raises `OptionError`
+        where the provenance tells none: of a matrix that `build_matrix` did not make,
+        and of one made with a function, which it names.
+        """
+        from pretrained_embed.recipe import recipe_of
+
+        return recipe_of(self.provenance)
 
     @property
     def findings(self) -> Findings:

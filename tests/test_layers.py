@@ -40,9 +40,10 @@ LAYERS = {
     "fill": {
         *("errors", "arrays", "vocabulary", "formats", "kernel", "ledger", "lookup"),
     },
+    "recipe": {"errors", "formats", "ledger", "lookup", "fill"},
     "matrix": {
         *("errors", "markup", "arrays", "arithmetic", "vocabulary", "formats"),
-        *("ledger", "tools.plot", "tools.keyed_rows", "former_names"),
+        *("ledger", "recipe", "tools.plot", "tools.keyed_rows", "former_names"),
     },
     "holders": {"errors", "vocabulary", "matrix"},
     # a transformer of scikit-learn builds what it needs, by public names
@@ -52,16 +53,17 @@ LAYERS = {
     },
     "build": {
         *("errors", "damage", "arrays", "files", "vocabulary", "sources", "kernel"),
-        *("formats", "arithmetic", "ledger", "lookup", "fill", "matrix"),
+        *("formats", "arithmetic", "ledger", "lookup", "fill", "recipe", "matrix"),
     },
     "pipeline": {
         *("errors", "arrays", "files", "vocabulary", "sources", "kernel", "formats"),
         *("store", "matrix", "build"),
-        *("ledger", "lookup", "fill", "holders", "progress", "budget"),
+        *("ledger", "lookup", "fill", "recipe", "holders", "progress", "budget"),
     },
     "tools": {
         *("public names", "errors", "markup", "arrays", "progress", "files"),
-        *("formats", "kernel", "vocabulary", "sources", "ledger", "lookup", "matrix"),
+        *("formats", "kernel", "vocabulary", "sources", "ledger", "lookup", "recipe"),
+        "matrix",
         *("build", "pipeline", "holders", "damage"),
     },
     "cli": {
@@ -80,7 +82,7 @@ LAYERS = {
     "former_names": {"vocabulary", "ledger"},
     "__init__": {
         *("errors", "vocabulary", "sources", "formats", "ledger", "matrix"),
-        *("lookup", "fill", "build", "pipeline", "tools", "former_names"),
+        *("lookup", "fill", "recipe", "build", "pipeline", "tools", "former_names"),
     },
     "__main__": {"cli"},
 }
@@ -98,6 +100,7 @@ AT_THE_HEAD = {
     "ledger": {"numpy"},
     "lookup": {"numpy"},
     "fill": {"numpy"},
+    "recipe": {"numpy"},
     "matrix": {"numpy"},
     "tools": {"numpy"},
     "adapters": {"numpy"},

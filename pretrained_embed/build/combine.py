@@ -13,56 +13,36 @@ unless asked for.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import numpy as np
 
 from pretrained_embed.arithmetic import blocks, unit
 from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array
-from pretrained_embed.errors import OptionError, suggestion
-
-How = Literal["fill", "concat", "average"]
-
-COMBINATIONS: tuple[How, ...] = ("fill", "concat", "average")
-
-
-def factors(scale: Iterable[float] | None) -> tuple[float, ...] | None:
-    """Return the factors of a scale; raises `OptionError` for what is no such."""
-    if scale is None:
-        return None
-    if isinstance(scale, str) or not isinstance(scale, Iterable):
-        raise OptionError(f"scale is {scale!r}; it has a factor for each source")
-    given = tuple(scale)
-    for factor in given:
-        number = isinstance(factor, int | float | np.integer | np.floating)
-        if not number or not math.isfinite(factor) or factor == 0:
-            raise OptionError(
-                f"scale has {factor!r}; a factor is a number, finite and not 0"
-            )
-    return tuple(map(float, given))
+from pretrained_embed.errors import OptionError
+from pretrained_embed.recipe import How, Recipe
 
 
 @dataclass(frozen=True, kw_only=True)
 class Combination:
     """What becomes of the vectors that several sources have for a token.
 
-    ``scale`` has a factor for each source, as `factors` returns them. Raises
-    `OptionError` for another ``how``.
+    ``scale`` has a factor for each source.
     """
 
     how: How = "fill"
     scale: tuple[float, ...] | None = None
     normalize_each: bool = False
 
-    def __post_init__(self) -> None:
-        if self.how not in COMBINATIONS:
-            raise OptionError(
-                f"combine is {self.how!r}; it can be {', '.join(COMBINATIONS)}"
-                f"{suggestion(str(self.how), COMBINATIONS)}"
-            )
+    @classmethod
+    def of(cls, recipe: Recipe) -> Combination:
+        """Return the combination that a recipe asks for."""
+        return cls(
+            how=recipe.combine,
+            scale=recipe.scale,
+            normalize_each=recipe.normalize_each,
+        )
 
     def dim(self, dims: Sequence[int], names: Sequence[str]) -> int:
         """Return the dim of vectors put together from sources of ``dims``.
@@ -119,11 +99,3 @@ class Combination:
             count = np.sum([mask[block] for mask in used], axis=0)
             mean[block] = total / np.maximum(count, 1)[:, None]
         return mean
-
-    def facts(self) -> dict[str, Any]:
-        """Return what is to be known, as JSON can hold it."""
-        return {
-            "combine": self.how,
-            "scale": None if self.scale is None else list(self.scale),
-            "normalize_each": self.normalize_each,
-        }

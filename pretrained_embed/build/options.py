@@ -1,50 +1,75 @@
-"""How a matrix is built: what is asked for, checked before anything is read."""
+"""What is asked of a build, as its parts use it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from pretrained_embed.arrays import Progress
+from pretrained_embed.build.limits import Limits
 from pretrained_embed.errors import OptionError
-from pretrained_embed.fill import PolicyChain, chain_name, draws
-from pretrained_embed.formats.bad_rows import MaxBadRows, check_max_bad_rows
+from pretrained_embed.fill import PolicyChain, special_chains
 from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.lookup.match import EXACT, Chain, chain_names
+from pretrained_embed.lookup.match import Chain, match_chain
+from pretrained_embed.recipe import Recipe
+from pretrained_embed.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """The options of `pretrained_embed.build_matrix` that say how to look and fill.
+    """A recipe, read for one vocabulary, and what else is asked of a build."""
 
-    Raises `OptionError` for a value that means nothing.
-    """
-
-    match: Chain = (EXACT,)  # as `match_chain` returns it
-    oov: PolicyChain = ("normal",)  # as `policy_chain` returns it
-    #: Of special tokens, as `special_chains` returns it.
-    special_oov: Mapping[str, PolicyChain] = field(default_factory=dict)
-    seed: int = 0
-    min_coverage: float = 0.0
-    min_token_coverage: float = 0.0
+    recipe: Recipe
+    match: Chain
+    oov: PolicyChain
+    special_oov: Mapping[str, PolicyChain]  # by token
+    limits: Limits = field(default_factory=Limits)
     advise: bool = False
-    on_bad_row: OnBadRow = "error"
-    max_bad_rows: MaxBadRows = None
     threads: int | None = None
     progress: Progress | None = None
 
-    def __post_init__(self) -> None:
-        draws.check_seed(self.seed)
-        if self.on_bad_row not in ("error", "skip"):
+    @classmethod
+    def of(
+        cls,
+        recipe: Recipe,
+        vocabulary: Vocabulary,
+        *,
+        limits: Limits | None = None,
+        advise: bool = False,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> Options:
+        """Return the options for a vocabulary.
+
+        Raises `OptionError` for special tokens that the vocabulary does not have, and
+        for limits on a text that the vocabulary does not count.
+        """
+        limits = limits or Limits()
+        if limits.text_coverage and vocabulary.counts is None:
             raise OptionError(
-                f"on_bad_row is {self.on_bad_row!r}; it can be 'error' or 'skip'"
+                "text_coverage needs to know how often tokens occur, and the "
+                "vocabulary has no counts"
             )
-        check_max_bad_rows(self.max_bad_rows)
-        for name in ("min_coverage", "min_token_coverage"):
-            least = getattr(self, name)
-            if not 0.0 <= least <= 1.0:
-                raise OptionError(f"{name} is {least}; it goes from 0 to 1")
+        return cls(
+            recipe=recipe,
+            match=match_chain(recipe.match),
+            oov=recipe.oov,
+            special_oov=special_chains(recipe.special_oov, None, vocabulary),
+            limits=limits,
+            advise=advise,
+            threads=threads,
+            progress=progress,
+        )
+
+    @property
+    def seed(self) -> int:
+        """Of the numbers that are drawn."""
+        return self.recipe.seed
+
+    @property
+    def on_bad_row(self) -> OnBadRow:
+        """What a reader does with a malformed row."""
+        return self.limits.on_bad_row
 
     @property
     def composes(self) -> bool:
@@ -55,19 +80,6 @@ class Options:
     @property
     def calls(self) -> bool:
         """Whether functions of the caller's are asked for."""
-        policies = [
-            p for chain in (self.oov, *self.special_oov.values()) for p in chain
-        ]
+        chains = (self.oov, *self.special_oov.values())
+        policies = [policy for chain in chains for policy in chain]
         return any(map(callable, policies)) or any(form.calls for form in self.match)
-
-    def facts(self) -> dict[str, Any]:
-        """Return what the bytes of a matrix depend on, as JSON can hold it."""
-        return {
-            "match": list(chain_names(self.match)),
-            "oov": chain_name(self.oov),
-            "special_oov": {
-                token: chain_name(chain) for token, chain in self.special_oov.items()
-            },
-            "seed": self.seed,
-            "on_bad_row": self.on_bad_row,
-        }

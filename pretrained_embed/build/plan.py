@@ -15,14 +15,14 @@ from pretrained_embed.build.combine import Combination
 from pretrained_embed.build.nothing_found import nothing_found
 from pretrained_embed.build.onto import Onto
 from pretrained_embed.build.options import Options
-from pretrained_embed.build.postprocess import Step, fitted, resolve
+from pretrained_embed.build.postprocess import fitted, resolve
 from pretrained_embed.build.sample import sample
-from pretrained_embed.errors import CoverageError, ShapeError
+from pretrained_embed.errors import ShapeError
 from pretrained_embed.formats import Findings, KnownLayout, Reader
 from pretrained_embed.formats.parts import bounds
 from pretrained_embed.ledger import Ledger
-from pretrained_embed.ledger.coverage import percent
 from pretrained_embed.lookup.match import chain_names
+from pretrained_embed.recipe import Step, facts, parse_steps
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -67,15 +67,15 @@ class Plan:
         vocabulary: Vocabulary,
         sources: Sequence[OpenSource],
         options: Options,
-        combination: Combination,
-        steps: Sequence[Step],
         onto: Onto | None,
     ) -> Self:
         """Return the plan of a build of one range.
 
-        Raises `ShapeError` and `OptionError` where sources, combination, steps and the
-        rows to be kept do not fit each other.
+        Raises `ShapeError` and `OptionError` where sources, recipe and the rows to be
+        kept do not fit each other.
         """
+        combination = Combination.of(options.recipe)
+        steps = parse_steps(options.recipe.postprocess)
         names = [source.reader.name for source in sources]
         dim = 0 if onto is None else onto.dim
         if sources:
@@ -92,7 +92,7 @@ class Plan:
             tuple(sources),
             options,
             combination,
-            tuple(steps),
+            steps,
             dim,
             onto,
             whole,
@@ -125,8 +125,8 @@ class Plan:
     @property
     def needs_coverage(self) -> bool:
         """Whether it is an error that too little is found, beside nothing at all."""
-        options = self.options
-        return max(options.min_coverage, options.min_token_coverage) > 0
+        limits = self.options.limits
+        return max(limits.coverage, limits.text_coverage) > 0
 
     def asked(self, rows: range) -> Int64Array:
         """Return the rows of a range that sources are asked for, int64 rising.
@@ -157,28 +157,14 @@ class Plan:
         composing = "subword" in options.oov and any(r.composes for r in readers)
         if readers and coverage.tokens and not coverage.found and not composing:
             raise nothing_found(self.vocabulary, readers, options, coverage)
-        if coverage.ratio < options.min_coverage:
-            raise CoverageError(
-                f"{percent(coverage.ratio)} of the tokens were found, "
-                f"{percent(options.min_coverage)} are asked for. {coverage}"
-            )
-        share = coverage.occurrences_ratio
-        if share is not None and share < options.min_token_coverage:
-            raise CoverageError(
-                f"the tokens found make up {percent(share)} of the text, "
-                f"{percent(options.min_token_coverage)} are asked for. {coverage}"
-            )
+        options.limits.check(coverage)
 
     def provenance(self, contributions: Sequence[Contribution]) -> dict[str, Any]:
         """Return how to make the same rows again."""
         used = {"versions": versions()}
         if not self.sources and self.onto is not None:
             return self.onto.provenance(used, [])
-        asked = self.options.facts()
-        if len(self.sources) > 1 or self.combination != Combination():
-            asked |= self.combination.facts()
-        if self.steps:
-            asked["postprocess"] = [str(step) for step in self.steps]
+        asked = facts(self.options.recipe)
         each = [
             {
                 **source.provenance,
@@ -189,8 +175,8 @@ class Plan:
             for source, one in zip(self.sources, contributions, strict=True)
         ]
         if len(each) > 1:
-            for facts, one in zip(each, contributions, strict=True):
-                facts["coverage"] = {"tokens": one.tokens, "found": one.found}
+            for told, one in zip(each, contributions, strict=True):
+                told["coverage"] = {"tokens": one.tokens, "found": one.found}
         if self.onto is not None:
             return self.onto.provenance({"options": asked, **used}, each)
         named = {"source": each[0]} if len(each) == 1 else {"sources": each}

@@ -22,58 +22,16 @@ where two directions have all but equal variance, so may the directions themselv
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
 
 import numpy as np
 
 from pretrained_embed.arithmetic import blocks, product, unit
 from pretrained_embed.arrays import Float32Array, Float64Array
-from pretrained_embed.errors import OptionError, suggestion
-
-#: The names of the steps, and the word for the number that each takes, if it does.
-STEPS = {"unit-norm": None, "center": None, "all-but-the-top": "D", "pca": "K"}
+from pretrained_embed.errors import OptionError
+from pretrained_embed.recipe import Step
 
 #: What a fitted step does to rows of float64.
 Change = Callable[[Float64Array], Float64Array]
-
-
-class Step(NamedTuple):
-    """One step; ``number`` is its D or K, where one was given."""
-
-    name: str
-    number: int | None = None
-
-    def __str__(self) -> str:
-        return self.name if self.number is None else f"{self.name}:{self.number}"
-
-
-def parse_steps(steps: str | Iterable[str]) -> tuple[Step, ...]:
-    """Return the steps of ``("center", "pca:100")`` or ``"center,pca:100"``.
-
-    Raises `OptionError` for one that is not known or lacks its number.
-    """
-    given = steps.split(",") if isinstance(steps, str) else steps
-    if not isinstance(given, Iterable):
-        raise OptionError(f"postprocess is {steps!r}; it names steps")
-    return tuple(_parse(step) for step in given)
-
-
-def _parse(step: str) -> Step:
-    name, colon, digits = str(step).strip().partition(":")
-    if name not in STEPS:
-        known = ", ".join(n if w is None else f"{n}:{w}" for n, w in STEPS.items())
-        raise OptionError(
-            f"unknown step {name!r} of post-processing; known: {known}"
-            f"{suggestion(name, STEPS)}"
-        )
-    word = STEPS[name]
-    if not colon and name != "pca":
-        return Step(name)
-    number = int(digits) if digits.isascii() and digits.isdigit() else 0
-    if word is None or number < 1:
-        form = name if word is None else f"{name}:{word}, {word} a number from 1"
-        raise OptionError(f"{step!r} is no step of post-processing; write {form}")
-    return Step(name, number)
 
 
 def resolve(steps: Iterable[Step], dim: int) -> tuple[tuple[Step, ...], int]:

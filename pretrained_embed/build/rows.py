@@ -19,7 +19,6 @@ from pretrained_embed.build.options import Options
 from pretrained_embed.build.plan import Contribution, Plan
 from pretrained_embed.fill import PolicyChain
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.bad_rows import check_bad_rows
 from pretrained_embed.ledger import Advice, Ledger, Origin
 from pretrained_embed.ledger.origin import OriginArray
 from pretrained_embed.lookup.search import Search
@@ -199,7 +198,7 @@ def _hits(
         on_bad_row=options.on_bad_row,
         progress=options.progress,
     )
-    check_bad_rows(selection.findings, options.max_bad_rows, reader.name)
+    options.limits.check_rows(selection.findings, reader.name)
     ledger = search.hits(selection, out if vectors else None)
     findings = _own_findings(selection.findings, vocabulary, reader, options)
     if vectors and len(out) > len(vocabulary):

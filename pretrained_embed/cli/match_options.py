@@ -36,8 +36,8 @@ _OPTIONS = (
         show_default=True,
         metavar="FORM,...",
         help="The forms of a token that are looked for, in this order: "
-        f"{', '.join(pe.MATCH_FORMS)}. With a language: lemma:en. One after the "
-        "other: lower+strip-accents.",
+        f"{', '.join(pe.Recipe.choices()['match'])}. With a language: lemma:en. "
+        "One after the other: lower+strip-accents.",
     ),
 )
 

@@ -36,8 +36,9 @@ _OPTIONS = (
         default="normal",
         show_default=True,
         help="What fills the rows of tokens that are not found: "
-        f"{', '.join(pe.OOV_POLICIES)}. Of several, each fills what those before it "
-        "could not; after subword, parts and ngram comes normal, unless another does.",
+        f"{', '.join(pe.Recipe.choices()['oov'])}. Of several, each fills what those "
+        "before it could not; after subword, parts and ngram comes normal, unless "
+        "another does.",
     ),
     click.option(
         "--unk-oov",

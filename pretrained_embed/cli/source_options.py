@@ -42,7 +42,7 @@ _OPTIONS = (
     ),
     click.option(
         "--combine",
-        **options.one_of(pe.COMBINATIONS),
+        **options.one_of(pe.Recipe.choices()["combine"]),
         default="fill",
         show_default=True,
         help="Of several sources. fill: a token's vector is from the first that has "
@@ -63,8 +63,8 @@ _OPTIONS = (
         "--post",
         metavar="STEP,...",
         help="Steps that change the finished rows: "
-        f"{', '.join(f'{n}:{w}' if w else n for n, w in pe.POSTPROCESS_STEPS.items())}."
-        "  [default: none]",
+        f"{', '.join(pe.Recipe.choices()['postprocess'])}. all-but-the-top:D takes D "
+        "directions, and pca:K keeps K.  [default: none]",
     ),
     click.option(
         "--onto",

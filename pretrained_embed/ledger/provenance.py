@@ -51,6 +51,16 @@ def options_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
     return options if isinstance(options, dict) else {}
 
 
+def shown_options(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that say something: all that are not at rest."""
+    return {
+        name: value
+        for name, value in options_of(provenance).items()
+        if name != "version"
+        and not (value is None or value is False or value in ([], {}))
+    }
+
+
 def forms_of(provenance: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of forms in the order of their own codes in the ledger.
 

@@ -64,7 +64,8 @@ class Teller(NamedTuple):
     def since(self, source: Mapping[str, Any]) -> str:
         """Return what became of a row after it was filled, or kept from ``source``."""
         steps = None if "provenance" in source else self.options.get("postprocess")
-        then = f"; then {', '.join(map(str, steps))}" if isinstance(steps, list) else ""
+        told = ", ".join(map(str, steps)) if isinstance(steps, list) else ""
+        then = f"; then {told}" if told else ""
         return f"{then}; trained since" if "trained_from" in self.provenance else then
 
     def source(self, number: int) -> dict[str, Any]:
@@ -131,7 +132,9 @@ class Teller(NamedTuple):
         options, chain = self.options, None
         special = options.get("special_oov")
         if isinstance(special, dict):
-            chain = special.get(self.token)
+            known = self.vocabulary.special_tokens
+            by_token = {known.get(name, name): own for name, own in special.items()}
+            chain = by_token.get(self.token)
         if self.token == self.vocabulary.unk_token:
             chain = chain or options.get("unk")
         chain = chain or options.get("oov")

@@ -10,16 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from pretrained_embed.budget import number_of_bytes
 from pretrained_embed.build import Onto, OpenSource, Plan, Work, build
-from pretrained_embed.build.combine import Combination, How, factors
+from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options
-from pretrained_embed.build.postprocess import parse_steps
 from pretrained_embed.errors import OptionError
-from pretrained_embed.fill import Policies, policy_chain, special_chains
+from pretrained_embed.fill import Policies
 from pretrained_embed.formats import AnyLayout
-from pretrained_embed.formats.bad_rows import MaxBadRows
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger import check_place
-from pretrained_embed.lookup import Match, chain_names, match_chain
+from pretrained_embed.lookup import Match, chain_names
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.pipeline.opening import (
@@ -31,6 +29,7 @@ from pretrained_embed.pipeline.opening import (
     open_reader,
 )
 from pretrained_embed.progress import AnyProgress, listener
+from pretrained_embed.recipe import How, Recipe
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 if TYPE_CHECKING:
@@ -63,7 +62,7 @@ def build_matrix(
     threads: int | None = None,
     layout: AnyLayout | Sequence[AnyLayout] = None,
     on_bad_row: OnBadRow = "error",
-    max_bad_rows: MaxBadRows = None,
+    max_bad_rows: int | float | None = None,
     use_store: bool = True,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
@@ -196,30 +195,32 @@ def build_matrix(
         None if memory is None else number_of_bytes(memory),
     )
     work.check(len(vocabulary))
-    if min_token_coverage and vocabulary.counts is None:
-        raise OptionError(
-            "min_token_coverage needs to know how often tokens occur, and the "
-            "vocabulary has no counts"
-        )
-    options = Options(
-        match=match_chain(match),
-        oov=policy_chain(oov),
-        special_oov=special_chains(special_oov, unk, vocabulary),
-        seed=seed,
-        min_coverage=min_coverage,
-        min_token_coverage=min_token_coverage,
+    special = special_oov
+    if unk is not None and vocabulary.unk_token is not None:
+        special = {**(special or {}), "unk": unk}
+    rows_allowed = 1.0 if max_bad_rows is None else max_bad_rows
+    options = Options.of(
+        Recipe(
+            match=match,
+            oov=oov,
+            special_oov=special,
+            seed=seed,
+            combine=combine,
+            scale=scale,
+            normalize_each=normalize_each,
+            postprocess=postprocess,
+            layout=layout,
+        ),
+        vocabulary,
+        limits=Limits(
+            min_coverage,
+            min_token_coverage,
+            rows_allowed if on_bad_row == "skip" else 0,
+        ),
         advise=advise,
-        on_bad_row=on_bad_row,
-        max_bad_rows=max_bad_rows,
         threads=threads,
         progress=listener(progress),
     )
-    combination = Combination(
-        how=combine,
-        scale=factors(scale),
-        normalize_each=normalize_each,
-    )
-    steps = parse_steps(postprocess)
     listed = listed_sources(source)
     kept = None
     if onto is not None:
@@ -245,9 +246,7 @@ def build_matrix(
                 stack.callback(opened[-1].reader.close)
         if work.out is not None:
             check_place(work.out, [one.provenance for one in opened])
-        return build(
-            Plan.of(vocabulary, opened, options, combination, steps, kept), work
-        )
+        return build(Plan.of(vocabulary, opened, options, kept), work)
 
 
 def _check_names(given: dict[str, Any]) -> None:

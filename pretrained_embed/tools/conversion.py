@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pretrained_embed import formats, sources
 from pretrained_embed.build import versions
+from pretrained_embed.build.limits import Limits
 from pretrained_embed.errors import OptionError
 from pretrained_embed.files.presence import exists
 from pretrained_embed.files.replacement import resolved
@@ -19,11 +20,6 @@ from pretrained_embed.formats import (
     Reader,
     RowStream,
     sink,
-)
-from pretrained_embed.formats.bad_rows import (
-    MaxBadRows,
-    check_bad_rows,
-    check_max_bad_rows,
 )
 from pretrained_embed.formats.blocks import Dtype
 from pretrained_embed.formats.reader import OnBadRow
@@ -69,7 +65,7 @@ def convert(
     dtype: Dtype = "float32",
     drop_duplicates: bool = False,
     on_bad_row: OnBadRow = "error",
-    max_bad_rows: MaxBadRows = None,
+    max_bad_rows: int | float | None = None,
     cache_dir: Folder | None = None,
     offline: bool | None = None,
     catalog: Path | None = None,
@@ -98,7 +94,7 @@ def convert(
     progress = listener(progress)
     format = sink.choose(out, format)
     sink.check_dtype(dtype, format)
-    check_max_bad_rows(max_bad_rows)
+    limits = Limits(bad_rows=1.0 if max_bad_rows is None else max_bad_rows)
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
     check_source(source)
@@ -112,7 +108,7 @@ def convert(
         rows = reader.rows(progress) if whole else None
         if rows is None:
             blocks = reader.packed_blocks(on_bad_row=on_bad_row, progress=progress)
-            rows = RowStream(reader.dim, _bounded(blocks, reader, max_bad_rows))
+            rows = RowStream(reader.dim, _bounded(blocks, reader, limits))
         provenance = {"source": dict(stream.provenance), "versions": versions()}
         rows = replace(
             rows,
@@ -160,11 +156,11 @@ def _check_place(
 
 
 def _bounded(
-    blocks: Iterable[PackedBlock], reader: Reader, max_bad_rows: MaxBadRows
+    blocks: Iterable[PackedBlock], reader: Reader, limits: Limits
 ) -> Iterator[PackedBlock]:
     """Give the blocks on; at their end `RowError` if too many rows were malformed."""
     yield from blocks
-    check_bad_rows(reader.findings, max_bad_rows, reader.name)
+    limits.check_rows(reader.findings, reader.name)
 
 
 def _notes(reader: Reader, rows: RowStream) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options
 from pretrained_embed.build.rows import located_in
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger import Comparison, compare
-from pretrained_embed.lookup import Match, chain_names, match_chain
+from pretrained_embed.lookup import Match, chain_names
 from pretrained_embed.pipeline.opening import (
     Folder,
     Given,
@@ -20,6 +21,7 @@ from pretrained_embed.pipeline.opening import (
     open_reader,
 )
 from pretrained_embed.progress import AnyProgress, listener
+from pretrained_embed.recipe import Recipe
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 
@@ -48,11 +50,12 @@ def coverage(
     """
     progress = listener(progress)
     vocabulary = Vocabulary.of(vocabulary)
-    options = Options(
-        match=match_chain(match),
+    options = Options.of(
+        Recipe(match=match, layout=layout),
+        vocabulary,
+        limits=Limits(bad_rows=0 if on_bad_row == "error" else 1.0),
         advise=advise,
         threads=threads,
-        on_bad_row=on_bad_row,
         progress=progress,
     )
     where = Where(cache_dir, offline, catalog)

@@ -175,14 +175,12 @@ def test_less_than_the_least_coverage_is_an_error(least, enough):
         ({"match": ()}, "one at least"),
         ({"match": "exact,exact"}, "each form once"),
         ({"oov": "norml"}, r"oov='norml'.*did you mean 'normal'"),
-        ({"unk": 3}, "unk=3"),
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**64}, "seed is"),
         ({"seed": True}, "seed is True"),
         ({"min_coverage": 1.1}, "0 to 1"),
         ({"min_coverage": float("nan")}, "0 to 1"),
         ({"threads": 0}, "at least 1"),
-        ({"on_bad_row": "ignore"}, "'error' or 'skip'"),
     ],
 )
 def test_options_that_mean_nothing_are_refused(options, message):
@@ -261,7 +259,12 @@ def test_provenance_says_how_to_build_it_again(tmp_path):
         "oov": "normal",
         "special_oov": {"le": "mean"},
         "seed": 3,
-        "on_bad_row": "error",
+        "version": 1,
+        "combine": "fill",
+        "scale": None,
+        "normalize_each": False,
+        "postprocess": [],
+        "layout": None,
     }
     source = matrix.provenance["source"]
     assert (source["format"], source["rows"], source["dim"]) == ("text", 5, 2)

@@ -169,8 +169,9 @@ def test_special_tokens_have_policies_of_their_own():
     assert matrix["snowunk"].tolist() == [1, 0]
     assert origins(matrix)["snowunk"] == "PARTS"
     options = matrix.provenance["options"]
-    assert options["special_oov"]["[MASK]"] == "zeros"
-    assert options["special_oov"]["snowunk"] == "parts,error"
+    assert options["special_oov"]["mask"] == "zeros"
+    assert options["special_oov"]["unk"] == "parts,error"
+    assert "filled by zeros" in matrix.explain("[MASK]").how
 
 
 def test_unk_is_short_for_the_setting_of_the_unk_token():
@@ -205,7 +206,7 @@ def test_special_tokens_that_the_source_has_are_found():
         ({"mask": "zeros", "[MASK]": "mean"}, r"'\[MASK\]' has two settings"),
         ({"pad": "normal"}, "the row of the pad token is zeros, always"),
         ("mask=zeros", "special_oov is 'mask=zeros'; it goes from special tokens to"),
-        ({5: "zeros"}, "has 5, which is no token"),
+        ({5: "zeros"}, "has 5; a token is a str"),
     ],
 )
 def test_settings_that_mean_nothing_are_refused(special, message):
@@ -215,7 +216,7 @@ def test_settings_that_mean_nothing_are_refused(special, message):
 
 def test_unk_has_one_setting():
     with pytest.raises(pe.OptionError, match="'snowunk' has two settings"):
-        build(SPECIAL, unk="mean", special_oov={"unk": "mean"})
+        build(SPECIAL, special_oov={"snowunk": "mean", "unk": "mean"})
 
 
 # Subword pieces

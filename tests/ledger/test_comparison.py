@@ -97,7 +97,6 @@ def test_several_are_summed_up(vocabulary, paths):
     [
         ([], {}, "name one at least"),
         (["no such file"], {"match": "lwer"}, "did you mean 'lower'"),
-        (["no such file"], {"on_bad_row": "ignore"}, "'error' or 'skip'"),
     ],
 )
 def test_options_that_mean_nothing_are_refused_first(sources, options, message):

@@ -137,7 +137,7 @@ def test_a_share_of_the_text_needs_counts():
 
 @pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
 def test_a_share_goes_from_0_to_1(least):
-    with pytest.raises(pe.OptionError, match=r"min_token_coverage is .* from 0 to 1"):
+    with pytest.raises(pe.OptionError, match=r"text_coverage is .* from 0 to 1"):
         build(min_token_coverage=least)
 
 

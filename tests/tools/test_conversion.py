@@ -175,7 +175,7 @@ def test_malformed_rows_stop_it_or_are_counted(tmp_path):
 
     with pytest.raises(pe.RowError, match="line 5"):
         pe.convert(source, tmp_path / "out.npz")
-    with pytest.raises(pe.RowError, match="max_bad_rows"):
+    with pytest.raises(pe.RowError, match="bad_rows"):
         pe.convert(source, tmp_path / "out.npz", on_bad_row="skip", max_bad_rows=0)
     assert list(tmp_path.iterdir()) == [source]
     done = pe.convert(source, tmp_path / "out.npz", on_bad_row="skip", max_bad_rows=1)
@@ -210,7 +210,7 @@ def test_the_source_is_not_overwritten(tmp_path, source):
         ("out.npz", {"format": "words2vec"}, "did you mean 'word2vec'"),
         ("out.npz", {"dtype": "int8"}, "npz holds float32"),
         ("out.txt", {"dtype": "float16"}, "word2vec holds float32"),
-        ("out.npz", {"max_bad_rows": -1}, "max_bad_rows"),
+        ("out.npz", {"max_bad_rows": -1}, "bad_rows"),
         ("out.foo", {}, "by its suffix"),
     ],
 )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
-from pretrained_embed.ledger.provenance import digest_of, name_of, options_of
+from pretrained_embed.ledger.provenance import digest_of, name_of, shown_options
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.tools.page.elements import (
     Node,
@@ -117,7 +117,7 @@ def _built(matrix: EmbeddingMatrix) -> Iterator[tuple[str, Node]]:
             name,
             "none" if text is None else tag("span", token(text), f", row {id:,}"),
         )
-    for option, value in options_of(matrix.provenance).items():
+    for option, value in shown_options(matrix.provenance).items():
         yield shown(option), _words(value)
     versions = matrix.provenance.get("versions")
     if isinstance(versions, dict):

@@ -8,6 +8,7 @@ from pretrained_embed.matrix import EmbeddingMatrix
 
 #: Of a call, what is not worth a line.
 _DEFAULTS = {"match": ["exact"], "special_oov": {}, "on_bad_row": "error"}
+_AT_REST: tuple[Any, ...] = (None, False, [])
 
 
 def rebuilding(matrix: EmbeddingMatrix) -> str | None:
@@ -28,8 +29,10 @@ def rebuilding(matrix: EmbeddingMatrix) -> str | None:
     asked = {
         name: value
         for name, value in options.items()
-        if value is not None and _DEFAULTS.get(name) != value
+        if name != "version" and value not in _AT_REST and _DEFAULTS.get(name) != value
     }
+    if matrix.findings.bad_rows:
+        asked["on_bad_row"] = "skip"
     lines = [repr(names[0]) if len(names) == 1 else repr(names)]
     lines += [f"{name}={value!r}" for name, value in asked.items()]
     return "\n".join(

@@ -1,0 +1,89 @@
+"""What makes a build fail: too little that is found, too much that is malformed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pretrained_embed.errors import CoverageError, OptionError, brief
+from pretrained_embed.formats import Findings
+from pretrained_embed.formats.bad_rows import check_bad_rows
+from pretrained_embed.formats.reader import OnBadRow
+from pretrained_embed.ledger import Coverage
+from pretrained_embed.ledger.coverage import percent
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What makes a build fail. The bytes of one that does not fail are the same.
+
+    Parameters
+    ----------
+    coverage : float, default 0.0
+        The least share of the tokens to be found, 0 to 1.
+    text_coverage : float, default 0.0
+        The least share of the text that the tokens found make up, 0 to 1, by the counts
+        of the vocabulary.
+    bad_rows : int or float, default 0
+        How many malformed rows of a source may be left out: a number of rows, or a
+        share of its rows as a ``float`` from 0.0 to 1.0. ``1.0`` is any number. They
+        are counted, and the findings name the first of them.
+
+    Raises
+    ------
+    OptionError
+        For a value that means nothing.
+
+    Examples
+    --------
+    >>> Limits(coverage=0.8, bad_rows=0.001)
+    Limits(coverage=0.8, text_coverage=0.0, bad_rows=0.001)
+    """
+
+    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+
+    coverage: float = 0.0
+    text_coverage: float = 0.0
+    bad_rows: int | float = 0
+    _share: bool = field(init=False, repr=False)  # 1 is one row, and 1.0 any number
+
+    def __post_init__(self) -> None:
+        for name in ("coverage", "text_coverage"):
+            least = getattr(self, name)
+            if not _is_number(least) or not 0 <= least <= 1:
+                raise OptionError(f"{name} is {brief(least)}; it goes from 0 to 1")
+        most = self.bad_rows
+        share = isinstance(most, float)
+        if not _is_number(most) or most < 0 or (share and not most <= 1):
+            raise OptionError(
+                f"bad_rows is {brief(most)}; it is a number of rows, or a share from "
+                "0.0 to 1.0"
+            )
+        object.__setattr__(self, "_share", share and most > 0)
+
+    @property
+    def on_bad_row(self) -> OnBadRow:
+        """What a reader does with a malformed row."""
+        return "skip" if self.bad_rows else "error"
+
+    def check_rows(self, findings: Findings, name: str) -> None:
+        """Raise `RowError` if a source called ``name`` has too many malformed rows."""
+        if not (self._share and self.bad_rows == 1):
+            check_bad_rows(findings, self.bad_rows, name)
+
+    def check(self, coverage: Coverage) -> None:
+        """Raise `CoverageError` if too little was found."""
+        if coverage.ratio < self.coverage:
+            raise CoverageError(
+                f"{percent(coverage.ratio)} of the tokens were found, "
+                f"{percent(self.coverage)} are asked for. {coverage}"
+            )
+        share = coverage.occurrences_ratio
+        if share is not None and share < self.text_coverage:
+            raise CoverageError(
+                f"the tokens found make up {percent(share)} of the text, "
+                f"{percent(self.text_coverage)} are asked for. {coverage}"
+            )
+
+
+def _is_number(given: object) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool)
