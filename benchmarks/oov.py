@@ -136,7 +136,7 @@ def measure(tokens: list[str], vectors: Vectors) -> dict[str, Filled]:
         _, wide_seconds = fill(policy, tokens, wide, hidden)
         filled = matrix.vectors[: len(hidden)]
         pairs = zip(neighbours(filled[around], left), nearest, strict=True)
-        spelled = matrix.origin[: len(hidden)] != pe.Origin.OOV
+        spelled = matrix.origin[: len(hidden)] != pe.ledger.Origin.OOV
         norms = np.linalg.norm(filled, axis=1)
         results[policy] = Filled(
             spelled if "," in policy else np.ones(len(hidden), np.bool_),

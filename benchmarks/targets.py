@@ -8,13 +8,13 @@ from benchmarks.measure import Result
 from benchmarks.peers.floors import READ
 from benchmarks.peers.libraries import GENSIM, REACH
 from benchmarks.peers.loops import KERAS
-from benchmarks.peers.ours import ALL, DOCTOR, STREAM
+from benchmarks.peers.ours import ALL, EXAMINE, STREAM
 from benchmarks.peers.tables import POLARS_READ, POLARS_SCAN, PYARROW
 
 Results = dict[str, list[Result]]  # by name of workload
 
 _POLARS = (POLARS_SCAN, POLARS_READ)
-_FLOORS = {(READ,): "the read", (STREAM,): "the parse of all rows, by the doctor"}
+_FLOORS = {(READ,): "the read", (STREAM,): "the parse of all rows, by examine"}
 _MEMORY = 64e6
 
 
@@ -43,7 +43,7 @@ TARGETS = (
     Target("all-300", (GENSIM,), 150),
     Target("all-300", _POLARS, 4),
     Target("all-300", (PYARROW,), 4),
-    Target("all-300", (STREAM,), 2, DOCTOR),
+    Target("all-300", (STREAM,), 2, EXAMINE),
     Target("binary-300", (READ,), 2),
     Target("binary-300", (f"{GENSIM}, binary",), 100),
 )

@@ -20,7 +20,7 @@ from benchmarks.peers.libraries import (
 from benchmarks.peers.loops import KERAS, LOADTXT, TORCHTEXT
 from benchmarks.peers.ours import (
     ALL,
-    DOCTOR,
+    EXAMINE,
     ONE,
     REFERENCE,
     SAVED_H5,
@@ -42,7 +42,7 @@ class Run(NamedTuple):
     def is_ours(self) -> bool:
         """Whether the peer is this package."""
         return self.peer in (
-            *(ALL, ONE, REFERENCE, STREAM, DOCTOR),
+            *(ALL, ONE, REFERENCE, STREAM, EXAMINE),
             *(SAVED_NPZ, SAVED_H5, SAVED_SAFETENSORS),
         )
 
@@ -86,7 +86,7 @@ def _all_rows(files: Files) -> list[Workload]:
     title = f"all {files.rows:,} x 300, text"
     # torchtext's loop and the reference kernel take minutes, and do the same as above
     left = (peer for peer in _TEXT if peer not in (TORCHTEXT, REFERENCE))
-    runs = _runs((*left, STREAM, DOCTOR), path, TEXT)
+    runs = _runs((*left, STREAM, EXAMINE), path, TEXT)
     return [Workload("all-300", title, files.tokens(path), runs)]
 
 
@@ -171,7 +171,7 @@ def _vocabulary_sizes(files: Files) -> list[Workload]:
 
 def own(path: Path, format: str, tokens: Path) -> list[Workload]:
     """Every peer that reads the format, on a file and for tokens of one's own."""
-    peers = [name for name in PEERS if name not in (STREAM, DOCTOR, LOADTXT)]
+    peers = [name for name in PEERS if name not in (STREAM, EXAMINE, LOADTXT)]
     title = f"{path.name}, a file of one's own"
     return [Workload("own", title, tokens, _runs(peers, path, format))]
 

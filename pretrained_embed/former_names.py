@@ -11,14 +11,15 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-#: Modules that are no more: what pickles look for in them, and where it is now.
+#: Modules that are no more: what pickles look for in them, and where it is now, with
+#: ``:`` and its name there if that is another.
 FORMER = {
     "pretrained_embed.adapters.evaluation": {
         "Evaluation": "pretrained_embed.tools.evaluation",
         "evaluate": "pretrained_embed.tools.evaluation",
     },
     "pretrained_embed.checkup.examination": {
-        "Checkup": "pretrained_embed.tools.examination.examination",
+        "Checkup": "pretrained_embed.tools.examination.examination:Examination",
     },
     "pretrained_embed.checkup.problems": {
         "Problem": "pretrained_embed.tools.examination.problems",
@@ -33,8 +34,8 @@ FORMER = {
         "KeyedRows": "pretrained_embed.tools.keyed_rows",
     },
     "pretrained_embed.neighbours.search": {
-        "Neighbour": "pretrained_embed.tools.similar_tokens",
-        "Neighbours": "pretrained_embed.tools.similar_tokens",
+        "Neighbour": "pretrained_embed.tools.similar_tokens:SimilarToken",
+        "Neighbours": "pretrained_embed.tools.similar_tokens:Similar",
     },
     "pretrained_embed.neighbours.terms": {
         "Query": "pretrained_embed.tools.similar_tokens",
@@ -42,12 +43,16 @@ FORMER = {
     "pretrained_embed.packed_tokens": {"PackedTokens": "pretrained_embed.arrays"},
     "pretrained_embed.ledger.advice": {"Advice": "pretrained_embed.ledger.coverage"},
     "pretrained_embed.matrix.advice": {"Advice": "pretrained_embed.ledger.coverage"},
+    "pretrained_embed.ledger.comparison": {
+        "Comparison": "pretrained_embed.tools.source_coverage",
+        "SourceCoverage": "pretrained_embed.tools.source_coverage",
+    },
     "pretrained_embed.pipeline.converting": {
         "Conversion": "pretrained_embed.tools.conversion",
     },
     "pretrained_embed.tools.queries": {
-        "Neighbour": "pretrained_embed.tools.similar_tokens",
-        "Neighbours": "pretrained_embed.tools.similar_tokens",
+        "Neighbour": "pretrained_embed.tools.similar_tokens:SimilarToken",
+        "Neighbours": "pretrained_embed.tools.similar_tokens:Similar",
         "Query": "pretrained_embed.tools.similar_tokens",
     },
     "pretrained_embed.matrix.origin": {
@@ -59,13 +64,65 @@ FORMER = {
 }
 
 
+#: Names that the package itself had, and what is written now.
+FORMER_PUBLIC = {
+    **dict.fromkeys(
+        (
+            *("CoverageError", "FormatError", "MissingPackageError", "OOVError"),
+            *("OptionError", "RowError", "ShapeError", "SourceError"),
+            *("TruncatedError", "UnknownFormatError", "UnknownSourceError"),
+            *("UnknownTokenError", "VocabularyError", "WorkerError", "WriteError"),
+        ),
+        "pretrained_embed.errors",
+    ),
+    **dict.fromkeys(
+        (
+            *("Block", "Findings", "Reader", "Statistics"),
+            *("TARGET_SUFFIXES", "WRITABLE_FORMATS", "WRITABLE_SUFFIXES"),
+        ),
+        "pretrained_embed.formats",
+    ),
+    **dict.fromkeys(("Ledger", "Origin"), "pretrained_embed.ledger"),
+    "COMBINATIONS": "pretrained_embed.Recipe.choices()['combine']",
+    "Checkup": "pretrained_embed.Examination",
+    "MATCH_FORMS": "pretrained_embed.Recipe.choices()['match']",
+    "Neighbour": "pretrained_embed.SimilarToken",
+    "Neighbours": "pretrained_embed.Similar",
+    "OOV_POLICIES": "pretrained_embed.Recipe.choices()['oov']",
+    "PICTURE_SUFFIXES": "pretrained_embed.EmbeddingMatrix.PICTURE_SUFFIXES",
+    "POSTPROCESS_STEPS": "pretrained_embed.Recipe.choices()['postprocess']",
+    "PROJECTIONS": "pretrained_embed.EmbeddingMatrix.PROJECTIONS",
+    "REPORT_SUFFIXES": "pretrained_embed.Coverage.REPORT_SUFFIXES",
+    "VOCAB_KINDS": "pretrained_embed.Vocabulary.KINDS",
+    "report": "pretrained_embed.page",
+    "write_report": "matrix.save_report(path), or comparison.save_report(path)",
+}
+
+
+def error(package: str, name: str) -> Exception:
+    """Return what to raise for a name that the package does not have.
+
+    ``from package import name`` shows no text of an `AttributeError`: there it is an
+    `ImportError`.
+    """
+    said = f"module {package!r} has no attribute {name!r}"
+    now = FORMER_PUBLIC.get(name)
+    if now is None:
+        return AttributeError(said)
+    now = f"{now}.{name}" if now.endswith((".errors", ".formats", ".ledger")) else now
+    said = f"{said}; it is {now} now"
+    asks = sys._getframe(2).f_globals.get("__name__")
+    return (ImportError if asks == "importlib._bootstrap" else AttributeError)(said)
+
+
 class FormerModule(ModuleType):
     """A module of an earlier release: it hands out the classes that have moved."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in FORMER[self.__name__]:
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
-        return getattr(import_module(FORMER[self.__name__][name]), name)
+        module, _, new_name = FORMER[self.__name__][name].partition(":")
+        return getattr(import_module(module), new_name or name)
 
 
 class Part:

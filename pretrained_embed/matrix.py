@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -35,15 +35,16 @@ from pretrained_embed.ledger.ledger import Ledger, frozen
 from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.ledger.provenance import check_place
 from pretrained_embed.ledger.story import RowStory
-from pretrained_embed.tools import plot
-from pretrained_embed.tools.keyed_rows import KeyedRows
-from pretrained_embed.tools.plot import Method
 from pretrained_embed.vocabulary import Vocabulary, checks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from pretrained_embed.recipe import Recipe
+    from pretrained_embed.tools.keyed_rows import KeyedRows
+
+#: How vectors are given places in the plane: see `EmbeddingMatrix.plot`.
+Projection = Literal["pca", "tsne", "umap"]
 
 #: Rows and numbers that a notebook shows.
 _SHOWN_ROWS, _SHOWN_NUMBERS = 8, 6
@@ -68,6 +69,12 @@ class EmbeddingMatrix:
     >>> EmbeddingMatrix(vectors, Vocabulary(["the", "cat"]))["cat"]
     array([3., 4.], dtype=float32)
     """
+
+    #: What `plot` and `page` take as ways to give tokens places.
+    PROJECTIONS: ClassVar[tuple[Projection, ...]] = get_args(Projection)
+
+    #: What `save_picture` can save the figure of `plot` as.
+    PICTURE_SUFFIXES: ClassVar[tuple[str, ...]] = (".png", ".svg", ".pdf")
 
     __module__ = "pretrained_embed"  # a pickle names it by what does not change
 
@@ -297,6 +304,27 @@ class EmbeddingMatrix:
         check_place(path, self.source_facts)
         write_table(path, self.table(), format=format, shards=shards)
 
+    def save_report(
+        self, path: str | os.PathLike[str], *, spreadsheet: bool = False
+    ) -> None:
+        """Write the report on its coverage, in the form that the suffix names.
+
+        ``.md`` and ``.json``: the source, the options, coverage by form, by occurrence
+        and by frequency, the most frequent OOV tokens, and the forms that would find
+        them where advice was asked for. ``.csv``: a line for each token, with its id,
+        its count, the form that was found, the source and its row. Tokens are there to
+        the byte, so a spreadsheet has to be told, when it imports the file, that all
+        columns are text; or with ``spreadsheet`` cells that it would run as a formula
+        have an apostrophe in front. Either is read again as a vocabulary,
+        ``kind="report"``.
+
+        The file appears whole or not at all. Raises `OptionError` for another suffix,
+        and `WriteError` where the system refuses.
+        """
+        from pretrained_embed.ledger.report import report_rows
+
+        report_rows(self.ledger, self.shape, path, spreadsheet=spreadsheet)
+
     def table(self) -> Table:
         """Return everything there is about the matrix, as a table of a file."""
         ledger = self.ledger
@@ -309,7 +337,7 @@ class EmbeddingMatrix:
         tokens: Sequence[str] | None = None,
         *,
         count: int = 100,
-        method: Method = "pca",
+        method: Projection = "pca",
         seed: int = 0,
         title: str | None = None,
     ) -> Figure:
@@ -321,6 +349,8 @@ class EmbeddingMatrix:
         `UnknownTokenError`, `OptionError`, and `MissingPackageError` where matplotlib,
         or what the method needs, is not installed.
         """
+        from pretrained_embed.tools import plot
+
         if tokens is None:
             rows = self.ledger.frequent_rows(count)
         elif isinstance(tokens, str):
@@ -347,6 +377,8 @@ class EmbeddingMatrix:
 
         >>> matrix.keyed().most_similar("king", topn=3)  # doctest: +SKIP
         """
+        from pretrained_embed.tools.keyed_rows import KeyedRows
+
         return KeyedRows(self.vocabulary, self.vectors)
 
     def _repr_html_(self) -> str:

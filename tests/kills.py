@@ -138,7 +138,7 @@ class Works:
                 pe.build_matrix(
                     WORDS, self._source, out=out, shards=count, use_store=False
                 )
-            except pe.WriteError as error:  # of one that was finished before
+            except pe.errors.WriteError as error:  # of one that was finished before
                 if "a matrix is there already" not in str(error):
                     raise
 

@@ -9,6 +9,7 @@ import pytest
 from command_line import run
 
 import pretrained_embed as pe
+from pretrained_embed.errors import FormatError, OptionError, RowError
 
 TEXT = b"the 1 2\nof 3\nand 4 5\n\nto 6 7\n"  # two rows of five are malformed
 BINARY = b"3 2\n" + b"".join(
@@ -25,7 +26,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def test_a_malformed_row_is_an_error_unless_it_may_be_left_out(source):
-    with pytest.raises(pe.RowError, match=r"vectors\.txt, line 2: 1 values, 2 exp"):
+    with pytest.raises(RowError, match=r"vectors\.txt, line 2: 1 values, 2 exp"):
         pe.build_matrix(["the", "to"], source)
 
     matrix = pe.build_matrix(["the", "to"], source, on_bad_row="skip")
@@ -45,7 +46,7 @@ def test_as_many_rows_as_the_budget_allows_are_left_out(source, budget):
 
 @pytest.mark.parametrize("budget", [1, 0.39])
 def test_more_are_an_error_that_names_the_first(source, budget):
-    with pytest.raises(pe.RowError, match=r"2 of 5 rows.*line 2: .*line 4: blank"):
+    with pytest.raises(RowError, match=r"2 of 5 rows.*line 2: .*line 4: blank"):
         pe.build_matrix(["the"], source, on_bad_row="skip", max_bad_rows=budget)
 
 
@@ -53,9 +54,9 @@ def test_a_cut_binary_file_has_the_same_policy(tmp_path):
     path = tmp_path / "vectors.bin"
     path.write_bytes(BINARY[:-3])
 
-    with pytest.raises(pe.FormatError, match="offset 28: 8 bytes that are no whole"):
+    with pytest.raises(FormatError, match="offset 28: 8 bytes that are no whole"):
         pe.build_matrix(["the"], path)
-    with pytest.raises(pe.RowError, match="1 of 3 rows are malformed, 0 may be"):
+    with pytest.raises(RowError, match="1 of 3 rows are malformed, 0 may be"):
         pe.build_matrix(["the"], path, on_bad_row="skip", max_bad_rows=0.1)
     matrix = pe.build_matrix(["the"], path, on_bad_row="skip", max_bad_rows=1)
 
@@ -63,7 +64,7 @@ def test_a_cut_binary_file_has_the_same_policy(tmp_path):
 
 
 def test_a_budget_that_is_none_is_refused_before_anything_is_read(tmp_path):
-    with pytest.raises(pe.OptionError, match="bad_rows is -1"):
+    with pytest.raises(OptionError, match="bad_rows is -1"):
         pe.build_matrix(
             ["the"], tmp_path / "no-such-file", on_bad_row="skip", max_bad_rows=-1
         )

@@ -88,7 +88,7 @@ def wrote(disk, folder, *names):
         assert (folder / name).exists()
 
 
-@pytest.mark.parametrize("suffix", pe.WRITABLE_SUFFIXES)
+@pytest.mark.parametrize("suffix", pe.formats.WRITABLE_SUFFIXES)
 def test_of_a_matrix_that_is_saved(disk, matrix, tmp_path, suffix):
     matrix.save(tmp_path / f"m{suffix}")
 
@@ -103,7 +103,7 @@ def test_of_a_matrix_that_is_saved_in_a_folder(disk, matrix, tmp_path, format):
     wrote(disk, tmp_path, "m")
 
 
-@pytest.mark.parametrize("suffix", pe.WRITABLE_SUFFIXES)
+@pytest.mark.parametrize("suffix", pe.formats.WRITABLE_SUFFIXES)
 def test_of_vectors_that_are_converted(disk, source, tmp_path, suffix):
     pe.convert(source, tmp_path / f"v{suffix}")
 
@@ -121,15 +121,15 @@ def test_of_a_build_and_what_waits_for_it(disk, source, tmp_path, monkeypatch, n
     assert disk.named > 10  # extracts and their records among them
 
 
-@pytest.mark.parametrize("suffix", [*pe.REPORT_SUFFIXES, ".html", ".svg"])
+@pytest.mark.parametrize("suffix", [*pe.Coverage.REPORT_SUFFIXES, ".html", ".svg"])
 def test_of_a_report_a_page_and_a_picture(disk, matrix, tmp_path, suffix):
     path = tmp_path / f"r{suffix}"
     if suffix == ".html":
-        pe.report(matrix, path)
+        pe.page(matrix, path)
     elif suffix == ".svg":
         pe.save_picture(matrix.plot(), path)
     else:
-        pe.write_report(matrix, path)
+        matrix.save_report(path)
 
     wrote(disk, tmp_path, path.name)
 

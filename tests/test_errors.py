@@ -64,7 +64,7 @@ def test_what_is_written_about_a_long_token_is_short(tmp_path):
     (tmp_path / "twice.txt").write_text(f"{LONG}\n{LONG}\n")
     (tmp_path / "v.txt").write_text("the 1 2 3\ncat 4 5 6\n")
 
-    with pytest.raises(pe.VocabularyError) as caught:
+    with pytest.raises(pe.errors.VocabularyError) as caught:
         pe.Vocabulary.from_file(tmp_path / "twice.txt")
     matrix = pe.build_matrix(["the", LONG], tmp_path / "v.txt")
     matrix = matrix.with_vectors(np.arange(9).reshape(3, 3) * [[0], [1], [1]])

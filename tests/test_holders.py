@@ -105,7 +105,7 @@ def remedied(given: str):
     """Return the source that the message of an object makes of it, in this folder."""
     name, make = GIVEN[given]
     value = make()
-    with pytest.raises(pe.OptionError) as caught:
+    with pytest.raises(pe.errors.OptionError) as caught:
         pe.build_matrix(TOKENS, value)
     lines = re.findall(r"(?m)^    (.+)$", str(caught.value))
     assert 1 < len(lines) < 4
@@ -167,7 +167,7 @@ def test_the_lines_for_a_layer_of_keras(tmp_path):
 def test_every_verb_that_takes_a_source_says_so(use, tmp_path):
     given = dict(zip(TOKENS, VECTORS, strict=True))
 
-    with pytest.raises(pe.OptionError, match=r"save\(") as caught:
+    with pytest.raises(pe.errors.OptionError, match=r"save\(") as caught:
         use(given, tmp_path / "new.npz")
 
     assert "a dict from token to vector" in str(caught.value)
@@ -176,5 +176,5 @@ def test_every_verb_that_takes_a_source_says_so(use, tmp_path):
 
 def test_what_holds_no_vectors_is_not_taken_for_it():
     for given in (3, {"a": 1}, object(), {"a"}):
-        with pytest.raises(pe.OptionError, match="a name, a URL, a path"):
+        with pytest.raises(pe.errors.OptionError, match="a name, a URL, a path"):
             pe.build_matrix(TOKENS, given)

@@ -69,7 +69,7 @@ def test_what_is_planted_where_a_download_goes_is_not_written_to(
             for left in path.parent.iterdir():
                 left.unlink()
             (path.parent / name).symlink_to(important / "v.txt")
-            with pytest.raises(pe.SourceError, match="is a symbolic link to"):
+            with pytest.raises(pe.errors.SourceError, match="is a symbolic link to"):
                 pe.fetch(host.url + "v.txt")
 
 
@@ -80,7 +80,7 @@ def test_a_store_is_neither_made_nor_found_behind_a_link(root, important, tmp_pa
         path.unlink()
     made.symlink_to(important / "store.h5")
 
-    with pytest.raises(pe.SourceError, match="is a symbolic link to"):
+    with pytest.raises(pe.errors.SourceError, match="is a symbolic link to"):
         pe.index(source)
 
 
@@ -95,7 +95,9 @@ def test_rows_do_not_wait_behind_a_link(important, tmp_path, monkeypatch, name):
     link.symlink_to(important)
 
     if link.parent == tmp_path:
-        with pytest.raises(pe.WriteError, match=r"m\.npy\.work is a symbolic link"):
+        with pytest.raises(
+            pe.errors.WriteError, match=r"m\.npy\.work is a symbolic link"
+        ):
             pe.build_matrix(tokens()[:200], source, out=tmp_path / "m.npy")
     else:  # a name that this build does not use: it goes with the folder
         pe.build_matrix(tokens()[:200], source, out=tmp_path / "m.npy")
@@ -108,7 +110,7 @@ def test_shards_are_not_written_behind_a_link(important, tmp_path):
     folder.mkdir()
     (folder / "model-00001-of-00002.safetensors").symlink_to(important / "v.txt")
 
-    with pytest.raises(pe.WriteError, match="is a symbolic link to"):
+    with pytest.raises(pe.errors.WriteError, match="is a symbolic link to"):
         pe.build_matrix(["w1", "w2"], source, out=folder, shards=2)
 
 

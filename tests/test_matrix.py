@@ -17,7 +17,11 @@ def matrix() -> pe.EmbeddingMatrix:
 
 
 def test_arrays_of_ones_own_count_as_found(matrix):
-    assert [pe.Origin(code).name for code in matrix.origin] == ["PAD", "EXACT", "EXACT"]
+    assert [pe.ledger.Origin(code).name for code in matrix.origin] == [
+        "PAD",
+        "EXACT",
+        "EXACT",
+    ]
     assert matrix.source_rows.tolist() == [-1, -1, -1]
     assert (matrix.shape, matrix.dim, len(matrix)) == ((3, 2), 2, 3)
     assert matrix.pad_id == 0
@@ -110,20 +114,24 @@ def test_a_copy_is_whole_and_as_immutable(matrix, copied):
 
 @pytest.mark.parametrize("shape", [(2, 2), (4, 2), (3,), (3, 2, 1)])
 def test_vectors_of_another_shape_are_refused(shape):
-    with pytest.raises(pe.ShapeError, match=r"a vocabulary of 3; expected \(3, dim\)"):
+    with pytest.raises(
+        pe.errors.ShapeError, match=r"a vocabulary of 3; expected \(3, dim\)"
+    ):
         pe.EmbeddingMatrix(np.zeros(shape), pe.Vocabulary(["see", "you"]))
 
 
 @pytest.mark.parametrize("name", ["origin", "source_rows"])
 def test_a_ledger_of_another_length_is_refused(name):
-    with pytest.raises(pe.ShapeError, match=f"{name} of shape"):
+    with pytest.raises(pe.errors.ShapeError, match=f"{name} of shape"):
         pe.EmbeddingMatrix(
             VECTORS, pe.Vocabulary(["see", "you"]), **{name: np.zeros(2, int)}
         )
 
 
 def test_a_pad_row_that_is_not_zeros_is_refused():
-    with pytest.raises(pe.VocabularyError, match="row 0, of the pad token '<pad>'"):
+    with pytest.raises(
+        pe.errors.VocabularyError, match="row 0, of the pad token '<pad>'"
+    ):
         pe.EmbeddingMatrix(np.ones((3, 2)), pe.Vocabulary(["see", "you"]))
 
 
@@ -132,7 +140,7 @@ def test_a_pad_row_that_is_not_zeros_is_refused():
 
 def test_a_token_gives_its_vector(matrix):
     assert matrix["you"].tolist() == [3, 4]
-    with pytest.raises(pe.UnknownTokenError, match="'me'"):
+    with pytest.raises(pe.errors.UnknownTokenError, match="'me'"):
         matrix["me"]
     with pytest.raises(KeyError):
         matrix["me"]
@@ -150,14 +158,15 @@ def test_ids_of_any_shape_give_vectors_of_that_shape(matrix, ids):
 @pytest.mark.parametrize("ids", [-1, [0, 3], [[0], [-3]], np.uint64(2**63)])
 def test_an_id_that_is_no_row_is_refused(matrix, ids):
     with pytest.raises(
-        pe.VocabularyError, match=r"^id (-1|3|-3|9\d*8) is no row; rows go from 0 to 2"
+        pe.errors.VocabularyError,
+        match=r"^id (-1|3|-3|9\d*8) is no row; rows go from 0 to 2",
     ):
         matrix.lookup(ids)
 
 
 @pytest.mark.parametrize("ids", [1.0, [True, False, True], "see", [2**70], None])
 def test_ids_that_are_no_whole_numbers_are_refused(matrix, ids):
-    with pytest.raises(pe.VocabularyError, match="whole numbers are needed"):
+    with pytest.raises(pe.errors.VocabularyError, match="whole numbers are needed"):
         matrix.lookup(ids)
 
 
@@ -167,7 +176,7 @@ def test_texts_are_encoded_and_looked_up(matrix):
     assert found.tolist() == [[[3, 4], [1, 2], [0, 0]], [[1, 2], [0, 0], [0, 0]]]
     cut = matrix.encode_lookup(["you see"], max_length=1, truncate="left")
     assert cut.tolist() == [[[1, 2]]]
-    with pytest.raises(pe.UnknownTokenError, match="'me'"):
+    with pytest.raises(pe.errors.UnknownTokenError, match="'me'"):
         matrix.encode_lookup(["me"])
 
 
@@ -176,10 +185,14 @@ def test_texts_are_encoded_and_looked_up(matrix):
 
 def covered(found, sought, *, pad="<pad>", unk=None, counts=None) -> pe.Coverage:
     vocabulary = pe.Vocabulary(sought, pad=pad, unk=unk, counts=counts)
-    codes = {None: pe.Origin.OOV, "exact": pe.Origin.EXACT, "lower": pe.Origin.LOWER}
+    codes = {
+        None: pe.ledger.Origin.OOV,
+        "exact": pe.ledger.Origin.EXACT,
+        "lower": pe.ledger.Origin.LOWER,
+    }
     origin = [codes[found.get(token)] for token in vocabulary.tokens]
     if pad is not None:
-        origin[0] = pe.Origin.PAD
+        origin[0] = pe.ledger.Origin.PAD
     vectors = np.zeros((len(vocabulary), 1))
     return pe.EmbeddingMatrix(vectors, vocabulary, origin).coverage
 

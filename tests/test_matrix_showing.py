@@ -99,11 +99,11 @@ def test_chosen_tokens_are_drawn():
 def test_what_cannot_be_drawn_is_an_error():
     matrix = matrix_of(["a", "b"])
 
-    with pytest.raises(pe.UnknownTokenError, match="'x'"):
+    with pytest.raises(pe.errors.UnknownTokenError, match="'x'"):
         matrix.plot(["x"])
-    with pytest.raises(pe.OptionError, match="a list of tokens"):
+    with pytest.raises(pe.errors.OptionError, match="a list of tokens"):
         matrix.plot("a,b")
-    with pytest.raises(pe.OptionError, match="no token"):
+    with pytest.raises(pe.errors.OptionError, match="no token"):
         matrix.plot([])
-    with pytest.raises(pe.OptionError, match="count is 0"):
+    with pytest.raises(pe.errors.OptionError, match="count is 0"):
         matrix.plot(count=0)

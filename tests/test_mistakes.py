@@ -179,7 +179,7 @@ APART = {
 def test_where_no_token_is_found_the_form_that_finds_them_is_named(name):
     tokens, text, form = APART[name]
     Path("v.txt").write_text(text)
-    with pytest.raises(pe.CoverageError) as caught:
+    with pytest.raises(pe.errors.CoverageError) as caught:
         pe.build_matrix(tokens, "v.txt")
 
     (match,) = re.findall("match='(.+?)'", str(caught.value))
@@ -201,7 +201,7 @@ def test_where_no_token_is_found_the_form_that_finds_them_is_named(name):
 def test_where_no_token_is_found_the_advice_fits_the_tokens(tokens, text, what):
     Path("v.txt").write_text(text)
 
-    with pytest.raises(pe.CoverageError, match=what) as caught:
+    with pytest.raises(pe.errors.CoverageError, match=what) as caught:
         pe.build_matrix(tokens, "v.txt")
 
     assert repr(tokens[0]) in str(caught.value)
@@ -211,7 +211,7 @@ def test_where_no_token_is_found_the_advice_fits_the_tokens(tokens, text, what):
 def test_samples_of_long_tokens_are_short():
     Path("v.txt").write_text(f"{'x' * 5000} 1 2\n")
 
-    with pytest.raises(pe.CoverageError) as caught:
+    with pytest.raises(pe.errors.CoverageError) as caught:
         pe.build_matrix(["y" * 5000], "v.txt")
 
     assert len(str(caught.value)) < 500
@@ -289,11 +289,11 @@ def test_a_page_goes_into_a_file_of_its_own_kind(name):
     matrix.save("m.npz")
     before = files()
 
-    said = message(pe.report, matrix, name)
+    said = message(pe.page, matrix, name)
 
     assert repr(name) in said
     assert files() == before
-    pe.report(matrix, re.findall(r"such as (\S+)", said)[0])
+    pe.page(matrix, re.findall(r"such as (\S+)", said)[0])
 
 
 @pytest.mark.parametrize("given", ["v.txt", "./v.txt", "copy.txt"])
@@ -324,7 +324,7 @@ def test_rows_do_not_go_into_the_file_they_come_from():
 
 
 @pytest.mark.parametrize(
-    ("write", "suffix"), [(pe.EmbeddingMatrix.save, ".h5"), (pe.report, ".html")]
+    ("write", "suffix"), [(pe.EmbeddingMatrix.save, ".h5"), (pe.page, ".html")]
 )
 def test_a_folder_that_is_not_there_is_named(write, suffix):
     matrix = pe.build_matrix(["the"], "v.txt")

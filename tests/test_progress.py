@@ -23,7 +23,7 @@ USES = {
     "examine": lambda source, **o: pe.examine(source, **o),
     "index": lambda source, **o: pe.index(source, cache_dir=source.parent / "c", **o),
     "similar": lambda source, **o: pe.similar(source, "t1", **o),
-    "report": lambda source, **o: pe.report(source, source.with_suffix(".html"), **o),
+    "report": lambda source, **o: pe.page(source, source.with_suffix(".html"), **o),
 }
 
 
@@ -48,16 +48,16 @@ def test_false_prints_nothing(use, nothing, source, capsys):
 
 @pytest.mark.parametrize("use", USES)
 def test_anything_else_is_refused_before_any_work(use, source):
-    with pytest.raises(pe.OptionError, match="progress is 'yes'; give True"):
+    with pytest.raises(pe.errors.OptionError, match="progress is 'yes'; give True"):
         USES[use](source, progress="yes")
 
     assert [path.name for path in source.parent.iterdir()] == ["v.txt"]
 
 
 def test_opening_and_fetching_take_it_too(source):
-    with pytest.raises(pe.OptionError, match="progress is 5"):
+    with pytest.raises(pe.errors.OptionError, match="progress is 5"):
         pe.open_vectors(source, progress=5)
-    with pytest.raises(pe.OptionError, match="progress is 5"):
+    with pytest.raises(pe.errors.OptionError, match="progress is 5"):
         pe.fetch("https://127.0.0.1:1/x", progress=5)
     with pe.open_vectors(source, progress=True) as reader:
         assert reader.dim == 2

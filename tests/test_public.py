@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 import pretrained_embed as pe
+from pretrained_embed import former_names
 
 #: What is heavy, and is imported by the function that needs it alone.
 HEAVY = (
@@ -63,7 +64,12 @@ def test_type_checkers_see_the_same_names():
         for alias in statement.names
     ]
 
-    assert sorted(seen) == sorted(pe.__all__)
+    assert sorted(set(seen) - {"errors", "formats", "ledger"}) == sorted(pe.__all__)
+
+
+def test_there_are_few_names_and_dir_shows_no_other():
+    assert len(pe.__all__) <= 45
+    assert {name for name in dir(pe) if not name.startswith("__")} == set(pe.__all__)
 
 
 def test_every_error_is_public():
@@ -75,10 +81,26 @@ def test_every_error_is_public():
         if inspect.isclass(item) and issubclass(item, Exception)
     }
 
-    assert classes <= set(pe.__all__)
+    assert pe.errors is errors
     for name in classes:
-        assert issubclass(getattr(pe, name), pe.PretrainedEmbedError)
+        assert issubclass(getattr(errors, name), pe.PretrainedEmbedError)
         assert name in errors.__doc__
+
+
+@pytest.mark.parametrize("name", former_names.FORMER_PUBLIC)
+def test_a_former_name_names_the_new_one(name):
+    with pytest.raises(AttributeError, match=f"no attribute '{name}'; it is ") as asked:
+        getattr(pe, name)
+    with pytest.raises(ImportError, match=f"no attribute '{name}'; it is "):
+        exec(f"from pretrained_embed import {name}")
+
+    said = str(asked.value).partition("; it is ")[2].removesuffix(" now")
+    if said.startswith("pretrained_embed."):
+        assert eval(said.replace("pretrained_embed", "pe", 1)) is not None
+
+
+def test_a_former_name_is_none_where_one_asks_whether_it_is_there():
+    assert not hasattr(pe, "OptionError")
 
 
 def test_a_name_that_is_none_is_an_attribute_error():

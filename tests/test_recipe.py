@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pretrained_embed as pe
+from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.recipe import recipe_of
 
 RELEASE_0_1 = Path(__file__).parent / "data" / "release_0_1" / "matrices"
@@ -173,7 +174,7 @@ def test_what_means_nothing_is_refused_at_once(fields, message):
     if message is None:  # no step of vectors of so few dimensions, but a step
         assert pe.Recipe(**fields).postprocess[0].startswith("pca:9")
         return
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(OptionError, match=message):
         pe.Recipe(**fields)
 
 
@@ -192,21 +193,21 @@ def test_choices_are_taken():
 @pytest.mark.parametrize(
     ("saved", "error", "message"),
     [
-        ({"version": 2, "spice": 1}, pe.FormatError, "version 2.*Upgrade"),
-        ({"match": ["exact"]}, pe.OptionError, "version of this recipe is None"),
-        ({"version": True}, pe.OptionError, "version of this recipe is True"),
-        ({"version": 1, "sed": 1}, pe.OptionError, "did you mean 'seed'"),
-        ({"version": 1, "seed": "1"}, pe.OptionError, "seed is '1'"),
-        (3, pe.OptionError, "as a mapping"),
+        ({"version": 2, "spice": 1}, FormatError, "version 2.*Upgrade"),
+        ({"match": ["exact"]}, OptionError, "version of this recipe is None"),
+        ({"version": True}, OptionError, "version of this recipe is True"),
+        ({"version": 1, "sed": 1}, OptionError, "did you mean 'seed'"),
+        ({"version": 1, "seed": "1"}, OptionError, "seed is '1'"),
+        (3, OptionError, "as a mapping"),
         (
             {"version": 1, "match": ["exact", "callable f"]},
-            pe.OptionError,
+            OptionError,
             "match has the function f,",
         ),
-        ({"version": 1, "oov": "parts,callable g"}, pe.OptionError, "function g,"),
+        ({"version": 1, "oov": "parts,callable g"}, OptionError, "function g,"),
         (
             {"version": 1, "special_oov": {"unk": "callable h"}},
-            pe.OptionError,
+            OptionError,
             "special_oov has the function h,",
         ),
     ],
@@ -217,7 +218,7 @@ def test_what_is_no_saved_recipe_is_refused(saved, error, message):
 
 
 def test_a_function_is_not_saved():
-    with pytest.raises(pe.OptionError, match=r"oov has the function ones, .*anew"):
+    with pytest.raises(OptionError, match=r"oov has the function ones, .*anew"):
         pe.Recipe(oov=ones).to_dict()
 
 
@@ -316,12 +317,12 @@ def test_the_recipe_of_a_file_tells_of_a_function(tmp_path: Path) -> None:
     pe.build_matrix(["a", "b"], path, match=["exact", doubled]).save(tmp_path / "m.npz")
     matrix = pe.load_matrix(tmp_path / "m.npz")
 
-    with pytest.raises(pe.OptionError, match=r"match has the function doubled, .*anew"):
+    with pytest.raises(OptionError, match=r"match has the function doubled, .*anew"):
         _ = matrix.recipe
 
 
 def test_what_was_not_built_has_no_recipe() -> None:
     matrix = pe.EmbeddingMatrix([[0, 0], [1, 2]], pe.Vocabulary(["a"]))
 
-    with pytest.raises(pe.OptionError, match="nothing tells the recipe"):
+    with pytest.raises(OptionError, match="nothing tells the recipe"):
         _ = matrix.recipe

@@ -21,7 +21,7 @@ URL = "https://me:pa55word@h.example/v.txt?X-Amz-Signature=s3cret#v.txt"
 def matrix() -> pe.EmbeddingMatrix:
     """A matrix whose provenance and notes tell of a URL, as they once did."""
     source = {"source": URL, "name": "v.txt", "url": URL, "members": [URL]}
-    findings = pe.Findings(rows=1, notes=[f"read from {URL}, twice"])
+    findings = pe.formats.Findings(rows=1, notes=[f"read from {URL}, twice"])
     vocabulary = pe.Vocabulary(["the"], pad=None)
     return pe.EmbeddingMatrix(
         np.ones((1, 2), np.float32), vocabulary, None, {"source": source}, findings
@@ -44,8 +44,8 @@ def test_a_saved_matrix_tells_no_secret(matrix, tmp_path, monkeypatch, suffix):
         )
         assert result.exit_code == 0, result.stderr
         told.append(result.output)
-    pe.report(loaded, "r.html")
-    pe.write_report(loaded, "r.json")
+    pe.page(loaded, "r.html")
+    loaded.save_report("r.json")
     told += [Path("r.html").read_text("utf-8"), Path("r.json").read_text()]
     told.append(Path("again.npz").read_bytes().decode("latin-1"))
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 ALL, ONE = "ours, all threads", "ours, 1 thread"
 REFERENCE, STREAM = "ours, reference kernel", "ours, streaming blocks"
-DOCTOR = "ours, doctor"
+EXAMINE = "ours, examine"
 SAVED_NPZ, SAVED_H5 = "ours, load_matrix of .npz", "ours, load_matrix of .h5"
 SAVED_SAFETENSORS = "ours, load_matrix of .safetensors"
 
@@ -99,7 +99,7 @@ PEERS = (
     _peer(ONE, partial(build, threads=1), *_ANY),
     _peer(REFERENCE, partial(build, threads=1), *_ANY, kernel="reference"),
     _peer(STREAM, stream, TEXT, check=streamed),
-    _peer(DOCTOR, examine, TEXT),
+    _peer(EXAMINE, examine, TEXT),
     _peer(SAVED_NPZ, load_saved, SAVED),
     _peer(SAVED_H5, load_saved, SAVED),
     _peer(SAVED_SAFETENSORS, load_saved, SAVED),

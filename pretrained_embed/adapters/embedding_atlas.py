@@ -15,9 +15,8 @@ import numpy as np
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.errors import MissingPackageError
 from pretrained_embed.ledger import Origin
-from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.matrix import EmbeddingMatrix, Projection
 from pretrained_embed.tools import plot
-from pretrained_embed.tools.plot import Method
 
 if TYPE_CHECKING:
     from embedding_atlas.widget import EmbeddingAtlasWidget
@@ -28,7 +27,7 @@ def widget(
     matrix: EmbeddingMatrix,
     *,
     count: int = 20_000,
-    method: Method = "pca",
+    method: Projection = "pca",
     seed: int = 0,
     **options: Any,
 ) -> EmbeddingAtlasWidget:
@@ -51,7 +50,7 @@ def widget(
 
 
 def columns(
-    matrix: EmbeddingMatrix, *, count: int, method: Method, seed: int
+    matrix: EmbeddingMatrix, *, count: int, method: Projection, seed: int
 ) -> dict[str, Any]:
     """Return the columns of the viewer's table, a row for each token shown.
 

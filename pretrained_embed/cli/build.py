@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 import pretrained_embed as pe
+from pretrained_embed import formats
 from pretrained_embed.cli import options
 from pretrained_embed.cli.match_options import (
     check_stdin,
@@ -16,14 +17,13 @@ from pretrained_embed.cli.match_options import (
     spreadsheet,
 )
 from pretrained_embed.cli.oov_options import oov_options
-from pretrained_embed.cli.output import answer_json, tell
+from pretrained_embed.cli.output import answer_json, check_target, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import matrix_facts, remarks, shares
+from pretrained_embed.cli.remarks import matrix_facts, remarks, shares
 from pretrained_embed.cli.scale_options import dask_executor, scale_options
 from pretrained_embed.cli.source_options import source_options
-from pretrained_embed.cli.targets import check_target
 
-_SUFFIXES = tuple(dict.fromkeys((*pe.WRITABLE_SUFFIXES, *pe.TARGET_SUFFIXES)))
+_SUFFIXES = tuple(dict.fromkeys((*formats.WRITABLE_SUFFIXES, *formats.TARGET_SUFFIXES)))
 
 
 @click.command()
@@ -88,8 +88,8 @@ _SUFFIXES = tuple(dict.fromkeys((*pe.WRITABLE_SUFFIXES, *pe.TARGET_SUFFIXES)))
     show_default=True,
     metavar="FILE",
     help="Where the matrix goes, replacing what is there. The suffix names the "
-    f"format: {' '.join(_SUFFIXES)}. Into {' '.join(pe.TARGET_SUFFIXES)} rows go as "
-    "they are made, so that the matrix may be larger than the memory.",
+    f"format: {' '.join(_SUFFIXES)}. Into {' '.join(formats.TARGET_SUFFIXES)} rows go "
+    "as they are made, so that the matrix may be larger than the memory.",
 )
 @scale_options
 @report
@@ -155,9 +155,9 @@ def build(
             "folder with --output"
         )
     check_target(output, "--output", None if shards else _SUFFIXES, **read)
-    streamed = shards is not None or output.suffix.lower() in pe.TARGET_SUFFIXES
+    streamed = shards is not None or output.suffix.lower() in formats.TARGET_SUFFIXES
     if report is not None:
-        check_target(report, "--report", pe.REPORT_SUFFIXES, **read)
+        check_target(report, "--report", pe.Coverage.REPORT_SUFFIXES, **read)
 
     special: dict[str, Any] = {}  # what is left out is as the vocabulary says
     if no_pad or pad_token is not None:
@@ -199,7 +199,7 @@ def build(
     if not streamed:
         matrix.save(output)
     if report is not None:
-        pe.write_report(matrix, report, spreadsheet=spreadsheet)
+        matrix.save_report(report, spreadsheet=spreadsheet)
 
     if not quiet:
         rows, dim = matrix.shape

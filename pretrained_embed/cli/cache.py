@@ -6,12 +6,11 @@ from pathlib import Path
 
 import click
 
-from pretrained_embed import SourceError, UnknownSourceError
 from pretrained_embed.cli import options
 from pretrained_embed.cli.cache_text import file_facts, files_table, total
-from pretrained_embed.cli.display import plural, size
-from pretrained_embed.cli.output import answer, answer_json, tell
+from pretrained_embed.cli.output import answer, answer_json, plural, size, tell
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.sources import cache as caches
 from pretrained_embed.sources import cache_folder, fetching
 from pretrained_embed.sources import catalog as catalogs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pretrained_embed.cli.display import plural, size, table
+from pretrained_embed.cli.output import plural, size, table
 from pretrained_embed.sources.cache import Cached
 
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pretrained_embed.cli.display import facts, number, plural, size, table
+from pretrained_embed.cli.output import facts, number, plural, size, table
 from pretrained_embed.sources import cache, packages
 from pretrained_embed.sources.entry import Entry
 

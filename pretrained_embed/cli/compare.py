@@ -42,7 +42,7 @@ from pretrained_embed.sources.url import url_or_words
     "-o",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help=f"A page or a picture: .html {' '.join(pe.PICTURE_SUFFIXES)}.",
+    help=f"A page or a picture: .html {' '.join(pe.EmbeddingMatrix.PICTURE_SUFFIXES)}.",
 )
 @options.as_json
 @options.quiet

@@ -10,11 +10,10 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.display import plural
 from pretrained_embed.cli.match_options import check_stdin, vocab_kind
-from pretrained_embed.cli.output import answer_json, tell
+from pretrained_embed.cli.output import answer_json, plural, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import remarks
+from pretrained_embed.cli.remarks import remarks
 from pretrained_embed.sources.url import url_or_words
 
 _SHOWN = 5  # missing tokens that are named
@@ -26,9 +25,9 @@ _SHOWN = 5  # missing tokens that are named
 @click.option(
     "--to",
     "format",
-    **options.one_of(pe.WRITABLE_FORMATS),
+    **options.one_of(pe.formats.WRITABLE_FORMATS),
     help="The new format. Left out: as the suffix of OUT says, "
-    f"{' '.join(pe.WRITABLE_SUFFIXES)}.",
+    f"{' '.join(pe.formats.WRITABLE_SUFFIXES)}.",
 )
 @click.option(
     "--vocab",

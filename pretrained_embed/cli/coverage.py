@@ -10,17 +10,22 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.display import number, table
 from pretrained_embed.cli.match_options import (
     check_stdin,
     match_options,
     report,
     spreadsheet,
 )
-from pretrained_embed.cli.output import answer, answer_json, tell
+from pretrained_embed.cli.output import (
+    answer,
+    answer_json,
+    check_target,
+    number,
+    table,
+    tell,
+)
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import remarks
-from pretrained_embed.cli.targets import check_target
+from pretrained_embed.cli.remarks import remarks
 from pretrained_embed.sources.url import url_or_words
 
 
@@ -71,7 +76,11 @@ def coverage(
     check_stdin(vocab, source)
     if report is not None:
         check_target(
-            report, "--report", pe.REPORT_SUFFIXES, vocabulary=vocab, sources=source
+            report,
+            "--report",
+            pe.Coverage.REPORT_SUFFIXES,
+            vocabulary=vocab,
+            sources=source,
         )
     vocabulary = pe.Vocabulary.from_file(vocab, kind=vocab_kind)
     with Bar(quiet=quiet) as bar:
@@ -87,7 +96,7 @@ def coverage(
             progress=bar,
         )
     if report is not None:
-        pe.write_report(comparison, report, spreadsheet=spreadsheet)
+        comparison.save_report(report, spreadsheet=spreadsheet)
     if not quiet:
         pairs = zip(comparison.sources, comparison.located, strict=True)
         for each, ledger in pairs:

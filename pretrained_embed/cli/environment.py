@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrained_embed import kernel, versions
-from pretrained_embed.cli.display import facts, size
+from pretrained_embed.cli.output import facts, size
 from pretrained_embed.kernel import choice
 from pretrained_embed.sources import cache, cache_folder, packages
 

@@ -9,8 +9,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.display import number, size
-from pretrained_embed.cli.output import answer, answer_json, tell
+from pretrained_embed.cli.output import answer, answer_json, number, size, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.sources.url import url_or_words
 

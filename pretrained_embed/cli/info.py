@@ -11,11 +11,10 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.catalog_text import entry_facts, entry_text, here
-from pretrained_embed.cli.display import facts, number, size
 from pretrained_embed.cli.environment import environment_facts, environment_text
-from pretrained_embed.cli.output import answer, answer_json
+from pretrained_embed.cli.output import answer, answer_json, facts, number, size
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import (
+from pretrained_embed.cli.remarks import (
     matrix_facts,
     remarks,
     source_name,
@@ -88,7 +87,7 @@ def _file(
     lines = [_facts(source, found), *remarks(found.findings)]
     if found.problems:
         names = ", ".join(problem.name for problem in found.problems)
-        lines.append(f"See 'pretrained-embed doctor' for: {names}.")
+        lines.append(f"See 'pretrained-embed examine' for: {names}.")
     if found.format in _WHOLE and Path(source).is_file():
         matrix = pe.load_matrix(source)
         if matrix.provenance.keys() - {"source"}:  # else a plain table of vectors
@@ -97,7 +96,7 @@ def _file(
     return known, "\n".join(lines)
 
 
-def _facts(source: str, found: pe.Checkup) -> str:
+def _facts(source: str, found: pe.Examination) -> str:
     """Return what a file is, a line for each fact."""
     norms, origin = found.norms, found.source
     declared = "no count"

@@ -13,7 +13,7 @@ from pretrained_embed.cli.options import Command
 
 vocab_kind = click.option(
     "--vocab-kind",
-    **options.one_of(pe.VOCAB_KINDS),
+    **options.one_of(pe.Vocabulary.KINDS),
     help="text: one token a line; counts: TOKEN<TAB>COUNT lines, or with a blank; "
     "json: a list of tokens or an object from token to id; bert: vocab.txt; "
     "tokenizer: tokenizer.json of Hugging Face, or the folder of a tokenizer; "
@@ -46,7 +46,7 @@ report = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Also write all that is known of the coverage. The suffix names the form: "
-    f"{' '.join(pe.REPORT_SUFFIXES)}.",
+    f"{' '.join(pe.Coverage.REPORT_SUFFIXES)}.",
 )
 
 spreadsheet = click.option(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pretrained_embed import PROJECTIONS
+from pretrained_embed import EmbeddingMatrix
 from pretrained_embed.cli.output import tell
 from pretrained_embed.errors import brief
 from pretrained_embed.formats.local import mapping
@@ -92,7 +92,7 @@ max_bad_rows = click.option(
 
 projection = click.option(
     "--projection",
-    **one_of(PROJECTIONS),
+    **one_of(EmbeddingMatrix.PROJECTIONS),
     default="pca",
     show_default=True,
     help="How places are found: pca; tsne needs scikit-learn, umap needs umap-learn.",

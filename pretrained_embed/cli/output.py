@@ -1,15 +1,21 @@
-"""Text to standard output and standard error, fit for any terminal and encoding."""
+"""What a command puts out: text fit for any terminal and encoding, and files."""
 
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import sys
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import click
 
-from pretrained_embed import WriteError
+from pretrained_embed.errors import WriteError
+
+_UNITS = ("kB", "MB", "GB", "TB")
 
 
 def answer(text: str) -> None:
@@ -55,3 +61,99 @@ def printable(text: str, encoding: str | None = None) -> str:
         )
     encoding = encoding or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def size(count: float | None) -> str:
+    """Return a number of bytes in decimal units; ``"?"`` where it is not known.
+
+    >>> size(999), size(69_182_535), size(None)
+    ('999 B', '69.2 MB', '?')
+    """
+    if count is None:
+        return "?"
+    if count < 1000:
+        return f"{count:.0f} B"
+    power = 1
+    while power < len(_UNITS) and count >= 999.95 * 1000**power:
+        power += 1
+    return f"{count / 1000**power:.1f} {_UNITS[power - 1]}"
+
+
+def number(count: int | None) -> str:
+    """Return a number with its thousands apart; ``"?"`` where it is not known."""
+    return "?" if count is None else f"{count:,}"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Return a number and its noun.
+
+    >>> plural(1, "row"), plural(2_000, "row")
+    ('1 row', '2,000 rows')
+    """
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
+) -> str:
+    """Return rows in columns two spaces apart; the columns ``right`` end together."""
+    lines = [head, *rows]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    ends = set(right)
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if i in ends else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def facts(pairs: Iterable[tuple[str, str | None]]) -> str:
+    """Return names and values, one pair a line; values that are ``None`` left out."""
+    known = [(name, value) for name, value in pairs if value is not None]
+    width = max((len(name) for name, _ in known), default=0)
+    return "\n".join(f"{name:{width}}  {value}" for name, value in known)
+
+
+def check_target(
+    target: Path,
+    option: str,
+    suffixes: Sequence[str] | None,
+    *,
+    vocabulary: str,
+    sources: Sequence[str],
+) -> None:
+    """Refuse a place of another suffix, in no folder, or of a file that is read.
+
+    Without ``suffixes`` any will do.
+    """
+    hint = f"'{option}'"
+    if str(target) == "-":
+        raise click.BadParameter(
+            "it is written to a file, not to standard output: name one"
+            + (f" that ends in {' '.join(suffixes)}" if suffixes else ""),
+            param_hint=hint,
+        )
+    if suffixes is not None and target.suffix.lower() not in suffixes:
+        raise click.BadParameter(
+            f"{str(target)!r} does not end in one of {' '.join(suffixes)}",
+            param_hint=hint,
+        )
+    if not target.parent.is_dir():
+        raise click.BadParameter(
+            f"there is no folder {str(target.parent)!r}: make it first, "
+            f"mkdir -p {shlex.quote(str(target.parent))}",
+            param_hint=hint,
+        )
+    # Not Path.expanduser: a name that begins with ~ need not be that of a user.
+    paths = [Path(os.path.expanduser(source)) for source in sources]  # noqa: PTH111
+    for name, path in (
+        ("vocabulary", Path(vocabulary)),
+        *(("source", path) for path in paths),
+    ):
+        if target.exists() and path.exists() and target.samefile(path):
+            raise click.BadParameter(
+                f"it would take the place of the {name}, {str(path)!r}",
+                param_hint=hint,
+            )

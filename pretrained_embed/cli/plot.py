@@ -11,6 +11,8 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.output import tell
 
+_SUFFIXES = pe.EmbeddingMatrix.PICTURE_SUFFIXES
+
 
 @click.command()
 @click.argument("matrix", metavar="MATRIX")
@@ -21,7 +23,7 @@ from pretrained_embed.cli.output import tell
     default="map.png",
     show_default=True,
     metavar="FILE",
-    help=f"Where the picture goes: {' '.join(pe.PICTURE_SUFFIXES)}.",
+    help=f"Where the picture goes: {' '.join(_SUFFIXES)}.",
 )
 @click.option(
     "--tokens",
@@ -60,9 +62,9 @@ def plot(
       pretrained-embed plot embedding.npz -o map.png
       pretrained-embed plot embedding.npz --tokens king,queen,man,woman -o map.svg
     """
-    if output.suffix.lower() not in pe.PICTURE_SUFFIXES:
+    if output.suffix.lower() not in _SUFFIXES:
         raise click.BadParameter(
-            f"{str(output)!r} does not end in one of {' '.join(pe.PICTURE_SUFFIXES)}",
+            f"{str(output)!r} does not end in one of {' '.join(_SUFFIXES)}",
             param_hint="'--output'",
         )
     loaded = pe.load_matrix(matrix)

@@ -17,9 +17,10 @@ from typing import Any, NoReturn
 import click
 from click.shell_completion import CompletionItem
 
-from pretrained_embed import OptionError, PretrainedEmbedError, __version__
+from pretrained_embed import PretrainedEmbedError, __version__
 from pretrained_embed.cli.output import answer, tell
 from pretrained_embed.cli.wrong_usage import remedy
+from pretrained_embed.errors import OptionError
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 
@@ -36,8 +37,8 @@ SUMMARIES = {
     "+ woman.",
     "plot": "Draw tokens of a saved matrix as points, near each other where they are "
     "alike.",
-    "report": "Write a page about MATRIX: its coverage, and a map of its tokens.",
-    "doctor": "Read all of a file of vectors, and say what is wrong with it.",
+    "page": "Write a page about MATRIX: its coverage, and a map of its tokens.",
+    "examine": "Read all of a file of vectors, and say what is wrong with it.",
     "convert": "Write the vectors of IN to OUT in another format.",
     "list": "List the vectors that can be asked for by name.",
     "fetch": "Download a name that 'list' shows, or a URL, into the cache; print its "
@@ -51,10 +52,6 @@ SUMMARIES = {
     "both.",
 }
 
-#: What a module, or the command in it, is called where not as the command is.
-_MODULES = {"report": "report_page"}
-_NAMES = {"report": "report_page", "list": "list_"}
-
 
 class Commands(Mapping[str, click.Command]):
     """The commands by name, each imported when it is looked up.
@@ -66,8 +63,9 @@ class Commands(Mapping[str, click.Command]):
         """Return a command."""
         if name not in SUMMARIES:
             raise KeyError(name)
-        module = import_module(f"pretrained_embed.cli.{_MODULES.get(name, name)}")
-        command: click.Command = getattr(module, _NAMES.get(name, name))
+        module = import_module(f"pretrained_embed.cli.{name}")
+        # `list` is a word of Python's own
+        command: click.Command = getattr(module, "list_" if name == "list" else name)
         return command
 
     def __iter__(self) -> Iterator[str]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self, TextIO
 
-from pretrained_embed.cli.display import size
+from pretrained_embed.cli.output import size
 
 #: Seconds before a bar appears, and between two looks of it.
 _DELAY = 1.0

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from pretrained_embed import MissingPackageError, WorkerError
+from pretrained_embed.errors import MissingPackageError, WorkerError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

@@ -11,7 +11,7 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import layout_notes
+from pretrained_embed.cli.remarks import layout_notes
 from pretrained_embed.sources.url import url_or_words
 
 
@@ -112,6 +112,6 @@ def _queries(lines: TextIO) -> list[str | pe.Query]:
     return [pe.Query((line,)) if line in ("+", "-") else line for line in given]
 
 
-def _paragraph(found: pe.Neighbours) -> str:
+def _paragraph(found: pe.Similar) -> str:
     lines = [f"{near.score:7.4f}  {near.token}" for near in found.nearest]
     return "\n".join([str(found.query), *lines])

@@ -30,6 +30,8 @@ _ELSEWHERE = {
         ("--force", "--overwrite"), "It is not needed: --output replaces what is there."
     ),
 }
+#: Commands that had another name.
+_FORMER_COMMANDS = {"doctor": "examine", "report": "page"}
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _LIST = re.compile(r",\.\.\.$")  # the end of the metavar of an option that takes a list
 
@@ -38,6 +40,9 @@ def remedy(error: click.UsageError, args: Sequence[str]) -> str:
     """Return a sentence that tells what to write instead; "" where none is known."""
     if error.ctx is None:
         return ""
+    if isinstance(error.ctx.command, click.Group):
+        now = next((_FORMER_COMMANDS[w] for w in args if w in _FORMER_COMMANDS), None)
+        return f"It is {now} now." if now else ""
     options = {
         name: parameter
         for parameter in error.ctx.command.params

@@ -11,7 +11,7 @@ from pretrained_embed.formats.blocks import Block, PackedBlock, RowStream
 from pretrained_embed.formats.findings import Doubt, Findings
 from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
 from pretrained_embed.formats.parts import Part, Span
-from pretrained_embed.formats.reader import ByteStream, Reader
+from pretrained_embed.formats.reader import ByteStream, Reader, Statistics
 from pretrained_embed.formats.registry import (
     open_reader,
     read_part,
@@ -48,6 +48,7 @@ __all__ = [
     "RowStream",
     "Sink",
     "Span",
+    "Statistics",
     "Table",
     "new_sink",
     "open_reader",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -160,6 +160,9 @@ class Coverage:
     ``advice`` is there only where it was asked for, and ``made_of`` tells of OOV tokens
     once their rows are filled. ``str(coverage)`` is a paragraph.
     """
+
+    #: What a report on it can be saved as: see `EmbeddingMatrix.save_report`.
+    REPORT_SUFFIXES: ClassVar[tuple[str, ...]] = (".md", ".json", ".csv")
 
     tokens: int
     by_origin: dict[str, int]  # name of a form: tokens found by it

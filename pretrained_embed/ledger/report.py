@@ -11,14 +11,13 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import count, repeat
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from pretrained_embed.errors import OptionError
 from pretrained_embed.files.replacement import replacing
-from pretrained_embed.ledger.comparison import Comparison
 from pretrained_embed.ledger.coverage import Coverage, percent
 from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.ledger.origin import Origin
@@ -26,93 +25,72 @@ from pretrained_embed.ledger.provenance import name_of, options_of
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.files.report import GUARDED_TOKEN, guarded
 
-REPORT_SUFFIXES = (".md", ".json", ".csv")
-
-
-class Vectors(Protocol):
-    """A matrix, of which a report says what its ledger does."""
-
-    @property
-    def ledger(self) -> Ledger:
-        """Where its rows come from."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(rows, dim)."""
-
 
 def write_report(
-    subject: Vectors | Comparison,
     path: str | os.PathLike[str],
     *,
-    spreadsheet: bool = False,
+    spreadsheet: bool,
+    lines: Callable[[], Iterable[str]],
+    facts: Callable[[], dict[str, Any]],
+    cells: Callable[[], Iterable[Sequence[object]]],
 ) -> None:
-    """Write how a vocabulary is covered, in the form that the suffix names.
+    """Write a report in the form that the suffix names; one of the three is called.
 
-    ``subject`` is an `EmbeddingMatrix`, or what `coverage` returns.
-
-    ``.md`` and ``.json``: the source, the options, coverage by type, by occurrence and
-    by frequency, the most frequent OOV tokens, and the forms that would find them where
-    advice was asked for. ``.csv``: a line for each token, with its id, its count, the
-    form that was found, the source and its row. Tokens are there to the byte, so a
-    spreadsheet has to be told, when it imports the file, that all columns are text; or
-    else with ``spreadsheet`` cells that it would run as a formula have an apostrophe in
-    front. Either is read again as a vocabulary, ``kind="report"``.
-
-    The file appears whole or not at all. Raises `OptionError` for another suffix, and
-    `WriteError` where the system refuses.
+    ``lines`` are those of Markdown, ``facts`` are for JSON, ``cells`` are the lines of
+    CSV with their head. See `EmbeddingMatrix.save_report` for the rest.
     """
     suffix = Path(path).suffix.lower()
-    if suffix not in REPORT_SUFFIXES:
+    if suffix not in Coverage.REPORT_SUFFIXES:
         raise OptionError(
             f"{os.fspath(path)!r} is no name of a report; it ends in one of "
-            f"{' '.join(REPORT_SUFFIXES)}"
+            f"{' '.join(Coverage.REPORT_SUFFIXES)}"
         )
     if spreadsheet and suffix != ".csv":
         raise OptionError(f"spreadsheet is for a report in .csv, not in {suffix}")
     if suffix == ".csv":
-        rows = (
-            _compared_rows(subject)
-            if isinstance(subject, Comparison)
-            else _rows_of(subject.ledger)
-        )
-        text = _csv(rows, spreadsheet)
-    elif isinstance(subject, Comparison):
-        text = _of_comparison(subject, suffix)
+        text = _csv(cells(), spreadsheet)
+    elif suffix == ".json":
+        text = json.dumps(facts(), indent=2) + "\n"
     else:
-        text = _of_rows(subject.ledger, subject.shape, suffix)
+        text = "\n".join(lines())
     with replacing(path) as file:
         file.write(text.encode("utf-8", "surrogateescape"))
 
 
-# The rows of one matrix
-
-
-def _of_rows(ledger: Ledger, shape: tuple[int, int], suffix: str) -> str:
-    if suffix == ".md":
-        return "\n".join(_markdown_of_rows(ledger, shape))
-    return _json(
-        {
+def report_rows(
+    ledger: Ledger,
+    shape: tuple[int, int],
+    path: str | os.PathLike[str],
+    *,
+    spreadsheet: bool,
+) -> None:
+    """Write the report on the rows of a matrix of shape (rows, dim)."""
+    write_report(
+        path,
+        spreadsheet=spreadsheet,
+        lines=lambda: _lines_of_rows(ledger, shape),
+        facts=lambda: {
             "shape": list(shape),
             "provenance": ledger.provenance,
             "coverage": ledger.coverage.to_dict(),
-        }
+        },
+        cells=lambda: _cells_of_rows(ledger),
     )
 
 
-def _rows_of(ledger: Ledger) -> Iterator[Sequence[object]]:
+def _cells_of_rows(ledger: Ledger) -> Iterator[Sequence[object]]:
     yield "id", "token", "count", "origin", "form", "source", "source_row", "advice"
     names = [name_of(source) for source in ledger.source_facts]
     match, advice = ledger.match, ledger.advice
     columns = zip(
-        _token_cells(ledger.vocabulary),
+        token_cells(ledger.vocabulary),
         ledger.origin.tolist(),
         ledger.sources.tolist(),
         ledger.source_rows.tolist(),
         strict=True,
     )
-    for id, (cells, code, source, row) in enumerate(columns):
-        origin = Origin(code)
+    for id, (cells, number, source, row) in enumerate(columns):
+        origin = Origin(number)
         yield (
             *cells,
             "found" if origin.found else origin.label(),
@@ -123,45 +101,10 @@ def _rows_of(ledger: Ledger) -> Iterator[Sequence[object]]:
         )
 
 
-# Several sources
-
-
-def _of_comparison(comparison: Comparison, suffix: str) -> str:
-    if suffix == ".md":
-        return "\n".join(_markdown_of_comparison(comparison))
-    return _json(comparison.to_dict())
-
-
-def _compared_rows(comparison: Comparison) -> Iterator[Sequence[object]]:
-    names = [source.source for source in comparison.sources]
-    yield (
-        *("id", "token", "count"),
-        *(head for name in names for head in (f"form: {name}", f"row: {name}")),
-    )
-    columns = zip(
-        *(
-            zip(each.origin.tolist(), each.source_rows.tolist(), strict=True)
-            for each in comparison.located
-        ),
-        strict=True,
-    )
-    for cells, places in zip(_token_cells(comparison.vocabulary), columns, strict=True):
-        for code, row in places:
-            cells += [Origin(code).label(comparison.match), "" if row < 0 else row]
-        yield cells
-
-
-# Both
-
-
-def _token_cells(vocabulary: Vocabulary) -> Iterator[list[object]]:
+def token_cells(vocabulary: Vocabulary) -> Iterator[list[object]]:
     """Yield the id, the token, empty for a hole, and the count of each row."""
     counts = repeat("") if vocabulary.counts is None else vocabulary.counts.tolist()
     return map(list, zip(count(), vocabulary.packed, counts, strict=False))
-
-
-def _json(facts: dict[str, Any]) -> str:
-    return json.dumps(facts, indent=2) + "\n"
 
 
 def _csv(rows: Iterable[Sequence[object]], spreadsheet: bool) -> str:
@@ -176,69 +119,35 @@ def _csv(rows: Iterable[Sequence[object]], spreadsheet: bool) -> str:
     return text.getvalue()
 
 
-# Markdown
-
-
-def _markdown_of_rows(ledger: Ledger, shape: tuple[int, int]) -> Iterator[str]:
+def _lines_of_rows(ledger: Ledger, shape: tuple[int, int]) -> Iterator[str]:
     """Yield the lines of a report on the rows of a matrix of shape (rows, dim)."""
     rows, dim = shape
     yield "# Coverage"
     yield ""
     yield f"A matrix of {rows:,} rows of {dim} dimensions."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ("source", "format", "rows", "dim"),
         (
             (
-                _plain(name_of(source)),
+                plain(name_of(source)),
                 *(source.get(key) for key in ("format", "rows", "dim")),
             )
             for source in ledger.source_facts
         ),
     )
-    yield from _table(("option", "value"), _options(ledger))
-    yield from _coverage_lines(ledger.coverage, "##")
+    yield from markdown_table(("option", "value"), _options(ledger))
+    yield from coverage_lines(ledger.coverage, "##")
 
 
 def _options(ledger: Ledger) -> Iterator[tuple[str, str]]:
     for name, value in options_of(ledger.provenance).items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        yield _plain(name), _plain(text)
+        yield plain(name), plain(text)
 
 
-def _markdown_of_comparison(comparison: Comparison) -> Iterator[str]:
-    """Yield the lines of a report on several sources."""
-    yield "# Coverage of a vocabulary by several sources"
-    yield ""
-    yield f"Match: {', '.join(map(_plain, comparison.match))}."
-    yield ""
-    yield from _table(
-        ("source", "format", "rows", "dim", "found", "of the tokens", "of the text"),
-        (
-            (
-                *(_plain(source.source), source.format, source.rows, source.dim),
-                *_found_cells(source.coverage),
-            )
-            for source in comparison.sources
-        ),
-    )
-    cells = _found_cells(comparison.together)
-    yield f"Together they have {cells[0]} tokens ({cells[1]})."
-    yield ""
-    for source in comparison.sources:
-        yield f"## {_code(source.source)}"
-        yield ""
-        for tokens, what in (
-            (source.only_here, "Only here"),
-            (source.only_not_here, "In all others"),
-        ):
-            if tokens and len(comparison.sources) > 1:
-                yield f"{what}: {', '.join(map(_code, map(repr, tokens)))}."
-                yield ""
-        yield from _coverage_lines(source.coverage, "###")
-
-
-def _coverage_lines(coverage: Coverage, level: str) -> Iterator[str]:
+def coverage_lines(coverage: Coverage, level: str) -> Iterator[str]:
+    """Yield the lines of Markdown on a coverage, below headings such as ``##``."""
     counted = coverage.occurrences is not None
     yield f"{level} Found"
     yield ""
@@ -246,14 +155,14 @@ def _coverage_lines(coverage: Coverage, level: str) -> Iterator[str]:
     found = f"Of {coverage.tokens:,} tokens, {coverage.found:,} were found ({share})"
     yield f"{found}, which make up {of_text} of the text." if of_text else f"{found}."
     yield ""
-    yield from _table(
+    yield from markdown_table(
         ("form", "tokens"),
-        ((_plain(form), tokens) for form, tokens in coverage.by_origin.items()),
+        ((plain(form), tokens) for form, tokens in coverage.by_origin.items()),
     )
     if coverage.bands:
         yield f"{level} By frequency"
         yield ""
-        yield from _table(
+        yield from markdown_table(
             ("occurrences", "tokens", "found", "share"),
             (
                 (
@@ -268,11 +177,11 @@ def _coverage_lines(coverage: Coverage, level: str) -> Iterator[str]:
         yield ""
         yield coverage.advice_text()
         yield ""
-        yield from _table(
+        yield from markdown_table(
             ("form", "tokens", *(["occurrences"] * counted), "beyond those above"),
             (
                 (
-                    _code(each.form),
+                    code(each.form),
                     each.tokens,
                     *([each.occurrences] * counted),
                     each.more,
@@ -286,24 +195,27 @@ def _coverage_lines(coverage: Coverage, level: str) -> Iterator[str]:
         yield ""
         yield f"{first} {len(coverage.missing):,} of {coverage.oov:,} OOV tokens:"
         yield ""
-        yield from _table(
+        yield from markdown_table(
             ("token", *(["occurrences"] * counted), "would be found by"),
             (
                 (
-                    _code(repr(each.token)),
+                    code(repr(each.token)),
                     *([each.occurrences] * counted),
-                    ", ".join(map(_code, each.found_by)),
+                    ", ".join(map(code, each.found_by)),
                 )
                 for each in coverage.missing
             ),
         )
 
 
-def _found_cells(coverage: Coverage) -> tuple[str, str, str]:
+def found_cells(coverage: Coverage) -> tuple[str, str, str]:
+    """Return how many tokens were found, their share, and that of the text."""
     return (f"{coverage.found:,}", *coverage.percentages)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
+def markdown_table(
+    head: Sequence[str], rows: Iterable[Sequence[object]]
+) -> Iterator[str]:
     """Yield a table of Markdown and an empty line."""
     yield f"| {' | '.join(head)} |"
     yield f"|{' --- |' * len(head)}"
@@ -313,12 +225,12 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[st
     yield ""
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return text none of which is markup, nor ends a line or a cell."""
     return re.sub(r"([\\`*\[<&|])", r"\\\1", " ".join(text.split()))
 
 
-def _code(text: str) -> str:
+def code(text: str) -> str:
     """Return text as code that a table can hold."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)

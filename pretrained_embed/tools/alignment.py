@@ -200,7 +200,7 @@ class _Space(NamedTuple):
     @classmethod
     def of(cls, source: Any) -> _Space:
         matrix = matrix_of(source)
-        took_part = matrix.origin >= pe.Origin.EXACT
+        took_part = matrix.origin >= pe.ledger.Origin.EXACT
         took_part[list(matrix.vocabulary.specials)] = False
         rows = np.flatnonzero(took_part)
         vectors = matrix.vectors[rows]

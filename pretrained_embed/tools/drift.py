@@ -89,13 +89,13 @@ class Drift:
         `WriteError`, and `MissingPackageError` for a picture without matplotlib.
         """
         suffix = Path(os.fsdecode(path)).suffix.lower()
-        if suffix in pe.PICTURE_SUFFIXES:
+        if suffix in pe.EmbeddingMatrix.PICTURE_SUFFIXES:
             pe.save_picture(self.plot(), path)
             return
         if suffix not in (".html", ".htm"):
             raise OptionError(
                 f"{os.fsdecode(path)!r} does not end in .html or one of "
-                f"{' '.join(pe.PICTURE_SUFFIXES)}"
+                f"{' '.join(pe.EmbeddingMatrix.PICTURE_SUFFIXES)}"
             )
         title = "What changed"
         body = markup.paragraph(str(self).partition("\n")[0])

@@ -276,7 +276,7 @@ def _found(
     matrix: pe.EmbeddingMatrix,
 ) -> tuple[list[str], dict[str, int], Float32Array]:
     """Return the rows that are from a source and have a direction, in order of id."""
-    took_part = matrix.origin >= pe.Origin.EXACT
+    took_part = matrix.origin >= pe.ledger.Origin.EXACT
     took_part[list(matrix.vocabulary.specials)] = False
     ids = np.flatnonzero(took_part)
     units = unit_rows(matrix.vectors[ids])

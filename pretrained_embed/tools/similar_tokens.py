@@ -50,7 +50,7 @@ class Query(NamedTuple):
         return " + ".join(self.positive) + minus
 
 
-class Neighbour(NamedTuple):
+class SimilarToken(NamedTuple):
     """A token near a query, and how near: what the metric gives.
 
     That is the cosine, from -1 to 1, the inner product or the Euclidean distance.
@@ -65,11 +65,11 @@ class Neighbour(NamedTuple):
         return self.score
 
 
-class Neighbours(NamedTuple):
+class Similar(NamedTuple):
     """The answer to one query, the nearest first."""
 
     query: Query
-    nearest: tuple[Neighbour, ...]
+    nearest: tuple[SimilarToken, ...]
     metric: str = "cosine"
 
     def to_dict(self) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def similar(
     offline: bool | None = None,
     catalog: Path | None = None,
     progress: AnyProgress = None,
-) -> list[Neighbours]:
+) -> list[Similar]:
     """Return the tokens nearest to each query, the nearest first.
 
     Parameters
@@ -207,7 +207,7 @@ def _answers(
     metric: Metric,
     on_bad_row: OnBadRow,
     progress: Progress | None,
-) -> list[Neighbours]:
+) -> list[Similar]:
     vectors = _vectors(reader, queries, metric, on_bad_row)
     spare = max(len(query.tokens) for query in queries)
     best = Nearest(vectors, count + spare, metric)
@@ -222,7 +222,7 @@ def _answers(
         if len(tokens) > 2 * best.rows.size:  # forget those that others replaced
             tokens = {row: tokens[row] for row in wanted[wanted >= 0].tolist()}
     return [
-        Neighbours(query, _named(query, rows, scores, tokens)[:count], metric)
+        Similar(query, _named(query, rows, scores, tokens)[:count], metric)
         for query, rows, scores in zip(
             queries, best.rows.tolist(), best.scores.tolist(), strict=True
         )
@@ -231,9 +231,9 @@ def _answers(
 
 def _named(
     query: Query, rows: list[int], scores: list[float], tokens: dict[int, str]
-) -> tuple[Neighbour, ...]:
+) -> tuple[SimilarToken, ...]:
     return tuple(
-        Neighbour(tokens[row], score)
+        SimilarToken(tokens[row], score)
         for row, score in zip(rows, scores, strict=True)
         if row >= 0 and tokens[row] not in query.tokens
     )

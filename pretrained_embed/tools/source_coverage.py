@@ -1,16 +1,32 @@
-"""From a vocabulary and the names of sources to a comparison of these."""
+"""`coverage`: how much of a vocabulary each of several sources has, side by side."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+
+from pretrained_embed.arrays import BoolArray
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options
 from pretrained_embed.build.rows import located_in
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.ledger import Comparison, compare
+from pretrained_embed.ledger import Coverage, Ledger, Origin
+from pretrained_embed.ledger.coverage import EXAMPLES, percent
+from pretrained_embed.ledger.report import (
+    code,
+    coverage_lines,
+    found_cells,
+    markdown_table,
+    plain,
+    token_cells,
+    write_report,
+)
 from pretrained_embed.lookup import Match, chain_names
 from pretrained_embed.pipeline.opening import (
     Folder,
@@ -23,6 +39,73 @@ from pretrained_embed.pipeline.opening import (
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.recipe import Recipe
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
+
+
+class SourceCoverage(NamedTuple):
+    """How one of several sources covers a vocabulary."""
+
+    source: str
+    format: str
+    dim: int
+    rows: int
+    coverage: Coverage
+    only_here: tuple[str, ...]  # the most frequent tokens that no other source has
+    only_not_here: tuple[str, ...]  # those that all other sources have
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return everything as JSON can hold it."""
+        return self._asdict() | {
+            "coverage": self.coverage.to_dict(),
+            "only_here": list(self.only_here),
+            "only_not_here": list(self.only_not_here),
+        }
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How sources cover a vocabulary, each by itself and all ``together``.
+
+    ``str(comparison)`` has a paragraph on each.
+    """
+
+    vocabulary: Vocabulary
+    match: tuple[str, ...]
+    located: tuple[Ledger, ...]  # by source, with the code and row of each token
+    sources: tuple[SourceCoverage, ...]
+    together: Coverage  # of each token its first source counts
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all but the ledgers as JSON can hold it."""
+        return {
+            "match": list(self.match),
+            "sources": [source.to_dict() for source in self.sources],
+            "together": self.together.to_dict(),
+        }
+
+    def save_report(
+        self, path: str | os.PathLike[str], *, spreadsheet: bool = False
+    ) -> None:
+        """Write all of it to a file: ``.md``, ``.json`` or ``.csv``.
+
+        As `EmbeddingMatrix.save_report`, but in CSV each source has two columns, the
+        form that was found and its row.
+        """
+        write_report(
+            path,
+            spreadsheet=spreadsheet,
+            lines=lambda: _lines(self),
+            facts=self.to_dict,
+            cells=lambda: _cells(self),
+        )
+
+    def __str__(self) -> str:
+        lines = [f"{source.source}: {source.coverage}" for source in self.sources]
+        if len(self.sources) > 1:
+            lines.append(
+                f"Together: {self.together.found:,} of {self.together.tokens:,} tokens "
+                f"({percent(self.together.ratio)})."
+            )
+        return "\n".join(lines)
 
 
 def coverage(
@@ -70,4 +153,105 @@ def coverage(
             if opened.reader is not source:
                 opened.reader.close()
         located[-1].findings.notes.extend(opened.notes)
-    return compare(vocabulary, located, chain_names(options.match))
+    return _compared(vocabulary, located, chain_names(options.match))
+
+
+def _compared(
+    vocabulary: Vocabulary, located: Sequence[Ledger], match: tuple[str, ...]
+) -> Comparison:
+    """Return how sources cover a vocabulary, each of which has located it.
+
+    Each ledger is of one source, which its provenance tells the name, format and dim
+    of. ``match`` are the names of the chain.
+    """
+    has = np.stack([each.found for each in located])
+    sources = tuple(
+        _source_coverage(
+            each,
+            match,
+            has[number] & (has.sum(axis=0) == 1),
+            ~has[number] & (has.sum(axis=0) == len(located) - 1),
+        )
+        for number, each in enumerate(located)
+    )
+    codes = np.stack([each.origin for each in located])  # (sources, rows)
+    first = codes[np.argmax(has, axis=0), np.arange(len(vocabulary))]
+    together = Ledger(vocabulary, first).covered(match)
+    return Comparison(vocabulary, match, tuple(located), sources, together)
+
+
+def _source_coverage(
+    ledger: Ledger,
+    match: tuple[str, ...],
+    only_here: BoolArray,
+    only_not_here: BoolArray,
+) -> SourceCoverage:
+    (source,) = ledger.source_facts
+    return SourceCoverage(
+        source["name"],
+        source["format"],
+        source["dim"],
+        ledger.findings.rows,
+        ledger.covered(match),
+        _frequent(ledger.vocabulary, only_here),
+        _frequent(ledger.vocabulary, only_not_here),
+    )
+
+
+def _frequent(vocabulary: Vocabulary, chosen: BoolArray) -> tuple[str, ...]:
+    """Return the first of the chosen tokens, the most frequent if counts are known."""
+    ids = np.flatnonzero(chosen)
+    if vocabulary.counts is not None:
+        ids = ids[np.argsort(-vocabulary.counts[ids], kind="stable")]
+    return tuple(vocabulary.strings(ids[:EXAMPLES]))
+
+
+def _cells(comparison: Comparison) -> Iterator[Sequence[object]]:
+    names = [source.source for source in comparison.sources]
+    yield (
+        *("id", "token", "count"),
+        *(head for name in names for head in (f"form: {name}", f"row: {name}")),
+    )
+    columns = zip(
+        *(
+            zip(each.origin.tolist(), each.source_rows.tolist(), strict=True)
+            for each in comparison.located
+        ),
+        strict=True,
+    )
+    for cells, places in zip(token_cells(comparison.vocabulary), columns, strict=True):
+        for number, row in places:
+            cells += [Origin(number).label(comparison.match), "" if row < 0 else row]
+        yield cells
+
+
+def _lines(comparison: Comparison) -> Iterator[str]:
+    """Yield the lines of a report on several sources."""
+    yield "# Coverage of a vocabulary by several sources"
+    yield ""
+    yield f"Match: {', '.join(map(plain, comparison.match))}."
+    yield ""
+    yield from markdown_table(
+        ("source", "format", "rows", "dim", "found", "of the tokens", "of the text"),
+        (
+            (
+                *(plain(source.source), source.format, source.rows, source.dim),
+                *found_cells(source.coverage),
+            )
+            for source in comparison.sources
+        ),
+    )
+    cells = found_cells(comparison.together)
+    yield f"Together they have {cells[0]} tokens ({cells[1]})."
+    yield ""
+    for source in comparison.sources:
+        yield f"## {code(source.source)}"
+        yield ""
+        for tokens, what in (
+            (source.only_here, "Only here"),
+            (source.only_not_here, "In all others"),
+        ):
+            if tokens and len(comparison.sources) > 1:
+                yield f"{what}: {', '.join(map(code, map(repr, tokens)))}."
+                yield ""
+        yield from coverage_lines(source.coverage, "###")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from pretrained_embed import markup
 from pretrained_embed.arrays import Int64Array
@@ -82,6 +82,9 @@ class Vocabulary(Encoder):
     >>> len(vocab), vocab["cat"], vocab.pad_id
     (4, 3, 0)
     """
+
+    #: The kinds of files that `from_file` reads.
+    KINDS: ClassVar[tuple[str, ...]] = files.KINDS
 
     __slots__ = ()
 

@@ -27,7 +27,7 @@ MATRIX = pe.EmbeddingMatrix(VECTORS, VOCABULARY)
 
 
 def message(function, *args, **options) -> str:
-    with pytest.raises(pe.OptionError) as caught:
+    with pytest.raises(pe.errors.OptionError) as caught:
         function(*args, **options)
     return str(caught.value)
 

@@ -35,7 +35,9 @@ def test_each_token_is_a_row_with_all_that_is_known_of_it(matrix):
 def test_the_package_missing_is_named(matrix, monkeypatch):
     monkeypatch.setitem(sys.modules, "embedding_atlas.widget", None)
 
-    with pytest.raises(pe.MissingPackageError, match="pip install embedding-atlas"):
+    with pytest.raises(
+        pe.errors.MissingPackageError, match="pip install embedding-atlas"
+    ):
         embedding_atlas.widget(matrix)
 
 

@@ -112,7 +112,7 @@ def test_a_pickle_holds_no_vectors_and_knows_its_source(source):
     assert pe.load_matrix(source)["cat"].tobytes() not in saved
     np.testing.assert_array_equal(pickle.loads(saved).transform(TEXTS), before)  # noqa: S301  (made above)
     source.write_text(source.read_text().replace("cat ", "car "))
-    with pytest.raises(pe.SourceError, match="not what it was"):
+    with pytest.raises(pe.errors.SourceError, match="not what it was"):
         pickle.loads(saved).transform(TEXTS)  # noqa: S301
 
 
@@ -176,5 +176,5 @@ def test_the_checks_that_need_no_numbers_pass(source, check):
     ],
 )
 def test_what_means_nothing_is_refused(source, options, texts, message):
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(pe.errors.OptionError, match=message):
         WordVectors(source, **options).fit(texts)

@@ -68,7 +68,9 @@ def test_too_little_coverage_is_told_before_a_row_is_made(
     made = counted(monkeypatch, loop, "make")
     scans = counted(monkeypatch, scan, "scan_split")
 
-    with pytest.raises(pe.CoverageError, match=r"50\.0 %.*60\.0 % are asked for"):
+    with pytest.raises(
+        pe.errors.CoverageError, match=r"50\.0 %.*60\.0 % are asked for"
+    ):
         pe.build_matrix(
             vocabulary, source, out=tmp_path / out, shards=shards, **{limit: 0.6}
         )
@@ -92,7 +94,9 @@ def test_an_output_in_which_nothing_was_found_never_takes_its_name(
     words = [f"q{n}" for n in range(30)]
     in_ranges(monkeypatch, 3, 31, DIM)
 
-    with pytest.raises(pe.CoverageError, match="no token of the vocabulary is in"):
+    with pytest.raises(
+        pe.errors.CoverageError, match="no token of the vocabulary is in"
+    ):
         pe.build_matrix(words, source, out=tmp_path / out, shards=shards)
 
     assert not (tmp_path / "m.npy").exists()
@@ -115,11 +119,11 @@ def test_what_cannot_be_filled_is_counted_over_all_ranges(
     vocabulary = pe.Vocabulary(words, special_tokens={"mask": "[MASK]"})
     given = [source, write(tmp_path / "more.txt", ["q3", "q4", "w1"])][:sources]
     options: dict[str, Any] = {"oov": oov, "combine": combine}
-    with pytest.raises(pe.OOVError) as together:
+    with pytest.raises(pe.errors.OOVError) as together:
         pe.build_matrix(vocabulary, given, **options)
 
     in_ranges(monkeypatch, 9, len(vocabulary), DIM * sources)
-    with pytest.raises(pe.OOVError) as apart:
+    with pytest.raises(pe.errors.OOVError) as apart:
         pe.build_matrix(vocabulary, given, out=tmp_path / "m.npy", **options)
 
     assert str(apart.value) == str(together.value)
@@ -151,7 +155,7 @@ def test_a_second_source_is_not_read_where_nothing_is_missing(
     assert built.provenance["sources"][1]["coverage"] == {"tokens": 0, "found": 0}
     if ranges > 1:
         assert seen[-1][0] == seen[-1][1]
-    with pytest.raises(pe.RowError):
+    with pytest.raises(pe.errors.RowError):
         pe.build_matrix([*words, "q"], [source, faulty], out=tmp_path / "m.npy")
 
 
@@ -189,7 +193,7 @@ def test_a_compound_that_beats_a_form_that_is_there_has_no_source_row(
     built = pe.build_matrix(["Ice-Cream", "x"], source, match="exact,compound,lower")
     other = pe.build_matrix(["Ice-Cream", "x"], source, match="exact,lower,compound")
 
-    assert [pe.Origin(code).name for code in built.origin] == [
+    assert [pe.ledger.Origin(code).name for code in built.origin] == [
         "PAD",
         "COMPOUND",
         "EXACT",
@@ -201,7 +205,7 @@ def test_a_compound_that_beats_a_form_that_is_there_has_no_source_row(
 # Straight into place
 
 
-@pytest.mark.parametrize("suffix", pe.TARGET_SUFFIXES)
+@pytest.mark.parametrize("suffix", pe.formats.TARGET_SUFFIXES)
 def test_hits_go_into_their_places_and_nothing_waits(
     suffix: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,7 +226,7 @@ def test_hits_go_into_their_places_and_nothing_waits(
     assert not list(tmp_path.glob("*.work")) + list(tmp_path.glob(".m*"))
 
 
-@pytest.mark.parametrize("suffix", pe.TARGET_SUFFIXES)
+@pytest.mark.parametrize("suffix", pe.formats.TARGET_SUFFIXES)
 @pytest.mark.parametrize(
     "options",
     [
@@ -267,7 +271,7 @@ pe.build_matrix(words, sys.argv[1], out=sys.argv[2], threads=1, progress=kill)
 """
 
 
-@pytest.mark.parametrize("suffix", pe.TARGET_SUFFIXES)
+@pytest.mark.parametrize("suffix", pe.formats.TARGET_SUFFIXES)
 def test_a_build_killed_in_place_starts_anew_and_leaves_nothing_behind(
     suffix: str, source: Path, tmp_path: Path
 ) -> None:

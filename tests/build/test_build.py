@@ -61,7 +61,7 @@ def test_row_i_is_the_vector_of_token_i(vocabulary, tokens):
     if set(vocabulary.specials) == set(vocabulary.ids.values()):
         wanted.add("nothing is looked for")  # and so nothing is missing
     if not wanted:
-        with pytest.raises(pe.CoverageError):
+        with pytest.raises(pe.errors.CoverageError):
             build(vocabulary, rows, oov="zeros")
         return
 
@@ -72,10 +72,10 @@ def test_row_i_is_the_vector_of_token_i(vocabulary, tokens):
     numbers = [row + 1 for row in expected]
     assert matrix.vectors.tolist() == [[n, -n] for n in numbers]
     for id, row in enumerate(expected):
-        origin = pe.Origin(matrix.origin[id])
+        origin = pe.ledger.Origin(matrix.origin[id])
         assert origin.found == (row >= 0)
-        assert (origin is pe.Origin.UNUSED) == (vocabulary.tokens[id] is None)
-        assert (origin is pe.Origin.PAD) == (id == vocabulary.pad_id)
+        assert (origin is pe.ledger.Origin.UNUSED) == (vocabulary.tokens[id] is None)
+        assert (origin is pe.ledger.Origin.PAD) == (id == vocabulary.pad_id)
     occurrences = Counter(tokens)
     sought = set(vocabulary) - {vocabulary.pad_token}
     assert matrix.findings.duplicates == sum(
@@ -125,7 +125,7 @@ def test_forms_are_tried_in_order_and_recorded(match, rows, origins):
     )
 
     assert matrix.source_rows.tolist() == rows
-    assert [pe.Origin(code).name for code in matrix.origin] == origins
+    assert [pe.ledger.Origin(code).name for code in matrix.origin] == origins
     for row, source in zip(matrix.vectors.tolist(), rows, strict=True):
         assert source < 0 or tuple(row) == ROWS[source][1]
 
@@ -144,7 +144,7 @@ def test_the_unk_token_has_no_forms_but_its_own():
 
 
 def test_nothing_found_shows_both_sides():
-    with pytest.raises(pe.CoverageError) as caught:
+    with pytest.raises(pe.errors.CoverageError) as caught:
         build(["le", "chat"], match="exact,lower")
 
     message = str(caught.value)
@@ -154,7 +154,7 @@ def test_nothing_found_shows_both_sides():
 
 
 def test_the_unk_row_alone_is_nothing_found():
-    with pytest.raises(pe.CoverageError, match="no token of the vocabulary"):
+    with pytest.raises(pe.errors.CoverageError, match="no token of the vocabulary"):
         build(pe.Vocabulary(["le"], unk="unk"))
 
 
@@ -164,7 +164,7 @@ def test_less_than_the_least_coverage_is_an_error(least, enough):
     if enough:
         assert build(vocabulary, min_coverage=least).coverage.ratio == 0.5
         return
-    with pytest.raises(pe.CoverageError, match=r"50\.0 % of the tokens.*'le'"):
+    with pytest.raises(pe.errors.CoverageError, match=r"50\.0 % of the tokens.*'le'"):
         build(vocabulary, min_coverage=least)
 
 
@@ -184,7 +184,7 @@ def test_less_than_the_least_coverage_is_an_error(least, enough):
     ],
 )
 def test_options_that_mean_nothing_are_refused(options, message):
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(pe.errors.OptionError, match=message):
         build(["the"], **options)
 
 
@@ -241,7 +241,7 @@ def test_bad_rows_are_left_out_of_all_of_it_where_asked(tmp_path):
 
     assert matrix.vectors.tolist() == [[0, 0], [1, 1], [2, 2], [2, 2]]
     assert [doubt.line for doubt in matrix.findings.doubts] == [2, 4]
-    with pytest.raises(pe.RowError, match="line 2"):
+    with pytest.raises(pe.errors.RowError, match="line 2"):
         pe.build_matrix(["a"], path)
 
 

@@ -347,7 +347,9 @@ def test_a_split_that_fails_always_is_named(
 
     with (
         ThreadPoolExecutor(2) as executor,
-        pytest.raises(pe.WorkerError, match=r"bytes .*failed 3 times.*too little"),
+        pytest.raises(
+            pe.errors.WorkerError, match=r"bytes .*failed 3 times.*too little"
+        ),
     ):
         pe.build_matrix(tokens(), source, executor=executor)
 
@@ -360,7 +362,7 @@ def test_the_first_bad_row_is_the_one_that_is_named(
         lines[row] = "bad 1 2"
     source.write_text("\n".join(lines) + "\n")
 
-    with ThreadPoolExecutor(3) as executor, pytest.raises(pe.RowError) as raised:
+    with ThreadPoolExecutor(3) as executor, pytest.raises(pe.errors.RowError) as raised:
         pe.build_matrix(tokens(), source, executor=executor)
 
     assert raised.value.line == 2501
@@ -382,14 +384,14 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_read(
     (tmp_path / out / "of-another").touch()
     scans = counted_scans(monkeypatch)
 
-    with pytest.raises(pe.WriteError, match="cannot write"):
+    with pytest.raises(pe.errors.WriteError, match="cannot write"):
         pe.build_matrix(tokens(), source, out=tmp_path / out, shards=shards)
 
     assert not scans
 
 
 def test_too_little_coverage_writes_nothing(source: Path, tmp_path: Path) -> None:
-    with pytest.raises(pe.CoverageError, match="90"):
+    with pytest.raises(pe.errors.CoverageError, match="90"):
         pe.build_matrix(tokens(), source, min_coverage=0.9, out=tmp_path / "m.npy")
 
     assert not list(tmp_path.glob("*m*.npy*[!k]"))
@@ -434,7 +436,7 @@ def test_progress_rises_to_the_end_of_the_whole_job(
 def test_what_does_not_go_together_is_refused(
     options: dict[str, Any], message: str, source: Path
 ) -> None:
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(pe.errors.OptionError, match=message):
         pe.build_matrix(tokens(), source, **options)
 
 

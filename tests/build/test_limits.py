@@ -5,6 +5,7 @@ import pickle
 import pytest
 
 import pretrained_embed as pe
+from pretrained_embed.errors import OptionError, RowError
 from pretrained_embed.formats import Findings
 
 
@@ -12,7 +13,7 @@ from pretrained_embed.formats import Findings
     "given", [-1, -0.1, 1.5, float("nan"), True, "3", 2.0, None, float("inf")]
 )
 def test_what_is_no_number_of_rows_is_refused(given):
-    with pytest.raises(pe.OptionError, match=r"bad_rows is .*a share from 0\.0 to 1"):
+    with pytest.raises(OptionError, match=r"bad_rows is .*a share from 0\.0 to 1"):
         pe.Limits(bad_rows=given)
 
 
@@ -24,7 +25,7 @@ def test_what_is_one_is_taken(given):
 @pytest.mark.parametrize("name", ["coverage", "text_coverage"])
 @pytest.mark.parametrize("given", [-0.1, 1.1, float("nan"), "all", None, True])
 def test_what_is_no_share_is_refused(name, given):
-    with pytest.raises(pe.OptionError, match=f"^{name} is .*0 to 1"):
+    with pytest.raises(OptionError, match=f"^{name} is .*0 to 1"):
         pe.Limits(**{name: given})
 
 
@@ -33,7 +34,7 @@ def test_one_row_is_another_limit_than_any_number():
 
     assert one != any_number
     any_number.check_rows(Findings(rows=2, bad_rows=2), "f.txt")
-    with pytest.raises(pe.RowError, match="1 may be"):
+    with pytest.raises(RowError, match="1 may be"):
         one.check_rows(Findings(rows=3, bad_rows=2), "f.txt")
 
 

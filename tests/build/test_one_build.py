@@ -234,18 +234,26 @@ def test_any_two_options_go_together(
 
 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"shards": 2}, pe.OptionError, "name a new folder for them with out"),
-    ({"shards": 99, "out": "m"}, pe.OptionError, "shards is 99 for 62 rows"),
-    ({"out": "m.txt"}, pe.OptionError, "rows go into files that end in"),
-    ({"out": "m.bin"}, pe.OptionError, "rows go into files that end in"),
-    ({"memory": 0}, pe.OptionError, "memory is 0"),
-    ({"scale": (1, 2, 3)}, pe.OptionError, "3 factors for 2 sources"),
-    ({"combine": "concat", "onto": DIM}, pe.ShapeError, "8 dimensions; those to be"),
-    ({"postprocess": "pca:2", "onto": DIM}, pe.ShapeError, "2 dimensions; those to"),
-    ({"postprocess": "pca:5"}, pe.OptionError, "pca:5 of vectors of 4"),
-    ({"layout": [None]}, pe.OptionError, "1 layouts for 2 sources"),
-    ({"max_bad_rows": 2.5}, pe.OptionError, "max_bad_rows"),
-    ({"oov": "zeros,parts"}, pe.OptionError, "nothing left to fill"),
+    ({"shards": 2}, pe.errors.OptionError, "name a new folder for them with out"),
+    ({"shards": 99, "out": "m"}, pe.errors.OptionError, "shards is 99 for 62 rows"),
+    ({"out": "m.txt"}, pe.errors.OptionError, "rows go into files that end in"),
+    ({"out": "m.bin"}, pe.errors.OptionError, "rows go into files that end in"),
+    ({"memory": 0}, pe.errors.OptionError, "memory is 0"),
+    ({"scale": (1, 2, 3)}, pe.errors.OptionError, "3 factors for 2 sources"),
+    (
+        {"combine": "concat", "onto": DIM},
+        pe.errors.ShapeError,
+        "8 dimensions; those to be",
+    ),
+    (
+        {"postprocess": "pca:2", "onto": DIM},
+        pe.errors.ShapeError,
+        "2 dimensions; those to",
+    ),
+    ({"postprocess": "pca:5"}, pe.errors.OptionError, "pca:5 of vectors of 4"),
+    ({"layout": [None]}, pe.errors.OptionError, "1 layouts for 2 sources"),
+    ({"max_bad_rows": 2.5}, pe.errors.OptionError, "max_bad_rows"),
+    ({"oov": "zeros,parts"}, pe.errors.OptionError, "nothing left to fill"),
 ]
 
 

@@ -179,14 +179,18 @@ def test_the_first_of_several_sources_is_learned_from():
     ],
 )
 def test_steps_that_mean_nothing_are_refused(steps, message):
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(pe.errors.OptionError, match=message):
         build(postprocess=steps)
 
 
 def test_too_few_rows_to_learn_from_are_refused():
-    with pytest.raises(pe.OptionError, match=r"pca:3 needs 3 rows .* there are 2"):
+    with pytest.raises(
+        pe.errors.OptionError, match=r"pca:3 needs 3 rows .* there are 2"
+    ):
         build(["w1"], ROWS[:2], postprocess="pca:3")
-    with pytest.raises(pe.OptionError, match=r"center needs 1 rows .* there are 0"):
+    with pytest.raises(
+        pe.errors.OptionError, match=r"center needs 1 rows .* there are 0"
+    ):
         pe.build_matrix(
             ["a"],
             [reader_of([("a", [1.0])]), reader_of([("b", [1.0])])],

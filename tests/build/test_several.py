@@ -23,7 +23,7 @@ def build(vocabulary, *sources: Rows, **options) -> pe.EmbeddingMatrix:
 
 
 def names(codes) -> list[str]:
-    return [pe.Origin(code).name for code in codes]
+    return [pe.ledger.Origin(code).name for code in codes]
 
 
 # Filling gaps
@@ -70,7 +70,7 @@ def test_a_row_is_that_of_the_first_source_with_the_token(several, wanted):
             match="exact,lower",
             oov="zeros",
         )
-    except pe.CoverageError:
+    except pe.errors.CoverageError:
         found = {form for token in wanted for form in (token, token.lower())}
         assert not (found - {"<unk>"}) & {t for table in tables for t in table}
         return
@@ -183,7 +183,7 @@ def test_where_one_source_has_subwords_the_others_are_not_asked_for_them():
     mean = np.mean([row for _, row in ONE], axis=0, dtype=np.float64)
     np.testing.assert_allclose(matrix["zzz"], [*mean, 1, 1], rtol=1e-6)
     assert matrix["<unk>"].tolist() == [0, 0, 1, 1]
-    with pytest.raises(pe.OptionError, match="no subword pieces"):
+    with pytest.raises(pe.errors.OptionError, match="no subword pieces"):
         build(["the", "zzz"], ONE, TWO, combine="concat", oov="subword")
 
 
@@ -215,7 +215,7 @@ def oracle(
         have = [
             part[id]
             for part, matrix in zip(padded, alone, strict=True)
-            if pe.Origin(matrix.origin[id]).found
+            if pe.ledger.Origin(matrix.origin[id]).found
         ]
         out[id] = np.mean(have or [part[id] for part in padded], axis=0)
     return out
@@ -252,13 +252,13 @@ def test_combined_rows_are_made_of_what_each_source_gives(
     np.testing.assert_allclose(matrix.vectors, expected, rtol=2e-7, atol=1e-7)
     for part, one in zip(matrix.parts, alone, strict=True):
         assert part.source_rows.tolist() == one.source_rows.tolist()
-        assert (part.origin >= pe.Origin.EXACT).tolist() == [
-            pe.Origin(code).found for code in one.origin
+        assert (part.origin >= pe.ledger.Origin.EXACT).tolist() == [
+            pe.ledger.Origin(code).found for code in one.origin
         ]
     for id in range(len(vocabulary)):
         have = [k for k, one in enumerate(alone) if one.source_rows[id] >= 0]
         assert matrix.sources[id] == (have[0] if have else -1)
-        assert pe.Origin(matrix.origin[id]).found == bool(have)
+        assert pe.ledger.Origin(matrix.origin[id]).found == bool(have)
 
 
 @pytest.mark.parametrize("policy", ["normal", "uniform"])
@@ -299,9 +299,9 @@ def test_an_average_leaves_out_sources_without_the_token():
 
 def test_an_average_may_forbid_oov_though_not_all_sources_have_a_token():
     assert build(["dog"], ONE, WIDE, combine="average", oov="error").coverage.oov == 0
-    with pytest.raises(pe.OOVError, match="zzz"):
+    with pytest.raises(pe.errors.OOVError, match="zzz"):
         build(["dog", "zzz"], ONE, WIDE, combine="average", oov="error")
-    with pytest.raises(pe.OOVError, match="dog"):
+    with pytest.raises(pe.errors.OOVError, match="dog"):
         build(["the", "dog"], ONE, WIDE, combine="concat", oov="error")
 
 
@@ -375,12 +375,12 @@ def test_findings_say_which_source_they_are_of(tmp_path):
     ],
 )
 def test_sources_that_do_not_go_together_are_refused(options, message):
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(pe.errors.OptionError, match=message):
         build(["the"], ONE, WIDE, **options)
 
 
 def test_no_source_at_all_is_refused():
-    with pytest.raises(pe.OptionError, match="list of sources is empty"):
+    with pytest.raises(pe.errors.OptionError, match="list of sources is empty"):
         pe.build_matrix(["the"], [])
 
 
@@ -390,13 +390,15 @@ def test_nothing_found_anywhere_names_all_sources(tmp_path, combine):
     for path in paths:
         path.write_bytes(text(ONE))
 
-    with pytest.raises(pe.CoverageError, match=r"one\.txt or .*two\.txt\. The voc"):
+    with pytest.raises(
+        pe.errors.CoverageError, match=r"one\.txt or .*two\.txt\. The voc"
+    ):
         pe.build_matrix(["le"], paths, combine=combine)
 
 
 def test_too_little_is_too_little_of_all_sources():
     assert build(["paris", "dog"], ONE, TWO, min_coverage=1).coverage.ratio == 1
-    with pytest.raises(pe.CoverageError, match="66"):
+    with pytest.raises(pe.errors.CoverageError, match="66"):
         build(["paris", "dog", "le"], ONE, TWO, min_coverage=0.7)
 
 

@@ -141,7 +141,7 @@ def test_vectors_come_through_a_pipe():
     assert "Found 2 of 4" in result.stderr
 
 
-@pytest.mark.parametrize("suffix", pe.WRITABLE_SUFFIXES)
+@pytest.mark.parametrize("suffix", pe.formats.WRITABLE_SUFFIXES)
 def test_the_suffix_names_the_format_and_what_is_there_is_replaced(suffix):
     output = Path(f"m{suffix}")
     output.write_bytes(b"old")

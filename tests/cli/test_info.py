@@ -101,10 +101,10 @@ def test_an_archive_is_told_with_its_members_and_its_digest():
     assert text["norms"] == "2.236 to 5, mean 3.618"
 
 
-def test_what_is_wrong_with_a_file_is_left_to_the_doctor():
+def test_what_is_wrong_with_a_file_is_left_to_examine():
     Path("v.txt").write_text("the 1 2\nthe 3 4\n")
 
-    assert "See 'pretrained-embed doctor' for: repeated-tokens." in (
+    assert "See 'pretrained-embed examine' for: repeated-tokens." in (
         run("info", "v.txt").stdout
     )
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from pretrained_embed.cli.display import plural, size
+from pretrained_embed.cli.output import plural, size
 from pretrained_embed.cli.progress import Bar
 
 

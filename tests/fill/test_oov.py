@@ -63,7 +63,9 @@ def test_drawn_rows_have_the_moments_of_the_source(policy):
 
 
 def test_error_names_the_tokens():
-    with pytest.raises(pe.OOVError, match=r"^2 tokens .*oov='error'.*: 'x', 'y'\. "):
+    with pytest.raises(
+        pe.errors.OOVError, match=r"^2 tokens .*oov='error'.*: 'x', 'y'\. "
+    ):
         build(oov="error")
     assert build(["a", "b"], oov="error").coverage.oov == 0
 
@@ -71,7 +73,7 @@ def test_error_names_the_tokens():
 def test_error_names_the_first_of_many():
     vocabulary = ["a", *(f"w{number}" for number in range(1_000))]
 
-    with pytest.raises(pe.OOVError, match=r"1,000 tokens.*'w4', \.\.\.\."):
+    with pytest.raises(pe.errors.OOVError, match=r"1,000 tokens.*'w4', \.\.\.\."):
         build(vocabulary, oov="error")
 
 
@@ -121,7 +123,9 @@ def test_a_callable_may_return_any_numbers(dtype):
     ],
 )
 def test_what_a_callable_returns_must_be_rows_of_numbers(returned):
-    with pytest.raises(pe.OptionError, match=r"the oov callable .*<lambda> returned"):
+    with pytest.raises(
+        pe.errors.OptionError, match=r"the oov callable .*<lambda> returned"
+    ):
         build(oov=lambda tokens, stats, dim: returned)
 
 
@@ -152,9 +156,9 @@ def test_unk_may_be_filled_where_other_tokens_may_not():
     vocabulary = pe.Vocabulary(["a"], unk="<unk>")
 
     assert build(vocabulary, oov="error", unk="zeros")["<unk>"].tolist() == [0, 0, 0]
-    with pytest.raises(pe.OOVError, match="'<unk>'"):
+    with pytest.raises(pe.errors.OOVError, match="'<unk>'"):
         build(vocabulary, oov="zeros", unk="error")
-    with pytest.raises(pe.OOVError, match="'<unk>'"):
+    with pytest.raises(pe.errors.OOVError, match="'<unk>'"):
         build(vocabulary, oov="error")
 
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from vectors import reader_of
 
 import pretrained_embed as pe
+from pretrained_embed.errors import CoverageError, OOVError, OptionError
 from pretrained_embed.fill import filling, policy_chain
+from pretrained_embed.ledger import Origin
 
 #: Tokens whose n-grams and parts others have.
 ROWS = [
@@ -32,7 +34,7 @@ def build(vocabulary, reader=None, **options) -> pe.EmbeddingMatrix:
 def origins(matrix: pe.EmbeddingMatrix) -> dict[str | None, str]:
     codes = matrix.origin.tolist()
     return {
-        token: pe.Origin(code).name
+        token: Origin(code).name
         for token, code in zip(matrix.vocabulary.tokens, codes, strict=True)
     }
 
@@ -73,7 +75,7 @@ def test_a_chain_ends_with_a_policy_that_fills_any_row(given, chain):
     ],
 )
 def test_what_is_no_chain_is_refused(given, message):
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(OptionError, match=message):
         build(["snow"], oov=given)
 
 
@@ -112,7 +114,7 @@ def test_the_last_policy_is_only_asked_for_what_is_left():
 
 def test_error_is_for_what_no_policy_before_it_can_fill():
     assert build(["snow", "snowrain"], oov="parts,error").coverage.oov == 1
-    with pytest.raises(pe.OOVError, match="'xyz'"):
+    with pytest.raises(OOVError, match="'xyz'"):
         build(["snow", "snowrain", "xyz"], oov="parts,error")
 
 
@@ -210,12 +212,12 @@ def test_special_tokens_that_the_source_has_are_found():
     ],
 )
 def test_settings_that_mean_nothing_are_refused(special, message):
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(OptionError, match=message):
         build(SPECIAL, special_oov=special)
 
 
 def test_unk_has_one_setting():
-    with pytest.raises(pe.OptionError, match="'snowunk' has two settings"):
+    with pytest.raises(OptionError, match="'snowunk' has two settings"):
         build(SPECIAL, special_oov={"snowunk": "mean", "unk": "mean"})
 
 
@@ -253,9 +255,7 @@ def test_subword_takes_the_first_form_of_a_token():
 
 
 def test_a_source_without_pieces_says_which_have_them():
-    with pytest.raises(
-        pe.OptionError, match=r"text, which has no subword pieces.*floret"
-    ):
+    with pytest.raises(OptionError, match=r"text, which has no subword pieces.*floret"):
         build(["snow", "xyz"], oov="subword")
     assert build(["snow"], oov="subword").coverage.oov == 0
 
@@ -267,11 +267,11 @@ def test_a_source_of_pieces_alone_needs_no_token_to_be_found():
 
     assert matrix.coverage.found == 0
     assert matrix["wr"].tolist() == [2, 2]
-    with pytest.raises(pe.CoverageError, match=r"oov='subword' makes .* memory has"):
+    with pytest.raises(CoverageError, match=r"oov='subword' makes .* memory has"):
         build(["wr", "xyz"], reader, oov="parts")
-    with pytest.raises(pe.CoverageError, match=r"kind of token\?$"):  # has no pieces
+    with pytest.raises(CoverageError, match=r"kind of token\?$"):  # has no pieces
         build(["wr", "xyz"], reader_of(ROWS), oov="parts")
-    with pytest.raises(pe.CoverageError, match=r"0\.0 % of the tokens were found"):
+    with pytest.raises(CoverageError, match=r"0\.0 % of the tokens were found"):
         build(["wr", "xyz"], reader, oov="subword", min_coverage=0.1)
 
 

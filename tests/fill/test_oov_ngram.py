@@ -151,7 +151,7 @@ def test_a_build_takes_what_the_model_predicts():
 
     (predicted,) = Model(tokens[:-1], vectors[:-1]).vectors(tokens[-1:])
     assert matrix[tokens[-1]].tobytes() == predicted.tobytes()
-    assert matrix.origin[-1] == pe.Origin.NGRAM
+    assert matrix.origin[-1] == pe.ledger.Origin.NGRAM
 
 
 def test_n_grams_that_one_token_has_tell_nothing():
@@ -161,7 +161,10 @@ def test_n_grams_that_one_token_has_tell_nothing():
         ["snow", "snowy", "rainy"], reader_of(rows), oov="ngram,zeros"
     )
 
-    assert [pe.Origin(code).name for code in matrix.origin[2:]] == ["OOV", "NGRAM"]
+    assert [pe.ledger.Origin(code).name for code in matrix.origin[2:]] == [
+        "OOV",
+        "NGRAM",
+    ]
 
 
 def test_of_the_forms_the_one_with_most_known_n_grams_is_taken():
@@ -196,7 +199,7 @@ def test_a_source_without_a_finite_row_predicts_nothing():
 
     matrix = pe.build_matrix(["snow", "snowy"], reader_of(rows), oov="ngram,zeros")
 
-    assert matrix.origin[2] == pe.Origin.OOV
+    assert matrix.origin[2] == pe.ledger.Origin.OOV
 
 
 @pytest.mark.parametrize("value", [0.0, 1e-45, 3e38])

@@ -37,10 +37,10 @@ def test_rows_are_what_the_models_own_library_says(model):
     )
 
     np.testing.assert_allclose(matrix.vectors, vectors, rtol=1e-5, atol=1e-6)
-    names = {pe.Origin(code).name for code in matrix.origin.tolist()}
+    names = {pe.ledger.Origin(code).name for code in matrix.origin.tolist()}
     assert "SUBWORD" in names
     assert names <= {"SUBWORD", "EXACT", "OOV"}
-    unmade = matrix.origin == pe.Origin.OOV
+    unmade = matrix.origin == pe.ledger.Origin.OOV
     assert not vectors[unmade].any()
 
 
@@ -50,7 +50,7 @@ def test_a_table_of_pieces_alone_finds_nothing_and_fills_all():
     )
 
     assert matrix.coverage.found == 0
-    assert matrix.origin.tolist() == [pe.Origin.PAD, pe.Origin.SUBWORD]
+    assert matrix.origin.tolist() == [pe.ledger.Origin.PAD, pe.ledger.Origin.SUBWORD]
 
 
 def test_a_store_which_has_no_pieces_is_left_alone(tmp_path):
@@ -67,7 +67,7 @@ def test_a_store_which_has_no_pieces_is_left_alone(tmp_path):
     assert "store" in plain.provenance["source"]
     for matrix in (pieces, special):
         assert "store" not in matrix.provenance["source"]
-        assert matrix.origin[2] == pe.Origin.SUBWORD
+        assert matrix.origin[2] == pe.ledger.Origin.SUBWORD
     np.testing.assert_array_equal(pieces["thez"], special["thez"])
 
 

@@ -282,7 +282,7 @@ matrix = pe.EmbeddingMatrix(np.zeros((2_001, 200), np.float32), vocabulary)
 resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
 try:
     matrix.save({str(tmp_path / "m.h5")!r})
-except pe.WriteError as error:
+except pe.errors.WriteError as error:
     sys.exit(f"refused: {{error}}")
 """
     run = subprocess.run(

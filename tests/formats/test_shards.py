@@ -151,7 +151,7 @@ def test_a_shard_that_was_changed_after_it_was_found_right_is_not_listed(stopped
     write_shard(writer, 2)
     change_byte(stopped / SHARDS[0], -1)
 
-    with pytest.raises(pe.FormatError, match=SHARDS[0]):
+    with pytest.raises(pe.errors.FormatError, match=SHARDS[0]):
         writer.finish({})
     assert INDEX not in names(stopped)
 

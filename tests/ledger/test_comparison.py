@@ -100,7 +100,7 @@ def test_several_are_summed_up(vocabulary, paths):
     ],
 )
 def test_options_that_mean_nothing_are_refused_first(sources, options, message):
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(pe.errors.OptionError, match=message):
         pe.coverage(["the"], sources, **options)
 
 
@@ -115,7 +115,7 @@ def table(path) -> list[dict[str, str]]:
 def test_a_report_as_csv_has_every_row(vocabulary, paths, tmp_path):
     matrix = pe.build_matrix(vocabulary, paths[0], match="exact,lower", advise=True)
 
-    pe.write_report(matrix, tmp_path / "r.csv")
+    matrix.save_report(tmp_path / "r.csv")
 
     rows = table(tmp_path / "r.csv")
     assert [row["token"] for row in rows] == list(vocabulary.tokens)
@@ -138,7 +138,7 @@ def test_a_report_as_csv_keeps_any_token(tmp_path):
     tokens = ["a\nb", 'quo"te', "\udcff", "co,mma", "cr\r"]
     matrix = pe.EmbeddingMatrix(np.ones((5, 1)), pe.Vocabulary(tokens, pad=None))
 
-    pe.write_report(matrix, tmp_path / "r.csv")
+    matrix.save_report(tmp_path / "r.csv")
 
     assert [row["token"] for row in table(tmp_path / "r.csv")] == tokens
 
@@ -146,7 +146,7 @@ def test_a_report_as_csv_keeps_any_token(tmp_path):
 def test_a_report_as_json_holds_all_of_it(vocabulary, paths, tmp_path):
     matrix = pe.build_matrix(vocabulary, paths[1], match="exact", advise=True)
 
-    pe.write_report(matrix, tmp_path / "r.json")
+    matrix.save_report(tmp_path / "r.json")
 
     known = json.loads((tmp_path / "r.json").read_text("utf-8"))
     assert known["coverage"] == json.loads(json.dumps(matrix.coverage.to_dict()))
@@ -157,7 +157,7 @@ def test_a_report_as_json_holds_all_of_it(vocabulary, paths, tmp_path):
 def test_a_report_as_markdown_is_for_people(vocabulary, paths, tmp_path):
     matrix = pe.build_matrix(vocabulary, paths[0], match="exact", advise=True)
 
-    pe.write_report(matrix, tmp_path / "R.MD")
+    matrix.save_report(tmp_path / "R.MD")
 
     report = (tmp_path / "R.MD").read_text("utf-8")
     for line in (
@@ -177,8 +177,8 @@ def test_a_report_as_markdown_is_for_people(vocabulary, paths, tmp_path):
 def test_a_comparison_has_reports_too(vocabulary, paths, tmp_path):
     comparison = pe.coverage(vocabulary, paths)
 
-    for suffix in pe.REPORT_SUFFIXES:
-        pe.write_report(comparison, tmp_path / f"r{suffix}")
+    for suffix in pe.Coverage.REPORT_SUFFIXES:
+        comparison.save_report(tmp_path / f"r{suffix}")
 
     one, two = map(str, paths)
     rows = table(tmp_path / "r.csv")
@@ -195,10 +195,12 @@ def test_a_comparison_has_reports_too(vocabulary, paths, tmp_path):
 def test_a_report_of_another_suffix_is_refused(vocabulary, tmp_path):
     comparison = pe.coverage(vocabulary, reader_of([("the", (1, 2))]))
 
-    with pytest.raises(pe.OptionError, match=r"ends in one of \.md \.json \.csv"):
-        pe.write_report(comparison, tmp_path / "r.txt")
-    with pytest.raises(pe.WriteError, match="nowhere"):
-        pe.write_report(comparison, tmp_path / "nowhere" / "r.md")
+    with pytest.raises(
+        pe.errors.OptionError, match=r"ends in one of \.md \.json \.csv"
+    ):
+        comparison.save_report(tmp_path / "r.txt")
+    with pytest.raises(pe.errors.WriteError, match="nowhere"):
+        comparison.save_report(tmp_path / "nowhere" / "r.md")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -258,7 +260,7 @@ def test_nothing_in_a_markdown_report_is_markup(tmp_path):
     path.write_bytes(text([("the", (1.0, 2.0)), ("eht", (3.0, 4.0))]))
 
     matrix = pe.build_matrix(tokens, path, match=["exact", lambda token: token[::-1]])
-    pe.write_report(matrix, tmp_path / "r.md")
+    matrix.save_report(tmp_path / "r.md")
 
     report = (tmp_path / "r.md").read_text("utf-8")
     name = str(path).replace("|", "\\|").replace("*", "\\*").replace("`", "\\`")

@@ -8,6 +8,7 @@ from composing import ComposingReader
 from vectors import reader_of
 
 import pretrained_embed as pe
+from pretrained_embed.errors import CoverageError, OptionError, ShapeError
 
 COUNTS = {"the": 1000, "Paris": 40, "CAFÉ": 9, "1984": 2, "zzz": 1, "sea-side": 0}
 SOURCE = ["the", "paris", "cafe", "####", "sea", "side", "other"]
@@ -86,7 +87,7 @@ def test_advice_is_saved(tmp_path, suffix):
 
     assert back.coverage == matrix.coverage
     assert not back.advice.found_by.flags.writeable
-    with pytest.raises(pe.ShapeError, match="advice of shape"):
+    with pytest.raises(ShapeError, match="advice of shape"):
         pe.EmbeddingMatrix(
             matrix.vectors,
             matrix.vocabulary,
@@ -95,7 +96,7 @@ def test_advice_is_saved(tmp_path, suffix):
 
 
 def test_where_nothing_is_found_the_error_has_advice():
-    with pytest.raises(pe.CoverageError, match=r"`upper` would find 1 more"):
+    with pytest.raises(CoverageError, match=r"`upper` would find 1 more"):
         build(source=["PARIS", "other"])
 
 
@@ -126,18 +127,18 @@ def test_less_than_the_least_share_of_the_text_is_an_error(least, enough):
         ratio = build(min_token_coverage=least).coverage.occurrences_ratio
         assert ratio == 1000 / 1052
         return
-    with pytest.raises(pe.CoverageError, match=r"make up 95\.1 % of the text.*`lower`"):
+    with pytest.raises(CoverageError, match=r"make up 95\.1 % of the text.*`lower`"):
         build(min_token_coverage=least)
 
 
 def test_a_share_of_the_text_needs_counts():
-    with pytest.raises(pe.OptionError, match="the vocabulary has no counts"):
+    with pytest.raises(OptionError, match="the vocabulary has no counts"):
         pe.build_matrix(["the"], "no such file", min_token_coverage=0.5)
 
 
 @pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
 def test_a_share_goes_from_0_to_1(least):
-    with pytest.raises(pe.OptionError, match=r"text_coverage is .* from 0 to 1"):
+    with pytest.raises(OptionError, match=r"text_coverage is .* from 0 to 1"):
         build(min_token_coverage=least)
 
 

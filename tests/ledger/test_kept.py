@@ -46,7 +46,7 @@ def test_the_ledger_says_which_rows_were_kept_from_where(old):
     assert grown.source_rows.tolist() == [
         *(-1, 2, old.vocabulary["le"], old.vocabulary["the"], -1)
     ]
-    assert [pe.Origin(code).name for code in grown.origin] == [
+    assert [pe.ledger.Origin(code).name for code in grown.origin] == [
         *("PAD", "EXACT", "OOV", "EXACT", "OOV")
     ]
     first, kept = grown.provenance["sources"]
@@ -95,7 +95,7 @@ def test_nothing_new_needs_no_source(old):
 
 
 def test_the_former_name_of_the_option_names_the_new_one(old):
-    with pytest.raises(pe.OptionError, match=r"extend= is onto= now"):
+    with pytest.raises(pe.errors.OptionError, match=r"extend= is onto= now"):
         pe.build_matrix(["the"], reader_of(MORE), extend=old)
     with pytest.raises(TypeError, match="unexpected keyword argument 'extends'"):
         pe.build_matrix(["the"], reader_of(MORE), extends=old)
@@ -109,7 +109,7 @@ def test_new_tokens_need_not_be_in_the_source(old):
 
 def test_coverage_is_that_of_the_whole(old):
     assert extend(old, ["the", "cow"], min_coverage=1).coverage.ratio == 1
-    with pytest.raises(pe.CoverageError, match=r"66\.7 %"):
+    with pytest.raises(pe.errors.CoverageError, match=r"66\.7 %"):
         extend(old, ["the", "cow", "zzz"], min_coverage=0.7)
 
 
@@ -120,7 +120,7 @@ def test_padding_of_one_is_no_token_of_the_other(old):
     assert pad_is_a_word["<pad>"].any()
     assert pad_is_a_word.sources.tolist() == [-1, -1, 1]
     assert word_is_pad["the"].tolist() == [0, 0]
-    assert pe.Origin(word_is_pad.origin[0]) is pe.Origin.PAD
+    assert pe.ledger.Origin(word_is_pad.origin[0]) is pe.ledger.Origin.PAD
 
 
 def test_a_file_is_extended_and_named(tmp_path, old):
@@ -183,9 +183,9 @@ def test_other_vectors_keep_the_ledger(old):
     for name in ("origin", "sources", "source_rows"):
         assert getattr(other, name).tolist() == getattr(old, name).tolist()
     assert other.provenance == {"trained_from": old.provenance}
-    with pytest.raises(pe.ShapeError):
+    with pytest.raises(pe.errors.ShapeError):
         old.with_vectors(np.zeros((1, 2)))
-    with pytest.raises(pe.VocabularyError, match="is not zeros"):
+    with pytest.raises(pe.errors.VocabularyError, match="is not zeros"):
         old.with_vectors(np.ones(old.shape))
 
 
@@ -193,10 +193,12 @@ def test_another_dim_is_refused_before_anything_is_read(tmp_path, old):
     path = tmp_path / "wide.txt"
     path.write_bytes(text([("dog", (1, 2, 3))] * 2) + b"bad row\n")
 
-    with pytest.raises(pe.ShapeError, match=r"wide\.txt would give rows of 3 dim.* 2$"):
+    with pytest.raises(
+        pe.errors.ShapeError, match=r"wide\.txt would give rows of 3 dim.* 2$"
+    ):
         pe.build_matrix(["dog"], path, onto=old)
     wide = pe.build_matrix(["dog"], reader_of([("dog", (1, 2, 3))]))
-    with pytest.raises(pe.ShapeError, match="3 dimensions, those to be kept 2"):
+    with pytest.raises(pe.errors.ShapeError, match="3 dimensions, those to be kept 2"):
         old.extend(pe.Vocabulary(["dog"]), wide)
 
 
@@ -204,7 +206,9 @@ def test_a_token_that_neither_has_is_named(old):
     rest = pe.EmbeddingMatrix(np.eye(2), pe.Vocabulary(["dog", "cow"], pad=None))
 
     for either in (rest, None):
-        with pytest.raises(pe.VocabularyError, match="no row for the token 'zzz'"):
+        with pytest.raises(
+            pe.errors.VocabularyError, match="no row for the token 'zzz'"
+        ):
             old.extend(pe.Vocabulary(["the", "zzz"]), either)
 
 
@@ -253,7 +257,9 @@ def test_more_forms_than_the_ledger_has_codes_are_refused():
     many = [form(number) for number in range(1, 65)]
 
     assert extend(old, ["a", "b"], [("b9", (0.0, 1.0))], match=many[1:])["a"][0] == 1
-    with pytest.raises(pe.OptionError, match=r"65 forms; the ledger tells 64 apart"):
+    with pytest.raises(
+        pe.errors.OptionError, match=r"65 forms; the ledger tells 64 apart"
+    ):
         extend(old, ["a", "b"], [("b9", (0.0, 1.0))], match=many)
 
 
@@ -274,5 +280,5 @@ def test_advice_on_kept_rows_is_kept(tmp_path):
         "THE": ("lower",),
     }
     assert [each.found_by for each in alone.coverage.missing] == [("lower",)]
-    with pytest.raises(pe.CoverageError, match="`lower` would find 2 more"):
+    with pytest.raises(pe.errors.CoverageError, match="`lower` would find 2 more"):
         extend(old, ["cat", "DOG", "THE"], min_coverage=0.9, **options)

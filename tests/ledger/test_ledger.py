@@ -107,7 +107,7 @@ CHANGES: dict[str, Any] = {
     "vocabulary": pe.Vocabulary(list("abcdefg")),
     "origin": np.zeros(8),
     "provenance": {},
-    "findings": pe.Findings(rows=99),
+    "findings": pe.formats.Findings(rows=99),
     "source_rows": np.arange(8),
     "sources": np.zeros(8),
     "parts": (),
@@ -176,29 +176,29 @@ def test_pieces_without_a_token_need_no_parts():
 
 @pytest.mark.parametrize("rows", [slice(1, 3), slice(0), slice(0, 7)])
 def test_pieces_that_are_not_all_are_refused(rows):
-    with pytest.raises(pe.ShapeError, match="for 8 rows"):
+    with pytest.raises(pe.errors.ShapeError, match="for 8 rows"):
         Ledger.join(VOCABULARY, [ledger_of("one")[rows]])
-    with pytest.raises(pe.ShapeError, match="0 rows together for 8 rows"):
+    with pytest.raises(pe.errors.ShapeError, match="0 rows together for 8 rows"):
         Ledger.join(VOCABULARY, [])
 
 
 def test_pieces_of_other_sources_are_refused():
     pieces = [ledger_of("concat")[:4], ledger_of("one")[4:]]
 
-    with pytest.raises(pe.ShapeError, match="of 0 and of 2 sources"):
+    with pytest.raises(pe.errors.ShapeError, match="of 0 and of 2 sources"):
         Ledger.join(VOCABULARY, pieces)
 
 
 def test_a_token_and_rows_that_are_not_there():
     ledger = ledger_of("one")
 
-    with pytest.raises(pe.UnknownTokenError, match="did you mean 'dog'"):
+    with pytest.raises(pe.errors.UnknownTokenError, match="did you mean 'dog'"):
         ledger["dogg"]
-    with pytest.raises(pe.VocabularyError, match="id 8 "):
+    with pytest.raises(pe.errors.VocabularyError, match="id 8 "):
         ledger[[1, 8]]
-    with pytest.raises(pe.VocabularyError, match="whole numbers"):
+    with pytest.raises(pe.errors.VocabularyError, match="whole numbers"):
         ledger[[0.5]]
-    with pytest.raises(pe.VocabularyError, match="twice"):
+    with pytest.raises(pe.errors.VocabularyError, match="twice"):
         ledger[[1, 2, 1]]
 
 
@@ -222,7 +222,7 @@ def test_a_matrix_is_vectors_and_a_ledger():
     assert again.vectors is matrix.vectors
     for field in dataclasses.fields(Ledger):
         assert getattr(again, field.name) is getattr(matrix.ledger, field.name)
-    with pytest.raises(pe.OptionError, match="nothing after it"):
+    with pytest.raises(pe.errors.OptionError, match="nothing after it"):
         pe.EmbeddingMatrix(matrix.vectors, matrix.ledger, matrix.origin)
 
 

@@ -133,14 +133,16 @@ def test_tokens_and_vectors_are_what_other_formats_hold(tmp_path, suffix):
     assert back.vocabulary.tokens == ("<pad>", "the", "cat", "oov")
     assert back.vectors.tobytes() == matrix.vectors.tobytes()
     assert back.pad_id == 0
-    assert [pe.Origin(code).name for code in back.origin] == ["PAD"] + ["EXACT"] * 3
+    assert [pe.ledger.Origin(code).name for code in back.origin] == ["PAD"] + [
+        "EXACT"
+    ] * 3
     assert back.source_rows.tolist() == [0, 1, 2, 3]
     assert back.provenance == {"source": {"name": str(path)}}
 
 
 @pytest.mark.parametrize("suffix", BARE)
 def test_what_other_formats_cannot_hold_is_refused(tmp_path, suffix):
-    with pytest.raises(pe.WriteError, match="row 2 has no token"):
+    with pytest.raises(pe.errors.WriteError, match="row 2 has no token"):
         example().save(tmp_path / f"m{suffix}")
 
     assert list(tmp_path.iterdir()) == []
@@ -228,7 +230,7 @@ ROWS_OF_EXAMPLE = 11
     ],
 )
 def test_parts_that_do_not_fit_are_refused(tmp_path, changes, message):
-    with pytest.raises(pe.FormatError, match=message) as caught:
+    with pytest.raises(pe.errors.FormatError, match=message) as caught:
         damaged(tmp_path, **changes)
 
     assert "m.npz" in str(caught.value)
@@ -264,7 +266,7 @@ def test_any_metadata_gives_a_matrix_or_our_error(part, key, value):
 
     try:
         matrix = from_table(table._replace(metadata=metadata), "m")
-    except pe.FormatError:
+    except pe.errors.FormatError:
         return
     assert matrix.shape == (ROWS_OF_EXAMPLE, 2)
     assert str(matrix.coverage)
@@ -278,7 +280,7 @@ def test_a_file_cut_in_half_is_refused(tmp_path, suffix):
     raw = path.read_bytes()
     path.write_bytes(raw[: len(raw) // 2])
 
-    with pytest.raises(pe.FormatError):
+    with pytest.raises(pe.errors.FormatError):
         pe.load_matrix(path)
 
 
@@ -312,5 +314,5 @@ def test_a_tokenizer_that_no_file_can_hold_is_missed_aloud(tmp_path: Path) -> No
 
     loaded = pe.load_matrix(tmp_path / "m.npz")
     assert loaded.vocabulary.encode([["n", "i"]]).tolist() == [[1, 2]]
-    with pytest.raises(pe.OptionError, match="split texts with list"):
+    with pytest.raises(pe.errors.OptionError, match="split texts with list"):
         loaded.vocabulary.encode(["ni"])

@@ -77,7 +77,7 @@ def test_matrices_saved_when_there_were_fewer_codes_load():
 
     assert from_table(table, "m").coverage.found == 1
     table.metadata["origins"] = {"unused": 0, "pad": 1, "oov": 16, "exact": 2}
-    with pytest.raises(pe.FormatError, match="codes of its row ledger"):
+    with pytest.raises(pe.errors.FormatError, match="codes of its row ledger"):
         from_table(table, "m")
 
 
@@ -96,5 +96,5 @@ def test_matrices_saved_when_there_were_fewer_codes_load():
     ],
 )
 def test_ledgers_that_do_not_fit_are_refused(arrays, message):
-    with pytest.raises(pe.FormatError, match=message):
+    with pytest.raises(pe.errors.FormatError, match=message):
         from_table(table_of(build(combine="concat"), **arrays), "m")

@@ -148,7 +148,9 @@ def test_arrays_of_ones_own_have_a_story_too():
 
 
 def test_an_unknown_token_names_the_nearest():
-    with pytest.raises(pe.UnknownTokenError, match=r"'pari' .*did you mean 'paris'\?"):
+    with pytest.raises(
+        pe.errors.UnknownTokenError, match=r"'pari' .*did you mean 'paris'\?"
+    ):
         build(["paris", "the"]).explain("pari")
 
 

@@ -27,7 +27,7 @@ def build(tokens, source, match, **options) -> pe.EmbeddingMatrix:
 
 def label(matrix, token) -> str:
     code = matrix.origin[matrix.vocabulary[token]]
-    return pe.Origin(code).label(matrix.match)
+    return pe.ledger.Origin(code).label(matrix.match)
 
 
 # Each form
@@ -214,7 +214,9 @@ def test_a_function_may_be_the_whole_chain():
 
 @pytest.mark.parametrize("wrong", [7, b"one", ["a", None], "\ud800", [["a"]]])
 def test_a_function_that_returns_no_text_is_refused(wrong):
-    with pytest.raises(pe.OptionError, match=r"<lambda> of match returned .* 'one'"):
+    with pytest.raises(
+        pe.errors.OptionError, match=r"<lambda> of match returned .* 'one'"
+    ):
         build(["one"], ["one"], lambda token: wrong)
 
 
@@ -227,7 +229,7 @@ def test_a_function_may_fail_in_its_own_way():
 
 
 def test_more_forms_than_can_be_told_apart_are_refused():
-    with pytest.raises(pe.OptionError, match="more than 128 forms"):
+    with pytest.raises(pe.errors.OptionError, match="more than 128 forms"):
         build(["one"], ["one"], lambda token: [f"{token}{n}" for n in range(129)])
 
 
@@ -258,7 +260,7 @@ def test_a_lemma_is_found():
 
     assert matrix.source_rows.tolist() == [0, 1]
     assert label(matrix, "mice") == "lemma:en"
-    with pytest.raises(pe.OptionError, match="lemma:xx: simplemma has no such"):
+    with pytest.raises(pe.errors.OptionError, match="lemma:xx: simplemma has no such"):
         build(["mice"], ["mouse"], "lemma:xx")
 
 
@@ -269,7 +271,7 @@ def test_a_stem_is_found(language):
     matrix = build(["cats"], ["cat"], f"exact,stem:{language}")
 
     assert label(matrix, "cats") == f"stem:{language}"
-    with pytest.raises(pe.OptionError, match=r"did you mean 'english'"):
+    with pytest.raises(pe.errors.OptionError, match=r"did you mean 'english'"):
         build(["cats"], ["cat"], "stem:englisch")
 
 
@@ -279,7 +281,7 @@ def test_a_stem_is_found(language):
 def test_without_its_package_a_form_says_what_to_install(form, package, monkeypatch):
     monkeypatch.setitem(sys.modules, package, None)
 
-    with pytest.raises(pe.MissingPackageError, match=f"pip install {package}"):
+    with pytest.raises(pe.errors.MissingPackageError, match=f"pip install {package}"):
         build(["cats"], ["cat"], f"exact,{form}:en")
 
 
@@ -310,7 +312,7 @@ def test_without_its_package_a_form_says_what_to_install(form, package, monkeypa
     ],
 )
 def test_what_is_no_chain_is_refused_before_anything_is_read(match, message):
-    with pytest.raises(pe.OptionError, match=message):
+    with pytest.raises(pe.errors.OptionError, match=message):
         pe.build_matrix(["a"], "no such file", match=match)
 
 
@@ -321,15 +323,15 @@ def test_forms_of_a_chains_own_have_codes_by_their_place():
     matrix = build(["A", "É"], ["a", "e"], "lower+nfc,exact,lower+strip-accents")
 
     assert matrix.origin.tolist() == [64, 66]
-    assert [pe.Origin(code).name for code in (64, 66)] == ["FORM_0", "FORM_2"]
-    assert pe.Origin(66).found
-    assert pe.Origin(66).label() == "form-2"  # of a chain that is not known
+    assert [pe.ledger.Origin(code).name for code in (64, 66)] == ["FORM_0", "FORM_2"]
+    assert pe.ledger.Origin(66).found
+    assert pe.ledger.Origin(66).label() == "form-2"  # of a chain that is not known
 
 
 @pytest.mark.parametrize("code", [6, 15, 30, 63, 128, 255, "exact"])
 def test_other_codes_mean_nothing(code):
     with pytest.raises(ValueError, match="is not a valid Origin"):
-        pe.Origin(code)
+        pe.ledger.Origin(code)
 
 
 # Saving

@@ -52,5 +52,5 @@ def test_a_key_is_its_own_key_but_for_its_numbers():
 
 @pytest.mark.parametrize("language", ["", "EN", "en/x", "english language"])
 def test_what_is_no_code_of_a_language_is_refused(language):
-    with pytest.raises(pe.OptionError, match="conceptnet:"):
+    with pytest.raises(pe.errors.OptionError, match="conceptnet:"):
         conceptnet(language)

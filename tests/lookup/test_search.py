@@ -141,7 +141,7 @@ def test_a_chain_finds_what_dictionaries_would(data):
         form if isinstance(form, str) else "callable ends" for form in (*chain, "exact")
     ]
     for id, (token, (form, rows)) in enumerate(expected.items()):
-        label = pe.Origin(located.origin[id]).label(comparison.match)
+        label = pe.ledger.Origin(located.origin[id]).label(comparison.match)
         assert label == (
             "oov" if form is None else names[[*chain, "exact"].index(form)]
         )

@@ -98,12 +98,12 @@ def test_a_change_in_the_middle_of_a_build_is_an_error(s3: Store, local: Path):
 
     s3.before = change
 
-    with pytest.raises(pe.SourceError, match="was changed while it was read"):
+    with pytest.raises(pe.errors.SourceError, match="was changed while it was read"):
         pe.build_matrix(VOCABULARY, url)
 
 
 def test_what_is_far_away_cannot_be_indexed(s3: Store, local: Path):
-    with pytest.raises(pe.OptionError, match="only local files"):
+    with pytest.raises(pe.errors.OptionError, match="only local files"):
         pe.index(s3.put("vectors.txt", TEXT))
 
 

@@ -112,8 +112,8 @@ def assert_held(matrix: pe.EmbeddingMatrix, name: str) -> None:
     assert matrix.vectors[:-1].tobytes() == vectors.tobytes()
     assert not matrix.vectors[-1].any()
     assert matrix.source_rows.tolist() == [*EXPECTED[f"{name}.rows"].tolist(), -1]
-    found = [pe.Origin.EXACT] * len(vectors)
-    assert matrix.origin.tolist() == [*found, pe.Origin.OOV]
+    found = [pe.ledger.Origin.EXACT] * len(vectors)
+    assert matrix.origin.tolist() == [*found, pe.ledger.Origin.OOV]
 
 
 @pytest.mark.parametrize("times", ["kept", "lost"])
@@ -170,7 +170,7 @@ def test_a_file_that_has_changed_is_not_what_was_vouched_for(
     damaged[100] ^= 1
     path.write_bytes(damaged)
 
-    with pytest.raises(pe.SourceError):
+    with pytest.raises(pe.errors.SourceError):
         build(name, name, **cache.options)
 
 
@@ -253,7 +253,7 @@ def test_a_changed_local_file_is_not_answered_by_its_store(
     matrix = build("indexed", local, cache_dir=cache.root)
 
     row = tokens_of("indexed").index("w3")
-    assert matrix.origin[row] == pe.Origin.OOV
+    assert matrix.origin[row] == pe.ledger.Origin.OOV
 
 
 def test_the_command_line_lists_checks_and_clears_all_of_it(cache: Copy) -> None:
@@ -278,7 +278,7 @@ def test_what_the_command_line_removes_is_gone_and_the_rest_is_there(
     removed = run("cache", "remove", "published", "--cache-dir", cache.root)
 
     assert removed.exit_code == 0
-    with pytest.raises(pe.SourceError):
+    with pytest.raises(pe.errors.SourceError):
         build("published", "published", **cache.options)
     assert_held(build("odd-long", "odd-long", **cache.options), "odd-long")
 
@@ -345,5 +345,5 @@ def test_a_download_goes_on_from_the_half_that_is_there(
 @pytest.mark.parametrize("name", ["half", "half-unknown"])
 def test_half_a_download_is_never_taken_for_the_whole(cache: Copy, name: str) -> None:
     for stack in (ExitStack(), read_only(cache.root)):
-        with stack, pytest.raises(pe.SourceError, match="not in the cache"):
+        with stack, pytest.raises(pe.errors.SourceError, match="not in the cache"):
             build(name, name, **cache.options)

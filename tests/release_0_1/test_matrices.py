@@ -69,7 +69,7 @@ def assert_held(matrix: pe.EmbeddingMatrix, kind: str) -> None:
 
 def named(origin: Any, match: Sequence[str] = ()) -> list[str]:
     """Return the names of codes, and of forms of a chain's own what they are called."""
-    codes = [pe.Origin(code) for code in origin.tolist()]
+    codes = [pe.ledger.Origin(code) for code in origin.tolist()]
     names = [code.name for code in codes]
     return [
         code.label(match) if name.startswith("FORM_") else name
@@ -237,5 +237,5 @@ def test_texts_are_encoded_as_before(suffix: str) -> None:
     if suffix == ".pickle":  # the function came along by its name
         assert split.encode(["THE W5"]).tolist() == [[split["the"], split["w5"]]]
     else:
-        with pytest.raises(pe.OptionError, match="lists of tokens"):
+        with pytest.raises(pe.errors.OptionError, match="lists of tokens"):
             split.encode(["the w5"])

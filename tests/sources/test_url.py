@@ -169,7 +169,7 @@ def test_a_signature_is_in_nothing_that_is_kept_or_shown(direct, secure, tmp_pat
             ["cache", "list"],
             ["cache", "list", "--json"],
             ["info", url],
-            ["doctor", url],
+            ["examine", url],
         )
     )
     said += run("explain", tmp_path / "m.npz", "t1").output

@@ -50,18 +50,20 @@ def test_a_damaged_row_is_never_handed_out(indexed, row):
     damage(path, row, row % DIM)
     others = [f"w{i}" for i in range(ROWS) if i != row]
 
-    with pytest.raises(pe.FormatError, match=f"store is damaged: its row {row:,} is"):
+    with pytest.raises(
+        pe.errors.FormatError, match=f"store is damaged: its row {row:,} is"
+    ):
         build(["w3", f"w{row}", "w7"], source, path)
     assert "store" in build(others, source, path).source_facts[0]
 
     with (
         store.open_store(path) as reader,
-        pytest.raises(pe.FormatError, match="is damaged"),
+        pytest.raises(pe.errors.FormatError, match="is damaged"),
     ):
         list(reader.packed_blocks())
     with (
         store.open_store(path) as reader,
-        pytest.raises(pe.FormatError, match="is damaged"),
+        pytest.raises(pe.errors.FormatError, match="is damaged"),
     ):
         reader.table()
 
@@ -77,7 +79,7 @@ def test_damaged_checksums_are_seen_at_once(indexed):
     assert data.count(sums) == 1
     path.write_bytes(data.replace(sums, sums[:-1] + bytes([sums[-1] ^ 1])))
 
-    with pytest.raises(pe.FormatError, match="digest is wrong"):
+    with pytest.raises(pe.errors.FormatError, match="digest is wrong"):
         store.open_store(path)
 
 

@@ -76,5 +76,5 @@ def test_no_store_is_made_of_a_package_that_is_damaged(site):
         "the installed file is damaged" in note for note in matrix.findings.notes
     )
     assert caches.listing() == []
-    with pytest.raises(pe.SourceError, match="install its package anew"):
+    with pytest.raises(pe.errors.SourceError, match="install its package anew"):
         pe.index(NAME, offline=True)

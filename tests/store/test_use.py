@@ -46,7 +46,7 @@ def assert_same(left: pe.EmbeddingMatrix, right: pe.EmbeddingMatrix) -> None:
     assert str(left.coverage) == str(right.coverage)
 
 
-def ramp(tokens, statistics: pe.Statistics, dim: int) -> np.ndarray:
+def ramp(tokens, statistics: pe.formats.Statistics, dim: int) -> np.ndarray:
     return np.full((len(tokens), dim), statistics.std + statistics.rows, np.float32)
 
 
@@ -99,10 +99,10 @@ def test_a_large_store_gives_the_statistics_of_the_first_rows_alone(tmp_path):
 
 
 def test_the_policy_error_names_the_same_tokens(vectors):
-    with pytest.raises(pe.OOVError) as plain:
+    with pytest.raises(pe.errors.OOVError) as plain:
         build(vectors, oov="error")
     pe.index(vectors)
-    with pytest.raises(pe.OOVError) as ours:
+    with pytest.raises(pe.errors.OOVError) as ours:
         build(vectors, oov="error")
     assert str(ours.value) == str(plain.value)
 
@@ -271,7 +271,7 @@ def test_a_file_that_changes_while_it_is_indexed_is_refused(vectors):
     def change(done: int, total: int | None) -> None:
         rewrite(vectors)
 
-    with pytest.raises(pe.SourceError, match="changed while it was indexed"):
+    with pytest.raises(pe.errors.SourceError, match="changed while it was indexed"):
         pe.index(vectors, progress=change)
 
     assert not uses_store(build(vectors))
@@ -281,19 +281,22 @@ def test_tokens_in_another_file_are_not_indexed(tmp_path):
     np.save(tmp_path / "v.npy", np.ones((2, 2), np.float32))
     (tmp_path / "v.txt").write_text("a\nb\n")
 
-    with pytest.raises(pe.OptionError, match="in another file"):
+    with pytest.raises(pe.errors.OptionError, match="in another file"):
         pe.index(tmp_path / "v.npy")
 
     assert stores() == []
 
 
 def test_an_open_file_is_not_indexed(vectors):
-    with vectors.open("rb") as file, pytest.raises(pe.OptionError, match="save it"):
+    with (
+        vectors.open("rb") as file,
+        pytest.raises(pe.errors.OptionError, match="save it"),
+    ):
         pe.index(file)
 
 
 def test_another_dtype_is_refused(vectors):
-    with pytest.raises(pe.OptionError, match="float32 or float16"):
+    with pytest.raises(pe.errors.OptionError, match="float32 or float16"):
         pe.index(vectors, dtype="int8")
 
 
@@ -360,7 +363,9 @@ def test_a_damaged_store_is_named_where_there_is_nothing_to_make_it_of(host, cac
     path.write_bytes(path.read_bytes()[:-1])
     shutil.rmtree(cache / "downloads")
 
-    with pytest.raises(pe.SourceError, match=r"is damaged.*network may not be used"):
+    with pytest.raises(
+        pe.errors.SourceError, match=r"is damaged.*network may not be used"
+    ):
         build("mini", offline=True)
 
 
@@ -437,7 +442,7 @@ def test_a_store_is_enough_where_the_download_is_gone(host, cache):
     with pe.open_vectors("mini", offline=True) as reader:
         assert reader.name == "mini"
     assert [pe.index("mini", offline=True)] == stores()
-    with pytest.raises(pe.SourceError, match="network may not be used"):
+    with pytest.raises(pe.errors.SourceError, match="network may not be used"):
         build("mini", offline=True, use_store=False)
     assert len(host.asked) == 1
 
@@ -525,7 +530,7 @@ def test_a_cache_in_whose_place_is_a_file_is_a_note(host, cache, tmp_path):
     (note,) = matrix.findings.notes
     assert "cannot be written to" in note
     assert_same(matrix, build("mini", use_store=False))
-    with pytest.raises(pe.SourceError, match="cannot be written to"):
+    with pytest.raises(pe.errors.SourceError, match="cannot be written to"):
         pe.index("mini")
 
 

@@ -37,8 +37,8 @@ def truth():
 
 def test_a_rotation_is_found_and_applied_to_all_rows(truth):
     vectors, turn, _ = truth
-    origin = np.full(1501, pe.Origin.EXACT)
-    origin[0], origin[7] = pe.Origin.PAD, pe.Origin.OOV
+    origin = np.full(1501, pe.ledger.Origin.EXACT)
+    origin[0], origin[7] = pe.ledger.Origin.PAD, pe.ledger.Origin.OOV
     source, target = space(vectors, origin=origin), space(vectors @ turn)
 
     found = pe.align(source, target)
@@ -46,7 +46,7 @@ def test_a_rotation_is_found_and_applied_to_all_rows(truth):
     np.testing.assert_allclose(found.map, turn, atol=1e-6)
     np.testing.assert_allclose(found.matrix.vectors[1:], vectors @ turn, atol=1e-5)
     assert not found.matrix.vectors[0].any()
-    assert found.matrix.origin[7] == pe.Origin.OOV  # and its row was turned
+    assert found.matrix.origin[7] == pe.ledger.Origin.OOV  # and its row was turned
     assert found.score == (1.0, 1.0, 149, 1500)
     assert found.pairs == 1499 - 149
 
@@ -161,11 +161,11 @@ def test_english_numbers_become_italian_ones():
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"pairs": [("w1", "w2")]}, pe.VocabularyError, "1 pairs of tokens"),
-        ({"pairs": ["w1"]}, pe.OptionError, "'w1' is no pair"),
-        ({"pairs": "none.txt"}, pe.SourceError, "'shared' for the tokens"),
-        ({"holdout": 1}, pe.OptionError, "holdout is 1"),
-        ({"refine": -1}, pe.OptionError, "refine is -1"),
+        ({"pairs": [("w1", "w2")]}, pe.errors.VocabularyError, "1 pairs of tokens"),
+        ({"pairs": ["w1"]}, pe.errors.OptionError, "'w1' is no pair"),
+        ({"pairs": "none.txt"}, pe.errors.SourceError, "'shared' for the tokens"),
+        ({"holdout": 1}, pe.errors.OptionError, "holdout is 1"),
+        ({"refine": -1}, pe.errors.OptionError, "refine is -1"),
     ],
 )
 def test_what_cannot_be_aligned_is_refused(truth, options, error, message):
@@ -176,7 +176,7 @@ def test_what_cannot_be_aligned_is_refused(truth, options, error, message):
 
 
 def test_spaces_of_two_dims_are_refused(truth):
-    with pytest.raises(pe.ShapeError, match="20 dimensions and the target 3"):
+    with pytest.raises(pe.errors.ShapeError, match="20 dimensions and the target 3"):
         pe.align(space(truth[0]), space(np.ones((1500, 3))))
 
 

@@ -54,7 +54,7 @@ def test_all_rows_survive_any_way_through_the_formats(tmp_path, source, via, to)
 
 @pytest.mark.parametrize("format", ["gensim", "sentence-transformers"])
 def test_formats_of_unique_tokens_take_the_first_rows(tmp_path, source, format):
-    with pytest.raises(pe.WriteError, match=r"'the' stands there twice"):
+    with pytest.raises(pe.errors.WriteError, match=r"'the' stands there twice"):
         pe.convert(source, tmp_path / "out", format=format)
     done = pe.convert(source, tmp_path / "out", format=format, drop_duplicates=True)
 
@@ -91,7 +91,7 @@ def test_a_vocabulary_and_dropping_go_together(tmp_path, source):
 
 
 def test_a_vocabulary_of_which_nothing_is_there_writes_nothing(tmp_path, source):
-    with pytest.raises(pe.WriteError, match="no rows"):
+    with pytest.raises(pe.errors.WriteError, match="no rows"):
         pe.convert(source, tmp_path / "out.npz", vocab=["dog"])
 
     assert list(tmp_path.iterdir()) == [source]
@@ -173,9 +173,9 @@ def test_malformed_rows_stop_it_or_are_counted(tmp_path):
     source = tmp_path / "bad.txt"
     source.write_bytes(TEXT + b"bad 1.0\n")
 
-    with pytest.raises(pe.RowError, match="line 5"):
+    with pytest.raises(pe.errors.RowError, match="line 5"):
         pe.convert(source, tmp_path / "out.npz")
-    with pytest.raises(pe.RowError, match="bad_rows"):
+    with pytest.raises(pe.errors.RowError, match="bad_rows"):
         pe.convert(source, tmp_path / "out.npz", on_bad_row="skip", max_bad_rows=0)
     assert list(tmp_path.iterdir()) == [source]
     done = pe.convert(source, tmp_path / "out.npz", on_bad_row="skip", max_bad_rows=1)
@@ -198,7 +198,7 @@ def test_the_source_is_not_overwritten(tmp_path, source):
         (f"{tmp_path / 'a.zip'}#x.txt", tmp_path / "a.zip"),
         (tmp_path / "st", tmp_path / "st" / "model.safetensors"),
     ):
-        with pytest.raises(pe.OptionError, match="the place of what is read"):
+        with pytest.raises(pe.errors.OptionError, match="the place of what is read"):
             pe.convert(given, out, format="npz")
 
     assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == before

@@ -69,9 +69,9 @@ def test_many_rows_that_are_alike_have_no_neighbour_twice():
 @pytest.mark.parametrize(
     ("before", "after", "options", "error"),
     [
-        (BEFORE, {"x": [1, 1]}, {}, pe.VocabularyError),
-        (BEFORE, AFTER, {"count": 0}, pe.OptionError),
-        (BEFORE, {"a": [0, 0]}, {}, pe.VocabularyError),
+        (BEFORE, {"x": [1, 1]}, {}, pe.errors.VocabularyError),
+        (BEFORE, AFTER, {"count": 0}, pe.errors.OptionError),
+        (BEFORE, {"a": [0, 0]}, {}, pe.errors.VocabularyError),
     ],
 )
 def test_what_cannot_be_compared_is_refused(before, after, options, error):
@@ -82,7 +82,7 @@ def test_what_cannot_be_compared_is_refused(before, after, options, error):
 def test_two_dims_are_refused():
     other = pe.EmbeddingMatrix(np.ones((1, 3)), pe.Vocabulary(["a"], pad=None))
 
-    with pytest.raises(pe.ShapeError, match="2 dimensions before and 3 after"):
+    with pytest.raises(pe.errors.ShapeError, match="2 dimensions before and 3 after"):
         pe.compare(matrix(BEFORE), other)
 
 

@@ -97,9 +97,9 @@ def test_of_tokens_that_differ_in_case_the_first_stands_for_all():
     assert (score.answered, score.value) == (4, pytest.approx(1))
 
 
-@pytest.mark.parametrize("code", [pe.Origin.OOV, pe.Origin.UNUSED])
+@pytest.mark.parametrize("code", [pe.ledger.Origin.OOV, pe.ledger.Origin.UNUSED])
 def test_a_row_that_is_not_from_the_source_takes_no_part(code):
-    origin = [pe.Origin.EXACT] * 5
+    origin = [pe.ledger.Origin.EXACT] * 5
     origin[3] = code
 
     result = pe.evaluate(matrix_of(CAPITALS, origin=origin), QUESTIONS, samples=0)
@@ -147,7 +147,7 @@ def test_scores_are_gensims(glove, tmp_path):
     lines = Path(QUESTIONS).read_text().splitlines()
     some = [line for line in lines if line.startswith(":") or hash_of(line) % 12 == 0]
     (tmp_path / "questions.txt").write_text("\n".join(some))
-    found = glove.origin >= pe.Origin.EXACT
+    found = glove.origin >= pe.ledger.Origin.EXACT
     rows = np.flatnonzero(found)
     kept = pe.Vocabulary(glove.vocabulary.strings(rows), pad=None)
     oracle = pe_gensim.to_keyed_vectors(pe.EmbeddingMatrix(glove.vectors[rows], kept))
@@ -200,7 +200,7 @@ def test_sources_side_by_side_are_judged_by_what_all_have(glove):
     noise = np.random.default_rng(0).normal(size=glove.shape)
     worse = glove.vectors + 1.2 * noise.astype(np.float32)
     half = np.array(glove.origin)
-    half[::3] = pe.Origin.OOV
+    half[::3] = pe.ledger.Origin.OOV
     worse[glove.pad_id] = 0
     other = pe.EmbeddingMatrix(worse, glove.vocabulary, half)
 
@@ -265,22 +265,26 @@ def test_a_file_of_no_known_form_is_an_error_of_its_place(tmp_path, text, messag
     raw = text if isinstance(text, bytes) else text.encode()
     (tmp_path / "t.txt").write_bytes(raw)
 
-    with pytest.raises(pe.FormatError, match=message):
+    with pytest.raises(pe.errors.FormatError, match=message):
         pe.evaluate(matrix_of(CAPITALS), tmp_path / "t.txt")
 
 
 def test_what_cannot_be_evaluated_is_refused(tmp_path):
     matrix = matrix_of(CAPITALS)
-    with pytest.raises(pe.SourceError, match=r"none\.txt"):
+    with pytest.raises(pe.errors.SourceError, match=r"none\.txt"):
         pe.evaluate(matrix, tmp_path / "none.txt")
-    with pytest.raises(pe.OptionError, match="list of sources is empty"):
+    with pytest.raises(pe.errors.OptionError, match="list of sources is empty"):
         pe.evaluate([])
-    with pytest.raises(pe.OptionError, match="samples is -1"):
+    with pytest.raises(pe.errors.OptionError, match="samples is -1"):
         pe.evaluate(matrix, samples=-1)
-    with pytest.raises(pe.OptionError, match="no task 'x'; there are wordsim353"):
+    with pytest.raises(
+        pe.errors.OptionError, match="no task 'x'; there are wordsim353"
+    ):
         pe.evaluate(matrix, PAIRS, samples=0)["x"]
     (tmp_path / "v.txt").write_text("qwzx 1 2\n")
-    with pytest.raises(pe.CoverageError, match=r"v\.txt has no word of the tasks"):
+    with pytest.raises(
+        pe.errors.CoverageError, match=r"v\.txt has no word of the tasks"
+    ):
         pe.evaluate(tmp_path / "v.txt", PAIRS)
 
 

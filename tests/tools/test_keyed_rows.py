@@ -148,10 +148,10 @@ def test_an_unknown_key_is_a_key_error_though_there_is_an_unk():
     for ask in (keyed.get_vector, keyed.most_similar, keyed.most_similar_cosmul):
         with pytest.raises(KeyError, match="'x'"):
             ask("x")
-    with pytest.raises(pe.ShapeError, match=r"\(2,\); expected \(3,\)"):
+    with pytest.raises(pe.errors.ShapeError, match=r"\(2,\); expected \(3,\)"):
         keyed.most_similar(np.float32([1, 2]))
     for ask in (keyed.most_similar, keyed.most_similar_cosmul):
-        with pytest.raises(pe.OptionError, match="nothing to look for"):
+        with pytest.raises(pe.errors.OptionError, match="nothing to look for"):
             ask([])
 
 
@@ -164,7 +164,7 @@ def test_keys_that_are_left_out_are_told():
         assert keyed.n_similarity(["a", "x"], ["a"]) == 1
     with (
         pytest.warns(UserWarning, match="'y'"),
-        pytest.raises(pe.OptionError, match="no key left"),
+        pytest.raises(pe.errors.OptionError, match="no key left"),
     ):
         keyed.doesnt_match(["y"])
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrained_embed import OptionError
+from pretrained_embed.errors import OptionError
 from pretrained_embed.tools import nearest_rows
 from pretrained_embed.tools.nearest_rows import METRICS, Nearest, unit_rows
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pretrained_embed import OptionError
+from pretrained_embed.errors import OptionError
 from pretrained_embed.tools.similar_tokens import Query, parse_queries
 
 

@@ -93,7 +93,7 @@ def test_a_matrix_with_holes_and_padding_is_searched():
 def test_an_unknown_token_names_the_spelling_there_is(tmp_path):
     (tmp_path / "v.txt").write_text("paris 1 0\nb 1 1\n")
 
-    with pytest.raises(pe.UnknownTokenError, match="'Paris'; it has 'paris'"):
+    with pytest.raises(pe.errors.UnknownTokenError, match="'Paris'; it has 'paris'"):
         pe.similar(tmp_path / "v.txt", "Paris")
 
 
@@ -101,7 +101,7 @@ def test_an_unknown_token_names_the_spelling_there_is(tmp_path):
 def test_what_asks_for_nothing_is_refused(tmp_path, queries, count):
     (tmp_path / "v.txt").write_text("a 1 0\nb 1 1\n")
 
-    with pytest.raises(pe.OptionError):
+    with pytest.raises(pe.errors.OptionError):
         pe.similar(tmp_path / "v.txt", queries, count=count)
 
 
@@ -161,7 +161,7 @@ def test_the_largest_products_and_the_smallest_distances(
 
 
 def test_a_metric_that_is_none_is_refused(file):
-    with pytest.raises(pe.OptionError, match="cosine, dot, euclidean"):
+    with pytest.raises(pe.errors.OptionError, match="cosine, dot, euclidean"):
         pe.similar(file, "w3", metric="angle")
 
 

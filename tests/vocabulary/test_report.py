@@ -23,7 +23,7 @@ RUN = "=+-@\t\r\n＝＋－＠"
 def written(path: Path, tokens: list[str], **options: bool) -> pe.Vocabulary:
     vocabulary = pe.Vocabulary(tokens, pad=None)
     vectors = np.zeros((len(tokens), 2), np.float32)
-    pe.write_report(pe.EmbeddingMatrix(vectors, vocabulary), path, **options)
+    pe.EmbeddingMatrix(vectors, vocabulary).save_report(path, **options)
     return vocabulary
 
 
@@ -68,7 +68,7 @@ def test_counts_come_back_and_lines_may_be_gone(tmp_path):
     )
     matrix = pe.EmbeddingMatrix(np.zeros((3, 2), np.float32), vocabulary)
     path = tmp_path / "r.csv"
-    pe.write_report(matrix, path, spreadsheet=True)
+    matrix.save_report(path, spreadsheet=True)
     lines = path.read_bytes().splitlines(keepends=True)
     path.write_bytes(b"".join([lines[0], *lines[2:]]))
 
@@ -83,7 +83,7 @@ def test_a_line_without_a_token_or_with_a_strange_count_is_named(tmp_path, line)
     path = tmp_path / "r.csv"
     path.write_bytes(b"id,token,count,origin\r\n" + line)
 
-    with pytest.raises(pe.VocabularyError, match=r"r\.csv:2: "):
+    with pytest.raises(pe.errors.VocabularyError, match=r"r\.csv:2: "):
         pe.Vocabulary.from_file(path)
 
 

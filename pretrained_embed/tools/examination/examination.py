@@ -1,13 +1,18 @@
-"""Reading all of a file once, and telling what it is and what is wrong with it."""
+"""`examine`: read all of a source once, and tell what is wrong with it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from pretrained_embed.arrays import PackedTokens, Progress
-from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.files.digests import sha256
+from pretrained_embed.formats import AnyLayout, Findings, Reader
+from pretrained_embed.pipeline.opening import Folder, Where, open_reader
+from pretrained_embed.progress import AnyProgress, listener
+from pretrained_embed.sources import Source
 from pretrained_embed.tools.examination import problems
 from pretrained_embed.tools.examination.problems import Problem
 from pretrained_embed.tools.examination.token_checks import check_tokens
@@ -18,7 +23,7 @@ _FIRST = 5
 
 
 @dataclass(frozen=True)
-class Checkup:
+class Examination:
     """What a file of vectors is, and what is wrong with it.
 
     ``declared_rows`` is what a header says, ``rows`` what is there. ``norms`` are the
@@ -63,8 +68,48 @@ class Checkup:
 
 
 def examine(
+    source: Source,
+    *,
+    cache_dir: Folder | None = None,
+    offline: bool | None = None,
+    catalog: Path | None = None,
+    layout: AnyLayout = None,
+    digest: bool = False,
+    progress: AnyProgress = None,
+) -> Examination:
+    """Read all of a source, and tell what it is and what is wrong with it.
+
+    ``source`` and the other arguments are as in `open_vectors`; the source itself is
+    read, never a store of it. Malformed rows are counted and described, as are tokens
+    that are there twice (as bytes, in Unicode's normal form NFC, without the white
+    space around them), are not UTF-8, empty, hold white space or cannot be seen;
+    vectors with NaN or infinite numbers, or of zeros; a header that is false; and a
+    file that was cut. Rows are numbered from 0, malformed ones left out.
+
+    ``digest`` takes the SHA-256 of the local file, too: of the archive or compressed
+    file, where it is in one.
+
+    Raises `SourceError` where there is nothing to read, and `FormatError` where what
+    there is cannot be opened at all.
+
+    >>> print(examine("vectors.txt").problems)  # doctest: +SKIP
+    ()
+    """
+    progress = listener(progress)
+    where = Where(cache_dir, offline, catalog)
+    opened = open_reader(source, where, progress, use_store=False, layout=layout)
+    known = dict(opened.provenance)
+    with opened.reader as reader:
+        # Of what was fetched or comes in a package a digest is known already.
+        if digest and (identity := opened.identity) and not identity.digests:
+            for path in identity.files[:1]:
+                known["sha256"] = sha256(path, progress=progress)
+        return _examined(reader, known, progress)
+
+
+def _examined(
     reader: Reader, source: Mapping[str, Any], progress: Progress | None = None
-) -> Checkup:
+) -> Examination:
     """Read all rows of an open file, and return what there is to say of it.
 
     Malformed rows are counted, not raised. Holds the tokens in memory, of the vectors
@@ -77,7 +122,7 @@ def examine(
         vectors.add(block.vectors)
     tokens, checks = check_tokens(parts)
     findings = reader.findings
-    return Checkup(
+    return Examination(
         name=reader.name,
         format=reader.format,
         rows=findings.rows,

@@ -4,6 +4,6 @@ Knows matrices and nothing of where they are from. The page is one file that loa
 nothing and lets nothing run but its own script.
 """
 
-from pretrained_embed.tools.page.document import write_page
+from pretrained_embed.tools.page.document import page
 
-__all__ = ["write_page"]
+__all__ = ["page"]

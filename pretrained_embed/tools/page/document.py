@@ -1,4 +1,4 @@
-"""The page itself: its parts put together, and what a browser may do with it."""
+"""`page`: its parts put together, and what a browser may do with it."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from base64 import b64encode
 from hashlib import sha256
 from html import escape
 from importlib import resources
+from pathlib import Path
 from string import Template
 from xml.etree.ElementTree import Element
 
 from pretrained_embed import __version__
-from pretrained_embed.arrays import Progress
+from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.files.replacement import replacing
-from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.matrix import EmbeddingMatrix, Projection
+from pretrained_embed.pipeline.loading import load_matrix
+from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.tools.page.coverage_section import coverage_section, oov_section
 from pretrained_embed.tools.page.elements import html, shown, tag
 from pretrained_embed.tools.page.identity_section import (
@@ -27,25 +30,57 @@ from pretrained_embed.tools.page.numbers_section import (
     numbers_section,
     warnings_section,
 )
-from pretrained_embed.tools.plot import Method
 
 _PROJECTIONS = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
+_SUFFIXES = (".html", ".htm")
 
-def write_page(
-    matrix: EmbeddingMatrix,
+
+def page(
+    matrix: EmbeddingMatrix | str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
-    projection: Method = "pca",
+    projection: Projection = "pca",
     seed: int = 0,
     limit: int = 20_000,
     title: str | None = None,
-    progress: Progress | None = None,
+    progress: AnyProgress = None,
 ) -> None:
-    """Write a page about a matrix, whole or not at all.
+    """Write a page about a matrix: one HTML file that loads nothing.
 
-    The arguments are those of `pretrained_embed.report`, which says what is on it.
+    On it are a map of the tokens with the nearest neighbours of each, coverage by form
+    and frequency, the most frequent OOV tokens and what would find them, norms and
+    values, warnings, the first rows, and what the matrix was built from.
+
+    ``matrix`` is one, or the file of one. ``projection`` places the tokens: "pca", or
+    "tsne" and "umap", which need scikit-learn and umap-learn; ``seed`` is theirs. Of
+    more than ``limit`` tokens the most frequent by the counts of the vocabulary are
+    shown, or where there are none the first. ``progress`` is called with the bytes of
+    vectors whose neighbours were found, and the bytes of all. ``path`` ends in
+    ``.html`` or ``.htm``.
+
+    The same matrix and options give the same bytes. The file appears whole or not at
+    all. Raises `OptionError` for options that mean nothing, `MissingPackageError`,
+    `WriteError`, and what `load_matrix` does.
+
+    >>> page("embedding.npz", "page.html")  # doctest: +SKIP
     """
+    progress = listener(progress)
+    known = EmbeddingMatrix.PROJECTIONS
+    if projection not in known:
+        raise OptionError(
+            f"projection is {projection!r}; known: {', '.join(known)}"
+            f"{suggestion(str(projection), known)}"
+        )
+    if Path(os.fsdecode(path)).suffix.lower() not in _SUFFIXES:
+        raise OptionError(
+            f"{os.fsdecode(path)!r} does not end in {' or '.join(_SUFFIXES)}: it is a "
+            "page for a browser, such as page.html"
+        )
+    if limit < 1:
+        raise OptionError(f"limit is {limit}; a map has one token at least")
+    if not isinstance(matrix, EmbeddingMatrix):
+        matrix = load_matrix(matrix)
     norms = norms_of(matrix)
     shown_points = points(
         matrix,
@@ -119,7 +154,7 @@ def _tiles(matrix: EmbeddingMatrix) -> Element:
     return tag("dl", *tiles, class_="tiles")
 
 
-def _about(matrix: EmbeddingMatrix, points: Points, projection: Method) -> str:
+def _about(matrix: EmbeddingMatrix, points: Points, projection: Projection) -> str:
     """Return what the map shows, and that it is a sample where it is one."""
     count, method = len(points.ids), _PROJECTIONS[projection]
     near = "Neighbours are by cosine among these, in all dimensions."

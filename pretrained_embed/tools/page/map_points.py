@@ -19,10 +19,10 @@ from pretrained_embed.arrays import (
 )
 from pretrained_embed.ledger import Origin
 from pretrained_embed.ledger.provenance import options_of
-from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.matrix import EmbeddingMatrix, Projection
 from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 from pretrained_embed.tools.page.elements import shown
-from pretrained_embed.tools.plot import Method, project
+from pretrained_embed.tools.plot import project
 
 #: How many neighbours a token has, and the number that stands for none.
 NEIGHBOURS, NONE = 10, 2**32 - 1
@@ -54,7 +54,7 @@ def points(
     norms: Float64Array,
     *,
     limit: int,
-    projection: Method = "pca",
+    projection: Projection = "pca",
     seed: int = 0,
     progress: Progress | None = None,
 ) -> Points:

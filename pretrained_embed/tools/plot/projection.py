@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array, Float64Array
 from pretrained_embed.errors import MissingPackageError, OptionError, suggestion
-
-Method = Literal["pca", "tsne", "umap"]
-METHODS: tuple[Method, ...] = get_args(Method)
+from pretrained_embed.matrix import EmbeddingMatrix, Projection
 
 #: Called with what is about to be done, before each step that takes its time.
 Step = Callable[[str], None]
@@ -24,7 +21,7 @@ _FEW = 2000
 
 def project(
     vectors: Float32Array,
-    method: Method = "pca",
+    method: Projection = "pca",
     *,
     seed: int = 0,
     step: Step | None = None,
@@ -43,10 +40,11 @@ def project(
     Raises `OptionError` for another method, and `MissingPackageError` where its
     package is not installed.
     """
-    if method not in METHODS:
+    known = EmbeddingMatrix.PROJECTIONS
+    if method not in known:
         raise OptionError(
-            f"unknown method {method!r}; known: {', '.join(METHODS)}"
-            f"{suggestion(str(method), METHODS)}"
+            f"unknown method {method!r}; known: {', '.join(known)}"
+            f"{suggestion(str(method), known)}"
         )
     tell = step or (lambda _: None)
     rows = _directions(vectors)

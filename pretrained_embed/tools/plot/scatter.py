@@ -11,13 +11,11 @@ import numpy as np
 
 from pretrained_embed.errors import MissingPackageError, OptionError
 from pretrained_embed.files.replacement import replacing
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.tools.plot.labels import place_labels
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-#: What a picture may be saved as.
-SUFFIXES = (".png", ".svg", ".pdf")
 
 _LONGEST_LABEL = 40
 _GAP = 3.0  # pixels
@@ -92,8 +90,11 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
     from matplotlib import rc_context
 
     suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise OptionError(f"{os.fspath(path)!r} does not end in one of {SUFFIXES}")
+    known = EmbeddingMatrix.PICTURE_SUFFIXES
+    if suffix not in known:
+        raise OptionError(
+            f"{os.fspath(path)!r} does not end in one of {' '.join(known)}"
+        )
     undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     # Text as text, to be searched and read aloud; names in the file from one salt.
     style = {"svg.fonttype": "none", "svg.hashsalt": "pretrained-embed"}

@@ -13,13 +13,13 @@ import pretrained_embed as pe
 GOOD = "the 1 2\ncat 3 4\ndog 0.5 -1e-3\n"
 
 
-def examined(tmp_path, content: str | bytes, name: str = "v.txt") -> pe.Checkup:
+def examined(tmp_path, content: str | bytes, name: str = "v.txt") -> pe.Examination:
     path = tmp_path / name
     path.write_bytes(content.encode() if isinstance(content, str) else content)
     return pe.examine(path)
 
 
-def problems(checkup: pe.Checkup) -> dict[str, pe.Problem]:
+def problems(checkup: pe.Examination) -> dict[str, pe.Problem]:
     return {problem.name: problem for problem in checkup.problems}
 
 

@@ -46,7 +46,7 @@ KINDS = {
 
 
 def page_of(matrix: pe.EmbeddingMatrix, path: Path, **options: Any) -> str:
-    pe.report(matrix, path, **options)
+    pe.page(matrix, path, **options)
     return path.read_text("utf-8")
 
 
@@ -97,6 +97,6 @@ def nasty() -> pe.EmbeddingMatrix:
         "options": {"match": ["exact"], "oov": NASTY[6], NASTY[6]: NASTY[1]},
         "versions": {NASTY[1]: NASTY[6]},
     }
-    findings = pe.Findings(rows=3, bad_rows=1, notes=list(NASTY))
+    findings = pe.formats.Findings(rows=3, bad_rows=1, notes=list(NASTY))
     vectors = np.random.default_rng(7).normal(size=(len(NASTY), 4))
     return pe.EmbeddingMatrix(vectors, vocabulary, origin, provenance, findings)

@@ -156,9 +156,9 @@ def written(matrix, nasty, tmp_path_factory) -> dict[str, Path]:
     vectors = np.random.default_rng(0).normal(size=(len(tokens), 4))
     many = pe.EmbeddingMatrix(vectors, pe.Vocabulary(tokens, pad=None))
     pages = {name: folder / f"{name}.html" for name in ("matrix", "nasty", "many")}
-    pe.report(matrix, pages["matrix"])
-    pe.report(nasty, pages["nasty"], title=NASTY[8])
-    pe.report(many, pages["many"])
+    pe.page(matrix, pages["matrix"])
+    pe.page(nasty, pages["nasty"], title=NASTY[8])
+    pe.page(many, pages["many"])
     return pages
 
 

@@ -46,7 +46,7 @@ def test_tokens_arrays_and_origins_go_round(matrix, tmp_path):
     np.testing.assert_allclose(data["norms"], norms, rtol=1e-6)
     np.testing.assert_array_equal(data["counts"], matrix.vocabulary.counts[ids])
     names = [data["origins"][code]["name"] for code in data["origin"]]
-    found = matrix.origin[ids] >= pe.Origin.EXACT
+    found = matrix.origin[ids] >= pe.ledger.Origin.EXACT
     assert {n for n, f in zip(names, found, strict=True) if f} == {"exact", "lower"}
     assert {n for n, f in zip(names, found, strict=True) if not f} == {
         "not found (normal)"
@@ -135,7 +135,7 @@ def test_20_000_tokens_take_less_than_5_megabytes(tmp_path):
     vectors = np.random.default_rng(0).normal(size=(len(tokens), 4))
     vocabulary = pe.Vocabulary(tokens, pad=None, counts=dict.fromkeys(tokens, 7))
 
-    pe.report(pe.EmbeddingMatrix(vectors, vocabulary), tmp_path / "r.html")
+    pe.page(pe.EmbeddingMatrix(vectors, vocabulary), tmp_path / "r.html")
 
     assert (tmp_path / "r.html").stat().st_size < 5_000_000
 
@@ -275,7 +275,7 @@ def test_oov_tokens_come_with_what_would_find_them(tmp_path):
 def test_progress_is_told_in_bytes(matrix, tmp_path):
     calls = []
 
-    pe.report(
+    pe.page(
         matrix, tmp_path / "r.html", progress=lambda done, total: calls.append(total)
     )
 
@@ -285,14 +285,14 @@ def test_progress_is_told_in_bytes(matrix, tmp_path):
 
 def test_options_that_mean_nothing_are_refused(matrix, tmp_path):
     for wrong in ({"projection": "psa"}, {"limit": 0}):
-        with pytest.raises(pe.OptionError):
-            pe.report(matrix, tmp_path / "r.html", **wrong)
+        with pytest.raises(pe.errors.OptionError):
+            pe.page(matrix, tmp_path / "r.html", **wrong)
 
     assert not list(tmp_path.iterdir())
 
 
 def test_what_was_there_stays_where_the_page_cannot_be_written(matrix, tmp_path):
-    with pytest.raises(pe.WriteError):
-        pe.report(matrix, tmp_path / "none" / "r.html")
+    with pytest.raises(pe.errors.WriteError):
+        pe.page(matrix, tmp_path / "none" / "r.html")
 
     assert not list(tmp_path.iterdir())

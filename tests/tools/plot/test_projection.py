@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from pretrained_embed import MissingPackageError, OptionError
-from pretrained_embed.tools.plot import METHODS, project
+from pretrained_embed import EmbeddingMatrix
+from pretrained_embed.errors import MissingPackageError, OptionError
+from pretrained_embed.tools.plot import project
 
 
 def clusters(dim: int = 10) -> np.ndarray:
@@ -18,7 +19,7 @@ def clusters(dim: int = 10) -> np.ndarray:
     return (centres + rng.normal(size=(60, dim)) / 4).astype(np.float32)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EmbeddingMatrix.PROJECTIONS)
 def test_what_is_alike_is_near(method):
     places = project(clusters(), method, seed=3)
 
@@ -32,7 +33,7 @@ def test_what_is_alike_is_near(method):
     np.testing.assert_allclose(places.mean(axis=0), 0, atol=1e-3)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EmbeddingMatrix.PROJECTIONS)
 def test_the_same_seed_gives_the_same_places(method):
     one, two = (project(clusters(), method, seed=3) for _ in range(2))
 
@@ -52,7 +53,7 @@ def test_pca_keeps_the_directions_of_largest_variance():
     np.testing.assert_allclose(places, expected * signs, atol=1e-4)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EmbeddingMatrix.PROJECTIONS)
 @pytest.mark.parametrize("rows", [1, 2, 3, 5])
 def test_few_rows_have_places_too(method, rows):
     places = project(clusters()[:rows], method)

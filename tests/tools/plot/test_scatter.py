@@ -8,8 +8,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from pretrained_embed import MissingPackageError, OptionError
-from pretrained_embed.tools.plot import SUFFIXES, Point, save_picture, scatter
+from pretrained_embed import EmbeddingMatrix
+from pretrained_embed.errors import MissingPackageError, OptionError
+from pretrained_embed.tools.plot import Point, save_picture, scatter
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -57,7 +58,7 @@ def test_tokens_are_drawn_as_they_are_or_by_number():
     assert len(shown[12]) == 40
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", EmbeddingMatrix.PICTURE_SUFFIXES)
 def test_hostile_tokens_make_a_good_file(tmp_path, suffix):
     path = tmp_path / f"map{suffix.upper()}"
 
@@ -78,7 +79,7 @@ def test_tokens_are_text_in_an_svg(tmp_path):
     assert "\\frac{1}{2}" in shown
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", EmbeddingMatrix.PICTURE_SUFFIXES)
 def test_the_same_points_give_the_same_bytes(tmp_path, suffix):
     one, two = tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
 

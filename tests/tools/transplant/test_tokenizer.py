@@ -118,9 +118,11 @@ def test_an_object_of_tokenizers_tells_what_its_file_would():
 
 
 def test_other_objects_are_refused():
-    with pytest.raises(pe.OptionError, match=r"int is no tokenizer: .*get_vocab"):
+    with pytest.raises(
+        pe.errors.OptionError, match=r"int is no tokenizer: .*get_vocab"
+    ):
         tokenizer.read(7)
-    with pytest.raises(pe.OptionError, match="cuts up no texts; give pieces="):
+    with pytest.raises(pe.errors.OptionError, match="cuts up no texts; give pieces="):
         tokenizer.read({"a": 0}).pieces(Text(True, "b"))
 
 
@@ -131,12 +133,12 @@ def test_other_objects_are_refused():
 def test_a_file_that_is_no_tokenizer_is_an_error(tmp_path, content):
     (tmp_path / "tokenizer.json").write_bytes(content)
 
-    with pytest.raises(pe.FormatError, match=r"tokenizer\.json"):
+    with pytest.raises(pe.errors.FormatError, match=r"tokenizer\.json"):
         tokenizer.read(tmp_path)
 
 
 def test_a_tokenizer_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(pe.SourceError, match="cannot be read: No such file"):
+    with pytest.raises(pe.errors.SourceError, match="cannot be read: No such file"):
         tokenizer.read(tmp_path)
 
 
@@ -146,5 +148,5 @@ def test_without_tokenizers_the_error_says_what_to_install(tmp_path, monkeypatch
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0}}}')
 
-    with pytest.raises(pe.MissingPackageError, match="pip install tokenizers"):
+    with pytest.raises(pe.errors.MissingPackageError, match="pip install tokenizers"):
         tokenizer.read(tmp_path).pieces(Text(True, "b"))

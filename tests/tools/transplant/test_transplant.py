@@ -261,7 +261,7 @@ def test_rows_filled_by_an_oov_policy_say_nothing_of_a_token(tmp_path):
     model = write_model(tmp_path / "model", {INPUT: table()})
     static = static_matrix()
     origin = static.origin.copy()
-    origin[static.vocabulary["cats"]] = pe.Origin.OOV
+    origin[static.vocabulary["cats"]] = pe.ledger.Origin.OOV
     static = pe.EmbeddingMatrix(static.vectors, static.vocabulary, origin)
 
     result = moved(model, init="similarity", static=static)
@@ -290,7 +290,7 @@ def test_a_folder_that_is_there_is_not_touched(tmp_path):
     model = write_model(tmp_path / "model", {INPUT: table()})
     before = {path: path.read_bytes() for path in model.iterdir()}
 
-    with pytest.raises(pe.WriteError, match="there already"):
+    with pytest.raises(pe.errors.WriteError, match="there already"):
         moved(model).save(model)
 
     assert {path: path.read_bytes() for path in model.iterdir()} == before
@@ -302,7 +302,7 @@ def test_what_cannot_be_written_leaves_nothing_behind(tmp_path):
     (model / "generation_config.json").unlink()
     (model / "gone").symlink_to(tmp_path / "nowhere")
 
-    with pytest.raises(pe.WriteError, match="nothing was changed"):
+    with pytest.raises(pe.errors.WriteError, match="nothing was changed"):
         result.save(tmp_path / "out")
 
     assert [path.name for path in tmp_path.iterdir()] == ["model"]

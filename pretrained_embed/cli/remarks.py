@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed import EmbeddingMatrix, Findings, Origin
-from pretrained_embed.cli.display import plural
+from pretrained_embed import EmbeddingMatrix
+from pretrained_embed.cli.output import plural
+from pretrained_embed.formats import Findings
+from pretrained_embed.ledger import Origin
 
 
 def remarks(findings: Findings) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""``report``: a page about a saved matrix, for a browser."""
+"""``page``: a page about a saved matrix, for a browser."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.output import tell
+from pretrained_embed.cli.output import check_target, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.targets import check_target
 
 
-@click.command("report")
+@click.command()
 @click.argument("matrix", metavar="MATRIX")
 @click.option(
     "--output",
     "-o",
     type=click.Path(path_type=Path),
-    default=Path("report.html"),
+    default=Path("page.html"),
     show_default=True,
     metavar="FILE",
     help="Where the page goes.",
@@ -38,7 +37,7 @@ from pretrained_embed.cli.targets import check_target
 )
 @click.option("--title", metavar="TEXT", help="[default: the source and the shape]")
 @options.quiet
-def report_page(
+def page(
     matrix: str,
     output: Path,
     projection: Any,
@@ -55,11 +54,11 @@ def report_page(
 
     \b
     Example:
-      pretrained-embed report embedding.npz -o report.html
+      pretrained-embed page embedding.npz -o page.html
     """
     check_target(output, "--output", (".html", ".htm"), vocabulary="", sources=[matrix])
     with Bar(quiet=quiet) as bar:
-        pe.report(
+        pe.page(
             matrix,
             output,
             projection=projection,

@@ -1,4 +1,4 @@
-"""``doctor``: what is wrong with a file of vectors, and what would mend it."""
+"""``examine``: what is wrong with a file of vectors, and what would mend it."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.display import plural
-from pretrained_embed.cli.output import answer, answer_json
+from pretrained_embed.cli.output import answer, answer_json, plural
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.report import layout_notes
+from pretrained_embed.cli.remarks import layout_notes
 from pretrained_embed.sources.url import url_or_words
 
 UNHEALTHY = 1
@@ -25,7 +24,7 @@ UNHEALTHY = 1
 @options.as_json
 @options.quiet
 @click.pass_context
-def doctor(
+def examine(
     context: click.Context,
     source: str,
     layout: str | None,
@@ -43,8 +42,8 @@ def doctor(
 
     \b
     Example:
-      pretrained-embed doctor vectors.txt
-      pretrained-embed doctor vectors.zip#vectors.bin --json
+      pretrained-embed examine vectors.txt
+      pretrained-embed examine vectors.zip#vectors.bin --json
     """
     with Bar(quiet=quiet) as bar:
         found = pe.examine(
@@ -64,7 +63,7 @@ def doctor(
         context.exit(UNHEALTHY)
 
 
-def _head(found: pe.Checkup) -> str:
+def _head(found: pe.Examination) -> str:
     shape = f"{found.name}: {found.format}, {found.rows:,} rows of {found.dim}"
     if not found.problems:
         return f"{shape}. Nothing is wrong with it."
@@ -75,7 +74,7 @@ def _head(found: pe.Checkup) -> str:
     return f"{shape}: {' and '.join(counts)}."
 
 
-def _notes(found: pe.Checkup) -> list[str]:
+def _notes(found: pe.Examination) -> list[str]:
     """Return what is remarkable about the layout, and no problem of its own."""
     notes = layout_notes(found.findings)
     problems = " ".join(problem.what for problem in found.problems)

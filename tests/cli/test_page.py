@@ -1,4 +1,4 @@
-"""``pretrained-embed report``."""
+"""``pretrained-embed page``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def test_a_page_is_written_and_opens_from_disk(folder):
         run("build", "--vocab", "vocab.txt", "--source", "vectors.txt").exit_code == 0
     )
 
-    result = run("report", "embedding.npz", "-o", "page.html", "--title", "My <words>")
+    result = run("page", "embedding.npz", "-o", "page.html", "--title", "My <words>")
 
     assert result.exit_code == 0
     assert "Wrote page.html." in result.stderr
@@ -20,9 +20,9 @@ def test_a_page_is_written_and_opens_from_disk(folder):
 
 
 def test_a_file_of_vectors_has_a_page_too(folder):
-    assert run("report", "vectors.txt", "--quiet").stderr == ""
+    assert run("page", "vectors.txt", "--quiet").stderr == ""
 
-    assert "vectors.txt, 3 × 3" in Path("report.html").read_text("utf-8")
+    assert "vectors.txt, 3 × 3" in Path("page.html").read_text("utf-8")
 
 
 def test_wrong_usage_is_told_before_any_work(folder):
@@ -32,12 +32,12 @@ def test_wrong_usage_is_told_before_any_work(folder):
         ["none.npz", "--projection", "tsen"],
         ["none.npz", "--limit", "0"],
     ):
-        assert run("report", *wrong).exit_code == 2
+        assert run("page", *wrong).exit_code == 2
 
 
 def test_a_matrix_that_is_not_there_is_one_message(folder):
-    code, output, errors = finish("report", "none.npz")
+    code, output, errors = finish("page", "none.npz")
 
     assert (code, output) == (1, b"")
     assert errors.startswith(b"Error: ")
-    assert not Path("report.html").exists()
+    assert not Path("page.html").exists()
