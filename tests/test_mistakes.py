@@ -126,7 +126,7 @@ MISTAKES = {
         without="king-man+woman",
     ),
     "a page of another name": Mistake(
-        "report v.txt -o v.npz", ["'v.npz'", ".html"], code=2
+        "page v.txt -o v.npz", ["'v.npz'", ".html"], code=2
     ),
     "conversion into no folder": Mistake(
         "convert v.txt no/v.npz", ["no folder", "make it first"], code=1

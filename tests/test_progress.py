@@ -23,7 +23,7 @@ USES = {
     "examine": lambda source, **o: pe.examine(source, **o),
     "index": lambda source, **o: pe.index(source, cache_dir=source.parent / "c", **o),
     "similar": lambda source, **o: pe.similar(source, "t1", **o),
-    "report": lambda source, **o: pe.page(source, source.with_suffix(".html"), **o),
+    "page": lambda source, **o: pe.page(source, source.with_suffix(".html"), **o),
 }
 
 
@@ -34,7 +34,7 @@ def test_true_prints_lines_to_standard_error(use, source, capsys):
     output, errors = capsys.readouterr()
     assert output == ""
     lines = errors.splitlines()
-    assert lines[-1].startswith("100%" if use != "report" else "  0%")  # blocks begun
+    assert lines[-1].startswith("100%" if use != "page" else "  0%")  # blocks begun
     assert all(re.fullmatch(r" *\d+%  [\d,]+ of [\d,]+ bytes", line) for line in lines)
 
 

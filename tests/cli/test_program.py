@@ -323,3 +323,11 @@ def test_options_never_steer_the_terminal():
 )
 def test_printable_escapes_what_acts_or_cannot_be_seen(text, encoding, shown):
     assert printable(text, encoding) == shown
+
+
+@pytest.mark.parametrize(("former", "now"), [("doctor", "examine"), ("report", "page")])
+def test_a_command_of_another_name_is_named(former, now):
+    result = run(former, "v.txt")
+
+    assert result.exit_code == 2
+    assert f"It is {now} now." in result.stderr
