@@ -23,18 +23,21 @@ if TYPE_CHECKING:
     from pretrained_embed.build.limits import Limits
     from pretrained_embed.errors import PretrainedEmbedError
     from pretrained_embed.ledger import Coverage, RowStory
+    from pretrained_embed.library import (
+        DEFAULT_SOURCE,
+        Library,
+        fetch,
+        index,
+        open_vectors,
+    )
     from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
     from pretrained_embed.pipeline import (
-        DEFAULT_SOURCE,
         build_matrix,
-        index,
         load_matrix,
         load_shard,
-        open_vectors,
         versions,
     )
     from pretrained_embed.recipe import Recipe
-    from pretrained_embed.sources import fetch
     from pretrained_embed.tools.alignment import align
     from pretrained_embed.tools.conversion import Conversion, convert
     from pretrained_embed.tools.drift import compare
@@ -60,6 +63,7 @@ __all__ = [
     "EmbeddingMatrix",
     "EmbeddingShard",
     "Examination",
+    "Library",
     "Limits",
     "PretrainedEmbedError",
     "Problem",
@@ -100,13 +104,14 @@ _MODULES = ("adapters", "errors", "formats", "ledger")
 #: The modules that the names are in.
 _HOMES = {
     "Ledger": "ledger",  # not public: pickles name it so
-    "DEFAULT_SOURCE": "pipeline",
+    "DEFAULT_SOURCE": "library",
     "Comparison": "tools.source_coverage",
     "Conversion": "tools.conversion",
     "Coverage": "ledger",
     "EmbeddingMatrix": "matrix",
     "EmbeddingShard": "matrix",
     "Examination": "tools.examination",
+    "Library": "library",
     "Limits": "build.limits",
     "PretrainedEmbedError": "errors",
     "Problem": "tools.examination",
@@ -125,11 +130,11 @@ _HOMES = {
     "coverage": "tools.source_coverage",
     "evaluate": "tools.evaluation",
     "examine": "tools.examination",
-    "fetch": "sources",
-    "index": "pipeline",
+    "fetch": "library",
+    "index": "library",
     "load_matrix": "pipeline",
     "load_shard": "pipeline",
-    "open_vectors": "pipeline",
+    "open_vectors": "library",
     "page": "tools.page",
     "save_picture": "tools.plot",
     "similar": "tools.similar_tokens",

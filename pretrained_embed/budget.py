@@ -1,4 +1,4 @@
-"""How much may be made in memory of the bytes of a file.
+"""How files are read: whether they are mapped, and how much memory that may take.
 
 A few bytes can ask for any number of others: a string that is referred to a million
 times, zeros that were packed a thousand to one. So whatever hands out bytes that are
@@ -10,6 +10,10 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
 
 from pretrained_embed.errors import FormatError, OptionError
 
@@ -43,6 +47,37 @@ def number_of_bytes(given: int | str, what: str = "memory") -> int:
     return given
 
 
+class _Reading(NamedTuple):
+    """How files are read."""
+
+    mmap: bool = True
+    size: int | None = None  # bytes that may be made of each
+
+
+_USUAL = _Reading()
+_reading: ContextVar[_Reading] = ContextVar("reading", default=_USUAL)
+
+
+@contextmanager
+def reading(*, mmap: bool = True, size: int | None = None) -> Iterator[None]:
+    """Say how files are read within this block.
+
+    ``mmap`` is whether they are mapped, or read into memory: a file that is mapped and
+    cut short by another program ends the process by SIGBUS, one that was read does not.
+    ``size`` is the budget of each in bytes, by default what the environment says.
+    """
+    before = _reading.set(_Reading(mmap, size))
+    try:
+        yield
+    finally:
+        _reading.reset(before)
+
+
+def may_map() -> bool:
+    """Whether files are mapped: see `reading`."""
+    return _reading.get().mmap
+
+
 class Budget:
     """What may still be made in memory of one file.
 
@@ -51,13 +86,17 @@ class Budget:
     """
 
     def __init__(self, where: str, size: int) -> None:
-        asked = os.environ.get(ENVIRONMENT)
         self._where = where
         self._size = size
-        self._asked = asked
-        self.total = (
-            number_of_bytes(asked, ENVIRONMENT) if asked else FIXED + TIMES * size
-        )
+        self._asked: str | None = None  # who has set the total, unless it is ours
+        said = os.environ.get(ENVIRONMENT)
+        if (asked := _reading.get().size) is not None:
+            self.total, self._asked = asked, f"{asked:,} bytes that read_budget allows"
+        elif said:
+            self.total = number_of_bytes(said, ENVIRONMENT)
+            self._asked = f"{said} that {ENVIRONMENT} allows"
+        else:
+            self.total = FIXED + TIMES * size
         self.left = self.total
 
     def take(self, count: int) -> None:
@@ -69,15 +108,16 @@ class Budget:
     def spent(self) -> FormatError:
         """Return the error that says that more is asked for than may be made."""
         allowed = (
-            f"the {self._asked} that {ENVIRONMENT} allows"
+            f"the {self._asked}"
             if self._asked
             else f"{self.total:,} bytes, which are {FIXED >> 20} MiB and {TIMES} times "
             f"its {self._size:,}"
         )
+        more = _more(self.total)
         return FormatError(
             f"{self._where}: reading it takes more memory than {allowed}; it is "
-            "damaged, or made to fill the memory. If you trust it, set "
-            f"{ENVIRONMENT} to more, such as {ENVIRONMENT}={_more(self.total)}"
+            f"damaged, or made to fill the memory. If you trust it, allow more: "
+            f"{ENVIRONMENT}={more}, or pe.Library(read_budget={more!r})"
         )
 
 

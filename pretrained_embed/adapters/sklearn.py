@@ -64,6 +64,8 @@ class WordVectors(TransformerMixin, BaseEstimator):
         Frequencies and component are those of the texts that it was fitted to.
     tokenizer : callable from str to list of str, default ``str.split``
         How a text is read. Lists of words are taken as they are.
+    library : Library, optional
+        Where names are looked for, and how files are read.
 
     ``transform`` returns float32 (texts, dim). Words without a vector are left out of
     all pooling, and so is padding; a text without any word that has one is zeros.
@@ -83,11 +85,13 @@ class WordVectors(TransformerMixin, BaseEstimator):
         match: Any = ("exact", "lower"),
         pooling: Pooling = "mean",
         tokenizer: Callable[[str], Sequence[str]] | None = None,
+        library: pe.Library | None = None,
     ) -> None:
         self.source = source
         self.match = match
         self.pooling = pooling
         self.tokenizer = tokenizer
+        self.library = library
 
     def fit(self, X: Iterable[Any], y: Any = None) -> WordVectors:
         """Count the words of texts, and look their vectors up."""
@@ -182,12 +186,16 @@ class WordVectors(TransformerMixin, BaseEstimator):
             vocabulary = pe.Vocabulary(asked, pad=None)
             try:
                 found = pe.build_matrix(
-                    vocabulary, self._vectors(), match=self.match, oov="zeros"
+                    vocabulary,
+                    self._vectors(),
+                    match=self.match,
+                    oov="zeros",
+                    library=self.library,
                 )
             except CoverageError:  # the source has none of them
                 found = None
         if found is None:
-            with pe.open_vectors(self._vectors()) as reader:
+            with pe.open_vectors(self._vectors(), library=self.library) as reader:
                 vectors = np.zeros((len(asked), reader.dim), np.float32)
         else:
             vectors = found.vectors

@@ -17,7 +17,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from pretrained_embed import formats, kernel, sources
+from pretrained_embed import formats, kernel
 from pretrained_embed.arrays import (
     AnyArray,
     Int64Array,
@@ -32,6 +32,7 @@ from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import KnownLayout
 from pretrained_embed.formats.reader import OnBadRow, Reader, Split
 from pretrained_embed.kernel import TokenIndex
+from pretrained_embed.library import Library
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.spool import rereadable
 
@@ -91,7 +92,7 @@ class WantedTokens:
 class Job:
     """One pass over a source, to be done split by split in any process.
 
-    ``address`` is what `sources.open_source` opens the source by, and ``state`` what is
+    ``address`` is what ``library`` opens the source by, and ``state`` what is
     known of its bytes; ``wanted`` the tokens, or the file they are saved in. ``folder``
     is where extracts go; without one they are handed over. ``reader`` is the source
     where it is open already: it stays in its process, and without an address so does
@@ -109,6 +110,7 @@ class Job:
     wanted: WantedTokens | SafePath
     folder: SafePath | None = None
     layout: KnownLayout | None = None  # of the source, as it was given
+    library: Library = field(default=Library(), compare=False)  # how it is read
     reader: Reader | None = field(default=None, compare=False, repr=False)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -149,8 +151,9 @@ class Job:
             ) from error
 
     def _open(self) -> Reader:
-        stream = rereadable(sources.open_source(cast(str, self.address)))
-        reader = formats.open_reader(stream, self.layout)
+        with self.library.reading():
+            stream = rereadable(self.library.stream(cast(str, self.address)))
+            reader = formats.open_reader(stream, self.layout)
         same = _RUN in self.state or state_of(stream.identity) == self.state
         if reader.splits() is None or stream.size != self.size or not same:
             raise SourceError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,30 +18,18 @@ from pretrained_embed.build.options import Options
 from pretrained_embed.build.postprocess import fitted, resolve
 from pretrained_embed.build.sample import sample
 from pretrained_embed.errors import ShapeError
-from pretrained_embed.formats import Findings, KnownLayout, Reader
+from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.parts import bounds
 from pretrained_embed.ledger import Ledger
+from pretrained_embed.library import OpenSource
 from pretrained_embed.lookup.match import chain_names
 from pretrained_embed.recipe import Step, facts, parse_steps
-from pretrained_embed.sources.identity import Identity
 from pretrained_embed.vocabulary import Vocabulary
 
 #: Bytes of the vectors of a range: few, so that memory that was used for one is used
 #: again for the next; but each range reads of each extract, so there are not too many.
 _RANGE = 1 << 24
 _RANGES = 1 << 10
-
-
-class OpenSource(NamedTuple):
-    """A source to build from."""
-
-    reader: Reader
-    provenance: dict[str, Any]  # what is known of it
-    notes: list[str]  # on how it was opened
-    address: str | None = None  # by which another process opens the same
-    size: int | None = None  # bytes, where they are known
-    layout: KnownLayout | None = None  # as it was given
-    identity: Identity | None = None  # what the bytes are known by
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pretrained_embed import __version__, sources
+from pretrained_embed import __version__
 from pretrained_embed.arrays import Int64Array, PackedTokens
 from pretrained_embed.build.extract import Outcome
 from pretrained_embed.build.job import (
@@ -26,7 +26,7 @@ from pretrained_embed.build.job import (
     state_of,
 )
 from pretrained_embed.build.options import Options
-from pretrained_embed.build.plan import OpenSource, Plan
+from pretrained_embed.build.plan import Plan
 from pretrained_embed.build.range_reader import Extracted, RangeReader
 from pretrained_embed.build.rows import missing_in
 from pretrained_embed.build.running import extract
@@ -36,6 +36,7 @@ from pretrained_embed.files.digests import json_digest
 from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats import Reader
 from pretrained_embed.ledger import Ledger
+from pretrained_embed.library import Library, OpenSource
 from pretrained_embed.lookup.search import Search
 
 #: How many splits there are: enough that little is lost with one, and that workers are
@@ -239,8 +240,9 @@ def _job(
     least = max(_SMALLEST, size // _MOST_SPLITS)
     splits = reader.splits(max(least, min(_LARGEST, size // count))) or []
     identity = opened.identity
+    library = opened.library or Library()
     if opened.address is not None:  # what a worker sees, who knows no other name
-        identity = sources.open_source(opened.address).identity
+        identity = library.stream(opened.address).identity
     state, here = state_of(identity), same_file(opened.address)
     facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
     facts += [opened.address, state, here, wanted.digest()]
@@ -257,6 +259,7 @@ def _job(
         splits=tuple(splits),
         wanted=wanted,
         layout=opened.layout,
+        library=library,
         reader=reader,
     )
 

@@ -8,6 +8,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.sources.url import url_or_words
 
@@ -59,7 +60,7 @@ from pretrained_embed.sources.url import url_or_words
     help="The share of the pairs that is kept for the score.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of that share.")
-@options.no_mmap
+@library_options("mmap")
 @options.as_json
 @options.quiet
 def align(
@@ -73,6 +74,7 @@ def align(
     limit: int,
     holdout: float,
     seed: int,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -96,6 +98,7 @@ def align(
         limit=limit,
         holdout=holdout,
         seed=seed,
+        library=library,
     )
     found.matrix.save(output)
     if as_json:

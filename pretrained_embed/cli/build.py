@@ -10,6 +10,7 @@ import click
 import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.match_options import (
     check_stdin,
     match_options,
@@ -71,11 +72,6 @@ _SUFFIXES = tuple(dict.fromkeys((*formats.WRITABLE_SUFFIXES, *formats.TARGET_SUF
 @options.on_bad_row("Malformed rows of the source: stop, or leave them out and say so.")
 @options.max_bad_rows
 @click.option(
-    "--no-store",
-    is_flag=True,
-    help="Read the source itself, not its store in the cache, and make none.",
-)
-@click.option(
     "--threads",
     type=click.IntRange(min=1),
     help="[default: the CPUs this process may use]",
@@ -94,8 +90,7 @@ _SUFFIXES = tuple(dict.fromkeys((*formats.WRITABLE_SUFFIXES, *formats.TARGET_SUF
 @scale_options
 @report
 @spreadsheet
-@options.where_from
-@options.no_mmap
+@library_options("cache_dir", "offline", "catalog", "stores", "mmap")
 @options.as_json
 @options.quiet
 def build(
@@ -120,7 +115,6 @@ def build(
     layout: Any,
     on_bad_row: Any,
     max_bad_rows: Any,
-    no_store: bool,
     threads: int | None,
     output: Path,
     memory: str | None,
@@ -128,9 +122,7 @@ def build(
     shards: int | None,
     report: Path | None,
     spreadsheet: bool,
-    cache_dir: Path | None,
-    offline: bool | None,
-    catalog: Path | None,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -186,10 +178,7 @@ def build(
             layout=layout,
             on_bad_row=on_bad_row,
             max_bad_rows=max_bad_rows,
-            use_store=not no_store,
-            cache_dir=cache_dir,
-            offline=offline,
-            catalog=catalog,
+            library=library,
             out=output if streamed else None,
             shards=shards,
             executor=executor,

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
+import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.cache_text import file_facts, files_table, total
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, plural, size, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.errors import SourceError, UnknownSourceError
-from pretrained_embed.sources import cache as caches
-from pretrained_embed.sources import cache_folder, fetching
-from pretrained_embed.sources import catalog as catalogs
-from pretrained_embed.sources.entry import entry_of_url
-from pretrained_embed.sources.url import public, url_or_words
+from pretrained_embed.errors import SourceError
+from pretrained_embed.sources.url import url_or_words
 
 
 @click.group()
@@ -30,9 +26,8 @@ def cache() -> None:
 
 @cache.command()
 @click.argument("source", required=False, metavar="[SOURCE]", type=url_or_words)
-@options.catalog
-@options.cache_dir
-def path(source: str | None, catalog: Path | None, cache_dir: Path | None) -> None:
+@library_options("cache_dir", "catalog")
+def path(source: str | None, library: pe.Library) -> None:
     """Print the cache folder; or where to put the file of a name or a URL by hand.
 
     Nothing of it need exist yet. What is put there is verified when it is first used.
@@ -44,39 +39,37 @@ def path(source: str | None, catalog: Path | None, cache_dir: Path | None) -> No
       pretrained-embed cache path glove-6b-300d
     """
     if source is None:
-        answer(str(cache_folder.locate(cache_dir)))
-        tell(total(caches.listing(cache_dir)))
+        answer(str(library.cache.folder))
+        tell(total(library.cache.entries()))
         return
-    known = catalogs.load(catalog)
-    entry = entry_of_url(source) if "://" in source else known.find(source)
-    for url, place in fetching.by_hand(entry, cache_dir=cache_dir):
+    for url, place in library.by_hand(source):
         answer(str(place))
         tell(f"for what {url} gives, as it is")
 
 
 @cache.command("list")
-@options.cache_dir
+@library_options("cache_dir")
 @options.as_json
-def list_(cache_dir: Path | None, as_json: bool) -> None:
+def list_(library: pe.Library, as_json: bool) -> None:
     """List what is in the cache.
 
     \b
     Example:
       pretrained-embed cache list --json
     """
-    files = caches.listing(cache_dir)
+    files = library.cache.entries()
     if as_json:
         answer_json([file_facts(file) for file in files])
         return
     if files:
         answer(files_table(files))
-    tell(f"{total(files)} in {cache_folder.locate(cache_dir)}")
+    tell(f"{total(files)} in {library.cache.folder}")
 
 
 @cache.command()
-@options.cache_dir
+@library_options("cache_dir")
 @options.as_json
-def verify(cache_dir: Path | None, as_json: bool) -> None:
+def verify(library: pe.Library, as_json: bool) -> None:
     """Read every file again and compare it with its recorded digest.
 
     Damaged files are an error (exit code 1). Unfinished downloads are left out.
@@ -86,7 +79,7 @@ def verify(cache_dir: Path | None, as_json: bool) -> None:
       pretrained-embed cache verify
     """
     with Bar() as bar:
-        checked = list(caches.verify(cache_dir, progress=bar))
+        checked = list(library.cache.verify(progress=bar))
     damaged = [file for file, right in checked if not right]
     if as_json:
         answer_json([file_facts(file) | {"ok": right} for file, right in checked])
@@ -106,8 +99,8 @@ def verify(cache_dir: Path | None, as_json: bool) -> None:
 
 @cache.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@options.cache_dir
-def remove(names: tuple[str, ...], cache_dir: Path | None) -> None:
+@library_options("cache_dir")
+def remove(names: tuple[str, ...], library: pe.Library) -> None:
     """Remove what was fetched by these names or URLs, and their indexed copies.
 
     Names that 'cache list' shows. What the cache has not named itself stays.
@@ -116,23 +109,13 @@ def remove(names: tuple[str, ...], cache_dir: Path | None) -> None:
     Example:
       pretrained-embed cache remove glove-6b-300d
     """
-    files = caches.listing(cache_dir)
-    known = {file.source for file in files}
-    names = tuple(map(public, names))
-    for name in names:
-        if name not in known:
-            raise UnknownSourceError(
-                f"{name!r} is not in the cache{options.suggestion(name, known)}"
-            )
-    folders = {file.path.parent for file in files if file.source in names}
-    freed = sum(map(caches.remove, sorted(folders)))
-    gone = {file.source for file in files if file.path.parent in folders}
-    tell(f"Removed {', '.join(sorted(gone))}: {size(freed)} freed.")
+    gone, freed = library.cache.remove(*names)
+    tell(f"Removed {', '.join(gone)}: {size(freed)} freed.")
 
 
 @cache.command()
-@options.cache_dir
-def clear(cache_dir: Path | None) -> None:
+@library_options("cache_dir")
+def clear(library: pe.Library) -> None:
     """Remove all downloads and indexed copies, finished or not.
 
     What the cache has not named itself stays; of a link the link is removed.
@@ -141,5 +124,5 @@ def clear(cache_dir: Path | None) -> None:
     Example:
       pretrained-embed cache clear
     """
-    freed = caches.clear(cache_dir)
-    tell(f"Emptied {cache_folder.locate(cache_dir)}: {size(freed)} freed.")
+    freed = library.cache.clear()
+    tell(f"Emptied {library.cache.folder}: {size(freed)} freed.")

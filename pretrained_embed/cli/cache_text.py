@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from pretrained_embed.cli.output import plural, size, table
-from pretrained_embed.sources.cache import Cached
+from pretrained_embed.library.cache import Cached
 
 
 def vouched(file: Cached) -> str:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+import pretrained_embed as pe
 from pretrained_embed.cli.output import facts, number, plural, size, table
-from pretrained_embed.sources import cache, packages
-from pretrained_embed.sources.entry import Entry
+from pretrained_embed.library import packages
+from pretrained_embed.library.entry import Entry
 
 #: Id or URL of what needs no download, and why: "installed" or "cached".
 Here = Mapping[str, str]
 
 
-def here(cache_dir: Path | None) -> Here:
+def here(library: pe.Library) -> Here:
     """Return what is on this machine; a package comes before the cache."""
     cached = {
         file.source: "cached"
-        for file in cache.listing(cache_dir)
+        for file in library.cache.entries()
         if file.sha256 is not None
     }
     return cached | dict.fromkeys(packages.names(), "installed")

@@ -10,6 +10,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.match_options import check_stdin, vocab_kind
 from pretrained_embed.cli.output import answer_json, plural, tell
 from pretrained_embed.cli.progress import Bar
@@ -52,8 +53,7 @@ _SHOWN = 5  # missing tokens that are named
 @options.on_bad_row("Malformed rows of IN: stop, or leave them out and say so.")
 @options.max_bad_rows
 @options.layout
-@options.where_from
-@options.no_mmap
+@library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
 @options.quiet
 def convert(
@@ -67,9 +67,7 @@ def convert(
     on_bad_row: Any,
     max_bad_rows: Any,
     layout: str | None,
-    cache_dir: Path | None,
-    offline: bool | None,
-    catalog: Path | None,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -104,9 +102,7 @@ def convert(
             on_bad_row=on_bad_row,
             max_bad_rows=max_bad_rows,
             layout=layout,
-            cache_dir=cache_dir,
-            offline=offline,
-            catalog=catalog,
+            library=library,
             progress=bar,
         )
     if not quiet:

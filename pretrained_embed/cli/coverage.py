@@ -10,6 +10,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.match_options import (
     check_stdin,
     match_options,
@@ -44,8 +45,7 @@ from pretrained_embed.sources.url import url_or_words
 @options.on_bad_row("Malformed rows of a source: stop, or leave them out and say so.")
 @report
 @spreadsheet
-@options.where_from
-@options.no_mmap
+@library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
 @options.quiet
 def coverage(
@@ -57,9 +57,7 @@ def coverage(
     on_bad_row: Any,
     report: Path | None,
     spreadsheet: bool,
-    cache_dir: Path | None,
-    offline: bool | None,
-    catalog: Path | None,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -90,9 +88,7 @@ def coverage(
             match=match,
             layout=layout,
             on_bad_row=on_bad_row,
-            cache_dir=cache_dir,
-            offline=offline,
-            catalog=catalog,
+            library=library,
             progress=bar,
         )
     if report is not None:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import platform
-from pathlib import Path
 from typing import Any
 
-from pretrained_embed import kernel, versions
+from pretrained_embed import Library, kernel, versions
 from pretrained_embed.cli.output import facts, size
 from pretrained_embed.kernel import choice
-from pretrained_embed.sources import cache, cache_folder, packages
+from pretrained_embed.library import packages
 
 #: The frameworks that an adapter is for.
 _FRAMEWORKS = ("torch", "keras", "jax", "flax", "equinox", "gensim")
 
 
-def environment_facts(cache_dir: Path | None) -> dict[str, Any]:
+def environment_facts(library: Library) -> dict[str, Any]:
     """Return versions, kernel, cache, data packages and frameworks, for JSON."""
     return {
         **versions(),
@@ -24,8 +23,8 @@ def environment_facts(cache_dir: Path | None) -> dict[str, Any]:
         "kernel": kernel.IMPLEMENTATION,
         "kernel_reason": choice.reason(),
         "kernel_remedy": choice.remedy(),
-        "cache": str(cache_folder.locate(cache_dir)),
-        "cache_bytes": sum(file.size for file in cache.listing(cache_dir)),
+        "cache": str(library.cache.folder),
+        "cache_bytes": sum(file.size for file in library.cache.entries()),
         "data_packages": packages.names(),
         "frameworks": _frameworks(),
     }

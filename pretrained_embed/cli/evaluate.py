@@ -8,6 +8,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.sources.url import url_or_words
@@ -38,8 +39,7 @@ from pretrained_embed.sources.url import url_or_words
     "--seed", type=int, default=0, show_default=True, help="Of the intervals."
 )
 @options.layout
-@options.where_from
-@options.no_mmap
+@library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
 @options.quiet
 def evaluate(
@@ -48,9 +48,7 @@ def evaluate(
     samples: int,
     seed: int,
     layout: str | None,
-    cache_dir: Path | None,
-    offline: bool | None,
-    catalog: Path | None,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -72,9 +70,7 @@ def evaluate(
             pe.open_vectors(
                 source,
                 layout=layout,
-                cache_dir=cache_dir,
-                offline=offline,
-                catalog=catalog,
+                library=library,
                 progress=bar,
             )
             for source in sources

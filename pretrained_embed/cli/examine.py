@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, plural
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.remarks import layout_notes
@@ -19,8 +18,7 @@ UNHEALTHY = 1
 @click.command()
 @click.argument("source", metavar="FILE", type=url_or_words)
 @options.layout
-@options.where_from
-@options.no_mmap
+@library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
 @options.quiet
 @click.pass_context
@@ -28,9 +26,7 @@ def examine(
     context: click.Context,
     source: str,
     layout: str | None,
-    cache_dir: Path | None,
-    offline: bool | None,
-    catalog: Path | None,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -49,9 +45,7 @@ def examine(
         found = pe.examine(
             source,
             layout=layout,
-            cache_dir=cache_dir,
-            offline=offline,
-            catalog=catalog,
+            library=library,
             progress=bar,
         )
     if as_json:

@@ -6,6 +6,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json
 
 
@@ -14,9 +15,11 @@ from pretrained_embed.cli.output import answer, answer_json
 @click.argument(
     "tokens", metavar="TOKEN...", type=options.as_token, nargs=-1, required=True
 )
-@options.no_mmap
+@library_options("mmap")
 @options.as_json
-def explain(matrix: str, tokens: tuple[str, ...], as_json: bool) -> None:
+def explain(
+    matrix: str, tokens: tuple[str, ...], library: pe.Library, as_json: bool
+) -> None:
     """Tell how the rows of tokens were filled: found or not, in which form and source.
 
     A token that begins with - comes after --.
@@ -25,7 +28,7 @@ def explain(matrix: str, tokens: tuple[str, ...], as_json: bool) -> None:
     Example:
       pretrained-embed explain embedding.npz Paris snowmageddon
     """
-    loaded = pe.load_matrix(matrix)
+    loaded = pe.load_matrix(matrix, library=library)
     stories = [loaded.explain(token) for token in tokens]
     if as_json:
         answer_json([story.to_dict() for story in stories])

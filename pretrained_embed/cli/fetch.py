@@ -9,22 +9,22 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.cache_text import file_facts, vouched
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, size, tell
 from pretrained_embed.cli.progress import Bar
-from pretrained_embed.sources import cache, packages
+from pretrained_embed.library import packages
+from pretrained_embed.library.cache import Cached
 from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
 @click.argument("name", type=url_or_words)
-@options.where_from
+@library_options("cache_dir", "offline", "catalog")
 @options.as_json
 @options.quiet
 def fetch(
     name: str,
-    cache_dir: Path | None,
-    offline: bool | None,
-    catalog: Path | None,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -46,19 +46,15 @@ def fetch(
             )
         path = installed.path or Path(name)
         if as_json:
-            answer_json(
-                file_facts(cache.Cached(path, name, installed.size or 0, None, None))
-            )
+            answer_json(file_facts(Cached(path, name, installed.size or 0, None, None)))
         else:
             answer(str(path))
         return
     with Bar(quiet=quiet) as bar:
-        path = pe.fetch(
-            name, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=bar
-        )
-    file = next((one for one in cache.listing(cache_dir) if one.path == path), None)
+        path = library.fetch(name, progress=bar)
+    file = next((one for one in library.cache.entries() if one.path == path), None)
     if file is None:  # nothing can be recorded in a cache that may only be read
-        file = cache.Cached(path, name, path.stat().st_size, None, None)
+        file = Cached(path, name, path.stat().st_size, None, None)
     elif not quiet:
         tell(f"{size(file.size)}, sha256 {file.sha256}, {vouched(file)}")
     if as_json:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, number, size, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.sources.url import url_or_words
@@ -26,16 +26,14 @@ _DTYPES = ("float32", "float16")
     help="What the vectors are kept as. float16 takes half the room and rounds them.",
 )
 @options.layout
-@options.where_from
+@library_options("cache_dir", "offline", "catalog")
 @options.as_json
 @options.quiet
 def index(
     file: str,
     dtype: Any,
     layout: str | None,
-    cache_dir: Path | None,
-    offline: bool | None,
-    catalog: Path | None,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -54,12 +52,10 @@ def index(
             file,
             dtype=dtype,
             layout=layout,
-            cache_dir=cache_dir,
-            offline=offline,
-            catalog=catalog,
+            library=library,
             progress=bar,
         )
-    with pe.open_vectors(path) as reader:
+    with pe.open_vectors(path, library=library) as reader:
         rows, dim = reader.count, reader.dim
     room = path.stat().st_size
     if not quiet:

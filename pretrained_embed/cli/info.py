@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.catalog_text import entry_facts, entry_text, here
 from pretrained_embed.cli.environment import environment_facts, environment_text
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, facts, number, size
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.remarks import (
@@ -20,7 +22,6 @@ from pretrained_embed.cli.remarks import (
     source_name,
 )
 from pretrained_embed.errors import brief
-from pretrained_embed.sources import catalog as catalogs
 from pretrained_embed.sources.url import url_or_words
 
 _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
@@ -32,15 +33,12 @@ _WHOLE = ("npz", "hdf5", "safetensors")
 @click.command()
 @click.argument("source", required=False, metavar="[FILE|NAME]", type=url_or_words)
 @options.layout
-@options.catalog
-@options.cache_dir
-@options.no_mmap
+@library_options("cache_dir", "catalog", "mmap")
 @options.as_json
 def info(
     source: str | None,
     layout: str | None,
-    catalog: Path | None,
-    cache_dir: Path | None,
+    library: pe.Library,
     as_json: bool,
 ) -> None:
     """Tell about a file of vectors, a saved matrix or a name that 'list' shows.
@@ -56,13 +54,13 @@ def info(
       pretrained-embed info glove-6b-300d --json
     """
     if source is None:
-        known = environment_facts(cache_dir)
+        known = environment_facts(library)
         text = environment_text(known)
-    elif (entry := catalogs.load(catalog).get_entry(source)) is not None:
-        present = here(cache_dir)
+    elif (entry := library.entry(source)) is not None:
+        present = here(library)
         known, text = entry_facts(entry, present), entry_text(entry, present)
     else:
-        known, text = _file(source, layout, catalog, cache_dir)
+        known, text = _file(source, layout, replace(library, offline=True))
     if as_json:
         answer_json(known)
     else:
@@ -70,17 +68,15 @@ def info(
 
 
 def _file(
-    source: str, layout: str | None, catalog: Path | None, cache_dir: Path | None
+    source: str, layout: str | None, library: pe.Library
 ) -> tuple[dict[str, Any], str]:
     """Return what is to be known of a file of vectors, for JSON and as text."""
     with Bar() as bar:
         found = pe.examine(
             source,
-            cache_dir=cache_dir,
-            offline=True,
-            catalog=catalog,
             layout=layout,
             digest=True,
+            library=library,
             progress=bar,
         )
     known = {"file": source, **found.to_dict()}
@@ -89,7 +85,7 @@ def _file(
         names = ", ".join(problem.name for problem in found.problems)
         lines.append(f"See 'pretrained-embed examine' for: {names}.")
     if found.format in _WHOLE and Path(source).is_file():
-        matrix = pe.load_matrix(source)
+        matrix = pe.load_matrix(source, library=library)
         if matrix.provenance.keys() - {"source"}:  # else a plain table of vectors
             known["matrix"] = matrix_facts(matrix)
             lines += _matrix(matrix)

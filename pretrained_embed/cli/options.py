@@ -6,17 +6,13 @@ import difflib
 import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from pretrained_embed import EmbeddingMatrix
-from pretrained_embed.cli.output import tell
 from pretrained_embed.errors import brief
-from pretrained_embed.formats.local import mapping
 from pretrained_embed.kernel.choice import SlowKernelWarning
-from pretrained_embed.sources import cache_folder
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -137,58 +133,3 @@ quiet = click.option(
     is_eager=True,  # so that others know when they are asked
     help="Say nothing on standard error but errors.",
 )
-
-
-def _remarked(context: click.Context, _: click.Parameter, value: Path | None) -> Any:
-    if not context.params.get("quiet") and not context.resilient_parsing:
-        for remark in cache_folder.remarks(value):
-            tell(f"Note: {remark}.")
-    return value
-
-
-cache_dir = click.option(
-    "--cache-dir",
-    type=click.Path(path_type=Path),
-    metavar="FOLDER",
-    callback=_remarked,
-    help="The cache. Left out: what PRETRAINED_EMBED_CACHE names; else cache beside "
-    "this package, if that is a checkout; else your own cache folder.",
-)
-
-
-def _unmapped(context: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
-        context.with_resource(mapping(False))
-
-
-no_mmap = click.option(
-    "--no-mmap",
-    is_flag=True,
-    callback=_unmapped,
-    expose_value=False,
-    help="Read files into memory and map none: for files that another program may cut "
-    "short meanwhile, which would end this one by SIGBUS.",
-)
-
-offline = click.option(
-    "--offline",
-    is_flag=True,
-    default=None,
-    help="Never use the network, nor what is read over it, such as s3://. The same as "
-    "PRETRAINED_EMBED_OFFLINE=1.",
-)
-
-catalog = click.option(
-    "--catalog",
-    type=click.Path(path_type=Path),
-    metavar="FILE",
-    help="A catalog of your own, merged into ours. Left out: what "
-    "PRETRAINED_EMBED_CATALOG names.",
-)
-
-
-def where_from(command: Command) -> Command:
-    """Add the options that say where a named source may be taken from."""
-    for option in (catalog, offline, cache_dir):  # shown in reverse
-        command = option(command)
-    return command

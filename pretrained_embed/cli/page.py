@@ -9,6 +9,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import check_target, tell
 from pretrained_embed.cli.progress import Bar
 
@@ -24,7 +25,7 @@ from pretrained_embed.cli.progress import Bar
     metavar="FILE",
     help="Where the page goes.",
 )
-@options.no_mmap
+@library_options("mmap")
 @options.projection
 @options.projection_seed
 @click.option(
@@ -44,6 +45,7 @@ def page(
     seed: int,
     limit: int,
     title: str | None,
+    library: pe.Library,
     quiet: bool,
 ) -> None:
     """Write a page about MATRIX: its coverage, and a map of its tokens.
@@ -65,6 +67,7 @@ def page(
             seed=seed,
             limit=limit,
             title=title,
+            library=library,
             progress=bar,
         )
     if not quiet:

@@ -9,6 +9,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import tell
 
 _SUFFIXES = pe.EmbeddingMatrix.PICTURE_SUFFIXES
@@ -38,7 +39,7 @@ _SUFFIXES = pe.EmbeddingMatrix.PICTURE_SUFFIXES
     show_default=True,
     help="How many of the most frequent tokens.",
 )
-@options.no_mmap
+@library_options("mmap")
 @options.projection
 @options.projection_seed
 @click.option("--title", help="What stands above the picture.")
@@ -51,6 +52,7 @@ def plot(
     projection: Any,
     seed: int,
     title: str | None,
+    library: pe.Library,
     quiet: bool,
 ) -> None:
     """Draw tokens of a saved matrix as points, near each other where they are alike.
@@ -67,7 +69,7 @@ def plot(
             f"{str(output)!r} does not end in one of {' '.join(_SUFFIXES)}",
             param_hint="'--output'",
         )
-    loaded = pe.load_matrix(matrix)
+    loaded = pe.load_matrix(matrix, library=library)
     pe.save_picture(
         loaded.plot(
             None if tokens is None else tokens.split(","),

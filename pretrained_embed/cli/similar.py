@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, TextIO
 
 import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
+from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.remarks import layout_notes
@@ -43,8 +43,7 @@ from pretrained_embed.sources.url import url_or_words
 )
 @options.on_bad_row("Malformed rows of the source: stop, or leave them out.")
 @options.layout
-@options.where_from
-@options.no_mmap
+@library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
 @options.quiet
 def similar(
@@ -55,9 +54,7 @@ def similar(
     metric: Any,
     on_bad_row: Any,
     layout: str | None,
-    cache_dir: Path | None,
-    offline: bool | None,
-    catalog: Path | None,
+    library: pe.Library,
     as_json: bool,
     quiet: bool,
 ) -> None:
@@ -80,9 +77,7 @@ def similar(
         opened = pe.open_vectors(
             source,
             layout=layout,
-            cache_dir=cache_dir,
-            offline=offline,
-            catalog=catalog,
+            library=library,
             progress=bar,
         )
         with opened as reader:

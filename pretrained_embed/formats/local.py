@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import math
 import mmap
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray
-from pretrained_embed.budget import Budget
+from pretrained_embed.budget import Budget, may_map
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.reader import ByteStream
 
@@ -83,26 +80,12 @@ def array_bytes(shape: tuple[int, ...], itemsize: int, where: str) -> int:
     return math.prod(shape) * itemsize
 
 
-_maps = ContextVar("maps", default=True)
-
-
-@contextmanager
-def mapping(allowed: bool) -> Iterator[None]:
-    """Say whether files are mapped within this block, or read into memory.
-
-    A file that is mapped and cut short by another program ends the process by SIGBUS;
-    one that was read does not.
-    """
-    before = _maps.set(allowed)
-    try:
-        yield
-    finally:
-        _maps.reset(before)
-
-
 def map_file(file: BinaryIO) -> mmap.mmap | bytes:
-    """Map a whole file to be read, or read it; see `mapping`. Raises `OSError`."""
-    if _maps.get():
+    """Map a whole file to be read, or read it: see `budget.reading`.
+
+    Raises `OSError`.
+    """
+    if may_map():
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     file.seek(0)
     return file.read()
@@ -116,7 +99,7 @@ def map_array(
     *,
     order: str = "C",
 ) -> AnyArray:
-    """Map a part of the file as a read-only array, or read it; see `mapping`.
+    """Map a part of the file as a read-only array, or read it: see `budget.reading`.
 
     The caller has checked that the part lies within the file. The array stays good
     when the file is closed.
@@ -124,7 +107,7 @@ def map_array(
     if not math.prod(shape):  # nothing cannot be mapped
         return np.empty(shape, dtype)
     try:
-        if not _maps.get():
+        if not may_map():
             read = _read_array(file, np.dtype(dtype), shape, offset, order)
             return native_integers(read)
         mapped = np.memmap(file, dtype, "r", offset, shape, order)  # type: ignore[call-overload]  # order is "C" or "F"

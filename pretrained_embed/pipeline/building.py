@@ -5,29 +5,31 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pretrained_embed import former_options
 from pretrained_embed.budget import number_of_bytes
-from pretrained_embed.build import Onto, OpenSource, Plan, Work, build
+from pretrained_embed.build import Onto, Plan, Work, build
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options
-from pretrained_embed.errors import OptionError
 from pretrained_embed.fill import Policies
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger import check_place
+from pretrained_embed.library import (
+    DEFAULT_SOURCE,
+    Folder,
+    Given,
+    Library,
+    OpenSource,
+    layouts_of,
+    listed_sources,
+)
 from pretrained_embed.lookup import Match, chain_names
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline.loading import load_matrix
-from pretrained_embed.pipeline.opening import (
-    Folder,
-    Given,
-    Where,
-    layouts_of,
-    listed_sources,
-    open_reader,
-)
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.recipe import How, Recipe
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
@@ -35,11 +37,8 @@ from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-#: What `build_matrix` reads when no source is named.
-DEFAULT_SOURCE = "glove-6b-50d"
-
-#: Options that had another name, and the one that they have.
-_FORMER = {"extend": "onto"}
+#: Options that had another name, and what is written now.
+_FORMER = {"extend": "onto="} | former_options.LIBRARY
 
 
 def build_matrix(
@@ -63,10 +62,7 @@ def build_matrix(
     layout: AnyLayout | Sequence[AnyLayout] = None,
     on_bad_row: OnBadRow = "error",
     max_bad_rows: int | float | None = None,
-    use_store: bool = True,
-    cache_dir: Folder | None = None,
-    offline: bool | None = None,
-    catalog: Path | None = None,
+    library: Library | None = None,
     out: Folder | None = None,
     shards: int | None = None,
     executor: Executor | None = None,
@@ -156,11 +152,11 @@ def build_matrix(
     raises `RowError`, which names the first.
 
     What is known by name or URL is made into a store at its first use, see `index`: the
-    next matrix of it takes milliseconds. ``use_store=False`` reads the source itself.
-    The bytes are the same, but from a store of float16. ``cache_dir``,
-    ``offline`` and ``catalog`` are as in `fetch`. ``progress`` is True for
-    lines on standard error, or a function that is called with bytes done, and bytes in
-    all or ``None``: for a download, if there is one, then from the start again for the
+    next matrix of it takes milliseconds. ``library=Library(stores=False)`` reads the
+    source itself. The bytes are the same, but from a store of float16. ``library`` also
+    has the cache, the catalog, and how files are read. ``progress`` is True for lines
+    on standard error, or a function that is called with bytes done, and bytes in all or
+    ``None``: for a download, if there is one, then from the start again for the
     reading, and again for what is read to fill rows.
 
     For what is larger than the memory, the result being the same to the bit:
@@ -186,7 +182,8 @@ def build_matrix(
     `CoverageError` if too few tokens were found, or none, `ShapeError` if the matrix to
     extend has another dim, and `WorkerError` if what an executor runs keeps failing.
     """
-    _check_names(former)
+    former_options.refuse(former, _FORMER)
+    library = Library.of(library)
     vocabulary = Vocabulary.of(vocabulary)
     work = Work(
         None if out is None else Path(os.fsdecode(out)),
@@ -224,22 +221,22 @@ def build_matrix(
     listed = listed_sources(source)
     kept = None
     if onto is not None:
-        old, name = _earlier(onto)
+        old, name = _earlier(onto, library)
         chain = chain_names(options.match)
         kept = Onto.of(old, name, vocabulary, chain, len(listed))
         if not kept.missing.any():  # all rows are there, and nothing is to be read
             listed = ()
+    if options.composes:  # subword pieces are in the source itself
+        library = replace(library, stores=False)
     opened: list[OpenSource] = []
     with ExitStack() as stack:
         for one, known in zip(listed, layouts_of(layout, len(listed)), strict=True):
             opened.append(
-                open_reader(
+                library.opened(
                     one,
-                    Where(cache_dir, offline, catalog),
-                    options.progress,
-                    use_store=use_store and not options.composes,
-                    may_make=on_bad_row == "error",
                     layout=known,
+                    progress=options.progress,
+                    make_store=on_bad_row == "error",
                 )
             )
             if opened[-1].reader is not one:
@@ -249,16 +246,10 @@ def build_matrix(
         return build(Plan.of(vocabulary, opened, options, kept), work)
 
 
-def _check_names(given: dict[str, Any]) -> None:
-    """Raise `OptionError` for the name that an option had before."""
-    for name in given:
-        if name in _FORMER:
-            raise OptionError(f"{name}= is {_FORMER[name]}= now: give it as that")
-        raise TypeError(f"build_matrix() got an unexpected keyword argument {name!r}")
-
-
-def _earlier(onto: EmbeddingMatrix | Folder) -> tuple[EmbeddingMatrix, str]:
+def _earlier(
+    onto: EmbeddingMatrix | Folder, library: Library
+) -> tuple[EmbeddingMatrix, str]:
     """Return the matrix whose rows are to be kept, and what to call it."""
     if isinstance(onto, EmbeddingMatrix):
         return onto, "an earlier matrix"
-    return load_matrix(onto), os.fsdecode(onto)
+    return load_matrix(onto, library=library), os.fsdecode(onto)

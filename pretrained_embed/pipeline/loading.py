@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from typing import overload
+from typing import Any, overload
 
-from pretrained_embed import formats, sources
+from pretrained_embed import formats, former_options
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.local import mapping
 from pretrained_embed.formats.parts import bounds
 from pretrained_embed.formats.table import Table
+from pretrained_embed.library import Library
 from pretrained_embed.matrix import (
     EmbeddingMatrix,
     EmbeddingShard,
@@ -22,20 +22,27 @@ from pretrained_embed.sources.url import shown
 
 
 @overload
-def load_matrix(path: str | os.PathLike[str] | Reader) -> EmbeddingMatrix: ...
-@overload
 def load_matrix(
-    path: str | os.PathLike[str], *, rows: slice, mmap: bool = True
+    path: str | os.PathLike[str],
+    *,
+    rows: slice,
+    library: Library | None = None,
+    **former: Any,
 ) -> EmbeddingShard: ...
 @overload
 def load_matrix(
-    path: str | os.PathLike[str] | Reader, *, rows: None = None, mmap: bool = True
+    path: str | os.PathLike[str] | Reader,
+    *,
+    rows: None = None,
+    library: Library | None = None,
+    **former: Any,
 ) -> EmbeddingMatrix: ...
 def load_matrix(
     path: str | os.PathLike[str] | Reader,
     *,
     rows: slice | None = None,
-    mmap: bool = True,
+    library: Library | None = None,
+    **former: Any,
 ) -> EmbeddingMatrix | EmbeddingShard:
     """Load a matrix that `EmbeddingMatrix.save` wrote, whole, or some of its rows.
 
@@ -51,12 +58,15 @@ def load_matrix(
     of their index, which reads it once.
 
     Vectors are mapped where that is possible: a file that another program cuts short
-    meanwhile then ends this process by SIGBUS. ``mmap=False`` reads them into memory.
+    meanwhile then ends this process by SIGBUS. ``library=Library(mmap=False)`` reads
+    them into memory. A name or a URL is looked for in the ``library``, too.
 
     Raises `FormatError` where a file is damaged, or a shard is missing, and
     `OptionError` for a step in ``rows`` and for rows of a file that is read from front
     to back, such as text.
     """
+    former_options.refuse(former, former_options.LIBRARY)
+    library = Library.of(library)
     if isinstance(path, Reader):
         if rows is not None:
             raise OptionError(
@@ -64,8 +74,8 @@ def load_matrix(
                 "path"
             )
         return from_table(_shown(formats.table_of(path)), path.name)
-    with mapping(mmap):
-        stream = rereadable(sources.open_source(path))
+    with library.reading():
+        stream = rereadable(library.stream(path))
         if rows is None:
             return from_table(_shown(formats.read_table(stream)), stream.name)
         if rows.step not in (None, 1):
@@ -75,23 +85,29 @@ def load_matrix(
 
 
 def load_shard(
-    path: str | os.PathLike[str], rank: int, world_size: int
+    path: str | os.PathLike[str],
+    rank: int,
+    world_size: int,
+    *,
+    library: Library | None = None,
 ) -> EmbeddingShard:
     """Load the rows that are those of one of ``world_size`` processes, of a matrix.
 
     Process ``rank``, from 0, gets consecutive rows, as many as the others but for one,
     whatever files the matrix is in: see `load_matrix`. It has none where there are more
-    processes than rows. Raises `OptionError` for a rank that is none, and as
-    `load_matrix` does.
+    processes than rows. ``library`` is as in `load_matrix`. Raises `OptionError` for a
+    rank that is none, and as `load_matrix` does.
     """
     if not 0 <= rank < world_size:
         raise OptionError(
             f"rank is {rank} of {world_size}; it can be 0 to {world_size - 1}"
         )
-    stream = rereadable(sources.open_source(path))
-    part = formats.read_part(
-        stream, lambda count: range(*bounds(count, world_size)[rank])
-    )
+    library = Library.of(library)
+    with library.reading():
+        stream = rereadable(library.stream(path))
+        part = formats.read_part(
+            stream, lambda count: range(*bounds(count, world_size)[rank])
+        )
     return shard_of(part._replace(table=_shown(part.table)), stream.name)
 
 

@@ -1,29 +1,19 @@
-"""Where vectors come from: names, URLs, paths, archives and pipes, as byte streams.
+"""Bytes to read: of files, archives, pipes and remote files, as streams.
 
-`open_source` is the way in. It knows nothing of formats: it hands over bytes. What can
-be asked for by name is in `pretrained_embed.sources.catalog`, what was downloaded in
-`pretrained_embed.sources.cache`; `pretrained_embed.sources.fetching` does the work.
+`open_source` is the way in. A stream has an `Identity`: what its bytes are known by. No
+module here knows a format, a name of the catalog or the cache.
 """
 
 from pretrained_embed.files.digests import fingerprint, sha256
-from pretrained_embed.sources.opening import (
-    Resolved,
-    Source,
-    fetch,
-    open_source,
-    resolve,
-)
+from pretrained_embed.sources.source import Source, open_source
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 
 __all__ = [
     "AnyStream",
     "OneShot",
-    "Resolved",
     "Source",
     "Stream",
-    "fetch",
     "fingerprint",
     "open_source",
-    "resolve",
     "sha256",
 ]

@@ -1,10 +1,10 @@
 """Files on other machines that are read where they are, by ranges.
 
 ``s3://``, ``gs://``, ``hf://``, ``az://`` and what else fsspec has a package for; and
-``remote+https://``, which is ``https://`` without the download: a bare ``https://``
-URL is downloaded once, verified and kept (`pretrained_embed.sources.fetching`). It is a
-part of the URL, not an option, so that one source of several can be read so, and a
-worker process that is given the address does the same.
+``remote+https://``, which is ``https://`` without the download: a library downloads a
+bare ``https://`` URL once, and keeps the file. ``remote+`` is a part of the URL, not an
+option, so that one source of several can be read so, and a worker process that is given
+the address does the same.
 """
 
 from __future__ import annotations

@@ -103,6 +103,7 @@ def align(
     limit: int = ...,
     holdout: float = ...,
     seed: int = ...,
+    library: pe.Library | None = ...,
 ) -> list[Alignment]: ...
 @overload
 def align(
@@ -116,6 +117,7 @@ def align(
     limit: int = ...,
     holdout: float = ...,
     seed: int = ...,
+    library: pe.Library | None = ...,
 ) -> Alignment: ...
 def align(
     source: Any,
@@ -128,6 +130,7 @@ def align(
     limit: int = 10_000,
     holdout: float = 0.1,
     seed: int = 0,
+    library: pe.Library | None = None,
 ) -> Alignment | list[Alignment]:
     """Return the vectors of ``source``, turned into the space of ``target``.
 
@@ -150,6 +153,8 @@ def align(
         the first ``limit`` (default 10,000) found rows of each side.
     holdout, seed : float and int, default 0.1 and 0
         The share of the source's words that no map is fitted to, for the score.
+    library : Library, optional
+        Where names are looked for, and how files are read.
 
     Returns an `Alignment`, with ``matrix``, ``map`` and ``score``, or a list of them.
     The map is in the provenance of ``matrix``, as float32 in base64.
@@ -169,13 +174,13 @@ def align(
     if not 0 <= holdout < 1:
         raise OptionError(f"holdout is {holdout}; it is a share from 0 to below 1")
     how = _How(unit, center, refine, limit, holdout, seed)
-    to = _Space.of(target)
+    to = _Space.of(target, library)
     listed = list(source) if isinstance(source, list | tuple) else [source]
     if not listed:
         raise OptionError("the list of sources is empty: name one at least")
     found: list[Alignment] = []
     for one in reversed(listed):
-        alignment = _aligned(_Space.of(one), to, pairs, how)
+        alignment = _aligned(_Space.of(one, library), to, pairs, how)
         found.insert(0, alignment)
         to = _Space.of(alignment.matrix)
     return found if isinstance(source, list | tuple) else found[0]
@@ -198,8 +203,8 @@ class _Space(NamedTuple):
     places: dict[str, int]  # of a token among the found rows
 
     @classmethod
-    def of(cls, source: Any) -> _Space:
-        matrix = matrix_of(source)
+    def of(cls, source: Any, library: pe.Library | None = None) -> _Space:
+        matrix = matrix_of(source, library)
         took_part = matrix.origin >= pe.ledger.Origin.EXACT
         took_part[list(matrix.vocabulary.specials)] = False
         rows = np.flatnonzero(took_part)
@@ -209,14 +214,14 @@ class _Space(NamedTuple):
         return cls(matrix, rows, dict(zip(names, range(len(names)), strict=True)))
 
 
-def matrix_of(source: Any) -> pe.EmbeddingMatrix:
+def matrix_of(source: Any, library: pe.Library | None = None) -> pe.EmbeddingMatrix:
     """Return a matrix: itself, a saved one, or all rows of a file, a name or a reader.
 
     Of a store, and of formats that can be, the vectors are mapped.
     """
     if isinstance(source, pe.EmbeddingMatrix):
         return source
-    return pe.load_matrix(pe.open_vectors(source))
+    return pe.load_matrix(pe.open_vectors(source, library=library))
 
 
 def _aligned(source: _Space, target: _Space, pairs: Pairs, how: _How) -> Alignment:

@@ -6,8 +6,9 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from pretrained_embed import formats, sources
+from pretrained_embed import formats, former_options
 from pretrained_embed.build import versions
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.errors import OptionError
@@ -23,8 +24,7 @@ from pretrained_embed.formats import (
 )
 from pretrained_embed.formats.blocks import Dtype
 from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.holders import check_source
-from pretrained_embed.pipeline.opening import Folder
+from pretrained_embed.library import Library
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 from pretrained_embed.tools.row_filter import RowFilter
@@ -66,15 +66,14 @@ def convert(
     drop_duplicates: bool = False,
     on_bad_row: OnBadRow = "error",
     max_bad_rows: int | float | None = None,
-    cache_dir: Folder | None = None,
-    offline: bool | None = None,
-    catalog: Path | None = None,
+    library: Library | None = None,
     progress: AnyProgress = None,
+    **former: Any,
 ) -> Conversion:
     """Write the vectors of ``source`` to ``out`` in another format.
 
-    ``source``, ``layout``, ``cache_dir``, ``offline`` and ``catalog`` are as in
-    `open_vectors`; the source itself is read, never a store of it. ``format`` is one of
+    ``source``, ``layout`` and ``library`` are as in `open_vectors`; the source itself
+    is read, never a store of it. ``format`` is one of
     `WRITABLE_FORMATS`, by default as the suffix of ``out`` says. All rows are written,
     in their order: with ``vocab`` those of its tokens only, with ``drop_duplicates``
     the first of each token only. ``on_bad_row="skip"`` leaves malformed rows out and
@@ -91,18 +90,16 @@ def convert(
     dtype that there is none of, and where ``out`` would take the place of the source;
     else as `open_vectors` and `Reader.blocks` do.
     """
-    progress = listener(progress)
+    former_options.refuse(former, former_options.LIBRARY)
+    library, progress = Library.of(library), listener(progress)
     format = sink.choose(out, format)
     sink.check_dtype(dtype, format)
     limits = Limits(bad_rows=1.0 if max_bad_rows is None else max_bad_rows)
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
-    check_source(source)
-    stream = sources.open_source(
-        source, cache_dir=cache_dir, offline=offline, catalog=catalog, progress=progress
-    )
+    stream = library.stream(source, progress=progress)
     _check_place(out, source, stream.path)
-    with formats.open_reader(stream, layout) as reader:
+    with library.reading(), formats.open_reader(stream, layout) as reader:
         passing = RowFilter(vocab, drop=drop_duplicates)
         whole = sink.holds_all(format) and not passing.chooses
         rows = reader.rows(progress) if whole else None

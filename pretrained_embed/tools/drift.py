@@ -149,6 +149,7 @@ def compare(
     count: int = 20,
     neighbours: int = 10,
     limit: int = 20_000,
+    library: pe.Library | None = None,
 ) -> Drift:
     """Return what changed from one matrix to another, token by token.
 
@@ -164,6 +165,8 @@ def compare(
     limit : int, default 20,000
         Of so many tokens at most: the most frequent, by the counts of the vocabulary
         before; without counts the first ids.
+    library : Library, optional
+        Where names are looked for, and how files are read.
 
     Raises `ShapeError` where the dims differ, `VocabularyError` where no token is in
     both, `OptionError` for numbers below 1, and what `load_matrix` does.
@@ -175,7 +178,7 @@ def compare(
             f"count is {count}, neighbours {neighbours}, limit {limit}; each is 1 or "
             "more"
         )
-    one, other = matrix_of(before), matrix_of(after)
+    one, other = matrix_of(before, library), matrix_of(after, library)
     if one.dim != other.dim:
         raise ShapeError(
             f"{one.dim} dimensions before and {other.dim} after; vectors of two dims "

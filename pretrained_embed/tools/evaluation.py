@@ -155,6 +155,7 @@ def evaluate(
     *,
     samples: int = 1000,
     seed: int = 0,
+    library: pe.Library | None = None,
     progress: AnyProgress = None,
 ) -> Evaluation:
     """Return how well vectors agree with what people know of words.
@@ -174,6 +175,8 @@ def evaluate(
     samples, seed : int, default 1000 and 0
         How often items are resampled for an interval, and by which seed; 0 leaves the
         intervals out.
+    library : Library, optional
+        Where names are looked for, and how files are read.
     progress : callable of (bytes, bytes in all), True or ``None``
 
     Raises `FormatError` for a task of no known form, `CoverageError` where a source has
@@ -200,7 +203,7 @@ def evaluate(
     told = listener(progress)
     known: dict[str, _Known] = {}
     for number, source in enumerate(listed):
-        name, matrix = _matrix(source, vocabulary, told)
+        name, matrix = _matrix(source, vocabulary, library, told)
         if name in known:
             name = f"{name} ({number + 1})"
         known[name] = _Known(*_found(matrix))
@@ -245,12 +248,15 @@ class _Answers(NamedTuple):
 
 
 def _matrix(
-    source: Any, vocabulary: pe.Vocabulary, progress: AnyProgress
+    source: Any,
+    vocabulary: pe.Vocabulary,
+    library: pe.Library | None,
+    progress: AnyProgress,
 ) -> tuple[str, pe.EmbeddingMatrix]:
     """Return a name for a source, and its matrix."""
     if isinstance(source, pe.EmbeddingMatrix):
         return "matrix", source
-    reader = pe.open_vectors(source)
+    reader = pe.open_vectors(source, library=library)
     try:
         table = reader.table()
         if table is not None and _OWN in table.metadata:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
 import pretrained_embed as pe
-from pretrained_embed import kernel
+from pretrained_embed import former_options, kernel
 from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import OptionError, UnknownTokenError, brief
 from pretrained_embed.formats import AnyLayout, Reader
@@ -92,20 +91,17 @@ def similar(
     metric: Metric = "cosine",
     layout: AnyLayout = None,
     on_bad_row: OnBadRow = "error",
-    use_store: bool = True,
-    cache_dir: str | Path | None = None,
-    offline: bool | None = None,
-    catalog: Path | None = None,
+    library: pe.Library | None = None,
     progress: AnyProgress = None,
+    **former: Any,
 ) -> list[Similar]:
     """Return the tokens nearest to each query, the nearest first.
 
     Parameters
     ----------
     source : EmbeddingMatrix, Reader, or what `open_vectors` takes
-        The vectors; of a matrix all rows, found or filled. ``layout``,
-        ``on_bad_row``, ``use_store``, ``cache_dir``, ``offline`` and ``catalog`` are as
-        there.
+        The vectors; of a matrix all rows, found or filled. ``layout``, ``on_bad_row``
+        and ``library`` are as there.
     queries : str, Query, or a list of them
         Each is a token, or tokens added and taken away: ``"king - man + woman"``. The
         vector of a sum is made of vectors of length 1 (3CosAdd: Mikolov, Yih and Zweig
@@ -127,6 +123,7 @@ def similar(
     >>> for answer in similar("vectors.txt", "king - man + woman"):  # doctest: +SKIP
     ...     print(answer.query, answer.nearest[0].token)
     """
+    former_options.refuse(former, former_options.LIBRARY)
     progress = listener(progress)
     asked = parse_queries([queries] if isinstance(queries, str | Query) else queries)
     if not asked:
@@ -143,10 +140,7 @@ def similar(
         reader = pe.open_vectors(
             source,
             layout=layout,
-            use_store=use_store,
-            cache_dir=cache_dir,
-            offline=offline,
-            catalog=catalog,
+            library=library,
             progress=progress,
         )
     try:

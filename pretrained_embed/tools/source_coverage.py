@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from pretrained_embed import former_options
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options
@@ -27,15 +27,8 @@ from pretrained_embed.ledger.report import (
     token_cells,
     write_report,
 )
+from pretrained_embed.library import Given, Library, layouts_of, listed_sources
 from pretrained_embed.lookup import Match, chain_names
-from pretrained_embed.pipeline.opening import (
-    Folder,
-    Given,
-    Where,
-    layouts_of,
-    listed_sources,
-    open_reader,
-)
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.recipe import Recipe
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
@@ -117,11 +110,9 @@ def coverage(
     threads: int | None = None,
     layout: AnyLayout | Sequence[AnyLayout] = None,
     on_bad_row: OnBadRow = "error",
-    use_store: bool = True,
-    cache_dir: Folder | None = None,
-    offline: bool | None = None,
-    catalog: Path | None = None,
+    library: Library | None = None,
     progress: AnyProgress = None,
+    **former: Any,
 ) -> Comparison:
     """Return how much of a vocabulary each source has, without building a matrix.
 
@@ -131,7 +122,8 @@ def coverage(
 
     >>> print(coverage(["the", "cat"], ["a.txt", "b.txt"]))  # doctest: +SKIP
     """
-    progress = listener(progress)
+    former_options.refuse(former, former_options.LIBRARY)
+    library, progress = Library.of(library), listener(progress)
     vocabulary = Vocabulary.of(vocabulary)
     options = Options.of(
         Recipe(match=match, layout=layout),
@@ -141,12 +133,11 @@ def coverage(
         threads=threads,
         progress=progress,
     )
-    where = Where(cache_dir, offline, catalog)
     located = []
     listed = listed_sources(sources)
     layouts = layouts_of(layout, len(listed))
     for source, known in zip(listed, layouts, strict=True):
-        opened = open_reader(source, where, progress, use_store=use_store, layout=known)
+        opened = library.opened(source, layout=known, progress=progress)
         try:
             located.append(located_in(vocabulary, opened.reader, options))
         finally:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
+from pretrained_embed import former_options
 from pretrained_embed.arrays import PackedTokens, Progress
 from pretrained_embed.files.digests import sha256
 from pretrained_embed.formats import AnyLayout, Findings, Reader
-from pretrained_embed.pipeline.opening import Folder, Where, open_reader
+from pretrained_embed.library import Library
 from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 from pretrained_embed.tools.examination import problems
@@ -70,12 +70,11 @@ class Examination:
 def examine(
     source: Source,
     *,
-    cache_dir: Folder | None = None,
-    offline: bool | None = None,
-    catalog: Path | None = None,
     layout: AnyLayout = None,
     digest: bool = False,
+    library: Library | None = None,
     progress: AnyProgress = None,
+    **former: Any,
 ) -> Examination:
     """Read all of a source, and tell what it is and what is wrong with it.
 
@@ -95,9 +94,10 @@ def examine(
     >>> print(examine("vectors.txt").problems)  # doctest: +SKIP
     ()
     """
+    former_options.refuse(former, former_options.LIBRARY)
     progress = listener(progress)
-    where = Where(cache_dir, offline, catalog)
-    opened = open_reader(source, where, progress, use_store=False, layout=layout)
+    itself = replace(Library.of(library), stores=False)
+    opened = itself.opened(source, layout=layout, progress=progress)
     known = dict(opened.provenance)
     with opened.reader as reader:
         # Of what was fetched or comes in a package a digest is known already.

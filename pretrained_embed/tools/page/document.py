@@ -14,6 +14,7 @@ from xml.etree.ElementTree import Element
 from pretrained_embed import __version__
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.files.replacement import replacing
+from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix, Projection
 from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.progress import AnyProgress, listener
@@ -44,6 +45,7 @@ def page(
     seed: int = 0,
     limit: int = 20_000,
     title: str | None = None,
+    library: Library | None = None,
     progress: AnyProgress = None,
 ) -> None:
     """Write a page about a matrix: one HTML file that loads nothing.
@@ -52,12 +54,12 @@ def page(
     and frequency, the most frequent OOV tokens and what would find them, norms and
     values, warnings, the first rows, and what the matrix was built from.
 
-    ``matrix`` is one, or the file of one. ``projection`` places the tokens: "pca", or
-    "tsne" and "umap", which need scikit-learn and umap-learn; ``seed`` is theirs. Of
-    more than ``limit`` tokens the most frequent by the counts of the vocabulary are
-    shown, or where there are none the first. ``progress`` is called with the bytes of
-    vectors whose neighbours were found, and the bytes of all. ``path`` ends in
-    ``.html`` or ``.htm``.
+    ``matrix`` is one, or the file of one, which is read as ``library`` says.
+    ``projection`` places the tokens: "pca", or "tsne" and "umap", which need
+    scikit-learn and umap-learn; ``seed`` is theirs. Of more than ``limit`` tokens the
+    most frequent by the counts of the vocabulary are shown, or where there are none the
+    first. ``progress`` is called with the bytes of vectors whose neighbours were found,
+    and the bytes of all. ``path`` ends in ``.html`` or ``.htm``.
 
     The same matrix and options give the same bytes. The file appears whole or not at
     all. Raises `OptionError` for options that mean nothing, `MissingPackageError`,
@@ -80,7 +82,7 @@ def page(
     if limit < 1:
         raise OptionError(f"limit is {limit}; a map has one token at least")
     if not isinstance(matrix, EmbeddingMatrix):
-        matrix = load_matrix(matrix)
+        matrix = load_matrix(matrix, library=library)
     norms = norms_of(matrix)
     shown_points = points(
         matrix,

@@ -16,6 +16,7 @@ import numpy as np
 
 from pretrained_embed.arrays import Float32Array, Float64Array, Int64Array
 from pretrained_embed.ledger import Origin
+from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline import build_matrix
 from pretrained_embed.sources import Source
@@ -26,13 +27,15 @@ _BATCH = 1 << 24
 
 
 def static_matrix(
-    static: EmbeddingMatrix | Source, words: list[str]
+    static: EmbeddingMatrix | Source, words: list[str], library: Library | None
 ) -> EmbeddingMatrix:
     """Return the matrix given, or one that has the words of a source."""
     if isinstance(static, EmbeddingMatrix):
         return static
     vocabulary = Vocabulary(words, pad=None)
-    return build_matrix(vocabulary, static, match=("exact", "lower"), oov="zeros")
+    return build_matrix(
+        vocabulary, static, match=("exact", "lower"), oov="zeros", library=library
+    )
 
 
 def unit_vectors(

@@ -11,6 +11,7 @@ import numpy as np
 
 from pretrained_embed.arrays import UInt8Array
 from pretrained_embed.errors import OptionError, brief, suggestion
+from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.tools.transplant import blends
 from pretrained_embed.tools.transplant.numbers import Stored, from_float64, to_float64
@@ -82,6 +83,7 @@ def write_recipe(
     methods: tuple[str, ...],
     special: Mapping[str, str],
     static: Any,
+    library: Library | None,
 ) -> Recipe:
     """Decide for every new row what it starts from."""
     recipe = Recipe(np.full(len(new.vocabulary), RowStart.MEAN, np.uint8))
@@ -90,7 +92,7 @@ def write_recipe(
         if method == "pieces":
             _from_pieces(recipe, old, new)
         elif method == "similarity":
-            _from_similarity(recipe, old, new, static)
+            _from_similarity(recipe, old, new, static, library)
         else:
             break  # the mean serves all that is left
     return recipe
@@ -147,7 +149,11 @@ def _from_pieces(recipe: Recipe, old: Tokenizer, new: Tokenizer) -> None:
 
 
 def _from_similarity(
-    recipe: Recipe, old: Tokenizer, new: Tokenizer, static: Any
+    recipe: Recipe,
+    old: Tokenizer,
+    new: Tokenizer,
+    static: Any,
+    library: Library | None,
 ) -> None:
     if static is None:
         raise OptionError(
@@ -164,7 +170,7 @@ def _from_similarity(
     words = dict.fromkeys(word for word in (*spellings, *anchors) if word is not None)
     if not words:
         return
-    matrix = blends.static_matrix(static, list(words))
+    matrix = blends.static_matrix(static, list(words), library)
     units, places = blends.unit_vectors(matrix, spellings)
     anchor_units, anchor_places = blends.unit_vectors(matrix, anchors)
     if not len(anchor_places):

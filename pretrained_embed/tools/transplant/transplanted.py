@@ -12,6 +12,7 @@ import numpy as np
 from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import ShapeError, VocabularyError
 from pretrained_embed.formats.hugging_face.tensor_names import is_bias
+from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.sources import Source
 from pretrained_embed.tools.transplant import saved_folder, tokenizer
@@ -95,6 +96,7 @@ def transplant(
     special: Mapping[str, str] | None = None,
     pieces: Pieces | None = None,
     tensor: str | None = None,
+    library: Library | None = None,
 ) -> Transplanted:
     """Give a model's embedding the rows of another tokenizer.
 
@@ -118,8 +120,9 @@ def transplant(
       ``pieces``, a function from a text to tokens, takes the place of the old
       tokenizer's own;
     * "similarity": the mean of shared tokens' rows, weighted by how near they are in
-      ``static``, vectors of words (a matrix or a source) for both vocabularies, or a
-      matrix of vectors of tokens, marked as the new tokenizer marks its own;
+      ``static``, vectors of words (a matrix, or a source that ``library`` opens) for
+      both vocabularies, or a matrix of vectors of tokens, marked as the new tokenizer
+      marks its own;
     * "mean": the mean of the rows of all old tokens. So does what nothing else serves.
 
     Raises `FormatError` for a model or tokenizer that is damaged or without an
@@ -139,7 +142,7 @@ def transplant(
     known = checkpoint.tensors()
     tables = {name: _by_row(checkpoint.load(name), name) for name in names}
     _check_sizes(checkpoint, tables, old)
-    recipe = write_recipe(old, new, methods, special or {}, static)
+    recipe = write_recipe(old, new, methods, special or {}, static, library)
     old_ids = sorted(old.vocabulary.ids.values())
     tensors = {
         name: _shaped(

@@ -23,11 +23,11 @@ from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.local import array_bytes, file_size, map_array
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import OnBadRow, Selection, Statistics
+from pretrained_embed.formats.store import layout
+from pretrained_embed.formats.store.checksums import CheckedRows
 from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
-from pretrained_embed.store import layout
-from pretrained_embed.store.checksums import CheckedRows
 
 #: Rows that a thread copies at a time.
 _PART_ROWS = 8192

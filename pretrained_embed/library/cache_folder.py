@@ -3,8 +3,8 @@
 ::
 
     CACHEDIR.TAG         says what this is; programs that make backups pass over it
-    downloads/           published files: see `pretrained_embed.sources.place`
-    stores/              indexed copies: see `pretrained_embed.sources.stores`
+    downloads/           published files: see `pretrained_embed.library.place`
+    stores/              indexed copies: see `pretrained_embed.library.stores`
 
 What lies in the cache answers for a name, so only a folder that nobody else can put
 something into is used by itself. Any folder may be named.

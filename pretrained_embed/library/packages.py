@@ -27,7 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import catalog, local
+from pretrained_embed.library import catalog
+from pretrained_embed.sources import local
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.stream import AnyStream, Stream
 

@@ -23,8 +23,8 @@ of the token there. Vectors, tokens and metadata lie where
 `pretrained_embed.formats.hdf5.reader` has them, so a store is also a table in HDF5.
 """
 
-from pretrained_embed.store.layout import DTYPES, VERSION, Dtype
-from pretrained_embed.store.reader import StoreReader, open_store
-from pretrained_embed.store.writer import write_store
+from pretrained_embed.formats.store.layout import DTYPES, VERSION, Dtype
+from pretrained_embed.formats.store.reader import StoreReader, open_store
+from pretrained_embed.formats.store.writer import write_store
 
 __all__ = ["DTYPES", "VERSION", "Dtype", "StoreReader", "open_store", "write_store"]

@@ -87,5 +87,6 @@ class CheckedRows:
         if len(wrong):
             raise FormatError(
                 f"{self._where}: the store is damaged: its row {rows[wrong[0]]:,} is "
-                "not what was written; delete this file, and it is made anew"
+                "not what was written; index its source again, or delete this file, "
+                "and it is made anew"
             )

@@ -32,9 +32,9 @@ from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.files.temporary import is_temporary
-from pretrained_embed.sources import record
-from pretrained_embed.sources.cache_folder import DOWNLOADS, LOCK, STORES, inside
-from pretrained_embed.sources.entry import Download, entry_of_url, published
+from pretrained_embed.library import record
+from pretrained_embed.library.cache_folder import DOWNLOADS, LOCK, STORES, inside
+from pretrained_embed.library.entry import Download, entry_of_url, published
 from pretrained_embed.sources.url import canonical
 
 #: What follows the name of a file in those of its unfinished parts.
@@ -202,7 +202,7 @@ def _is_meant(
 
 def _meant_by(source: str) -> list[tuple[Download, str | None]]:
     """Return the files that a name or a URL, which is in a record, stands for."""
-    from pretrained_embed.sources.catalog import load
+    from pretrained_embed.library.catalog import load
 
     try:
         entry = entry_of_url(source) if "://" in source else load().get_entry(source)

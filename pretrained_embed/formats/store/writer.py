@@ -23,10 +23,10 @@ from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.hdf5.sink import RowFile
 from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.formats.row_stream import rounded
+from pretrained_embed.formats.store import layout
+from pretrained_embed.formats.store.checksums import checksums
+from pretrained_embed.formats.store.layout import Buckets, Dtype
 from pretrained_embed.formats.table import encode_metadata
-from pretrained_embed.store import layout
-from pretrained_embed.store.checksums import checksums
-from pretrained_embed.store.layout import Buckets, Dtype
 
 
 def write_store(

@@ -1,4 +1,4 @@
-"""One published file in the cache: taken as it is, or else downloaded.
+"""Published files in the cache: taken as they are there, or else downloaded.
 
 One process at a time downloads; those that waited find the file there. From each URL
 in turn: a member of an archive alone where the host lets us, else the whole file.
@@ -7,32 +7,145 @@ in turn: a member of an archive alone where the host lets us, else the whole fil
 from __future__ import annotations
 
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.files.digests import Hashes
-from pretrained_embed.sources import (
-    cache_folder,
-    http,
-    local,
-    packing,
-    place,
-    record,
-)
-from pretrained_embed.sources.cache_folder import LOCK
+from pretrained_embed.files.digests import Hashes, json_digest
+from pretrained_embed.library import cache_folder, place, record
+from pretrained_embed.library.cache_folder import LOCK
+from pretrained_embed.library.entry import Download, Entry, published
+from pretrained_embed.library.record import Record
+from pretrained_embed.sources import http, local, packing
 from pretrained_embed.sources.download import NotPiecewise, Piece, download
-from pretrained_embed.sources.entry import Download, published
+from pretrained_embed.sources.identity import Mark
 from pretrained_embed.sources.patience import Failure, Patience
-from pretrained_embed.sources.record import Record
 from pretrained_embed.sources.remote_zip import download_member
+from pretrained_embed.sources.stream import AnyStream, Stream
 from pretrained_embed.sources.unpack import unpack
 from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
     from pretrained_embed.sources.connections import Session
+
+
+class Fetched(NamedTuple):
+    """A source in the cache."""
+
+    path: Path
+    record: Record
+    tokens_path: Path | None
+
+
+def fetch_entry(
+    entry: Entry,
+    root: Path,
+    *,
+    offline: bool,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> Fetched:
+    """Bring an entry into the cache ``root``, unless it is there.
+
+    With ``offline`` no socket is opened. ``progress`` is called with (bytes so far,
+    bytes in all or ``None``). Raises `SourceError`, which tells what each URL answered,
+    where it cannot be had.
+    """
+    get = partial(
+        obtain,
+        root=root,
+        source=entry.id,
+        offline=offline,
+        progress=progress,
+        patience=patience or Patience(),
+    )
+    path, known = get(entry.download(), member=entry.member)
+    tokens_path = get(entry.tokens)[0] if entry.tokens else None
+    return Fetched(path, known, tokens_path)
+
+
+def fetch_stream(
+    entry: Entry,
+    root: Path,
+    *,
+    offline: bool,
+    progress: Progress | None = None,
+    patience: Patience | None = None,
+) -> AnyStream:
+    """Like `fetch_entry`; return the file as a stream, with all that is known."""
+    path, known, tokens_path = fetch_entry(
+        entry,
+        root,
+        offline=offline,
+        progress=progress,
+        patience=patience,
+    )
+    stream = local.from_path(path, entry.id)
+    checksums = {f"sha256:{known.sha256}": "first use"}
+    if known.published is not None:
+        checksums[known.published] = "published"
+    digests = [
+        {"algorithm": algorithm, "value": value, "of": path.name, "by": by}
+        for checksum, by in checksums.items()
+        for algorithm, _, value in [checksum.partition(":")]
+    ]
+    provenance = {
+        **stream.provenance,
+        **entry.facts(),
+        "name": path.name,
+        "url": str(entry.urls[0]),
+        "digests": digests,
+    }
+    identity = stream.identity and replace(
+        stream.identity,
+        digests=tuple(digests),
+        files=(path, tokens_path) if tokens_path else (path,),
+    )
+    return Stream(
+        entry.id,
+        stream.open,
+        provenance,
+        size=stream.size,
+        path=stream.path,
+        tokens_path=tokens_path,
+        address=None if tokens_path else stream.address,
+        identity=identity,
+    )
+
+
+def mark_of(entry: Entry, root: Path) -> Mark:
+    """Return what a catalog entry, or a URL, is found again by, downloaded or not.
+
+    With a published checksum it always has the same bytes. Else it has those of its
+    download in the cache ``root``, if that is there.
+    """
+    downloads = [(entry.download(), entry.member)]
+    if entry.tokens is not None:
+        downloads.append((entry.tokens, None))
+    identity: list[object] = [entry.id]
+    state: list[object] = []
+    for wanted, member in downloads:
+        if wanted.checksums:
+            identity += [[c.algorithm, c.of, c.value] for c in wanted.checksums]
+        else:
+            identity += [*wanted.urls]
+            known = record.read(place.find(root, wanted, member, entry.id))
+            state.append(None if known is None else known.sha256)
+        identity.append(member)
+    compared = state if state and None not in state else None
+    return Mark(entry.id, json_digest(identity), compared)
+
+
+def by_hand(entry: Entry, root: Path) -> list[tuple[Url, Path]]:
+    """Return each file of an entry, by its URL, and where to put it by hand.
+
+    What is placed there is verified when it is first asked for.
+    """
+    downloads = [entry.download(), *([entry.tokens] if entry.tokens else [])]
+    return [(one.urls[0], place.place(root, one).path) for one in downloads]
 
 
 def obtain(
