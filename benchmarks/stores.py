@@ -42,7 +42,7 @@ begun = time.perf_counter()
 {}
 print(time.perf_counter() - begun)
 """
-_OPEN = "from pretrained_embed.store import open_store; open_store(sys.argv[1])"
+_OPEN = "from pretrained_embed.formats.store import open_store; open_store(sys.argv[1])"
 
 
 class Line(NamedTuple):
@@ -81,7 +81,7 @@ def main() -> None:
         lines = [indexing(text, cache, rounds)]
         if options.file is None:
             lines.append(unpacking(files.zipped(), cache, rounds))
-        store = pe.index(text, cache_dir=cache)
+        store = pe.index(text, library=pe.Library(cache))
         lines += [gathering(text, store, cache, 3 * rounds), opening(store, rounds)]
         facts["store"] = f"{store.stat().st_size / 1e6:.0f} MB"
     facts["load after"] = machine.load()
@@ -96,7 +96,7 @@ def indexing(text: Path, cache: Path, rounds: int) -> Line:
     """Make a store of a text file, the digests of both files included."""
 
     def parse() -> None:
-        with pe.open_vectors(text, use_store=False) as reader:
+        with pe.open_vectors(text, library=pe.Library(stores=False)) as reader:
             for _ in reader.blocks():
                 pass
 
@@ -114,7 +114,7 @@ def unpacking(packed: Path, cache: Path, rounds: int) -> Line:
 
 def gathering(text: Path, store: Path, cache: Path, rounds: int) -> Line:
     """Build a matrix of tokens drawn at random."""
-    with pe.open_vectors(text, cache_dir=cache) as reader:
+    with pe.open_vectors(text, library=pe.Library(cache)) as reader:
         listed = [token for tokens, _ in reader.blocks() for token in tokens]
         chosen = random.Random(0).sample(listed, min(WANTED, len(listed) // 2))
         vocabulary = pe.Vocabulary(chosen, pad=None)
@@ -151,7 +151,7 @@ def opening(store: Path, rounds: int) -> Line:
 
 def _index(source: Path, cache: Path) -> None:
     shutil.rmtree(cache, ignore_errors=True)
-    pe.index(source, cache_dir=cache)
+    pe.index(source, library=pe.Library(cache))
 
 
 def _in_turns(

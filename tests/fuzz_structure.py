@@ -47,8 +47,8 @@ from pretrained_embed.build.extract import Outcome
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.sources import catalog
-from pretrained_embed.store import layout, open_store, write_store
+from pretrained_embed.formats.store import layout, open_store, write_store
+from pretrained_embed.library import catalog
 from tests.conformance import index_of
 
 DATA = Path(__file__).parent / "data"

@@ -37,7 +37,6 @@ import h5py  # noqa: E402, F401
 import requests  # noqa: E402, F401
 
 import pretrained_embed as pe  # noqa: E402
-from pretrained_embed.sources import cache  # noqa: E402
 from tests import servers  # noqa: E402
 from tests.large import make_parts_small, tokens, write_source  # noqa: E402
 
@@ -119,14 +118,16 @@ class Works:
         self._source = write_source(folder / "v.txt", ROWS)
         self._url = host.url + "v.txt"
         host.files["v.txt"] = self._source.read_bytes()
-        self._cache = {"cache_dir": folder / "work" / "cache"}
+        self._library = pe.Library(folder / "work" / "cache")
         self.all = [self.build, self.shards, self.convert, self.index, self.fetch]
         self.all.append(self.clear)
 
     def build(self) -> Callable[[], None]:
         out = self._folder / "work" / f"m{self._choose.choice(SUFFIXES[:4])}"
         return lambda: keep(
-            pe.build_matrix(WORDS, self._source, out=out, use_store=False)
+            pe.build_matrix(
+                WORDS, self._source, out=out, library=pe.Library(stores=False)
+            )
         )
 
     def shards(self) -> Callable[[], None]:
@@ -136,7 +137,11 @@ class Works:
         def work() -> None:
             try:
                 pe.build_matrix(
-                    WORDS, self._source, out=out, shards=count, use_store=False
+                    WORDS,
+                    self._source,
+                    out=out,
+                    shards=count,
+                    library=pe.Library(stores=False),
                 )
             except pe.errors.WriteError as error:  # of one that was finished before
                 if "a matrix is there already" not in str(error):
@@ -149,15 +154,15 @@ class Works:
         return lambda: keep(pe.convert(self._source, out))
 
     def index(self) -> Callable[[], None]:
-        return lambda: keep(pe.index(self._source, **self._cache))
+        return lambda: keep(self._library.index(self._source))
 
     def fetch(self) -> Callable[[], None]:
-        return lambda: keep(pe.fetch(self._url, **self._cache))
+        return lambda: keep(self._library.fetch(self._url))
 
     def clear(self) -> Callable[[], None]:
-        pe.index(self._source, **self._cache)
-        pe.fetch(self._url, **self._cache)
-        return lambda: keep(cache.clear(self._cache["cache_dir"]))
+        self._library.index(self._source)
+        self._library.fetch(self._url)
+        return lambda: keep(self._library.cache.clear())
 
 
 def keep(_: object) -> None:

@@ -27,7 +27,7 @@ from pretrained_embed.errors import (
     VocabularyError,
 )
 from pretrained_embed.formats.parallel import run_in_order
-from pretrained_embed.sources import catalog
+from pretrained_embed.library import catalog
 
 #: What means that this package is wrong, not the file.
 OURS = (AssertionError, AttributeError, NameError, UnboundLocalError, ImportError)
@@ -272,10 +272,12 @@ def test_a_name_that_no_file_can_have(name, tmp_path, monkeypatch):
         lambda: pe.build_matrix(["the"], "s.txt", out=f"{name}.npy"),
         lambda: pe.build_matrix(["the"], "s.txt", out=name, shards=1),
         lambda: pe.build_matrix(["the"], "s.txt", onto=name),
-        lambda: pe.build_matrix(["the"], "s.txt", cache_dir=name),
-        lambda: pe.build_matrix(["the"], "glove-6b-50d", catalog=name, offline=True),
-        lambda: pe.fetch("glove-6b-50d", cache_dir=name, offline=True),
-        lambda: pe.index("s.txt", cache_dir=name),
+        lambda: pe.build_matrix(["the"], "s.txt", library=pe.Library(name)),
+        lambda: pe.build_matrix(
+            ["the"], "glove-6b-50d", library=pe.Library(offline=True, catalog=name)
+        ),
+        lambda: pe.fetch("glove-6b-50d", library=pe.Library(name, offline=True)),
+        lambda: pe.index("s.txt", library=pe.Library(name)),
     ):
         with pytest.raises(PretrainedEmbedError):
             use()

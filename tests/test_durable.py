@@ -135,7 +135,7 @@ def test_of_a_report_a_page_and_a_picture(disk, matrix, tmp_path, suffix):
 
 
 def test_of_a_store(disk, source, tmp_path):
-    pe.index(source, cache_dir=tmp_path)
+    pe.index(source, library=pe.Library(tmp_path))
 
     wrote(disk, tmp_path, "CACHEDIR.TAG")
 
@@ -148,7 +148,7 @@ def test_of_a_download_and_of_a_member(disk, tmp_path, monkeypatch, name):
         host.files["v.txt"] = DATA
         host.files["a.zip"] = zipped(tmp_path / "a.zip", members).read_bytes()
         host.files["a.tar.gz"] = tarred(tmp_path / "a.tar", members, "gz").read_bytes()
-        pe.fetch(host.url + name, cache_dir=tmp_path / "cache")
+        pe.fetch(host.url + name, library=pe.Library(tmp_path / "cache"))
 
     wrote(disk, tmp_path / "cache", "CACHEDIR.TAG")
 
@@ -197,8 +197,8 @@ def test_nothing_else_gives_files_their_names():
         "formats/hdf5/sink.py: write_bytes",  # a file by its temporary name
         "formats/hugging_face/sink.py: write_bytes",  # in a folder by such a name
         "formats/projector.py: write_text",  # likewise
-        "sources/cache_folder.py: unlink",  # what was made to see its modes
-        "sources/partial.py: replace",  # of `SafePath`, once all is on the disk
-        "sources/place.py: replace",  # likewise
+        "library/cache_folder.py: unlink",  # what was made to see its modes
+        "library/place.py: replace",  # of `SafePath`, once all is on the disk
+        "sources/partial.py: replace",  # likewise
         "sources/spool.py: unlink",  # the copy of a stream, in the system's folder
     }

@@ -14,7 +14,7 @@ import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import SourceError, WriteError
-from pretrained_embed.sources.fetching import fetch_entry
+from pretrained_embed.library.published import fetch_entry
 from pretrained_embed.sources.patience import Patience
 from tests.servers import chunked, serving
 from tests.sources.published import DATA, entry, sha256
@@ -113,11 +113,11 @@ def test_the_room_of_rows_to_come_is_taken_first(disk, suffix):
 
 def test_a_store_is_made_whole_or_not_at_all(disk, large, tmp_path):
     with pytest.raises((WriteError, SourceError), match="No space left"):
-        pe.index(large, cache_dir=disk)
+        pe.index(large, library=pe.Library(disk))
 
     assert not [name for name in files(disk) if name.endswith((".h5", ".tmp"))]
     vocabulary = pe.Vocabulary(["w7"])
-    matrix = pe.build_matrix(vocabulary, large, cache_dir=disk)
+    matrix = pe.build_matrix(vocabulary, large, library=pe.Library(disk))
     assert matrix.coverage.found == 1
 
 
@@ -130,10 +130,10 @@ def test_a_download_of_unknown_size_is_kept_whole_or_not_at_all(disk, tmp_path):
         host.files["v.txt"], host.default = data, chunked
 
         with pytest.raises(SourceError, match="No space left"):
-            fetch_entry(entry(host, **wanted), cache_dir=disk, patience=patience)
+            fetch_entry(entry(host, **wanted), disk, offline=False, patience=patience)
 
         assert "v.txt" not in files(disk)
         fetched = fetch_entry(
-            entry(host, **wanted), cache_dir=tmp_path, patience=patience
+            entry(host, **wanted), tmp_path, offline=False, patience=patience
         )
     assert fetched.path.read_bytes() == data

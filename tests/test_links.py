@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.sources import cache
+from pretrained_embed.library.cache import Cache
 from tests import servers
 from tests.large import make_parts_small, tokens, write_source
 from tests.sources.packed import DATA
@@ -41,7 +41,7 @@ def test_clearing_a_cache_removes_nothing_behind_a_link(root, important, kind, d
     link.parent.mkdir(exist_ok=True)
     link.symlink_to(important)
 
-    cache.clear()
+    Cache().clear()
 
     assert link.is_symlink() == deep
 
@@ -52,7 +52,7 @@ def test_of_a_link_in_an_entry_the_link_is_removed(root, important, name):
     link.parent.mkdir(parents=True)
     link.symlink_to(important / "store.h5")
 
-    cache.clear()
+    Cache().clear()
 
     assert link.is_symlink() == (name == "mine")
 
@@ -65,7 +65,7 @@ def test_what_is_planted_where_a_download_goes_is_not_written_to(
         host.files["v.txt"] = DATA
         path = pe.fetch(host.url + "v.txt")
         for name in ("v.txt", "v.txt.json", "v.txt.part", "v.txt.part.json", ".lock"):
-            cache.clear()
+            Cache().clear()
             for left in path.parent.iterdir():
                 left.unlink()
             (path.parent / name).symlink_to(important / "v.txt")
@@ -122,7 +122,7 @@ def test_the_folder_itself_and_the_output_may_be_links(tmp_path, monkeypatch):
     (tmp_path / "model").symlink_to("disk/shards")
     (tmp_path / "m.npz").symlink_to("disk/m.npz")
 
-    pe.index(source, cache_dir=tmp_path / "cache")
+    pe.index(source, library=pe.Library(tmp_path / "cache"))
     pe.build_matrix(["w1", "w2"], source, out=tmp_path / "model", shards=2)
     pe.build_matrix(["w1", "w2"], source).save(tmp_path / "m.npz")
 

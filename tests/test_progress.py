@@ -21,7 +21,9 @@ USES = {
     "coverage": lambda source, **o: pe.coverage(["t1"], source, **o),
     "convert": lambda source, **o: pe.convert(source, source.with_suffix(".h5"), **o),
     "examine": lambda source, **o: pe.examine(source, **o),
-    "index": lambda source, **o: pe.index(source, cache_dir=source.parent / "c", **o),
+    "index": lambda source, **o: pe.index(
+        source, library=pe.Library(source.parent / "c"), **o
+    ),
     "similar": lambda source, **o: pe.similar(source, "t1", **o),
     "page": lambda source, **o: pe.page(source, source.with_suffix(".html"), **o),
 }

@@ -58,7 +58,7 @@ def test_a_saved_matrix_tells_no_secret(matrix, tmp_path, monkeypatch, suffix):
 def test_a_store_and_the_cache_tell_no_secret(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("v.txt").write_text("the 1 2\n")
-    path = pe.index("v.txt", cache_dir="cache")
+    path = pe.index("v.txt", library=pe.Library("cache"))
     record = path.with_name("store.h5.json")
     known = json.loads(record.read_bytes())
     record.write_text(json.dumps(known | {"source": URL}))

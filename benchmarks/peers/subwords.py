@@ -23,7 +23,9 @@ def ours(path: Path, wanted: pe.Vocabulary) -> Float32Array:
     """Build the matrix of a vocabulary, composing what is not in the dictionary."""
     import pretrained_embed as pe
 
-    return pe.build_matrix(wanted, path, oov="subword", use_store=False).vectors
+    return pe.build_matrix(
+        wanted, path, oov="subword", library=pe.Library(stores=False)
+    ).vectors
 
 
 def gensim(path: Path, wanted: dict[str, int]) -> Float32Array:

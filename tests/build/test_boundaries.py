@@ -167,13 +167,13 @@ def test_a_duplicate_counts_once_whatever_ranges_look_for_it(
     twice = [f"w{n}" for n in range(20)]
     text = write(tmp_path / "twice.txt", [*twice, *twice[5:], *twice[15:], "W1"])
     options: dict[str, Any] = {"match": "exact,lower", "advise": advise}
-    options |= {"cache_dir": tmp_path / "cache"}
+    options |= {"library": pe.Library(tmp_path / "cache")}
     source: Path = text
     if kind == "table":
         source = tmp_path / "table.npz"
         pe.convert(text, source)
     if kind == "store":
-        pe.index(text, cache_dir=tmp_path / "cache")
+        pe.index(text, library=pe.Library(tmp_path / "cache"))
     words = [*twice, "x", *(f"W{n}" for n in range(20))]
     expected = pe.build_matrix(words, [source, text], **options)
     assert expected.findings.duplicates == 20

@@ -191,7 +191,7 @@ def test_what_should_be_known_of_a_cache_is_told_once(host, tmp_path, monkeypatc
     monkeypatch.delenv("PRETRAINED_EMBED_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
     monkeypatch.setattr(
-        "pretrained_embed.sources.cache_folder._PACKAGE", tmp_path / "p"
+        "pretrained_embed.library.cache_folder._PACKAGE", tmp_path / "p"
     )
     planted = Path("cache")
     run("fetch", "mini", "--cache-dir", planted)
@@ -258,7 +258,7 @@ def test_remove_of_what_is_not_there_removes_nothing(host):
     result = run("cache", "remove", "mini", "mimi")
 
     assert result.exit_code == 1
-    assert "'mimi' is not in the cache; did you mean mini?" in result.stderr
+    assert "'mimi' is not in the cache; did you mean 'mini'?" in result.stderr
     assert path.exists()
 
 

@@ -243,4 +243,6 @@ def test_a_disk_without_locks_is_named_with_the_remedy(tmp_path, monkeypatch):
     ):
         pass
     with pytest.raises(SourceError, match="gives no locks"):
-        pe.index(write_source(tmp_path / "v.txt", 20), cache_dir=tmp_path / "cache")
+        pe.index(
+            write_source(tmp_path / "v.txt", 20), library=pe.Library(tmp_path / "cache")
+        )

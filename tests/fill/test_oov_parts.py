@@ -128,10 +128,10 @@ def test_a_file_and_its_store_give_the_same_rows(tmp_path, threads):
     path = tmp_path / "f.txt"
     path.write_bytes(text(ROWS))
     cache = tmp_path / "cache"
-    options = {"oov": "parts", "threads": threads, "cache_dir": cache}
+    options = {"oov": "parts", "threads": threads, "library": pe.Library(cache)}
 
     plain = pe.build_matrix(["snow", "snowball", "x"], path, **options)
-    pe.index(path, cache_dir=cache)
+    pe.index(path, library=pe.Library(cache))
     stored = pe.build_matrix(["snow", "snowball", "x"], path, **options)
 
     assert "store" in stored.provenance["source"]

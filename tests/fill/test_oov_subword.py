@@ -56,12 +56,17 @@ def test_a_table_of_pieces_alone_finds_nothing_and_fills_all():
 def test_a_store_which_has_no_pieces_is_left_alone(tmp_path):
     path, cache = tmp_path / "model.bin", tmp_path / "cache"
     shutil.copy(DATA / "fasttext/skipgram.bin", path)
-    pe.index(path, cache_dir=cache)
+    pe.index(path, library=pe.Library(cache))
 
-    plain = pe.build_matrix(["the"], path, cache_dir=cache)
-    pieces = pe.build_matrix(["the", "thez"], path, cache_dir=cache, oov="subword")
+    plain = pe.build_matrix(["the"], path, library=pe.Library(cache))
+    pieces = pe.build_matrix(
+        ["the", "thez"], path, library=pe.Library(cache), oov="subword"
+    )
     special = pe.build_matrix(
-        ["the", "thez"], path, cache_dir=cache, special_oov={"thez": "subword"}
+        ["the", "thez"],
+        path,
+        library=pe.Library(cache),
+        special_oov={"thez": "subword"},
     )
 
     assert "store" in plain.provenance["source"]

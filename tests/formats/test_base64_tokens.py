@@ -32,7 +32,7 @@ def written(folder, tokens=TOKENS, header="5 3 120\n"):
 def test_tokens_are_decoded(tmp_path, header):
     path = written(tmp_path, [*map(encoded, TOKENS)], header)
 
-    with pe.open_vectors(path, use_store=False) as reader:
+    with pe.open_vectors(path, library=pe.Library(stores=False)) as reader:
         (block,) = reader.blocks()
         codes = reader.findings.codes
     matrix = pe.build_matrix(["new york", "日本", "the"], path, oov="zeros")

@@ -11,7 +11,7 @@ from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats import Doubt, Findings
 from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.reader import SplitReport
-from pretrained_embed.store import open_store, write_store
+from pretrained_embed.formats.store import open_store, write_store
 
 #: Its header counts a row too many, one token ends in a number.
 TEXT = b"4 2\nthe 0.1 0.2\nRoute 66 0.3 0.4\nof 0.5 0.6\n\n"

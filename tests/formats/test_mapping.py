@@ -31,7 +31,7 @@ def vectors(request, tmp_path):
     rows = zip(words, numbers.tolist(), strict=True)
     text.write_text("".join(f"{w} {' '.join(map(str, v))}\n" for w, v in rows))
     if request.param == "store":
-        pe.index(text, cache_dir=tmp_path / "cache")
+        pe.index(text, library=pe.Library(tmp_path / "cache"))
         return text, words[:9]
     path = tmp_path / f"v{request.param}"
     pe.convert(text, path)
@@ -51,8 +51,8 @@ def test_what_is_not_to_be_mapped_is_read(vectors, tmp_path):
     vocabulary = pe.Vocabulary(words, pad=None)
     built = []
     for mmap in (True, False):
-        options = {"cache_dir": tmp_path / "cache", "mmap": mmap}
-        with pe.open_vectors(path, **options) as reader:
+        library = pe.Library(tmp_path / "cache", mmap=mmap)
+        with library.open(path) as reader:
             assert (
                 mapped(path) == (mmap and path.suffix != ".kv") or path.suffix == ".kv"
             )
@@ -73,7 +73,7 @@ def test_a_matrix_that_is_not_to_be_mapped_is_read(tmp_path, suffix, rows):
     path = tmp_path / f"m{suffix}"
     pe.EmbeddingMatrix(numbers, vocabulary).save(path)
 
-    loaded = pe.load_matrix(path, rows=rows, mmap=False)
+    loaded = pe.load_matrix(path, rows=rows, library=pe.Library(mmap=False))
 
     assert not mapped(path)
     assert loaded.vectors.tobytes() == numbers[rows or slice(None)].tobytes()
@@ -85,7 +85,7 @@ from pathlib import Path
 import pretrained_embed as pe
 
 path = Path(sys.argv[1])
-matrix = pe.load_matrix(path, mmap=sys.argv[2] == "mapped")
+matrix = pe.load_matrix(path, library=pe.Library(mmap=sys.argv[2] == "mapped"))
 with path.open("r+b") as file:
     file.truncate(4096)
 print(float(matrix.vectors.sum()))

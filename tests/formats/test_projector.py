@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pretrained_embed import formats, open_vectors
+from pretrained_embed import Library, formats, open_vectors
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
 
@@ -16,7 +16,7 @@ NUMBERS = [[0.25, -0.5, 1], [1.5, 2, -0.125], [0.25, 0, 3]]
 def read(folder, metadata, *, vectors=VECTORS, name="vectors.tsv"):
     (folder / name).write_text(vectors)
     (folder / name.replace("vectors", "metadata")).write_bytes(metadata)
-    with open_vectors(folder / name, use_store=False) as reader:
+    with open_vectors(folder / name, library=Library(stores=False)) as reader:
         blocks = list(reader.blocks())
         tokens = [token for block in blocks for token in block.tokens]
         return tokens, np.concatenate([b.vectors for b in blocks]), reader.findings
@@ -82,7 +82,9 @@ def test_what_is_written_for_the_projector_is_read_again(tmp_path):
     table = formats.Table(PackedTokens.pack(["a", "b"]), numbers, {}, {})
     formats.write_table(tmp_path / "p", table, format="projector")
 
-    with open_vectors(tmp_path / "p" / "vectors.tsv", use_store=False) as reader:
+    with open_vectors(
+        tmp_path / "p" / "vectors.tsv", library=Library(stores=False)
+    ) as reader:
         (block,) = reader.blocks()
 
     assert list(block.tokens) == ["a", "b"]

@@ -224,7 +224,7 @@ def test_any_format_tells_the_same(tmp_path, suffix, indexed):
     )
     path = tmp_path / f"vectors{suffix}"
     saved.save(path)
-    cache = {"cache_dir": tmp_path / "cache"}
+    cache = {"library": pe.Library(tmp_path / "cache")}
     if indexed:
         pe.index(path, **cache)
     vocabulary = pe.Vocabulary(["The", "New-York", "CAFÉ", "1984"], pad=None)

@@ -83,7 +83,7 @@ def test_every_format_can_be_far_away(s3: Store, local: Path, name, tmp_path):
 
     far = pe.build_matrix(VOCABULARY, url)
 
-    here = pe.build_matrix(VOCABULARY, path, use_store=False)
+    here = pe.build_matrix(VOCABULARY, path, library=pe.Library(stores=False))
     assert far.vectors.tobytes() == here.vectors.tobytes()
     assert far.coverage.found == len(VOCABULARY) - 1
 

@@ -59,11 +59,8 @@ class Copy(NamedTuple):
 
     @property
     def options(self) -> dict[str, Any]:
-        return {
-            "cache_dir": self.root,
-            "catalog": FOLDER / "catalog.json",
-            "offline": True,
-        }
+        catalog = FOLDER / "catalog.json"
+        return {"library": pe.Library(self.root, catalog=catalog, offline=True)}
 
     def files(self) -> dict[str, tuple[bytes, int]]:
         """Return the bytes of every file, and when they were written."""
@@ -158,7 +155,7 @@ def test_fetching_gives_the_file_that_is_there(cache: Copy, name: str) -> None:
 
     assert cache.root in path.parents
     if name != "two-files":
-        assert_held(build(name, path, use_store=False), name)
+        assert_held(build(name, path, library=pe.Library(stores=False)), name)
 
 
 @pytest.mark.parametrize("name", ["published", "unpublished", "in-zip", "odd-dot"])
@@ -231,10 +228,10 @@ def test_the_store_of_a_local_file_is_used(
     if remembered:
         write_origin(cache, local)
     else:  # known by its content alone, once that has been read
-        pe.index(local, cache_dir=cache.root)
+        pe.index(local, library=pe.Library(cache.root))
     before = stores(cache)
 
-    matrix = build("indexed", local, cache_dir=cache.root)
+    matrix = build("indexed", local, library=pe.Library(cache.root))
 
     assert_held(matrix, "indexed")
     assert "store" in matrix.source_facts[0]
@@ -250,7 +247,7 @@ def test_a_changed_local_file_is_not_answered_by_its_store(
     write_origin(cache, local)
     local.write_bytes(local.read_bytes().replace(b"w3 ", b"v3 "))
 
-    matrix = build("indexed", local, cache_dir=cache.root)
+    matrix = build("indexed", local, library=pe.Library(cache.root))
 
     row = tokens_of("indexed").index("w3")
     assert matrix.origin[row] == pe.ledger.Origin.OOV
@@ -333,12 +330,14 @@ def test_a_download_goes_on_from_the_half_that_is_there(
         move_to(host, cache)
     catalog = catalog_at(host, tmp_path)
 
-    path = pe.fetch(name, cache_dir=cache.root, catalog=catalog)
+    path = pe.fetch(name, library=pe.Library(cache.root, catalog=catalog))
 
     assert path.read_bytes() == data
     assert host.asked == [(f"{name}.txt", f"bytes={len(data) // 2}-")]
     assert not list(path.parent.glob("*.part*"))
-    matrix = build(name, name, cache_dir=cache.root, catalog=catalog, offline=True)
+    matrix = build(
+        name, name, library=pe.Library(cache.root, catalog=catalog, offline=True)
+    )
     assert_held(matrix, name)
 
 

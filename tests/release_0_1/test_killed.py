@@ -41,7 +41,7 @@ def test_a_killed_build_is_built_to_its_end(
         oov="zeros",
         match="exact,lower",
         threads=1,
-        use_store=False,
+        library=pe.Library(stores=False),
         out=out,
         shards=shards,
     )

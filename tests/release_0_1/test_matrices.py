@@ -197,7 +197,9 @@ def test_a_saved_matrix_is_a_source(name: str) -> None:
     rows = [known["tokens"].index(token) for token in tokens]
     vocabulary = pe.Vocabulary(tokens, pad=None)
 
-    matrix = pe.build_matrix(vocabulary, FOLDER / name, oov="zeros", use_store=False)
+    matrix = pe.build_matrix(
+        vocabulary, FOLDER / name, oov="zeros", library=pe.Library(stores=False)
+    )
 
     assert matrix.vectors.tobytes() == VECTORS[kind][rows].tobytes()
 
@@ -210,7 +212,11 @@ def test_an_old_matrix_is_extended(as_path: bool) -> None:
     vocabulary = pe.Vocabulary(["w20", "w59", "zz", "missing"])
 
     matrix = pe.build_matrix(
-        vocabulary, FOLDER / "one.txt", oov="zeros", use_store=False, onto=old
+        vocabulary,
+        FOLDER / "one.txt",
+        oov="zeros",
+        library=pe.Library(stores=False),
+        onto=old,
     )
 
     for token in ("w59", "zz"):

@@ -2,9 +2,7 @@
 
 import pytest
 
-from pretrained_embed.sources.fetching import (
-    fetch_entry,
-)
+from pretrained_embed.library.published import fetch_entry
 from pretrained_embed.sources.patience import Patience
 from tests import servers
 from tests.sources.published import DATA
@@ -39,7 +37,10 @@ def get(tmp_path, waits):
     def get(entry, **options):
         patience = options.pop("patience", None) or Patience(sleep=waits.append)
         return fetch_entry(
-            entry, cache_dir=tmp_path / "cache", patience=patience, **options
+            entry,
+            tmp_path / "cache",
+            patience=patience,
+            **({"offline": False} | options),
         )
 
     return get

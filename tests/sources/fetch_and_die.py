@@ -14,14 +14,15 @@ import json
 import os
 import signal
 import sys
+from pathlib import Path
 
 import filelock  # noqa: F401  (once here, not in every fork)
 import requests  # noqa: F401  (likewise)
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import cache
-from pretrained_embed.sources.entry import Checksum, Entry
-from pretrained_embed.sources.fetching import fetch_entry
+from pretrained_embed.library.cache import Cache
+from pretrained_embed.library.entry import Checksum, Entry
+from pretrained_embed.library.published import fetch_entry
 from pretrained_embed.sources.patience import Patience
 
 OPERATIONS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir")
@@ -67,7 +68,10 @@ def fetch(task: dict, one: dict) -> str:
     )
     try:
         fetched = fetch_entry(
-            entry, cache_dir=task["cache"], patience=Patience(sleep=lambda _: None)
+            entry,
+            Path(task["cache"]),
+            offline=False,
+            patience=Patience(sleep=lambda _: None),
         )
     except SourceError as error:
         return str(error)
@@ -102,7 +106,7 @@ def main() -> None:
         for one in task["rounds"]:
             answers.append(finish(*start(task, one)))
             if one.get("clear"):
-                cache.clear(task["cache"])
+                Cache(task["cache"]).clear()
     json.dump(answers, sys.stdout)
 
 

@@ -12,9 +12,10 @@ import pytest
 
 import pretrained_embed as pe
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import cache, cache_folder
-from pretrained_embed.sources.entry import Checksum, Entry
-from pretrained_embed.sources.fetching import fetch_entry
+from pretrained_embed.library import cache_folder
+from pretrained_embed.library.cache import Cache
+from pretrained_embed.library.entry import Checksum, Entry
+from pretrained_embed.library.published import fetch_entry
 from tests.servers import serving
 
 TAG = Path(__file__).parents[2] / "cache" / "CACHEDIR.TAG"
@@ -117,7 +118,7 @@ def test_a_cache_that_everybody_may_write_to_is_refused_unless_named(
 ):
     (believed / part).chmod(0o777)
 
-    for look in (cache_folder.locate, cache.listing, lambda: [*cache_folder.remarks()]):
+    for look in (cache_folder.locate, Cache().entries, lambda: [*Cache().remarks()]):
         with pytest.raises(
             SourceError, match=r"everybody.*'chmod -R o-w .*--cache-dir"
         ):
@@ -183,12 +184,14 @@ def test_a_store_in_somebody_elses_clone_does_not_answer(home, tmp_path):
             "checksums": [asdict(checksum) | {"vouched": "me"}],
         }
         catalog.write_text(json.dumps({"schema": 1, "entries": [entry]}))
-        pe.build_matrix(["the"], "mine", catalog=catalog, cache_dir=planted)
+        pe.build_matrix(["the"], "mine", library=pe.Library(planted, catalog=catalog))
 
     with pytest.raises(SourceError, match="is not in the cache"):
-        pe.build_matrix(["the"], "mine", catalog=catalog, offline=True)
+        pe.build_matrix(
+            ["the"], "mine", library=pe.Library(offline=True, catalog=catalog)
+        )
     named = pe.build_matrix(
-        ["the"], "mine", catalog=catalog, offline=True, cache_dir=planted
+        ["the"], "mine", library=pe.Library(planted, offline=True, catalog=catalog)
     )
     assert named.vectors.max() == 666
 
@@ -239,7 +242,8 @@ def filled(tmp_path):
     with serving() as host:
         host.files["v.txt"] = data
         url = host.url + "v.txt"
-        fetch_entry(Entry("mine", (url,), checksums=(checksum,)), cache_dir=root)
+        wanted = Entry("mine", (url,), checksums=(checksum,))
+        fetch_entry(wanted, root, offline=False)
     unfinished = root / "downloads" / "w.txt-12345678" / "w.txt.part"
     unfinished.parent.mkdir()
     unfinished.write_bytes(b"12")
@@ -248,7 +252,7 @@ def filled(tmp_path):
 
 
 def test_the_listing_has_sizes_sources_and_who_vouches(filled):
-    done, unfinished = cache.listing(filled)
+    done, unfinished = Cache(filled).entries()
 
     assert (done.path.name, done.source, done.size) == ("v.txt", "mine", 4)
     assert done.sha256 == hashlib.sha256(b"a 1\n").hexdigest()
@@ -258,20 +262,20 @@ def test_the_listing_has_sizes_sources_and_who_vouches(filled):
 
 
 def test_a_cache_that_is_not_there_is_empty(tmp_path):
-    assert cache.listing(tmp_path / "nothing") == []
-    assert cache.clear(tmp_path / "nothing") == 0
+    assert Cache(tmp_path / "nothing").entries() == []
+    assert Cache(tmp_path / "nothing").clear() == 0
     assert not (tmp_path / "nothing").exists()
 
 
 def test_verify_hashes_again(filled):
-    (one,) = cache.verify(filled)
+    (one,) = Cache(filled).verify()
     assert one[1]
 
     status = one[0].path.stat()
     one[0].path.write_bytes(b"a 2\n")
     os.utime(one[0].path, ns=(status.st_atime_ns, status.st_mtime_ns))
     seen = []
-    ((cached, right),) = cache.verify(filled, progress=lambda *at: seen.append(at))
+    ((cached, right),) = Cache(filled).verify(progress=lambda *at: seen.append(at))
 
     assert not right
     assert cached.source == "mine"
@@ -279,19 +283,20 @@ def test_verify_hashes_again(filled):
 
 
 def test_remove_deletes_one_and_clear_all(filled):
-    done, unfinished = cache.listing(filled)
+    _, unfinished = Cache(filled).entries()
 
-    freed = cache.remove(done.path.parent)
+    gone, freed = Cache(filled).remove("mine")
+    assert gone == ["mine"]
     assert freed > 4
-    assert cache.listing(filled) == [unfinished]
+    assert Cache(filled).entries() == [unfinished]
 
-    assert cache.clear(filled) == 4
-    assert cache.listing(filled) == []
+    assert Cache(filled).clear() == 4
+    assert Cache(filled).entries() == []
     assert (filled / "CACHEDIR.TAG").exists()
 
 
 def test_clear_removes_only_names_that_the_cache_gives(filled):
-    folders = [one.path.parent for one in cache.listing(filled)]
+    folders = [one.path.parent for one in Cache(filled).entries()]
     store = filled / "stores" / ("0123456789abcdef" * 2)
     kept = [filled / "mine.txt", filled / "downloads" / "mine.txt"]
     kept += [filled / kind / "mine" / "v.txt" for kind in ("downloads", "stores")]
@@ -313,7 +318,7 @@ def test_clear_removes_only_names_that_the_cache_gives(filled):
         )
     )
 
-    cache.clear(filled)
+    Cache(filled).clear()
 
     left = {path for path in filled.rglob("*") if path.is_file()}
     assert {path.name for path in left - {*kept}} <= {"CACHEDIR.TAG", ".lock"}
@@ -321,9 +326,9 @@ def test_clear_removes_only_names_that_the_cache_gives(filled):
 
 
 def test_a_file_that_cannot_be_deleted_is_our_error(filled):
-    path = cache.listing(filled)[0].path
+    path = Cache(filled).entries()[1].path
     path.unlink()
     path.mkdir()
 
     with pytest.raises(SourceError, match="cannot be removed"):
-        cache.remove(path.parent)
+        Cache(filled).remove("w.txt-12345678")

@@ -6,8 +6,8 @@ import json
 import pytest
 
 from pretrained_embed.errors import SourceError, UnknownSourceError
-from pretrained_embed.sources import catalog
-from pretrained_embed.sources.entry import Entry
+from pretrained_embed.library import catalog
+from pretrained_embed.library.entry import Entry
 
 OURS = catalog.load()
 

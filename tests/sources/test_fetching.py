@@ -2,13 +2,15 @@
 
 import json
 import zipfile
+from dataclasses import replace
 
 import pytest
 
 from pretrained_embed.errors import SourceError, UnknownSourceError
-from pretrained_embed.sources import cache, fetch, open_source
-from pretrained_embed.sources.entry import Download, entry_of_url
-from pretrained_embed.sources.fetching import fetch_entry, fetch_stream
+from pretrained_embed.library import Library
+from pretrained_embed.library.cache import Cache
+from pretrained_embed.library.entry import Download, entry_of_url
+from pretrained_embed.library.published import fetch_entry, fetch_stream
 from tests.rights import read_only
 from tests.sources.published import DATA, entry, left, sha256
 
@@ -20,15 +22,15 @@ def test_a_url_is_a_source(secure, tmp_path):
         file.writestr("other", b"")
     secure.files["a.zip"] = archive.read_bytes()
 
-    options = {"cache_dir": tmp_path / "cache", "offline": False}
-    stream = open_source(secure.url + "v.txt", **options)
-    member = open_source(secure.url + "a.zip#in/v%201.txt", **options)
+    library = Library(tmp_path / "cache", offline=False)
+    stream = library.stream(secure.url + "v.txt")
+    member = library.stream(secure.url + "a.zip#in/v%201.txt")
 
     assert stream.head(len(DATA)) == DATA
     assert stream.path.name == "v.txt"
     assert stream.provenance["source"] == secure.url + "v.txt"
     assert member.head(len(DATA)) == DATA
-    assert fetch(secure.url + "v.txt", **options) == stream.path
+    assert library.fetch(secure.url + "v.txt") == stream.path
 
 
 def test_a_file_is_the_same_wherever_its_host_moves(host, get):
@@ -51,7 +53,7 @@ def test_a_second_file_of_tokens_comes_along(host, get):
 def test_what_is_known_goes_into_the_provenance(host, tmp_path):
     wanted = entry(host, licence="PDDL-1.0", citation="A. Body", title="Vectors")
 
-    stream = fetch_stream(wanted, cache_dir=tmp_path / "cache")
+    stream = fetch_stream(wanted, tmp_path / "cache", offline=False)
 
     assert stream.size == len(DATA)
     assert stream.provenance["source"] == "vectors"
@@ -78,7 +80,7 @@ def test_progress_tells_bytes_and_their_total(host, get):
 
 def test_an_unknown_name_is_no_download(tmp_path):
     with pytest.raises(UnknownSourceError, match="glove-6b-50d"):
-        fetch("glove-6b-50", cache_dir=tmp_path)
+        Library(tmp_path).fetch("glove-6b-50")
 
 
 def test_the_entry_of_a_url_knows_its_member():
@@ -101,7 +103,7 @@ def test_a_cache_that_cannot_be_made_is_our_error(host, tmp_path):
     (tmp_path / "file").touch()
 
     with pytest.raises(SourceError, match="cannot be written"):
-        fetch_entry(entry(host), cache_dir=tmp_path / "file" / "cache")
+        fetch_entry(entry(host), tmp_path / "file" / "cache", offline=False)
 
     assert host.asked == []
 
@@ -112,11 +114,11 @@ def test_what_was_fetched_can_be_removed_and_fetched_again(host, get, tmp_path):
     wanted = entry(host, tokens=tokens)
     get(wanted)
 
-    freed = cache.clear(tmp_path / "cache")
+    freed = Cache(tmp_path / "cache").clear()
 
     assert freed > len(DATA) + 2
     assert left(tmp_path) == []
-    assert cache.clear(tmp_path / "cache") == 0
+    assert Cache(tmp_path / "cache").clear() == 0
     assert get(wanted).path.read_bytes() == DATA
 
 
@@ -125,12 +127,12 @@ def test_a_name_of_ones_own_catalog_is_a_source(host, tmp_path):
     mine = {"id": "mine", "urls": [host.url + "v.txt"], "checksums": sums}
     path = tmp_path / "catalog.json"
     path.write_text(json.dumps({"schema": 1, "entries": [mine]}))
-    options = {"cache_dir": tmp_path / "cache", "catalog": path}
+    library = Library(tmp_path / "cache", catalog=path)
 
-    stream = open_source("mine", **options)
-    again = open_source("mine", **options, offline=True)
+    stream = library.stream("mine")
+    again = replace(library, offline=True).stream("mine")
 
     assert stream.name == "mine"
     assert stream.head(len(DATA)) == DATA
-    assert again.path == stream.path == fetch("mine", **options)
+    assert again.path == stream.path == library.fetch("mine")
     assert len(host.asked) == 1

@@ -3,8 +3,8 @@
 import pytest
 
 from pretrained_embed.errors import SourceError
+from pretrained_embed.library.entry import Entry
 from pretrained_embed.sources import partial
-from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.patience import Patience
 from tests import servers
 from tests.sources.published import DATA, entry, left, sha256

@@ -10,9 +10,10 @@ import pytest
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import json_digest, sha256
-from pretrained_embed.sources import open_source, resolve
-from pretrained_embed.sources.entry import Checksum, Download, Entry
-from pretrained_embed.sources.fetching import fetch_stream, mark_of
+from pretrained_embed.library import Library
+from pretrained_embed.library.entry import Checksum, Download, Entry
+from pretrained_embed.library.published import fetch_stream, mark_of
+from pretrained_embed.sources import open_source
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.packing import unpacked
 from tests.sources import packed
@@ -96,14 +97,14 @@ def test_what_is_in_a_file_is_known_by_that_file_and_its_member(tmp_path, packin
 
 
 def test_a_download_is_known_by_digests_that_were_verified(host, tmp_path):
-    found = resolve(host.url + "v.txt", cache_dir=tmp_path / "cache")
-    stream = fetch_stream(entry(host), cache_dir=tmp_path / "cache")
+    found = Library(tmp_path / "cache").mark(host.url + "v.txt")
+    stream = fetch_stream(entry(host), tmp_path / "cache", offline=False)
 
     known = [(digest["algorithm"], digest["by"]) for digest in stream.identity.digests]
     assert known == [("sha256", "published")]
     assert stream.identity.content() == [f"sha256:{OF_DATA[0].value}"]
     assert stream.identity.mark() is None
-    assert found.mark(tmp_path / "cache").source == host.url + "v.txt"
+    assert found.source == host.url + "v.txt"
 
 
 def test_a_published_checksum_of_a_download_covers_its_member_by_name(host, tmp_path):
@@ -111,7 +112,7 @@ def test_a_published_checksum_of_a_download_covers_its_member_by_name(host, tmp_
     host.files["a.zip"] = path.read_bytes()
     wanted = entry(host, "a.zip", checksums=(published_sha256(path.read_bytes()),))
 
-    stream = unpacked(fetch_stream(wanted, cache_dir=tmp_path / "cache"))
+    stream = unpacked(fetch_stream(wanted, tmp_path / "cache", offline=False))
 
     assert stream.identity.content() == [f"sha256:{sha256(path)}", "member v.txt"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from pretrained_embed.errors import SourceError
+from pretrained_embed.library.entry import Entry
 from pretrained_embed.sources import http
-from pretrained_embed.sources.entry import Entry
 from pretrained_embed.sources.patience import Patience
 from tests import servers
 from tests.sources.published import DATA, entry, interrupted, left, sha256

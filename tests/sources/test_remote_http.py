@@ -10,7 +10,8 @@ import pytest
 
 import pretrained_embed as pe
 from pretrained_embed.errors import OptionError, SourceError
-from pretrained_embed.sources import fetch, open_source
+from pretrained_embed.library import Library
+from pretrained_embed.sources import open_source
 from pretrained_embed.sources.far import FIRST
 from pretrained_embed.sources.patience import Patience
 from pretrained_embed.sources.stream import OneShot, Stream
@@ -24,7 +25,8 @@ def remote(secure, waits):
 
     def remote(name: str = "v.txt", **options) -> Stream:
         options.setdefault("patience", Patience(sleep=waits.append))
-        return open_source(f"remote+{secure.url}{name}", **options)
+        library = Library(offline=options.pop("offline", None))
+        return library.stream(f"remote+{secure.url}{name}", **options)
 
     return remote
 
@@ -317,4 +319,4 @@ def test_a_password_in_a_url_is_refused_and_not_repeated():
 
 def test_what_is_read_where_it_is_cannot_be_fetched():
     with pytest.raises(OptionError, match="is read where it is"):
-        fetch("remote+https://example.org/v.txt")
+        Library().fetch("remote+https://example.org/v.txt")

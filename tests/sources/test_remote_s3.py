@@ -20,7 +20,8 @@ from pretrained_embed.errors import (
     SourceError,
     UnknownSourceError,
 )
-from pretrained_embed.sources import fetch, open_source, resolve
+from pretrained_embed.library import Library
+from pretrained_embed.sources import open_source
 from pretrained_embed.sources.object_store import StoredFile
 from pretrained_embed.sources.patience import Failure, Patience
 from pretrained_embed.sources.spool import rereadable
@@ -277,8 +278,8 @@ def test_offline_no_store_is_asked(s3):
 
 def test_what_is_read_where_it_is_is_not_fetched():
     with pytest.raises(OptionError, match="is read where it is"):
-        fetch("s3://bucket/v.txt")
-    assert resolve("s3://bucket/v.txt").entry is None
+        Library().fetch("s3://bucket/v.txt")
+    assert Library().mark("s3://bucket/v.txt") is None
 
 
 def test_what_has_no_ranges_is_read_from_front_to_back():

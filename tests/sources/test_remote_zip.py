@@ -7,11 +7,11 @@ import zipfile
 import pytest
 
 from pretrained_embed.errors import SourceError
+from pretrained_embed.library.entry import Checksum, Entry
+from pretrained_embed.library.place import place
+from pretrained_embed.library.published import fetch_entry
 from pretrained_embed.sources import remote_zip
-from pretrained_embed.sources.entry import Checksum, Entry
-from pretrained_embed.sources.fetching import fetch_entry
 from pretrained_embed.sources.patience import Patience
-from pretrained_embed.sources.place import place
 from tests import servers
 
 DATA = b"".join(b"token%d %d.5 -1e-3\n" % (i, i * 7919 % 1000) for i in range(20000))
@@ -46,7 +46,10 @@ def get(tmp_path):
     def get(wanted, **options):
         patience = Patience(sleep=lambda _: None)
         return fetch_entry(
-            wanted, cache_dir=tmp_path / "cache", patience=patience, **options
+            wanted,
+            tmp_path / "cache",
+            patience=patience,
+            **({"offline": False} | options),
         )
 
     return get

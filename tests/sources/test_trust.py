@@ -5,9 +5,10 @@ import socket
 import pytest
 
 from pretrained_embed.errors import OptionError, SourceError
-from pretrained_embed.sources.entry import Checksum
-from pretrained_embed.sources.fetching import by_hand, is_offline
-from pretrained_embed.sources.place import place
+from pretrained_embed.library import Library
+from pretrained_embed.library.entry import Checksum
+from pretrained_embed.library.place import place
+from pretrained_embed.library.published import by_hand
 from tests import servers
 from tests.sources.published import DATA, entry, sha256
 
@@ -77,7 +78,7 @@ def test_a_checksum_published_later_has_to_be_met_too(host, get, tmp_path):
 
 
 def test_a_wrong_file_placed_by_hand_is_refused_and_kept(host, get, tmp_path):
-    ((_, path),) = by_hand(entry(host), cache_dir=tmp_path / "cache")
+    ((_, path),) = by_hand(entry(host), tmp_path / "cache")
     path.parent.mkdir(parents=True)
     path.write_bytes(b"mine")
 
@@ -108,21 +109,21 @@ def test_a_file_that_was_touched_is_hashed_again(host, get):
 def test_the_environment_says_whether_the_network_is_off(monkeypatch, said, meant):
     monkeypatch.setenv("PRETRAINED_EMBED_OFFLINE", said)
 
-    assert is_offline(None) is meant
-    assert is_offline(True)
-    assert not is_offline(False)
+    assert Library().is_offline is meant
+    assert Library(offline=True).is_offline
+    assert not Library(offline=False).is_offline
 
 
 @pytest.mark.parametrize("said", ["2", "maybe", "flase", "none"])
 def test_what_means_nothing_is_no_leave_to_use_the_network(
-    host, get, monkeypatch, said
+    secure, tmp_path, monkeypatch, said
 ):
     monkeypatch.setenv("PRETRAINED_EMBED_OFFLINE", said)
 
     with pytest.raises(OptionError, match=f"PRETRAINED_EMBED_OFFLINE is '{said}'"):
-        get(entry(host))
+        Library(tmp_path / "cache").fetch(f"{secure.url}v.txt")
 
-    assert host.asked == []
+    assert secure.asked == []
 
 
 def test_offline_no_socket_is_opened(host, get, monkeypatch, tmp_path):
@@ -138,9 +139,9 @@ def test_offline_no_socket_is_opened(host, get, monkeypatch, tmp_path):
 
     monkeypatch.setenv("PRETRAINED_EMBED_OFFLINE", "1")
     with pytest.raises(SourceError, match="may not be used"):
-        get(wanted)
+        Library(tmp_path / "cache").fetch("https://host.example/v.txt")
 
-    ((url, path),) = by_hand(wanted, cache_dir=tmp_path / "cache")
+    ((url, path),) = by_hand(wanted, tmp_path / "cache")
     assert url == host.url + "v.txt"
     assert str(path) == told
     path.parent.mkdir(parents=True)

@@ -13,8 +13,9 @@ import pytest
 
 import pretrained_embed as pe
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import cache, catalog, fetch, open_source
-from pretrained_embed.sources.entry import Entry
+from pretrained_embed.library import catalog
+from pretrained_embed.library.entry import Entry
+from pretrained_embed.sources import open_source
 from pretrained_embed.sources.patience import Patience
 from pretrained_embed.sources.url import Url, public
 from tests import servers
@@ -101,10 +102,10 @@ PASSWORDS = [
 
 
 @pytest.mark.parametrize("url", PASSWORDS)
-@pytest.mark.parametrize("use", [open_source, fetch, pe.open_vectors])
+@pytest.mark.parametrize("use", ["stream", "fetch", "open"])
 def test_a_password_in_a_url_is_refused_and_not_repeated(url, use, tmp_path):
     with pytest.raises(SourceError, match=r"\.netrc") as caught:
-        use(url, cache_dir=tmp_path / "cache")
+        getattr(pe.Library(tmp_path / "cache"), use)(url)
 
     assert "pw-1" not in str(caught.value)
     assert not (tmp_path / "cache").exists()
@@ -155,16 +156,16 @@ def kept(folder: Path) -> bytes:
 def test_a_signature_is_in_nothing_that_is_kept_or_shown(direct, secure, tmp_path):
     secure.files["v.txt"] = b"".join(b"t%d 1 2\n" % n for n in range(2000))
     url = f"{'remote+' if direct else ''}{secure.url}v.txt?{SIGNED}"
-    options = {"cache_dir": tmp_path / "cache"}
+    library = pe.Library(tmp_path / "cache")
     vocabulary = pe.Vocabulary([f"t{n}" for n in range(9)], pad=None)
 
-    matrix = pe.build_matrix(vocabulary, url, **options)
-    pe.build_matrix(vocabulary, url, out=tmp_path / "out.npy", **options)
+    matrix = pe.build_matrix(vocabulary, url, library=library)
+    pe.build_matrix(vocabulary, url, out=tmp_path / "out.npy", library=library)
     for name in ("m.npz", "m.h5", "m.safetensors"):
         matrix.save(tmp_path / name)
     (tmp_path / "m.pickle").write_bytes(pickle.dumps(matrix))
     said = "".join(
-        run(*words, "--cache-dir", options["cache_dir"]).output
+        run(*words, "--cache-dir", tmp_path / "cache").output
         for words in (
             ["cache", "list"],
             ["cache", "list", "--json"],
@@ -199,18 +200,19 @@ def test_a_signed_archive_keeps_its_signature_for_a_member(secure):
 
 
 def test_urls_that_differ_in_their_signatures_are_the_same_source(secure, tmp_path):
-    options = {"cache_dir": tmp_path / "cache"}
-    first = fetch(f"{secure.url}v.txt?sig=one&se=1", **options)
+    library = pe.Library(tmp_path / "cache")
+    offline = pe.Library(tmp_path / "cache", offline=True)
+    first = library.fetch(f"{secure.url}v.txt?sig=one&se=1")
 
-    assert fetch(f"{secure.url}v.txt?sig=two&se=2", **options) == first
-    assert fetch(f"{secure.url}v.txt?sig=...&se=...", **options, offline=True) == first
+    assert library.fetch(f"{secure.url}v.txt?sig=two&se=2") == first
+    assert offline.fetch(f"{secure.url}v.txt?sig=...&se=...") == first
     assert len(secure.asked) == 1
-    assert fetch(f"{secure.url}v.txt?n=1&sig=one&se=1", **options) != first
+    assert library.fetch(f"{secure.url}v.txt?n=1&sig=one&se=1") != first
 
 
 def test_a_url_as_it_is_shown_cannot_be_asked_for(secure, tmp_path):
     with pytest.raises(SourceError, match="left out; give the whole URL"):
-        fetch(f"{secure.url}v.txt?sig=...", cache_dir=tmp_path)
+        pe.Library(tmp_path).fetch(f"{secure.url}v.txt?sig=...")
 
     assert secure.asked == []
 
@@ -240,7 +242,7 @@ def test_a_download_that_was_named_after_its_signature_is_found(secure, get, tmp
 
     assert again.path.parent == made
     assert len(secure.asked) == 1
-    (listed,) = cache.listing(tmp_path / "cache")
+    (listed,) = pe.Library(tmp_path / "cache").cache.entries()
     assert listed.source == again.record.source == wanted.id
     assert "v.txt" in left(tmp_path)
 
@@ -254,7 +256,7 @@ def test_errors_and_what_caused_them_show_no_signature(tmp_path):
         f"remote+{url}v.txt?sig=s3cret-value",
     ):
         with pytest.raises(SourceError, match=re.escape("?sig=...")) as caught:
-            open_source(source, cache_dir=tmp_path, patience=patience)
+            pe.Library(tmp_path).stream(source, patience=patience)
         assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 

@@ -20,8 +20,7 @@ from types import FrameType
 import h5py  # noqa: F401  (once here, not in every fork)
 
 import pretrained_embed as pe
-from pretrained_embed import store
-from pretrained_embed.sources import cache
+from pretrained_embed.formats import store
 
 PACKAGE = os.path.dirname(pe.__file__)  # noqa: PTH120  (as frames have it)
 TOKENS = ["the", "w7", "w4999", "no"]
@@ -100,7 +99,7 @@ def main() -> None:
         for one in task["rounds"]:
             answers.append(finish(*start(task, one)))
             if one.get("clear"):
-                cache.clear()
+                pe.Library().cache.clear()
     json.dump(answers, sys.stdout)
 
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pretrained_embed as pe
-from pretrained_embed import store
-from pretrained_embed.store.checksums import checksums
+from pretrained_embed.formats import store
+from pretrained_embed.formats.store.checksums import checksums
 
 ROWS, DIM = 1500, 7  # more than are compared at once
 
@@ -23,7 +23,7 @@ def indexed(request, tmp_path):
     numbers = np.random.default_rng(0).normal(size=(ROWS, DIM)).astype(np.float16)
     lines = [f"w{i} {' '.join(map(str, v))}\n" for i, v in enumerate(numbers.tolist())]
     source.write_text("".join(lines))
-    path = pe.index(source, dtype=request.param, cache_dir=tmp_path / "cache")
+    path = pe.index(source, dtype=request.param, library=pe.Library(tmp_path / "cache"))
     return path, source
 
 
@@ -41,7 +41,7 @@ def damage(path, row: int, column: int) -> None:
 
 def build(words, source, path):
     vocabulary = pe.Vocabulary(words, pad=None)
-    return pe.build_matrix(vocabulary, source, cache_dir=path.parents[2])
+    return pe.build_matrix(vocabulary, source, library=pe.Library(path.parents[2]))
 
 
 @pytest.mark.parametrize("row", [0, 511, 512, ROWS - 1])

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.sources import cache as caches
 from tests.sources.test_packages import install
 
 NAME = "glove-6b-50d"
@@ -31,8 +30,9 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def build(**options: object) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(["the", "cat"], NAME, offline=True, **options)
+def build(*, stores: bool = True, **options: object) -> pe.EmbeddingMatrix:
+    library = pe.Library(offline=True, stores=stores)
+    return pe.build_matrix(["the", "cat"], NAME, library=library, **options)
 
 
 def uses_store(matrix: pe.EmbeddingMatrix) -> bool:
@@ -45,7 +45,7 @@ def damage(site: Path) -> None:
 
 
 def test_a_package_is_made_into_a_store_with_the_same_provenance(site):
-    plain = build(use_store=False)
+    plain = build(stores=False)
 
     first, second = build(), build()
 
@@ -75,6 +75,6 @@ def test_no_store_is_made_of_a_package_that_is_damaged(site):
     assert any(
         "the installed file is damaged" in note for note in matrix.findings.notes
     )
-    assert caches.listing() == []
+    assert pe.Library().cache.entries() == []
     with pytest.raises(pe.errors.SourceError, match="install its package anew"):
-        pe.index(NAME, offline=True)
+        pe.index(NAME, library=pe.Library(offline=True))

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.sources import cache_folder
+from pretrained_embed.library import cache_folder
 from tests.store.build_and_die import TOKENS
 
 pytestmark = pytest.mark.skipif(
@@ -35,7 +35,7 @@ def source(tmp_path: Path) -> Path:
 @pytest.fixture
 def right(source: Path) -> str:
     """Return the digest of the matrix from the source itself."""
-    matrix = pe.build_matrix(TOKENS, source, use_store=False)
+    matrix = pe.build_matrix(TOKENS, source, library=pe.Library(stores=False))
     return hashlib.sha256(matrix.vectors.tobytes()).hexdigest()
 
 

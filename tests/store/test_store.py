@@ -24,7 +24,7 @@ from pretrained_embed.errors import FormatError, OptionError, RowError, WriteErr
 from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats import Findings, PackedBlock, Reader, Table
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.store import StoreReader, layout, open_store, write_store
+from pretrained_embed.formats.store import StoreReader, layout, open_store, write_store
 from tests.tables import stream_of
 
 #: Tokens that formats tend to lose, and some that stand there twice.
@@ -432,7 +432,7 @@ def test_a_directory_of_other_arrays_is_refused(store, tmp_path, arrays):
 def test_opening_needs_no_library(store):
     code = f"""
 import sys
-from pretrained_embed.store import open_store
+from pretrained_embed.formats.store import open_store
 open_store({str(store)!r})
 assert "h5py" not in sys.modules
 """

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed import kernel, store
-from pretrained_embed.sources import cache as caches
-from pretrained_embed.sources import cache_folder
-from pretrained_embed.store import open_store
+from pretrained_embed import kernel
+from pretrained_embed.formats import store
+from pretrained_embed.formats.store import open_store
+from pretrained_embed.library import cache_folder
 from tests.rights import read_only
 from tests.store.conftest import TEXT
 
@@ -32,7 +32,7 @@ def build(source: object, **options: object) -> pe.EmbeddingMatrix:
 
 
 def stores() -> list[Path]:
-    return [cached.path for cached in caches.listing() if cached.is_store]
+    return [cached.path for cached in pe.Library().cache.entries() if cached.is_store]
 
 
 def uses_store(matrix: pe.EmbeddingMatrix) -> bool:
@@ -149,14 +149,14 @@ def test_what_is_packed_is_indexed_as_it_is_named(tmp_path, packed):
 
 
 def test_blocks_of_an_open_store_are_those_of_the_file(vectors):
-    def tokens(**options: bool) -> list[str]:
+    def tokens(**options: pe.Library) -> list[str]:
         with pe.open_vectors(vectors, **options) as reader:
             return [token for block in reader.blocks() for token in block.tokens]
 
     plain = tokens()
     pe.index(vectors)
 
-    assert tokens() == tokens(use_store=False) == plain
+    assert tokens() == tokens(library=pe.Library(stores=False)) == plain
 
 
 def test_saved_with_a_store_it_comes_back_whole(vectors, tmp_path):
@@ -261,7 +261,7 @@ def test_a_change_between_all_samples_of_the_fingerprint_is_seen(tmp_path):
     path.write_bytes(raw)
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
 
-    with pe.open_vectors(path, use_store=False):
+    with pe.open_vectors(path, library=pe.Library(stores=False)):
         matrix = pe.build_matrix(["w00400"], path)
 
     assert matrix.vectors[1].tolist() == [9.0, 2.0]
@@ -366,7 +366,7 @@ def test_a_damaged_store_is_named_where_there_is_nothing_to_make_it_of(host, cac
     with pytest.raises(
         pe.errors.SourceError, match=r"is damaged.*network may not be used"
     ):
-        build("mini", offline=True)
+        build("mini", library=pe.Library(offline=True))
 
 
 def test_a_store_that_was_only_touched_is_hashed_and_used(vectors):
@@ -406,8 +406,8 @@ def test_a_damaged_note_on_the_origin_is_no_note(vectors, content):
 def test_a_store_of_another_version_is_not_found(vectors, monkeypatch):
     path = pe.index(vectors)
     good = build(vectors)
-    monkeypatch.setattr("pretrained_embed.store.VERSION", 2)
-    monkeypatch.setattr("pretrained_embed.store.layout.VERSION", 2)
+    monkeypatch.setattr("pretrained_embed.formats.store.VERSION", 2)
+    monkeypatch.setattr("pretrained_embed.formats.store.layout.VERSION", 2)
 
     assert not uses_store(build(vectors))
     assert pe.index(vectors) != path
@@ -419,15 +419,15 @@ def test_a_store_of_another_version_is_not_found(vectors, monkeypatch):
 
 
 def test_a_name_is_made_into_a_store_at_its_first_use(host):
-    first, second = build("mini"), build("mini", offline=True)
+    first, second = build("mini"), build("mini", library=pe.Library(offline=True))
 
     assert uses_store(first)
     assert_same(first, second)
-    assert_same(build("mini", use_store=False), first)
+    assert_same(build("mini", library=pe.Library(stores=False)), first)
     assert len(stores()) == 1
     assert first.provenance == second.provenance
     assert first.provenance["source"]["licence"] == "CC0-1.0"
-    assert second.findings == build("mini", use_store=False).findings
+    assert second.findings == build("mini", library=pe.Library(stores=False)).findings
     assert len(host.asked) == 1
 
 
@@ -436,14 +436,14 @@ def test_a_store_is_enough_where_the_download_is_gone(host, cache):
     shutil.rmtree(cache / "downloads")
 
     for offline in (True, False):
-        again = build("mini", offline=offline)
+        again = build("mini", library=pe.Library(offline=offline))
         assert_same(again, first)
         assert again.provenance == first.provenance
-    with pe.open_vectors("mini", offline=True) as reader:
+    with pe.open_vectors("mini", library=pe.Library(offline=True)) as reader:
         assert reader.name == "mini"
-    assert [pe.index("mini", offline=True)] == stores()
+    assert [pe.index("mini", library=pe.Library(offline=True))] == stores()
     with pytest.raises(pe.errors.SourceError, match="network may not be used"):
-        build("mini", offline=True, use_store=False)
+        build("mini", library=pe.Library(offline=True, stores=False))
     assert len(host.asked) == 1
 
 
@@ -452,13 +452,13 @@ def test_a_url_is_made_into_a_store_too(host, cache):
     first = build(url)
     shutil.rmtree(cache / "downloads")
 
-    assert_same(build(url, offline=True), first)
+    assert_same(build(url, library=pe.Library(offline=True)), first)
 
 
 def test_opening_alone_makes_no_store(host):
     with pe.open_vectors("mini"):
         assert stores() == []
-    build("mini", use_store=False)
+    build("mini", library=pe.Library(stores=False))
     assert stores() == []
 
 
@@ -474,7 +474,7 @@ def test_a_store_is_not_that_of_another_download(host):
     assert (old.vectors[1, 0], new.vectors[1, 0]) == (0.5, 9.5)
     assert build("first-use").vectors[1, 0] == 9.5
     shutil.rmtree(cache_folder.locate() / "downloads")
-    assert build("first-use", offline=True).vectors[1, 0] == 9.5
+    assert build("first-use", library=pe.Library(offline=True)).vectors[1, 0] == 9.5
 
 
 def test_a_name_that_means_something_else_now_has_another_store(host, tmp_path):
@@ -521,7 +521,7 @@ def test_a_name_can_be_indexed_as_float16(host):
 
 
 def test_a_cache_in_whose_place_is_a_file_is_a_note(host, cache, tmp_path):
-    build("mini", use_store=False)
+    build("mini", library=pe.Library(stores=False))
     (cache / "stores").write_text("in the way")
 
     matrix = build("mini")
@@ -529,7 +529,7 @@ def test_a_cache_in_whose_place_is_a_file_is_a_note(host, cache, tmp_path):
     assert not uses_store(matrix)
     (note,) = matrix.findings.notes
     assert "cannot be written to" in note
-    assert_same(matrix, build("mini", use_store=False))
+    assert_same(matrix, build("mini", library=pe.Library(stores=False)))
     with pytest.raises(pe.errors.SourceError, match="cannot be written to"):
         pe.index("mini")
 
@@ -537,7 +537,7 @@ def test_a_cache_in_whose_place_is_a_file_is_a_note(host, cache, tmp_path):
 def test_a_cache_that_may_only_be_read_serves_the_stores_it_has(host, cache):
     build("mini")
     host.files["first.txt"] = TEXT + b"one 1 2 3\n"
-    build("first-use", use_store=False)
+    build("first-use", library=pe.Library(stores=False))
 
     with read_only(cache):
         assert uses_store(build("mini"))

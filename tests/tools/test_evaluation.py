@@ -139,7 +139,10 @@ def glove() -> pe.EmbeddingMatrix:
     texts = [Path(path).read_text() for path in (PAIRS, QUESTIONS)]
     words = dict.fromkeys(word for text in texts for word in text.split())
     return pe.build_matrix(
-        pe.Vocabulary(words.keys()), match="exact,lower", oov="zeros", offline=True
+        pe.Vocabulary(words.keys()),
+        match="exact,lower",
+        oov="zeros",
+        library=pe.Library(offline=True),
     )
 
 

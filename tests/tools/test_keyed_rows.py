@@ -36,8 +36,8 @@ def keyed(request, tmp_path):
     matrix.save(path)
     if request.param != "store":
         return pe.load_matrix(path).keyed()
-    pe.index(path, cache_dir=tmp_path / "cache")
-    with pe.open_vectors(path, cache_dir=tmp_path / "cache") as reader:
+    pe.index(path, library=pe.Library(tmp_path / "cache"))
+    with pe.open_vectors(path, library=pe.Library(tmp_path / "cache")) as reader:
         return pe.load_matrix(reader).keyed()
 
 

@@ -39,7 +39,7 @@ def sources(kind: str, file: Path, tmp_path: Path):
     if kind == "matrix":
         return pe.load_matrix(file)
     if kind == "store":
-        pe.index(file, cache_dir=tmp_path / "cache")
+        pe.index(file, library=pe.Library(tmp_path / "cache"))
     return file
 
 
@@ -53,7 +53,9 @@ def test_neighbours_are_those_gensim_finds(
     source = sources(kind, file, tmp_path)
     words = " + ".join(positive) + "".join(f" - {token}" for token in negative)
 
-    (found,) = pe.similar(source, words, count=5, cache_dir=tmp_path / "cache")
+    (found,) = pe.similar(
+        source, words, count=5, library=pe.Library(tmp_path / "cache")
+    )
 
     expected = gensims.most_similar(positive=positive, negative=negative, topn=5)
     assert [near.token for near in found.nearest] == [token for token, _ in expected]
@@ -148,7 +150,7 @@ def test_the_largest_products_and_the_smallest_distances(
         ("euclidean", distances, np.argsort(distances)),
     ):
         (found,) = pe.similar(
-            source, "w3", count=5, metric=metric, cache_dir=tmp_path / "cache"
+            source, "w3", count=5, metric=metric, library=pe.Library(tmp_path / "cache")
         )
 
         expected = [row for row in order if row != 3][:5]
