@@ -17,7 +17,7 @@ from pretrained_embed.build.job import Job, WantedTokens, record_path
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import reason
 from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.formats.hugging_face.shards import INDEX
+from pretrained_embed.formats.marks import INDEX
 
 _LOCK = "lock"
 _WANTED = "wanted.npy"

@@ -9,6 +9,7 @@ above the folders.
 
 from pretrained_embed.formats.blocks import Block, PackedBlock, RowStream
 from pretrained_embed.formats.findings import Doubt, Findings
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
 from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import ByteStream, Reader, Statistics
@@ -22,7 +23,6 @@ from pretrained_embed.formats.sink import (
     TARGET_SUFFIXES,
     WRITABLE_FORMATS,
     WRITABLE_SUFFIXES,
-    Announced,
     Sink,
     new_sink,
     write_rows,

@@ -25,6 +25,7 @@ from pretrained_embed.errors import (
     UnknownFormatError,
     brief,
 )
+from pretrained_embed.formats.marks import FLORET
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream
 from pretrained_embed.formats.row_sources import ArrayRows
 from pretrained_embed.formats.subwords.bucket_reader import BucketReader
@@ -34,14 +35,7 @@ from pretrained_embed.formats.text.reader import TextReader
 
 NAME = "floret"
 
-_HEADER = re.compile(rb"([0-9]{1,10} ){4}[1-4] [0-9]{1,10} [^ \n]+ [^ \n]+\r?\n")
 _NUMBERS = 6
-
-
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Whether the first line is floret's header and the second begins with a 0."""
-    header = _HEADER.match(head)
-    return header is not None and head[header.end() :].startswith(b"0 ")
 
 
 def open_reader(stream: ByteStream) -> BucketReader:
@@ -52,7 +46,7 @@ def open_reader(stream: ByteStream) -> BucketReader:
     not as it declares.
     """
     where, head = stream.name, stream.head(HEAD_SIZE)
-    header = _HEADER.match(head)
+    header = re.match(FLORET, head)
     if header is None:
         raise UnknownFormatError(f"{where}: the first line is no header of floret")
     line = header.group()

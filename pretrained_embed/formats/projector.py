@@ -22,7 +22,7 @@ import numpy as np
 from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.blocks import PackedBlock
-from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.table import Annotations
 from pretrained_embed.formats.text.decimals import NUMBERS, rows_of_decimals
 

@@ -1,39 +1,256 @@
-"""Which format a file has, found in its content."""
+"""The table of formats, and files that are opened by it.
+
+Packages of others add formats by entry points: see `plugins`.
+"""
 
 from __future__ import annotations
-
-from importlib import import_module
-from typing import Any
 
 import numpy as np
 
 from pretrained_embed.arrays import joined
 from pretrained_embed.errors import FormatError, OptionError, UnknownFormatError
-from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
+from pretrained_embed.formats import marks
+from pretrained_embed.formats.blocks import DTYPES
+from pretrained_embed.formats.format import Format
+from pretrained_embed.formats.known_layout import AnyLayout, parse_layout
 from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import Table
-from pretrained_embed.formats.unknown import diagnosis
 
-# In the order in which they are asked. Text is asked before word2vec binary, whose
-# header it shares, and behind floret, whose rows are text; the others have marks of
-# their own.
-_READABLE = (
-    *("npz.reader", "npy.reader", "hdf5.reader", "safetensors.reader"),
-    *("fasttext.reader", "gensim.reader", "finalfusion.reader", "magnitude.reader"),
-    *("floret", "text.reader", "word2vec.reader"),
+_OURS = "pretrained_embed.formats"
+_FLOAT32 = DTYPES[:1]
+
+#: All formats of this package. Files and folders are asked for them in this order. Text
+#: comes before word2vec binary, whose header it shares, and behind floret, whose rows
+#: are text; the others have marks of their own.
+FORMATS = (
+    Format(
+        "npz",
+        "NumPy `.npz`, ours or one matrix and one array of strings",
+        f"{_OURS}.npz.reader:open_reader",
+        "yes, mapped",
+        marks.npz,
+        sink=f"{_OURS}.npz.sink:open_sink",
+        suffixes=(".npz",),
+        holds="table",
+        needs="count",
+        mapped=True,
+    ),
+    Format(
+        "npy",
+        "NumPy `.npy`, ours or with a list of tokens beside it (text, JSON, Parquet)",
+        f"{_OURS}.npy.reader:open_reader",
+        "yes, mapped",
+        marks.npy,
+        layout=("rows",),
+        sink=f"{_OURS}.npy.sink:open_sink",
+        suffixes=(".npy",),
+        dtypes=_FLOAT32,
+        holds="table",
+        lies_in="files",
+        needs="count",
+        mapped=True,
+    ),
+    Format(
+        "hdf5",
+        "HDF5, ours, one matrix and one data set of strings, or a pandas frame such as "
+        "Numberbatch's `mini.h5`",
+        f"{_OURS}.hdf5.reader:open_reader",
+        "yes, mapped",
+        marks.hdf5,
+        sink=f"{_OURS}.hdf5.sink:open_sink",
+        suffixes=(".h5", ".hdf5"),
+        holds="table",
+        mapped=True,
+    ),
+    Format(
+        "safetensors",
+        "safetensors, ours or with its tokenizer's files beside it",
+        f"{_OURS}.safetensors.reader:open_reader",
+        "yes, mapped",
+        marks.safetensors,
+        layout=("rows",),
+        sink=f"{_OURS}.safetensors.sink:open_sink",
+        suffixes=(".safetensors",),
+        holds="table",
+        lies_in="files",
+        needs="all",
+        mapped=True,
+    ),
+    Format(
+        "fasttext",
+        "fastText `.bin` and quantised `.ftz`: cbow, skipgram, supervised, pruned, old "
+        "ones without a version number; floret's `.bin`",
+        f"{_OURS}.fasttext.reader:open_reader",
+        "only the wanted rows",
+        marks.fasttext,
+        holds="subwords",
+    ),
+    Format(
+        "gensim",
+        "gensim's own `.kv` and `.model`: KeyedVectors, Word2Vec, FastText, Doc2Vec "
+        "(its words); gensim 1 to 4; whatever else hangs on the model is not run",
+        f"{_OURS}.gensim.reader:open_reader",
+        "yes, mapped",
+        marks.gensim,
+        sink=f"{_OURS}.gensim.sink:open_sink",
+        suffixes=(".kv",),
+        holds="subwords",
+        lies_in="files",
+    ),
+    Format(
+        "finalfusion",
+        "finalfusion `.fifu`: all vocabularies but floret's, arrays and quantised ones",
+        f"{_OURS}.finalfusion.reader:open_reader",
+        "yes, mapped",
+        marks.finalfusion,
+        holds="subwords",
+    ),
+    Format(
+        "magnitude",
+        "Magnitude `.magnitude` (SQLite)",
+        f"{_OURS}.magnitude.reader:open_reader",
+        sniff=marks.magnitude,
+    ),
+    Format(
+        "floret",
+        "floret tables, `.floret`",
+        f"{_OURS}.floret:open_reader",
+        "every token composed",
+        marks.floret,
+        holds="subwords",
+    ),
+    Format(
+        "text",
+        "text: GloVe, word2vec, fastText `.vec`, tab-separated, Numberbatch, "
+        "wikipedia2vec; header or none is found out",
+        f"{_OURS}.text.reader:open_text",
+        "yes, by several threads",
+        layout=("dim", "header", "separator"),
+    ),
+    Format(
+        "word2vec",
+        "text with word2vec's header",
+        reads="as text",
+        sink=f"{_OURS}.text.sink:open_sink",
+        suffixes=(".txt", ".vec"),
+        dtypes=_FLOAT32,
+        needs="count",
+    ),
+    Format(
+        "glove",
+        "text without a header",
+        reads="as text",
+        sink=f"{_OURS}.text.sink:open_sink",
+        dtypes=_FLOAT32,
+    ),
+    Format(
+        "word2vec-binary",
+        "word2vec binary, with or without line ends after the vectors; single "
+        "precision, doubles, halves and big-endian numbers are found out; so is where "
+        "a token ends that holds a blank, or its row is named in an error",
+        f"{_OURS}.word2vec.reader:open_binary",
+        sink=f"{_OURS}.word2vec.sink:open_sink",
+        suffixes=(".bin",),
+        dtypes=_FLOAT32,
+        needs="count",
+    ),
+    Format(
+        "sharded",
+        "folders of our shards, see [below](#larger-than-memory-or-than-one-machine)",
+        f"{_OURS}.sharded.reader:open_folder",
+        "yes, only the rows asked for",
+        sniff_folder=marks.sharded,
+        part=f"{_OURS}.sharded.reader:read_part",
+        sink=f"{_OURS}.sharded.sink:open_sink",
+        dtypes=_FLOAT32,
+        holds="table",
+        lies_in="folder",
+        needs="all",
+    ),
+    Format(
+        "hugging-face",
+        "folders of Hugging Face models, in one file or several: BERT, GPT-2, Llama, "
+        "T5, ...; model2vec, sentence-transformers' `StaticEmbedding` and "
+        "`WordEmbeddings`",
+        f"{_OURS}.hugging_face.reader:open_reader",
+        "the input embedding, mapped",
+        sniff_folder=marks.hugging_face,
+        lies_in="folder",
+    ),
+    Format(
+        "sentence-transformers",
+        "a `StaticEmbedding` of sentence-transformers",
+        reads="as a Hugging Face model",
+        sink=f"{_OURS}.hugging_face.sink:open_sink",
+        holds="table",
+        lies_in="folder",
+    ),
+    Format(
+        "spacy-vectors",
+        "folders of spaCy pipelines (`en_core_web_md` and the like), default and "
+        "floret mode",
+        f"{_OURS}.spacy.reader:open_reader",
+        "yes, mapped",
+        sniff_folder=marks.spacy,
+        holds="subwords",
+        lies_in="folder",
+    ),
+    Format(
+        "projector",
+        "TensorBoard's Embedding Projector",
+        reads="its `vectors.tsv`, as text",
+        sink=f"{_OURS}.projector:open_sink",
+        dtypes=_FLOAT32,
+        lies_in="folder",
+    ),
 )
 
-# Folders of several files that belong together, in the order in which they are asked.
-_FOLDERS: tuple[str, ...] = ("sharded.reader", "hugging_face.reader", "spacy.reader")
+_BY_NAME = {format.name: format for format in FORMATS}
 
 
-def _format(name: str) -> Any:
-    return import_module(f"pretrained_embed.formats.{name}")
+def known_formats() -> tuple[Format, ...]:
+    """Return all formats: those of this package, then those of installed plug-ins.
+
+    Plug-ins that cannot be used are left out.
+    """
+    from pretrained_embed.formats import plugins
+
+    return FORMATS + plugins.load(_BY_NAME).formats
+
+
+def find_format(name: str) -> Format | None:
+    """Return the format of this name, ``None`` if there is none."""
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    return next((each for each in known_formats() if each.name == name), None)
+
+
+def table_of_formats(formats: tuple[Format, ...] = FORMATS) -> str:
+    """Return the table of formats as Markdown: the README has it from here.
+
+    >>> print(table_of_formats(FORMATS[:1]))  # doctest: +ELLIPSIS
+    | format | name | read | written as | holds |
+    | --- | --- | --- | --- | --- |
+    | NumPy `.npz`, ours or ... | `npz` | yes, mapped | `.npz` | all of a matrix |
+    """
+    held = {"rows": "rows", "subwords": "rows, subwords", "table": "all of a matrix"}
+    lines = [
+        "| format | name | read | written as | holds |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for each in formats:
+        written = ""
+        if each.sink:
+            written = ", ".join(f"`{suffix}`" for suffix in each.suffixes)
+            written = written or f"`{each.name}`"
+        cells = (each.title, f"`{each.name}`", each.reads, written, held[each.holds])
+        lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |"))
+    return "\n".join(lines)
 
 
 def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
-    """Open a file of vectors, its format recognised by its content.
+    """Open a file or a folder of vectors, its format recognised by its content.
 
     ``layout`` is what is known of how it is laid out: see `KnownLayout`.
 
@@ -42,35 +259,40 @@ def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
     for a layout that the format has no use for.
     """
     known = parse_layout(layout)
-    if stream.path is not None and stream.path.is_dir():
-        for name in _FOLDERS:
-            module = _format(name)
-            if module.recognise_folder(stream.path):
-                return _opened(module, stream, known)
-        raise UnknownFormatError(
-            f"{stream.name}: a folder; name the file of vectors in it"
-        )
-    head = stream.head(HEAD_SIZE)
-    for name in _READABLE:
-        module = _format(name)
-        by_layout = known is not None and getattr(module, "RECOGNISED_BY_LAYOUT", False)
-        told = {"layout": known} if by_layout else {}
-        found = module.recognise(head, stream, **told)
-        if found:
-            return _opened(module, stream, known, found)
-    raise UnknownFormatError(f"{stream.name}: {diagnosis(head)}")
+    is_folder = stream.path is not None and stream.path.is_dir()
+    head = b"" if is_folder else stream.head(HEAD_SIZE)
+    for format in FORMATS:
+        if _may_be(format, head, stream):
+            reader = format.open(stream, known)
+            if reader is not None:
+                return reader
+    from pretrained_embed.formats import plugins
+
+    added = plugins.load(_BY_NAME)
+    for format in added.formats:
+        with plugins.guarded(format, stream.name):
+            fits = _may_be(format, head, stream)
+            reader = format.open(stream, known) if fits else None
+        if reader is not None:
+            return plugins.guarded_reader(reader, format, stream.name)
+    if is_folder:
+        what = "a folder; name the file of vectors in it"
+    else:
+        from pretrained_embed.formats.unknown import diagnosis
+
+        what = diagnosis(head)
+    raise UnknownFormatError(f"{stream.name}: {what}{added.told()}")
 
 
-def _opened(
-    module: Any, stream: ByteStream, known: KnownLayout | None, found: Any = True
-) -> Reader:
-    """Open a file of a format; what `recognise` found, beyond that, is handed on."""
-    options: dict[str, Any] = {} if found is True else {"found": found}
-    if known is not None and known.given:
-        used = getattr(module, "LAYOUT", ())
-        options["layout"] = known.check_use(used, module.NAME, stream.name)
-    reader: Reader = module.open_reader(stream, **options)
-    return reader
+def _may_be(format: Format, head: bytes, stream: ByteStream) -> bool:
+    """Return whether a file or a folder looks like a format: see `Format.open`."""
+    path = stream.path
+    is_folder = path is not None and path.is_dir()
+    if not format.reader or (format.lies_in == "folder") != is_folder:
+        return False
+    if format.sniff_folder is not None:
+        return path is not None and format.sniff_folder(path)
+    return format.sniff is None or format.sniff(head, stream)
 
 
 def read_table(stream: ByteStream) -> Table:
@@ -102,16 +324,16 @@ def read_part(stream: ByteStream, span: Span) -> Part:
     Their vectors stay mapped, where one file has them all just so. Raises `OptionError`
     for a format that is read from front to back, and `FormatError` as `open_reader`.
     """
-    if stream.path is not None and stream.path.is_dir():
-        sharded = _format("sharded.reader")
-        if sharded.recognise_folder(stream.path):
-            part: Part = sharded.read_part(stream, span)
-            return part
+    for format in FORMATS:
+        if format.part and _may_be(format, b"", stream):
+            part = format.part_of(stream, span)
+            if part is not None:
+                return part
     with open_reader(stream) as reader:
-        rows = reader.rows_in(span)
-        if rows is None:
+        part = reader.rows_in(span)
+        if part is None:
             raise OptionError(
                 f"{stream.name}: {reader.format} is read from front to back, so no "
                 "part of it can be had alone; convert it to .npz, .h5 or .safetensors"
             )
-        return rows
+        return part

@@ -10,25 +10,27 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib import import_module
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
 
 from pretrained_embed.arrays import (
     AnyArray,
     Float32Array,
+    FloatArray,
     PackedTokens,
     Progress,
     joined,
 )
-from pretrained_embed.errors import OptionError, WriteError, suggestion
-from pretrained_embed.files.replacement import folder_for
+from pretrained_embed.errors import OptionError, WriteError, brief, suggestion
+from pretrained_embed.files.replacement import folder_for, writing
 from pretrained_embed.files.room import check_room
-from pretrained_embed.formats.blocks import DTYPES, Dtype, PackedBlock, RowStream
-from pretrained_embed.formats.row_stream import check_count, rounded, spooled, stream_of
+from pretrained_embed.formats.blocks import Dtype, PackedBlock, RowStream
+from pretrained_embed.formats.format import Announced, Format, RowSink
+from pretrained_embed.formats.local import map_array
+from pretrained_embed.formats.registry import FORMATS, find_format, known_formats
 from pretrained_embed.formats.table import (
     Annotations,
     Table,
@@ -37,23 +39,6 @@ from pretrained_embed.formats.table import (
     refuse_holes,
 )
 
-
-class Format(NamedTuple):
-    """How one format is written.
-
-    The module, below this package, has ``open_sink(path, announced)``, which gives a
-    `RowSink` and puts what it wrote in its place at the end.
-    """
-
-    module: str
-    suffixes: tuple[str, ...] = ()
-    dtypes: tuple[Dtype, ...] = DTYPES
-    #: What has to be known before the first row.
-    knows: Literal["nothing", "count", "all"] = "nothing"
-    whole: bool = False  # holds all of a table: arrays and metadata, too
-    mapped: bool = False  # its vectors lie in the file just as they are in memory
-
-
 #: What systems say whose disks map no file that is written to, or where a process may
 #: have no more addresses.
 _CANNOT_MAP = (
@@ -61,60 +46,20 @@ _CANNOT_MAP = (
     errno.ENOMEM,
 )
 
-_FLOAT32 = DTYPES[:1]
-_SHARDED = "sharded"
-_FORMATS = {
-    "npz": Format("npz.sink", (".npz",), knows="count", whole=True, mapped=True),
-    "npy": Format(
-        "npy.sink", (".npy",), _FLOAT32, knows="count", whole=True, mapped=True
-    ),
-    "hdf5": Format("hdf5.sink", (".h5", ".hdf5"), whole=True, mapped=True),
-    "safetensors": Format(
-        "safetensors.sink", (".safetensors",), knows="all", whole=True, mapped=True
-    ),
-    "word2vec": Format("text.sink", (".txt", ".vec"), _FLOAT32, knows="count"),
-    "glove": Format("text.sink", (), _FLOAT32),
-    "word2vec-binary": Format("word2vec.sink", (".bin",), _FLOAT32, knows="count"),
-    "gensim": Format("gensim.sink", (".kv",)),
-    "sentence-transformers": Format("hugging_face.sink", whole=True),
-    "projector": Format("projector", (), _FLOAT32),
-    _SHARDED: Format("sharded.sink", (), _FLOAT32, knows="all", whole=True),
-}
-_BY_SUFFIX = {
-    suffix: name for name, format in _FORMATS.items() for suffix in format.suffixes
-}
+#: Names of the formats of this package that `write_table` and `write_rows` write.
+WRITABLE_FORMATS = tuple(format.name for format in FORMATS if format.sink)
 
-#: Names of the formats that `write_table` and `write_rows` write.
-WRITABLE_FORMATS = tuple(_FORMATS)
+_BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
 
 #: Suffixes by which they choose the format where none is named.
 WRITABLE_SUFFIXES = tuple(_BY_SUFFIX)
 
 #: Those of files that a reader maps: `new_sink` writes them before all is known.
-TARGET_SUFFIXES = tuple(s for s, name in _BY_SUFFIX.items() if _FORMATS[name].mapped)
+TARGET_SUFFIXES = tuple(s for s, format in _BY_SUFFIX.items() if format.mapped)
 
-
-class Announced(NamedTuple):
-    """What is known of rows before the first of them comes."""
-
-    rows: int | None  # how many, or ``None``: only the end will tell
-    dim: int
-    dtype: Dtype = "float32"  # what the vectors become in the file
-    tokens: PackedTokens | None = None  # of all rows, where they are at hand
-    annotations: Annotations | None = None  # all that belongs to the rows, likewise
-    beside: int = 0  # about how many bytes that takes, where it is not
-    format: str = ""  # the name of the format
-    shards: int | None = None  # how many files, where one is not enough
-
-
-class RowSink(Protocol):
-    """How one format takes rows. What it is given is checked; raises `OSError`."""
-
-    def append(self, block: PackedBlock) -> None:
-        """Write rows of the announced dtype and dim behind those before."""
-
-    def finish(self, annotations: Annotations) -> None:
-        """Write what belongs to all rows, which are there."""
+_SHARDED = "sharded"
+_BLOCK_ROWS = 4096
+_BLOCK_BYTES = 1 << 22
 
 
 class Sink:
@@ -199,9 +144,9 @@ def new_sink(
     there is too little room on the disk, and where the block ends and the sink is not
     finished; `OptionError` for a format or a dtype that there is none of.
     """
-    format = choose(path, format)
-    check_dtype(announced.dtype, format)
-    announced = announced._replace(format=format)
+    chosen = choose(path, format)
+    chosen.check_dtype(announced.dtype)
+    announced = announced._replace(format=chosen.name)
     rows, dim = announced.rows, announced.dim
     if rows == 0 or dim < 1:
         raise WriteError(
@@ -209,15 +154,24 @@ def new_sink(
         )
     if announced.annotations is not None:
         announced = announced._replace(tokens=announced.annotations.tokens)
-    if rows is not None and _FORMATS[format].mapped:
+    if rows is not None and chosen.mapped:
         size = rows * dim * np.dtype(announced.dtype).itemsize
         check_room(path, size + announced.beside)
-    module: Any = import_module(f"pretrained_embed.formats.{_FORMATS[format].module}")
-    with module.open_sink(path, announced) as inner:
-        sink = Sink(inner, announced, whole=_FORMATS[format].whole)
+    with _opened(chosen, path, announced) as inner:
+        sink = Sink(inner, announced, whole=chosen.whole)
         yield sink
         if not sink.finished:
             raise WriteError(f"{os.fspath(path)}: the rows were never finished")
+
+
+def _opened(
+    format: Format, path: str | os.PathLike[str], announced: Announced
+) -> AbstractContextManager[RowSink]:
+    if format in FORMATS:
+        return format.open_sink(path, announced)
+    from pretrained_embed.formats import plugins
+
+    return plugins.guarded_sink(format, path, announced)
 
 
 def write_table(
@@ -237,11 +191,11 @@ def write_table(
     """
     if shards is not None and format not in (None, _SHARDED):
         raise OptionError(f"shards is {shards}, but {format} has none")
-    format = _SHARDED if shards is not None else choose(path, format)
+    chosen = choose(path, format if shards is None else _SHARDED)
     check_table(table)
-    if (stored := table.vectors.dtype.name) not in _FORMATS[format].dtypes:
-        raise WriteError(f"vectors are {stored}; {format} holds float32")
-    _write(path, stream_of(table), format, shards)
+    if (stored := table.vectors.dtype.name) not in chosen.dtypes:
+        raise WriteError(f"vectors are {stored}; {chosen.name} holds float32")
+    _write(path, stream_of(table), chosen, shards)
 
 
 def write_rows(
@@ -258,59 +212,164 @@ def write_rows(
     memory; ``progress`` is called while they come from there. Raises also `OptionError`
     for a dtype that the format has not.
     """
-    format = choose(path, format)
-    check_dtype(rows.dtype, format)
+    chosen = choose(path, format)
+    chosen.check_dtype(rows.dtype)
     known = {"nothing": True, "count": rows.count, "all": rows.tokens is not None}
-    if not known[_FORMATS[format].knows]:
+    if not known[chosen.needs]:
         rows = stream_of(spooled(rows, folder_for(path)), progress)
-    _write(path, rows, format)
+    _write(path, rows, chosen)
 
 
 def _write(
     path: str | os.PathLike[str],
     rows: RowStream,
-    format: str,
+    format: Format,
     shards: int | None = None,
 ) -> None:
-    if not _FORMATS[format].whole:
-        refuse_holes(rows.arrays, format)
+    if not format.whole:
+        refuse_holes(rows.arrays, format.name)
     annotations = None
     if rows.tokens is not None:
         annotations = Annotations(rows.tokens, rows.arrays, rows.metadata)
     announced = Announced(
         rows.count, rows.dim, rows.dtype, annotations=annotations, shards=shards
     )
-    with new_sink(path, announced, format) as sink:
+    with new_sink(path, announced, format.name) as sink:
         for block in rows.blocks:
             sink.append(block)
         sink.finish(rows.arrays, rows.metadata)
 
 
-def choose(path: str | os.PathLike[str], format: str | None) -> str:
-    """Return the format of a new file; raises `OptionError`, `WriteError`."""
+def choose(path: str | os.PathLike[str], format: str | None) -> Format:
+    """Return the format of a new file, which has a sink.
+
+    Plug-ins are looked up for names and suffixes that no format of this package has.
+    Raises `OptionError` for a name that is none, `WriteError` for such a suffix.
+    """
     if format is not None:
-        if format not in _FORMATS:
-            near = suggestion(format, _FORMATS)
-            raise OptionError(
-                f"format is {format!r}; it can be {', '.join(_FORMATS)}{near}"
-            )
-        return format
+        found = find_format(format)
+        if found is not None and found.sink:
+            return found
+        names = writable_formats()
+        near = suggestion(format, names)
+        raise OptionError(f"format is {format!r}; it can be {', '.join(names)}{near}")
     suffix = Path(path).suffix.lower()
-    if suffix not in _BY_SUFFIX:
+    if suffix in _BY_SUFFIX:
+        return _BY_SUFFIX[suffix]
+    formats = [each for each in known_formats() if each.sink]
+    for each in formats:
+        if suffix in each.suffixes:
+            return each
+    suffixes = dict.fromkeys(suffix for each in formats for suffix in each.suffixes)
+    raise WriteError(
+        f"cannot tell the format of {os.fspath(path)!r} by its suffix; use one of "
+        f"{' '.join(suffixes)}, or name the format: "
+        f"{', '.join(each.name for each in formats)}"
+    )
+
+
+def writable_formats() -> tuple[str, ...]:
+    """Return the names of all formats that are written, those of plug-ins, too."""
+    return tuple(format.name for format in known_formats() if format.sink)
+
+
+def stream_of(table: Table, progress: Progress | None = None) -> RowStream:
+    """Return the rows of a table, also of a mapped one."""
+    rows, dim = table.vectors.shape
+    step = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * dim)))
+
+    def blocks() -> Iterator[PackedBlock]:
+        for start in range(0, rows, step):
+            stop = min(start + step, rows)
+            yield PackedBlock(table.tokens[start:stop], table.vectors[start:stop])
+            if progress is not None:
+                progress(4 * dim * stop, 4 * dim * rows)
+
+    return RowStream(
+        dim,
+        blocks(),
+        rows,
+        cast(Dtype, table.vectors.dtype.name),
+        table.tokens,
+        table.arrays,
+        table.metadata,
+    )
+
+
+class Spool:
+    """Takes rows, and gives them back as a table once all are there.
+
+    Its tokens are in memory, its vectors in a temporary file in ``folder`` that goes
+    when nothing refers to them any more. Raises `OSError`.
+    """
+
+    def __init__(self, folder: Path, dim: int, dtype: Dtype) -> None:
+        import tempfile
+
+        self._dim, self._dtype = dim, np.dtype(dtype)
+        self._tokens: list[PackedTokens] = []
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by __exit__)
+        self._file = cast(BinaryIO, file)
+
+    def append(self, block: PackedBlock) -> None:
+        """Take rows of the spool's dtype behind those before."""
+        self._file.write(np.ascontiguousarray(block.vectors, self._dtype).data)
+        self._tokens.append(block.tokens)
+
+    def table(
+        self, arrays: Mapping[str, AnyArray], metadata: Mapping[str, Any]
+    ) -> Table:
+        """Return all rows, with what belongs to them."""
+        self._file.flush()
+        packed = joined(self._tokens)
+        mapped = map_array(self._file, self._dtype, (len(packed), self._dim), 0)
+        return Table(packed, mapped, dict(arrays), dict(metadata))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._file.close()
+
+
+def spooled(rows: RowStream, folder: Path) -> Table:
+    """Read a stream to its end and return it as a table; see `Spool`.
+
+    Raises `WriteError` where there is no row, other rows than announced, no room, or a
+    number that the dtype cannot hold.
+    """
+    with writing(folder), Spool(folder, rows.dim, rows.dtype) as spool:
+        count = 0
+        for block in rows.blocks:
+            count += len(block.tokens)
+            vectors = rounded(block.vectors, rows.dtype, block.tokens)
+            spool.append(PackedBlock(block.tokens, vectors))
+        check_count(rows.count, count)
+        return spool.table(rows.arrays, rows.metadata)
+
+
+def check_count(announced: int | None, came: int) -> None:
+    """Raise `WriteError` where not as many rows came as were announced, or none."""
+    if not came:
+        raise WriteError("there are no rows to write")
+    if announced not in (None, came):
+        raise WriteError(f"{announced:,} rows were announced, {came:,} came")
+
+
+def rounded(vectors: Float32Array, dtype: Dtype, tokens: PackedTokens) -> FloatArray:
+    """Return float32 vectors (len(tokens), dim) as ``dtype``.
+
+    Raises `WriteError` naming the token with a number too large for it.
+    """
+    if dtype == "float32":
+        return vectors
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = vectors.astype(dtype)
+    lost = np.isinf(converted) & np.isfinite(vectors)
+    if lost.any():
+        row, column = np.argwhere(lost)[0].tolist()
         raise WriteError(
-            f"cannot tell the format of {os.fspath(path)!r} by its suffix; use one of "
-            f"{' '.join(_BY_SUFFIX)}, or name the format: {', '.join(_FORMATS)}"
+            f"the vector of {brief(tokens[row])} holds the number "
+            f"{vectors[row, column]!s}, which {dtype} cannot hold; use float32"
         )
-    return _BY_SUFFIX[suffix]
-
-
-def holds_all(format: str) -> bool:
-    """Whether a format holds what a table has beside tokens and vectors."""
-    return _FORMATS[format].whole
-
-
-def check_dtype(dtype: Dtype, format: str) -> None:
-    """Raise `OptionError` for vectors that a format cannot hold."""
-    held = _FORMATS[format].dtypes
-    if dtype not in held:
-        raise OptionError(f"dtype is {dtype!r}; {format} holds {' or '.join(held)}")
+    return converted

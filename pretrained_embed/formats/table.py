@@ -20,6 +20,9 @@ from pretrained_embed.errors import FormatError, WriteError
 #: row without a token is not the row of the empty token.
 HOLES = "holes"
 
+#: Where the metadata of a shard's file says what part of which matrix it is.
+SHARD = "shard"
+
 _PIECE_BYTES = 1 << 24
 _FLOATS = (np.float16, np.float32, np.float64)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

@@ -16,8 +16,7 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats import HOLES, Findings, Part, Table
 from pretrained_embed.formats.parts import cut_arrays
-from pretrained_embed.formats.sharded.index import SHARD
-from pretrained_embed.formats.table import Rows
+from pretrained_embed.formats.table import SHARD, Rows
 from pretrained_embed.ledger.ledger import VERSION, Ledger
 from pretrained_embed.ledger.origin import OWN_CODES, Origin
 from pretrained_embed.vocabulary import NO_HOLES, TokenRows, Vocabulary, some_rows

@@ -92,8 +92,8 @@ def convert(
     """
     former_options.refuse(former, former_options.LIBRARY)
     library, progress = Library.of(library), listener(progress)
-    format = sink.choose(out, format)
-    sink.check_dtype(dtype, format)
+    chosen = sink.choose(out, format)
+    chosen.check_dtype(dtype)
     limits = Limits(bad_rows=1.0 if max_bad_rows is None else max_bad_rows)
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
@@ -101,7 +101,7 @@ def convert(
     _check_place(out, source, stream.path)
     with library.reading(), formats.open_reader(stream, layout) as reader:
         passing = RowFilter(vocab, drop=drop_duplicates)
-        whole = sink.holds_all(format) and not passing.chooses
+        whole = chosen.whole and not passing.chooses
         rows = reader.rows(progress) if whole else None
         if rows is None:
             blocks = reader.packed_blocks(on_bad_row=on_bad_row, progress=progress)
@@ -113,10 +113,10 @@ def convert(
             dtype=dtype,
             metadata=rows.metadata or {"provenance": provenance},
         )
-        formats.write_rows(out, rows, format=format, progress=progress)
+        formats.write_rows(out, rows, format=chosen.name, progress=progress)
         return Conversion(
             path=Path(out),
-            format=format,
+            format=chosen.name,
             source=reader.name,
             source_format=reader.format,
             rows=passing.rows,

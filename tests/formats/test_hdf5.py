@@ -12,6 +12,7 @@ from tables import example, stream_of
 
 from pretrained_embed import formats, kernel
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats import marks
 from pretrained_embed.formats.hdf5 import reader as hdf5
 
 VECTORS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
@@ -65,7 +66,7 @@ def test_files_of_other_writers_are_read(tmp_path, strings, storage):
         (block,) = reader.blocks()
         selection = reader.select(index, out)
 
-    assert hdf5.recognise(stream.head(4096), stream)
+    assert marks.hdf5(stream.head(4096), stream)
     assert block.tokens == TOKENS
     assert block.vectors.tolist() == VECTORS.tolist()
     assert out.tolist() == [[5, 6], [1, 2]]

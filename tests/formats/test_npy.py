@@ -13,6 +13,7 @@ from tables import piped, read_all, stream_of
 
 from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, SourceError, TruncatedError
+from pretrained_embed.formats import marks
 from pretrained_embed.formats.npy import reader as npy
 from pretrained_embed.formats.token_file import read_tokens
 
@@ -43,7 +44,7 @@ def test_a_matrix_is_read_with_its_tokens(tmp_path, dtype, order, source):
         (block,) = reader.blocks()
         reader.select(index, out)
 
-    assert npy.recognise(stream.head(4096), stream)
+    assert marks.npy(stream.head(4096), stream)
     assert block.tokens == TOKENS
     assert block.vectors.tolist() == VECTORS.tolist()
     assert out.tolist() == [[5, 6], [1, 2]]

@@ -11,7 +11,8 @@ from tables import example, read_all, stream_of
 from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.npy.header import MAGIC, format_header, parse_header
+from pretrained_embed.formats.marks import NPY
+from pretrained_embed.formats.npy.header import format_header, parse_header
 from pretrained_embed.formats.npz import reader as npz
 from pretrained_embed.formats.table import Table
 
@@ -20,7 +21,7 @@ TOKENS = np.array([b"a", b"b", b"c"])
 
 
 def header(text: str) -> bytes:
-    return MAGIC + b"\x01\x00" + struct.pack("<H", len(text)) + text.encode("latin-1")
+    return NPY + b"\x01\x00" + struct.pack("<H", len(text)) + text.encode("latin-1")
 
 
 def test_numpy_reads_what_is_written(tmp_path):

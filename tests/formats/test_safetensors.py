@@ -14,6 +14,7 @@ from tables import example, read_all, stream_of
 
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats import marks
 from pretrained_embed.formats.safetensors import reader as safetensors
 from pretrained_embed.formats.safetensors.header import read_header
 
@@ -189,7 +190,7 @@ def test_what_the_safetensors_package_refuses_is_refused(tmp_path_factory, chang
 
 def test_the_header_is_told_from_text():
     def recognised(head: bytes, path: Path = Path(__file__)) -> bool:
-        return safetensors.recognise(head, stream_of(path))
+        return marks.safetensors(head, stream_of(path))
 
     assert recognised(file_of({"a": 1}))
     assert not recognised(b"the {0.1")

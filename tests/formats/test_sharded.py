@@ -19,8 +19,8 @@ from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, OptionError, WriteError
 from pretrained_embed.formats import HOLES, Table
-from pretrained_embed.formats.sharded import reader as sharded
-from pretrained_embed.formats.sharded.index import SHARD
+from pretrained_embed.formats.sharded.index import is_sharded
+from pretrained_embed.formats.table import SHARD
 from pretrained_embed.sources.local import from_path
 
 INDEX = "model.safetensors.index.json"
@@ -325,7 +325,7 @@ class _Folder:
 def test_a_model_in_several_files_is_not_taken_for_shards(tmp_path):
     (tmp_path / INDEX).write_text('{"metadata": {}, "weight_map": {"a": "b"}}')
 
-    assert not sharded.recognise_folder(tmp_path)
+    assert not is_sharded(tmp_path)
 
 
 @pytest.mark.parametrize("shards", [0, -1, len(TOKENS) + 1])

@@ -17,7 +17,7 @@ from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import OptionError, RowError, WriteError
 from pretrained_embed.formats import HOLES, PackedBlock, RowStream, Table
-from pretrained_embed.formats.row_stream import stream_of as rows_of
+from pretrained_embed.formats.sink import stream_of as rows_of
 
 #: Formats that our own readers read. TensorBoard's is for people to look at.
 READ = tuple(name for name in formats.WRITABLE_FORMATS if name != "projector")

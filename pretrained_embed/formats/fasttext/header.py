@@ -21,9 +21,8 @@ import struct
 from typing import NamedTuple
 
 from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.marks import FASTTEXT
 from pretrained_embed.formats.subwords.sums import LONGEST_NGRAM
-
-MAGIC = struct.pack("<i", 793712314)
 
 #: Bytes that hold any head.
 HEAD_LIMIT = 4 * 16 + 8 + 12 + 16
@@ -102,7 +101,7 @@ def parse_head(raw: bytes, where: str) -> Head | None:
     that ends here, and `FormatError` for one that this package cannot read or whose
     numbers make no sense.
     """
-    if not raw.startswith(MAGIC):
+    if not raw.startswith(FASTTEXT):
         return _parse(raw, 0, 0, _ARGS + _NGRAMS, pruning=False)
     version = int.from_bytes(raw[4:8], "little")
     if version > _LAST_VERSION:

@@ -24,7 +24,7 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
 )
-from pretrained_embed.errors import FormatError, UnknownFormatError
+from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import PackedBlock
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.fasttext.dictionary import (
@@ -49,12 +49,7 @@ _BLOCK_ROWS = 1 << 13
 _EXAMPLES = 10
 
 
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Whether the bytes begin as a model of fastText or floret does."""
-    return parse_head(head[:HEAD_LIMIT], stream.name) is not None
-
-
-def open_reader(stream: ByteStream) -> FastTextReader:
+def open_reader(stream: ByteStream) -> FastTextReader | None:
     """Map a model and read its dictionary.
 
     Raises `UnknownFormatError` if it is none, `FormatError` if it contradicts itself,
@@ -65,7 +60,7 @@ def open_reader(stream: ByteStream) -> FastTextReader:
         opened.seek(0)
         head = parse_head(opened.read(HEAD_LIMIT), where)
         if head is None:
-            raise UnknownFormatError(f"{where}: this is no model of fastText")
+            return None
         file = cast(mmap.mmap, map_file(opened))  # bytes have what is used of it
     dictionary = read_dictionary(file, head, where)
     matrices = read_matrices(

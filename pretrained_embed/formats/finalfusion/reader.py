@@ -41,6 +41,7 @@ from pretrained_embed.formats.finalfusion.vocabulary import (
     read_vocabulary,
 )
 from pretrained_embed.formats.local import file_size, map_array, open_local
+from pretrained_embed.formats.marks import FINALFUSION
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.subwords.sums import Pieces
 from pretrained_embed.formats.subwords.table import (
@@ -52,17 +53,11 @@ from pretrained_embed.formats.subwords.table import (
 
 NAME = "finalfusion"
 
-_MAGIC = b"FiFu"
 _METADATA, _NORMS = 5, 6
 _OTHERS = {*storages.READERS, _METADATA, _NORMS}
 _CHUNK = struct.Struct("<IQ")
 _NORMS_HEAD = struct.Struct("<QI")
 _LONGEST_METADATA = 1 << 20
-
-
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes start as a file of finalfusion does."""
-    return head.startswith(_MAGIC)
 
 
 def open_reader(stream: ByteStream) -> SubwordTableReader:
@@ -106,7 +101,7 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
 
 def _chunks(cursor: Cursor) -> tuple[Vocabulary, dict[int, Cursor]]:
     """Return the vocabulary, and a cursor over the data of each other chunk."""
-    cursor.take(len(_MAGIC))
+    cursor.take(len(FINALFUSION))
     version, count = cursor.unsigned(4), cursor.unsigned(4)
     if version != 0:
         raise cursor.damaged(f"version {version:,} is not known")

@@ -8,7 +8,7 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.local import file_size
-from pretrained_embed.formats.npy.header import MAGIC
+from pretrained_embed.formats.marks import NPY
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.npz.archive import Archive
 from pretrained_embed.formats.pickles.pickled import Record, array_of, text_of
@@ -17,7 +17,7 @@ from pretrained_embed.formats.unknown import mark_of
 
 _ELSEWHERE = "__numpys"  # the attribute that lists the arrays kept in other files
 _PACKED = (".gz", ".bz2")  # of such a pickle, the other files are .npz
-_MARK, _ARRAYS = 64, (MAGIC, b"PK")  # bytes that tell what is an array, or is none
+_MARK, _ARRAYS = 64, (NPY, b"PK")  # bytes that tell what is an array, or is none
 
 
 class Arrays:

@@ -62,20 +62,9 @@ NAME = "gensim"
 _TOKENS = ("index_to_key", "index2word", "index2entity")
 _VECTORS = ("vectors", "syn0")
 
-_FIRST = 1 << 10  # bytes of a pickle in which a model has told its dim
 _AT_ONCE = 4096  # tokens that are packed at a time
 _SHOWN = 5  # names that are told of
 _OLD_HASH = "its n-grams are hashed as gensim before 3.8 did, other than fastText does"
-
-
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Return whether this is a pickle whose first object is one of gensim's.
-
-    A class of the user's that is made from one has another name, but what it holds.
-    """
-    if not head.startswith(b"\x80"):
-        return False
-    return b"gensim." in head[:64] or b"vector_size" in head[:_FIRST]
 
 
 def open_reader(stream: ByteStream) -> SubwordTableReader:

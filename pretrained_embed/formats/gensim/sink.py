@@ -16,8 +16,8 @@ from pathlib import Path
 from pretrained_embed.errors import MissingPackageError, WriteError, brief
 from pretrained_embed.files.replacement import replacing_with_others
 from pretrained_embed.formats.blocks import PackedBlock
-from pretrained_embed.formats.row_stream import Spool
-from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.format import Announced
+from pretrained_embed.formats.sink import Spool
 from pretrained_embed.formats.table import Annotations
 
 

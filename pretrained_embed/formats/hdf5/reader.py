@@ -41,14 +41,7 @@ VECTORS = "vectors"
 #: What the paths of arrays beside it begin with.
 ARRAYS = "arrays/"
 
-_MAGIC = b"\x89HDF\r\n\x1a\n"
 _SECOND_BLOCK = "/block1_values"
-
-
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes are HDF5, also behind a user block."""
-    starts = [0, *(512 << i for i in range(len(head).bit_length()))]
-    return any(head.startswith(_MAGIC, start) for start in starts)
 
 
 def open_reader(stream: ByteStream) -> TableReader:

@@ -24,8 +24,8 @@ from pretrained_embed.errors import needing_package
 from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.hdf5.reader import ARRAYS, VECTORS
-from pretrained_embed.formats.sink import Announced
 from pretrained_embed.formats.table import (
     Annotations,
     encode_metadata,

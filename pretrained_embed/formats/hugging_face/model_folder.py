@@ -11,9 +11,8 @@ from pathlib import Path
 
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.marks import MODULES
 
-MODULES = "modules.json"
-_LONGEST_REFERENCE = 100  # bytes; a commit has 40
 #: Parts of a sentence-transformers model that have an embedding.
 _WITH_EMBEDDING = ("StaticEmbedding", "WordEmbeddings", "Transformer")
 _GET_IT = "Get the model's safetensors files"
@@ -34,19 +33,6 @@ _OTHER_WEIGHTS = {
     "adapter_model.safetensors": "an adapter, which has no embedding of its own; name "
     "the folder of the model that it was made for",
 }
-
-
-def snapshot(folder: Path) -> Path:
-    """Return the folder of the model, if this is where the hub's cache keeps it.
-
-    There, ``refs/main`` names one of the folders in ``snapshots``.
-    """
-    reference = folder / "refs" / "main"
-    if not reference.is_file():
-        return folder
-    name = reference.read_bytes()[:_LONGEST_REFERENCE].decode("ascii", "replace")
-    found = folder / "snapshots" / name.strip()
-    return found if found.parent.name == "snapshots" and found.is_dir() else folder
 
 
 def module_folder(folder: Path) -> Path:

@@ -30,8 +30,9 @@ from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.hugging_face.embedding_tensor import Embedding
-from pretrained_embed.formats.hugging_face.shards import CONFIG, json_object
+from pretrained_embed.formats.hugging_face.shards import json_object
 from pretrained_embed.formats.known_layout import KnownLayout
+from pretrained_embed.formats.marks import CONFIG
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import of_tokenizer, padding, read_tokens

@@ -28,10 +28,8 @@ from pretrained_embed.formats.hugging_face.embedding_tensor import (
     pick,
 )
 from pretrained_embed.formats.hugging_face.model_folder import (
-    MODULES,
     module_folder,
     other_weights,
-    snapshot,
 )
 from pretrained_embed.formats.hugging_face.model_tokens import (
     FILES,
@@ -39,15 +37,13 @@ from pretrained_embed.formats.hugging_face.model_tokens import (
     model_reader,
 )
 from pretrained_embed.formats.hugging_face.shards import (
-    CONFIG,
-    INDEX,
-    SINGLE,
     Shard,
     json_object,
     open_shard,
     read_index,
 )
 from pretrained_embed.formats.hugging_face.tensor_names import inputs_of_encoder
+from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE, snapshot
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors import reader as safetensors
 from pretrained_embed.formats.table_reader import TableReader
@@ -60,13 +56,6 @@ _FACTS = (
     *("torch_dtype", "dtype"),
     *("normalize", "embedding_dtype", "vocabulary_quantization"),  # of model2vec
 )
-
-
-def recognise_folder(path: Path) -> bool:
-    """Return whether a folder has a file that models of Hugging Face have."""
-    known = (SINGLE, INDEX, CONFIG, MODULES)
-    path = snapshot(path)
-    return any((path / name).is_file() for name in known) or bool(other_weights(path))
 
 
 def open_reader(stream: ByteStream) -> TableReader:

@@ -15,15 +15,12 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.local import file_size
+from pretrained_embed.formats.marks import INDEX, SINGLE
 from pretrained_embed.formats.safetensors.header import (
     Header,
     map_tensor,
     read_header,
 )
-
-CONFIG = "config.json"
-SINGLE = "model.safetensors"
-INDEX = "model.safetensors.index.json"
 
 
 class Shard(NamedTuple):

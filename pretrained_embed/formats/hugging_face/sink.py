@@ -31,9 +31,9 @@ from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.blocks import PackedBlock
-from pretrained_embed.formats.row_stream import Spool, stream_of
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.safetensors.sink import SafetensorsSink
-from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.sink import Spool, stream_of
 from pretrained_embed.formats.table import HOLES, Annotations
 
 _UNK = ("[UNK]", "<unk>")

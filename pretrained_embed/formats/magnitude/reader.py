@@ -30,13 +30,7 @@ from pretrained_embed.formats.subwords.table import ComputedRows, SubwordTableRe
 
 NAME = "magnitude"
 
-_MAGIC = b"SQLite format 3\0"
 _HIGHEST_PRECISION = 18  # decimal digits; more do not fit into 64 bits
-
-
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Return whether this is an SQLite database with one of Magnitude's tables."""
-    return head.startswith(_MAGIC) and b"magnitude_format" in head
 
 
 def open_reader(stream: ByteStream) -> SubwordTableReader:

@@ -23,8 +23,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import array_bytes
-
-MAGIC = b"\x93NUMPY"
+from pretrained_embed.formats.marks import NPY
 
 #: Bytes that hold any header this parser reads.
 HEADER_LIMIT = 12 + 0xFFFF
@@ -53,7 +52,7 @@ def parse_header(head: bytes, where: str) -> ArrayHeader:
 
     Raises `FormatError`, `TruncatedError` where the bytes end within the header.
     """
-    if not head.startswith(MAGIC):
+    if not head.startswith(NPY):
         raise FormatError(f"{where}: no .npy array: it does not start with \\x93NUMPY")
     if len(head) < 12:
         raise TruncatedError(f"{where}: ends within the header of its .npy array")
@@ -98,6 +97,6 @@ def format_header(array: AnyArray) -> bytes:
         f"{{'descr': {array.dtype.str!r}, 'fortran_order': False, "
         f"'shape': {array.shape!r}, }}"
     )
-    padding = -(len(MAGIC) + 4 + len(text) + 1) % _ALIGNMENT
+    padding = -(len(NPY) + 4 + len(text) + 1) % _ALIGNMENT
     text += " " * padding + "\n"
-    return MAGIC + b"\x01\x00" + len(text).to_bytes(2, "little") + text.encode("ascii")
+    return NPY + b"\x01\x00" + len(text).to_bytes(2, "little") + text.encode("ascii")

@@ -15,10 +15,9 @@ from typing import BinaryIO
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats.gensim.side_files import refuse_part
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import file_size, map_array, open_local
-from pretrained_embed.formats.npy.header import HEADER_LIMIT, MAGIC, parse_header
+from pretrained_embed.formats.npy.header import HEADER_LIMIT, parse_header
 from pretrained_embed.formats.npy.rows import find_rows_file, read_rows_file
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table_reader import TableReader
@@ -31,15 +30,7 @@ from pretrained_embed.formats.token_file import (
 
 NAME = "npy"
 
-#: What a layout can tell of it.
-LAYOUT = ("rows",)
-
 _SIBLINGS = (".tokens", ".vocab", ".parquet", ".json", ".txt")
-
-
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes start like a ``.npy`` array."""
-    return head.startswith(MAGIC)
 
 
 def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableReader:
@@ -52,6 +43,8 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
     try:
         return _open(stream, layout)
     except FormatError:
+        from pretrained_embed.formats.gensim.side_files import refuse_part
+
         refuse_part(stream)
         raise
 

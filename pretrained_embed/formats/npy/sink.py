@@ -18,9 +18,9 @@ from pretrained_embed.arrays import Float32Array
 from pretrained_embed.files.replacement import replacing_with_others
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.npy.header import format_header
 from pretrained_embed.formats.npy.rows import Sample, path_of_rows, write_rows_file
-from pretrained_embed.formats.sink import Announced
 from pretrained_embed.formats.table import Annotations, map_rows, write_array
 
 

@@ -21,10 +21,7 @@ from pretrained_embed.formats.npy.header import (
     parse_header,
 )
 
-_ALIGNMENT = 64
 _LOCAL_HEADER = 30  # bytes, before the name and the extra fields
-_ZIP64_FIELD = 20  # bytes, which zipfile puts behind our extra field
-_PADDING_FIELD = 0xD935  # the id that Android's zipalign uses for the same purpose
 
 
 class Archive:
@@ -144,23 +141,3 @@ class Archive:
 
     def _damaged(self, what: str) -> FormatError:
         return FormatError(f"{self._where}: {what}; get the file again")
-
-
-def member_of(name: str, offset: int) -> zipfile.ZipInfo:
-    """Return what is to be said of a new array that begins at ``offset`` in the file.
-
-    Its data is aligned, and nothing tells when or where it was written.
-    """
-    info = zipfile.ZipInfo(f"{name}.npy")  # dated 1980-01-01
-    info.create_system = 3  # Unix, wherever this runs
-    info.external_attr = 0o644 << 16
-    info.extra = _padding(offset, len(info.filename))
-    return info
-
-
-def _padding(offset: int, name_length: int) -> bytes:
-    """Return an extra field that puts the member's data at a multiple of 64 bytes."""
-    field = struct.Struct("<HHH")
-    before = offset + _LOCAL_HEADER + name_length + field.size + _ZIP64_FIELD
-    padding = -before % _ALIGNMENT
-    return field.pack(_PADDING_FIELD, 2 + padding, _ALIGNMENT) + bytes(padding)

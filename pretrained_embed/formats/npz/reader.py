@@ -24,24 +24,14 @@ from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import pick_pair
-from pretrained_embed.formats.gensim.side_files import refuse_part
 from pretrained_embed.formats.local import budget_of, open_local
+from pretrained_embed.formats.npz import ARRAYS
 from pretrained_embed.formats.npz.archive import Archive
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import Table, decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "npz"
-
-#: What the names of arrays beside the vectors begin with.
-ARRAYS = "array_"
-
-
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Return whether this is a zip whose first member is a ``.npy`` array."""
-    name_length = int.from_bytes(head[26:28], "little")
-    name = head[30 : 30 + name_length]
-    return head.startswith(b"PK\x03\x04") and name.endswith(b".npy")
 
 
 def open_reader(stream: ByteStream) -> TableReader:
@@ -55,6 +45,8 @@ def open_reader(stream: ByteStream) -> TableReader:
             try:
                 return _foreign(archive, where, budget)
             except FormatError:
+                from pretrained_embed.formats.gensim.side_files import refuse_part
+
                 refuse_part(stream)
                 raise
 

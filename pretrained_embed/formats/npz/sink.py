@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,10 +15,9 @@ from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.npy.header import format_header
-from pretrained_embed.formats.npz.archive import member_of
-from pretrained_embed.formats.npz.reader import ARRAYS
-from pretrained_embed.formats.sink import Announced
+from pretrained_embed.formats.npz import ARRAYS
 from pretrained_embed.formats.table import (
     Annotations,
     encode_metadata,
@@ -25,6 +25,11 @@ from pretrained_embed.formats.table import (
     map_rows,
     write_array,
 )
+
+_ALIGNMENT = 64
+_LOCAL_HEADER = 30  # bytes, before the name and the extra fields
+_ZIP64_FIELD = 20  # bytes, which zipfile puts behind our extra field
+_PADDING_FIELD = 0xD935  # the id that Android's zipalign uses for the same purpose
 
 
 @contextmanager
@@ -95,3 +100,23 @@ class NpzSink:
     def _open(self, name: str) -> BinaryIO:
         info = member_of(name, self._file.tell())
         return cast(BinaryIO, self._archive.open(info, "w", force_zip64=True))
+
+
+def member_of(name: str, offset: int) -> zipfile.ZipInfo:
+    """Return what is to be said of a new array that begins at ``offset`` in the file.
+
+    Its data is aligned, and nothing tells when or where it was written.
+    """
+    info = zipfile.ZipInfo(f"{name}.npy")  # dated 1980-01-01
+    info.create_system = 3  # Unix, wherever this runs
+    info.external_attr = 0o644 << 16
+    info.extra = _padding(offset, len(info.filename))
+    return info
+
+
+def _padding(offset: int, name_length: int) -> bytes:
+    """Return an extra field that puts the member's data at a multiple of 64 bytes."""
+    field = struct.Struct("<HHH")
+    before = offset + _LOCAL_HEADER + name_length + field.size + _ZIP64_FIELD
+    padding = -before % _ALIGNMENT
+    return field.pack(_PADDING_FIELD, 2 + padding, _ALIGNMENT) + bytes(padding)

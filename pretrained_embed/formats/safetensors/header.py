@@ -16,9 +16,7 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import array_bytes, map_array
-
-#: The longest header that the format allows, in bytes.
-HEADER_LIMIT = 100_000_000
+from pretrained_embed.formats.marks import SAFETENSORS_HEADER
 
 _METADATA = "__metadata__"
 
@@ -82,7 +80,7 @@ def read_header(file: BinaryIO, size: int, where: str) -> Header:
     """
     file.seek(0)
     length = int.from_bytes(file.read(8), "little")
-    if size < 8 or not 2 <= length <= HEADER_LIMIT:
+    if size < 8 or not 2 <= length <= SAFETENSORS_HEADER:
         raise FormatError(
             f"{where}: a header of {length:,} bytes; a safetensors file of {size:,} "
             "bytes does not begin like this"

@@ -32,12 +32,7 @@ from pretrained_embed.formats.hugging_face.model_tokens import find_file, model_
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.safetensors.header import (
-    HEADER_LIMIT,
-    Header,
-    map_tensor,
-    read_header,
-)
+from pretrained_embed.formats.safetensors.header import Header, map_tensor, read_header
 from pretrained_embed.formats.safetensors.own_tensors import (
     ROWS,
     VECTORS,
@@ -54,16 +49,6 @@ from pretrained_embed.formats.token_file import (
 )
 
 NAME = "safetensors"
-
-#: What a layout can tell of it.
-LAYOUT = ("rows",)
-
-
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Return whether a JSON object follows a plausible length."""
-    length = int.from_bytes(head[:8], "little")
-    known = stream.size is None or 8 + length <= stream.size
-    return 2 <= length <= HEADER_LIMIT and head[8:9] == b"{" and known
 
 
 def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableReader:

@@ -21,6 +21,7 @@ from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import Output, replacing
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.blocks import Dtype, PackedBlock
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.safetensors.header import format_header
 from pretrained_embed.formats.safetensors.own_tensors import (
     METADATA,
@@ -32,7 +33,6 @@ from pretrained_embed.formats.safetensors.own_tensors import (
     tensors_of,
     widest_first,
 )
-from pretrained_embed.formats.sink import Announced
 from pretrained_embed.formats.table import Annotations, map_rows, write_array
 
 # Bytes of the header: some 500 tensors. The vectors begin on a page.

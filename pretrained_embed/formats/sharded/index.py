@@ -24,11 +24,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.hugging_face.shards import INDEX, read_index
+from pretrained_embed.formats.hugging_face.shards import read_index
+from pretrained_embed.formats.marks import INDEX
 from pretrained_embed.formats.safetensors.own_tensors import VECTORS
-
-#: Where the metadata of a shard's file says what part of which matrix it is.
-SHARD = "shard"
 
 _VERSION = 1
 _OWN = "pretrained_embed"

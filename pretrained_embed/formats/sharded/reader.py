@@ -27,7 +27,6 @@ from pretrained_embed.formats.parts import Part, Span, join_annotations
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors.own_tensors import VECTORS, read_annotations
 from pretrained_embed.formats.sharded.index import (
-    SHARD,
     Index,
     Label,
     ShardFile,
@@ -35,15 +34,15 @@ from pretrained_embed.formats.sharded.index import (
     load_index,
 )
 from pretrained_embed.formats.sharded.row_digests import CheckedRows, digest_of
-from pretrained_embed.formats.table import Annotations
+from pretrained_embed.formats.table import SHARD, Annotations
 from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "sharded"
 
 
-def recognise_folder(path: Path) -> bool:
-    """Return whether a folder holds a matrix in shards; `FormatError` for no index."""
-    return is_sharded(path)
+def open_folder(stream: ByteStream) -> TableReader | None:
+    """Open all shards as `open_reader` does; ``None`` where the folder has none."""
+    return open_reader(stream) if is_sharded(_folder(stream)) else None
 
 
 def open_reader(stream: ByteStream) -> TableReader:
@@ -55,13 +54,16 @@ def open_reader(stream: ByteStream) -> TableReader:
     return _reader(index, index.files, stream.name)
 
 
-def read_part(stream: ByteStream, span: Span) -> Part:
+def read_part(stream: ByteStream, span: Span) -> Part | None:
     """Read the rows that ``span`` wants, of the files that have them.
 
     Their vectors stay mapped where one file has them all. Raises `FormatError` as
     `open_reader` does, of these files.
     """
-    index = load_index(_folder(stream))
+    folder = _folder(stream)
+    if not is_sharded(folder):
+        return None
+    index = load_index(folder)
     wanted = span(index.rows)
     starts = [file.label.start for file in index.files]
     first = bisect_right(starts, min(wanted.start, index.rows - 1)) - 1

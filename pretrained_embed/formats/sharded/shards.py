@@ -17,11 +17,11 @@ from pretrained_embed.errors import FormatError, OptionError, SourceError, Write
 from pretrained_embed.files.replacement import replacing, writing
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.blocks import PackedBlock
-from pretrained_embed.formats.hugging_face.shards import INDEX
+from pretrained_embed.formats.format import Announced
+from pretrained_embed.formats.marks import INDEX
 from pretrained_embed.formats.parts import bounds, check_cuttable
 from pretrained_embed.formats.safetensors.sink import SafetensorsSink, reserved
 from pretrained_embed.formats.sharded.index import (
-    SHARD,
     Label,
     ShardFile,
     file_name,
@@ -34,8 +34,8 @@ from pretrained_embed.formats.sharded.row_digests import (
     block_rows,
     digest_of,
 )
-from pretrained_embed.formats.sink import Announced, Sink
-from pretrained_embed.formats.table import Annotations
+from pretrained_embed.formats.sink import Sink
+from pretrained_embed.formats.table import SHARD, Annotations
 
 
 class ShardedWriter:

@@ -8,9 +8,10 @@ from contextlib import ExitStack, contextmanager
 
 from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.parts import check_cuttable, cut_arrays
 from pretrained_embed.formats.sharded.shards import ShardedWriter
-from pretrained_embed.formats.sink import Announced, Sink
+from pretrained_embed.formats.sink import Sink
 from pretrained_embed.formats.table import Annotations
 
 _SHARD_BYTES = 1 << 32  # of vectors, where nobody says how many shards

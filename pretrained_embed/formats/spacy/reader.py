@@ -24,6 +24,12 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.marks import (
+    SPACY_CONFIG,
+    SPACY_KEYS,
+    SPACY_VECTORS,
+    spacy_folder,
+)
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.reader import ByteStream, Reader
 from pretrained_embed.formats.row_sources import ArrayRows
@@ -35,13 +41,7 @@ from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "spacy-vectors"
 
-_VECTORS, _KEYS, _CONFIG = "vectors", "key2row", "vectors.cfg"
 _STRINGS = "strings.json"
-
-
-def recognise_folder(path: Path) -> bool:
-    """Whether a folder has the vectors of a spaCy pipeline in it."""
-    return _vocab(path) is not None
 
 
 def open_reader(stream: ByteStream) -> Reader:
@@ -50,15 +50,17 @@ def open_reader(stream: ByteStream) -> Reader:
     Raises `FormatError` where a file is damaged, missing or at odds with the others,
     or where the pipeline has no vectors; `SourceError` where one cannot be read.
     """
-    folder = None if stream.path is None else _vocab(stream.path)
+    folder = None if stream.path is None else spacy_folder(stream.path)
     if folder is None:
         raise FormatError(f"{stream.name}: no folder with vectors of spaCy")
-    config = _json(folder / _CONFIG, dict) if (folder / _CONFIG).exists() else {}
+    config = (
+        _json(folder / SPACY_CONFIG, dict) if (folder / SPACY_CONFIG).exists() else {}
+    )
     try:
-        with (folder / _VECTORS).open("rb") as file:
-            matrix = map_matrix(file, str(folder / _VECTORS))
+        with (folder / SPACY_VECTORS).open("rb") as file:
+            matrix = map_matrix(file, str(folder / SPACY_VECTORS))
     except OSError as error:
-        raise _unreadable(folder / _VECTORS, error) from error
+        raise _unreadable(folder / SPACY_VECTORS, error) from error
     if 0 in matrix.shape:
         raise FormatError(
             f"{stream.name}: this pipeline of spaCy has no vectors; those whose names "
@@ -72,18 +74,8 @@ def open_reader(stream: ByteStream) -> Reader:
     return _table(stream.name, matrix, folder)
 
 
-def _vocab(path: Path) -> Path | None:
-    """Return the folder that has the vectors."""
-    inside = sorted(path.glob(f"*/vocab/{_VECTORS}"))
-    for file in (path / _VECTORS, path / "vocab" / _VECTORS, *inside):
-        others = (file.parent / _KEYS, file.parent / _CONFIG)
-        if file.is_file() and any(other.is_file() for other in others):
-            return file.parent
-    return None
-
-
 def _table(name: str, matrix: AnyArray, folder: Path) -> TableReader:
-    path = folder / _KEYS
+    path = folder / SPACY_KEYS
     try:
         raw = path.read_bytes()
     except OSError as error:
@@ -106,11 +98,11 @@ def _floret(name: str, matrix: AnyArray, config: dict[str, Any]) -> BucketReader
     for key, limit in limits.items():
         if type(settings[key]) is not int or not 0 <= settings[key] <= limit:
             raise FormatError(
-                f"{name}: {_CONFIG} has {key} {settings[key]!r}; expected a number "
-                f"from 0 to {limit:,}"
+                f"{name}: {SPACY_CONFIG} has {key} {settings[key]!r}; expected a "
+                f"number from 0 to {limit:,}"
             )
     if not all(isinstance(mark, str) for mark in marks) or not settings["hash_count"]:
-        raise FormatError(f"{name}: {_CONFIG} has no settings of floret")
+        raise FormatError(f"{name}: {SPACY_CONFIG} has no settings of floret")
     begin, end = (mark.encode("utf-8", "surrogatepass") for mark in marks)
     cutting = FloretCutting(
         settings["minn"],

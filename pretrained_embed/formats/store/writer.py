@@ -20,9 +20,8 @@ from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.files.replacement import Output, replacing_path
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.findings import Findings
-from pretrained_embed.formats.hdf5.sink import RowFile
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.formats.row_stream import rounded
+from pretrained_embed.formats.sink import rounded
 from pretrained_embed.formats.store import layout
 from pretrained_embed.formats.store.checksums import checksums
 from pretrained_embed.formats.store.layout import Buckets, Dtype
@@ -48,6 +47,9 @@ def write_store(
     or rows without a token, `OptionError` for another dtype, and `WriteError` where the
     file cannot be written or a number is too large for float16.
     """
+    # most builds write no store
+    from pretrained_embed.formats.hdf5.sink import RowFile
+
     if dtype not in layout.DTYPES:
         raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(layout.DTYPES)}")
     tokens = _Tokens()

@@ -51,12 +51,6 @@ _SPLIT_SHIFT = 36
 _AFAR = 8
 
 
-#: What a user can tell of a layout.
-LAYOUT = ("dim", "header", "separator")
-#: Whether that tells what is text, too.
-RECOGNISED_BY_LAYOUT = True
-
-
 def recognise(
     head: bytes, stream: ByteStream, layout: KnownLayout | None = None
 ) -> TextLayout | None:
@@ -71,6 +65,12 @@ def recognise(
         known=layout,
         tokens_apart=tokens_beside(stream) is not None,
     )
+
+
+def open_text(stream: ByteStream, layout: KnownLayout | None = None) -> Reader | None:
+    """Return a reader as `open_reader` does, or ``None`` where `recognise` says no."""
+    found = recognise(stream.head(HEAD_SIZE), stream, layout)
+    return None if found is None else open_reader(stream, layout, found=found)
 
 
 def open_reader(

@@ -19,9 +19,9 @@ from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError, brief
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import HEAD_SIZE
-from pretrained_embed.formats.sink import Announced
 from pretrained_embed.formats.table import Annotations
 from pretrained_embed.formats.text.decimals import NUMBERS, rows_of_decimals
 from pretrained_embed.formats.text.layout import find_layout

@@ -68,13 +68,13 @@ _STORAGE_NOTES = {
 }
 
 
-def recognise(head: bytes, stream: ByteStream) -> bool:
-    """Whether a header is followed by bytes that are not text.
+def open_binary(stream: ByteStream) -> Word2VecBinaryReader | None:
+    """Return a reader if a header is followed by bytes that are not text, or ``None``.
 
     Text files of vectors share the header. They are asked first, but not every text
     below such a line holds vectors that can be read.
     """
-    return is_binary(head)
+    return open_reader(stream) if is_binary(stream.head(HEAD_SIZE)) else None
 
 
 def open_reader(stream: ByteStream) -> Word2VecBinaryReader:

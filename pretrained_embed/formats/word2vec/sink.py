@@ -16,8 +16,8 @@ from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError, brief
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.reader import HEAD_SIZE
-from pretrained_embed.formats.sink import Announced
 from pretrained_embed.formats.table import Annotations
 from pretrained_embed.formats.text import layout as text_layout
 from pretrained_embed.formats.word2vec import layout as word2vec_layout

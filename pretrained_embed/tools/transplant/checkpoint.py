@@ -12,14 +12,12 @@ import numpy as np
 from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats.hugging_face import tensor_names as known
 from pretrained_embed.formats.hugging_face.shards import (
-    CONFIG,
-    INDEX,
-    SINGLE,
     Shard,
     json_object,
     open_shard,
     read_index,
 )
+from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE
 from pretrained_embed.formats.safetensors.header import Tensor
 from pretrained_embed.tools.transplant.numbers import STORED, Stored
 

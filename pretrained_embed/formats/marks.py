@@ -1,0 +1,167 @@
+"""By which bytes, or which files of a folder, each format is recognised.
+
+All of it is cheap, and needs no code of a format: a file is asked for the marks of all
+formats before the one that it has is loaded. What looks like a format may still be
+damaged, or none of it: then the reader says so.
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from pathlib import Path
+
+from pretrained_embed.errors import SourceError
+from pretrained_embed.formats.reader import ByteStream
+
+#: First bytes.
+NPY = b"\x93NUMPY"
+HDF5 = b"\x89HDF\r\n\x1a\n"
+FASTTEXT = b"\xba\x16\x4f\x2f"  # 793712314, little-endian
+FINALFUSION = b"FiFu"
+ZIP = b"PK\x03\x04"
+SQLITE = b"SQLite format 3\0"
+
+#: Bytes that the header of a safetensors file may have.
+SAFETENSORS_HEADER = 100_000_000
+
+#: A pattern of the first line of a floret table.
+FLORET = rb"([0-9]{1,10} ){4}[1-4] [0-9]{1,10} [^ \n]+ [^ \n]+\r?\n"
+
+#: Files of a Hugging Face model.
+CONFIG = "config.json"
+MODULES = "modules.json"
+SINGLE = "model.safetensors"
+INDEX = "model.safetensors.index.json"
+
+#: Ends of the names of weights that are not read, but named in an error.
+OTHER_WEIGHTS = (
+    *("pytorch_model.bin", "pytorch_model.bin.index.json", ".pt", ".pth", ".gguf"),
+    *(".onnx", "tf_model.h5", "flax_model.msgpack", "adapter_model.safetensors"),
+)
+
+#: The key under which this package writes into files of others.
+OWN = "pretrained_embed"
+
+#: Files of the vectors of a spaCy pipeline.
+SPACY_VECTORS, SPACY_KEYS, SPACY_CONFIG = "vectors", "key2row", "vectors.cfg"
+
+#: Of a fastText model from before 2017, which has no first mark: ``dim`` and eleven
+#: more numbers, of which the seventh and the eighth are its loss and its kind.
+_OLD_FASTTEXT = struct.Struct("<12i")
+_LARGEST_DIM, _LOSSES, _KINDS = 1 << 20, range(1, 5), range(1, 4)
+
+_PICKLE = b"\x80"
+_CLASS, _FIELDS = 64, 1 << 10  # bytes in which a pickle names its class, or a field
+_LONGEST_REFERENCE = 100  # bytes; a commit has 40
+
+
+def npz(head: bytes, stream: ByteStream) -> bool:
+    """Return whether this is a zip whose first member is a ``.npy`` array."""
+    name_length = int.from_bytes(head[26:28], "little")
+    name = head[30 : 30 + name_length]
+    return head.startswith(ZIP) and name.endswith(b".npy")
+
+
+def npy(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes start as a ``.npy`` array does."""
+    return head.startswith(NPY)
+
+
+def hdf5(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes are HDF5, also behind a user block."""
+    starts = [0, *(512 << i for i in range(len(head).bit_length()))]
+    return any(head.startswith(HDF5, start) for start in starts)
+
+
+def safetensors(head: bytes, stream: ByteStream) -> bool:
+    """Return whether a JSON object follows a plausible length."""
+    if head[8:9] != b"{":
+        return False
+    length = int.from_bytes(head[:8], "little")
+    known = stream.size is None or 8 + length <= stream.size
+    return 2 <= length <= SAFETENSORS_HEADER and known
+
+
+def fasttext(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes may be a model of fastText or floret."""
+    if head.startswith(FASTTEXT):
+        return True
+    if head[3:4] != b"\0" or len(head) < _OLD_FASTTEXT.size:
+        return False
+    dim, *_, loss, kind, _, _, _, _ = _OLD_FASTTEXT.unpack_from(head)
+    return 1 <= dim <= _LARGEST_DIM and loss in _LOSSES and kind in _KINDS
+
+
+def gensim(head: bytes, stream: ByteStream) -> bool:
+    """Return whether this is a pickle whose first object is one of gensim's.
+
+    A class of the user's that is made from one has another name, but what it holds.
+    """
+    if not head.startswith(_PICKLE):
+        return False
+    return b"gensim." in head[:_CLASS] or b"vector_size" in head[:_FIELDS]
+
+
+def finalfusion(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes start as a file of finalfusion does."""
+    return head.startswith(FINALFUSION)
+
+
+def magnitude(head: bytes, stream: ByteStream) -> bool:
+    """Return whether this is an SQLite database with one of Magnitude's tables."""
+    return head.startswith(SQLITE) and b"magnitude_format" in head
+
+
+def floret(head: bytes, stream: ByteStream) -> bool:
+    """Return whether line 1 is floret's header and line 2 begins with a 0."""
+    end = head.find(b"\n") + 1
+    return head[end : end + 2] == b"0 " and bool(re.fullmatch(FLORET, head[:end]))
+
+
+def sharded(folder: Path) -> bool:
+    """Return whether a folder may hold a matrix of this package in shards."""
+    try:
+        index = folder.joinpath(INDEX).read_bytes()
+    except OSError:
+        return False
+    return b'"%s"' % OWN.encode() in index
+
+
+def hugging_face(folder: Path) -> bool:
+    """Return whether a folder has a file that models of Hugging Face have."""
+    folder = snapshot(folder)
+    if any((folder / name).is_file() for name in (SINGLE, INDEX, CONFIG, MODULES)):
+        return True
+    try:
+        return any(path.name.endswith(OTHER_WEIGHTS) for path in folder.iterdir())
+    except OSError as error:
+        raise SourceError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
+def spacy(folder: Path) -> bool:
+    """Return whether a folder has the vectors of a spaCy pipeline in it."""
+    return spacy_folder(folder) is not None
+
+
+def snapshot(folder: Path) -> Path:
+    """Return the folder of the model, if this is where the hub's cache keeps it.
+
+    There, ``refs/main`` names one of the folders in ``snapshots``.
+    """
+    reference = folder / "refs" / "main"
+    if not reference.is_file():
+        return folder
+    name = reference.read_bytes()[:_LONGEST_REFERENCE].decode("ascii", "replace")
+    found = folder / "snapshots" / name.strip()
+    return found if found.parent.name == "snapshots" and found.is_dir() else folder
+
+
+def spacy_folder(path: Path) -> Path | None:
+    """Return the folder that has the vectors of a spaCy pipeline."""
+    inside = sorted(path.glob(f"*/vocab/{SPACY_VECTORS}"))
+    for file in (path / SPACY_VECTORS, path / "vocab" / SPACY_VECTORS, *inside):
+        others = (file.parent / SPACY_KEYS, file.parent / SPACY_CONFIG)
+        if file.is_file() and any(other.is_file() for other in others):
+            return file.parent
+    return None
