@@ -26,7 +26,7 @@ _SHOWN = 5  # missing tokens that are named
 @click.option(
     "--to",
     "format",
-    **options.one_of(pe.formats.WRITABLE_FORMATS),
+    **options.one_of(pe.formats.WRITABLE_FORMATS, pe.formats.writable_formats),
     help="The new format. Left out: as the suffix of OUT says, "
     f"{' '.join(pe.formats.WRITABLE_SUFFIXES)}.",
 )

@@ -34,12 +34,17 @@ def as_token(word: str) -> str:
         return word
 
 
-def one_of(words: Sequence[str]) -> dict[str, Any]:
-    """Return what makes an option take one of the words."""
+def one_of(
+    words: Sequence[str], more: Callable[[], Sequence[str]] | None = None
+) -> dict[str, Any]:
+    """Return what makes an option take one of the words.
+
+    ``more`` gives all there are, where another word is given.
+    """
 
     def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
-        if value is not None:
-            _check_word(value, words)
+        if value is not None and value not in words:
+            _check_word(value, words if more is None else more())
         return value
 
     return {"metavar": f"[{'|'.join(words)}]", "callback": check}

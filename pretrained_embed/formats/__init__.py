@@ -1,23 +1,25 @@
 """File formats: from bytes to rows of vectors, and back.
 
-One folder a format. Its ``reader`` has ``NAME``, ``recognise(head, stream)`` and
-``open_reader(stream)``; with ``LAYOUT``, the names of what it can be told of a
-`KnownLayout`, the latter takes one, too. A ``sink`` beside it has ``open_sink(path,
-announced)``: the one way in which the format is written. What formats share stands
-above the folders.
+A format is a value, `Format`, in the table `FORMATS`, and a folder of code that is
+loaded when it is used. What formats share stands above the folders. Packages of others
+add formats by entry points: see `plugins`.
 """
 
 from pretrained_embed.formats.blocks import Block, PackedBlock, RowStream
 from pretrained_embed.formats.findings import Doubt, Findings
-from pretrained_embed.formats.format import Announced
+from pretrained_embed.formats.format import Announced, Format
 from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
 from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import ByteStream, Reader, Statistics
 from pretrained_embed.formats.registry import (
+    FORMATS,
+    find_format,
+    known_formats,
     open_reader,
     read_part,
     read_table,
     table_of,
+    table_of_formats,
 )
 from pretrained_embed.formats.sink import (
     TARGET_SUFFIXES,
@@ -25,12 +27,14 @@ from pretrained_embed.formats.sink import (
     WRITABLE_SUFFIXES,
     Sink,
     new_sink,
+    writable_formats,
     write_rows,
     write_table,
 )
 from pretrained_embed.formats.table import HOLES, Table
 
 __all__ = [
+    "FORMATS",
     "HOLES",
     "TARGET_SUFFIXES",
     "WRITABLE_FORMATS",
@@ -41,6 +45,7 @@ __all__ = [
     "ByteStream",
     "Doubt",
     "Findings",
+    "Format",
     "KnownLayout",
     "PackedBlock",
     "Part",
@@ -50,12 +55,16 @@ __all__ = [
     "Span",
     "Statistics",
     "Table",
+    "find_format",
+    "known_formats",
     "new_sink",
     "open_reader",
     "parse_layout",
     "read_part",
     "read_table",
     "table_of",
+    "table_of_formats",
+    "writable_formats",
     "write_rows",
     "write_table",
 ]

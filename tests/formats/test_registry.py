@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import struct
+import subprocess
+import sys
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +19,9 @@ from tables import example, piped, stream_of
 import pretrained_embed
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, UnknownFormatError, WriteError
+from pretrained_embed.formats import marks
+from pretrained_embed.formats.format import code
+from pretrained_embed.formats.hugging_face import model_folder
 
 DATA = Path(__file__).parents[1] / "data"
 
@@ -148,3 +156,152 @@ def test_every_suffix_writes_a_format_that_is_recognised(tmp_path, suffix):
 
     assert back.tokens.unpack() == table.tokens.unpack()
     assert back.vectors.tobytes() == table.vectors.tobytes()
+
+
+# The table
+
+
+#: The first bytes of a file, or a file of a folder, of each format that is read.
+HEADS = {
+    "hdf5": b"\x89HDF\r\n\x1a\n",
+    "fasttext": struct.pack("<ii", 793712314, 12) + bytes(99),
+    "gensim": b"\x80\x04\x95gensim.models",
+    "finalfusion": b"FiFu",
+    "magnitude": b"SQLite format 3\0magnitude_format",
+    "floret": b"2 2 0 0 1 7 < >\n0 0.5 1\n1 2 3\n",
+}
+FILES = {
+    "npz": DATA / "valid" / "own.npz",
+    "safetensors": DATA / "valid" / "own.safetensors",
+    "text": DATA / "valid" / "numbers.txt",
+    "word2vec-binary": DATA / "valid" / "gensim.bin",
+}
+FOLDERS = {
+    "sharded": (
+        marks.INDEX,
+        b'{"metadata": {"pretrained_embed": {}}, "weight_map": {}}',
+    ),
+    "hugging-face": (marks.CONFIG, b"{}"),
+    "spacy-vectors": ("vocab/vectors", b""),
+}
+
+#: Opens each file in a process of its own, and prints which folders of formats its
+#: code came from, and which the code of its format alone comes from.
+OPENING = """
+import os, sys
+from pathlib import Path
+from pretrained_embed import formats
+from pretrained_embed.formats import marks
+from pretrained_embed.formats.format import code
+from pretrained_embed.formats.hugging_face import model_folder
+from pretrained_embed.errors import PretrainedEmbedError
+from pretrained_embed.formats.format import code
+from pretrained_embed.sources.local import from_path
+
+def loaded(action):
+    receive, send = os.pipe()
+    if not os.fork():
+        try:
+            action()
+        except PretrainedEmbedError:
+            pass
+        names = {name.split(".")[2] for name in sys.modules
+                 if name.startswith("pretrained_embed.formats.")
+                 and hasattr(sys.modules[name], "__path__")
+                 or name in ("pretrained_embed.formats.floret",)}
+        os.write(send, " ".join(sorted(names)).encode())
+        os._exit(0)
+    os.close(send)
+    with os.fdopen(receive, "rb") as file:
+        return file.read().decode()
+
+if sys.argv.pop(1) == "spoilt":
+    import pretrained_embed.formats.finalfusion
+for path in map(Path, sys.argv[1:]):
+    format = formats.find_format(path.name)
+    print(path.name, loaded(lambda: formats.open_reader(from_path(path, path.name))),
+          loaded(lambda: code(format.reader)), sep=":")
+"""
+
+
+@pytest.fixture
+def one_of_each(tmp_path):
+    """A file or a folder of each format, called as the format is."""
+    for name, head in HEADS.items():
+        (tmp_path / name).write_bytes(head)
+    for name, file in FILES.items():
+        (tmp_path / name).write_bytes(file.read_bytes())
+    for name, (file, content) in FOLDERS.items():
+        (tmp_path / name / file).parent.mkdir(parents=True)
+        (tmp_path / name / file).write_bytes(content)
+    (tmp_path / "spacy-vectors" / "vocab" / "key2row").write_bytes(b"")
+    with (tmp_path / "npy").open("wb") as file:
+        np.save(file, np.ones((2, 2), np.float32))
+    (tmp_path / "npy.txt").write_bytes(b"the\nof\n")
+    paths = [tmp_path / f.name for f in formats.FORMATS if f.reader]
+    assert {"npy", *HEADS, *FILES, *FOLDERS} == {path.name for path in paths}
+    return paths
+
+
+def foreign_code(paths, spoilt):
+    """Return the folders of code that opening a file has loaded beside its own."""
+    command = [sys.executable, "-c", OPENING, spoilt, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    foreign = {}
+    for line in done.stdout.splitlines():
+        name, opened, own = line.split(":")
+        assert own
+        # text and word2vec binary share their header, and text is asked first
+        shared = {"text"} if name == "word2vec-binary" else set()
+        assert {*own.split()} <= {*opened.split()}
+        foreign[name] = {*opened.split()} - {*own.split()} - shared
+    assert foreign.keys() == {path.name for path in paths}
+    return foreign
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="each file is opened in a fork")
+def test_to_recognise_a_file_loads_the_code_of_no_other_format(one_of_each):
+    assert not any(foreign_code(one_of_each, "").values())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="each file is opened in a fork")
+def test_code_that_is_loaded_for_nothing_is_seen(one_of_each):
+    foreign = foreign_code(one_of_each, "spoilt")
+
+    assert foreign.pop("finalfusion") == set()
+    assert all(code == {"finalfusion"} for code in foreign.values())
+
+
+@pytest.mark.parametrize("format", formats.FORMATS, ids=lambda format: format.name)
+def test_a_row_of_the_table_names_functions_that_are_there(format):
+    for path, taken in [
+        (format.reader, ["stream"]),
+        (format.part, ["stream", "span"]),
+        (format.sink, ["path", "announced"]),
+    ]:
+        if path:
+            parameters = [*signature(code(path)).parameters]
+            if path == format.reader and format.layout:
+                taken = ["stream", "layout"]
+            assert parameters[: len(taken)] == taken
+    assert format.reader or format.sink
+    assert bool(format.suffixes) <= bool(format.sink)
+    assert (format.sniff_folder is None) or format.lies_in == "folder"
+
+
+def test_no_name_and_no_suffix_stands_twice():
+    names = [format.name for format in formats.FORMATS]
+    suffixes = [suffix for format in formats.FORMATS for suffix in format.suffixes]
+
+    assert len({*names}) == len(names)
+    assert len({*suffixes}) == len(suffixes)
+
+
+def test_the_readme_has_the_table_of_formats():
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text("utf-8")
+
+    assert f"\n\n{formats.table_of_formats()}\n\n" in readme
+
+
+def test_weights_that_are_not_read_are_recognised_and_named():
+    assert {*model_folder.OTHER_WEIGHTS} == {*marks.OTHER_WEIGHTS}

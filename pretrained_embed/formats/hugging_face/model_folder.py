@@ -21,7 +21,7 @@ _PICKLE = (
     "you trust it, load it with transformers and save it with save_pretrained(folder)"
 )
 #: Weights in files that are not read, by the ends of their names.
-_OTHER_WEIGHTS = {
+OTHER_WEIGHTS = {
     "pytorch_model.bin": _PICKLE,
     "pytorch_model.bin.index.json": _PICKLE,
     ".pt": _PICKLE,
@@ -69,7 +69,7 @@ def other_weights(folder: Path) -> dict[str, str]:
         raise SourceError(f"cannot read {folder}: {error.strerror or error}") from error
     return {
         name: what
-        for end, what in _OTHER_WEIGHTS.items()
+        for end, what in OTHER_WEIGHTS.items()
         for name in names
         if name.endswith(end)
     }
