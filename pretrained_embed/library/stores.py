@@ -39,9 +39,6 @@ _FILE = "store.h5"
 _ORIGIN = ".origin"
 _TRIES = 3  # where what is made is deleted before it is whole
 
-#: Formats that may keep tokens or vectors in a file beside, which no digest covers.
-_IN_SEVERAL_FILES = ("gensim", "npy", "safetensors")
-
 
 class Content(NamedTuple):
     """What the store of a source is found by."""
@@ -260,7 +257,9 @@ class _Store(NamedTuple):
         if identity is not None:
             identity.check_package()
         with formats.open_reader(stream, wanted.layout) as reader:
-            if stream.tokens_path is None and reader.format in _IN_SEVERAL_FILES:
+            format = formats.find_format(reader.format)
+            beside = format is not None and format.lies_in == "files"
+            if beside and stream.tokens_path is None:  # no digest covers what is beside
                 raise OptionError(
                     f"{stream.name}: a part of it may be in another file, so it cannot "
                     "be indexed; convert it to .npz or .h5 first"

@@ -183,7 +183,7 @@ def test_plug_ins_are_looked_up_only_where_no_format_of_ours_fits(tmp_path):
         print("pretrained_embed.formats.plugins" in sys.modules)
         try:
             pe.open_vectors("zeros")
-        except pe.FormatError:
+        except pe.errors.FormatError:
             print("pretrained_embed.formats.plugins" in sys.modules)
     """
     (tmp_path / "v.txt").write_bytes(ROWS)

@@ -215,12 +215,16 @@ def loaded(action):
     with os.fdopen(receive, "rb") as file:
         return file.read().decode()
 
-if sys.argv.pop(1) == "spoilt":
-    import pretrained_embed.formats.finalfusion
+def opened(path):
+    if spoilt:
+        import pretrained_embed.formats.finalfusion
+    formats.open_reader(from_path(path, path.name))
+
+spoilt = sys.argv.pop(1) == "spoilt"
 for path in map(Path, sys.argv[1:]):
     format = formats.find_format(path.name)
-    print(path.name, loaded(lambda: formats.open_reader(from_path(path, path.name))),
-          loaded(lambda: code(format.reader)), sep=":")
+    own = loaded(lambda: code(format.reader))
+    print(path.name, loaded(lambda: opened(path)), own, sep=":")
 """
 
 
