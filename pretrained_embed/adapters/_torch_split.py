@@ -458,7 +458,7 @@ class SplitEmbedding(nn.Module):
 _NAMES = ("trained.weight", "frozen", "trains")  # in a state
 
 
-class _Parts(NamedTuple):
+class _SplitState(NamedTuple):
     """The tables of a layer in a state."""
 
     trained: Tensor  # after a spare row
@@ -481,12 +481,12 @@ class _Parts(NamedTuple):
         return table
 
 
-def _parts(state: Mapping[str, Any], prefix: str) -> _Parts | None:
+def _parts(state: Mapping[str, Any], prefix: str) -> _SplitState | None:
     """Return the tables that ``state`` has at ``prefix``, if it has all of them."""
     parts = [state.get(prefix + name) for name in _NAMES]
     if not all(isinstance(part, Tensor) for part in parts):
         return None
-    made = _Parts(*parts)
+    made = _SplitState(*parts)
     return made if made.trains.dtype == torch.bool else None
 
 

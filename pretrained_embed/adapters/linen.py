@@ -129,7 +129,7 @@ def embedding(
     return linen.Embed(**options)
 
 
-class _Parts(NamedTuple):
+class _TableParts(NamedTuple):
     """The arrays of a `SplitEmbed`, by their names."""
 
     trained: Any
@@ -138,7 +138,7 @@ class _Parts(NamedTuple):
     zeros: Any
 
     @classmethod
-    def of(cls, table: jax.Array, trains: Any, zeros: Any) -> _Parts:
+    def of(cls, table: jax.Array, trains: Any, zeros: Any) -> _TableParts:
         """Part ``table`` by masks (rows,) of rows that train, and that are zeros."""
         zeros = np.asarray(zeros) != 0
         table = without(table, tuple(np.flatnonzero(zeros).tolist()))
@@ -168,11 +168,11 @@ class _Begin:
         """Return the table, as an initialiser of Linen does."""
         return self.start.table()
 
-    def parts(self) -> _Parts:
+    def parts(self) -> _TableParts:
         """Return the arrays of a `SplitEmbed`."""
         zeros = np.zeros(len(self.start.frozen), np.bool_)
         zeros[list(self.start.zero_rows)] = True
-        return _Parts.of(self.start.table(), ~self.start.frozen, zeros)
+        return _TableParts.of(self.start.table(), ~self.start.frozen, zeros)
 
 
 class PaddedEmbed(linen.Embed):
@@ -240,18 +240,18 @@ class SplitEmbed(linen.Module):
     features: int
     dtype: Any = None
     param_dtype: Any = jnp.float32
-    start: Callable[[], _Parts] | None = field(default=None, repr=False)
+    start: Callable[[], _TableParts] | None = field(default=None, repr=False)
 
     def setup(self) -> None:
         """Find the arrays, or make them."""
         first = cache(self._first)
-        for name in _Parts._fields:
+        for name in _TableParts._fields:
             collection = "params" if name == "trained" else "frozen"
             make = partial(lambda name: getattr(first(), name), name)
             variable = _variable(self, collection, name, make)
             setattr(self, name, variable)
 
-    def _first(self) -> _Parts:
+    def _first(self) -> _TableParts:
         if self.start is None:
             raise OptionError(
                 "this SplitEmbed was made without a matrix: make it with "
@@ -286,8 +286,10 @@ class SplitEmbed(linen.Module):
         """
         return _plain(self, self.embedding)
 
-    def _parts(self) -> _Parts:
-        parts = _Parts(*(getattr(self, name).value for name in _Parts._fields))
+    def _parts(self) -> _TableParts:
+        parts = _TableParts(
+            *(getattr(self, name).value for name in _TableParts._fields)
+        )
         rows = len(parts.trained) + len(parts.frozen)
         if not len(parts.trains) == len(parts.zeros) == rows:
             raise ShapeError(
@@ -392,9 +394,9 @@ def _loaded(
 ) -> dict[str, Any]:
     """Return the arrays of a layer with the values that were saved."""
     if "trains" in own:
-        parts = _Parts(**own)
+        parts = _TableParts(**own)
         table, trains = saved_table(saved, parts.tables(), load_rows)
-        return _Parts.of(table, trains, parts.zeros)._asdict()
+        return _TableParts.of(table, trains, parts.zeros)._asdict()
     table = own["embedding"]
     all_rows = Tables.part(table, np.ones(len(table), np.bool_))
     return {"embedding": saved_table(saved, all_rows, "file")[0]}
@@ -413,7 +415,7 @@ def plain_variables(variables: Variables) -> dict[str, Any]:
     flat = _flat(variables)
     for layer in _layers(flat):
         own = _pop(flat, layer)
-        table = _Parts(**own).join() if "trains" in own else own["embedding"]
+        table = _TableParts(**own).join() if "trains" in own else own["embedding"]
         _put(flat, layer, {"embedding": table}, "params")
     return _nested(flat)
 
@@ -436,8 +438,8 @@ def unfreeze(variables: Variables) -> dict[str, Any]:
     for layer in _layers(flat):
         own = _pop(flat, layer)
         if "trains" in own:
-            parts = _Parts(**own)
-            own = _Parts.of(parts.join(), np.True_, parts.zeros)._asdict()
+            parts = _TableParts(**own)
+            own = _TableParts.of(parts.join(), np.True_, parts.zeros)._asdict()
         _put(flat, layer, own, "params")
     return _nested(flat)
 
@@ -474,7 +476,7 @@ def restore_frozen(variables: Variables, source: Variables) -> dict[str, Any]:
 
 
 Path = tuple[str, ...]
-_NAMES = (*_Parts._fields, "embedding")  # of the arrays of layers
+_NAMES = (*_TableParts._fields, "embedding")  # of the arrays of layers
 _BOTH = 'give all collections, {"params": ..., "frozen": ...}'
 
 

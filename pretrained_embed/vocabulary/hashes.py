@@ -1,4 +1,4 @@
-"""`Hashes`: the rows of packed tokens in the order of the tokens' hashes."""
+"""`TokenHashes`: the rows of packed tokens in the order of the tokens' hashes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pretrained_embed.arrays import Int64Array, PackedTokens, UInt64Array
 _BLOCK = 1 << 20
 
 
-class Hashes:
+class TokenHashes:
     """The rows of packed tokens in the order of the tokens' hashes.
 
     It takes 8 bytes a token: the row in the low bits, and in those above it as much of

@@ -31,7 +31,7 @@ MARKERS: dict[str, Marker] = {
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
-class Text(NamedTuple):
+class TokenText(NamedTuple):
     """What a token stands for."""
 
     begins_word: bool
@@ -49,16 +49,16 @@ def marker_of(tokens: Iterable[str]) -> Marker:
     return most if counts[most] else ""
 
 
-def text_of(token: str, marker: Marker) -> Text | None:
+def text_of(token: str, marker: Marker) -> TokenText | None:
     """Return what a token stands for; ``None`` if it is part of a character.
 
     >>> text_of("ĠcafÃ©", "Ġ"), text_of("##ing", "##")
-    (Text(begins_word=True, text='café'), Text(begins_word=False, text='ing'))
+    (TokenText(begins_word=True, text='café'), TokenText(begins_word=False, text='ing'))
     """
     if marker == "##":
-        return Text(not token.startswith("##"), token.removeprefix("##"))
+        return TokenText(not token.startswith("##"), token.removeprefix("##"))
     if marker == "":
-        return Text(True, token)
+        return TokenText(True, token)
     if marker == "▁":
         byte = _BYTE.fullmatch(token)
         spaced = _decoded(bytes.fromhex(byte[1])) if byte else token.replace("▁", " ")
@@ -69,7 +69,7 @@ def text_of(token: str, marker: Marker) -> Text | None:
         spaced = _decoded(bytes(map(table.__getitem__, token))) if known else token
     if spaced is None:
         return None
-    return Text(spaced.startswith(" "), spaced.removeprefix(" "))
+    return TokenText(spaced.startswith(" "), spaced.removeprefix(" "))
 
 
 def _decoded(raw: bytes) -> str | None:

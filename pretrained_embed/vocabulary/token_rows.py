@@ -10,13 +10,13 @@ import numpy as np
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.errors import VocabularyError, brief
-from pretrained_embed.vocabulary.hashes import Hashes, raw_of
+from pretrained_embed.vocabulary.hashes import TokenHashes, raw_of
 
 NO_HOLES: Int64Array = np.empty(0, np.int64)
 NO_HOLES.flags.writeable = False
 
 #: Up to how many rows a ``dict`` of all tokens is made to look one up. It takes some
-#: 150 bytes a token, and is 50 times as fast as `Hashes`.
+#: 150 bytes a token, and is 50 times as fast as `TokenHashes`.
 _SMALL = 1 << 20
 #: In how few it is made to look for several at once.
 _FEW = 1 << 8
@@ -40,7 +40,7 @@ class TokenRows:
     def __init__(self, packed: PackedTokens, holes: Int64Array = NO_HOLES) -> None:
         self._tokens: tuple[str | None, ...] | None = None
         self._ids: dict[str, int] | None = None
-        self._hashes: Hashes | None = None
+        self._hashes: TokenHashes | None = None
         self.packed = packed
         self.holes = holes
         for array in (packed.data, packed.offsets, holes):
@@ -75,7 +75,7 @@ class TokenRows:
         )
 
     def repeats(self) -> Iterator[tuple[int, int]]:
-        """Yield pairs of rows with the same token, as `Hashes.repeats` does."""
+        """Yield pairs of rows with the same token, as `TokenHashes.repeats` does."""
         return self._by_hash().repeats()
 
     @property
@@ -171,9 +171,9 @@ class TokenRows:
         """Leave what can be made again behind."""
         return type(self), (self.packed, self.holes)
 
-    def _by_hash(self) -> Hashes:
+    def _by_hash(self) -> TokenHashes:
         if self._hashes is None:
-            self._hashes = Hashes(self.packed, self.holes)
+            self._hashes = TokenHashes(self.packed, self.holes)
         return self._hashes
 
 

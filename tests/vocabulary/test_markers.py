@@ -2,7 +2,7 @@
 
 import pytest
 
-from pretrained_embed.vocabulary.markers import Text, marker_of, text_of
+from pretrained_embed.vocabulary.markers import TokenText, marker_of, text_of
 
 BYTES = {"Ġhello": 0, "Ġ": 1, "Ġworld": 2, "ing": 3, "Ġun": 4, "un": 5}
 PIECES = {"▁hello": 0, "▁": 1, "s": 2, "▁un": 3, "un": 4, "happy": 5, "▁happy": 6}
@@ -35,7 +35,7 @@ def test_the_marker_is_found_out(tokens, marker):
     ],
 )
 def test_what_a_token_stands_for(token, marker, begins, text):
-    assert text_of(token, marker) == Text(begins, text)
+    assert text_of(token, marker) == TokenText(begins, text)
 
 
 @pytest.mark.parametrize(("token", "marker"), [("Ã", "Ġ"), ("<0xC3>", "▁")])

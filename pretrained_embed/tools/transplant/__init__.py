@@ -2,7 +2,7 @@
 
 A model's folder and two tokenizers go in; out comes a folder in which the tables that
 have a row for each token have the rows of the new tokenizer. Data flows from
-``tokenizer`` and ``checkpoint`` through ``recipe``, which says what each new row is
+``tokenizer`` and ``checkpoint`` through ``new_rows``, which says what each new row is
 made of, to ``transplanting``, which makes it, and ``saving``.
 """
 

@@ -35,7 +35,7 @@ class RowStart(IntEnum):
 
 
 @dataclass
-class Recipe:
+class NewRows:
     """Which old rows make each new row."""
 
     start: UInt8Array  # (new rows,), codes of `RowStart`
@@ -77,29 +77,29 @@ def methods_of(init: str | Iterable[str]) -> tuple[str, ...]:
     return chain
 
 
-def write_recipe(
+def new_rows(
     old: Tokenizer,
     new: Tokenizer,
     methods: tuple[str, ...],
     special: Mapping[str, str],
     static: Any,
     library: Library | None,
-) -> Recipe:
+) -> NewRows:
     """Decide for every new row what it starts from."""
-    recipe = Recipe(np.full(len(new.vocabulary), RowStart.MEAN, np.uint8))
-    _copy(recipe, old, new, special)
+    made = NewRows(np.full(len(new.vocabulary), RowStart.MEAN, np.uint8))
+    _copy(made, old, new, special)
     for method in methods:
         if method == "pieces":
-            _from_pieces(recipe, old, new)
+            _from_pieces(made, old, new)
         elif method == "similarity":
-            _from_similarity(recipe, old, new, static, library)
+            _from_similarity(made, old, new, static, library)
         else:
             break  # the mean serves all that is left
-    return recipe
+    return made
 
 
 def _copy(
-    recipe: Recipe, old: Tokenizer, new: Tokenizer, special: Mapping[str, str]
+    made: NewRows, old: Tokenizer, new: Tokenizer, special: Mapping[str, str]
 ) -> None:
     """Let tokens keep the rows they have in the old table.
 
@@ -121,35 +121,35 @@ def _copy(
     for token, row in new.vocabulary.ids.items():
         named = special.get(token)
         if named is not None:
-            recipe.copied[row] = old.vocabulary[named]
-            recipe.start[row] = RowStart.SPECIAL
+            made.copied[row] = old.vocabulary[named]
+            made.start[row] = RowStart.SPECIAL
             continue
         if same_custom or (token in new.special and token in old.special):
             found = old.vocabulary.get(token)
         else:
             found = by_text.get(new.text_of(token))
         if found is not None:
-            recipe.copied[row] = found
-            recipe.start[row] = RowStart.SHARED
+            made.copied[row] = found
+            made.start[row] = RowStart.SHARED
 
 
-def _left(recipe: Recipe, new: Tokenizer) -> list[tuple[int, str]]:
+def _left(made: NewRows, new: Tokenizer) -> list[tuple[int, str]]:
     """Return the rows, and their tokens, that no method has served yet."""
-    rows = np.flatnonzero(recipe.start == RowStart.MEAN).tolist()
+    rows = np.flatnonzero(made.start == RowStart.MEAN).tolist()
     return [(row, str(new.vocabulary.tokens[row])) for row in rows]
 
 
-def _from_pieces(recipe: Recipe, old: Tokenizer, new: Tokenizer) -> None:
-    for row, token in _left(recipe, new):
+def _from_pieces(made: NewRows, old: Tokenizer, new: Tokenizer) -> None:
+    for row, token in _left(made, new):
         text = new.text_of(token)
         pieces = old.pieces(text) if text is not None and text.text else []
         if pieces:
-            recipe.blended[row] = pieces, np.full(len(pieces), 1 / len(pieces))
-            recipe.start[row] = RowStart.PIECES
+            made.blended[row] = pieces, np.full(len(pieces), 1 / len(pieces))
+            made.start[row] = RowStart.PIECES
 
 
 def _from_similarity(
-    recipe: Recipe,
+    made: NewRows,
     old: Tokenizer,
     new: Tokenizer,
     static: Any,
@@ -162,8 +162,8 @@ def _from_similarity(
     marked = isinstance(static, EmbeddingMatrix) and new.marker == marker_of(
         static.vocabulary
     )
-    left = _left(recipe, new)
-    shared = np.flatnonzero(recipe.start == RowStart.SHARED).tolist()
+    left = _left(made, new)
+    shared = np.flatnonzero(made.start == RowStart.SHARED).tolist()
     tokens = new.vocabulary.tokens
     spellings = [_spelling(new, token, marked) for _, token in left]
     anchors = [_spelling(new, str(tokens[row]), marked) for row in shared]
@@ -175,14 +175,12 @@ def _from_similarity(
     anchor_units, anchor_places = blends.unit_vectors(matrix, anchors)
     if not len(anchor_places):
         return
-    old_ids = np.array(
-        [recipe.copied[shared[place]] for place in anchor_places.tolist()]
-    )
+    old_ids = np.array([made.copied[shared[place]] for place in anchor_places.tolist()])
     mixed = blends.blends(units, anchor_units)
     for place, (chosen, weights) in zip(places.tolist(), mixed, strict=True):
         row = left[place][0]
-        recipe.blended[row] = old_ids[chosen], weights
-        recipe.start[row] = RowStart.SIMILARITY
+        made.blended[row] = old_ids[chosen], weights
+        made.start[row] = RowStart.SIMILARITY
 
 
 def _spelling(tokenizer: Tokenizer, token: str, marked: bool) -> str | None:

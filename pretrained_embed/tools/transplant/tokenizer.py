@@ -25,7 +25,7 @@ from pretrained_embed.errors import (
     OptionError,
 )
 from pretrained_embed.vocabulary import Vocabulary
-from pretrained_embed.vocabulary.markers import Marker, Text, marker_of, text_of
+from pretrained_embed.vocabulary.markers import Marker, TokenText, marker_of, text_of
 
 Pieces = Callable[[str], Iterable[str]]
 AnyTokenizer = str | os.PathLike[str] | Mapping[str, int] | Any
@@ -61,11 +61,11 @@ class Tokenizer:
         ordinary = (token for token in self.vocabulary if token not in self.special)
         object.__setattr__(self, "marker", marker_of(ordinary))
 
-    def text_of(self, token: str) -> Text | None:
+    def text_of(self, token: str) -> TokenText | None:
         """Return what a token stands for, ``None`` if that is no text."""
         return None if token in self.special else text_of(token, self.marker)
 
-    def pieces(self, text: Text) -> list[int]:
+    def pieces(self, text: TokenText) -> list[int]:
         """Return the ids of the tokens that a text consists of, without unk."""
         if self.cut is None:
             raise OptionError(

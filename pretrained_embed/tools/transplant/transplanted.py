@@ -18,10 +18,10 @@ from pretrained_embed.sources import Source
 from pretrained_embed.tools.transplant import saved_folder, tokenizer
 from pretrained_embed.tools.transplant.checkpoint import Checkpoint, open_checkpoint
 from pretrained_embed.tools.transplant.new_rows import (
-    Recipe,
+    NewRows,
     RowStart,
     methods_of,
-    write_recipe,
+    new_rows,
 )
 from pretrained_embed.tools.transplant.numbers import Stored, to_float64
 from pretrained_embed.tools.transplant.tokenizer import AnyTokenizer, Pieces, Tokenizer
@@ -42,13 +42,13 @@ class Transplanted:
         self,
         checkpoint: Checkpoint,
         new: Tokenizer,
-        recipe: Recipe,
+        made: NewRows,
         tensors: dict[str, Stored],
         dtype: str,
     ) -> None:
         self.tensors = tensors
         self.dtype = dtype  # of the input embedding, as safetensors names it
-        self.start = recipe.start
+        self.start = made.start
         self.vocabulary: Vocabulary = new.vocabulary
         self._checkpoint = checkpoint
         self._tokenizer_files = new.files
@@ -142,15 +142,15 @@ def transplant(
     known = checkpoint.tensors()
     tables = {name: _by_row(checkpoint.load(name), name) for name in names}
     _check_sizes(checkpoint, tables, old)
-    recipe = write_recipe(old, new, methods, special or {}, static, library)
+    made = new_rows(old, new, methods, special or {}, static, library)
     old_ids = sorted(old.vocabulary.ids.values())
     tensors = {
         name: _shaped(
-            recipe.apply(table, known[name].dtype, old_ids), known[name].shape, name
+            made.apply(table, known[name].dtype, old_ids), known[name].shape, name
         )
         for name, table in tables.items()
     }
-    return Transplanted(checkpoint, new, recipe, tensors, known[inputs[0]].dtype)
+    return Transplanted(checkpoint, new, made, tensors, known[inputs[0]].dtype)
 
 
 def _by_row(tensor: Stored, name: str) -> Stored:

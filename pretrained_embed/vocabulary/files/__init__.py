@@ -34,7 +34,7 @@ from pretrained_embed.vocabulary.files import (
     text,
     tokenizer_json,
 )
-from pretrained_embed.vocabulary.files.file import File
+from pretrained_embed.vocabulary.files.file import VocabularyFile
 
 Kind = Literal[
     "text",
@@ -53,25 +53,25 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
-class _Reading(NamedTuple):
+class _FileKind(NamedTuple):
     kind: Kind
-    recognise: Callable[[File], bool]
-    read: Callable[[File], Content]
+    recognise: Callable[[VocabularyFile], bool]
+    read: Callable[[VocabularyFile], Content]
 
 
 #: In the order in which they are asked.
 _READINGS = (
-    _Reading("report", report.recognise, report.read),
-    _Reading("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
-    _Reading("tokenizer", tokenizer_json.recognise, tokenizer_json.read),
-    _Reading("json", lambda file: file.is_json, plain_json.read),
-    _Reading("spacy", lambda _: False, plain_json.read_spacy),
-    _Reading("gensim", dictionaries.is_gensim, dictionaries.read_gensim),
-    _Reading("fasttext", dictionaries.is_fasttext, dictionaries.read_fasttext),
-    _Reading("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read),
-    _Reading("counts", text.holds_counts, text.read_counts),
-    _Reading("bert", text.is_bert, text.read_bert),
-    _Reading("text", lambda _: True, text.read_text),
+    _FileKind("report", report.recognise, report.read),
+    _FileKind("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
+    _FileKind("tokenizer", tokenizer_json.recognise, tokenizer_json.read),
+    _FileKind("json", lambda file: file.is_json, plain_json.read),
+    _FileKind("spacy", lambda _: False, plain_json.read_spacy),
+    _FileKind("gensim", dictionaries.is_gensim, dictionaries.read_gensim),
+    _FileKind("fasttext", dictionaries.is_fasttext, dictionaries.read_fasttext),
+    _FileKind("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read),
+    _FileKind("counts", text.holds_counts, text.read_counts),
+    _FileKind("bert", text.is_bert, text.read_bert),
+    _FileKind("text", lambda _: True, text.read_text),
 )
 
 
@@ -88,7 +88,7 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
         )
     if kind in (None, "tokenizer", "spacy") and is_folder(Path(path)):
         return folders.read(Path(path), kind)
-    file = File(path, told=kind is not None)
+    file = VocabularyFile(path, told=kind is not None)
     reading = next(
         reading
         for reading in _READINGS

@@ -19,29 +19,29 @@ import re
 
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
-from pretrained_embed.vocabulary.files.file import File
+from pretrained_embed.vocabulary.files.file import VocabularyFile
 
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _GENSIM = re.compile(r"([0-9]{1,18})\t(.+)\t([0-9]{1,18})")
 _FASTTEXT = re.compile(r"(.+) ([0-9]{1,18}) (word|label)")
 
 
-def is_gensim(file: File) -> bool:
+def is_gensim(file: VocabularyFile) -> bool:
     """Tell whether a number is followed by a line of id, token and count."""
     return _begins(file, _GENSIM)
 
 
-def is_fasttext(file: File) -> bool:
+def is_fasttext(file: VocabularyFile) -> bool:
     """Tell whether a number is followed by a line of token, count and what it is."""
     return _begins(file, _FASTTEXT)
 
 
-def _begins(file: File, entry: re.Pattern[str]) -> bool:
+def _begins(file: VocabularyFile, entry: re.Pattern[str]) -> bool:
     first, *rest = file.lines[:2].unpack()
     return bool(_NUMBER.fullmatch(first) and rest and entry.fullmatch(rest[0]))
 
 
-def read_gensim(file: File) -> Content:
+def read_gensim(file: VocabularyFile) -> Content:
     """Return tokens, ids and numbers of documents."""
     ids: dict[str, int] = {}
     counts: dict[str, int] = {}
@@ -56,7 +56,7 @@ def read_gensim(file: File) -> Content:
     return Content(ids, counts=counts)
 
 
-def read_fasttext(file: File) -> Content:
+def read_fasttext(file: VocabularyFile) -> Content:
     """Return tokens and counts."""
     entries = _entries(file, _FASTTEXT, "TOKEN COUNT word")
     counted = [(entry[1], int(entry[2])) for _, entry in entries if entry[3] == "word"]
@@ -68,7 +68,7 @@ def read_fasttext(file: File) -> Content:
 
 
 def _entries(
-    file: File, entry: re.Pattern[str], expected: str
+    file: VocabularyFile, entry: re.Pattern[str], expected: str
 ) -> list[tuple[int, re.Match[str]]]:
     found = []
     for number, line in enumerate(file.lines.unpack(), 1):

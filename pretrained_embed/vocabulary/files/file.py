@@ -42,7 +42,7 @@ def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
     return made
 
 
-class File:
+class VocabularyFile:
     """The content of a vocabulary file, each view of it made when first asked for.
 
     A name ``-`` is standard input, and a pipe is read to its end. ``told`` says that

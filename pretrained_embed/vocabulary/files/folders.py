@@ -34,7 +34,7 @@ from pretrained_embed.vocabulary.files import (
     text,
     tokenizer_json,
 )
-from pretrained_embed.vocabulary.files.file import File, JsonObject
+from pretrained_embed.vocabulary.files.file import JsonObject, VocabularyFile
 from pretrained_embed.vocabulary.special_tokens import PARTS, parts_of
 from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
@@ -54,7 +54,7 @@ def read(folder: Path, kind: str | None) -> Content:
     if kind != "tokenizer":
         for name in ("vocab/strings.json", "strings.json"):
             if (folder / name).is_file():
-                return plain_json.read_spacy(File(folder / name))
+                return plain_json.read_spacy(VocabularyFile(folder / name))
     if kind != "spacy" and (found := _model(folder)) is not None:
         return _completed(folder, found)
     raise VocabularyError(
@@ -66,17 +66,19 @@ def read(folder: Path, kind: str | None) -> Content:
 
 def _model(folder: Path) -> Content | None:
     if (path := folder / "tokenizer.json").is_file():
-        return tokenizer_json.read(File(path))
+        return tokenizer_json.read(VocabularyFile(path))
     if (path := folder / "vocab.json").is_file():
         ids = _object(path)
         byte_level = any(token.startswith("Ġ") for token in ids)
         return Content(ids, marks="byte-level" if byte_level else None)
-    if (path := folder / "vocab.txt").is_file() and text.is_bert(file := File(path)):
+    if (path := folder / "vocab.txt").is_file() and text.is_bert(
+        file := VocabularyFile(path)
+    ):
         return text.read_bert(file)
     for name in _PIECES:
         if (path := folder / name).is_file():
             _check_class(folder, path)
-            return sentencepiece.read(File(path))
+            return sentencepiece.read(VocabularyFile(path))
     return None
 
 
@@ -151,7 +153,7 @@ def _object(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file, an empty one if there is no file."""
     if not path.is_file():
         return {}
-    file = File(path)
+    file = VocabularyFile(path)
     if not isinstance(file.json, JsonObject):
         raise VocabularyError(f"{file.name}: expected a JSON object")
     plain_json.check_keys(file.json, file.name)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
-from pretrained_embed.vocabulary.files.file import File, JsonObject
+from pretrained_embed.vocabulary.files.file import JsonObject, VocabularyFile
 from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 
-def read(file: File) -> Content:
+def read(file: VocabularyFile) -> Content:
     """Return the list or object; its items are checked where all tokens are."""
     value = file.json
     if isinstance(value, list):
@@ -24,7 +24,7 @@ def read(file: File) -> Content:
     return Content(value)
 
 
-def read_spacy(file: File) -> Content:
+def read_spacy(file: VocabularyFile) -> Content:
     """Return the strings of a model of spaCy, whose pipeline cuts texts up."""
     own = OwnTokenizer(
         "a pipeline of spaCy",

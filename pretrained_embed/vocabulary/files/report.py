@@ -19,7 +19,7 @@ from collections.abc import Iterator
 
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.vocabulary.content import Content
-from pretrained_embed.vocabulary.files.file import BOM, File
+from pretrained_embed.vocabulary.files.file import BOM, VocabularyFile
 from pretrained_embed.vocabulary.files.mistaken import REPORT
 
 GUARDED_TOKEN = "guarded token"
@@ -37,12 +37,12 @@ def guarded(cell: str) -> str:
     return f"'{cell}" if cell.startswith(_RUN) else cell
 
 
-def recognise(file: File) -> bool:
+def recognise(file: VocabularyFile) -> bool:
     """Tell whether the first line is that of a report."""
     return file.data.removeprefix(BOM).startswith(REPORT)
 
 
-def read(file: File) -> Content:
+def read(file: VocabularyFile) -> Content:
     """Return the tokens of a report, in their order, and their counts.
 
     Lines may have been taken out. Raises `VocabularyError` where a line has no token,
@@ -62,7 +62,7 @@ def read(file: File) -> Content:
     return Content(tokens, counts=counts if len(counts) == len(tokens) else None)
 
 
-def _lines(file: File) -> Iterator[tuple[int, list[str]]]:
+def _lines(file: VocabularyFile) -> Iterator[tuple[int, list[str]]]:
     """Yield the number of the last line of each row, and its cells, without guards."""
     text = file.data.removeprefix(BOM).decode("utf-8", "surrogateescape")
     before = csv.field_size_limit(_LONGEST_CELL)

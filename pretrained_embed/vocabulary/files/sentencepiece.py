@@ -27,7 +27,7 @@ from typing import Any
 
 from pretrained_embed.errors import MissingPackageError, VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
-from pretrained_embed.vocabulary.files.file import File
+from pretrained_embed.vocabulary.files.file import VocabularyFile
 from pretrained_embed.vocabulary.files.protobuf import fields
 from pretrained_embed.vocabulary.special_tokens import parts_of
 from pretrained_embed.vocabulary.tokens import OwnTokenizer
@@ -40,7 +40,7 @@ _CONTROL_CHARACTER = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _LINE = re.compile(r"(.+)\t(-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)")
 
 
-def recognise_model(file: File) -> bool:
+def recognise_model(file: VocabularyFile) -> bool:
     """Tell whether the first field is a piece: its text, and then its score."""
     head = re.match(rb"\n[\x07-\x7f]\n([\x00-\x7a])", file.data)
     if head is None:
@@ -49,7 +49,7 @@ def recognise_model(file: File) -> bool:
     return file.data[end : end + 1] == b"\x15"
 
 
-def read(file: File) -> Content:
+def read(file: VocabularyFile) -> Content:
     """Return the pieces of a vocab where the file is text, or else of a model."""
     if recognise_model(file) or _CONTROL_CHARACTER.search(file.data):
         content = model_content(file.data, file.name)
@@ -175,7 +175,7 @@ def _text(data: bytes, place: int | slice) -> str:
         ) from error
 
 
-def recognise_vocab(file: File) -> bool:
+def recognise_vocab(file: VocabularyFile) -> bool:
     """Tell whether all lines end in a score, some below 0 and none above."""
     if not _LINE.fullmatch(file.lines[0]):
         return False
@@ -188,7 +188,7 @@ def recognise_vocab(file: File) -> bool:
     )
 
 
-def _read_vocab(file: File) -> Content:
+def _read_vocab(file: VocabularyFile) -> Content:
     """Return the pieces of a vocab.
 
     The special ones are known by score and name.

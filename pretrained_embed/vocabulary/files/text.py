@@ -26,7 +26,7 @@ import numpy as np
 from pretrained_embed.arrays import BoolArray, Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
-from pretrained_embed.vocabulary.files.file import File
+from pretrained_embed.vocabulary.files.file import VocabularyFile
 from pretrained_embed.vocabulary.special_tokens import parts_of
 from pretrained_embed.vocabulary.token_rows import TokenRows, cut
 from pretrained_embed.vocabulary.tokens import OwnTokenizer
@@ -41,17 +41,17 @@ _WORDPIECE = (
 _BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def read_text(file: File) -> Content:
+def read_text(file: VocabularyFile) -> Content:
     """Return the lines as tokens."""
     return Content(_rows(file.lines, file.name))
 
 
-def holds_counts(file: File) -> bool:
+def holds_counts(file: VocabularyFile) -> bool:
     """Tell whether the first line ends in a tab and a count."""
     return _COUNT.fullmatch(file.lines[0]) is not None
 
 
-def read_counts(file: File) -> Content:
+def read_counts(file: VocabularyFile) -> Content:
     """Return the tokens and their counts.
 
     A blank is between them where it is in the first line, as GloVe writes it.
@@ -88,12 +88,12 @@ def _numbers(
     return numbers, good
 
 
-def is_bert(file: File) -> bool:
+def is_bert(file: VocabularyFile) -> bool:
     """Tell whether pad and unk of BERT are lines."""
     return len(TokenRows(file.lines).find(_BERT[:2])) == 2
 
 
-def read_bert(file: File) -> Content:
+def read_bert(file: VocabularyFile) -> Content:
     """Return the lines as tokens, the special ones by their names."""
     ids = _rows(file.lines, file.name).ids
     special = [token for token in _BERT if token in ids]

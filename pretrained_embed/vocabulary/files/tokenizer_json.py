@@ -24,13 +24,13 @@ from typing import Any
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import MissingPackageError, VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
-from pretrained_embed.vocabulary.files.file import BOM, File, JsonObject
+from pretrained_embed.vocabulary.files.file import BOM, JsonObject, VocabularyFile
 from pretrained_embed.vocabulary.files.plain_json import check_keys
 from pretrained_embed.vocabulary.special_tokens import Marks, parts_of
 from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 
-def recognise(file: File) -> bool:
+def recognise(file: VocabularyFile) -> bool:
     """Tell whether it is JSON with the vocabulary of a model."""
     if not file.is_json or not isinstance(file.json, JsonObject):
         return False
@@ -38,7 +38,7 @@ def recognise(file: File) -> bool:
     return isinstance(model, JsonObject) and "vocab" in model
 
 
-def read(file: File) -> Content:
+def read(file: VocabularyFile) -> Content:
     """Return the tokens of the model and the added ones."""
     content = content_of(file.json, file.name)
     return replace(content, own=_own_of_file(file.data, file.name))

@@ -6,7 +6,7 @@ import pytest
 
 import pretrained_embed as pe
 from pretrained_embed.tools.transplant import tokenizer
-from pretrained_embed.vocabulary.markers import Text
+from pretrained_embed.vocabulary.markers import TokenText
 
 BYTES = {"Ġhello": 0, "Ġ": 1, "Ġworld": 2, "ing": 3, "Ġun": 4, "un": 5}
 PIECES = {"▁hello": 0, "▁": 1, "s": 2, "▁un": 3, "un": 4, "happy": 5, "▁happy": 6}
@@ -27,7 +27,7 @@ def cut_for(tokens, pieces, marker=""):
 def test_a_byte_level_tokenizer_is_given_the_space_before_a_word():
     known, asked = cut_for(BYTES, ["Ġun", "ing"])
 
-    assert known.pieces(Text(True, "uning")) == [4, 3]
+    assert known.pieces(TokenText(True, "uning")) == [4, 3]
     assert asked == [" uning"]
 
 
@@ -47,7 +47,7 @@ def test_a_byte_level_tokenizer_is_given_the_space_before_a_word():
 def test_the_first_piece_is_marked_as_the_token_is(tokens, begins, cut, ids):
     known, _ = cut_for(tokens, cut)
 
-    assert known.pieces(Text(begins, "any")) == ids
+    assert known.pieces(TokenText(begins, "any")) == ids
 
 
 def test_unknown_pieces_do_not_count(tmp_path):
@@ -57,7 +57,7 @@ def test_unknown_pieces_do_not_count(tmp_path):
 
     known = tokenizer.read(file, lambda text: ["[UNK]", "a", "zz"])
 
-    assert known.pieces(Text(True, "any")) == [0]
+    assert known.pieces(TokenText(True, "any")) == [0]
 
 
 def test_a_unigram_file_is_read_in_order_of_id(tmp_path):
@@ -90,7 +90,7 @@ def test_an_object_with_tokenize_is_a_tokenizer():
     known = tokenizer.read(Transformers())
 
     assert known.special == {"<s>"}
-    assert known.pieces(Text(True, "ab")) == [1, 2]
+    assert known.pieces(TokenText(True, "ab")) == [1, 2]
     assert known.text_of("<s>") is None
 
 
@@ -114,7 +114,7 @@ def test_an_object_of_tokenizers_tells_what_its_file_would():
     known = tokenizer.read(Tokenizers())
 
     assert known.unk == "<unk>"
-    assert known.pieces(Text(True, "a b")) == [0, 1]
+    assert known.pieces(TokenText(True, "a b")) == [0, 1]
 
 
 def test_other_objects_are_refused():
@@ -123,7 +123,7 @@ def test_other_objects_are_refused():
     ):
         tokenizer.read(7)
     with pytest.raises(pe.errors.OptionError, match="cuts up no texts; give pieces="):
-        tokenizer.read({"a": 0}).pieces(Text(True, "b"))
+        tokenizer.read({"a": 0}).pieces(TokenText(True, "b"))
 
 
 @pytest.mark.parametrize(
@@ -149,4 +149,4 @@ def test_without_tokenizers_the_error_says_what_to_install(tmp_path, monkeypatch
     (tmp_path / "tokenizer.json").write_text('{"model": {"vocab": {"a": 0}}}')
 
     with pytest.raises(pe.errors.MissingPackageError, match="pip install tokenizers"):
-        tokenizer.read(tmp_path).pieces(Text(True, "b"))
+        tokenizer.read(tmp_path).pieces(TokenText(True, "b"))
