@@ -23,7 +23,6 @@ LAYERS = {
     "damage": {"errors"},
     "markup": set(),
     "arrays": {"errors"},
-    "progress": {"errors", "arrays"},
     "files": {"errors", "arrays"},
     "vocabulary": {"errors", "damage", "markup", "arrays", "files", "kernel"},
     "sources": {"errors", "budget", "damage", "arrays", "files"},
@@ -31,7 +30,7 @@ LAYERS = {
     "formats": {"errors", "budget", "damage", "arrays", "files", "kernel"},
     # objects that hold vectors and are no source are told what they are: `holders`
     "library": {
-        *("errors", "budget", "damage", "arrays", "files", "progress", "sources"),
+        *("errors", "budget", "damage", "arrays", "files", "sources"),
         *("formats", "fill", "holders", "former_options"),
     },
     "former_options": {"errors"},
@@ -64,10 +63,10 @@ LAYERS = {
     "pipeline": {
         *("errors", "arrays", "files", "vocabulary", "sources", "kernel", "formats"),
         *("library", "former_options", "matrix", "build"),
-        *("ledger", "lookup", "fill", "recipe", "progress", "budget"),
+        *("ledger", "lookup", "fill", "recipe", "budget"),
     },
     "tools": {
-        *("public names", "errors", "markup", "arrays", "progress", "files"),
+        *("public names", "errors", "markup", "arrays", "files"),
         *("formats", "kernel", "vocabulary", "sources", "ledger", "lookup", "recipe"),
         "matrix",
         *("build", "pipeline", "holders", "damage", "library", "former_options"),

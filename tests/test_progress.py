@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed import progress as progress_lines
+from pretrained_embed import arrays as progress_lines
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from typing import ParamSpec, TypeVar
 
 import numpy as np
 
-from pretrained_embed.errors import OptionError, suggestion
+from pretrained_embed.errors import MissingPackageError, OptionError, suggestion
 from pretrained_embed.holders import not_a_matrix
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.vocabulary import Vocabulary
@@ -125,3 +125,28 @@ def _check_kinds(
 def _kind(parameter: Parameter) -> type | None:
     """Return which of our classes a parameter is to be of, if of one."""
     return _KINDS.get(str(parameter.annotation).removesuffix("| None").strip())
+
+
+def missing(
+    package: str, adapter: str, extra: str | None = None
+) -> MissingPackageError:
+    """Return the error that says how to install the ``package`` of an ``adapter``.
+
+    ``extra`` is named like the adapter unless it is given.
+    """
+    return MissingPackageError(
+        f"pretrained_embed.adapters.{adapter} needs {package}, which is not installed "
+        f"or cannot be imported: pip install 'pretrained-embed[{extra or adapter}]'"
+    )
+
+
+def check_float16(matrix: EmbeddingMatrix | EmbeddingShard) -> None:
+    """Raise `OptionError` if a value of the matrix is too large for float16."""
+    largest = np.abs(matrix.vectors).max(initial=0)
+    with np.errstate(over="ignore"):
+        lost = np.isinf(np.float16(largest)) and np.isfinite(largest)
+    if lost:
+        raise OptionError(
+            f"float16 cannot hold the values of this matrix, which reach {largest:g}: "
+            "take bfloat16 or float32"
+        )

@@ -10,12 +10,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from pretrained_embed.adapters._arguments import checked
+from pretrained_embed.adapters._arguments import check_float16, checked
 from pretrained_embed.adapters._jax_rows import Tables
-from pretrained_embed.adapters._precision import check_float16
 from pretrained_embed.adapters._rows import Rows, chosen, fixed
-from pretrained_embed.adapters._shapes import check_rows, check_shape, rows_missing
-from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
+from pretrained_embed.adapters._tables import (
+    check_rows,
+    check_shape,
+    not_a_layer,
+    rows_missing,
+    trained_matrix,
+)
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pretrained_embed.adapters._arguments import checked
-from pretrained_embed.adapters._missing import missing
+from pretrained_embed.adapters._arguments import checked, missing
 from pretrained_embed.adapters._rows import Rows
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError

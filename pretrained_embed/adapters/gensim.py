@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.adapters._arguments import checked
-from pretrained_embed.adapters._missing import missing
+from pretrained_embed.adapters._arguments import checked, missing
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.adapters._arguments import checked
-from pretrained_embed.adapters._missing import missing
+from pretrained_embed.adapters._arguments import checked, missing
 from pretrained_embed.adapters._rows import Rows
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError

@@ -15,12 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.adapters._arguments import checked
-from pretrained_embed.adapters._missing import missing
-from pretrained_embed.adapters._precision import check_float16
+from pretrained_embed.adapters._arguments import check_float16, checked, missing
 from pretrained_embed.adapters._rows import Rows, chosen, fixed
-from pretrained_embed.adapters._shapes import check_rows, rows_missing
-from pretrained_embed.adapters._trained import not_a_layer, trained_matrix
+from pretrained_embed.adapters._tables import (
+    check_rows,
+    not_a_layer,
+    rows_missing,
+    trained_matrix,
+)
 from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix

@@ -15,8 +15,7 @@ from dataclasses import field
 from functools import cache, partial
 from typing import Any, NamedTuple
 
-from pretrained_embed.adapters._arguments import checked
-from pretrained_embed.adapters._missing import missing
+from pretrained_embed.adapters._arguments import checked, missing
 from pretrained_embed.adapters._rows import Rows
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix

@@ -18,7 +18,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 
 import pretrained_embed as pe
-from pretrained_embed.adapters._missing import missing
+from pretrained_embed.adapters._arguments import missing
 from pretrained_embed.arrays import Float32Array, Float64Array, Int64Array
 from pretrained_embed.errors import (
     CoverageError,

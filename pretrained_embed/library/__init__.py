@@ -21,9 +21,9 @@ from pretrained_embed.library.library import (
 )
 
 if TYPE_CHECKING:
+    from pretrained_embed.arrays import AnyProgress
     from pretrained_embed.formats import AnyLayout, Reader
     from pretrained_embed.formats.store import Dtype
-    from pretrained_embed.progress import AnyProgress
     from pretrained_embed.sources import Source
 
 __all__ = [

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from pretrained_embed import budget, formats
+from pretrained_embed.arrays import AnyProgress, listener
 from pretrained_embed.errors import (
     MissingPackageError,
     OptionError,
@@ -28,7 +29,6 @@ from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.presence import exists
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
 from pretrained_embed.library import cache_folder, stores
-from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source, Stream, open_source, packing
 from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.source import is_remote, words_of

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrained_embed import former_options
+from pretrained_embed.arrays import AnyProgress, listener
 from pretrained_embed.budget import number_of_bytes
 from pretrained_embed.build import Onto, Plan, Work, build
 from pretrained_embed.build.limits import Limits
@@ -30,7 +31,6 @@ from pretrained_embed.library import (
 from pretrained_embed.lookup import Match, chain_names
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.pipeline.loading import load_matrix
-from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.recipe import How, Recipe
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 

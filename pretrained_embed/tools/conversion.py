@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pretrained_embed import formats, former_options
+from pretrained_embed.arrays import AnyProgress, listener
 from pretrained_embed.build import versions
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.errors import OptionError
@@ -25,7 +26,6 @@ from pretrained_embed.formats import (
 from pretrained_embed.formats.blocks import Dtype
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.library import Library
-from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 from pretrained_embed.tools.row_filter import RowFilter
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary

@@ -26,9 +26,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pretrained_embed as pe
-from pretrained_embed.arrays import BoolArray, Float32Array, Float64Array, Int64Array
+from pretrained_embed.arrays import (
+    AnyProgress,
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    listener,
+)
 from pretrained_embed.errors import CoverageError, MissingPackageError, OptionError
-from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 from pretrained_embed.tools.tasks import Task, known_tasks, read_task
 

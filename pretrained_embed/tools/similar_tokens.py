@@ -10,12 +10,11 @@ import numpy as np
 
 import pretrained_embed as pe
 from pretrained_embed import former_options, kernel
-from pretrained_embed.arrays import Float32Array, Progress
+from pretrained_embed.arrays import AnyProgress, Float32Array, Progress, listener
 from pretrained_embed.errors import OptionError, UnknownTokenError, brief
 from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.tools.nearest_rows import (
     Metric,
     Nearest,

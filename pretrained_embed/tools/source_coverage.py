@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pretrained_embed import former_options
-from pretrained_embed.arrays import BoolArray
+from pretrained_embed.arrays import AnyProgress, BoolArray, listener
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options
 from pretrained_embed.build.rows import located_in
@@ -29,7 +29,6 @@ from pretrained_embed.ledger.report import (
 )
 from pretrained_embed.library import Given, Library, layouts_of, listed_sources
 from pretrained_embed.lookup import Match, chain_names
-from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.recipe import Recipe
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 

@@ -11,8 +11,8 @@ from pretrained_embed.arrays import Int64Array, PackedTokens
 from pretrained_embed.errors import UnknownTokenError, brief
 from pretrained_embed.vocabulary import checks, rows
 from pretrained_embed.vocabulary import special_tokens as specials
-from pretrained_embed.vocabulary.counts import counts_of
 from pretrained_embed.vocabulary.markers import MARKERS, Marker, marker_of
+from pretrained_embed.vocabulary.rows import counts_of
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_rows import TokenRows
 

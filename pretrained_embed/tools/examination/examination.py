@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pretrained_embed import former_options
-from pretrained_embed.arrays import PackedTokens, Progress
+from pretrained_embed.arrays import AnyProgress, PackedTokens, Progress, listener
 from pretrained_embed.files.digests import sha256
 from pretrained_embed.formats import AnyLayout, Findings, Reader
 from pretrained_embed.library import Library
-from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.sources import Source
 from pretrained_embed.tools.examination import problems
 from pretrained_embed.tools.examination.problems import Problem

@@ -12,12 +12,12 @@ from string import Template
 from xml.etree.ElementTree import Element
 
 from pretrained_embed import __version__
+from pretrained_embed.arrays import AnyProgress, listener
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix, Projection
 from pretrained_embed.pipeline.loading import load_matrix
-from pretrained_embed.progress import AnyProgress, listener
 from pretrained_embed.tools.page.coverage_section import coverage_section, oov_section
 from pretrained_embed.tools.page.elements import html, shown, tag
 from pretrained_embed.tools.page.identity_section import (

@@ -5,10 +5,10 @@ Where the kind is not given, the first that recognises the content reads it:
 - a folder: that of a spaCy model, then that of a Hugging Face tokenizer (`folders`);
 - a report of coverage as CSV, by its first line (`report`);
 - a ``.model`` of SentencePiece (`sentencepiece`);
-- a ``tokenizer.json`` of Hugging Face (`tokenizer_json`);
+- a ``tokenizer.json`` of Hugging Face (`json_files`);
 - JSON: a name that ends in ``.json``, and content that starts with ``[`` or ``{`` and
   is JSON from start to end (so that BERT's vocabulary, whose first token is ``[PAD]``,
-  is text) (`plain_json`);
+  is text) (`json_files`);
 - a dictionary of gensim or of fastText, by its first two lines (`dictionaries`);
 - a ``.vocab`` of SentencePiece, by all of its scores (`sentencepiece`);
 - counts, by the first line, BERT's ``vocab.txt``, by its special tokens, and else text
@@ -28,11 +28,10 @@ from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files import (
     dictionaries,
     folders,
-    plain_json,
+    json_files,
     report,
     sentencepiece,
     text,
-    tokenizer_json,
 )
 from pretrained_embed.vocabulary.files.file import VocabularyFile
 
@@ -63,9 +62,9 @@ class _FileKind(NamedTuple):
 _READINGS = (
     _FileKind("report", report.recognise, report.read),
     _FileKind("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
-    _FileKind("tokenizer", tokenizer_json.recognise, tokenizer_json.read),
-    _FileKind("json", lambda file: file.is_json, plain_json.read),
-    _FileKind("spacy", lambda _: False, plain_json.read_spacy),
+    _FileKind("tokenizer", json_files.recognise, json_files.read),
+    _FileKind("json", lambda file: file.is_json, json_files.read_plain),
+    _FileKind("spacy", lambda _: False, json_files.read_spacy),
     _FileKind("gensim", dictionaries.is_gensim, dictionaries.read_gensim),
     _FileKind("fasttext", dictionaries.is_fasttext, dictionaries.read_fasttext),
     _FileKind("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read),

@@ -29,10 +29,9 @@ from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files import (
-    plain_json,
+    json_files,
     sentencepiece,
     text,
-    tokenizer_json,
 )
 from pretrained_embed.vocabulary.files.file import JsonObject, VocabularyFile
 from pretrained_embed.vocabulary.special_tokens import PARTS, parts_of
@@ -54,7 +53,7 @@ def read(folder: Path, kind: str | None) -> Content:
     if kind != "tokenizer":
         for name in ("vocab/strings.json", "strings.json"):
             if (folder / name).is_file():
-                return plain_json.read_spacy(VocabularyFile(folder / name))
+                return json_files.read_spacy(VocabularyFile(folder / name))
     if kind != "spacy" and (found := _model(folder)) is not None:
         return _completed(folder, found)
     raise VocabularyError(
@@ -66,7 +65,7 @@ def read(folder: Path, kind: str | None) -> Content:
 
 def _model(folder: Path) -> Content | None:
     if (path := folder / "tokenizer.json").is_file():
-        return tokenizer_json.read(VocabularyFile(path))
+        return json_files.read(VocabularyFile(path))
     if (path := folder / "vocab.json").is_file():
         ids = _object(path)
         byte_level = any(token.startswith("Ġ") for token in ids)
@@ -156,5 +155,5 @@ def _object(path: Path) -> dict[str, Any]:
     file = VocabularyFile(path)
     if not isinstance(file.json, JsonObject):
         raise VocabularyError(f"{file.name}: expected a JSON object")
-    plain_json.check_keys(file.json, file.name)
+    json_files.check_keys(file.json, file.name)
     return file.json

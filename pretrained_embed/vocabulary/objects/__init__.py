@@ -6,15 +6,7 @@ Each is told by its own interface; none of the libraries is imported.
 from __future__ import annotations
 
 from pretrained_embed.vocabulary.content import Content
-from pretrained_embed.vocabulary.objects import (
-    arrays,
-    gensim,
-    keras,
-    sklearn,
-    spacy,
-    tokenizers,
-    torchtext,
-)
+from pretrained_embed.vocabulary.objects import arrays, keras, tokenizers, words
 
 _FAMILIES = (
     tokenizers.of_tokenizers,
@@ -22,12 +14,12 @@ _FAMILIES = (
     tokenizers.of_sentencepiece,
     keras.of_lookup,
     keras.of_tokenizer,
-    torchtext.of_vocab,
-    torchtext.of_old_vocab,
-    gensim.of_dictionary,
-    gensim.of_keyed_vectors,
-    sklearn.of_vectorizer,
-    spacy.of_vocab,
+    words.of_torchtext,
+    words.of_old_torchtext,
+    words.of_dictionary,
+    words.of_keyed_vectors,
+    words.of_vectorizer,
+    words.of_spacy,
     arrays.of_array,
     arrays.of_frame,
     arrays.of_series,

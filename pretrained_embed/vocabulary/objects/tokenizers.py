@@ -9,7 +9,7 @@ from typing import Any
 
 from pretrained_embed.errors import VocabularyError
 from pretrained_embed.vocabulary.content import Content
-from pretrained_embed.vocabulary.files import sentencepiece, tokenizer_json
+from pretrained_embed.vocabulary.files import json_files, sentencepiece
 from pretrained_embed.vocabulary.objects.interface import offers
 from pretrained_embed.vocabulary.special_tokens import PARTS, Marks, parts_of
 from pretrained_embed.vocabulary.tokens import OwnTokenizer
@@ -27,10 +27,8 @@ def of_tokenizers(value: Any) -> Content | None:
     """Return the content of a ``Tokenizer``, which tells all as its file does."""
     if not offers(value, "to_str", "get_vocab", "token_to_id"):
         return None
-    content = tokenizer_json.content_of(json.loads(value.to_str()), "the tokenizer")
-    return replace(
-        content, own=tokenizer_json.own("a tokenizer of Hugging Face", value)
-    )
+    content = json_files.content_of(json.loads(value.to_str()), "the tokenizer")
+    return replace(content, own=json_files.own("a tokenizer of Hugging Face", value))
 
 
 def of_transformers(value: Any) -> Content | None:
@@ -64,7 +62,7 @@ def _own(tokenizer: Any) -> OwnTokenizer:
         if keep_pad or "attention_mask" not in found:
             return rows
         return [
-            tokenizer_json.unpadded(row, mask)
+            json_files.unpadded(row, mask)
             for row, mask in zip(rows, found["attention_mask"], strict=True)
         ]
 

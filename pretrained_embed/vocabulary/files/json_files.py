@@ -1,6 +1,6 @@
-"""``tokenizer.json`` of Hugging Face's ``tokenizers``.
+"""JSON: ``tokenizer.json`` of Hugging Face, and lists and objects of tokens.
 
-A JSON object with
+A ``tokenizer.json`` is an object with
 
 - ``model``: ``vocab`` is an object from token to id (WordPiece, BPE, WordLevel, with
   the token ``unk_token``), or a list of ``[token, score]`` in order of id (Unigram,
@@ -11,7 +11,8 @@ A JSON object with
   is in them tells the marks of the tokens.
 
 Written by https://github.com/huggingface/tokenizers (tokenizers/src/tokenizer and
-tokenizers/src/models).
+tokenizers/src/models). Other JSON is a list of tokens, or an object from token to id,
+in which no key comes twice.
 """
 
 from __future__ import annotations
@@ -25,7 +26,6 @@ from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import MissingPackageError, VocabularyError, brief
 from pretrained_embed.vocabulary.content import Content, numbered
 from pretrained_embed.vocabulary.files.file import BOM, JsonObject, VocabularyFile
-from pretrained_embed.vocabulary.files.plain_json import check_keys
 from pretrained_embed.vocabulary.special_tokens import Marks, parts_of
 from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
@@ -166,3 +166,36 @@ def _components(value: Any) -> Iterator[Any]:
             yield part
             for name in ("normalizers", "pretokenizers", "decoders"):
                 yield from _components(dict(part).get(name) or ())
+
+
+def read_plain(file: VocabularyFile) -> Content:
+    """Return the list or object; its items are checked where all tokens are."""
+    value = file.json
+    if isinstance(value, list):
+        return Content(value)
+    if not isinstance(value, JsonObject):
+        raise VocabularyError(
+            f"{file.name}: expected a list of tokens or an object from token to id, "
+            f"found {type(value).__name__}"
+        )
+    check_keys(value, file.name)
+    return Content(value)
+
+
+def read_spacy(file: VocabularyFile) -> Content:
+    """Return the strings of a model of spaCy, whose pipeline cuts texts up."""
+    own = OwnTokenizer(
+        "a pipeline of spaCy",
+        why="which spaCy can load: give it that, as in Vocabulary.of(spacy.load(...))",
+    )
+    return replace(read_plain(file), own=own)
+
+
+def check_keys(ids: JsonObject, name: str) -> None:
+    """Raise where a token is there twice."""
+    if ids.repeated is not None:
+        token, first, second = ids.repeated
+        raise VocabularyError(
+            f"{name}: token {brief(token)} is there twice, with ids {brief(first)} and "
+            f"{brief(second)}"
+        )

@@ -1,10 +1,15 @@
-"""Does a matrix fit where it is to go? Asked before the framework's own check."""
+"""The table of a layer: whether a matrix fits it, and the way back to a matrix."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.arrays import Float32Array
+from pretrained_embed.errors import OptionError, ShapeError, VocabularyError, brief
+from pretrained_embed.ledger import Ledger
+from pretrained_embed.matrix import EmbeddingMatrix
+from pretrained_embed.vocabulary import Vocabulary
 
 
 def check_shape(shape: Sequence[int], target: Sequence[int], place: str) -> None:
@@ -75,3 +80,47 @@ def _likely_mistake(rows: int, dim: int, target: Sequence[int]) -> str:
             "matrix.dim is the dim of its vectors"
         )
     return "make it with *matrix.shape, and with the vocabulary of this matrix"
+
+
+def trained_matrix(
+    table: Float32Array,
+    vocabulary: Vocabulary,
+    layer: object,
+    started_from: EmbeddingMatrix | None,
+) -> EmbeddingMatrix:
+    """Return ``table`` (rows, dim), the caller's no more, as a matrix.
+
+    Its provenance says what kind of ``layer`` it was trained in and, where that is
+    known, the provenance of the matrix the training began with, whose row ledger it
+    keeps. Raises `ShapeError` if the three differ in shape, and `VocabularyError` if
+    the training moved the pad row.
+    """
+    if table.ndim != 2 or len(table) != len(vocabulary):
+        raise ShapeError(
+            f"the table of the layer has shape {table.shape}, but the vocabulary "
+            f"{len(vocabulary)} rows: give the vocabulary the layer was made for"
+        )
+    kind = type(layer)
+    provenance: dict[str, object] = {
+        "trained_in": f"{kind.__module__}.{kind.__qualname__}"
+    }
+    ledger = Ledger(vocabulary)
+    if started_from is not None:
+        check_shape(started_from.shape, table.shape, "the table of the layer")
+        ledger = started_from.ledger.with_vocabulary(vocabulary)
+        provenance["trained_from"] = started_from.provenance
+    pad = vocabulary.pad_id
+    if pad is not None and table[pad].any():
+        raise VocabularyError(
+            f"row {pad}, of the pad token {brief(vocabulary.pad_token)}, is not zeros: "
+            "it was trained, by an output that shares the table or in a layer that "
+            "does not keep its gradient out; zero it, or take a vocabulary with "
+            "pad=None"
+        )
+    table.flags.writeable = False  # handed over, so that the matrix need not copy it
+    return EmbeddingMatrix(table, replace(ledger, provenance=provenance))
+
+
+def not_a_layer(layer: object, kinds: str) -> OptionError:
+    """Return the error for a ``layer`` that has no table of the ``kinds`` known."""
+    return OptionError(f"{type(layer).__name__} is not {kinds}")
