@@ -143,7 +143,9 @@ class PackedTokens:
     def __getitem__(self, rows: int | slice) -> Self | str:
         """Return the tokens of consecutive rows packed, or the token of one row."""
         if isinstance(rows, int):
-            return self[rows : rows + 1].unpack()[0]
+            if not 0 <= rows < len(self):
+                raise IndexError(f"row {rows} of {len(self)} tokens")
+            return self.raw(rows).decode(errors="surrogateescape")
         start, stop, step = rows.indices(len(self))
         if step != 1:
             raise ValueError("packed tokens are sliced in steps of 1")

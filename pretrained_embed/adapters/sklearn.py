@@ -11,8 +11,9 @@ Of a column of a table, ``WordVectors(...).set_output(transform="pandas")`` (or
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import chain, repeat
 from typing import Any, Literal, cast, get_args
 
 import numpy as np
@@ -135,10 +136,10 @@ class WordVectors(TransformerMixin, BaseEstimator):
         texts = self._texts(given)
         if not texts:
             raise OptionError("there is no text to fit to; give one at least")
-        words = Counter(word for text in texts for word in text)
+        words = Counter(chain.from_iterable(texts))
         total = max(1, words.total())
         self.frequencies_ = {word: count / total for word, count in words.items()}
-        within = Counter(word for text in texts for word in set(text))
+        within = Counter(chain.from_iterable(map(set, texts)))
         self.idf_ = {
             word: float(np.log((1 + len(texts)) / (1 + count))) + 1
             for word, count in within.items()
@@ -162,9 +163,12 @@ class WordVectors(TransformerMixin, BaseEstimator):
             raise OptionError(
                 f"one text, {brief(given)}, is given; give a list of texts"
             )
+        listed = list(given)
+        if self.tokenizer is None and set(map(type, listed)) == {str}:
+            return list(map(str.split, listed))
         read = self.tokenizer or str.split
         texts = []
-        for text in given:
+        for text in listed:
             if not isinstance(text, str | list | tuple):
                 raise OptionError(
                     f"{brief(text)} is of type {type(text).__name__}; a text is a str "
@@ -229,13 +233,24 @@ class WordVectors(TransformerMixin, BaseEstimator):
                 "fitted: fit it again, or bring the old file back"
             )
 
+    def _places(self, texts: list[list[str]], count: int) -> Int64Array:
+        """Return the place in the table of each word of all texts; -1 for none."""
+
+        def places() -> Int64Array:
+            found = map(self._ids.__getitem__, chain.from_iterable(texts))
+            return np.fromiter(found, np.int64, count)
+
+        if hasattr(self, "_ids") and self._table is not None:
+            with suppress(KeyError):  # a word that has not been looked for
+                return places()
+        self._look_up(chain.from_iterable(texts))
+        return places()
+
     def _pooled(self, texts: list[list[str]]) -> Float32Array:
-        words = list(chain.from_iterable(texts))
-        self._look_up(words)
+        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+        places = self._places(texts, int(lengths.sum()))
         table = cast(Float32Array, self._table)
-        places = np.fromiter(map(self._ids.__getitem__, words), np.int64, len(words))
         there = places >= 0
-        lengths = np.array([len(text) for text in texts], np.int64)
         which = np.repeat(np.arange(len(texts)), lengths)[there]
         ends = np.append(0, np.cumsum(np.bincount(which, minlength=len(texts))))
         places = places[there]
@@ -243,11 +258,10 @@ class WordVectors(TransformerMixin, BaseEstimator):
             return _largest(table, places, ends)
         weights = np.ones(len(places), np.float32)
         if self.pooling == "tfidf":
-            idf = (self.idf_.get(word, self._rare) for word in words)
-            weights = np.fromiter(idf, np.float32, len(words))[there]
+            weights = _numbers(self.idf_, self._rare, texts, len(there))[there]
+            weights = weights.astype(np.float32)
         elif self.pooling == "sif":
-            shares = (self.frequencies_.get(word, 0.0) for word in words)
-            often = np.fromiter(shares, np.float64, len(words))[there]
+            often = _numbers(self.frequencies_, 0.0, texts, len(there))[there]
             weights = (_SIF / (_SIF + often)).astype(np.float32)
         shape = (len(texts), len(table))
         pooled = csr_array((weights, places, ends), shape=shape) @ table
@@ -260,6 +274,14 @@ class WordVectors(TransformerMixin, BaseEstimator):
             component = cast(Float64Array, self.component_)
             found = (found - np.outer(found @ component, component)).astype(np.float32)
         return found
+
+
+def _numbers(
+    of: Mapping[str, float], other: float, texts: list[list[str]], count: int
+) -> Float64Array:
+    """Return the number of each word of all texts, ``other`` where it has none."""
+    numbers = map(of.get, chain.from_iterable(texts), repeat(other))
+    return np.fromiter(numbers, np.float64, count)
 
 
 def _largest(table: Float32Array, places: Int64Array, ends: Int64Array) -> Float32Array:

@@ -12,7 +12,12 @@ from typing import TypeAlias, cast, overload
 
 import numpy as np
 
-from pretrained_embed.arrays import Float32Array, Float64Array, FloatArray
+from pretrained_embed.arrays import (
+    Float32Array,
+    Float64Array,
+    FloatArray,
+    Int64Array,
+)
 from pretrained_embed.errors import OptionError, ShapeError, brief
 from pretrained_embed.tools.nearest_rows import Nearest, squared_lengths, unit_rows
 from pretrained_embed.vocabulary import Vocabulary
@@ -193,23 +198,22 @@ class KeyedRows:
         added, taken = [*_terms(positive, 1.0)], [*_terms(negative, 1.0)]
         if not added:
             raise OptionError("there is nothing to look for; name a positive key")
+        terms = [
+            self.get_vector(key) if isinstance(key, str) else self._vector(key)
+            for key, _ in added + taken
+        ]
+        factors = _Factors(unit_rows(np.stack(terms)), len(added))
         looked = slice(0, restrict_vocab or None)
-        score = np.ones(len(range(*looked.indices(len(self)))), np.float64)
-        for terms, way in ((added, np.multiply), (taken, np.divide)):
-            product = np.ones_like(score)
-            for key, _ in terms:
-                vector = key if not isinstance(key, str) else self.get_vector(key)
-                (unit,) = unit_rows(np.asarray(vector, np.float32)[None])
-                product *= (1 + self._cosines(unit, looked).astype(np.float64)) / 2
-            score = way(score, product + (_EPSILON if way is np.divide else 0))
+        vectors, squares = self.vectors[looked], self._squared()[looked]
         if topn is None:
-            return score.astype(np.float32)
+            blocks = [
+                factors.product(factors.cosines(rows, squares[start:]))
+                for start, rows in _blocks(vectors)
+            ]
+            return np.concatenate([np.empty(0, np.float32), *blocks])
         own = {self.get_index(key) for key, _ in added + taken if isinstance(key, str)}
-        left = ~((self._squared()[looked] > 0) & np.isfinite(self._squared()[looked]))
-        left[[row for row in own if row < len(left)]] = True
-        score[left] = -np.inf
-        best = np.argsort(-score, kind="stable")[: min(topn, int((~left).sum()))]
-        return self._named(zip(best.tolist(), score[best].tolist(), strict=True))
+        found = factors.best(vectors, squares, topn, np.array(sorted(own), np.int64))
+        return self._named(found)
 
     def similar_by_vector(
         self, vector: FloatArray, topn: int = 10
@@ -291,6 +295,69 @@ class KeyedRows:
         pairs = list(found)
         names = self._vocabulary.strings(np.array([row for row, _ in pairs], np.int64))
         return [(name, score) for name, (_, score) in zip(names, pairs, strict=True)]
+
+
+class _Factors:
+    """The similarities that 3CosMul multiplies and divides by.
+
+    ``units`` is float32 (terms, dim), of length 1; the first ``added`` are multiplied.
+    """
+
+    def __init__(self, units: Float32Array, added: int) -> None:
+        self._units, self._added = units, added
+        # the bound of Higham (2002), 3.5, for the product and for the squares
+        self._slack = 2 * (units.shape[1] + 8) * 2.0**-24
+
+    def cosines(self, rows: Float32Array, squares: Float32Array) -> FloatArray:
+        """Return the cosines of the terms with rows, (terms, rows); 0 of zeros."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.sqrt(np.where(squares > 0, squares, np.float32(1)))
+            found: FloatArray = (self._units @ rows.T) / lengths[: len(rows)]
+        return found
+
+    def product(self, cosines: FloatArray, wrong: float = 0.0) -> FloatArray:
+        """Return the products, (rows,), as they are or, if ``wrong``, at the most.
+
+        ``wrong`` is by how much the cosines may be, and negative for the least.
+        """
+        moved = (cosines + (1 + wrong)) * 0.5
+        moved[self._added :] -= wrong  # of what divides, the least gives the most
+        np.maximum(moved, 0, out=moved)
+        found: FloatArray = moved[: self._added].prod(axis=0)
+        if len(moved) > self._added:
+            found /= moved[self._added :].prod(axis=0) + _EPSILON
+        found *= 1 + np.sign(wrong) * (len(moved) + 4) * 2.0**-24  # what these round
+        return found
+
+    def best(
+        self, vectors: Float32Array, squares: Float32Array, count: int, own: Int64Array
+    ) -> list[tuple[int, float]]:
+        """Return the best rows but ``own``, and their products, the best first.
+
+        Those that binary32 says may be among the best are measured in binary64.
+        """
+        rows, least = np.empty(0, np.int64), np.empty(0, np.float32)
+        most = np.empty(0, np.float32)
+        for start, some in _blocks(vectors):
+            lengths = squares[start : start + len(some)]
+            cosines = self.cosines(some, lengths)
+            at_most = self.product(cosines, self._slack)
+            left = ~((lengths > 0) & np.isfinite(lengths))
+            at_most[left] = -np.inf
+            at_most[own[(own >= start) & (own < start + len(some))] - start] = -np.inf
+            floor = np.partition(least, -count)[-count] if len(least) >= count else 0
+            new = np.flatnonzero(at_most >= floor)
+            rows = np.append(rows, start + new)
+            most = np.append(most, at_most[new])
+            least = np.append(least, self.product(cosines[:, new], -self._slack))
+            if len(least) > count:
+                kept = most >= np.partition(least, -count)[-count]
+                rows, least, most = rows[kept], least[kept], most[kept]
+        wide = vectors[rows].astype(np.float64)
+        wide /= np.sqrt(np.einsum("ij,ij->i", wide, wide))[:, None]
+        exact = self.product(self._units.astype(np.float64) @ wide.T)
+        order = np.lexsort((rows, -exact))[:count]
+        return list(zip(rows[order].tolist(), exact[order].tolist(), strict=True))
 
 
 def _blocks(vectors: Float32Array) -> Iterator[tuple[int, Float32Array]]:

@@ -30,9 +30,10 @@ _SMALL, _LARGE = 1e-30, 1e30
 #: The largest number of binary32.
 _MAX = np.finfo(np.float32).max
 
-#: Of so many queries and rows the products are held in memory at once, and so many
-#: numbers of rows that are measured again.
-_QUERIES, _PRODUCTS, _NUMBERS = 1 << 10, 1 << 22, 1 << 21
+#: Of so many queries and rows the products are held at once, as the caches of a core
+#: hold them; so many rows come first, so that there is a floor for those behind; and so
+#: many numbers of rows are measured again at once.
+_QUERIES, _PRODUCTS, _FIRST, _NUMBERS = 1 << 8, 1 << 20, 1 << 12, 1 << 21
 
 
 def unit_rows(vectors: FloatArray) -> Float32Array:
@@ -114,8 +115,11 @@ class Nearest:
 
         ``squares`` are their `squared_lengths`, where these are known.
         """
-        step = max(1 << 12, _PRODUCTS // max(1, len(self.rows)))
-        for start in range(0, len(vectors), step):
+        start = 0
+        while start < len(vectors):
+            step = max(1 << 11, _PRODUCTS // max(1, min(_QUERIES, len(self.rows))))
+            if self._seen < _FIRST + self._count:
+                step = _FIRST + self._count
             some = vectors[start : start + step]
             if squares is None:
                 lengths = squared_lengths(some)
@@ -125,6 +129,7 @@ class Nearest:
             for first in range(0, len(self.rows), _QUERIES):
                 self._add(some, lengths, odd, slice(first, first + _QUERIES))
             self._seen += len(some)
+            start += len(some)
 
     def _add(
         self, vectors: Float32Array, squares: Float32Array, odd: Int64Array, part: slice
@@ -132,18 +137,26 @@ class Nearest:
         """Look at some rows for some of the queries."""
         near, slack = self._approximate(vectors, squares, odd, part)
         floor = self._products(self._best[part, -1], part)
-        filling = np.flatnonzero(self._directed[part] & (floor == -np.inf))
-        if len(filling) and self._count < near.shape[1]:
-            rest = near.shape[1] - self._count
-            largest = np.partition(near[filling], rest, axis=1)[:, rest]
-            floor[filling] = largest - slack[filling]
-        lowest = np.clip(floor - slack, -_MAX, _MAX).astype(np.float32)
-        with np.errstate(over="ignore"):
-            lowest = np.nextafter(lowest, np.float32(-np.inf))
-        lowest = np.maximum(lowest, -_MAX)
-        chosen = np.flatnonzero(near >= lowest[:, None])
-        if len(chosen):
-            queries, rows = np.divmod(chosen, near.shape[1])
+        lowest = _below(floor - slack)
+        # most blocks have nothing for most queries, and a maximum is soon found
+        asked = np.flatnonzero(near.max(axis=1, initial=-np.inf) >= lowest)
+        chosen = near[asked] >= lowest[asked, None]
+        hits = np.flatnonzero(chosen)
+        counts = np.bincount(hits // near.shape[1], minlength=len(asked))
+        many = np.flatnonzero(counts > 2 * self._count)
+        if len(many):  # the floor is low yet: the block's own rows set a better one
+            some = asked[many]
+            last = -self._count
+            floor[some] = [
+                np.partition(near[query, there], last)[last]
+                for query, there in zip(some, chosen[many], strict=True)
+            ]
+            better = _below(floor[some] - 2 * slack[some])
+            chosen[many] = near[some] >= better[:, None]
+            hits = np.flatnonzero(chosen)
+        if len(hits):
+            places, rows = np.divmod(hits, near.shape[1])
+            queries = asked[places]
             self._merge(queries, rows, self._exact(vectors, queries, rows, part), part)
 
     def _products(self, best: Float64Array, part: slice) -> Float64Array:
@@ -163,16 +176,20 @@ class Nearest:
         lack to that of the query's length. All are divided by the query's scale.
         """
         scales = self._scales[part]
-        regular = np.ones(len(vectors), np.bool_)
-        regular[odd] = False
-        longest = np.sqrt(float(squares[regular].max(initial=0.0)))
+        regular = np.delete(squares, odd) if len(odd) else squares
+        longest = np.sqrt(float(regular.max(initial=0.0)))
         # the bound of Higham (2002), 3.5, for the product and for the squares
         wrong = 2 * (vectors.shape[1] + 8) * 2.0**-24
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            near: Float32Array = self._scaled[part] @ vectors.T
-            slack = np.full(len(near), wrong)
+            slack = np.full(len(scales), wrong)
+            near: Float32Array
+            if self._metric == "cosine" and len(scales) > vectors.shape[1]:
+                near = self._scaled[part] @ (vectors / np.sqrt(squares)[:, None]).T
+            else:
+                near = self._scaled[part] @ vectors.T
             if self._metric == "cosine":
-                near *= 1 / np.sqrt(squares)
+                if len(scales) <= vectors.shape[1]:
+                    near *= 1 / np.sqrt(squares)
             elif self._metric == "dot":
                 slack *= longest
             else:
@@ -234,6 +251,14 @@ class Nearest:
         queries, rank = queries[best] + part.start, rank[best]
         self.rows[queries, rank] = rows[best]
         self._best[queries, rank] = near[best]
+
+
+def _below(bound: Float64Array) -> Float32Array:
+    """Return the largest numbers of binary32 that are below, and finite."""
+    lowest = np.clip(bound, -_MAX, _MAX).astype(np.float32)
+    with np.errstate(over="ignore"):
+        below: Float32Array = np.nextafter(lowest, np.float32(-np.inf))
+    return np.maximum(below, -_MAX)
 
 
 def squared_lengths(vectors: Float32Array) -> Float32Array:
