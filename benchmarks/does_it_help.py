@@ -38,7 +38,7 @@ HIDDEN = 64
 UNK = "<unk>"
 AROUND = 2  # words on each side that a tagger sees
 RESULT = Path(__file__).parent / "results" / "does-it-help.md"
-#: Half-widths of 95 % intervals in standard errors, for 2, 3, ... 10 seeds (Student's t).
+#: Half-widths of 95 % intervals in standard errors, by Student's t, of 2 to 10 seeds.
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 
 
@@ -379,7 +379,7 @@ Accuracy in percent, and the gain on the random start in points: mean and 95 % i
 by Student's t, of pairs of runs with the same seed, so with the same texts.
 
 - `random`: `torch.nn.Embedding` as it comes, trained. Words that are not in the texts \
-for training are `<unk>`, which words seen once train. The others have rows for all words.
+for training are `<unk>`, which words seen once train. The others have a row for each.
 - `pretrained`: rows that were not found are drawn (`oov="normal"`).
 - `found frozen, OOV trained`: `freeze="found"`.
 - `n-grams for OOV`: rows that were not found are made of the word's n-grams.
@@ -433,8 +433,8 @@ def _section(study: Study, task: Task) -> str:
     return (
         f"\n## {task.name[0].upper()}{task.name[1:]}\n\n"
         f"- data: {task.corpus.data}\n"
-        f"- labels: {len(task.corpus.labels)}; test: some {task.setting.test:,} {what}, "
-        f"validation: some {task.setting.validation:,}\n"
+        f"- labels: {len(task.corpus.labels)}; test: some {task.setting.test:,} "
+        f"{what}, validation: some {task.setting.validation:,}\n"
         f"- {made}\n\n{_table(rows)}"
     )
 

@@ -4,8 +4,9 @@
 >>> from pretrained_embed.adapters.sklearn import WordVectors  # doctest: +SKIP
 >>> model = make_pipeline(WordVectors("glove-6b-50d"), classifier)  # doctest: +SKIP
 
-Of a column of a table, ``WordVectors(...).set_output(transform="pandas")`` (or
-"polars") gives a table with the same index.
+Of a column of a table of pandas or polars, `column_vectors` gives a table of vectors.
+It takes texts, as scikit-learn's own `CountVectorizer` does, and fails the checks of
+`check_estimator` that this fails: those that give tables of numbers to ``fit``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ try:
 except ImportError as error:
     raise missing("scikit-learn", "sklearn") from error
 
-__all__ = ["Pooling", "WordVectors"]
+__all__ = ["Pooling", "WordVectors", "column_vectors"]
 
 Pooling = Literal["mean", "max", "sif", "tfidf"]
 
@@ -163,6 +164,13 @@ class WordVectors(TransformerMixin, BaseEstimator):
             raise OptionError(
                 f"one text, {brief(given)}, is given; give a list of texts"
             )
+        shape = getattr(given, "shape", ())
+        if len(shape) > 1:
+            kind = f"{type(given).__module__}.{type(given).__name__}"
+            raise OptionError(
+                f"a table of shape {tuple(shape)} is given ({kind}); give one column "
+                "of texts, as in table['text']"
+            )
         listed = list(given)
         if self.tokenizer is None and set(map(type, listed)) == {str}:
             return list(map(str.split, listed))
@@ -172,7 +180,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
             if not isinstance(text, str | list | tuple):
                 raise OptionError(
                     f"{brief(text)} is of type {type(text).__name__}; a text is a str "
-                    "or a list of words"
+                    "or a list of words; a missing one is to be filled, with '' say"
                 )
             texts.append(list(read(text) if isinstance(text, str) else text))
         return texts
@@ -258,8 +266,8 @@ class WordVectors(TransformerMixin, BaseEstimator):
             return _largest(table, places, ends)
         weights = np.ones(len(places), np.float32)
         if self.pooling == "tfidf":
-            weights = _numbers(self.idf_, self._rare, texts, len(there))[there]
-            weights = weights.astype(np.float32)
+            idf = _numbers(self.idf_, self._rare, texts, len(there))[there]
+            weights = idf.astype(np.float32)
         elif self.pooling == "sif":
             often = _numbers(self.frequencies_, 0.0, texts, len(there))[there]
             weights = (_SIF / (_SIF + often)).astype(np.float32)
@@ -274,6 +282,33 @@ class WordVectors(TransformerMixin, BaseEstimator):
             component = cast(Float64Array, self.component_)
             found = (found - np.outer(found @ component, component)).astype(np.float32)
         return found
+
+
+def column_vectors(column: Any, source: Any = pe.DEFAULT_SOURCE, **options: Any) -> Any:
+    """Return the vectors of a column of texts, as a table with a row for each.
+
+    Parameters
+    ----------
+    column : Series of pandas or polars
+        The texts.
+    source, options
+        As `WordVectors` takes them; it is fitted to the column.
+
+    Returns a DataFrame of the same package, of float32, with columns ``wordvectors0``
+    and so on; that of pandas has the index of the column.
+
+    Raises `OptionError` for what is no column, and what `WordVectors` does.
+
+    >>> table.join(column_vectors(table["text"], "glove-6b-50d"))  # doctest: +SKIP
+    """
+    package = type(column).__module__.partition(".")[0]
+    if package not in ("pandas", "polars"):
+        raise OptionError(
+            f"the column is of type {type(column).__name__}; give a Series of pandas "
+            "or polars, or texts to WordVectors(...).fit_transform"
+        )
+    model = WordVectors(source, **options).set_output(transform=package)
+    return model.fit_transform(column)
 
 
 def _numbers(

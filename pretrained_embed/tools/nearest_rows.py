@@ -184,7 +184,8 @@ class Nearest:
             slack = np.full(len(scales), wrong)
             near: Float32Array
             if self._metric == "cosine" and len(scales) > vectors.shape[1]:
-                near = self._scaled[part] @ (vectors / np.sqrt(squares)[:, None]).T
+                lengths = np.sqrt(squares)[:, None]
+                near = self._scaled[part] @ np.divide(vectors, lengths).T
             else:
                 near = self._scaled[part] @ vectors.T
             if self._metric == "cosine":

@@ -12,14 +12,13 @@ import pytest
 import pretrained_embed as pe
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
-from sklearn.base import clone
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.base import TransformerMixin, clone
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import check_estimator
 
-from pretrained_embed.adapters.sklearn import WordVectors
+from pretrained_embed.adapters.sklearn import WordVectors, column_vectors
 
 WORDS = ["the", "cat", "sat", "on", "a", "mat", "dog"]
 TEXTS = ["the cat sat", "The cat cat xyzzy", "", "xyzzy", "a dog on the mat", "dog"]
@@ -129,13 +128,37 @@ def test_in_a_pipeline_and_cloned(source):
     ]
 
 
-def test_a_column_of_pandas_keeps_its_index(source):
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_a_column_of_texts_becomes_a_table(source, package):
+    tables = pytest.importorskip(package, reason=f"{package} is not installed")
+    expected = WordVectors(source, pooling="max").fit_transform(TEXTS)
+
+    table = column_vectors(tables.Series(TEXTS), source, pooling="max")
+
+    assert isinstance(table, tables.DataFrame)
+    assert list(table.columns) == [f"wordvectors{n}" for n in range(5)]
+    assert table.to_numpy().dtype == np.float32
+    np.testing.assert_array_equal(table.to_numpy(), expected)
+
+
+def test_the_index_of_a_column_is_kept(source):
     column = pd.Series(TEXTS[:2], index=["x", "y"])
 
-    table = WordVectors(source).set_output(transform="pandas").fit_transform(column)
+    assert list(column_vectors(column, source).index) == ["x", "y"]
 
-    assert list(table.index) == ["x", "y"]
-    assert list(table.columns) == [f"wordvectors{n}" for n in range(5)]
+
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_a_table_and_a_missing_text_are_no_column_of_texts(source, package):
+    tables = pytest.importorskip(package, reason=f"{package} is not installed")
+
+    with pytest.raises(pe.errors.OptionError, match=r"a table of shape \(6, 1\)"):
+        WordVectors(source).fit(tables.DataFrame({"text": TEXTS}))
+    with pytest.raises(pe.errors.OptionError, match="a missing one is to be filled"):
+        column_vectors(tables.Series(["the cat", None]), source)
+    with pytest.raises(
+        pe.errors.OptionError, match="give a Series of pandas or polars"
+    ):
+        column_vectors(TEXTS, source)
 
 
 def test_check_estimator_passes(source):
@@ -148,22 +171,49 @@ def test_check_estimator_passes(source):
     assert {r["check_name"] for r in results if r["status"] == "failed"} == set()
 
 
-@pytest.mark.parametrize(
-    "check",
-    [
-        "check_estimator_cloneable",
-        "check_estimator_repr",
-        "check_estimator_tags_renamed",
-        "check_get_params_invariance",
-        "check_no_attributes_set_in_init",
-        "check_parameters_default_constructible",
-        "check_set_params",
-        "check_valid_tag_types",
-    ],
-)
-def test_the_checks_that_need_no_numbers_pass(source, check):
-    """All others of scikit-learn give tables of numbers to ``fit``."""
-    getattr(estimator_checks, check)("WordVectors", WordVectors(source))
+#: They give tables of numbers to ``fit``, and what takes texts refuses these.
+NO_TEXTS = {
+    *("check_complex_data", "check_dict_unchanged", "check_dont_overwrite_parameters"),
+    *("check_dtype_object", "check_estimators_dtypes"),
+    *("check_estimators_empty_data_messages", "check_estimators_fit_returns_self"),
+    *("check_estimators_nan_inf", "check_estimators_overwrite_params"),
+    *("check_estimators_pickle", "check_f_contiguous_array_estimator"),
+    *("check_fit2d_1feature", "check_fit2d_1sample", "check_fit2d_predict1d"),
+    *("check_fit_check_is_fitted", "check_fit_idempotent", "check_fit_score_takes_y"),
+    *("check_methods_sample_order_invariance", "check_methods_subset_invariance"),
+    *("check_n_features_in", "check_n_features_in_after_fitting"),
+    *("check_pipeline_consistency", "check_positive_only_tag_during_fit"),
+    *("check_readonly_memmap_input", "check_transformer_data_not_an_array"),
+    *("check_transformer_general", "check_transformer_preserve_dtypes"),
+}
+
+
+def failing(estimator) -> set[str]:
+    """Return the checks that fail once an estimator says that it takes tables."""
+    mixin = () if isinstance(estimator, TransformerMixin) else (TransformerMixin,)
+
+    class OfTables(*mixin, type(estimator)):
+        def __sklearn_tags__(self):
+            tags = super().__sklearn_tags__()
+            tags.input_tags.two_d_array, tags._skip_test = True, False
+            return tags
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(
+            OfTables(**estimator.get_params(deep=False)), on_fail=None
+        )
+    assert len(results) > len(NO_TEXTS)
+    return {r["check_name"] for r in results if r["status"] == "failed"}
+
+
+def test_the_checks_that_fail_are_those_that_no_transformer_of_texts_passes(source):
+    assert failing(WordVectors(source)) == NO_TEXTS
+
+
+@pytest.mark.parametrize("vectorizer", [CountVectorizer, TfidfVectorizer])
+def test_sklearns_own_transformers_of_texts_fail_them_all(vectorizer):
+    assert failing(vectorizer()) >= NO_TEXTS
 
 
 @pytest.mark.parametrize(
