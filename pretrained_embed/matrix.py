@@ -267,14 +267,33 @@ class EmbeddingMatrix:
                 f"the rows to add have {rest.dim} dimensions, those to be kept "
                 f"{self.dim}"
             )
-        source = kept.as_source(self.ledger, self.vectors, name)
-        given = None if rest is None else rest.ledger
-        ledger, own, theirs = kept.extended(vocabulary, self.ledger, given, source)
+        given = Ledger(vocabulary) if rest is None else rest.ledger
+        sources = given.source_facts
+        onto = kept.Onto.of(
+            self.vectors, self.ledger, name, vocabulary, given.match, len(sources)
+        )
+        every, added = range(len(vocabulary)), np.flatnonzero(onto.missing)
         vectors = np.zeros((len(vocabulary), self.dim), np.float32)
-        vectors[own >= 0] = self.vectors[own[own >= 0]]
-        if rest is not None:
-            vectors[theirs >= 0] = rest.vectors[theirs[theirs >= 0]]
+        onto.put(every, vectors)
+        more = None
+        if len(added):
+            giver = self if rest is None else rest
+            ids = kept.kept_ids(giver.vocabulary, vocabulary)[added]
+            if (ids < 0).any():
+                token = vocabulary.packed[int(added[ids < 0][0])]
+                raise VocabularyError(
+                    f"no row for the token {brief(token)}: neither the matrix to "
+                    "extend has one nor what is to be added; build_matrix(..., "
+                    "onto=...) reads it from a source"
+                )
+            vectors[added], more = giver.vectors[ids], giver.ledger[ids]
         vectors.flags.writeable = False  # and so need not be copied
+        known = {k: v for k, v in given.provenance.items() if k != "source"}
+        ledger = replace(
+            onto.with_rest(every, added, more, len(given.parts)),
+            provenance=onto.provenance(known, sources),
+            findings=given.findings,
+        )
         return type(self)(vectors, ledger)
 
     def save(

@@ -5,8 +5,7 @@ does so for all of them and writes them where `Work` says.
 """
 
 from pretrained_embed.build.loop import build
-from pretrained_embed.build.onto import Onto
 from pretrained_embed.build.plan import Plan, versions
 from pretrained_embed.build.work import Work
 
-__all__ = ["Onto", "Plan", "Work", "build", "versions"]
+__all__ = ["Plan", "Work", "build", "versions"]

@@ -13,7 +13,6 @@ from pretrained_embed import __version__
 from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.build.combine import Combination
 from pretrained_embed.build.nothing_found import nothing_found
-from pretrained_embed.build.onto import Onto
 from pretrained_embed.build.options import Options
 from pretrained_embed.build.postprocess import fitted, resolve
 from pretrained_embed.build.sample import sample
@@ -21,6 +20,7 @@ from pretrained_embed.errors import ShapeError
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.parts import bounds
 from pretrained_embed.ledger import Ledger
+from pretrained_embed.ledger.kept import Onto
 from pretrained_embed.library import OpenSource
 from pretrained_embed.lookup.match import chain_names
 from pretrained_embed.recipe import Step, facts, parse_steps

@@ -1,15 +1,16 @@
-"""Rows of a matrix that are kept for another vocabulary."""
+"""Rows of an earlier matrix, kept for another vocabulary."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array
-from pretrained_embed.errors import OptionError, VocabularyError, brief
+from pretrained_embed.errors import OptionError
 from pretrained_embed.ledger.coverage import Advice
 from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.ledger.origin import OWN_CODES, OWN_FORMS, Origin, OriginArray
@@ -29,92 +30,125 @@ def kept_ids(old: Vocabulary, vocabulary: Vocabulary) -> Int64Array:
     return ids
 
 
-def needed(vocabulary: Vocabulary) -> BoolArray:
-    """Return which rows are not zeros for being pad or holes, bool (rows,)."""
-    rows = np.ones(len(vocabulary), np.bool_)
-    rows[vocabulary.holes] = False
-    if vocabulary.pad_id is not None:
-        rows[vocabulary.pad_id] = False
-    return rows
-
-
 def missing(old: Vocabulary, vocabulary: Vocabulary) -> Vocabulary | None:
     """Return the tokens that an old vocabulary does not have, ``None`` for none."""
-    ids = np.flatnonzero(needed(vocabulary) & (kept_ids(old, vocabulary) < 0))
+    needed = Ledger.blank(vocabulary).missing
+    ids = needed[kept_ids(old, vocabulary)[needed] < 0]
     return vocabulary.part(ids) if len(ids) else None
 
 
-def _check_there(vocabulary: Vocabulary, added: Int64Array, ids: Int64Array) -> None:
-    """Raise `VocabularyError` naming a token to be added whose row is not there."""
-    if (ids < 0).any():
-        token = vocabulary.packed[int(added[ids < 0][0])]
-        raise VocabularyError(
-            f"no row for the token {brief(token)}: neither the matrix to extend has "
-            "one nor what is to be added; build_matrix(..., onto=...) reads it from "
-            "a source"
+@dataclass(frozen=True)
+class Onto:
+    """A source in front of all others, which has tokens as they stand.
+
+    It gives whole rows: nothing scales them, puts them together or changes them.
+    ``ledger`` tells of the rows of the new vocabulary that are kept; all others are
+    UNUSED there.
+    """
+
+    vectors: Float32Array  # (rows of the matrix, dim)
+    ledger: Ledger
+    missing: BoolArray  # (rows,), tokens that it does not have
+    more_forms: tuple[str, ...]  # which found kept rows and are not in the match chain
+    source: dict[str, Any]  # what the provenance says of it
+
+    @classmethod
+    def of(
+        cls,
+        vectors: Float32Array,
+        old: Ledger,
+        name: str,
+        vocabulary: Vocabulary,
+        chain: Sequence[str],
+        sources: int,
+    ) -> Self:
+        """Return the rows that a matrix called ``name`` has for a vocabulary.
+
+        ``chain`` are the names of the forms, and ``sources`` the number of the sources,
+        which are asked for other tokens. Raises `OptionError` for more forms than the
+        ledger has codes.
+        """
+        blank = Ledger.blank(vocabulary).origin
+        rows = kept_ids(old.vocabulary, vocabulary)
+        kept = rows >= 0
+        origin = np.where(blank == Origin.PAD, blank, np.uint8(Origin.UNUSED))
+        origin[kept], more = _renumbered(old.origin[rows[kept]], old.match, chain)
+        advice = None
+        if old.advice is not None:
+            found_by = np.zeros(len(vocabulary), np.uint32)
+            found_by[kept] = old.advice.found_by[rows[kept]]
+            advice = Advice(old.advice.forms, found_by)
+        ledger = Ledger(
+            vocabulary,
+            origin,
+            source_rows=rows,
+            sources=np.where(kept, sources, -1),
+            advice=advice,
+        )
+        source = {
+            "name": name,
+            "format": "matrix",
+            "rows": len(old),
+            "dim": vectors.shape[1],
+            "digests": [
+                {
+                    "algorithm": "sha256",
+                    "of": "its vectors",
+                    "value": sha256(vectors.data.cast("B")).hexdigest(),
+                }
+            ],
+            "provenance": old.provenance,
+        }
+        return cls(vectors, ledger, (blank == Origin.OOV) & ~kept, tuple(more), source)
+
+    @property
+    def dim(self) -> int:
+        """Length of a row."""
+        return int(self.vectors.shape[1])
+
+    def put(self, rows: range, out: Float32Array) -> None:
+        """Write the rows of a range that are kept, each at its place in ``out``."""
+        theirs = self.ledger.source_rows[rows.start : rows.stop]
+        kept = np.flatnonzero(theirs >= 0)
+        out[kept] = self.vectors[theirs[kept]]
+
+    def with_rest(
+        self, rows: range, added: Int64Array, rest: Ledger | None, sources: int
+    ) -> Ledger:
+        """Return the ledger of a range, of which sources gave ``added``.
+
+        ``rest`` is the ledger of those, if there are any; where rows are put together
+        of ``sources``, each has a part.
+        """
+        mine = self.ledger[rows.start : rows.stop]
+        advised = [(mine.advice, np.arange(len(rows)))]
+        nothing = Ledger(mine.vocabulary, np.full(len(rows), Origin.UNUSED, np.uint8))
+        parts = [nothing] * sources
+        whole = mine
+        if rest is not None:
+            every = np.arange(len(added))
+            whole = mine.with_rows(added, rest, every)
+            advised.append((rest.advice, added))
+            parts = [nothing.with_rows(added, part, every) for part in rest.parts]
+        return Ledger(
+            whole.vocabulary,
+            whole.origin,
+            source_rows=whole.source_rows,
+            sources=whole.sources,
+            parts=parts,
+            advice=Advice.of_rows(advised, whole.origin == Origin.OOV),
         )
 
-
-def extended(
-    vocabulary: Vocabulary,
-    old: Ledger,
-    rest: Ledger | None,
-    source: dict[str, Any],
-) -> tuple[Ledger, Int64Array, Int64Array]:
-    """Return the ledger of rows that are in ``old`` and, else, in ``rest``.
-
-    And the row that each is of ``old``, and of ``rest``, both int64 (rows,), -1 for
-    none. ``source`` is what the provenance says of ``old``, see `as_source`; it comes
-    after the sources of ``rest``. Raises `VocabularyError` naming a token that neither
-    has, and `OptionError` for forms that the codes do not tell apart.
-    """
-    theirs = kept_ids(old.vocabulary, vocabulary)
-    kept = np.flatnonzero(theirs >= 0)
-    added = np.flatnonzero(needed(vocabulary) & (theirs < 0))
-    giver = old if rest is None else rest  # the old one has none of these tokens
-    ids = kept_ids(giver.vocabulary, vocabulary)[added]
-    _check_there(vocabulary, added, ids)
-    others = np.full(len(vocabulary), -1)
-    others[added] = ids
-    known = [] if rest is None else rest.source_facts
-    provenance: dict[str, Any] = {}
-    if rest is not None:
-        provenance = {k: v for k, v in rest.provenance.items() if k != "source"}
-    chain = () if rest is None else rest.match
-    codes, more = renumbered(old.origin[theirs[kept]], old.match, chain)
-    if more:
-        provenance["kept_forms"] = [*provenance.get("kept_forms", ()), *more]
-
-    whole = _without(vocabulary).with_rows(added, giver, ids)
-    parts = () if rest is None else rest.parts
-    origin, sources = whole.origin.copy(), whole.sources.copy()
-    source_rows = whole.source_rows.copy()
-    origin[kept], sources[kept], source_rows[kept] = codes, len(known), theirs[kept]
-    advised = [(old.advice and old.advice.of(theirs[kept]), kept)]
-    if rest is not None:
-        advised.append((rest.advice and rest.advice.of(ids), added))
-    ledger = Ledger(
-        vocabulary,
-        origin,
-        {**provenance, "sources": [*known, source]},
-        None if rest is None else rest.findings,
-        source_rows,
-        sources,
-        [_without(vocabulary, pad=False).with_rows(added, part, ids) for part in parts],
-        Advice.of_rows(advised, origin == Origin.OOV),
-    )
-    return ledger, theirs, others
+    def provenance(
+        self, rest: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]
+    ) -> dict[str, Any]:
+        """Return how to make all rows again, given what there is to say of the rest."""
+        forms = [*rest.get("kept_forms", ()), *self.more_forms]
+        kept = {"kept_forms": forms} if forms else {}
+        return {**rest, **kept, "sources": [*sources, self.source]}
 
 
-def _without(vocabulary: Vocabulary, *, pad: bool = True) -> Ledger:
-    """Return the ledger of rows that nothing is known of, not even of the pad."""
-    origin = np.full(len(vocabulary), Origin.UNUSED, np.uint8)
-    if pad and vocabulary.pad_id is not None:
-        origin[vocabulary.pad_id] = Origin.PAD
-    return Ledger(vocabulary, origin)
-
-
-def renumbered(
+def _renumbered(
     codes: OriginArray, names: Sequence[str], known: Sequence[str]
 ) -> tuple[OriginArray, list[str]]:
     """Return codes of one ledger as codes of another, and what forms that one lacks.
@@ -135,16 +169,3 @@ def renumbered(
     for code, name in named.items():
         turned[code] = OWN_FORMS + forms.index(name)
     return turned[codes], more
-
-
-def as_source(ledger: Ledger, vectors: Float32Array, name: str) -> dict[str, Any]:
-    """Return what a provenance says of a matrix whose rows were kept."""
-    digest = sha256(vectors.data.cast("B")).hexdigest()
-    return {
-        "name": name,
-        "format": "matrix",
-        "rows": len(ledger),
-        "dim": vectors.shape[1],
-        "digests": [{"algorithm": "sha256", "of": "its vectors", "value": digest}],
-        "provenance": ledger.provenance,
-    }

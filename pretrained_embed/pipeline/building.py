@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 from pretrained_embed import former_options
 from pretrained_embed.arrays import AnyProgress, listener
 from pretrained_embed.budget import number_of_bytes
-from pretrained_embed.build import Onto, Plan, Work, build
+from pretrained_embed.build import Plan, Work, build
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options
 from pretrained_embed.fill import Policies
 from pretrained_embed.formats import AnyLayout
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger import check_place
+from pretrained_embed.ledger.kept import Onto
 from pretrained_embed.library import (
     DEFAULT_SOURCE,
     Folder,
@@ -222,10 +223,10 @@ def build_matrix(
     kept = None
     if onto is not None:
         old, name = _earlier(onto, library)
-        chain = chain_names(options.match)
-        kept = Onto.of(old, name, vocabulary, chain, len(listed))
-        if not kept.missing.any():  # all rows are there, and nothing is to be read
+        if old.missing(vocabulary) is None:  # nothing is to be read
             listed = ()
+        chain = chain_names(options.match) if listed else ()
+        kept = Onto.of(old.vectors, old.ledger, name, vocabulary, chain, len(listed))
     if options.composes:  # subword pieces are in the source itself
         library = replace(library, stores=False)
     opened: list[OpenSource] = []
