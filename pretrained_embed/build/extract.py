@@ -1,54 +1,49 @@
-"""The extract of a split: its hits, sorted by the range of rows that wants them.
+"""Extracts: what a scan has found waits in them, sorted by the range that wants it.
 
 ::
 
-    extract  = section section ... bounds
-    section  = count bytes positions vectors lengths tokens filler
-    bounds   = (ranges + 1) x int64, where each section begins and the last ends
+    extract = positions vectors lengths tokens bounds
 
-Of a section, which is that of one range: ``count`` and ``bytes`` are int64, the entries
-and the bytes of their tokens; ``positions`` int64, the rows of the split they stand in;
-``vectors`` float32 (count, dim); ``lengths`` uint32, of the tokens; ``filler`` up to a
-multiple of 8 bytes. A range that nothing was found for has a section of no bytes.
-Numbers are those of the machine: an extract lives as long as the job, and on machines
-of one kind.
+Of each entry, those of the first range before those of the next: ``positions`` are
+int64, the row of the split it stands in; ``vectors`` float32 (entries, dim);
+``lengths`` uint32, the bytes of its token; ``tokens`` these bytes. ``bounds`` are int64
+(2, ranges + 1): the entry, and the byte of ``tokens``, that each range begins with, and
+the ends. Numbers are those of the machine: an extract lives as long as the job, and on
+machines of one kind.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed import kernel
-from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, UInt8Array
+from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, Progress
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.reading import read_fully
 from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.formats.blocks import Hits
+from pretrained_embed.formats.blocks import Hits, PackedBlock, gathered
+from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.findings import Findings
-from pretrained_embed.formats.reader import SplitReport
+from pretrained_embed.formats.reader import (
+    OnBadRow,
+    Reader,
+    Selection,
+    SplitReport,
+    Statistics,
+)
+from pretrained_embed.vocabulary.token_rows import cut
 
-_HEAD = 16
 #: Bytes of vectors that wait before an extract is closed and the next is begun.
 _FULL = 1 << 24
-
-_DAMAGED = "an extract of this build is damaged"
-_REMEDY = "; remove the folder it is in, and run the build again"
-
-
-class Section(NamedTuple):
-    """What one extract has for one range."""
-
-    positions: Int64Array  # (entries,) rows of the split
-    tokens: PackedTokens
-    vectors: Float32Array  # (entries, dim)
 
 
 class Gathering:
@@ -57,38 +52,29 @@ class Gathering:
     def __init__(self, index: kernel.TokenIndex, ranges: int, dim: int) -> None:
         self._index = index
         self._ranges = ranges
-        self._vectors = np.empty((max(1, _FULL // (4 * dim)), dim), np.float32)
+        self._room = max(1, _FULL // (4 * dim))
         self._pairs = np.empty((0, 2), np.int64)
         self._clear()
 
     def _clear(self) -> None:
         self._count = 0
-        self._tokens: list[UInt8Array] = []
-        self._lengths: list[Int64Array] = []
+        self._blocks: list[PackedBlock] = []
         self._positions: list[Int64Array] = []
         self._hits: list[Int64Array] = []  # of the pairs, counted over all calls
         self._wanted_by: list[Int64Array] = []
 
+    def is_full_for(self, found: Hits) -> bool:
+        """Whether an extract has to be closed before these hits are added."""
+        return self._count > 0 and self._count + found.size > self._room
+
     def add(self, found: Hits) -> None:
-        """Take a copy of hits, for which there is room unless `is_full_for` says no."""
-        if found.size > len(self._vectors):
-            self._vectors = np.empty((found.size, self._vectors.shape[1]), np.float32)
-        hits = found.hits[: found.size]
-        end = self._count + found.size
-        self._vectors[self._count : end] = found.vectors[: found.size]
-        self._lengths.append(hits[:, 2].copy())
-        tokens = np.empty(int(hits[:, 2].sum()), np.uint8)
-        kernel.pack(found.data, found.hits, found.size, tokens)
-        self._tokens.append(tokens)
-        self._positions.append(hits[:, 0] + found.rows_before)
+        """Take a copy of hits."""
+        self._blocks.append(found.block())
+        self._positions.append(found.hits[: found.size, 0] + found.rows_before)
         pairs = self._spread(found)
         self._hits.append(pairs[:, 0] + self._count)
         self._wanted_by.append(pairs[:, 1].copy())
-        self._count = end
-
-    def is_full_for(self, found: Hits) -> bool:
-        """Whether an extract has to be closed before these hits are added."""
-        return self._count > 0 and self._count + found.size > len(self._vectors)
+        self._count += found.size
 
     def _spread(self, found: Hits) -> Int64Array:
         count = kernel.spread(self._index, found.hits, found.size, self._pairs)
@@ -97,87 +83,32 @@ class Gathering:
             kernel.spread(self._index, found.hits, found.size, self._pairs)
         return self._pairs[:count]
 
-    def extract(self) -> list[UInt8Array]:
+    def extract(self) -> list[memoryview]:
         """Return the pieces of bytes of an extract of what was added; forget it."""
         if not self._count:
             return []
-        hits = np.concatenate(self._hits)
+        ((tokens, vectors),) = gathered(self._blocks)
         wanted_by = np.concatenate(self._wanted_by)
         order = np.argsort(wanted_by, kind="stable")
-        chosen = hits[order]
+        chosen = np.concatenate(self._hits)[order]
+        tokens = cut(tokens.data, tokens.offsets[chosen], tokens.offsets[chosen + 1])
         entries = np.searchsorted(wanted_by[order], np.arange(self._ranges + 1))
-        positions = np.concatenate(self._positions)[chosen]
-        vectors = self._vectors[chosen]
-        tokens = _take(
-            np.concatenate(self._tokens), np.concatenate(self._lengths), chosen
+        columns = (
+            np.concatenate(self._positions)[chosen],
+            vectors[chosen],
+            np.diff(tokens.offsets).astype(np.uint32),
+            tokens.data,
+            np.stack([entries, tokens.offsets[entries]]),
         )
-        lengths = np.diff(tokens.offsets).astype(np.uint32)
         self._clear()
-
-        pieces: list[UInt8Array] = []
-        begins = np.zeros(self._ranges + 1, np.int64)
-        filled = np.flatnonzero(np.diff(entries))
-        for number in filled.tolist():
-            begin, end = entries[number : number + 2].tolist()
-            own = slice(begin, end)
-            data = tokens.data[tokens.offsets[begin] : tokens.offsets[end]]
-            parts: list[npt.NDArray[np.generic]] = [
-                np.array([end - begin, len(data)]),
-                positions[own],
-                vectors[own].reshape(-1),
-                lengths[own],
-                data,
-            ]
-            size = sum(part.nbytes for part in parts)
-            parts.append(np.zeros(-size % 8, np.uint8))
-            pieces += [part.view(np.uint8) for part in parts]
-            begins[number + 1] = size + -size % 8
-        pieces.append(np.cumsum(begins).view(np.uint8))
-        return pieces
+        return [column.reshape(-1).view(np.uint8).data for column in columns]
 
 
-def _take(data: UInt8Array, lengths: Int64Array, rows: Int64Array) -> PackedTokens:
-    """Return some tokens of those that lie in ``data``, in the order of ``rows``."""
-    ends = np.cumsum(lengths)
-    taken = lengths[rows]
-    offsets = np.concatenate([[0], np.cumsum(taken)])
-    places = np.repeat(ends[rows] - offsets[1:], taken)
-    places += np.arange(offsets[-1])
-    return PackedTokens(data[places], offsets)
+class Section(NamedTuple):
+    """What one extract has for one range."""
 
-
-def bounds_size(ranges: int) -> int:
-    """Return the bytes at the end of an extract that hold its bounds."""
-    return 8 * (ranges + 1)
-
-
-def read_section(raw: bytes | memoryview, dim: int) -> Section | None:
-    """Return a section, given its bytes; ``None`` for one of no entries.
-
-    Raises `ValueError` where it is not of so many bytes.
-    """
-    if not len(raw):
-        return None
-    count, size = np.frombuffer(raw, np.int64, 2).tolist()
-    needed = _HEAD + (12 + 4 * dim) * count + size
-    if min(count, size) < 0 or needed + -needed % 8 != len(raw):
-        raise ValueError(f"a section of {len(raw):,} bytes for {count:,} entries")
-    fields = _fields(raw, count, size, dim)
-    positions = np.frombuffer(next(fields), np.int64)
-    vectors = np.frombuffer(next(fields), np.float32).reshape(count, dim)
-    lengths = np.frombuffer(next(fields), np.uint32)
-    data = np.frombuffer(next(fields), np.uint8)
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return Section(positions, PackedTokens(data, offsets), vectors)
-
-
-def _fields(
-    raw: bytes | memoryview, count: int, size: int, dim: int
-) -> Iterator[memoryview]:
-    view, begin = memoryview(raw), _HEAD
-    for length in (8 * count, 4 * dim * count, 4 * count, size):
-        yield view[begin : begin + length]
-        begin += length
+    positions: Int64Array  # (entries,) rows of the split
+    tokens: PackedTokens
 
 
 @dataclass(frozen=True)
@@ -189,41 +120,71 @@ class Extract:
     path: SafePath | None = None
     data: bytes = b""
 
-    def bounds(self, ranges: int) -> Int64Array:
-        """Return where its sections begin, int64 (ranges + 1,)."""
-        length = bounds_size(ranges)
-        end = self.size - length
-        bounds = np.frombuffer(self._read(max(end, 0), length), np.int64)
-        if bounds[0] != 0 or bounds[-1] != end or (bounds[1:] < bounds[:-1]).any():
-            raise SourceError(f"{self.path}: {_DAMAGED}{_REMEDY}")
+    def bounds(self, ranges: int, dim: int) -> Int64Array:
+        """Return where the ranges begin, see above; raises `SourceError`."""
+        length = 16 * (ranges + 1)
+        end = max(0, self.size - length)
+        (raw,) = self._read((end, length))
+        bounds = np.frombuffer(raw, np.int64).reshape(2, -1)
+        entries, size = bounds[:, -1].tolist()
+        falling = (bounds[:, 1:] < bounds[:, :-1]).any()
+        if bounds[:, 0].any() or falling or (12 + 4 * dim) * entries + size != end:
+            raise self._damaged()
         return bounds
 
-    def section(self, begin: int, end: int, dim: int) -> Section | None:
-        """Return the section of these bytes; raises `SourceError` if they are gone."""
+    def section(self, bounds: Int64Array, number: int, dim: int) -> Section:
+        """Return what there is for a range, all but the vectors."""
+        (begin, end), (first, last) = bounds[:, number : number + 2].tolist()
         if begin == end:
-            return None
-        raw = self._read(begin, end - begin)
-        with refusing_damage(str(self.path), _DAMAGED, _REMEDY, kind=SourceError):
-            return read_section(raw, dim)
+            return Section(np.empty(0, np.int64), PackedTokens.join([]))
+        entries, count = int(bounds[0, -1]), end - begin
+        lengths_at = (8 + 4 * dim) * entries
+        positions, lengths, data = self._read(
+            (8 * begin, 8 * count),
+            (lengths_at + 4 * begin, 4 * count),
+            (lengths_at + 4 * entries + first, last - first),
+        )
+        offsets = np.zeros(count + 1, np.int64)
+        np.cumsum(np.frombuffer(lengths, np.uint32), out=offsets[1:])
+        if offsets[-1] != last - first:
+            raise self._damaged()
+        tokens = PackedTokens(np.frombuffer(data, np.uint8), offsets)
+        return Section(np.frombuffer(positions, np.int64), tokens)
 
-    def _read(self, begin: int, length: int) -> bytes:
+    def vectors(self, bounds: Int64Array, number: int, dim: int) -> Float32Array:
+        """Return the vectors of what there is for a range, float32 (entries, dim)."""
+        begin, end = bounds[0, number : number + 2].tolist()
+        start = 8 * int(bounds[0, -1]) + 4 * dim * begin
+        (raw,) = self._read((start, 4 * dim * (end - begin)))
+        return np.frombuffer(raw, np.float32).reshape(-1, dim)
+
+    def _damaged(self) -> SourceError:
+        return SourceError(
+            f"{self.path}: an extract of this build is damaged; remove the folder it "
+            "is in, and run the build again"
+        )
+
+    def _read(self, *spans: tuple[int, int]) -> list[bytes]:
+        """Return the bytes of spans, each given by its begin and length."""
         if self.path is None:
-            return self.data[begin : begin + length]
+            return [self.data[begin : begin + length] for begin, length in spans]
+        parts = []
         try:
             with self.path.open(buffering=0) as file:
-                file.seek(begin)
-                raw = read_fully(file, length)
+                for begin, length in spans:
+                    file.seek(begin)
+                    parts.append(read_fully(file, length))
         except OSError as error:
             raise SourceError(
                 f"{self.path}: an extract of this build cannot be read: "
                 f"{error.strerror}; run the build again"
             ) from error
-        if len(raw) < length:
+        if [len(part) for part in parts] != [length for _, length in spans]:
             raise SourceError(
                 f"{self.path}: an extract of this build has become shorter; run the "
                 "build again"
             )
-        return raw
+        return parts
 
     def is_whole(self) -> bool:
         """Whether the file has the bytes that were written to it."""
@@ -255,54 +216,149 @@ class Outcome:
             "read": self.report.read,
             "blank_end": self.report.blank_end,
             "skips": self.report.skips,
-            "extracts": [
-                {
-                    "file": extract.path.name,
-                    "size": extract.size,
-                    "crc32": extract.crc32,
-                }
-                for extract in self.extracts
-                if extract.path is not None
-            ],
+            "extracts": [[one.size, one.crc32] for one in self.extracts],
         }
         text = json.dumps(facts).encode("ascii")
         return b"%08x\n" % zlib.crc32(text) + text
 
     @classmethod
-    def from_record(cls, record: bytes, key: str, folder: SafePath) -> Outcome | None:
-        """Read a record; ``None`` for one that is damaged or of another job."""
+    def from_record(
+        cls, record: bytes, key: str, paths: Iterator[SafePath]
+    ) -> Outcome | None:
+        """Read a record; ``None`` for one that is damaged or of another job.
+
+        ``paths`` are those of the extracts in order, as many as there are at least.
+        """
         crc, _, text = record.partition(b"\n")
         if crc != b"%08x" % zlib.crc32(text):
             return None
         try:
-            with refusing_damage(str(folder)):
+            with refusing_damage("a record of this build"):
                 facts = json.loads(text)
-                return _outcome(facts, folder) if facts["key"] == key else None
+                return _outcome(facts, paths) if facts["key"] == key else None
         except FormatError:
             return None
 
 
-def _outcome(facts: Any, folder: SafePath) -> Outcome:
+def _outcome(facts: Any, paths: Iterator[SafePath]) -> Outcome:
     """Return what a record says; raises `ValueError` and the like if it is none."""
+    pairs = [(size, crc) for size, crc in facts["extracts"]]
+    if min(facts["read"], facts["blank_end"], *chain(*pairs)) < 0:
+        raise ValueError("a number below 0")
     report = SplitReport(
         Findings.from_dict(facts["findings"]),
-        read=_checked(facts["read"], int),
-        blank_end=_checked(facts["blank_end"], int),
-        skips=_checked(facts["skips"], bool),
+        read=facts["read"],
+        blank_end=facts["blank_end"],
+        skips=bool(facts["skips"]),
     )
-    extracts = [
-        Extract(
-            _checked(entry["size"], int),
-            _checked(entry["crc32"], int),
-            folder / _checked(entry["file"], str),
+    placed = zip(pairs, paths, strict=False)
+    return Outcome(report, [Extract(size, crc, path) for (size, crc), path in placed])
+
+
+class Extracted:
+    """What one pass over a source has come to.
+
+    ``findings`` are those of the pass, without duplicates: ``met_again`` has, by range,
+    how often the tokens that it has looked for are met after the first time. Raises
+    `RowError` for the bad row that the pass was stopped by.
+    """
+
+    def __init__(
+        self, reader: Reader, outcomes: Sequence[Outcome], ranges: int
+    ) -> None:
+        self.reader = reader
+        self.findings = reader.total([outcome.report for outcome in outcomes])
+        self.met_again: dict[int, dict[bytes, int]] = {}
+        #: Each with its bounds, and the first row of its split in the file.
+        self.extracts: list[tuple[Extract, Int64Array, int]] = []
+        first_row = 0
+        for outcome in outcomes:
+            self.extracts += [
+                (extract, extract.bounds(ranges, reader.dim), first_row)
+                for extract in outcome.extracts
+            ]
+            first_row += outcome.report.findings.rows
+
+
+class RangeReader(Reader):
+    """A source as far as it was extracted, as one range of rows sees it.
+
+    `select` finds no tokens but those that the range wants; `whole` finds all. See
+    `Reader`.
+    """
+
+    def __init__(
+        self, extracted: Extracted, number: int, statistics: Statistics | None
+    ) -> None:
+        self._extracted = extracted
+        self._number = number
+        self._source = source = extracted.reader
+        self.format, self.name, self.dim = source.format, source.name, source.dim
+        self.count, self.dtype = source.count, source.dtype
+        self.composes, self.facts = source.composes, source.facts
+        self.statistics = statistics
+
+    @property
+    def whole(self) -> Reader:
+        """The source itself."""
+        return self._source
+
+    def packed_blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[PackedBlock]:
+        """Yield all rows of the source. See `Reader`."""
+        return self._source.packed_blocks(
+            threads=threads, on_bad_row=on_bad_row, progress=progress
         )
-        for entry in facts["extracts"]
-    ]
-    return Outcome(report, extracts)
 
+    def select(
+        self,
+        index: kernel.TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row. See `Reader`."""
+        claims, number = Claims(index, len(out)), self._number
+        extracts = self._extracted.extracts
+        sections: list[PackedTokens] = []
+        bases, in_file = [0], []  # the first entry of each extract, and behind the last
+        for extract, bounds, first_row in extracts:
+            positions, tokens = extract.section(bounds, number, self.dim)
+            claims.find(tokens.data, tokens.offsets, bases[-1])
+            sections.append(tokens)
+            in_file.append(positions + first_row)
+            bases.append(bases[-1] + len(positions))
+        entries = claims.positions()
+        found = np.flatnonzero(entries[: len(out)] >= 0)
+        found = found[np.argsort(entries[found])]
+        cuts = pairwise(np.searchsorted(entries[found], bases).tolist())
+        for (extract, bounds, _), base, cut_at in zip(
+            extracts, bases, cuts, strict=False
+        ):
+            rows = found[slice(*cut_at)]
+            if len(rows):
+                vectors = extract.vectors(bounds, number, self.dim)
+                kernel.gather(vectors, entries[rows] - base, rows, out)
+        counts: Counter[bytes] = Counter()
+        if claims.duplicates:
+            counts.update(chain.from_iterable(map(PackedTokens.split, sections)))
+        self._extracted.met_again[number] = {
+            token: count - 1
+            for token, count in counts.items()
+            if count > 1 and index.key(token) >= 0
+        }
+        findings = replace(self.findings, duplicates=claims.duplicates)
+        rows_of = np.concatenate([*in_file, [-1]])  # -1 is the last
+        return Selection(rows_of[entries], claims.ranks(), findings)
 
-def _checked(value: Any, kind: Any) -> Any:
-    """Return a value of this kind, a number that is not below 0."""
-    if not isinstance(value, kind) or (type(value) is int and value < 0):
-        raise ValueError(f"{value!r:.60} is no {kind}")
-    return value
+    @property
+    def findings(self) -> Findings:
+        """What the pass over the source found."""
+        return self._extracted.findings

@@ -200,7 +200,7 @@ def _scanned(plan: Plan, work: Work) -> Iterator[tuple[Plan, Readers, Sink, _Par
 
 def _job(plan: Plan) -> str:
     """Return what differs where the rows may be others."""
-    from pretrained_embed.build.job import same_file, state_of
+    from pretrained_embed.build.scan import same_file, state_of
 
     facts = [
         [one.provenance, state_of(one.identity), same_file(one.address)]

@@ -12,15 +12,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from pretrained_embed.build.extract import Outcome
-from pretrained_embed.build.job import Job, WantedTokens, record_path
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import reason
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.marks import INDEX
-
-_LOCK = "lock"
-_WANTED = "wanted.npy"
 
 
 class WorkFolder:
@@ -35,10 +30,10 @@ class WorkFolder:
         extracts = self.path.path.glob("*/*.extract")
         return sum(file.lstat().st_size for file in extracts)
 
-    def of_job(self, name: str, key: str, wanted: WantedTokens) -> SafePath:
-        """Return the folder of a job; those of others of the name are removed.
+    def of_job(self, name: str, key: str) -> SafePath:
+        """Make the folder of a job, and remove those of others of the name.
 
-        ``wanted`` is saved there, see `wanted_path`. Raises `WriteError`.
+        Raises `WriteError`.
         """
         folder = self.path / f"{name}-{key}"
         try:
@@ -46,32 +41,9 @@ class WorkFolder:
                 # In its own folder tasks of the job may still be writing.
                 if other.name.startswith(f"{name}-") and other != folder:
                     other.remove_folder()
-            # Anew: nobody has checked what may be there.
-            wanted.save(wanted_path(folder.make()))
+            return folder.make()
         except OSError as error:
-            raise _cannot_write(folder, error) from error
-        return folder
-
-
-def wanted_path(folder: SafePath) -> SafePath:
-    """Return where the wanted tokens of a job are."""
-    return folder / _WANTED
-
-
-def finished(job: Job) -> dict[int, Outcome]:
-    """Return what is there of a job, whole and right."""
-    outcomes: dict[int, Outcome] = {}
-    if job.folder is None:
-        return outcomes
-    for number in range(len(job.splits)):
-        try:
-            record = record_path(job.folder, number).read()
-        except OSError:
-            continue
-        outcome = Outcome.from_record(record, job.key, job.folder)
-        if outcome and all(extract.is_whole() for extract in outcome.extracts):
-            outcomes[number] = outcome
-    return outcomes
+            raise cannot_write(folder, error) from error
 
 
 @contextmanager
@@ -104,23 +76,24 @@ def _alone(path: SafePath) -> Iterator[None]:
     while True:
         with ExitStack() as held:
             try:
-                lock = path.make() / _LOCK
+                lock = path.make() / "lock"
             except OSError as error:
-                raise _cannot_write(path, error) from error
+                raise cannot_write(path, error) from error
             try:
                 descriptor = held.enter_context(lock.locked())
                 there = lock.status()
             except FileNotFoundError:
                 continue
             except OSError as error:
-                raise _cannot_write(path, error) from error
+                raise cannot_write(path, error) from error
             if there and os.path.samestat(os.fstat(descriptor), there):
                 yield
                 return
 
 
-def _cannot_write(path: SafePath, error: OSError) -> WriteError:
+def cannot_write(path: SafePath, error: OSError) -> WriteError:
+    """Return the error for what the system refuses to write there."""
     return WriteError(
         f"cannot write {path}: {reason(path, error)}; rows wait there until all of the "
-        "source is read"
+        "source is read. What is finished is used when the build is run again."
     )

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.build import job, loop, scan
+from pretrained_embed.build import loop, scan
 from tests.build.test_one_build import in_ranges
 from tests.large import assert_same
 
@@ -300,7 +300,7 @@ def test_rows_of_an_earlier_matrix_are_not_looked_for(
     words = [f"w{n}" for n in range(20, 50)]
     expected = pe.build_matrix(words, source, onto=old)
     in_ranges(monkeypatch, 5, len(words) + 1, DIM)
-    wanted = counted(monkeypatch, job.WantedTokens, "of")
+    wanted = counted(monkeypatch, scan.WantedTokens, "of")
 
     built = pe.build_matrix(words, source, onto=old, out=tmp_path / "m", shards=2)
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.build import job, running, scan
+from pretrained_embed.build import scan
 from pretrained_embed.build.extract import Outcome
 from tests.large import DIM, assert_same, make_parts_small, tokens, write_source
 
@@ -321,13 +321,13 @@ def test_a_split_that_fails_is_scanned_again(
 ) -> None:
     failed: list[int] = []
 
-    def scan(given: job.Job, number: int, _: int) -> Outcome:
+    def again(given: scan.Job, number: int, _: int) -> Outcome:
         if number == 2 and len(failed) < 2:
             failed.append(number)
             raise OSError("the disk was busy")
-        return job.scan_split(given, number)
+        return scan.scan_split(given, number)
 
-    monkeypatch.setattr(running, "scan_again", scan)
+    monkeypatch.setattr(scan, "scan_again", again)
     expected = pe.build_matrix(tokens(), source)
 
     with ThreadPoolExecutor(2) as executor:
@@ -340,10 +340,10 @@ def test_a_split_that_fails_is_scanned_again(
 def test_a_split_that_fails_always_is_named(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def scan(given: job.Job, number: int, _: int) -> Outcome:
+    def again(given: scan.Job, number: int, _: int) -> Outcome:
         raise MemoryError("too little")
 
-    monkeypatch.setattr(running, "scan_again", scan)
+    monkeypatch.setattr(scan, "scan_again", again)
 
     with (
         ThreadPoolExecutor(2) as executor,
@@ -454,12 +454,13 @@ def test_rows_are_added_to_a_matrix_in_an_output(source: Path, tmp_path: Path) -
 
 def counted_scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
+    scan_split = scan.scan_split
 
-    def counted(given: job.Job, number: int, _: Any) -> Outcome:
+    def counted(given: scan.Job, number: int, _: Any) -> Outcome:
         numbers.append(number)
-        return job.scan_split(given, number)
+        return scan_split(given, number)
 
-    monkeypatch.setattr(running, "scan_again", counted)
+    monkeypatch.setattr(scan, "scan_again", counted)
     monkeypatch.setattr(scan, "scan_split", counted)
     return numbers
 
