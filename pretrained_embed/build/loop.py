@@ -14,9 +14,10 @@ import numpy as np
 
 from pretrained_embed import __version__
 from pretrained_embed.arrays import Int64Array
-from pretrained_embed.build.memory import Memory, Sink
+from pretrained_embed.build import sinks
 from pretrained_embed.build.plan import Contribution, Plan
 from pretrained_embed.build.rows import Made, locate, make
+from pretrained_embed.build.sinks import RowSink
 from pretrained_embed.build.work import (
     WholeProgress,
     Work,
@@ -50,7 +51,7 @@ def build(plan: Plan, work: Work) -> EmbeddingMatrix:
     return sink.matrix(ledger)
 
 
-def _rows(plan: Plan, readers: Readers, sink: Sink, parts: _Parts) -> Ledger:
+def _rows(plan: Plan, readers: Readers, sink: RowSink, parts: _Parts) -> Ledger:
     """Make the rows of all ranges, and return their ledger; it is written, too."""
     once = len(plan.ranges) == 1
     if plan.needs_coverage and not once:
@@ -150,12 +151,10 @@ def _alone(work: Work) -> AbstractContextManager[object]:
     return work_folder(work.out)
 
 
-def _sink(plan: Plan, work: Work, waiting: int) -> AbstractContextManager[Sink]:
+def _sink(plan: Plan, work: Work, waiting: int) -> AbstractContextManager[RowSink]:
     """Return what opens the sink; ``waiting`` bytes are still to wait beside it."""
     if work.out is None:
-        return nullcontext(Memory(plan))
-    from pretrained_embed.build import sinks  # most builds need none of them
-
+        return nullcontext(sinks.MemoryRows(plan))
     if work.shards is None:
         return sinks.file_sink(plan, work.out, waiting)
     job = _job(plan)
@@ -163,7 +162,7 @@ def _sink(plan: Plan, work: Work, waiting: int) -> AbstractContextManager[Sink]:
 
 
 @contextmanager
-def _scanned(plan: Plan, work: Work) -> Iterator[tuple[Plan, Readers, Sink, _Parts]]:
+def _scanned(plan: Plan, work: Work) -> Iterator[tuple[Plan, Readers, RowSink, _Parts]]:
     """Give the plan in ranges, with sources that were read for all of them."""
     from pretrained_embed.build.scan import Means, Scan, planned_passes
     from pretrained_embed.build.work_folder import work_folder

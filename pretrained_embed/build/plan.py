@@ -14,8 +14,7 @@ from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.build.combine import Combination
 from pretrained_embed.build.nothing_found import nothing_found
 from pretrained_embed.build.options import Options
-from pretrained_embed.build.postprocess import fitted, resolve
-from pretrained_embed.build.sample import sample
+from pretrained_embed.build.postprocess import fitted, resolve, sample
 from pretrained_embed.errors import ShapeError
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.parts import bounds

@@ -21,13 +21,18 @@ where two directions have all but equal variance, so may the directions themselv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
+from pretrained_embed import kernel
 from pretrained_embed.arithmetic import blocks, product, unit
 from pretrained_embed.arrays import Float32Array, Float64Array
+from pretrained_embed.build.combine import Combination
 from pretrained_embed.errors import OptionError
+from pretrained_embed.fill.source import FIRST_ROWS, first_rows
+from pretrained_embed.formats import Reader
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.recipe import Step
 
 #: What a fitted step does to rows of float64.
@@ -114,3 +119,31 @@ def _principal(centred: Float64Array, count: int) -> Float64Array:
     largest = np.abs(directions).argmax(axis=0)
     signs = np.sign(directions[largest, np.arange(count)])
     return np.ascontiguousarray(directions * signs)
+
+
+def sample(
+    readers: Sequence[Reader], combination: Combination, on_bad_row: OnBadRow
+) -> Float32Array:
+    """Return what the combination makes of the first tokens of the first source.
+
+    Float32 (rows, dim). Where vectors are put together of several sources, these are
+    the tokens that all sources have, as they stand. They depend on the sources alone.
+    """
+    tokens, first = first_rows(readers[0], on_bad_row, FIRST_ROWS)
+    each, shared = [first], np.ones(len(tokens), np.bool_)
+    if combination.how != "fill":
+        count = len(tokens)
+        index = kernel.TokenIndex(tokens, np.arange(count), np.zeros(count, np.uint8))
+        for reader in readers[1:]:
+            vectors = np.zeros((count, reader.dim), np.float32)
+            selection = reader.select(index, vectors, on_bad_row=on_bad_row)
+            shared &= selection.source_rows >= 0
+            each.append(vectors)
+    chosen = np.flatnonzero(shared)
+    for number, vectors in enumerate(each):
+        combination.prepare(vectors, chosen, number)
+    if combination.how == "fill":
+        return first
+    return combination.put_together(
+        [v[chosen] for v in each], [shared[chosen]] * len(each)
+    )

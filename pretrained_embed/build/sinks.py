@@ -1,31 +1,85 @@
-"""Where the rows of a build go that are not kept in memory: a file, or shards."""
+"""Where the rows of a build go: into memory, into a file, into shards."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from pretrained_embed import formats, sources
 from pretrained_embed.arrays import Float32Array
-from pretrained_embed.build.memory import Sink, SoFar
 from pretrained_embed.build.plan import Plan
 from pretrained_embed.files.replacement import discard_leftovers
 from pretrained_embed.files.room import check_room
 from pretrained_embed.formats import Announced, PackedBlock
 from pretrained_embed.formats.parts import cut_arrays
-from pretrained_embed.formats.sharded.reader import open_reader
-from pretrained_embed.formats.sharded.shards import ShardedWriter
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.sources.spool import rereadable
 
+if TYPE_CHECKING:
+    from pretrained_embed.formats.sharded.shards import ShardedWriter
+
 #: About how many bytes an output has for each row beside its vector.
 _BESIDE = 32
 
+#: Returns the ledger of the rows so far.
+SoFar = Callable[[], Ledger]
 
-class File:
-    """Takes rows into one file; see `Sink`."""
+
+class RowSink(Protocol):
+    """Takes the rows of a plan, range by range in order."""
+
+    def place(self) -> Float32Array | None:
+        """Return all rows, (rows, dim), zeros to be filled where they lie.
+
+        ``None`` where the rows that were made have to be written.
+        """
+
+    def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
+        """Write the rows of a range."""
+
+    def finish(self, ledger: Ledger) -> None:
+        """Write what belongs to all rows, which are there."""
+
+    def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
+        """Return the matrix, once what was written has its name."""
+
+
+class MemoryRows:
+    """Takes rows into memory; see `RowSink`."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._shape = len(plan.vocabulary), plan.dim
+        self._vectors = np.empty((0, plan.dim), np.float32)
+
+    def place(self) -> Float32Array | None:
+        """Return nothing: rows that are made at once are in memory already."""
+        return None
+
+    def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
+        """Keep the rows of a range."""
+        if len(rows) == self._shape[0]:
+            self._vectors = vectors
+            return
+        if not len(self._vectors):
+            self._vectors = np.empty(self._shape, np.float32)
+        self._vectors[rows.start : rows.stop] = vectors
+
+    def finish(self, ledger: Ledger) -> None:
+        """Do nothing more."""
+
+    def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
+        """Return the matrix in memory."""
+        self._vectors.flags.writeable = False  # and so need not be copied
+        return EmbeddingMatrix(self._vectors, ledger)
+
+
+class FileRows:
+    """Takes rows into one file; see `RowSink`."""
 
     def __init__(self, plan: Plan, path: Path, sink: formats.Sink) -> None:
         self._tokens = plan.vocabulary.packed
@@ -51,8 +105,8 @@ class File:
         return EmbeddingMatrix(formats.read_table(stream).vectors, ledger)
 
 
-class Shards:
-    """Takes rows into several files; see `Sink`.
+class ShardRows:
+    """Takes rows into several files; see `RowSink`.
 
     Those of a build that was killed are kept if they are of the same job.
     """
@@ -96,12 +150,14 @@ class Shards:
 
     def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
         """Return the matrix that reads the shards."""
+        from pretrained_embed.formats.sharded.reader import open_reader
+
         stream = rereadable(sources.open_source(self._folder))
         return EmbeddingMatrix(open_reader(stream).stored, ledger)
 
 
 @contextmanager
-def file_sink(plan: Plan, path: Path, waiting: int) -> Iterator[Sink]:
+def file_sink(plan: Plan, path: Path, waiting: int) -> Iterator[RowSink]:
     """Give a sink whose file takes the place of ``path`` at the end.
 
     Nobody else is writing to it: its work folder is this build's alone. ``waiting`` is
@@ -113,18 +169,20 @@ def file_sink(plan: Plan, path: Path, waiting: int) -> Iterator[Sink]:
         rows, plan.dim, tokens=plan.vocabulary.packed, beside=_BESIDE * rows + waiting
     )
     with formats.new_sink(path, announced) as sink:
-        yield File(plan, path, sink)
+        yield FileRows(plan, path, sink)
 
 
 @contextmanager
 def shards_sink(
     plan: Plan, folder: Path, shards: int, waiting: int, job: str
-) -> Iterator[Sink]:
+) -> Iterator[RowSink]:
     """Give a sink into a folder of so many files."""
+    from pretrained_embed.formats.sharded.shards import ShardedWriter
+
     rows = len(plan.vocabulary)
     writer = ShardedWriter(folder, rows=rows, dim=plan.dim, shards=shards, job=job)
     there = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     needed = (4 * plan.dim + _BESIDE) * rows + waiting - there
     check_room(folder / "index", max(0, needed))
     with ExitStack() as open:
-        yield Shards(plan, folder, writer, open)
+        yield ShardRows(plan, folder, writer, open)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from vectors import reader_of
 
 import pretrained_embed as pe
-from pretrained_embed.build import sample as sampling
+from pretrained_embed.build import postprocess
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 
@@ -124,7 +124,7 @@ def test_rows_that_are_not_finite_are_not_learned_from():
 
 
 def test_the_first_rows_are_learned_from(monkeypatch):
-    monkeypatch.setattr(sampling, "ROWS", 10)
+    monkeypatch.setattr(postprocess, "FIRST_ROWS", 10)
 
     matrix = build(["w50"], postprocess="center")
 
