@@ -101,10 +101,14 @@ class Ledger:
     ) -> None:
         rows = len(vocabulary)
         if origin is None:
-            origin = _origin(vocabulary, Origin.EXACT)
-        row_of = frozen(np.full(rows, -1) if source_rows is None else source_rows, "i8")
+            origin = codes_of(vocabulary, Origin.EXACT)
+        if source_rows is None:
+            source_rows = np.full(rows, -1)
+            source_rows.flags.writeable = False  # and so need not be copied
+        row_of = frozen(source_rows, np.int64)
         if sources is None:  # one at most
-            sources = np.where(row_of >= 0, 0, -1)
+            sources = np.where(row_of >= 0, np.int16(0), np.int16(-1))
+            sources.flags.writeable = False
         values = {
             "vocabulary": vocabulary,
             "origin": frozen(origin, np.uint8),
@@ -124,7 +128,7 @@ class Ledger:
     @classmethod
     def blank(cls, vocabulary: Vocabulary) -> Self:
         """Return the ledger of rows that have not been filled."""
-        return cls(vocabulary, _origin(vocabulary, Origin.OOV))
+        return cls(vocabulary, codes_of(vocabulary, Origin.OOV))
 
     @classmethod
     def join(
@@ -320,10 +324,7 @@ class Ledger:
     @property
     def asked(self) -> BoolArray:
         """Which rows have a token that is looked for: no special one, bool (rows,)."""
-        asked, vocabulary = self._tokens(), self.vocabulary
-        special = vocabulary.special_tokens.values()
-        asked[[vocabulary[token] for token in special]] = False
-        return asked
+        return asked_of(self.vocabulary, self.origin)
 
     @property
     def found(self) -> BoolArray:
@@ -439,7 +440,7 @@ class Ledger:
 
     def _tokens(self) -> BoolArray:
         """Return which rows have a token that is not the pad, bool (rows,)."""
-        there: BoolArray = (self.origin != Origin.PAD) & (self.origin != Origin.UNUSED)
+        there: BoolArray = self.origin >= Origin.OOV
         return there
 
     def _by_row(self) -> Iterator[tuple[str, AnyArray]]:
@@ -499,7 +500,7 @@ def _joined(arrays: list[AnyArray]) -> AnyArray:
     return joined
 
 
-def _origin(vocabulary: Vocabulary, tokens: Origin) -> OriginArray:
+def codes_of(vocabulary: Vocabulary, tokens: Origin) -> OriginArray:
     """Return the codes of rows with one code for all tokens but the pad."""
     origin = np.full(len(vocabulary), tokens, np.uint8)
     origin[vocabulary.holes] = Origin.UNUSED
@@ -507,6 +508,13 @@ def _origin(vocabulary: Vocabulary, tokens: Origin) -> OriginArray:
         origin[vocabulary.pad_id] = Origin.PAD
     origin.flags.writeable = False
     return origin
+
+
+def asked_of(vocabulary: Vocabulary, origin: OriginArray) -> BoolArray:
+    """Return which rows have a token that is looked for: no special one."""
+    asked: BoolArray = origin >= Origin.OOV
+    asked[[vocabulary[token] for token in vocabulary.special_tokens.values()]] = False
+    return asked
 
 
 def _split(tokenizer: Tokenizer) -> dict[str, bool]:

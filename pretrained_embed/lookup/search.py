@@ -11,7 +11,6 @@ rows beyond those of the vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from itertools import compress
 from operator import ne
 from typing import NamedTuple
@@ -20,16 +19,18 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import (
+    AnyArray,
     BoolArray,
     Float32Array,
     Int64Array,
     PackedTokens,
+    UInt8Array,
     joined,
 )
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.reader import Selection
 from pretrained_embed.ledger.coverage import Advice
-from pretrained_embed.ledger.ledger import Ledger
+from pretrained_embed.ledger.ledger import Ledger, asked_of, codes_of
 from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.lookup.match import (
     EXACT,
@@ -101,7 +102,12 @@ class Wanted(NamedTuple):
 
     texts: PackedTokens
     rows: Int64Array  # of each text
-    ranks: Int64Array | int  # of each, or of all
+    ranks: UInt8Array  # the same
+
+    @classmethod
+    def as_they_stand(cls, texts: PackedTokens, rows: Int64Array, rank: int) -> Wanted:
+        """Return what is wanted with one rank."""
+        return cls(texts, rows, np.full(len(rows), rank, np.uint8))
 
 
 class Compounds(NamedTuple):
@@ -234,11 +240,10 @@ class Search:
     def __init__(
         self, vocabulary: Vocabulary, chain: Chain, *, advise: bool = False
     ) -> None:
-        self._unknown = Ledger.blank(vocabulary)
-        asked = self._unknown.asked
-        ids = np.flatnonzero(asked)  # what forms are made of
-        if chain == (EXACT,) and not advise:
-            ids = ids[:0]
+        self._vocabulary, self._blank = vocabulary, codes_of(vocabulary, Origin.OOV)
+        asked = asked_of(vocabulary, self._blank)
+        changed = advise or chain != (EXACT,)
+        ids = np.flatnonzero(asked if changed else asked[:0])  # what forms are made of
         tokens = vocabulary.strings(ids)
         parts = NewRows(len(vocabulary))
         self._splits = {
@@ -261,10 +266,10 @@ class Search:
                 orders = np.array(texts.orders, np.int64)
                 rows = every[np.array(texts.places, np.int64)]
                 packed = PackedTokens.pack(texts.texts)
-                wanted.append(Wanted(packed, rows, rank + orders))
+                wanted.append(Wanted(packed, rows, (rank + orders).astype(np.uint8)))
                 ranks = int(orders.max(initial=0)) + 1
             self._forms += [form] * ranks
-        alone = self._unknown.missing
+        alone = np.flatnonzero(self._blank == Origin.OOV)
         if EXACT not in chain:
             alone = alone[~asked[alone]]
             self._forms.append(EXACT)
@@ -274,18 +279,18 @@ class Search:
                 "fewer from a callable"
             )
         exact = self._forms.index(EXACT)
-        wanted.append(Wanted(vocabulary.token_rows.part(alone).packed, alone, exact))
+        packed = vocabulary.token_rows.part(alone).packed
+        wanted.append(Wanted.as_they_stand(packed, alone, exact))
         if parts:
-            wanted.append(Wanted(PackedTokens.pack(parts), parts.rows(), exact))
+            packed = PackedTokens.pack(parts)
+            wanted.append(Wanted.as_they_stand(packed, parts.rows(), exact))
         if self._trial is not None:
-            tried = self._trial.texts
-            wanted.append(Wanted(PackedTokens.pack(tried), tried.rows(), 0))
-        self.texts = joined([one.texts for one in wanted])
-        ranks_of = [np.broadcast_to(one.ranks, len(one.rows)) for one in wanted]
+            packed, tried = PackedTokens.pack(self._trial.texts), self._trial.texts
+            wanted.append(Wanted.as_they_stand(packed, tried.rows(), 0))
+        all_texts, all_rows, all_ranks = zip(*wanted, strict=True)
+        self.texts = joined(all_texts)
         self.index = kernel.TokenIndex(
-            self.texts,
-            np.concatenate([one.rows for one in wanted]),
-            np.concatenate(ranks_of).astype(np.uint8),
+            self.texts, _joined(all_rows), _joined(all_ranks)
         )
 
     def hits(self, selection: Selection, out: Float32Array | None = None) -> Ledger:
@@ -294,14 +299,12 @@ class Search:
         Rows of compounds in ``out``, the array that the selection was written to, are
         filled with the means of their parts.
         """
-        unknown, told = self._unknown.origin, len(selection.source_rows)
-        rows = len(unknown)
+        rows, told = len(self._blank), len(selection.source_rows)
         all_rows = np.full(max(self.rows, told), -1)  # nothing is wanted for the last
         all_rows[:told] = selection.source_rows
         found, source_rows = all_rows >= 0, all_rows[:rows]
-        ranks = np.full(len(all_rows), RANKS)
-        ranks[:told] = np.where(found[:told], selection.ranks, RANKS)
-        ranks = ranks[:rows]
+        ranks = np.full(rows, RANKS, np.uint8)
+        ranks[:told] = np.where(found[:told], selection.ranks, RANKS)[:rows]
         for form, groups in self._splits.items():
             rank = self._forms.index(form)
             for group in groups:
@@ -313,17 +316,24 @@ class Search:
                     _average(out, ids, group.parts[won])
         codes = np.full(RANKS + 1, Origin.OOV, np.uint8)
         codes[: len(self._forms)] = [form.code for form in self._forms]
-        origin = np.where(unknown == Origin.OOV, codes[ranks], unknown)
+        origin = np.where(self._blank == Origin.OOV, codes[ranks], self._blank)
+        sources = np.where(origin >= Origin.EXACT, np.int16(0), np.int16(-1))
         advice = None
         if self._trial is not None:
             advice = self._trial.advice(found, origin == Origin.OOV)
-        return replace(
-            self._unknown,
-            origin=origin,
+        for array in (origin, source_rows, sources):  # and so need not be copied
+            array.flags.writeable = False
+        return Ledger(
+            self._vocabulary,
+            origin,
             source_rows=source_rows,
-            sources=np.where(origin >= Origin.EXACT, 0, -1),
+            sources=sources,
             advice=advice,
         )
+
+
+def _joined(arrays: Sequence[AnyArray]) -> AnyArray:
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
 def _average(out: Float32Array, rows: Int64Array, parts: Int64Array) -> None:

@@ -67,13 +67,14 @@ def test_no_str_of_every_token_is_made_to_look_for_tokens_as_they_stand(tmp_path
     theirs = pe.Vocabulary([f"w{number}" for number in range(50, count)])
     pe.EmbeddingMatrix(np.zeros((len(theirs), 1), np.float32), theirs).save(source)
     path.write_text("".join(f"w{number}\n" for number in range(count)))
+    traced_peak(pe.Vocabulary(["w99"]), source)  # with the modules that it imports
     buffers = traced_peak(pe.Vocabulary(["w99"]), source)
 
     peak = traced_peak(pe.Vocabulary.from_file(path, unk="<unk>"), source)
 
-    # More than what the source takes. A str of each would take 55 bytes, and its place
-    # in a list 8.
-    assert (peak - buffers) / count < 40
+    # More than what the source takes: places, ranks and ledger. A str of each would
+    # take 55 bytes more, and its place in a list 8.
+    assert (peak - buffers) / count < 60
 
 
 @pytest.fixture(scope="module")
