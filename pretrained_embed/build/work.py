@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 from pretrained_embed.arrays import Progress
+from pretrained_embed.build.memory import free_memory
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import TARGET_SUFFIXES
 from pretrained_embed.formats.parallel import thread_count
@@ -58,18 +58,8 @@ def fits_memory(size: int) -> bool:
 
 
 def half_of_memory() -> int:
-    """Return half of the bytes of memory that are free, as far as that is told.
-
-    What holds files that may be read again is free, too.
-    """
-    with suppress(OSError, ValueError):  # not on this system
-        lines = Path("/proc/meminfo").read_text("ascii").splitlines()
-        known = dict(line.split(":", 1) for line in lines)
-        return int(known.get("MemAvailable", "none").split()[0]) * 1024 // 2
-    try:
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
-    except (AttributeError, ValueError, OSError):
-        return 1 << 31
+    """Return half of the bytes of memory that are free."""
+    return free_memory() // 2
 
 
 @contextmanager

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import pretrained_embed as pe
 from pretrained_embed import kernel
 from pretrained_embed.build import extract
 from pretrained_embed.build.extract import Extract, Gathering
+from pretrained_embed.errors import SourceError
 from pretrained_embed.formats.blocks import Hits
 
 DIM = 3
@@ -131,5 +131,5 @@ def test_an_extract_whose_bounds_cannot_be_is_refused(change: str) -> None:
         place = {"entries": RANGES, "bytes": -1, "order": 2}[change]
         bounds[place] += 1 if place != 2 else 2
 
-    with pytest.raises(pe.SourceError, match="damaged"):
+    with pytest.raises(SourceError, match="damaged"):
         Extract(len(data), 0, data=bytes(data)).bounds(RANGES, DIM)
