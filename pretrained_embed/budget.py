@@ -47,15 +47,15 @@ def number_of_bytes(given: int | str, what: str = "memory") -> int:
     return given
 
 
-class _Reading(NamedTuple):
+class _Allowed(NamedTuple):
     """How files are read."""
 
     mmap: bool = True
     size: int | None = None  # bytes that may be made of each
 
 
-_USUAL = _Reading()
-_reading: ContextVar[_Reading] = ContextVar("reading", default=_USUAL)
+_USUAL = _Allowed()
+_reading: ContextVar[_Allowed] = ContextVar("reading", default=_USUAL)
 
 
 @contextmanager
@@ -66,7 +66,7 @@ def reading(*, mmap: bool = True, size: int | None = None) -> Iterator[None]:
     cut short by another program ends the process by SIGBUS, one that was read does not.
     ``size`` is the budget of each in bytes, by default what the environment says.
     """
-    before = _reading.set(_Reading(mmap, size))
+    before = _reading.set(_Allowed(mmap, size))
     try:
         yield
     finally:

@@ -30,7 +30,7 @@ from pretrained_embed import kernel
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import PretrainedEmbedError
 from pretrained_embed.formats import Table, open_reader, write_table
-from pretrained_embed.formats.store.layout import Buckets
+from pretrained_embed.formats.store.directory import Buckets
 from pretrained_embed.kernel import _kernel, _reference
 from pretrained_embed.sources.stream import Stream
 

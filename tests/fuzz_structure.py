@@ -47,7 +47,7 @@ from pretrained_embed.build.extract import Outcome
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.formats.store import layout, open_store, write_store
+from pretrained_embed.formats.store import directory, open_store, write_store
 from pretrained_embed.library import catalog
 from tests.conformance import index_of
 
@@ -559,13 +559,13 @@ def fuzz_records(random: Random, folder: Path) -> None:
         for extract in outcome.extracts if outcome else []:
             extract.is_whole()
         return
-    store, mark = store_seed(), layout.MARK
+    store, mark = store_seed(), directory.MARK
     end = len(store) - len(mark) - 8
     begin = end - int.from_bytes(store[end : end + 8], "little")
-    directory = json_mutated(random, store[begin:end])
+    known = json_mutated(random, store[begin:end])
     path = folder / "x.store"
-    length = len(directory).to_bytes(8, "little")
-    path.write_bytes(store[:begin] + directory + length + mark)
+    length = len(known).to_bytes(8, "little")
+    path.write_bytes(store[:begin] + known + length + mark)
     with open_store(path) as reader:
         list(reader.blocks())
 

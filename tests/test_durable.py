@@ -199,6 +199,6 @@ def test_nothing_else_gives_files_their_names():
         "formats/projector.py: write_text",  # likewise
         "library/cache_folder.py: unlink",  # what was made to see its modes
         "library/place.py: replace",  # of `SafePath`, once all is on the disk
-        "sources/partial.py: replace",  # likewise
-        "sources/spool.py: unlink",  # the copy of a stream, in the system's folder
+        "sources/download.py: replace",  # likewise
+        "sources/stream.py: unlink",  # the copy of a stream, in the system's folder
     }

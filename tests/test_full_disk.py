@@ -15,7 +15,7 @@ from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import SourceError, WriteError
 from pretrained_embed.library.published import fetch_entry
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.retry import Retry
 from tests.servers import chunked, serving
 from tests.sources.published import DATA, entry, sha256
 
@@ -125,15 +125,15 @@ def test_a_store_is_made_whole_or_not_at_all(disk, large, tmp_path):
 def test_a_download_of_unknown_size_is_kept_whole_or_not_at_all(disk, tmp_path):
     data = DATA * (24 * MIB // len(DATA))
     wanted = {"checksums": (sha256(data),)}
-    patience = Patience(sleep=lambda _: None)
+    retry = Retry(sleep=lambda _: None)
     with serving() as host:
         host.files["v.txt"], host.default = data, chunked
 
         with pytest.raises(SourceError, match="No space left"):
-            fetch_entry(entry(host, **wanted), disk, offline=False, patience=patience)
+            fetch_entry(entry(host, **wanted), disk, offline=False, retry=retry)
 
         assert "v.txt" not in files(disk)
         fetched = fetch_entry(
-            entry(host, **wanted), tmp_path, offline=False, patience=patience
+            entry(host, **wanted), tmp_path, offline=False, retry=retry
         )
     assert fetched.path.read_bytes() == data

@@ -62,7 +62,7 @@ from pretrained_embed.ledger import Ledger
 from pretrained_embed.library import Library, OpenSource
 from pretrained_embed.lookup.search import Search
 from pretrained_embed.sources.identity import Identity
-from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.sources.stream import rereadable
 
 #: How many splits there are: enough that little is lost with one, and that workers are
 #: busy to the end; more only of large files, whose splits would be larger than this.

@@ -18,7 +18,7 @@ from pretrained_embed.formats import Announced, PackedBlock
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
-from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.sources.stream import rereadable
 
 if TYPE_CHECKING:
     from pretrained_embed.formats.sharded.shards import ShardedWriter

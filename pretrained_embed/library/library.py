@@ -29,10 +29,10 @@ from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.presence import exists
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
 from pretrained_embed.library import cache_folder, stores
-from pretrained_embed.sources import Source, Stream, open_source, packing
+from pretrained_embed.sources import Source, Stream, open_source
 from pretrained_embed.sources.identity import Identity, Mark
-from pretrained_embed.sources.source import is_remote, words_of
-from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.sources.source import is_remote, unpacked, words_of
+from pretrained_embed.sources.stream import rereadable
 from pretrained_embed.sources.url import shown, url_or_words
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pretrained_embed.library.cache import Cache
     from pretrained_embed.library.catalog import Catalog
     from pretrained_embed.library.entry import Entry
-    from pretrained_embed.sources.patience import Patience
+    from pretrained_embed.sources.retry import Retry
     from pretrained_embed.sources.stream import AnyStream
     from pretrained_embed.sources.url import Url
 
@@ -206,18 +206,18 @@ class Library:
         source: Source,
         *,
         progress: AnyProgress = None,
-        patience: Patience | None = None,
+        retry: Retry | None = None,
     ) -> AnyStream:
         """Return the bytes of a source, unpacked. Raises as `open` does."""
         with self.reading():
-            return self._named(source, listener(progress), patience).stream()
+            return self._named(source, listener(progress), retry).stream()
 
     def fetch(
         self,
         source: str,
         *,
         progress: AnyProgress = None,
-        patience: Patience | None = None,
+        retry: Retry | None = None,
     ) -> Path:
         """Download a catalog name or a URL once; return its file. See `fetch`."""
         from pretrained_embed.library.published import fetch_entry
@@ -227,7 +227,7 @@ class Library:
             self._root,
             offline=self.is_offline,
             progress=listener(progress),
-            patience=patience,
+            retry=retry,
         ).path
 
     def index(
@@ -348,7 +348,7 @@ class Library:
         self,
         source: Source,
         progress: Progress | None,
-        patience: Patience | None = None,
+        retry: Retry | None = None,
     ) -> _Named:
         """Return what a user has named, not opened yet.
 
@@ -367,13 +367,13 @@ class Library:
             # Imported here, for most sources are files and need nothing of this.
             from pretrained_embed.library.published import fetch_stream
 
-            return packing.unpacked(
+            return unpacked(
                 fetch_stream(
                     entry,
                     self._root,
                     offline=self.is_offline,
                     progress=progress,
-                    patience=patience,
+                    retry=retry,
                 )
             )
 
@@ -391,7 +391,7 @@ class Library:
                 if named is not None or not exists(words):
                     return _Named(lambda: _of_name(words, known, named, fetched), named)
         offline = words is not None and is_remote(words) and self.is_offline
-        return _Named(lambda: open_source(source, offline=offline, patience=patience))
+        return _Named(lambda: open_source(source, offline=offline, retry=retry))
 
     def mark(self, source: Source) -> Mark | None:
         """Return what a source is found again by, before it is read.
@@ -497,7 +497,7 @@ def _of_name(
     from pretrained_embed.library import packages
 
     if (stream := packages.find(words)) is not None:
-        return packing.unpacked(stream)
+        return unpacked(stream)
     if entry is None:
         raise UnknownSourceError(
             f"{brief(words)}: no such file, and no known source of vectors has this "

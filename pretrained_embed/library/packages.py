@@ -28,8 +28,8 @@ from typing import TYPE_CHECKING, Any
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library import catalog
-from pretrained_embed.sources import local
 from pretrained_embed.sources.identity import Identity
+from pretrained_embed.sources.source import from_path
 from pretrained_embed.sources.stream import AnyStream, Stream
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _from_entry_point(entry: EntryPoint) -> AnyStream:
         raise SourceError(
             f"{where}: entry point {entry.value} gives no path of a file or folder"
         )
-    stream = local.from_path(Path(path), entry.name)
+    stream = from_path(Path(path), entry.name)
     provenance = {**stream.provenance, **facts, "package": package}
     tokens_path = None if tokens is None else Path(tokens)
     return Stream(
@@ -141,7 +141,7 @@ def _glove() -> AnyStream | None:
         "value": text.value,
         "of": f"{entry.member}, the text member of glove.6B.zip that has these values",
     }
-    stream = local.from_path(vectors, entry.id)
+    stream = from_path(vectors, entry.id)
     digests = [text_digest, vectors_digest, tokens_digest]
     provenance = {
         **stream.provenance,

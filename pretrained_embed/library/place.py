@@ -54,7 +54,7 @@ _BESIDE = tuple(
 )
 
 
-def identity(download: Download, member: str | None = None) -> record.Identity:
+def identity(download: Download, member: str | None = None) -> record.FileIdentity:
     """Return what a published file is, or a member of it: never who asks, or how."""
     checksum = member and published(download.checksums, "member")
     checksum = checksum or published(download.checksums, "file")
@@ -101,7 +101,7 @@ def find(root: Path, download: Download, member: str | None, source: str) -> Saf
     return _former(root, download, member, source) or here
 
 
-def settle(former: SafePath, here: SafePath, what: record.Identity) -> None:
+def settle(former: SafePath, here: SafePath, what: record.FileIdentity) -> None:
     """Move a file from where an earlier release put it to where it belongs.
 
     For who holds the lock of ``here``. Raises `OSError` where that may not be written.

@@ -17,14 +17,14 @@ from pretrained_embed.files.digests import Hashes, json_digest
 from pretrained_embed.library import cache_folder, place, record
 from pretrained_embed.library.cache_folder import LOCK
 from pretrained_embed.library.entry import Download, Entry, published
-from pretrained_embed.library.record import Record
-from pretrained_embed.sources import http, local, packing
-from pretrained_embed.sources.download import NotPiecewise, Piece, download
+from pretrained_embed.library.record import FileRecord
+from pretrained_embed.sources import http
+from pretrained_embed.sources.download import NotPiecewise, Piece, download, unpack
 from pretrained_embed.sources.identity import Mark
-from pretrained_embed.sources.patience import Failure, Patience
 from pretrained_embed.sources.remote_zip import download_member
+from pretrained_embed.sources.retry import Failure, Retry
+from pretrained_embed.sources.source import from_path, unpacked
 from pretrained_embed.sources.stream import AnyStream, Stream
-from pretrained_embed.sources.unpack import unpack
 from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class Fetched(NamedTuple):
     """A source in the cache."""
 
     path: Path
-    record: Record
+    record: FileRecord
     tokens_path: Path | None
 
 
@@ -46,7 +46,7 @@ def fetch_entry(
     *,
     offline: bool,
     progress: Progress | None = None,
-    patience: Patience | None = None,
+    retry: Retry | None = None,
 ) -> Fetched:
     """Bring an entry into the cache ``root``, unless it is there.
 
@@ -60,7 +60,7 @@ def fetch_entry(
         source=entry.id,
         offline=offline,
         progress=progress,
-        patience=patience or Patience(),
+        retry=retry or Retry(),
     )
     path, known = get(entry.download(), member=entry.member)
     tokens_path = get(entry.tokens)[0] if entry.tokens else None
@@ -73,7 +73,7 @@ def fetch_stream(
     *,
     offline: bool,
     progress: Progress | None = None,
-    patience: Patience | None = None,
+    retry: Retry | None = None,
 ) -> AnyStream:
     """Like `fetch_entry`; return the file as a stream, with all that is known."""
     path, known, tokens_path = fetch_entry(
@@ -81,9 +81,9 @@ def fetch_stream(
         root,
         offline=offline,
         progress=progress,
-        patience=patience,
+        retry=retry,
     )
-    stream = local.from_path(path, entry.id)
+    stream = from_path(path, entry.id)
     checksums = {f"sha256:{known.sha256}": "first use"}
     if known.published is not None:
         checksums[known.published] = "published"
@@ -156,8 +156,8 @@ def obtain(
     member: str | None = None,
     offline: bool,
     progress: Progress | None,
-    patience: Patience,
-) -> tuple[Path, Record]:
+    retry: Retry,
+) -> tuple[Path, FileRecord]:
     """Return a published file, or a member of it, in the cache ``root``.
 
     ``source`` is what it was asked for by. Raises `SourceError` where it is not there
@@ -181,7 +181,7 @@ def obtain(
         with goal.locked():
             known = (
                 goal.known()
-                or _Obtaining(wanted, whole, goal, member, patience, progress).run()
+                or _Obtaining(wanted, whole, goal, member, retry, progress).run()
             )
     except SourceError:
         raise
@@ -229,7 +229,7 @@ class _Goal:
         """Keep others from getting this file, too."""
         return (self.path.parent.make() / LOCK).locked()
 
-    def known(self) -> Record | None:
+    def known(self) -> FileRecord | None:
         """Return the record if the file is there."""
         return record.verified(self.path, self.source, self.checksum, self.identity)
 
@@ -237,8 +237,8 @@ class _Goal:
         """Say what is wrong with a file of these digests, if anything."""
         return record.mismatch(hashes, self.checksum, record.read(self.path))
 
-    def record(self, hashes: Hashes) -> Record:
-        """Record the file, which is in place and right."""
+    def record(self, hashes: Hashes) -> FileRecord:
+        """FileRecord the file, which is in place and right."""
         return record.write(
             self.path, self.source, hashes["sha256"], self.checksum, self.identity
         )
@@ -256,10 +256,10 @@ class _Obtaining:
     whole: _Goal
     goal: _Goal  # the same, or a member of it
     member: str | None
-    patience: Patience
+    retry: Retry
     progress: Progress | None
 
-    def run(self) -> Record:
+    def run(self) -> FileRecord:
         if self.member is not None and self.whole.known() is not None:
             return self._unpacked(self.member)
         failures = []
@@ -273,7 +273,7 @@ class _Obtaining:
             "\n".join([f"{self.goal.source} cannot be downloaded:", *failures])
         )
 
-    def _from(self, session: Session, url: Url) -> Record:
+    def _from(self, session: Session, url: Url) -> FileRecord:
         if self.member is None:
             return self._whole(session, url)
         try:
@@ -293,7 +293,7 @@ class _Obtaining:
             self.whole.forget()
             raise Failure(str(error)) from error
 
-    def _member(self, session: Session, url: Url, member: str) -> Record:
+    def _member(self, session: Session, url: Url, member: str) -> FileRecord:
         if self.whole.checksum is not None and self.goal.checksum is None:
             raise NotPiecewise("the published checksum is that of the whole archive")
         hashes = download_member(
@@ -304,12 +304,12 @@ class _Obtaining:
             covered=self.goal.checksum is not None,
             algorithms=self.goal.algorithms,
             check=self.goal.check,
-            patience=self.patience,
+            retry=self.retry,
             progress=self.progress,
         )
         return self.goal.record(hashes)
 
-    def _whole(self, session: Session, url: Url) -> Record:
+    def _whole(self, session: Session, url: Url) -> FileRecord:
         piece = Piece(
             url,
             self.whole.path,
@@ -321,15 +321,13 @@ class _Obtaining:
             session,
             piece,
             self.whole.check,
-            patience=self.patience,
+            retry=self.retry,
             progress=self.progress,
         )
         return self.whole.record(hashes)
 
-    def _unpacked(self, member: str) -> Record:
-        found = packing.unpacked(
-            local.from_path(self.whole.path.checked(), self.goal.source), member
-        )
+    def _unpacked(self, member: str) -> FileRecord:
+        found = unpacked(from_path(self.whole.path.checked(), self.goal.source), member)
         try:
             with found.open() as file:
                 hashes = unpack(

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 SUFFIX = ".json"
 
 #: What a file is: its published checksum or its URL, and the member of the archive.
-Identity = tuple[str, str | None]
+FileIdentity = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
-class Record:
+class FileRecord:
     """What is known of one file."""
 
     source: str  # the name or URL it was asked for by
@@ -41,13 +41,13 @@ class Record:
     size: int
     mtime_ns: int
     published: str | None  # the published checksum that it met: "algorithm:value"
-    identity: Identity | None = None  # of a store, and in older records: not said
+    identity: FileIdentity | None = None  # of a store, and in older records: not said
 
 
-def read(path: SafePath) -> Record | None:
+def read(path: SafePath) -> FileRecord | None:
     """Return the record of the file ``path``, ``None`` if it has no readable one."""
     try:
-        known = Record(**json.loads(path.beside(SUFFIX).read()))
+        known = FileRecord(**json.loads(path.beside(SUFFIX).read()))
         if known.identity is not None:
             what, member = known.identity  # JSON has no tuples
             known = replace(known, identity=(what, member))
@@ -65,11 +65,11 @@ def write(
     source: str,
     digest: str,
     published: Checksum | None,
-    identity: Identity | None = None,
-) -> Record:
-    """Record the file ``path`` as verified."""
+    identity: FileIdentity | None = None,
+) -> FileRecord:
+    """FileRecord the file ``path`` as verified."""
     status = path.checked().stat()
-    record = Record(
+    record = FileRecord(
         source,
         digest,
         status.st_size,
@@ -81,7 +81,7 @@ def write(
     return record
 
 
-def put(path: SafePath, record: Record) -> None:
+def put(path: SafePath, record: FileRecord) -> None:
     """Keep a record of the file ``path``, which need not be there yet."""
     known = asdict(record)
     if record.identity is None:  # which releases before this do not read
@@ -99,10 +99,10 @@ def verified(
     path: SafePath,
     source: str,
     published: Checksum | None,
-    identity: Identity,
+    identity: FileIdentity,
     *,
     progress: Progress | None = None,
-) -> Record | None:
+) -> FileRecord | None:
     """Return the record of a file that is right; ``None`` if there is no file.
 
     A file that is new here or was touched is hashed first. Raises `SourceError` where
@@ -134,7 +134,7 @@ def verified(
         raise SourceError(f"{path}: {fault}; delete this file to download it again")
     with suppress(OSError):  # a cache that may only be read is hashed again next time
         return write(path, source, hashes["sha256"], published, identity)
-    return Record(
+    return FileRecord(
         source,
         hashes["sha256"],
         status.st_size,
@@ -144,7 +144,7 @@ def verified(
 
 
 def mismatch(
-    hashes: Hashes, published: Checksum | None, record: Record | None
+    hashes: Hashes, published: Checksum | None, record: FileRecord | None
 ) -> str | None:
     """Say how digests differ from what was published or, without that, recorded."""
     if published is not None:

@@ -275,7 +275,7 @@ class _Store(NamedTuple):
         if identity is not None and identity.mark() not in (None, wanted.mark):
             raise SourceError(f"{stream.name}: was changed while it was indexed")
 
-    def _is_intact(self, known: record.Record, *, all_of_it: bool) -> bool:
+    def _is_intact(self, known: record.FileRecord, *, all_of_it: bool) -> bool:
         status = self.path.checked().stat()
         as_it_was = (status.st_size, status.st_mtime_ns)
         if (known.size, known.mtime_ns) == as_it_was and not all_of_it:

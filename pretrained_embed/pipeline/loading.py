@@ -17,7 +17,7 @@ from pretrained_embed.matrix import (
     from_table,
     shard_of,
 )
-from pretrained_embed.sources.spool import rereadable
+from pretrained_embed.sources.stream import rereadable
 from pretrained_embed.sources.url import shown
 
 

@@ -1,4 +1,4 @@
-"""One member of a zip or tar archive, read as a stream.
+"""Archives, zip and tar: one member, read as a stream.
 
 Nothing is unpacked to disk, and no more than a buffer is held in memory. A zip that
 holds ``.npy`` members is an ``.npz``: a file of vectors, not an archive.
@@ -9,21 +9,68 @@ as the program of one that unpacks itself::
     zip  = *byte *(member) *(entry) EOCD
     EOCD = "PK" %x05 %x06 *8byte entries-size:uint32 4byte comment-size:uint16 comment
 
-https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.3.16.
+`zipfile` reads the directory. A deflated member is what is between the header and the
+trailer of a gzip file: with these put around it (the directory has the checksum and
+the length that the trailer holds) it is read as gzip, which checks both and, unlike
+`zipfile`, never holds more than a buffer in memory. A bzip2 member is a bzip2 file.
+
+A member is never written to disk under its own name, so none can land outside a folder;
+a name that tries to (absolute, or with ``..``) is refused all the same, for it means a
+forged archive.
+
+https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, section 4.3.16; RFC 1952;
+tar: POSIX.1-2001 (pax), GNU and older.
 """
 
 from __future__ import annotations
 
+import io
 import re
 import struct
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, Self, cast
 
-from pretrained_embed.errors import SourceError
+from pretrained_embed.budget import Budget
+from pretrained_embed.damage import refusing_damage
+from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.reading import read_fully
-from pretrained_embed.sources.member import Member
-from pretrained_embed.sources.stream import AnyStream, OneShot, Stream, derived
-from pretrained_embed.sources.tar_members import tar_members
+from pretrained_embed.sources.compressed import codec
+from pretrained_embed.sources.stream import (
+    AnyStream,
+    Guarded,
+    OneShot,
+    Opener,
+    Stream,
+    derived,
+)
 from pretrained_embed.sources.url import with_member
-from pretrained_embed.sources.zip_members import zip_members
+
+if TYPE_CHECKING:
+    import tarfile
+    import zipfile
+
+    from _typeshed import WriteableBuffer
+
+
+_UNSAFE = re.compile(r"(?:^|[/\\])\.\.(?:[/\\]|$)|^[/\\]|^[A-Za-z]:|\x00")
+
+
+class Member(NamedTuple):
+    """What an archive says of one of its files, and how to open it."""
+
+    name: str
+    size: int
+    fault: str  # why it cannot be read; "" if it can
+    opener: Opener
+
+
+def name_fault(name: str) -> str:
+    """Say why a member of this name is refused; "" if it is not."""
+    if _UNSAFE.search(name):
+        return "has an unsafe name (absolute, or with '..'); the archive is refused"
+    return ""
+
 
 #: Bytes that `archive_kind` wants to see: one tar header.
 HEAD = 512
@@ -156,3 +203,180 @@ def _not_one(archive: str, members: list[Member], name: str | None, count: int) 
     if len(members) > _LISTED:
         lines.append(f"  ... and {len(members) - _LISTED} more")
     return "\n".join(lines)
+
+
+_STORED, _DEFLATED, _BZIP2 = 0, 8, 12
+
+
+def zip_members(stream: Stream) -> Iterator[Member]:
+    """Yield the members of a zip archive. Raises as `archive.extracted` does."""
+    with ExitStack() as closing:
+        archive = _open_zip(stream, closing)
+        for info in archive.infolist():
+            if info.filename and not info.is_dir():
+                name = info.orig_filename.replace("\\", "/")  # of zips from Windows
+                fault = name_fault(name)
+                fault = fault or packing_fault(info)
+                yield Member(name, info.file_size, fault, _zip_opener(stream, info))
+
+
+def _zip_opener(stream: Stream, info: zipfile.ZipInfo) -> Opener:
+    def opener() -> Guarded:
+        name = f"{stream.name}#{info.filename}"
+        with ExitStack() as closing:
+            archive = _open_zip(stream, closing)
+            raw = closing.enter_context(stream.open())
+            with refusing_damage(name):
+                file = closing.enter_context(member_file(archive, raw, info))
+            return Guarded(file, name, closing.pop_all())
+
+    return opener
+
+
+def packing_fault(info: zipfile.ZipInfo) -> str:
+    """Say why a member cannot be read; "" if it can."""
+    if info.flag_bits & 1:
+        return "is encrypted; unpack it first"
+    if info.compress_type not in (_STORED, _DEFLATED, _BZIP2):
+        return f"is packed by method {info.compress_type}; unpack it first"
+    return ""
+
+
+def member_file(
+    archive: zipfile.ZipFile, raw: BinaryIO, info: zipfile.ZipInfo
+) -> IO[bytes]:
+    """Open a member that has no `packing_fault`; ``raw`` is the file of the archive."""
+    file = archive.open(info)  # which checks the header in front of the member
+    if info.compress_type == _STORED:
+        return file
+    file.close()
+    packed = _Packed(raw, info)
+    kind = "gzip" if info.compress_type == _DEFLATED else "bzip2"
+    return codec(kind)(cast(BinaryIO, packed))
+
+
+class _Packed(io.RawIOBase):
+    """The bytes of a packed member; those of a deflated one made a gzip file."""
+
+    def __init__(self, file: BinaryIO, info: zipfile.ZipInfo) -> None:
+        file.seek(info.header_offset)
+        name, extra = struct.unpack("<26x2H", read_fully(file, 30))
+        file.seek(name + extra, io.SEEK_CUR)
+        self._file = file
+        self._left = info.compress_size
+        self._header = self._trailer = b""
+        if info.compress_type == _DEFLATED:
+            self._header = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff"
+            self._trailer = struct.pack("<2I", info.CRC, info.file_size & 0xFFFFFFFF)
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 is the end."""
+        target = memoryview(buffer).cast("B")
+        size = len(target)
+        if self._header:
+            part, self._header = self._header[:size], self._header[size:]
+        elif self._left:
+            part = self._file.read(min(size, self._left))
+            self._left -= len(part)
+        else:
+            part, self._trailer = self._trailer[:size], self._trailer[size:]
+        target[: len(part)] = part
+        return len(part)
+
+
+def _open_zip(stream: Stream, closing: ExitStack) -> zipfile.ZipFile:
+    import zipfile
+
+    raw = closing.enter_context(stream.open())
+    if not raw.seekable():
+        raise SourceError(
+            f"{stream.name}: a zip archive inside another compressed file cannot be "
+            "read; unpack the outer one first"
+        )
+    with refusing_damage(stream.name):
+        return closing.enter_context(zipfile.ZipFile(raw))
+
+
+_BUFFER = 1 << 18
+_LONGEST_HEADER = 1 << 20  # bytes that say more of a member, such as its long name
+_MEMBER = 4096  # bytes that is known of a member takes
+
+
+def tar_members(stream: Stream) -> Iterator[Member]:
+    """Yield the members of a tar archive. Raises as `archive.extracted` does."""
+    with ExitStack() as closing:
+        archive = _open_tar(stream, closing)
+        size = stream.packed_size
+        budget = Budget(stream.name, size) if size is not None else None
+        while info := _next(stream.name, archive):
+            if budget is not None:  # headers can be packed a thousand to one
+                budget.take(_MEMBER + len(info.name))
+            if not info.isdir():
+                fault = name_fault(info.name)
+                if not info.isreg():
+                    fault = "is a link or a device, not a file; name a file"
+                if info.issparse():
+                    fault = "is stored with holes; unpack it first"
+                yield Member(info.name, info.size, fault, _tar_opener(stream, info))
+
+
+def _next(name: str, archive: tarfile.TarFile) -> tarfile.TarInfo | None:
+    with refusing_damage(name):
+        return archive.next()
+
+
+def _tar_opener(stream: Stream, info: tarfile.TarInfo) -> Opener:
+    def opener() -> Guarded:
+        name = f"{stream.name}#{info.name}"
+        with ExitStack() as closing:
+            archive = _open_tar(stream, closing)
+            with refusing_damage(name):
+                # The place noted in ``info`` is valid in every opening of the archive.
+                file = closing.enter_context(archive.fileobject(archive, info))
+            return Guarded(file, name, closing.pop_all())
+
+    return opener
+
+
+def _bounded_header(name: str) -> type[tarfile.TarInfo]:
+    """Return the class of headers, of which one that says more of a member is short.
+
+    `tarfile` reads such a header whole, however long it says it is.
+    """
+    import tarfile
+
+    more = (
+        *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+        *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    )
+
+    class Header(tarfile.TarInfo):
+        @classmethod
+        def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+            header = super().frombuf(buf, encoding, errors)
+            if header.type in more and header.size > _LONGEST_HEADER:
+                raise FormatError(
+                    f"{name}: a header of {header.size:,} bytes; the archive is damaged"
+                )
+            return header
+
+    return Header
+
+
+def _open_tar(stream: Stream, closing: ExitStack) -> tarfile.TarFile:
+    import tarfile
+
+    raw = closing.enter_context(stream.open())
+    with refusing_damage(stream.name):
+        header = _bounded_header(stream.name)
+        if raw.seekable():
+            return closing.enter_context(
+                tarfile.open(fileobj=raw, mode="r:", tarinfo=header)
+            )
+        return closing.enter_context(
+            tarfile.open(fileobj=raw, mode="r|", bufsize=_BUFFER, tarinfo=header)
+        )

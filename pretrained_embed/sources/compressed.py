@@ -5,6 +5,9 @@ unpacked to disk, and no more than a buffer is held in memory.
 
 gzip RFC 1952; xz https://tukaani.org/xz/xz-file-format.txt; Zstandard RFC 8878;
 bzip2 has no specification but its source.
+
+`lzma` allocates the dictionary that a file of xz declares, up to 4 GiB. Here it may be
+as large as the window of Zstandard, 128 MiB, twice that of ``xz -9``.
 """
 
 from __future__ import annotations
@@ -13,12 +16,17 @@ import io
 from collections.abc import Callable
 from contextlib import ExitStack
 from importlib import import_module
-from typing import IO, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import MissingPackageError
-from pretrained_embed.sources.guard import Guarded
-from pretrained_embed.sources.stream import AnyStream, derived
+from pretrained_embed.sources.stream import AnyStream, Guarded, derived
+
+if TYPE_CHECKING:
+    import lzma
+
+    from _typeshed import WriteableBuffer
+
 
 _MAGIC = {
     b"\x1f\x8b\x08": "gzip",
@@ -78,8 +86,6 @@ def codec(kind: str, name: str = "the file") -> Codec:
     if kind == "bzip2":
         return _opener(import_module("bz2"))
     if kind == "xz":
-        from pretrained_embed.sources.xz import XzFile
-
         return lambda file: cast(IO[bytes], io.BufferedReader(XzFile(file)))
     # The one is in the standard library from Python 3.14 on, the other is its copy.
     zstd = _imported("compression.zstd") or _imported("backports.zstd")
@@ -103,3 +109,61 @@ def _imported(name: str) -> Any:
         return import_module(name)
     except ImportError:
         return None
+
+
+_MEMORY = (128 + 1) << 20  # bytes: the dictionary, and what is beside it
+_PIECE = 1 << 16  # bytes that are read at a time
+_PADDING = b"\0"
+
+
+class XzFile(io.RawIOBase):
+    """The bytes that a file, of one stream of xz or more, holds packed.
+
+    Reading raises `lzma.LZMAError` where it is damaged, or takes too much memory, and
+    `EOFError` where it is cut.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self._unpacker = _unpacker()
+        self._rest = b""  # packed bytes behind the end of a stream
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 is the end."""
+        target = memoryview(buffer).cast("B")
+        while len(target):
+            if self._unpacker.eof and not self._next_stream():
+                return 0
+            packed = b""
+            if self._unpacker.needs_input:
+                packed = self._rest or self._file.read(_PIECE)
+                self._rest = b""
+                if not packed:
+                    raise EOFError("within a stream of xz")
+            piece = self._unpacker.decompress(packed, len(target))
+            if piece:
+                target[: len(piece)] = piece
+                return len(piece)
+        return 0
+
+    def _next_stream(self) -> bool:
+        """Go on behind a stream, and zeros that pad it; say whether anything is."""
+        rest = self._unpacker.unused_data.lstrip(_PADDING)
+        while not rest:
+            read = self._file.read(_PIECE)
+            if not read:
+                return False
+            rest = read.lstrip(_PADDING)
+        self._rest = rest
+        self._unpacker = _unpacker()
+        return True
+
+
+def _unpacker() -> lzma.LZMADecompressor:
+    import lzma
+
+    return lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_MEMORY)

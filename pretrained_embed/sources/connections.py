@@ -120,10 +120,10 @@ class _Watched:
     def makefile(self, mode: str) -> io.BufferedReader:
         """Return the bytes that come."""
         raw = self._sock.makefile(mode, buffering=0)
-        return io.BufferedReader(_Reading(raw, self._sock, self._deadline))
+        return io.BufferedReader(_TimedBytes(raw, self._sock, self._deadline))
 
 
-class _Reading(io.RawIOBase):
+class _TimedBytes(io.RawIOBase):
     """The bytes that come over a socket, each read with what is left of a deadline."""
 
     def __init__(self, raw: Any, sock: Any, deadline: Deadline) -> None:

@@ -17,7 +17,7 @@ from http.client import responses
 from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError, needing_package
-from pretrained_embed.sources.patience import Failure, Patience
+from pretrained_embed.sources.retry import Failure, Retry
 from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ _LONGEST = 200
 
 
 @dataclass(frozen=True)
-class Part:
+class Answer:
     """What a host answers: bytes from ``start`` on, of a file of ``total`` bytes."""
 
     response: requests.Response
@@ -75,12 +75,12 @@ def session() -> Session:
 def get(
     session: Session,
     url: str,
-    patience: Patience,
+    retry: Retry,
     *,
     covered: bool,
     span: str | None = None,
     validator: str | None = None,
-) -> Iterator[Part]:
+) -> Iterator[Answer]:
     """Ask for a file, or for the ``span`` of it (``"100-"``, ``"0-99"``, ``"-500"``).
 
     ``covered`` says that a published checksum covers what comes. With ``validator``
@@ -92,7 +92,7 @@ def get(
         headers["Range"] = f"bytes={span}"
         if validator is not None:
             headers["If-Range"] = validator
-    with _followed(session, Url(url), headers, patience, covered) as response:
+    with _followed(session, Url(url), headers, retry, covered) as response:
         _check_status(response)
         yield _part(response, session)
 
@@ -102,20 +102,20 @@ def _followed(
     session: Session,
     url: Url,
     headers: dict[str, str],
-    patience: Patience,
+    retry: Retry,
     covered: bool,
 ) -> Iterator[requests.Response]:
     """Ask, and follow redirects; one deadline is for all of that."""
     if url.is_shortened:
         raise Failure("what it is signed with was left out; give the whole URL")
     _check_way(url, covered)
-    until = patience.clock() + patience.answer
+    until = retry.clock() + retry.answer
     is_named = True  # whether this is the host that the user has named
     for _ in range(MOST_REDIRECTS + 1):
-        left = until - patience.clock()
+        left = until - retry.clock()
         if left <= 0:
-            raise Failure(f"no answer in {patience.answer:g} seconds", again=True)
-        with _asked(session, url, headers, patience, left, is_named) as response:
+            raise Failure(f"no answer in {retry.answer:g} seconds", again=True)
+        with _asked(session, url, headers, retry, left, is_named) as response:
             location = response.headers.get("Location")
             if response.status_code not in _REDIRECTS or location is None:
                 yield response
@@ -149,7 +149,7 @@ def _asked(
     session: Session,
     url: Url,
     headers: dict[str, str],
-    patience: Patience,
+    retry: Retry,
     seconds: float,
     is_named: bool,
 ) -> Iterator[requests.Response]:
@@ -160,13 +160,13 @@ def _asked(
     import requests
     from urllib3.exceptions import HTTPError
 
-    session.deadline.set(patience.clock, seconds, patience.read)
+    session.deadline.set(retry.clock, seconds, retry.read)
     try:
         response = session.get(
             url.whole,
             headers=headers,
             stream=True,
-            timeout=(min(patience.connect, seconds), min(patience.read, seconds)),
+            timeout=(min(retry.connect, seconds), min(retry.read, seconds)),
             auth=None if is_named else lambda request: request,
         )
     except requests.exceptions.SSLError as error:
@@ -223,7 +223,7 @@ def _retry_after(value: str | None) -> float | None:
         return None
 
 
-def _part(response: requests.Response, session: Session) -> Part:
+def _part(response: requests.Response, session: Session) -> Answer:
     headers = response.headers
     start, total = 0, None
     if (length := headers.get("Content-Length")) is not None:
@@ -238,7 +238,7 @@ def _part(response: requests.Response, session: Session) -> Part:
         if not start <= last < whole:
             raise Failure("the host's Content-Range makes no sense")
         total = whole
-    return Part(response, start, total, _validator(response), session)
+    return Answer(response, start, total, _validator(response), session)
 
 
 def _validator(response: requests.Response) -> str | None:
@@ -256,17 +256,17 @@ def _validator(response: requests.Response) -> str | None:
     return modified if re.fullmatch(r"[ -~]{1,100}", modified) else None
 
 
-def body(part: Part, patience: Patience) -> Iterator[bytes]:
+def body(part: Answer, retry: Retry) -> Iterator[bytes]:
     """Yield the bytes of an answer as they come.
 
     Raises `Failure` where the connection breaks or the bytes come too slowly.
     """
     from urllib3.exceptions import HTTPError
 
-    since, got = patience.clock(), 0
+    since, got = retry.clock(), 0
     while True:
         # Once, and not for all: of what frames the bytes a host may send without end.
-        part.session.deadline.set(patience.clock, patience.read, patience.read)
+        part.session.deadline.set(retry.clock, retry.read, retry.read)
         try:
             chunk = part.response.raw.read1(_CHUNK, decode_content=False)
         except (HTTPError, OSError) as error:
@@ -276,9 +276,9 @@ def body(part: Part, patience: Patience) -> Iterator[bytes]:
             return
         yield chunk
         got += len(chunk)
-        now = patience.clock()
-        if now - since >= patience.window:
-            if got < patience.slowest * (now - since):
+        now = retry.clock()
+        if now - since >= retry.window:
+            if got < retry.slowest * (now - since):
                 raise Failure("the bytes come too slowly")
             since, got = now, 0
 

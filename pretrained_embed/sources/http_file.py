@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import http
-from pretrained_embed.sources.http import Part
-from pretrained_embed.sources.patience import Failure, Patience
+from pretrained_embed.sources.http import Answer
+from pretrained_embed.sources.retry import Failure, Retry
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -30,16 +30,16 @@ class HttpFile:
     See `remote.Remote`. A session is used by one thread at a time.
     """
 
-    def __init__(self, url: str, name: str, patience: Patience) -> None:
+    def __init__(self, url: str, name: str, retry: Retry) -> None:
         self.name = name
         self._url = url
-        self._patience = patience
+        self._patience = retry
         self._sessions = deque([http.session()])
         with self._asked(f"0-{_HEAD - 1}") as part:
             self.ranges = part.response.status_code == 206
             self.size = part.total
             self.version = part.validator
-            what = http.not_vectors(next(http.body(part, patience), b""))
+            what = http.not_vectors(next(http.body(part, retry), b""))
         if what is not None:
             raise SourceError(f"{name}: the host sends {what}")
 
@@ -63,7 +63,9 @@ class HttpFile:
         return _Whole(self.name, self._body())
 
     @contextmanager
-    def _asked(self, span: str | None, validator: str | None = None) -> Iterator[Part]:
+    def _asked(
+        self, span: str | None, validator: str | None = None
+    ) -> Iterator[Answer]:
         """Ask for a span, or for all. Raises `Failure`; see `http.get`."""
         try:
             session = self._sessions.popleft()
@@ -81,7 +83,7 @@ class HttpFile:
         self._sessions.append(session)
 
     @contextmanager
-    def _same(self, start: int, stop: int) -> Iterator[Part]:
+    def _same(self, start: int, stop: int) -> Iterator[Answer]:
         """Ask for these bytes of the version that was found."""
         with self._asked(f"{start}-{stop - 1}", self.version) as part:
             found = (part.response.status_code, part.total, part.validator)

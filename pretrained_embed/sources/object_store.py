@@ -17,8 +17,8 @@ from pretrained_embed.errors import (
     SourceError,
     UnknownSourceError,
 )
-from pretrained_embed.sources.guard import Guarded
-from pretrained_embed.sources.patience import Failure
+from pretrained_embed.sources.retry import Failure
+from pretrained_embed.sources.stream import Guarded
 from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class StoredFile:
 
     def whole(self) -> Guarded:
         """Open all bytes, to be read from the first to the last."""
-        return _Whole(self._open(), self)
+        return _WholeObject(self._open(), self)
 
     def translated(self) -> AbstractContextManager[None]:
         """Turn what fsspec's packages raise into errors of ours."""
@@ -97,7 +97,7 @@ class StoredFile:
             )
 
 
-class _Whole(Guarded):
+class _WholeObject(Guarded):
     """All bytes of a file, from the first to the last."""
 
     def __init__(self, handle: Any, file: StoredFile) -> None:

@@ -5,22 +5,244 @@
 bare ``https://`` URL once, and keeps the file. ``remote+`` is a part of the URL, not an
 option, so that one source of several can be read so, and a worker process that is given
 the address does the same.
+
+Several ranges are asked for at once, and again where one fails. The answer to a request
+is a while on its way, so what will be read next is asked for before it is read: of a
+range that was named all of it, else the more the longer the file is read in order.
 """
 
 from __future__ import annotations
 
+import io
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from io import RawIOBase
-from typing import BinaryIO, Protocol, cast
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import http_file, object_store
-from pretrained_embed.sources.far import Far, Requests
 from pretrained_embed.sources.identity import Identity
-from pretrained_embed.sources.patience import Failure, Patience, persist
-from pretrained_embed.sources.ranged import RangedFile
+from pretrained_embed.sources.retry import Failure, Result, Retry, persist
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 from pretrained_embed.sources.url import Url
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from _typeshed import WriteableBuffer
+
+
+#: Requests for one file at a time. One connection brings some 50 MB/s from a usual
+#: object store, so ten fill most networks; botocore keeps as many connections.
+AT_ONCE = 10
+#: Bytes of the first request where it is not known how much will be read.
+FIRST = 1 << 16
+
+
+class Far(Protocol):
+    """A file on another machine, at some version of it."""
+
+    name: str
+
+    def get(self, start: int, stop: int) -> bytes:
+        """Return these bytes, from any thread.
+
+        Raises `Failure` where they do not come, `SourceError` where they never will.
+        """
+
+    def check(self) -> None:
+        """Raise `SourceError` if the file is another one now."""
+
+
+class Requests:
+    """The requests for one file, in threads of their own."""
+
+    def __init__(self, far: Far, size: int, retry: Retry) -> None:
+        self.size = size
+        self._far = far
+        self._patience = retry
+        self._head = b""
+        self._threads = ThreadPoolExecutor(AT_ONCE, "pretrained-embed-request")
+        self._files = 0
+        self._lock = threading.Lock()
+
+    def get(self, start: int, stop: int) -> bytes:
+        """Return bytes of the file; raises `SourceError` when retry has an end."""
+
+        def ask() -> bytes:
+            try:
+                data = self._far.get(start, stop)
+                if len(data) != stop - start:
+                    raise Failure(
+                        f"{stop - start:,} bytes asked for from {start:,} on, "
+                        f"{len(data):,} came",
+                        again=True,
+                    )
+            except Failure:
+                self._far.check()  # a file that changes fails in many ways
+                raise
+            return data
+
+        return self._persist(ask)
+
+    def head(self, size: int) -> bytes:
+        """Return the first bytes, which are asked for once."""
+        size = min(size, self.size)
+        if size > len(self._head):
+            stop = min(max(size, FIRST), self.size)
+            self._head += self.get(len(self._head), stop)
+        return self._head[:size]
+
+    def submit(self, start: int, stop: int) -> Future[bytes]:
+        """Ask for bytes of the file, and do not wait for them."""
+        return self._threads.submit(self.get, start, stop)
+
+    def confirm(self) -> None:
+        """Raise `SourceError` if the file is another one now."""
+        self._persist(self._far.check)
+
+    @property
+    def share(self) -> int:
+        """How many requests each of the open files may have under way."""
+        return max(2, AT_ONCE // max(1, self._files))
+
+    def opened(self) -> None:
+        """Note that a file was opened."""
+        with self._lock:
+            self._files += 1
+
+    def closed(self) -> bool:
+        """Note that a file was closed; return whether it was the last one open."""
+        with self._lock:
+            self._files -= 1
+            return self._files == 0
+
+    def _persist(self, ask: Callable[[], Result]) -> Result:
+        try:
+            return persist(ask, self._patience)
+        except Failure as failure:
+            raise SourceError(
+                f"{self._far.name}: cannot be read: {failure}"
+            ) from failure
+
+
+#: Bytes of a request: its way there and back is then the smaller part of its time.
+CHUNK = 1 << 22
+#: Bytes behind the end of a named range that are asked for with it: a row's rest.
+_SLACK = 1 << 14
+
+
+class _Asked(NamedTuple):
+    start: int
+    stop: int
+    answer: Future[bytes]
+
+
+class RangedFile(io.RawIOBase):
+    """A binary file that can seek and asks for the next bytes in time.
+
+    The file that is the last to be closed finds out whether the bytes were all of one
+    version: leaving a ``with`` block raises `SourceError` if not.
+    """
+
+    def __init__(self, requests: Requests, begin: int, end: int | None) -> None:
+        self._requests = requests
+        self._size = requests.size
+        self._goal = 0 if end is None else min(end + _SLACK, self._size)
+        span = max(0, self._goal - begin)
+        self._step = -(-span // max(1, round(span / CHUNK))) or CHUNK
+        self._asked: deque[_Asked] = deque()
+        self._start = self._place = self._next = begin
+        requests.opened()
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to ``offset``; return the place in the file."""
+        offset += (0, self._place, self._size)[whence]
+        if offset < 0:
+            raise ValueError(f"negative place {offset} in a file")
+        self._place = offset
+        return offset
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return self._place
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 is the end."""
+        target = memoryview(buffer).cast("B")
+        if not target or self._place >= self._size:
+            return 0
+        self._ask_ahead()
+        start, _, answer = self._asked[0]
+        offset = self._place - start
+        data = memoryview(answer.result())[offset : offset + len(target)]
+        target[: len(data)] = data
+        self._place += len(data)
+        return len(data)
+
+    def _ask_ahead(self) -> None:
+        """See to it that the first answer has the next byte, and others follow."""
+        while self._asked and self._asked[0].stop <= self._place:
+            self._asked.popleft()
+        if not (self._asked and self._asked[0].start <= self._place):
+            self._forget()
+            if self._next != self._place:  # it was moved: nothing is known of the order
+                self._start = self._next = self._place
+        while self._next < self._size and len(self._asked) < self._requests.share:
+            step = self._next_step()
+            if step == 0:
+                return
+            stop = min(self._next + step, self._size)
+            answer = self._requests.submit(self._next, stop)
+            self._asked.append(_Asked(self._next, stop, answer))
+            self._next = stop
+
+    def _next_step(self) -> int:
+        """Return how many bytes to ask for now; 0 for none before more were read."""
+        if self._next < self._goal:
+            return min(self._step, self._goal - self._next)
+        in_order = max(0, self._place - max(self._start, self._goal))
+        if self._asked and self._next - self._place > in_order:
+            return 0
+        return min(CHUNK, max(FIRST, in_order))
+
+    def _forget(self) -> None:
+        while self._asked:
+            self._asked.pop().answer.cancel()
+
+    def close(self) -> None:
+        """Ask for nothing more."""
+        self._close()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the file, and see whether the bytes were of one version."""
+        if self._close() and kind is None:
+            self._requests.confirm()
+
+    def _close(self) -> bool:
+        """Close the file; return whether it was the last one open."""
+        if self.closed:
+            return False
+        super().close()
+        self._forget()
+        return self._requests.closed()
+
 
 DIRECT = "remote+"
 
@@ -57,7 +279,7 @@ class RemoteStream(Stream):
 
 
 def open_remote(
-    words: str, *, offline: bool, patience: Patience | None = None
+    words: str, *, offline: bool, retry: Retry | None = None
 ) -> tuple[AnyStream, str | None]:
     """Return the bytes at a URL, and the member that is named behind a ``#``.
 
@@ -70,9 +292,9 @@ def open_remote(
     url, member = words.parted()
     if offline:
         raise SourceError(f"{words}: is on another machine, and the network is off")
-    patience = patience or Patience()
+    retry = retry or Retry()
     try:
-        found = persist(lambda: _find(url, patience), patience)
+        found = persist(lambda: _find(url, retry), retry)
     except Failure as failure:
         raise SourceError(f"{url}: cannot be read: {failure}") from failure
     facts: dict[str, object] = {
@@ -82,17 +304,17 @@ def open_remote(
         "size": found.size,
         "version": found.version,
     }
-    return _stream(found, url, facts, patience), member or None
+    return _stream(found, url, facts, retry), member or None
 
 
-def _find(url: Url, patience: Patience) -> Remote:
+def _find(url: Url, retry: Retry) -> Remote:
     if url.scheme.startswith(DIRECT):
-        return http_file.HttpFile(Url(url.whole[len(DIRECT) :]), str(url), patience)
+        return http_file.HttpFile(Url(url.whole[len(DIRECT) :]), str(url), retry)
     return object_store.StoredFile(url)
 
 
 def _stream(
-    found: Remote, url: Url, facts: dict[str, object], patience: Patience
+    found: Remote, url: Url, facts: dict[str, object], retry: Retry
 ) -> AnyStream:
     name, size = found.name, found.size
     if found.version is None:
@@ -102,7 +324,7 @@ def _stream(
         return Stream(
             name, found.whole, facts, size=size, address=url, identity=identity
         )
-    requests = Requests(found, size, patience)
+    requests = Requests(found, size, retry)
     return RemoteStream(
         name,
         lambda: RangedFile(requests, 0, None),

@@ -15,12 +15,11 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.files.digests import Hashes
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import http
-from pretrained_embed.sources.download import NotPiecewise, Piece, download
-from pretrained_embed.sources.http import Part
-from pretrained_embed.sources.patience import Failure, Patience, persist
-from pretrained_embed.sources.unpack import unpack
+from pretrained_embed.sources.archive import member_file, packing_fault
+from pretrained_embed.sources.download import NotPiecewise, Piece, download, unpack
+from pretrained_embed.sources.http import Answer
+from pretrained_embed.sources.retry import Failure, Retry, persist
 from pretrained_embed.sources.url import Url
-from pretrained_embed.sources.zip_members import member_file, packing_fault
 
 if TYPE_CHECKING:
     import zipfile
@@ -92,7 +91,7 @@ def download_member(
     covered: bool,
     algorithms: tuple[str, ...],
     check: Callable[[Hashes], str | None],
-    patience: Patience,
+    retry: Retry,
     progress: Progress | None = None,
 ) -> Hashes:
     """Bring one member of the archive at ``url`` to ``target``; return its digests.
@@ -106,8 +105,8 @@ def download_member(
 
     def get(span: str) -> tuple[int, bytes, int]:
         nonlocal validator
-        ask = lambda: _get(session, url, span, validator, covered, patience)  # noqa: E731
-        part, data = persist(ask, patience)
+        ask = lambda: _get(session, url, span, validator, covered, retry)  # noqa: E731
+        part, data = persist(ask, retry)
         if validator not in (None, part.validator):
             raise NotPiecewise("the file has changed meanwhile")
         validator = part.validator
@@ -120,9 +119,7 @@ def download_member(
             start, size = _extent(archive, info)
             raw = target.beside(".zipped")
             piece = Piece(url, raw, size, covered, start, validator)
-            download(
-                session, piece, lambda _: None, patience=patience, progress=progress
-            )
+            download(session, piece, lambda _: None, retry=retry, progress=progress)
             try:
                 with raw.open() as file:
                     here.add(start, size, file)
@@ -141,15 +138,15 @@ def _get(
     span: str,
     validator: str | None,
     covered: bool,
-    patience: Patience,
-) -> tuple[Part, bytes]:
+    retry: Retry,
+) -> tuple[Answer, bytes]:
     with http.get(
-        session, url, patience, covered=covered, span=span, validator=validator
+        session, url, retry, covered=covered, span=span, validator=validator
     ) as part:
         if part.response.status_code != 206:
             raise NotPiecewise("the host sends whole files only")
         data = b""
-        for chunk in http.body(part, patience):
+        for chunk in http.body(part, retry):
             data += chunk
             if len(data) > _LARGEST_READ:
                 raise NotPiecewise("the host sends more than it was asked for")

@@ -3,26 +3,65 @@
 `Stream` can be opened as often as one likes; `OneShot` (standard input, a pipe, a
 handle that cannot seek) once; `pretrained_embed.sources.remote` has a stream that is
 read by ranges over the network. None knows a format. Everything they open is an
-unbuffered binary file object whose ``readinto`` works and whose failures are this
-package's own errors.
+unbuffered binary file object whose ``readinto`` works and that raises `SourceError`,
+`FormatError` or `TruncatedError` with the name of the file, whatever a decompressor or
+a handle raises.
 """
 
 from __future__ import annotations
 
 import io
+import weakref
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.reading import read_fully
-from pretrained_embed.sources.guard import Guarded
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
     from pretrained_embed.sources.identity import Identity
+
+
+class Guarded(io.RawIOBase):
+    """A binary file that reads another one and translates its failures.
+
+    ``closing`` closes ``file`` and what it reads from.
+    """
+
+    def __init__(
+        self,
+        file: IO[bytes] | io.RawIOBase,
+        name: str,
+        closing: ExitStack | None = None,
+    ) -> None:
+        self._inner: Any = file  # of BinaryIO, not every class has readinto
+        self._name = name
+        self._closing = closing
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        """Read up to ``len(buffer)`` bytes; 0 is the end."""
+        with refusing_damage(self._name):
+            return int(self._inner.readinto(buffer) or 0)
+
+    def close(self) -> None:
+        """Close all that was opened."""
+        if not self.closed:
+            super().close()
+            if self._closing is None:
+                self._inner.close()
+            else:
+                self._closing.close()
+
 
 #: Opens some bytes for reading from the start.
 Opener = Callable[[], IO[bytes] | io.RawIOBase]
@@ -175,3 +214,42 @@ class _Replay(Guarded):
         target[:count] = self._head[:count]
         self._head = self._head[count:]
         return count
+
+
+def rereadable(stream: AnyStream) -> Stream:
+    """Return a stream of the same bytes that can be opened as often as one likes.
+
+    A `OneShot` is copied to the disk; its copy goes with the stream that is returned.
+    Raises `SourceError` where the disk has no room.
+    """
+    if not isinstance(stream, OneShot):
+        return stream
+    import shutil
+    import tempfile
+
+    try:
+        handle, name = tempfile.mkstemp(prefix="pretrained-embed-")
+        path = Path(name)
+        try:
+            with stream.open() as source, open(handle, "wb") as copy:  # noqa: PTH123  (a descriptor, not a path)
+                shutil.copyfileobj(source, copy, 1 << 20)
+        except BaseException:
+            path.unlink()
+            raise
+    except SourceError:
+        raise
+    except OSError as error:
+        raise SourceError(
+            f"{stream.name}: cannot be kept in a temporary file: "
+            f"{error.strerror or error}"
+        ) from error
+    size = path.stat().st_size
+    kept = Stream(
+        stream.name,
+        lambda: path.open("rb", buffering=0),
+        stream.provenance,
+        size,
+        path,
+    )
+    weakref.finalize(kept, path.unlink)
+    return kept

@@ -196,7 +196,7 @@ from pretrained_embed.formats.format import code
 from pretrained_embed.formats.hugging_face import model_folder
 from pretrained_embed.errors import PretrainedEmbedError
 from pretrained_embed.formats.format import code
-from pretrained_embed.sources.local import from_path
+from pretrained_embed.sources.source import from_path
 
 def loaded(action):
     receive, send = os.pipe()

@@ -21,7 +21,7 @@ from pretrained_embed.errors import FormatError, OptionError, WriteError
 from pretrained_embed.formats import HOLES, Table
 from pretrained_embed.formats.sharded.index import is_sharded
 from pretrained_embed.formats.table import SHARD
-from pretrained_embed.sources.local import from_path
+from pretrained_embed.sources.source import from_path
 
 INDEX = "model.safetensors.index.json"
 SHARDS = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]

@@ -20,7 +20,7 @@ from pretrained_embed.errors import OptionError, WriteError
 from pretrained_embed.formats import PackedBlock, Table
 from pretrained_embed.formats.parts import cut_arrays
 from pretrained_embed.formats.sharded.shards import ShardedWriter
-from pretrained_embed.sources.local import from_path
+from pretrained_embed.sources.source import from_path
 
 from .test_sharded import INDEX, SHARDS, TOKENS, change_byte, example
 

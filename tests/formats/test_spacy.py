@@ -20,7 +20,7 @@ from pretrained_embed.formats import Findings
 from pretrained_embed.formats.spacy.keys import parse_key_rows
 from pretrained_embed.formats.spacy.symbols import NAMES
 from pretrained_embed.formats.subwords.murmur import murmur2
-from pretrained_embed.sources.local import from_path
+from pretrained_embed.sources.source import from_path
 
 SPACY = DATA / "spacy"
 ANSWERS = json.loads((SPACY / "answers.json").read_text("ascii"))

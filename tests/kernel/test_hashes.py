@@ -13,7 +13,7 @@ from kernels import Wanted, token_index
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.formats.store.layout import Buckets
+from pretrained_embed.formats.store.directory import Buckets
 
 MASK = 2**64 - 1
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pretrained_embed.library.published import fetch_entry
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.retry import Retry
 from tests import servers
 from tests.sources.published import DATA
 
@@ -35,11 +35,11 @@ def get(tmp_path, waits):
     """Fetch an entry into a cache of this test."""
 
     def get(entry, **options):
-        patience = options.pop("patience", None) or Patience(sleep=waits.append)
+        retry = options.pop("retry", None) or Retry(sleep=waits.append)
         return fetch_entry(
             entry,
             tmp_path / "cache",
-            patience=patience,
+            retry=retry,
             **({"offline": False} | options),
         )
 

@@ -23,7 +23,7 @@ from pretrained_embed.errors import SourceError
 from pretrained_embed.library.cache import Cache
 from pretrained_embed.library.entry import Checksum, Entry
 from pretrained_embed.library.published import fetch_entry
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.retry import Retry
 
 OPERATIONS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir")
 
@@ -71,7 +71,7 @@ def fetch(task: dict, one: dict) -> str:
             entry,
             Path(task["cache"]),
             offline=False,
-            patience=Patience(sleep=lambda _: None),
+            retry=Retry(sleep=lambda _: None),
         )
     except SourceError as error:
         return str(error)

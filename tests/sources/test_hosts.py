@@ -4,8 +4,8 @@ import pytest
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library.entry import Entry
-from pretrained_embed.sources import partial
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources import download
+from pretrained_embed.sources.retry import Retry
 from tests import servers
 from tests.sources.published import DATA, entry, left, sha256
 
@@ -154,10 +154,10 @@ def test_a_drip_is_given_up(host, get):
     host.files["v.txt"] = DATA[:5000]
     host.default = servers.drip(1)
     looks = iter(range(10**6))  # each at the clock takes eight seconds
-    patience = Patience(sleep=lambda _: None, clock=lambda: 8.0 * next(looks))
+    retry = Retry(sleep=lambda _: None, clock=lambda: 8.0 * next(looks))
 
     with pytest.raises(SourceError, match="too slowly"):
-        get(entry(host, checksums=(sha256(DATA[:5000]),)), patience=patience)
+        get(entry(host, checksums=(sha256(DATA[:5000]),)), retry=retry)
 
 
 def test_a_file_of_another_size_than_published_is_refused_before_it_comes(host, get):
@@ -175,7 +175,7 @@ def test_a_small_answer_in_place_of_a_large_file_is_named(host, get):
 
 
 def test_a_full_disk_is_found_before_the_download(host, get, monkeypatch, tmp_path):
-    monkeypatch.setattr(partial, "_SPARE", 1 << 60)
+    monkeypatch.setattr(download, "_SPARE", 1 << 60)
 
     with pytest.raises(SourceError, match="more bytes are needed"):
         get(entry(host))

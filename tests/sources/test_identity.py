@@ -15,7 +15,7 @@ from pretrained_embed.library.entry import Checksum, Download, Entry
 from pretrained_embed.library.published import fetch_stream, mark_of
 from pretrained_embed.sources import open_source
 from pretrained_embed.sources.identity import Identity
-from pretrained_embed.sources.packing import unpacked
+from pretrained_embed.sources.source import unpacked
 from tests.sources import packed
 from tests.sources.published import DATA, OF_DATA, entry
 from tests.sources.published import sha256 as published_sha256

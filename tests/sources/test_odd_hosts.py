@@ -7,7 +7,7 @@ import pytest
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library.entry import Entry
 from pretrained_embed.sources import http
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.retry import Retry
 from tests import servers
 from tests.sources.published import DATA, entry, interrupted, left, sha256
 
@@ -79,11 +79,11 @@ def test_headers_that_drip_have_one_deadline(host, get):
             handler.push(b"H")
 
     looks = iter(range(10**6))  # each at the clock takes four seconds
-    patience = Patience(sleep=lambda _: None, clock=lambda: 4.0 * next(looks))
+    retry = Retry(sleep=lambda _: None, clock=lambda: 4.0 * next(looks))
     host.default = drip
 
     with pytest.raises(SourceError, match="no answer"):
-        get(entry(host), patience=patience)
+        get(entry(host), retry=retry)
 
 
 def raw(head: bytes, body: bytes = b"") -> servers.Answer:

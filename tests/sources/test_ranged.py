@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import ranged
-from pretrained_embed.sources.far import AT_ONCE, FIRST, Requests
-from pretrained_embed.sources.patience import Failure, Patience
-from pretrained_embed.sources.ranged import RangedFile
+from pretrained_embed.sources import remote
+from pretrained_embed.sources.remote import AT_ONCE, FIRST, RangedFile, Requests
+from pretrained_embed.sources.retry import Failure, Retry
 from pretrained_embed.sources.stream import read_fully
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -43,15 +42,15 @@ class Memory:
 
 
 def requests_to(far: Memory, size: int = len(DATA)) -> Requests:
-    return Requests(far, size, Patience(sleep=lambda seconds: None))
+    return Requests(far, size, Retry(sleep=lambda seconds: None))
 
 
 @pytest.fixture
 def small(monkeypatch):
     """Have small requests make large files of small ones."""
-    monkeypatch.setattr(ranged, "CHUNK", 1 << 12)
-    monkeypatch.setattr(ranged, "FIRST", 1 << 6)
-    monkeypatch.setattr(ranged, "_SLACK", 1 << 4)
+    monkeypatch.setattr(remote, "CHUNK", 1 << 12)
+    monkeypatch.setattr(remote, "FIRST", 1 << 6)
+    monkeypatch.setattr(remote, "_SLACK", 1 << 4)
 
 
 MOVES = st.tuples(
@@ -75,8 +74,8 @@ def test_it_reads_as_a_file_does_wherever_one_seeks(size, begin, length, moves):
     here.seek(begin)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ranged, "CHUNK", 256)
-        patch.setattr(ranged, "FIRST", 16)
+        patch.setattr(remote, "CHUNK", 256)
+        patch.setattr(remote, "FIRST", 16)
         file = RangedFile(requests_to(Memory(), size), begin, end)
         assert read(file, 50) == here.read(50)
         for whence, offset, count in moves:
@@ -129,7 +128,7 @@ def test_the_more_is_read_in_order_the_more_is_asked_for():
 
     sizes = [stop - start for start, stop in sorted(far.asked)]
     assert sizes[0] == FIRST
-    assert max(sizes) == ranged.CHUNK
+    assert max(sizes) == remote.CHUNK
     assert sum(sizes) == len(far.data)
     assert len(sizes) < 40
 
@@ -141,7 +140,7 @@ def test_several_requests_are_under_way_at_once():
             return super().get(start, stop)
 
     together = threading.Barrier(AT_ONCE)
-    size = AT_ONCE * ranged.CHUNK
+    size = AT_ONCE * remote.CHUNK
     far = Slow(bytes(size))
 
     with RangedFile(requests_to(far, size), 0, size) as file:

@@ -12,8 +12,8 @@ import pretrained_embed as pe
 from pretrained_embed.errors import OptionError, SourceError
 from pretrained_embed.library import Library
 from pretrained_embed.sources import open_source
-from pretrained_embed.sources.far import FIRST
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.remote import FIRST
+from pretrained_embed.sources.retry import Retry
 from pretrained_embed.sources.stream import OneShot, Stream
 from tests import servers
 from tests.sources.published import DATA
@@ -24,7 +24,7 @@ def remote(secure, waits):
     """Return a function that opens a file of the host where it is."""
 
     def remote(name: str = "v.txt", **options) -> Stream:
-        options.setdefault("patience", Patience(sleep=waits.append))
+        options.setdefault("retry", Retry(sleep=waits.append))
         library = Library(offline=options.pop("offline", None))
         return library.stream(f"remote+{secure.url}{name}", **options)
 

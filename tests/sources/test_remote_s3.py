@@ -23,9 +23,8 @@ from pretrained_embed.errors import (
 from pretrained_embed.library import Library
 from pretrained_embed.sources import open_source
 from pretrained_embed.sources.object_store import StoredFile
-from pretrained_embed.sources.patience import Failure, Patience
-from pretrained_embed.sources.spool import rereadable
-from pretrained_embed.sources.stream import Stream
+from pretrained_embed.sources.retry import Failure, Retry
+from pretrained_embed.sources.stream import Stream, rereadable
 from pretrained_embed.sources.url import Url
 from tests.s3 import BUCKET
 from tests.sources.opened_elsewhere import digest
@@ -38,7 +37,7 @@ pytest.importorskip("s3fs", reason="the extra 'remote' is not installed")
 def stream(s3, waits) -> Stream:
     """Return a stream of a stored file; the store has seen nothing yet."""
     url = s3.put("v.txt", DATA)
-    stream = open_source(url, patience=Patience(sleep=waits.append))
+    stream = open_source(url, retry=Retry(sleep=waits.append))
     s3.asked.clear()
     return stream
 

@@ -11,7 +11,7 @@ from pretrained_embed.library.entry import Checksum, Entry
 from pretrained_embed.library.place import place
 from pretrained_embed.library.published import fetch_entry
 from pretrained_embed.sources import remote_zip
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.retry import Retry
 from tests import servers
 
 DATA = b"".join(b"token%d %d.5 -1e-3\n" % (i, i * 7919 % 1000) for i in range(20000))
@@ -44,11 +44,11 @@ def host():
 @pytest.fixture
 def get(tmp_path):
     def get(wanted, **options):
-        patience = Patience(sleep=lambda _: None)
+        retry = Retry(sleep=lambda _: None)
         return fetch_entry(
             wanted,
             tmp_path / "cache",
-            patience=patience,
+            retry=retry,
             **({"offline": False} | options),
         )
 

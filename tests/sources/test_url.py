@@ -16,7 +16,7 @@ from pretrained_embed.errors import SourceError
 from pretrained_embed.library import catalog
 from pretrained_embed.library.entry import Entry
 from pretrained_embed.sources import open_source
-from pretrained_embed.sources.patience import Patience
+from pretrained_embed.sources.retry import Retry
 from pretrained_embed.sources.url import Url, public
 from tests import servers
 from tests.command_line import run
@@ -250,13 +250,13 @@ def test_a_download_that_was_named_after_its_signature_is_found(secure, get, tmp
 def test_errors_and_what_caused_them_show_no_signature(tmp_path):
     with servers.serving("good.pem") as dead:
         url = dead.url
-    patience = Patience(sleep=lambda _: None)
+    retry = Retry(sleep=lambda _: None)
     for source in (
         f"{url}v.txt?sig=s3cret-value",
         f"remote+{url}v.txt?sig=s3cret-value",
     ):
         with pytest.raises(SourceError, match=re.escape("?sig=...")) as caught:
-            pe.Library(tmp_path).stream(source, patience=patience)
+            pe.Library(tmp_path).stream(source, retry=retry)
         assert "s3cret" not in "".join(traceback.format_exception(caught.value))
 
 

@@ -24,7 +24,12 @@ from pretrained_embed.errors import FormatError, OptionError, RowError, WriteErr
 from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats import Findings, PackedBlock, Reader, Table
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.formats.store import StoreReader, layout, open_store, write_store
+from pretrained_embed.formats.store import (
+    StoreReader,
+    directory,
+    open_store,
+    write_store,
+)
 from tests.tables import stream_of
 
 #: Tokens that formats tend to lose, and some that stand there twice.
@@ -356,17 +361,19 @@ def rewritten(original: Path, path: Path, change: Callable[[dict], object]) -> P
     arrays, known = raw[: -16 - size], json.loads(raw[-16 - size : -16])
     change(known)
     with suppress(TypeError, ValueError, KeyError, AttributeError):
-        places = {name: layout.Place(*place) for name, place in known["arrays"].items()}
+        places = {
+            name: directory.Place(*place) for name, place in known["arrays"].items()
+        }
         parts = {
             name: np.frombuffer(
                 arrays, places[name].dtype, np.prod(places[name].shape), offset
             )
-            for name in layout.COVERED
+            for name in directory.COVERED
             for offset in [places[name].offset]
         }
-        known["digest"] = layout.digest(places, parts)
+        known["digest"] = directory.digest(places, parts)
     text = json.dumps(known).encode()
-    path.write_bytes(arrays + text + len(text).to_bytes(8, "little") + layout.MARK)
+    path.write_bytes(arrays + text + len(text).to_bytes(8, "little") + directory.MARK)
     return path
 
 
@@ -462,10 +469,10 @@ def test_damage_is_refused_or_changes_nothing(store, tmp_path):
     with h5py.File(store) as file:
         spans = {
             name: range(start, start + file[name].nbytes)
-            for name in (*layout.COVERED, layout.VECTORS)
+            for name in (*directory.COVERED, directory.VECTORS)
             for start in [file[name].id.get_offset()]
         }
-    vectors = spans.pop(layout.VECTORS)
+    vectors = spans.pop(directory.VECTORS)
     structure = range(0, vectors.start, 37)
     size = int.from_bytes(whole[-16:-8], "little")
     within = [*range(len(whole) - 16 - size, len(whole), 3)]

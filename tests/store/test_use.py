@@ -407,7 +407,7 @@ def test_a_store_of_another_version_is_not_found(vectors, monkeypatch):
     path = pe.index(vectors)
     good = build(vectors)
     monkeypatch.setattr("pretrained_embed.formats.store.VERSION", 2)
-    monkeypatch.setattr("pretrained_embed.formats.store.layout.VERSION", 2)
+    monkeypatch.setattr("pretrained_embed.formats.store.directory.VERSION", 2)
 
     assert not uses_store(build(vectors))
     assert pe.index(vectors) != path

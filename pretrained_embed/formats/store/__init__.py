@@ -13,17 +13,17 @@ reading its vectors. It holds all rows of the source, duplicates included::
     /checksums       uint32  (rows,) of each row of the vectors: see `checksums`
     /metadata        uint8   a JSON object: format, findings, provenance
 
-After the end of what HDF5 knows there are a directory (see `layout`), which says where
-all of these lie and has a digest of all but the vectors, its length and a mark. So it
-takes no library to open a store, and damage is seen; that of vectors when they are
-first used.
+After the end of what HDF5 knows there are a directory (see `directory`), which says
+where all of these lie and has a digest of all but the vectors, its length and a mark.
+So it takes no library to open a store, and damage is seen; that of vectors when they
+are first used.
 
 A look-up hashes the token, finds its hash by the highest bits, and compares the bytes
 of the token there. Vectors, tokens and metadata lie where
 `pretrained_embed.formats.hdf5.reader` has them, so a store is also a table in HDF5.
 """
 
-from pretrained_embed.formats.store.layout import DTYPES, VERSION, Dtype
+from pretrained_embed.formats.store.directory import DTYPES, VERSION, Dtype
 from pretrained_embed.formats.store.reader import StoreReader, open_store
 from pretrained_embed.formats.store.writer import write_store
 

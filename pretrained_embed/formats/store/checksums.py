@@ -40,7 +40,7 @@ def _weights(dim: int) -> UInt32Array:
     return mixed | np.uint32(1)
 
 
-class CheckedRows:
+class StoreRows:
     """Vectors (rows, dim), mapped; each row is compared with its checksum when read.
 
     Without checksums, as in stores of earlier releases, they are taken as they are.

@@ -23,8 +23,8 @@ from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.local import array_bytes, file_size, map_array
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import OnBadRow, Selection, Statistics
-from pretrained_embed.formats.store import layout
-from pretrained_embed.formats.store.checksums import CheckedRows
+from pretrained_embed.formats.store import directory
+from pretrained_embed.formats.store.checksums import StoreRows
 from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
@@ -40,7 +40,7 @@ class StoreReader(TableReader):
     what the vectors are kept as; they are handed out as float32. See `Reader`.
     """
 
-    def __init__(self, parts: _Parts, name: str) -> None:
+    def __init__(self, parts: _StoreParts, name: str) -> None:
         metadata = parts.metadata
         super().__init__(metadata["format"], name, parts.tokens, parts.vectors)
         self._checked = parts.vectors
@@ -102,13 +102,13 @@ class StoreReader(TableReader):
         return found
 
 
-class _Parts(NamedTuple):
+class _StoreParts(NamedTuple):
     """What a store holds, mapped and checked."""
 
     metadata: dict[str, Any]
-    vectors: CheckedRows
+    vectors: StoreRows
     tokens: PackedTokens
-    buckets: layout.Buckets
+    buckets: directory.Buckets
     statistics: Float64Array
 
 
@@ -125,59 +125,59 @@ def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> Stor
             places, expected = _directory(file, where)
             arrays = {
                 part: _mapped(file, places[part], where)
-                for part in (layout.VECTORS, layout.CHECKSUMS, *layout.COVERED)
+                for part in (directory.VECTORS, directory.CHECKSUMS, *directory.COVERED)
                 if part in places
             }
     except OSError as error:
         raise SourceError(
             f"{where}: cannot be read: {error.strerror or error}"
         ) from error
-    if layout.digest(places, arrays) != expected:
+    if directory.digest(places, arrays) != expected:
         raise _damaged(where, "its digest is wrong")
-    parts = _Parts(
-        decode_metadata(arrays[layout.METADATA].tobytes(), where),
-        CheckedRows(arrays[layout.VECTORS], arrays.get(layout.CHECKSUMS), where),
+    parts = _StoreParts(
+        decode_metadata(arrays[directory.METADATA].tobytes(), where),
+        StoreRows(arrays[directory.VECTORS], arrays.get(directory.CHECKSUMS), where),
         PackedTokens(
-            arrays[layout.TOKEN_BYTES], arrays[layout.TOKEN_OFFSETS], where=where
+            arrays[directory.TOKEN_BYTES], arrays[directory.TOKEN_OFFSETS], where=where
         ),
-        layout.Buckets(*(arrays[part] for part in layout.BUCKETS)),
-        arrays[layout.STATISTICS],
+        directory.Buckets(*(arrays[part] for part in directory.BUCKETS)),
+        arrays[directory.STATISTICS],
     )
     return StoreReader(parts, parts.metadata["name"] if name is None else name)
 
 
-def _directory(file: BinaryIO, where: str) -> tuple[dict[str, layout.Place], str]:
+def _directory(file: BinaryIO, where: str) -> tuple[dict[str, directory.Place], str]:
     """Return where all arrays of a store lie, and their digest."""
     size = file_size(file)
-    fixed = 8 + len(layout.MARK)
+    fixed = 8 + len(directory.MARK)
     file.seek(max(0, size - fixed))
     end = file.read()
     length = int.from_bytes(end[:8], "little")
-    if not end.endswith(layout.MARK) or length > size - fixed:
+    if not end.endswith(directory.MARK) or length > size - fixed:
         raise FormatError(f"{where}: is no store, or does not go on to its end")
     file.seek(size - fixed - length)
     known = decode_metadata(file.read(length), where)
-    if known.get("version") != layout.VERSION:
+    if known.get("version") != directory.VERSION:
         raise FormatError(
             f"{where}: is a store of version {known.get('version')}; this release "
-            f"reads version {layout.VERSION}"
+            f"reads version {directory.VERSION}"
         )
     with refusing_damage(where, "the store is damaged: its directory cannot be read"):
         places = {
-            name: layout.Place(str(dtype), tuple(map(int, shape)), int(offset))
+            name: directory.Place(str(dtype), tuple(map(int, shape)), int(offset))
             for name, (dtype, shape, offset) in dict(known["arrays"]).items()
         }
-        stored = {name: places[name].dtype for name in layout.COVERED}
-        vectors, digest = places[layout.VECTORS], str(known["digest"])
-    if stored != layout.COVERED or vectors.dtype not in ("<f4", "<f2"):
+        stored = {name: places[name].dtype for name in directory.COVERED}
+        vectors, digest = places[directory.VECTORS], str(known["digest"])
+    if stored != directory.COVERED or vectors.dtype not in ("<f4", "<f2"):
         raise _damaged(where, "it has arrays of other dtypes")
-    sums = places.get(layout.CHECKSUMS)
+    sums = places.get(directory.CHECKSUMS)
     if sums is not None and sums[:2] != ("<u4", vectors.shape[:1]):
         raise _damaged(where, "it has checksums of something else")
     return places, digest
 
 
-def _mapped(file: BinaryIO, place: layout.Place, where: str) -> AnyArray:
+def _mapped(file: BinaryIO, place: directory.Place, where: str) -> AnyArray:
     dtype, shape = np.dtype(place.dtype), place.shape
     if min((place.offset, *shape)) < 0:
         raise _damaged(where, "it has an array of negative size")

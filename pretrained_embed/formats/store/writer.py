@@ -22,9 +22,9 @@ from pretrained_embed.formats import Reader
 from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.formats.sink import rounded
-from pretrained_embed.formats.store import layout
+from pretrained_embed.formats.store import directory
 from pretrained_embed.formats.store.checksums import checksums
-from pretrained_embed.formats.store.layout import Buckets, Dtype
+from pretrained_embed.formats.store.directory import Buckets, Dtype
 from pretrained_embed.formats.table import encode_metadata
 
 
@@ -50,14 +50,16 @@ def write_store(
     # most builds write no store
     from pretrained_embed.formats.hdf5.sink import RowFile
 
-    if dtype not in layout.DTYPES:
-        raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(layout.DTYPES)}")
-    tokens = _Tokens()
+    if dtype not in directory.DTYPES:
+        raise OptionError(
+            f"dtype is {dtype!r}; it can be {' or '.join(directory.DTYPES)}"
+        )
+    tokens = _StoreTokens()
     sums: list[UInt32Array] = []
     with (
         replacing_path(path) as temporary,
         RowFile(
-            temporary, layout.VECTORS, reader.dim, dtype, alignment=layout.PAGE
+            temporary, directory.VECTORS, reader.dim, dtype, alignment=directory.PAGE
         ) as file,
     ):
         for block in reader.packed_blocks(progress=progress):
@@ -69,9 +71,9 @@ def write_store(
         _check(reader, tokens.count, findings)
         sample = statistics()
         arrays = tokens.arrays() | {
-            layout.STATISTICS: np.stack([sample.mean, sample.std]),
-            layout.CHECKSUMS: np.concatenate(sums),
-            layout.METADATA: _json(
+            directory.STATISTICS: np.stack([sample.mean, sample.std]),
+            directory.CHECKSUMS: np.concatenate(sums),
+            directory.METADATA: _json(
                 {
                     "format": reader.format,
                     "name": reader.name,
@@ -83,13 +85,13 @@ def write_store(
         }
         offsets = file.finish(tokens.count, arrays)
         shape = (tokens.count, reader.dim)
-        places = layout.places(offsets, arrays, shape, dtype)
+        places = directory.places(offsets, arrays, shape, dtype)
         with temporary.open("ab") as end:
-            end.write(layout.directory(places, arrays))
+            end.write(directory.as_bytes(places, arrays))
     return findings
 
 
-class _Tokens:
+class _StoreTokens:
     """The tokens of all blocks so far, and their hashes."""
 
     def __init__(self) -> None:
@@ -112,9 +114,9 @@ class _Tokens:
         np.cumsum(np.concatenate(self._lengths), out=offsets[1:])
         buckets = Buckets.of(np.concatenate(self._hashes))
         return {
-            layout.TOKEN_BYTES: np.concatenate(self._bytes),
-            layout.TOKEN_OFFSETS: offsets,
-            **dict(zip(layout.BUCKETS, buckets, strict=True)),
+            directory.TOKEN_BYTES: np.concatenate(self._bytes),
+            directory.TOKEN_OFFSETS: offsets,
+            **dict(zip(directory.BUCKETS, buckets, strict=True)),
         }
 
 

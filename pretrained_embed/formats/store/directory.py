@@ -1,4 +1,4 @@
-"""What the writer and the reader of a store agree on.
+"""The directory of a store: where its arrays lie, as writer and reader agree.
 
 The directory at the end of a store is a JSON object of its ``version``, of ``arrays``,
 which gives dtype, shape and offset of each, and of their ``digest``. It is followed by
@@ -101,8 +101,8 @@ def digest(places: Mapping[str, Place], arrays: Mapping[str, AnyArray]) -> str:
     return state.hexdigest()
 
 
-def directory(places: Mapping[str, Place], arrays: Mapping[str, AnyArray]) -> bytes:
-    """Return what follows the arrays in the file."""
+def as_bytes(places: Mapping[str, Place], arrays: Mapping[str, AnyArray]) -> bytes:
+    """Return the directory as it follows the arrays in the file."""
     known = {"version": VERSION, "arrays": places, "digest": digest(places, arrays)}
     text = json.dumps(known).encode()
     return text + len(text).to_bytes(8, "little") + MARK

@@ -1,4 +1,4 @@
-"""How often to ask a host, and how long to wait for it."""
+"""Requests made again: how often to ask a host, and how long to wait for it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
-class Patience:
+class Retry:
     """How long to wait for a host, and how often to ask. Times are in seconds."""
 
     connect: float = 10.0
@@ -45,7 +45,7 @@ class Failure(Exception):
 
 def persist(
     ask: Callable[[], Result],
-    patience: Patience,
+    retry: Retry,
     *,
     got: Callable[[], int] = lambda: 0,
     start_over: Callable[[], None] = lambda: None,
@@ -64,9 +64,9 @@ def persist(
             most = max(most, got())
             if failure.start_over:
                 start_over()
-            pause = patience.backoff * 2 ** (tries - 1)
+            pause = retry.backoff * 2 ** (tries - 1)
             if failure.wait is not None:
                 pause = failure.wait
-            if not failure.again or tries >= patience.tries or pause > patience.longest:
+            if not failure.again or tries >= retry.tries or pause > retry.longest:
                 raise
-        patience.sleep(pause)
+        retry.sleep(pause)
