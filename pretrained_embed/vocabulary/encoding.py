@@ -1,9 +1,9 @@
-"""`Encoder`: from texts to rows of ids, all of one length."""
+"""`Encoder`: from texts to rows of ids, all of one length, and back to tokens."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from pretrained_embed.errors import (
 )
 from pretrained_embed.vocabulary import checks
 from pretrained_embed.vocabulary.objects.interface import array, offers
-from pretrained_embed.vocabulary.token_ids import TokenIds
+from pretrained_embed.vocabulary.token_rows import TokenRows
 from pretrained_embed.vocabulary.tokens import Text, Tokenizer
 
 #: What becomes of a row longer than ``max_length``: an error, or the tokens too many
@@ -25,66 +25,18 @@ from pretrained_embed.vocabulary.tokens import Text, Tokenizer
 Truncate = Literal["error", "right", "left"]
 
 
-class Encoder(TokenIds):
-    """Tokens and ids that turn texts into ids. It does not change once it is made."""
+class Encoder(NamedTuple):
+    """Turns texts into ids: the tokens by id, what reads texts, pad and unk."""
 
-    __slots__ = ("_tokenizer",)
-
-    _tokenizer: Tokenizer
-
-    @property
-    def tokenizer(self) -> Tokenizer:
-        """How `encode` reads a text."""
-        return self._tokenizer
+    rows: TokenRows
+    tokenizer: Tokenizer
+    pad_id: int | None
+    unk_id: int | None
 
     def encode(
-        self,
-        texts: Iterable[Text],
-        *,
-        max_length: int | None = None,
-        truncate: Truncate = "error",
+        self, texts: Iterable[Text], max_length: int | None, truncate: Truncate
     ) -> Int64Array:
-        """Return the ids of texts, int64 (number of texts, max_length), C-contiguous.
-
-        A text is a ``str`` or a list of tokens, taken as they are. A ``str`` is read
-        as the vocabulary was told to; else by what it was made of, where that reads
-        texts; else it is split at white space. Tokens the vocabulary does not have get
-        ``unk_id``. Short rows are filled with ``pad_id`` at the right.
-
-        What reads texts, and gives the same ids here as there:
-
-        * tokenizers of Hugging Face, as a plain call of them does, special tokens
-          such as ``[CLS]`` included; a ``tokenizer.json``, through ``tokenizers``;
-        * SentencePiece, a processor or its ``.model``, through ``sentencepiece``;
-        * Keras' ``TextVectorization`` and its old ``Tokenizer``, which leaves out words
-          that it does not know if it has no OOV token; a ``StringLookup`` with several
-          OOV ids gives these to tokens it does not know;
-        * the vectorizers of scikit-learn and the pipelines of spaCy cut texts up; the
-          tokens become ids as those of a list do.
-
-        A vocabulary that was loaded with a matrix or came from another process has no
-        such function any more, nor has one of files alone that lack what is needed. It
-        says so when a ``str`` is to be read; lists of tokens work.
-
-        Padding that they put in themselves stays where ``max_length`` is ``None``, and
-        is left out before a row is brought to ``max_length``.
-
-        ``max_length=None`` is the length of the longest row. A row longer than
-        ``max_length`` is an error, because cutting it loses tokens, which is the
-        caller's to allow: ``truncate="right"`` keeps its first tokens (Keras'
-        ``truncating="post"``), ``"left"`` its last.
-
-        Raises `UnknownTokenError` for an unknown token if there is no unk,
-        `VocabularyError` for a row too long, or too short if there is no pad,
-        `OptionError` for a single ``str`` in place of texts and for a ``str`` that
-        cannot be read any more, and `MissingPackageError` where a package is needed to
-        read it. The first call makes the
-        ``dict`` that `ids` shows.
-
-        >>> from pretrained_embed.vocabulary import Vocabulary
-        >>> Vocabulary(["see", "you"]).encode(["you see"], max_length=4)
-        array([[2, 1, 0, 0]])
-        """
+        """Return the ids of texts: see `Vocabulary.encode`."""
         if truncate not in get_args(Truncate):
             raise OptionError(
                 f"truncate is {brief(truncate)}; it can be "
@@ -99,11 +51,11 @@ class Encoder(TokenIds):
 
     def _ids_of(self, texts: Iterable[Text], *, keep_pad: bool) -> list[list[int]]:
         """Return the ids of each text."""
-        own = self._tokenizer.own
-        if own is None or own.encode is None or self._tokenizer.tokenize is not None:
-            rows: Iterable[list[str]] = self._tokenizer.rows(texts)
+        own = self.tokenizer.own
+        if own is None or own.encode is None or self.tokenizer.tokenize is not None:
+            rows: Iterable[list[str]] = self.tokenizer.rows(texts)
             return [self._looked_up(tokens, row) for row, tokens in enumerate(rows)]
-        given = list(self._tokenizer.read(texts))
+        given = list(self.tokenizer.read(texts))
         strings = [text for text in given if isinstance(text, str)]
         found = own.encode(strings, keep_pad) if strings else []
         if len(found) != len(strings):
@@ -118,17 +70,17 @@ class Encoder(TokenIds):
             for row, text in enumerate(given)
         ]
         for row in ids:
-            if row and not 0 <= min(row) <= max(row) < len(self):
+            if row and not 0 <= min(row) <= max(row) < len(self.rows):
                 raise VocabularyError(
                     f"{own.name} gave an id that is no row: ids were {min(row)} to "
-                    f"{max(row)}, and the vocabulary has {len(self)} rows; make it "
-                    "anew if the tokenizer was changed since"
+                    f"{max(row)}, and the vocabulary has {len(self.rows)} rows; make "
+                    "it anew if the tokenizer was changed since"
                 )
         return ids
 
     def _looked_up(self, tokens: list[str], row: int) -> list[int]:
         """Return the ids of the tokens of a text."""
-        own, ids, unk_id = self._tokenizer.own, self._rows.ids, self.unk_id
+        own, ids, unk_id = self.tokenizer.own, self.rows.ids, self.unk_id
         if own is not None and own.unknown is not None:
             others = [token for token in dict.fromkeys(tokens) if token not in ids]
             known = dict(
@@ -145,21 +97,8 @@ class Encoder(TokenIds):
                 'which has no unk token; make it with unk="<unk>"'
             ) from None
 
-    def decode(self, ids: Any, *, keep_pad: bool = False) -> Any:
-        """Return the tokens of ids: what `encode` was given as lists of tokens.
-
-        ``ids`` are whole numbers: one, a row of them, or a batch of rows, as an array
-        or tensor of any shape or as lists, whose rows may differ in length. One id
-        gives a ``str``, a row a list of them, a batch a list of rows. The pad at either
-        end of a row is left out, unless ``keep_pad`` is set.
-
-        Raises `VocabularyError` for what is no whole number, and for an id that is no
-        row or that no token has.
-
-        >>> from pretrained_embed.vocabulary import Vocabulary
-        >>> Vocabulary(["see", "you"]).decode([[2, 1, 0, 0], [1, 0, 0, 0]])
-        [['you', 'see'], ['see']]
-        """
+    def decode(self, ids: Any, *, keep_pad: bool) -> Any:
+        """Return the tokens of ids: see `Vocabulary.decode`."""
         if offers(ids, "to_list"):  # of ragged tensors and of pandas
             ids = ids.to_list()
         if isinstance(ids, list | tuple) and not all(map(_is_whole, ids)):
@@ -167,15 +106,15 @@ class Encoder(TokenIds):
         wanted = _array(ids)
         if wanted.ndim > 1:
             return [self.decode(row, keep_pad=keep_pad) for row in wanted]
-        checks.row_numbers(wanted, len(self))
-        for hole in wanted[np.isin(wanted, self.holes)]:
+        checks.row_numbers(wanted, len(self.rows))
+        for hole in wanted[np.isin(wanted, self.rows.holes)]:
             raise VocabularyError(f"id {hole} is a row that no token has")
         if wanted.ndim == 0:
-            return self.strings(wanted.reshape(1).astype(np.int64))[0]
+            return self.rows.strings(wanted.reshape(1).astype(np.int64))[0]
         if not keep_pad and self.pad_id is not None:
             kept = np.flatnonzero(wanted != self.pad_id)
             wanted = wanted[kept[0] : kept[-1] + 1] if len(kept) else wanted[:0]
-        return self.strings(wanted.astype(np.int64))
+        return self.rows.strings(wanted.astype(np.int64))
 
 
 def _is_whole(value: object) -> bool:

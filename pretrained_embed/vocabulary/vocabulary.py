@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Any, ClassVar, Self, overload
 
 from pretrained_embed import markup
-from pretrained_embed.arrays import Int64Array
-from pretrained_embed.errors import VocabularyError, brief
+from pretrained_embed.arrays import Int64Array, PackedTokens
+from pretrained_embed.errors import UnknownTokenError, VocabularyError, brief
 from pretrained_embed.vocabulary import checks, files, objects
+from pretrained_embed.vocabulary import special_tokens as specials
 from pretrained_embed.vocabulary.content import (
     Choice,
     Content,
@@ -18,16 +20,21 @@ from pretrained_embed.vocabulary.content import (
     check_room,
     settle,
 )
-from pretrained_embed.vocabulary.encoding import Encoder
+from pretrained_embed.vocabulary.encoding import Encoder, Truncate
+from pretrained_embed.vocabulary.markers import MARKERS, Marker, marker_of
+from pretrained_embed.vocabulary.rows import counts_of, rows_of
 from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_rows import TokenRows
 from pretrained_embed.vocabulary.tokens import Text, Tokenize, Tokenizer, frequent
+
+#: How many bytes of the tokens the hash of a vocabulary is made of.
+_HASHED = 1 << 12
 
 #: Rows that a notebook shows.
 _SHOWN = 10
 
 
-class Vocabulary(Encoder):
+class Vocabulary:
     """Tokens and their ids. It does not change once it is made.
 
     Row *i* of a matrix made for it is the vector of the token with id *i*.
@@ -86,7 +93,10 @@ class Vocabulary(Encoder):
     #: The kinds of files that `from_file` reads.
     KINDS: ClassVar[tuple[str, ...]] = files.KINDS
 
-    __slots__ = ()
+    __slots__ = (
+        *("_counts", "_marks", "_pad", "_rows", "_special", "_special_ids"),
+        *("_tokenizer", "_unk", "_whole"),
+    )
 
     def __init__(
         self,
@@ -104,17 +114,40 @@ class Vocabulary(Encoder):
             raise VocabularyError("this is a Vocabulary already; use it, or its ids")
         if isinstance(tokens, TokenRows) and not len(tokens):
             raise VocabularyError("the vocabulary is empty; it needs at least one row")
-        super().__init__(
-            tokens,
-            pad=pad,
-            unk=unk,
-            counts=counts,
-            special_tokens=special_tokens,
-            marks=marks,
-        )
         if not isinstance(tokenize, Tokenizer):
             tokenize = Tokenizer(tokenize, lower)
-        self._tokenizer = tokenize
+        self._fill(tokens, pad, unk, counts, tokenize, special_tokens, marks)
+
+    def _fill(
+        self,
+        tokens: Iterable[str] | Mapping[str, int] | TokenRows,
+        pad: str | None,
+        unk: str | None,
+        counts: Mapping[str, int] | Int64Array | None,
+        tokenizer: Tokenizer,
+        special_tokens: Mapping[str, str] | None,
+        marks: Marks | None,
+    ) -> None:
+        """Take what the constructor was given; here there may be no row at all."""
+        checks.specials(pad, unk)
+        if counts is None and isinstance(tokens, Counter):
+            counts = tokens
+        specials.check_marks(marks)
+        self._rows = rows_of(tokens, pad, unk)
+        self._counts = counts_of(counts, tokens, self._rows)
+        special = specials.named(special_tokens, pad=pad, unk=unk)
+        self._special_ids = self._rows.find([*special.values()])
+        if pad not in self._special_ids and "pad" not in (special_tokens or ()):
+            special.pop("pad", None)  # a mapping without room for it
+        for name, token in special.items():
+            if token not in self._special_ids:
+                raise specials.unknown(name, token, self._rows)
+        self._special = special
+        self._pad, self._unk = special.get("pad"), unk
+        self._marks = marks
+        self._tokenizer = tokenizer
+        #: The vocabulary that this one is a part of.
+        self._whole: Vocabulary | None = None
 
     @classmethod
     def of(
@@ -195,7 +228,7 @@ class Vocabulary(Encoder):
             special_tokens=special,
             marks=self.marks,
         )
-        made.belong_to(self)
+        made._whole = self
         return made
 
     @classmethod
@@ -300,6 +333,229 @@ class Vocabulary(Encoder):
             kept, pad=pad, unk=unk, counts=counts, tokenize=tokenize, lower=lower
         )
 
+    @property
+    def tokens(self) -> tuple[str | None, ...]:
+        """The tokens by id, ``len(vocab)`` of them; ``None`` is a hole.
+
+        The vocabulary keeps its tokens as bytes; this makes a ``str`` of each when it
+        is first asked for. `strings` makes those of some.
+        """
+        return self._rows.tokens
+
+    @property
+    def ids(self) -> Mapping[str, int]:
+        """The id of every token, read-only; a ``dict`` of all, made like `tokens`."""
+        return MappingProxyType(self._rows.ids)
+
+    @property
+    def token_rows(self) -> TokenRows:
+        """The tokens by id as they are kept: packed."""
+        return self._rows
+
+    @property
+    def packed(self) -> PackedTokens:
+        """The tokens by id as bytes, read-only; holes have none, see `holes`."""
+        return self._rows.packed
+
+    def strings(self, ids: Int64Array) -> list[str]:
+        """Return the tokens of ids, int64 (n,), none of which is a hole."""
+        return self._rows.strings(ids)
+
+    @property
+    def counts(self) -> Int64Array | None:
+        """How often each token occurs, int64 (len,), read-only; 0 where not known.
+
+        ``None`` if no counts were given at all.
+        """
+        return self._counts
+
+    @property
+    def holes(self) -> Int64Array:
+        """The ids that no token has, int64 (number of holes,), rising."""
+        return self._rows.holes
+
+    @property
+    def pad_token(self) -> str | None:
+        """The token that fills short rows up, if there is one."""
+        return self._pad
+
+    @property
+    def pad_id(self) -> int | None:
+        """The id of the pad token."""
+        return None if self._pad is None else self._special_ids[self._pad]
+
+    @property
+    def unk_token(self) -> str | None:
+        """The token that stands in for unknown ones, if there is one."""
+        return self._unk
+
+    @property
+    def unk_id(self) -> int | None:
+        """The id of the unk token."""
+        return None if self._unk is None else self._special_ids[self._unk]
+
+    @property
+    def special_tokens(self) -> Mapping[str, str]:
+        """The special tokens by what they are for, read-only; pad and unk are there.
+
+        The others are those that the constructor was given, or that a file or tokenizer
+        names: ``mask``, ``cls``, ``sep``, ``bos`` and ``eos``. A token that is special
+        for another reason goes by itself.
+        """
+        return MappingProxyType(self._special)
+
+    @property
+    def marks(self) -> Marks | None:
+        """How subword tokens show what begins a word, ``None`` where it is not known.
+
+        ``"wordpiece"``: ``##`` before those that do not; ``"sentencepiece"``: ``▁``
+        before those that do; ``"byte-level"``: ``Ġ`` before those that do, each byte
+        being a printable character, as of GPT-2.
+        """
+        return self._marks
+
+    @property
+    def marker(self) -> Marker:
+        """What tells whether a token begins a word: by `marks`, or by most tokens.
+
+        That of a part is that of the vocabulary it is a part of.
+        """
+        if self._marks is not None:
+            return MARKERS[self._marks]
+        return marker_of(self) if self._whole is None else self._whole.marker
+
+    @property
+    def specials(self) -> frozenset[int]:
+        """The ids of pad and unk, as far as there are such."""
+        return frozenset(row for row in (self.pad_id, self.unk_id) if row is not None)
+
+    def __getitem__(self, token: str) -> int:
+        """Return the id of a token, or raise `UnknownTokenError`, a ``KeyError``.
+
+        Up to a million tokens the first question makes `ids`; beyond, an index of 8
+        bytes a token.
+        """
+        id = self.get(token)
+        if id is None:
+            hint = "" if isinstance(token, str) else "; `decode` gives tokens of ids"
+            raise UnknownTokenError(
+                f"token {brief(token)} is not in the vocabulary{hint}"
+            )
+        return id
+
+    @overload
+    def get(self, token: str, default: None = None) -> int | None: ...
+    @overload
+    def get(self, token: str, default: int) -> int: ...
+    def get(self, token: str, default: int | None = None) -> int | None:
+        """Return the id of a token, or ``default``."""
+        if not isinstance(token, str):
+            return default
+        id = self._special_ids.get(token)
+        if id is None:
+            id = self._rows.get(token)
+        return default if id is None else id
+
+    def __contains__(self, token: object) -> bool:
+        return isinstance(token, str) and self.get(token) is not None
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether both have the same tokens at the same ids, special ones too.
+
+        A matrix of one is one of the other then. Counts, marks, and how texts are read
+        make no difference.
+        """
+        if not isinstance(other, Vocabulary):
+            return NotImplemented
+        return self is other or (
+            self._special == other._special and self._rows.same_as(other._rows)
+        )
+
+    def __hash__(self) -> int:
+        head = self.packed.data[:_HASHED].tobytes()
+        return hash((len(self), head, self._pad, self._unk))
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the tokens by rising id; holes are left out."""
+        return iter(self._rows)
+
+    def __len__(self) -> int:
+        """Return the highest id plus one: ``input_dim``, ``num_embeddings``."""
+        return len(self._rows)
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """How `encode` reads a text."""
+        return self._tokenizer
+
+    def encode(
+        self,
+        texts: Iterable[Text],
+        *,
+        max_length: int | None = None,
+        truncate: Truncate = "error",
+    ) -> Int64Array:
+        """Return the ids of texts, int64 (number of texts, max_length), C-contiguous.
+
+        A text is a ``str`` or a list of tokens, taken as they are. A ``str`` is read
+        as the vocabulary was told to; else by what it was made of, where that reads
+        texts; else it is split at white space. Tokens the vocabulary does not have get
+        ``unk_id``. Short rows are filled with ``pad_id`` at the right.
+
+        What reads texts, and gives the same ids here as there:
+
+        * tokenizers of Hugging Face, as a plain call of them does, special tokens
+          such as ``[CLS]`` included; a ``tokenizer.json``, through ``tokenizers``;
+        * SentencePiece, a processor or its ``.model``, through ``sentencepiece``;
+        * Keras' ``TextVectorization`` and its old ``Tokenizer``, which leaves out words
+          that it does not know if it has no OOV token; a ``StringLookup`` with several
+          OOV ids gives these to tokens it does not know;
+        * the vectorizers of scikit-learn and the pipelines of spaCy cut texts up; the
+          tokens become ids as those of a list do.
+
+        A vocabulary that was loaded with a matrix or came from another process has no
+        such function any more, nor has one of files alone that lack what is needed. It
+        says so when a ``str`` is to be read; lists of tokens work.
+
+        Padding that they put in themselves stays where ``max_length`` is ``None``, and
+        is left out before a row is brought to ``max_length``.
+
+        ``max_length=None`` is the length of the longest row. A row longer than
+        ``max_length`` is an error, because cutting it loses tokens, which is the
+        caller's to allow: ``truncate="right"`` keeps its first tokens (Keras'
+        ``truncating="post"``), ``"left"`` its last.
+
+        Raises `UnknownTokenError` for an unknown token if there is no unk,
+        `VocabularyError` for a row too long, or too short if there is no pad,
+        `OptionError` for a single ``str`` in place of texts and for a ``str`` that
+        cannot be read any more, and `MissingPackageError` where a package is needed to
+        read it. The first call makes the
+        ``dict`` that `ids` shows.
+
+        >>> Vocabulary(["see", "you"]).encode(["you see"], max_length=4)
+        array([[2, 1, 0, 0]])
+        """
+        return self._encoder().encode(texts, max_length, truncate)
+
+    def decode(self, ids: Any, *, keep_pad: bool = False) -> Any:
+        """Return the tokens of ids: what `encode` was given as lists of tokens.
+
+        ``ids`` are whole numbers: one, a row of them, or a batch of rows, as an array
+        or tensor of any shape or as lists, whose rows may differ in length. One id
+        gives a ``str``, a row a list of them, a batch a list of rows. The pad at either
+        end of a row is left out, unless ``keep_pad`` is set.
+
+        Raises `VocabularyError` for what is no whole number, and for an id that is no
+        row or that no token has.
+
+        >>> Vocabulary(["see", "you"]).decode([[2, 1, 0, 0], [1, 0, 0, 0]])
+        [['you', 'see'], ['see']]
+        """
+        return self._encoder().decode(ids, keep_pad=keep_pad)
+
+    def _encoder(self) -> Encoder:
+        return Encoder(self._rows, self._tokenizer, self.pad_id, self.unk_id)
+
     def _repr_html_(self) -> str:
         tokens = self.packed[:_SHOWN].unpack()
         caption = repr(self).strip("<>")
@@ -332,16 +588,15 @@ def some_rows(
     Pad and unk are among the special tokens. Raises as `Vocabulary` does.
     """
     made = Vocabulary.__new__(Vocabulary)
-    Encoder.__init__(
-        made,
+    made._fill(
         rows,
-        pad=special_tokens.get("pad"),
-        unk=special_tokens.get("unk"),
-        counts=counts,
-        special_tokens=special_tokens,
-        marks=marks,
+        special_tokens.get("pad"),
+        special_tokens.get("unk"),
+        counts,
+        tokenize or Tokenizer(),
+        special_tokens,
+        marks,
     )
-    made._tokenizer = Tokenizer() if tokenize is None else tokenize
     return made
 
 
