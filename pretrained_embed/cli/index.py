@@ -11,6 +11,7 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, number, size, tell
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.remarks import remarks
 from pretrained_embed.sources.url import url_or_words
 
 _DTYPES = ("float32", "float16")
@@ -55,11 +56,13 @@ def index(
             library=library,
             progress=bar,
         )
-    with pe.open_vectors(path, library=library) as reader:
-        rows, dim = reader.count, reader.dim
+    with library.open(file, layout=layout) as reader:
+        rows, dim, findings = reader.count, reader.dim, reader.findings
     room = path.stat().st_size
     if not quiet:
         tell(f"{number(rows)} rows of {dim} dimensions, {dtype}: {size(room)}")
+        for remark in remarks(findings):
+            tell(remark)
     if as_json:
         answer_json(
             {
@@ -69,6 +72,7 @@ def index(
                 "dim": dim,
                 "dtype": dtype,
                 "size": room,
+                "findings": findings.to_dict(),
             }
         )
     else:

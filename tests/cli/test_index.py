@@ -37,6 +37,7 @@ def test_it_tells_programs_what_it_made():
     )
 
     assert Path(known["path"]).stat().st_size == known.pop("size")
+    assert known.pop("findings")["rows"] == 3
     assert known == {
         "path": str(indexed("--dtype", "float16")),
         "source": "vectors.txt",
@@ -44,6 +45,18 @@ def test_it_tells_programs_what_it_made():
         "dim": 3,
         "dtype": "float16",
     }
+
+
+def test_it_tells_what_was_remarkable_with_codes():
+    Path("marked.txt").write_bytes(b"\xef\xbb\xbfthe 1 2 3\ncat 4 5 6\n")
+    note = "a byte order mark before the first row was left out"
+
+    for _ in range(2):  # when it is made, and when it is there
+        result = run("index", "marked.txt", "--json")
+        findings = json.loads(result.stdout)["findings"]
+        assert findings["notes"] == [["text.byte-order-mark", note]]
+        assert f"Note: {note}." in result.stderr
+    assert run("index", "marked.txt", "--quiet").stderr == ""
 
 
 def test_it_can_be_quiet():

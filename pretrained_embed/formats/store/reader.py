@@ -51,6 +51,7 @@ class StoreReader(TableReader):
         )
         self._buckets = parts.buckets
         self._known: dict[str, Any] = metadata["findings"]
+        self._findings = self._found(0)  # all rows were read when it was made
 
     def select(
         self,
