@@ -202,7 +202,9 @@ def _hits(
     ledger = search.hits(selection, out if vectors else None)
     findings = _own_findings(selection.findings, vocabulary, reader, options)
     if vectors and len(out) > len(vocabulary):
-        # what lies beyond are parts of compounds, and nothing else refers to them
+        # What lies beyond are parts of compounds. `out` was made above for this search:
+        # it owns its memory, and no view of it is left that could see it go.
+        assert out.base is None, "the rows of a sink are not for this function to cut"
         out.resize((len(vocabulary), reader.dim), refcheck=False)
     return out, replace(ledger, findings=findings)
 

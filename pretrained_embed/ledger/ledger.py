@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any, Self, overload
 
 import numpy as np
@@ -208,13 +208,14 @@ class Ledger:
         arrays: Mapping[str, AnyArray],
         forms: Sequence[str] | None = None,
         provenance: dict[str, Any] | None = None,
-        findings: Findings | None = None,
+        findings: Mapping[str, Any] | None = None,
     ) -> Self:
         """Return the ledger of arrays as `arrays` gives them.
 
-        ``forms`` are those that the array ``advice`` is about. Raises ``KeyError`` for
-        an array that is missing, ``TypeError`` for what does not fit each other, and
-        `ShapeError` as the constructor does.
+        ``forms`` are those that the array ``advice`` is about, and ``findings`` what
+        `Findings.to_dict` returned. A pickle names nothing but this function. Raises
+        ``KeyError`` for an array that is missing, ``TypeError`` for what does not fit
+        each other, and `ShapeError` as the constructor does.
         """
         parts: list[Ledger] = []
         if "part_origins" in arrays:
@@ -233,7 +234,7 @@ class Ledger:
             vocabulary,
             arrays["origin"],
             provenance,
-            findings,
+            None if findings is None else Findings.from_dict(findings),
             arrays["source_rows"],
             arrays.get("sources"),
             parts,
@@ -471,9 +472,15 @@ class Ledger:
 
     __hash__ = None  # type: ignore[assignment]  # provenance can be written to
 
-    def __reduce__(self) -> tuple[type[Self], tuple[Any, ...]]:
-        """Give the fields to the constructor, whose arrays are read-only again."""
-        return type(self), tuple(getattr(self, field.name) for field in fields(self))
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        """Give the vocabulary, and the rest as the arrays and JSON of a file."""
+        arrays, advice = self.arrays(), self.advice
+        for name in ("counts", HOLES):  # those of the vocabulary
+            arrays.pop(name, None)
+        forms = None if advice is None else list(advice.forms)
+        findings = self.findings.to_dict()
+        given = (self.vocabulary, arrays, forms, self.provenance, findings)
+        return type(self).from_arrays, given
 
     def __repr__(self) -> str:
         covered = self.coverage

@@ -58,7 +58,7 @@ def read(table: Table, name: str) -> tuple[Rows, Ledger]:
     )
     if isinstance(label, dict):
         start, rows = label.get("start"), label.get("rows")
-        ledger.findings.notes.append(f"rows {start:,} on, of a matrix of {rows:,}")
+        ledger = _noted(ledger, f"rows {start:,} on, of a matrix of {rows:,}")
     return table.vectors, ledger
 
 
@@ -91,8 +91,8 @@ def _own(table: Table, rows: TokenRows, name: str, *, whole: bool) -> Ledger:
     codes = _codes(metadata, name)
     try:
         vocabulary = _vocabulary(metadata["vocabulary"], rows, arrays, whole=whole)
-        findings = Findings.from_dict(metadata["findings"])
-        forms, provenance = metadata.get("advice"), metadata["provenance"]
+        findings, provenance = metadata["findings"], metadata["provenance"]
+        forms = metadata.get("advice")
         _check(arrays, codes, name)
         if not isinstance(provenance, dict):
             raise FormatError(f"{name}: the provenance is not a JSON object")
@@ -101,9 +101,14 @@ def _own(table: Table, rows: TokenRows, name: str, *, whole: bool) -> Ledger:
         raise FormatError(
             f"{name}: a part of the matrix is missing: {error}"
         ) from error
-    if not vocabulary.tokenizer.recorded and _UNRECORDED not in findings.notes:
-        findings.notes.append(_UNRECORDED)
-    return ledger
+    recorded = vocabulary.tokenizer.recorded or _UNRECORDED in ledger.findings.notes
+    return ledger if recorded else _noted(ledger, _UNRECORDED)
+
+
+def _noted(ledger: Ledger, note: str) -> Ledger:
+    """Return a ledger with one more note."""
+    findings = ledger.findings
+    return replace(ledger, findings=replace(findings, notes=[*findings.notes, note]))
 
 
 def _codes(metadata: Mapping[str, Any], name: str) -> set[int]:

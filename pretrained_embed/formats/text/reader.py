@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import FormatError, UnknownFormatError
 from pretrained_embed.formats.blocks import PackedBlock, gathered
@@ -45,8 +46,10 @@ NAME = "text"
 _SMALLEST_SPLIT, _LARGEST_SPLIT = 1 << 20, 1 << 25
 #: Bytes of text, or of vectors, behind one block: some thousand rows.
 _BLOCK_SPLIT = _BLOCK_SIZE = 1 << 22
-#: A position is ``split << _SPLIT_SHIFT | row within the split``.
+#: A position is ``split << _SPLIT_SHIFT | row within the split``. In a claim the rank
+#: stands above it, so there is room for so many splits. None has 2**36 rows.
 _SPLIT_SHIFT = 36
+_MOST_SPLITS = 1 << (kernel.RANK_SHIFT - _SPLIT_SHIFT)
 #: Threads that scan a file which is not on this machine, by default at least.
 _AFAR = 8
 
@@ -191,6 +194,8 @@ class TextReader(Reader):
         claims = Claims(index, len(out))
         live = progress if len(splits) == 1 else None
         scratch = per_thread(lambda: Scratch(self.dim))
+
+        assert len(splits) <= _MOST_SPLITS, "the number of a split would reach the rank"
 
         def work(number: int) -> SplitReport:
             scan = self.scan(splits[number], index, on_bad_row, scratch())
