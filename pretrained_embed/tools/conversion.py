@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import pretrained_embed as pe
 from pretrained_embed import formats, former_options
 from pretrained_embed.arrays import AnyProgress, listener
-from pretrained_embed.build import versions
-from pretrained_embed.build.limits import Limits
 from pretrained_embed.errors import OptionError
 from pretrained_embed.files.presence import exists
 from pretrained_embed.files.replacement import resolved
@@ -94,7 +93,7 @@ def convert(
     library, progress = Library.of(library), listener(progress)
     chosen = sink.choose(out, format)
     chosen.check_dtype(dtype)
-    limits = Limits(bad_rows=1.0 if max_bad_rows is None else max_bad_rows)
+    limits = pe.Limits(bad_rows=1.0 if max_bad_rows is None else max_bad_rows)
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
     stream = library.stream(source, progress=progress)
@@ -106,7 +105,7 @@ def convert(
         if rows is None:
             blocks = reader.packed_blocks(on_bad_row=on_bad_row, progress=progress)
             rows = RowStream(reader.dim, _bounded(blocks, reader, limits))
-        provenance = {"source": dict(stream.provenance), "versions": versions()}
+        provenance = {"source": dict(stream.provenance), "versions": pe.versions()}
         rows = replace(
             rows,
             blocks=passing.through(rows),
@@ -153,7 +152,7 @@ def _check_place(
 
 
 def _bounded(
-    blocks: Iterable[PackedBlock], reader: Reader, limits: Limits
+    blocks: Iterable[PackedBlock], reader: Reader, limits: pe.Limits
 ) -> Iterator[PackedBlock]:
     """Give the blocks on; at their end `RowError` if too many rows were malformed."""
     yield from blocks

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import pretrained_embed as pe
 from pretrained_embed import former_options
 from pretrained_embed.arrays import AnyProgress, BoolArray, listener
-from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options
 from pretrained_embed.build.rows import located_in
 from pretrained_embed.formats import AnyLayout
@@ -127,7 +127,7 @@ def coverage(
     options = Options.of(
         Recipe(match=match, layout=layout),
         vocabulary,
-        limits=Limits(bad_rows=0 if on_bad_row == "error" else 1.0),
+        limits=pe.Limits(bad_rows=0 if on_bad_row == "error" else 1.0),
         advise=advise,
         threads=threads,
         progress=progress,

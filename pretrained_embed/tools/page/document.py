@@ -11,13 +11,13 @@ from pathlib import Path
 from string import Template
 from xml.etree.ElementTree import Element
 
+import pretrained_embed as pe
 from pretrained_embed import __version__
 from pretrained_embed.arrays import AnyProgress, listener
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix, Projection
-from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.tools.page.coverage_section import coverage_section, oov_section
 from pretrained_embed.tools.page.elements import html, shown, tag
 from pretrained_embed.tools.page.identity_section import (
@@ -82,7 +82,7 @@ def page(
     if limit < 1:
         raise OptionError(f"limit is {limit}; a map has one token at least")
     if not isinstance(matrix, EmbeddingMatrix):
-        matrix = load_matrix(matrix, library=library)
+        matrix = pe.load_matrix(matrix, library=library)
     norms = norms_of(matrix)
     shown_points = points(
         matrix,

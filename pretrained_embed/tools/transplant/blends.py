@@ -14,11 +14,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+import pretrained_embed as pe
 from pretrained_embed.arrays import Float32Array, Float64Array, Int64Array
 from pretrained_embed.ledger import Origin
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
-from pretrained_embed.pipeline import build_matrix
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -33,7 +33,7 @@ def static_matrix(
     if isinstance(static, EmbeddingMatrix):
         return static
     vocabulary = Vocabulary(words, pad=None)
-    return build_matrix(
+    return pe.build_matrix(
         vocabulary, static, match=("exact", "lower"), oov="zeros", library=library
     )
 
