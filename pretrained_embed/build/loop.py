@@ -17,7 +17,7 @@ from pretrained_embed.arrays import Int64Array
 from pretrained_embed.build import sinks
 from pretrained_embed.build.plan import Contribution, Plan
 from pretrained_embed.build.rows import Made, locate, make
-from pretrained_embed.build.sinks import RowSink
+from pretrained_embed.build.sinks import PlanSink
 from pretrained_embed.build.work import (
     WholeProgress,
     Work,
@@ -51,7 +51,7 @@ def build(plan: Plan, work: Work) -> EmbeddingMatrix:
     return sink.matrix(ledger)
 
 
-def _rows(plan: Plan, readers: Readers, sink: RowSink, parts: _Parts) -> Ledger:
+def _rows(plan: Plan, readers: Readers, sink: PlanSink, parts: _Parts) -> Ledger:
     """Make the rows of all ranges, and return their ledger; it is written, too."""
     once = len(plan.ranges) == 1
     if plan.needs_coverage and not once:
@@ -151,7 +151,7 @@ def _alone(work: Work) -> AbstractContextManager[object]:
     return work_folder(work.out)
 
 
-def _sink(plan: Plan, work: Work, waiting: int) -> AbstractContextManager[RowSink]:
+def _sink(plan: Plan, work: Work, waiting: int) -> AbstractContextManager[PlanSink]:
     """Return what opens the sink; ``waiting`` bytes are still to wait beside it."""
     if work.out is None:
         return nullcontext(sinks.MemoryRows(plan))
@@ -162,7 +162,9 @@ def _sink(plan: Plan, work: Work, waiting: int) -> AbstractContextManager[RowSin
 
 
 @contextmanager
-def _scanned(plan: Plan, work: Work) -> Iterator[tuple[Plan, Readers, RowSink, _Parts]]:
+def _scanned(
+    plan: Plan, work: Work
+) -> Iterator[tuple[Plan, Readers, PlanSink, _Parts]]:
     """Give the plan in ranges, with sources that were read for all of them."""
     from pretrained_embed.build.scan import Means, Scan, planned_passes
     from pretrained_embed.build.work_folder import work_folder

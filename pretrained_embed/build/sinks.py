@@ -30,7 +30,7 @@ _BESIDE = 32
 SoFar = Callable[[], Ledger]
 
 
-class RowSink(Protocol):
+class PlanSink(Protocol):
     """Takes the rows of a plan, range by range in order."""
 
     def place(self) -> Float32Array | None:
@@ -50,7 +50,7 @@ class RowSink(Protocol):
 
 
 class MemoryRows:
-    """Takes rows into memory; see `RowSink`."""
+    """Takes rows into memory; see `PlanSink`."""
 
     def __init__(self, plan: Plan) -> None:
         self._shape = len(plan.vocabulary), plan.dim
@@ -79,7 +79,7 @@ class MemoryRows:
 
 
 class FileRows:
-    """Takes rows into one file; see `RowSink`."""
+    """Takes rows into one file; see `PlanSink`."""
 
     def __init__(self, plan: Plan, path: Path, sink: formats.Sink) -> None:
         self._tokens = plan.vocabulary.packed
@@ -106,7 +106,7 @@ class FileRows:
 
 
 class ShardRows:
-    """Takes rows into several files; see `RowSink`.
+    """Takes rows into several files; see `PlanSink`.
 
     Those of a build that was killed are kept if they are of the same job.
     """
@@ -157,7 +157,7 @@ class ShardRows:
 
 
 @contextmanager
-def file_sink(plan: Plan, path: Path, waiting: int) -> Iterator[RowSink]:
+def file_sink(plan: Plan, path: Path, waiting: int) -> Iterator[PlanSink]:
     """Give a sink whose file takes the place of ``path`` at the end.
 
     Nobody else is writing to it: its work folder is this build's alone. ``waiting`` is
@@ -175,7 +175,7 @@ def file_sink(plan: Plan, path: Path, waiting: int) -> Iterator[RowSink]:
 @contextmanager
 def shards_sink(
     plan: Plan, folder: Path, shards: int, waiting: int, job: str
-) -> Iterator[RowSink]:
+) -> Iterator[PlanSink]:
     """Give a sink into a folder of so many files."""
     from pretrained_embed.formats.sharded.shards import ShardedWriter
 

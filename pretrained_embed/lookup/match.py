@@ -99,7 +99,7 @@ Callback = Callable[[str], str | Iterable[str] | None]
 Match = str | Callback | Iterable[str | Callback]
 
 
-class Form(NamedTuple):
+class MatchForm(NamedTuple):
     """One form of a chain."""
 
     name: str
@@ -122,9 +122,9 @@ class Form(NamedTuple):
         return made
 
 
-Chain = tuple[Form, ...]
+Chain = tuple[MatchForm, ...]
 
-EXACT = Form("exact", Origin.EXACT, ())
+EXACT = MatchForm("exact", Origin.EXACT, ())
 
 #: How many forms a chain may have: there are codes in the ledger for so many.
 _LONGEST = 64
@@ -159,7 +159,7 @@ def chain_names(forms: Chain) -> tuple[str, ...]:
     return tuple(form.name for form in forms)
 
 
-def _form(entry: str | Callback, place: int) -> Form:
+def _form(entry: str | Callback, place: int) -> MatchForm:
     """Return a form; all but the plain named ones have a code by their place."""
     if not isinstance(entry, str):
         return _called(entry, place)
@@ -168,13 +168,13 @@ def _form(entry: str | Callback, place: int) -> Form:
     splits = names[-1] == "compound"
     if len(names) == 1:
         code = OWN_FORMS + place if ":" in entry else Origin.of_form(entry)
-        return Form(entry, code, steps, splits)
+        return MatchForm(entry, code, steps, splits)
     if len(steps) < len(names) - splits or len(set(names)) < len(names):
         raise OptionError(
             f"match has {entry!r}; a composition names each form once, 'compound' at "
             "its end only, and 'exact' nowhere"
         )
-    return Form(entry, OWN_FORMS + place, steps, splits)
+    return MatchForm(entry, OWN_FORMS + place, steps, splits)
 
 
 def several(variants: Variants) -> tuple[str, ...]:
@@ -182,7 +182,7 @@ def several(variants: Variants) -> tuple[str, ...]:
     return (variants,) if isinstance(variants, str) else variants
 
 
-def _called(function: Callback, place: int) -> Form:
+def _called(function: Callback, place: int) -> MatchForm:
     if not callable(function):
         raise OptionError(
             f"match has {function!r}; a form is a name or a callable; known: "
@@ -204,4 +204,6 @@ def _called(function: Callback, place: int) -> Form:
             ) from error
         return variants
 
-    return Form(f"callable {name}", OWN_FORMS + place, (always(change),), calls=True)
+    return MatchForm(
+        f"callable {name}", OWN_FORMS + place, (always(change),), calls=True
+    )

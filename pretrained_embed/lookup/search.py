@@ -35,7 +35,7 @@ from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.lookup.match import (
     EXACT,
     Chain,
-    Form,
+    MatchForm,
     chain_names,
     match_chain,
     several,
@@ -50,7 +50,7 @@ RANKS = 128
 _BLOCK_NUMBERS = 1 << 20
 
 
-class NewRows(dict[str, int]):
+class RowNumbers(dict[str, int]):
     """Gives each new token the next row."""
 
     def __init__(self, first: int) -> None:
@@ -123,7 +123,7 @@ class Compounds(NamedTuple):
 
 
 def compounds_of(
-    ids: Iterable[int], made: Iterable[Variants], rows: NewRows
+    ids: Iterable[int], made: Iterable[Variants], rows: RowNumbers
 ) -> list[Compounds]:
     """Return the tokens that have parts, which get their rows from ``rows``."""
     groups: dict[tuple[int, int], tuple[list[int], list[list[int]]]] = {}
@@ -166,7 +166,7 @@ class Trial:
         chain: Chain,
         tokens: list[str],
         ids: Int64Array,
-        parts: NewRows,
+        parts: RowNumbers,
     ) -> None:
         named = chain_names(chain)
         alone = "exact" not in named
@@ -188,7 +188,7 @@ class Trial:
             ),
         }
         self._splits = {n: s for n, s in compounds.items() if n not in named}
-        self.texts = NewRows(parts.stop)
+        self.texts = RowNumbers(parts.stop)
         self._wanted: dict[str, tuple[Int64Array, Int64Array]] = {}
         for name, (places, _, texts) in made.items():
             if name not in named and name != "compound":
@@ -245,7 +245,7 @@ class Search:
         changed = advise or chain != (EXACT,)
         ids = np.flatnonzero(asked if changed else asked[:0])  # what forms are made of
         tokens = vocabulary.strings(ids)
-        parts = NewRows(len(vocabulary))
+        parts = RowNumbers(len(vocabulary))
         self._splits = {
             form: compounds_of(ids.tolist(), form.made(vocabulary, tokens), parts)
             for form in chain
@@ -257,7 +257,7 @@ class Search:
         tokens += parts
         every = np.concatenate([ids, parts.rows()])
         wanted: list[Wanted] = []
-        self._forms: list[Form] = []  # by rank
+        self._forms: list[MatchForm] = []  # by rank
         for form in chain:
             rank, ranks = len(self._forms), 1
             if form != EXACT and not form.splits:
