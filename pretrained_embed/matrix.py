@@ -27,7 +27,7 @@ from pretrained_embed.errors import (
     VocabularyError,
     brief,
 )
-from pretrained_embed.formats import Findings, Part, Table, write_table
+from pretrained_embed.formats import Findings, Table, TablePart, write_table
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.ledger import kept, saved
 from pretrained_embed.ledger.coverage import Advice, Coverage
@@ -603,7 +603,7 @@ class EmbeddingShard:
         )
 
 
-def shard_of(part: Part, name: str) -> EmbeddingShard:
+def shard_of(part: TablePart, name: str) -> EmbeddingShard:
     """Return the shard that is a part of a table; ``name`` is for messages.
 
     Of a table that another tool wrote every token counts as found, a ``<pad>`` whose

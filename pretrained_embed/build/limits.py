@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from pretrained_embed.errors import CoverageError, OptionError, brief
 from pretrained_embed.formats import Findings
-from pretrained_embed.formats.bad_rows import check_bad_rows
+from pretrained_embed.formats.findings import check_bad_rows
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger import Coverage
 from pretrained_embed.ledger.coverage import percent

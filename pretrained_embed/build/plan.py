@@ -17,7 +17,7 @@ from pretrained_embed.build.options import Options
 from pretrained_embed.build.postprocess import fitted, resolve, sample
 from pretrained_embed.errors import ShapeError
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.parts import bounds
+from pretrained_embed.formats.table import bounds
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.ledger.kept import Onto
 from pretrained_embed.library import OpenSource

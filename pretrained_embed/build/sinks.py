@@ -15,13 +15,13 @@ from pretrained_embed.build.plan import Plan
 from pretrained_embed.files.replacement import discard_leftovers
 from pretrained_embed.files.room import check_room
 from pretrained_embed.formats import Announced, PackedBlock
-from pretrained_embed.formats.parts import cut_arrays
+from pretrained_embed.formats.table import cut_arrays
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.sources.stream import rereadable
 
 if TYPE_CHECKING:
-    from pretrained_embed.formats.sharded.shards import ShardedWriter
+    from pretrained_embed.formats.sharded.sink import ShardedWriter
 
 #: About how many bytes an output has for each row beside its vector.
 _BESIDE = 32
@@ -81,7 +81,7 @@ class MemoryRows:
 class FileRows:
     """Takes rows into one file; see `PlanSink`."""
 
-    def __init__(self, plan: Plan, path: Path, sink: formats.Sink) -> None:
+    def __init__(self, plan: Plan, path: Path, sink: formats.FileSink) -> None:
         self._tokens = plan.vocabulary.packed
         self._path = path
         self._sink = sink
@@ -118,7 +118,7 @@ class ShardRows:
         self._folder = folder
         self._writer = writer
         self._number = 0  # of the shard that comes next
-        self._shard: formats.Sink | None = None  # unless it is there already
+        self._shard: formats.FileSink | None = None  # unless it is there already
         self._open = open
 
     def place(self) -> Float32Array | None:
@@ -177,7 +177,7 @@ def shards_sink(
     plan: Plan, folder: Path, shards: int, waiting: int, job: str
 ) -> Iterator[PlanSink]:
     """Give a sink into a folder of so many files."""
-    from pretrained_embed.formats.sharded.shards import ShardedWriter
+    from pretrained_embed.formats.sharded.sink import ShardedWriter
 
     rows = len(plan.vocabulary)
     writer = ShardedWriter(folder, rows=rows, dim=plan.dim, shards=shards, job=job)

@@ -9,7 +9,6 @@ from pretrained_embed.formats.blocks import Block, PackedBlock, RowStream
 from pretrained_embed.formats.findings import Doubt, Findings
 from pretrained_embed.formats.format import Announced, Format
 from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
-from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import ByteStream, Reader, Statistics
 from pretrained_embed.formats.registry import (
     FORMATS,
@@ -25,13 +24,13 @@ from pretrained_embed.formats.sink import (
     TARGET_SUFFIXES,
     WRITABLE_FORMATS,
     WRITABLE_SUFFIXES,
-    Sink,
+    FileSink,
     new_sink,
     writable_formats,
     write_rows,
     write_table,
 )
-from pretrained_embed.formats.table import HOLES, Table
+from pretrained_embed.formats.table import HOLES, Span, Table, TablePart
 
 __all__ = [
     "FORMATS",
@@ -44,17 +43,17 @@ __all__ = [
     "Block",
     "ByteStream",
     "Doubt",
+    "FileSink",
     "Findings",
     "Format",
     "KnownLayout",
     "PackedBlock",
-    "Part",
     "Reader",
     "RowStream",
-    "Sink",
     "Span",
     "Statistics",
     "Table",
+    "TablePart",
     "find_format",
     "known_formats",
     "new_sink",

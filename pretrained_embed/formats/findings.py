@@ -1,7 +1,8 @@
-"""The codes of what is found in a file: stable words for programs.
+"""What reading a file finds beside its vectors, and the code of each finding.
 
-A code stands in JSON beside the sentence for people, and in ``FormatError.code``. Those
-that begin with "assumed" are about what no reader could know.
+Codes are stable words for programs. A code stands in JSON beside the sentence for
+people, and in ``FormatError.code``. Codes that begin with "assumed" are about what no
+reader could know.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
+
+from pretrained_embed.errors import RowError
 
 #: How many malformed or suspicious rows are described; all of them are counted.
 EXAMPLES = 10
@@ -171,3 +174,34 @@ class Findings:
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("findings with a text that is none")
         return found
+
+
+_NAMED = 3
+
+
+def check_bad_rows(findings: Findings, most: int | float, name: str) -> None:
+    """Raise `RowError`, which names the first few, if a file has more than allowed.
+
+    ``most`` is a number of rows, or as a ``float`` a share of them.
+    """
+    # 0.29 of 100 rows are 28.999..., and are 29 rows to whoever asked for them
+    share = int(most * findings.rows + 1e-6)
+    allowed = most if isinstance(most, int) else share
+    if findings.bad_rows <= allowed:
+        return
+    first = findings.doubts[:_NAMED]
+    line = first[0].line if first else None
+    found = "; ".join(_sentence(doubt) for doubt in first)
+    raise RowError(
+        f"{name}: {findings.bad_rows:,} of {findings.rows:,} rows are malformed, "
+        f"{allowed:,} may be (bad_rows={most}). The first: {found}. If so many "
+        "are bad, the file is probably not what it should be: get it again, or allow "
+        "more",
+        line=line,
+        found=found,
+    )
+
+
+def _sentence(doubt: Doubt) -> str:
+    place = f"row {doubt.row:,}" if doubt.line is None else f"line {doubt.line:,}"
+    return f"{place}: {doubt.what}"

@@ -27,9 +27,12 @@ from pretrained_embed.errors import (
 )
 from pretrained_embed.formats.marks import FLORET
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream
-from pretrained_embed.formats.row_sources import ArrayRows
-from pretrained_embed.formats.subwords.bucket_reader import BucketReader
-from pretrained_embed.formats.subwords.sums import LONGEST_NGRAM, FloretCutting
+from pretrained_embed.formats.subwords.readers import BucketReader
+from pretrained_embed.formats.subwords.sums import (
+    LONGEST_NGRAM,
+    ArrayRows,
+    FloretCutting,
+)
 from pretrained_embed.formats.text.layout import TextLayout
 from pretrained_embed.formats.text.reader import TextReader
 

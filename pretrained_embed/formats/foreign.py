@@ -22,7 +22,7 @@ TOKENS = (
 )
 
 
-class Form(NamedTuple):
+class ArrayForm(NamedTuple):
     """What is known of an array before it is read."""
 
     shape: tuple[int, ...]
@@ -39,7 +39,7 @@ class Pair(NamedTuple):
 
 def pick_pair(
     names: Collection[str],
-    form: Callable[[str], Form],
+    form: Callable[[str], ArrayForm],
     where: str,
     kind: str,
     hint: str = "",

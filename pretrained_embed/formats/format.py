@@ -18,9 +18,8 @@ from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.blocks import DTYPES, Dtype, PackedBlock
 from pretrained_embed.formats.known_layout import KnownLayout
-from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import ByteStream, Reader
-from pretrained_embed.formats.table import Annotations
+from pretrained_embed.formats.table import Annotations, Span, TablePart
 
 #: Tells by the first bytes of a file, `HEAD_SIZE` or all, whether it has a format.
 SniffFile = Callable[[bytes, ByteStream], bool]
@@ -43,7 +42,7 @@ class OpenReader(Protocol):
 class ReadPart(Protocol):
     """Reads some rows of a folder: the function that `Format.part` names."""
 
-    def __call__(self, stream: ByteStream, span: Span) -> Part | None:
+    def __call__(self, stream: ByteStream, span: Span) -> TablePart | None:
         """Return the rows, or ``None`` where the folder is of another format."""
 
 
@@ -60,7 +59,7 @@ class Announced(NamedTuple):
     shards: int | None = None  # how many files, where one is not enough
 
 
-class RowSink(Protocol):
+class FormatSink(Protocol):
     """How one format takes rows. What it is given is checked; raises `OSError`."""
 
     def append(self, block: PackedBlock) -> None:
@@ -75,7 +74,7 @@ class OpenSink(Protocol):
 
     def __call__(
         self, path: str | os.PathLike[str], announced: Announced
-    ) -> AbstractContextManager[RowSink]:
+    ) -> AbstractContextManager[FormatSink]:
         """Give a sink. At the end what it wrote takes its place, whole or not at all.
 
         Raises `WriteError` for what the format cannot hold, and `OSError`.
@@ -131,13 +130,13 @@ class Format:
             known.check_use(self.layout, self.name, stream.name)
         return reader
 
-    def part_of(self, stream: ByteStream, span: Span) -> Part | None:
+    def part_of(self, stream: ByteStream, span: Span) -> TablePart | None:
         """Read some rows of a folder; ``None`` where `open` has to be used for that."""
         return cast(ReadPart, code(self.part))(stream, span) if self.part else None
 
     def open_sink(
         self, path: str | os.PathLike[str], announced: Announced
-    ) -> AbstractContextManager[RowSink]:
+    ) -> AbstractContextManager[FormatSink]:
         """Give a sink for a new file; see `OpenSink`."""
         return cast(OpenSink, code(self.sink))(path, announced)
 

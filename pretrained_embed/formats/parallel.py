@@ -59,7 +59,7 @@ def run_in_order(
     if threads == 1 or parts == 1:
         yield from map(work, range(parts))
         return
-    run = _Run(work, parts, threads)
+    run = _OrderedRun(work, parts, threads)
     workers = []
     for _ in range(min(threads, parts)):
         worker = threading.Thread(target=run.work)
@@ -78,7 +78,7 @@ def run_in_order(
             worker.join()
 
 
-class _Run(Generic[Result]):
+class _OrderedRun(Generic[Result]):
     """What the threads of one run share."""
 
     def __init__(self, work: Callable[[int], Result], parts: int, threads: int) -> None:

@@ -26,10 +26,9 @@ from pretrained_embed.arrays import BoolArray, Float32Array, PackedTokens, Progr
 from pretrained_embed.errors import FormatError, PretrainedEmbedError, WriteError
 from pretrained_embed.formats.blocks import DTYPES, PackedBlock, RowStream
 from pretrained_embed.formats.findings import Findings
-from pretrained_embed.formats.format import Announced, Format, RowSink
-from pretrained_embed.formats.parts import Part, Span
+from pretrained_embed.formats.format import Announced, Format, FormatSink
 from pretrained_embed.formats.reader import OnBadRow, Reader, Selection
-from pretrained_embed.formats.table import Annotations, Table
+from pretrained_embed.formats.table import Annotations, Span, Table, TablePart
 from pretrained_embed.kernel import TokenIndex
 
 GROUP = "pretrained_embed.formats"
@@ -226,7 +225,7 @@ class _GuardedReader(Reader):
         with self._guarded():
             yield from blocks
 
-    def rows_in(self, span: Span) -> Part | None:
+    def rows_in(self, span: Span) -> TablePart | None:
         """Return some consecutive rows. See `Reader`."""
         with self._guarded():
             return self._inner.rows_in(span)
@@ -249,7 +248,7 @@ def _refuse(what: str, given: object) -> Any:
 @contextmanager
 def guarded_sink(
     format: Format, path: str | os.PathLike[str], announced: Announced
-) -> Iterator[RowSink]:
+) -> Iterator[FormatSink]:
     """Give the sink of a plug-in, whose exceptions are errors of this package."""
     where = os.fspath(path)
     with ExitStack() as held:
@@ -261,9 +260,9 @@ def guarded_sink(
 
 
 class _GuardedSink:
-    """The sink of a plug-in. See `RowSink`."""
+    """The sink of a plug-in. See `FormatSink`."""
 
-    def __init__(self, inner: RowSink, format: Format, where: str) -> None:
+    def __init__(self, inner: FormatSink, format: Format, where: str) -> None:
         self._inner, self._format, self._where = inner, format, where
 
     def append(self, block: PackedBlock) -> None:

@@ -54,7 +54,7 @@ def open_sink(
 
 
 class ProjectorSink:
-    """Takes rows as lines of two open files; see `RowSink`.
+    """Takes rows as lines of two open files; see `FormatSink`.
 
     Raises `WriteError` naming the token that the projector would show as another, or
     not at all, or whose vector has a number that it cannot read (``nan``, ``inf``).

@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
     from pretrained_embed.formats.blocks import Hits, RowStream
     from pretrained_embed.formats.faults import Fault
-    from pretrained_embed.formats.parts import Part, Span
-    from pretrained_embed.formats.table import Table
+    from pretrained_embed.formats.table import Span, Table, TablePart
 
 
 #: What a reader does with a malformed row: raise, or leave it out and count it.
@@ -310,7 +309,7 @@ class Reader(ABC):
         """
         return None
 
-    def rows_in(self, span: Span) -> Part | None:
+    def rows_in(self, span: Span) -> TablePart | None:
         """Return some consecutive rows, as `table` returns all; ``None`` likewise.
 
         ``span`` is given the number of rows and returns the range that is wanted.

@@ -13,9 +13,8 @@ from pretrained_embed.formats import marks
 from pretrained_embed.formats.blocks import DTYPES
 from pretrained_embed.formats.format import Format
 from pretrained_embed.formats.known_layout import AnyLayout, parse_layout
-from pretrained_embed.formats.parts import Part, Span
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
-from pretrained_embed.formats.table import Table
+from pretrained_embed.formats.table import Span, Table, TablePart
 
 _OURS = "pretrained_embed.formats"
 _FLOAT32 = DTYPES[:1]
@@ -109,7 +108,7 @@ FORMATS = (
     Format(
         "magnitude",
         "Magnitude `.magnitude` (SQLite)",
-        f"{_OURS}.magnitude.reader:open_reader",
+        f"{_OURS}.magnitude:open_reader",
         sniff=marks.magnitude,
     ),
     Format(
@@ -318,7 +317,7 @@ def table_of(reader: Reader) -> Table:
     return Table(joined(tokens), np.concatenate(vectors), {}, {})
 
 
-def read_part(stream: ByteStream, span: Span) -> Part:
+def read_part(stream: ByteStream, span: Span) -> TablePart:
     """Read the consecutive rows that ``span`` wants of a table.
 
     Their vectors stay mapped, where one file has them all just so. Raises `OptionError`

@@ -28,7 +28,7 @@ from pretrained_embed.errors import OptionError, WriteError, brief, suggestion
 from pretrained_embed.files.replacement import folder_for, writing
 from pretrained_embed.files.room import check_room
 from pretrained_embed.formats.blocks import Dtype, PackedBlock, RowStream
-from pretrained_embed.formats.format import Announced, Format, RowSink
+from pretrained_embed.formats.format import Announced, Format, FormatSink
 from pretrained_embed.formats.local import map_array
 from pretrained_embed.formats.registry import FORMATS, find_format, known_formats
 from pretrained_embed.formats.table import (
@@ -62,10 +62,10 @@ _BLOCK_ROWS = 4096
 _BLOCK_BYTES = 1 << 22
 
 
-class Sink:
+class FileSink:
     """Takes the rows of a new file in order, then what belongs to them."""
 
-    def __init__(self, inner: RowSink, announced: Announced, *, whole: bool) -> None:
+    def __init__(self, inner: FormatSink, announced: Announced, *, whole: bool) -> None:
         self.written = 0  # rows
         self.finished = False
         self._inner = inner
@@ -136,7 +136,7 @@ class Sink:
 @contextmanager
 def new_sink(
     path: str | os.PathLike[str], announced: Announced, format: str | None = None
-) -> Iterator[Sink]:
+) -> Iterator[FileSink]:
     """Give a sink for rows; put what it wrote in the place of ``path`` at the end.
 
     The suffix chooses the format, if ``format`` does not. Room on the disk for all that
@@ -158,7 +158,7 @@ def new_sink(
         size = rows * dim * np.dtype(announced.dtype).itemsize
         check_room(path, size + announced.beside)
     with _opened(chosen, path, announced) as inner:
-        sink = Sink(inner, announced, whole=chosen.whole)
+        sink = FileSink(inner, announced, whole=chosen.whole)
         yield sink
         if not sink.finished:
             raise WriteError(f"{os.fspath(path)}: the rows were never finished")
@@ -166,7 +166,7 @@ def new_sink(
 
 def _opened(
     format: Format, path: str | os.PathLike[str], announced: Announced
-) -> AbstractContextManager[RowSink]:
+) -> AbstractContextManager[FormatSink]:
     if format in FORMATS:
         return format.open_sink(path, announced)
     from pretrained_embed.formats import plugins

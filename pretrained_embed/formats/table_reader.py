@@ -18,9 +18,15 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import PackedBlock, RowStream
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.findings import Findings
-from pretrained_embed.formats.parts import Part, Span, cut_arrays
 from pretrained_embed.formats.reader import OnBadRow, Reader, Selection
-from pretrained_embed.formats.table import Rows, Table, check_holes
+from pretrained_embed.formats.table import (
+    Rows,
+    Span,
+    Table,
+    TablePart,
+    check_holes,
+    cut_arrays,
+)
 from pretrained_embed.kernel import TokenIndex
 
 _BLOCK_ROWS = 4096
@@ -97,7 +103,7 @@ class TableReader(Reader):
         rows = len(self._tokens)
         return Table(self._tokens, self._plain(0, rows), self._arrays, self._metadata)
 
-    def rows_in(self, span: Span) -> Part:
+    def rows_in(self, span: Span) -> TablePart:
         """Return the consecutive rows that ``span`` wants. See `Reader`."""
         rows = len(self._tokens)
         wanted = span(rows)
@@ -106,7 +112,7 @@ class TableReader(Reader):
         table = Table(
             self._tokens[start:stop], self._plain(start, stop), arrays, self._metadata
         )
-        return Part(table, start, rows)
+        return TablePart(table, start, rows)
 
     def packed_blocks(
         self,

@@ -100,7 +100,7 @@ class Packed(Protocol):
     offsets: Int64Array
 
 
-class TextScan(NamedTuple):
+class TextProgress(NamedTuple):
     """What one call of `scan_text` did."""
 
     consumed: int  # offset of the first byte not dealt with
@@ -109,7 +109,7 @@ class TextScan(NamedTuple):
     faults: int  # filled rows of `faults`
 
 
-class BinaryScan(NamedTuple):
+class BinaryProgress(NamedTuple):
     """What one call of `scan_binary` did."""
 
     consumed: int
@@ -234,7 +234,7 @@ def scan_text(
     hits: Int64Array,
     vectors: Float32Array,
     faults: Int64Array,
-) -> TextScan:
+) -> TextProgress:
     """Scan the lines that lie whole in ``data[start:stop]``.
 
     With ``final`` the bytes after the last LF are a line too. A line whose token is in
@@ -276,7 +276,7 @@ def scan_text(
             n_faults += 1
         rows += 1
         position = min(end + 1, len(text))
-    return TextScan(start + position, rows, n_hits, n_faults)
+    return TextProgress(start + position, rows, n_hits, n_faults)
 
 
 _WHOLE = re.compile(rb"[+-]?[0-9]+")
@@ -379,7 +379,7 @@ def scan_binary(
     high: int,
     hits: Int64Array,
     vectors: Float32Array,
-) -> BinaryScan:
+) -> BinaryProgress:
     """Scan the rows of a word2vec binary file that lie whole in ``data[start:stop]``.
 
     Hits and vectors as in `scan_text`. Stops early when ``hits`` has no room left, and
@@ -411,7 +411,7 @@ def scan_binary(
             n_hits += 1
         rows += 1
         position = after
-    return BinaryScan(start + position, rows, n_hits, doubtful)
+    return BinaryProgress(start + position, rows, n_hits, doubtful)
 
 
 def _is_doubtful(vector: bytes, low: int, high: int) -> bool:

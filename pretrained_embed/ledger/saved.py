@@ -14,9 +14,8 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats import HOLES, Findings, Part, Table
-from pretrained_embed.formats.parts import cut_arrays
-from pretrained_embed.formats.table import SHARD, Rows
+from pretrained_embed.formats import HOLES, Findings, Table, TablePart
+from pretrained_embed.formats.table import SHARD, Rows, cut_arrays
 from pretrained_embed.ledger.ledger import VERSION, Ledger
 from pretrained_embed.ledger.origin import OWN_CODES, Origin
 from pretrained_embed.vocabulary import NO_HOLES, TokenRows, Vocabulary, some_rows
@@ -62,7 +61,7 @@ def read(table: Table, name: str) -> tuple[Rows, Ledger]:
     return table.vectors, ledger
 
 
-def read_part(part: Part, name: str) -> Ledger:
+def read_part(part: TablePart, name: str) -> Ledger:
     """Return the ledger of consecutive rows of a table, maybe of none.
 
     Special tokens whose rows are not here are none of its vocabulary. Of a table of

@@ -8,8 +8,7 @@ from typing import Any, overload
 from pretrained_embed import formats, former_options
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.parts import bounds
-from pretrained_embed.formats.table import Table
+from pretrained_embed.formats.table import Table, bounds
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import (
     EmbeddingMatrix,

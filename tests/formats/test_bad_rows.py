@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pretrained_embed.errors import RowError
-from pretrained_embed.formats.bad_rows import check_bad_rows
-from pretrained_embed.formats.findings import Doubt, Findings
+from pretrained_embed.formats.findings import Doubt, Findings, check_bad_rows
 
 
 def findings(bad: int, rows: int) -> Findings:

@@ -12,8 +12,9 @@ from tables import piped, stream_of
 import pretrained_embed as pe
 from formats.fasttext_models import DATA, answers, model
 from pretrained_embed import formats
-from pretrained_embed.formats import Findings, row_sources
+from pretrained_embed.formats import Findings
 from pretrained_embed.formats.fasttext import reader as fasttext_binary
+from pretrained_embed.formats.subwords import sums
 from pretrained_embed.formats.subwords import sums as subwords
 
 FASTTEXT = DATA / "fasttext"
@@ -90,7 +91,7 @@ def test_all_words_are_given_with_the_same_vectors(path):
 @pytest.mark.parametrize("threads", [1, 7])
 def test_small_portions_and_many_threads_change_no_bit(path, threads, monkeypatch):
     expected = answers(path)
-    monkeypatch.setattr(row_sources, "_WINDOW", 1 << 12)
+    monkeypatch.setattr(sums, "_WINDOW", 1 << 12)
     monkeypatch.setattr(subwords, "_ROOM", 1 << 11)
     monkeypatch.setattr(subwords, "TOKENS_AT_ONCE", 5)
     monkeypatch.setattr(fasttext_binary, "TOKENS_AT_ONCE", 5)
@@ -105,13 +106,13 @@ def test_small_portions_and_many_threads_change_no_bit(path, threads, monkeypatc
 def test_no_more_rows_are_held_than_there_is_room_for(monkeypatch):
     path, room = FASTTEXT / "cbow.bin", 40  # rows, more than any one token has
     sizes = []
-    read = row_sources.MappedRows.read
+    read = sums.MappedRows.read
 
     def counted(self, rows, threads):
         sizes.append(len(rows))
         return read(self, rows, threads)
 
-    monkeypatch.setattr(row_sources.MappedRows, "read", counted)
+    monkeypatch.setattr(sums.MappedRows, "read", counted)
     monkeypatch.setattr(subwords, "_ROOM", 4 * 11 * room)
 
     with opened(path) as reader:

@@ -14,7 +14,7 @@ from tables import piped, read_all, stream_of
 
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, UnknownFormatError
-from pretrained_embed.formats.magnitude import reader as magnitude
+from pretrained_embed.formats import magnitude as magnitude
 
 DATA = Path(__file__).parents[1] / "data" / "magnitude"
 FILES = sorted(DATA.glob("*.magnitude"))

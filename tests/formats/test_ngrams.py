@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.formats.subwords.murmur import murmur2, murmur3
-from pretrained_embed.formats.subwords.ngrams import Ngrams
+from pretrained_embed.formats.subwords.ngrams import Ngrams, murmur2, murmur3
 
 TOKENS = st.lists(
     st.text(max_size=12).map(lambda text: text.encode("utf-8", "surrogatepass"))

@@ -7,13 +7,14 @@ from hypothesis import strategies as st
 
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, WriteError
-from pretrained_embed.formats.parts import (
+from pretrained_embed.formats.table import (
+    HOLES,
+    Annotations,
     bounds,
     check_cuttable,
     cut_arrays,
     join_annotations,
 )
-from pretrained_embed.formats.table import HOLES, Annotations
 
 
 def annotations(rows: int, holes: list[int]) -> Annotations:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.sharded.row_digests import CheckedRows, RowDigests
+from pretrained_embed.formats.sharded.row_digests import DigestedRows, RowDigests
 
 VECTORS = np.random.default_rng(0).normal(size=(10, 3)).astype(np.float32)
 
@@ -31,7 +31,7 @@ def test_digests_are_of_blocks_however_the_rows_come(block_rows, cuts):
 
 
 def test_rows_are_given_as_they_are():
-    rows = CheckedRows(VECTORS, digests(VECTORS, 4, []), 4, "here")
+    rows = DigestedRows(VECTORS, digests(VECTORS, 4, []), 4, "here")
 
     assert rows[3:9].tobytes() == VECTORS[3:9].tobytes()
     assert rows[:].base is VECTORS
@@ -42,7 +42,7 @@ def test_rows_are_given_as_they_are():
 def test_the_block_that_is_damaged_is_named_and_others_can_be_read():
     damaged = VECTORS.copy()
     damaged[5, 1] += 1
-    rows = CheckedRows(damaged, digests(VECTORS, 4, []), 4, "here")
+    rows = DigestedRows(damaged, digests(VECTORS, 4, []), 4, "here")
 
     assert rows[:4].tobytes() == VECTORS[:4].tobytes()
     assert rows[8:].tobytes() == VECTORS[8:].tobytes()
@@ -53,7 +53,7 @@ def test_the_block_that_is_damaged_is_named_and_others_can_be_read():
 
 def test_a_block_is_checked_once():
     held = VECTORS.copy()
-    rows = CheckedRows(held, digests(VECTORS, 4, []), 4, "here")
+    rows = DigestedRows(held, digests(VECTORS, 4, []), 4, "here")
     rows[0:4]
     held[1] = 0
 

@@ -18,8 +18,8 @@ from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import OptionError, WriteError
 from pretrained_embed.formats import PackedBlock, Table
-from pretrained_embed.formats.parts import cut_arrays
-from pretrained_embed.formats.sharded.shards import ShardedWriter
+from pretrained_embed.formats.sharded.sink import ShardedWriter
+from pretrained_embed.formats.table import cut_arrays
 from pretrained_embed.sources.source import from_path
 
 from .test_sharded import INDEX, SHARDS, TOKENS, change_byte, example

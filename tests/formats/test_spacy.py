@@ -17,9 +17,8 @@ from formats.fasttext_models import DATA
 from pretrained_embed import formats
 from pretrained_embed.errors import FormatError, TruncatedError, UnknownFormatError
 from pretrained_embed.formats import Findings
-from pretrained_embed.formats.spacy.keys import parse_key_rows
-from pretrained_embed.formats.spacy.symbols import NAMES
-from pretrained_embed.formats.subwords.murmur import murmur2
+from pretrained_embed.formats.spacy.keys import NAMES, parse_key_rows
+from pretrained_embed.formats.subwords.ngrams import murmur2
 from pretrained_embed.sources.source import from_path
 
 SPACY = DATA / "spacy"

@@ -4,7 +4,7 @@ import numpy as np
 from conformance import select
 
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.formats.subwords.table import ComputedRows, SubwordTableReader
+from pretrained_embed.formats.subwords.readers import ComputedRows, SubwordTableReader
 
 ROWS = 5000
 

@@ -29,12 +29,12 @@ from hypothesis import strategies as st
 from pretrained_embed import budget
 from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, PretrainedEmbedError, TruncatedError
-from pretrained_embed.formats.gensim.names import KNOWN
+from pretrained_embed.formats.gensim.arrays import KNOWN
 from pretrained_embed.formats.pickles import unpickling
 from pretrained_embed.formats.pickles.pickled import (
     Digits,
     Global,
-    Record,
+    PickledObject,
     array_of,
     integer_of,
     list_of,
@@ -151,7 +151,7 @@ def test_what_is_named_is_neither_imported_nor_called(name, tmp_path, monkeypatc
     value, names = unpickling.load(memoryview(raw), "x.kv", Budget("x.kv", len(raw)))
 
     assert what in names
-    assert type(value) in (Record, Global)
+    assert type(value) in (PickledObject, Global)
     assert list(tmp_path.iterdir()) == []
     assert "antigravity" not in sys.modules
 
@@ -186,7 +186,7 @@ def test_what_may_be_named_is_not_called():
 
     for name, (module, function) in known.items():
         made = load(f"\x80\x02c{module}\n{function}\n)\x85R.".encode("latin-1"))
-        if isinstance(made, Record):
+        if isinstance(made, PickledObject):
             assert str(made.kind) == name
             assert made.args == ((),)
         else:
@@ -560,7 +560,7 @@ def test_deep_nesting_is_refused_or_read():
     tuples = b"\x80\x02)" + b"\x85" * 1_000_000 + b"."
     assert type(load(tuples)) is tuple  # and goes again without a crash
     records = b"\x80\x02cnumpy\ndtype\nq\x000N" + b"q\x010h\x00h\x01\x85\x81" * 50_000
-    assert type(load(records + b".")) is Record
+    assert type(load(records + b".")) is PickledObject
     assert load(b"\x80\x02})" + b"\x85" * 100_000 + b"Ns.") == {}
     deep = b"\x80\x04cnumpy._core.multiarray\nscalar\nq\x010cnumpy\ndtype\nq\x000K\x01"
     for _ in range(20_000):  # a string of a dtype whose code is such a string

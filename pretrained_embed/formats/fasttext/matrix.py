@@ -24,7 +24,7 @@ import numpy as np
 
 from pretrained_embed.arrays import Float32Array, UInt8Array
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats.row_sources import (
+from pretrained_embed.formats.subwords.sums import (
     MappedRows,
     QuantisedRows,
     Quantiser,

@@ -32,24 +32,23 @@ import numpy as np
 from pretrained_embed.arrays import BoolArray, Float32Array
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.cursor import Cursor
 from pretrained_embed.formats.finalfusion import storage as storages
 from pretrained_embed.formats.finalfusion import vocabulary as vocabularies
 from pretrained_embed.formats.finalfusion.vocabulary import (
     Cut,
-    Vocabulary,
+    WordList,
     read_vocabulary,
 )
-from pretrained_embed.formats.local import file_size, map_array, open_local
+from pretrained_embed.formats.local import Cursor, file_size, map_array, open_local
 from pretrained_embed.formats.marks import FINALFUSION
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.subwords.sums import Pieces
-from pretrained_embed.formats.subwords.table import (
+from pretrained_embed.formats.subwords.readers import (
     Compose,
     Picked,
     SubwordTableReader,
     add_pieces,
 )
+from pretrained_embed.formats.subwords.sums import Pieces
 
 NAME = "finalfusion"
 
@@ -99,14 +98,14 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     )
 
 
-def _chunks(cursor: Cursor) -> tuple[Vocabulary, dict[int, Cursor]]:
+def _chunks(cursor: Cursor) -> tuple[WordList, dict[int, Cursor]]:
     """Return the vocabulary, and a cursor over the data of each other chunk."""
     cursor.take(len(FINALFUSION))
     version, count = cursor.unsigned(4), cursor.unsigned(4)
     if version != 0:
         raise cursor.damaged(f"version {version:,} is not known")
     cursor.take(4 * count)  # the ids stand with the chunks, too
-    found: list[Vocabulary] = []
+    found: list[WordList] = []
     chunks: dict[int, Cursor] = {}
     while cursor.left:
         kind, length = cursor.unpack(_CHUNK)

@@ -27,9 +27,8 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, UInt8Array
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.cursor import Cursor
-from pretrained_embed.formats.local import array_bytes
-from pretrained_embed.formats.subwords.table import ComputedRows
+from pretrained_embed.formats.local import Cursor, array_bytes
+from pretrained_embed.formats.subwords.readers import ComputedRows
 
 _FLOAT32, _UINT8 = 10, 1
 _ALIGNMENT = 4
@@ -37,7 +36,7 @@ _ARRAY = struct.Struct("<QII")
 _QUANTISED = struct.Struct("<IIIIIQII")
 
 
-class QuantisedRows(ComputedRows):
+class CodebookRows(ComputedRows):
     """Rows that are put together from a codebook."""
 
     def __init__(
@@ -56,10 +55,10 @@ class QuantisedRows(ComputedRows):
         self._norms = norms
         self._where = where
 
-    def first(self, count: int) -> QuantisedRows:
+    def first(self, count: int) -> CodebookRows:
         """Return the first rows alone."""
         norms = None if self._norms is None else self._norms[:count]
-        return QuantisedRows(
+        return CodebookRows(
             self._codes[:count], self._codebook, self._projection, norms, self._where
         )
 
@@ -99,7 +98,7 @@ def _read_array(cursor: Cursor) -> AnyArray:
     return floats(cursor, (rows, dim), kind)
 
 
-def _read_quantised(cursor: Cursor) -> QuantisedRows:
+def _read_quantised(cursor: Cursor) -> CodebookRows:
     """Return quantised rows, their codes mapped."""
     projected, normed, parts, dim, centroids, rows, codes, kind = cursor.unpack(
         _QUANTISED
@@ -114,7 +113,7 @@ def _read_quantised(cursor: Cursor) -> QuantisedRows:
     codebook = _floats(cursor, (parts, centroids, dim // parts))
     norms = _floats(cursor, (rows,)) if normed else None
     view = cursor.take(array_bytes((rows, parts), 1, cursor.where))
-    return QuantisedRows(
+    return CodebookRows(
         np.frombuffer(view, np.uint8).reshape(rows, parts),
         codebook,
         projection if projected else None,

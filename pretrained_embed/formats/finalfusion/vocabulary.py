@@ -10,23 +10,26 @@
     string   = length:uint32 *UTF-8
 
 Word ``i`` has row ``i`` of the storage; rows of n-grams follow those of the words:
-2 ** exponent of them, as many as there are buckets, or those that are listed.
+2 ** exponent of them, as many as there are buckets, or those that are listed. A token
+is put between ``<`` and ``>``; its n-grams are all runs of min_n to max_n of its
+characters, a mark alone among them. Their hash is 64-bit FNV-1a over the number of
+characters (8 bytes) and the code point of each (4 bytes), little-endian.
 
-https://github.com/finalfusion/finalfusion-rust/tree/main/src/chunks/vocab
+https://github.com/finalfusion/finalfusion-rust/tree/main/src/chunks/vocab and
+https://github.com/finalfusion/finalfusion-rust/blob/main/src/subword.rs
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.arrays import Int64Array, PackedTokens, UInt64Array
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.cursor import Cursor
-from pretrained_embed.formats.finalfusion.ngrams import hashed_pieces, listed_pieces
+from pretrained_embed.formats.local import Cursor
 from pretrained_embed.formats.subwords.ngrams import Ngrams
 from pretrained_embed.formats.subwords.sums import Pieces
 
@@ -42,7 +45,7 @@ KINDS = {_SIMPLE, _BUCKET, _FASTTEXT, _EXPLICIT, _FLORET}
 Cut = Callable[[Sequence[str]], Pieces]
 
 
-class Vocabulary(NamedTuple):
+class WordList(NamedTuple):
     """The words of a file, and how others are cut into n-grams."""
 
     tokens: PackedTokens
@@ -51,7 +54,7 @@ class Vocabulary(NamedTuple):
     facts: dict[str, object]
 
 
-def read_vocabulary(kind: int, cursor: Cursor) -> Vocabulary:
+def read_vocabulary(kind: int, cursor: Cursor) -> WordList:
     """Read a vocabulary, to where it ends."""
     if kind == _FLORET:
         raise FormatError(
@@ -60,11 +63,11 @@ def read_vocabulary(kind: int, cursor: Cursor) -> Vocabulary:
         )
     if kind == _SIMPLE:
         tokens = _words(cursor, cursor.unsigned(8))
-        return Vocabulary(tokens, len(tokens), None, {"vocabulary": "simple"})
+        return WordList(tokens, len(tokens), None, {"vocabulary": "simple"})
     return _explicit(cursor) if kind == _EXPLICIT else _hashed(kind, cursor)
 
 
-def _hashed(kind: int, cursor: Cursor) -> Vocabulary:
+def _hashed(kind: int, cursor: Cursor) -> WordList:
     words, min_n, max_n, size = cursor.unpack(_HASHED)
     _check_sizes(cursor, min_n, max_n)
     if not 0 < size < (1 << 31 if kind == _FASTTEXT else 32):
@@ -81,10 +84,10 @@ def _hashed(kind: int, cursor: Cursor) -> Vocabulary:
         return Pieces(rows, ngrams.counts)
 
     facts = {"vocabulary": name, "min_n": min_n, "max_n": max_n, "buckets": buckets}
-    return Vocabulary(_words(cursor, words), words + buckets, cut, facts)
+    return WordList(_words(cursor, words), words + buckets, cut, facts)
 
 
-def _explicit(cursor: Cursor) -> Vocabulary:
+def _explicit(cursor: Cursor) -> WordList:
     words, count, min_n, max_n = cursor.unpack(_LISTED)
     _check_sizes(cursor, min_n, max_n)
     tokens = _words(cursor, words)
@@ -100,7 +103,7 @@ def _explicit(cursor: Cursor) -> Vocabulary:
 
     rows = words + max(listed.values(), default=-1) + 1
     facts = {"vocabulary": "explicit", "min_n": min_n, "max_n": max_n, "ngrams": count}
-    return Vocabulary(tokens, rows, cut, facts)
+    return WordList(tokens, rows, cut, facts)
 
 
 def _check_sizes(cursor: Cursor, min_n: int, max_n: int) -> None:
@@ -115,3 +118,60 @@ def _words(cursor: Cursor, count: int) -> PackedTokens:
         raise cursor.damaged(f"{count:,} words in {cursor.left:,} bytes")
     words = [bytes(cursor.take(cursor.unsigned(4))) for _ in range(count)]
     return PackedTokens.join(words)
+
+
+_FNV_BASIS, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+
+
+def hashed_pieces(
+    tokens: Sequence[str], min_n: int, max_n: int, exponent: int
+) -> Pieces:
+    """Return the buckets of all n-grams; there are 2 ** exponent."""
+    words = [f"<{token}>" for token in tokens]
+    raw = "".join(words).encode("utf-32-le", "surrogatepass")
+    points = np.frombuffer(raw, np.uint8).reshape(-1, 4).astype(np.uint64)
+    lengths = np.array([len(word) for word in words], np.int64)
+    ends = np.repeat(np.cumsum(lengths), lengths)  # of the word of each character
+
+    begins, buckets = [], []
+    for size in range(min_n, min(max_n, int(lengths.max(initial=0))) + 1):
+        at = np.arange(len(ends) - size + 1)
+        at = at[at + size <= ends[at]]
+        begins.append(at)
+        hashes = _hash(points, at, size) & np.uint64((1 << exponent) - 1)
+        buckets.append(hashes.astype(np.int64))
+    at = np.concatenate([*begins, np.empty(0, np.int64)])
+    order = np.argsort(at, kind="stable")
+    word_of = np.repeat(np.arange(len(words)), lengths)
+    counts = np.bincount(word_of[at], minlength=len(words)).astype(np.int64)
+    return Pieces(np.concatenate([*buckets, np.empty(0, np.int64)])[order], counts)
+
+
+def listed_pieces(
+    tokens: Sequence[str], min_n: int, max_n: int, listed: dict[str, int]
+) -> Pieces:
+    """Return the rows of those n-grams that are listed with one."""
+    rows = [
+        [listed[ngram] for ngram in _ngrams(token, min_n, max_n) if ngram in listed]
+        for token in tokens
+    ]
+    counts = np.array([len(some) for some in rows], np.int64)
+    return Pieces(np.array([row for some in rows for row in some], np.int64), counts)
+
+
+def _ngrams(token: str, min_n: int, max_n: int) -> Iterator[str]:
+    word = f"<{token}>"
+    for start in range(len(word)):
+        for end in range(start + min_n, min(start + max_n, len(word)) + 1):
+            yield word[start:end]
+
+
+def _hash(points: UInt64Array, at: Int64Array, size: int) -> UInt64Array:
+    """Return the hashes of the runs of so many characters that begin at ``at``."""
+    hashes = np.full(len(at), _FNV_BASIS)
+    for byte in size.to_bytes(8, "little"):
+        hashes = (hashes ^ np.uint64(byte)) * _FNV_PRIME
+    for character in range(size):
+        for byte in range(4):
+            hashes = (hashes ^ points[at + character, byte]) * _FNV_PRIME
+    return hashes

@@ -1,17 +1,29 @@
-"""The arrays of an object that gensim saved: in its pickle, or in files beside it."""
+"""The arrays of an object that gensim saved: in its pickle, or in files beside it.
+
+Names of classes and functions in the pickle are names only: nothing of the kind is ever
+imported or called. `reader` has the names of the files.
+"""
 
 from __future__ import annotations
 
 import errno
+import re
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.files.presence import is_file
 from pretrained_embed.formats.local import file_size
 from pretrained_embed.formats.marks import NPY
 from pretrained_embed.formats.npy.reader import map_matrix
-from pretrained_embed.formats.npz.archive import Archive
-from pretrained_embed.formats.pickles.pickled import Record, array_of, text_of
+from pretrained_embed.formats.npz.reader import Archive
+from pretrained_embed.formats.pickles.pickled import (
+    ARRAY_NAMES,
+    MADE_NAMES,
+    PickledObject,
+    array_of,
+    text_of,
+)
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.unknown import mark_of
 
@@ -27,7 +39,7 @@ class Arrays:
     or ".wv" for the word vectors of a model.
     """
 
-    def __init__(self, stream: ByteStream, owner: Record, prefix: str) -> None:
+    def __init__(self, stream: ByteStream, owner: PickledObject, prefix: str) -> None:
         self._stream = stream
         self._attributes = owner.attributes
         listed = self._attributes.get(_ELSEWHERE)
@@ -41,11 +53,11 @@ class Arrays:
         Raises `FormatError` where it is damaged, or where its file is not to be found.
         """
         value = self._attributes.get(name)
-        if type(value) is Record and value.is_array():
+        if type(value) is PickledObject and value.is_array():
             return array_of(value, f"{self._stream.name}, array {name!r}")
         if name in self._elsewhere:
             return self._beside(name)
-        if type(value) is Record:
+        if type(value) is PickledObject:
             raise FormatError(
                 f"{self._stream.name}: its {name!r} is a {value.kind}, not an array; "
                 f"make it one, numpy.asarray(...), and save the model again"
@@ -98,3 +110,71 @@ def _only(archive: Archive, where: str) -> str:
     if len(archive.names) != 1:
         raise FormatError(f"{where}: {len(archive.names)} arrays; expected one")
     return next(iter(archive.names))
+
+
+_CLASSES = {
+    "keyedvectors": "KeyedVectors BaseKeyedVectors WordEmbeddingsKeyedVectors "
+    "Word2VecKeyedVectors EuclideanKeyedVectors FastTextKeyedVectors "
+    "Doc2VecKeyedVectors Vocab CompatVocab",
+    "word2vec": "Word2Vec Word2VecVocab Word2VecTrainables Vocab",
+    "fasttext": "FastText FastTextKeyedVectors FastTextVocab FastTextTrainables",
+    "doc2vec": "Doc2Vec Doc2VecVocab Doc2VecTrainables DocvecsArray Doctag",
+    "wrappers.fasttext": "FastText FastTextKeyedVectors",
+}
+
+#: The names that are usual in such a pickle. Beside gensim's classes these are arrays,
+#: and what a model keeps for its training: a hash function, a random generator. Others
+#: are told of.
+KNOWN = (
+    ARRAY_NAMES
+    | MADE_NAMES
+    | {
+        f"gensim.models.{module}.{name}"
+        for module, names in _CLASSES.items()
+        for name in names.split()
+    }
+    | {"gensim.utils.call_on_class_only"}
+    | {f"{m}.{n}" for m in ("builtins", "__builtin__") for n in ("hash", "int", "long")}
+    | {
+        "numpy.random.__RandomState_ctor",
+        "numpy.random._pickle.__randomstate_ctor",
+        "numpy.random._pickle.__bit_generator_ctor",
+        "numpy.random._mt19937.MT19937",
+    }
+)
+
+
+#: The name of the model, and that of the array.
+_PART = re.compile(
+    r"(?P<model>.+?)(\.wv|\.docvecs|\.dv|\.trainables)?\.(vectors\w*|syn[01]\w*)\.np[yz]"
+)
+_ENDS = ("", ".gz", ".bz2")  # what the name of the model may go on with
+
+
+def refuse_part(stream: ByteStream) -> None:
+    """Raise `FormatError` for an array that gensim keeps beside a model, by its name.
+
+    The message names the model, which has the tokens.
+    """
+    name = stream.name if stream.path is None else stream.path.name
+    found = _PART.fullmatch(name.rpartition("/")[2])
+    if found is None:
+        return
+    beside = stream.path and next(
+        (
+            path
+            for suffix in _ENDS
+            if is_file(path := stream.path.with_name(found["model"] + suffix))
+        ),
+        None,
+    )
+    if beside:
+        raise FormatError(
+            f"{stream.name} is a part of {beside.name}, which gensim saved beside it "
+            f"and which has the tokens: give {str(beside)!r} instead"
+        )
+    raise FormatError(
+        f"{stream.name} is a part of a model, as gensim saves it, and has no tokens: "
+        f"put {found['model']!r}, which gensim wrote with it, beside it, and give that "
+        "instead"
+    )

@@ -16,10 +16,10 @@ from pretrained_embed.arrays import (
 )
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.gensim.arrays import Arrays
-from pretrained_embed.formats.pickles.pickled import Record, integer_of
+from pretrained_embed.formats.pickles.pickled import PickledObject, integer_of
 from pretrained_embed.formats.subwords.ngrams import Ngrams
+from pretrained_embed.formats.subwords.readers import ComputedRows, add_pieces
 from pretrained_embed.formats.subwords.sums import Pieces
-from pretrained_embed.formats.subwords.table import ComputedRows, add_pieces
 
 _LONGEST = 64  # characters of an n-gram; 6 is usual
 
@@ -71,7 +71,7 @@ class WordRows(ComputedRows):
         return vectors
 
 
-def hashed_as_before(owner: Record) -> bool:
+def hashed_as_before(owner: PickledObject) -> bool:
     """Tell whether n-grams were hashed as before release 3.8: not as fastText does.
 
     Such files say nothing of a hash, or that it is not compatible.
@@ -83,7 +83,7 @@ def hashed_as_before(owner: Record) -> bool:
     return has_ngrams and attributes.get("compatible_hash") is not True
 
 
-def buckets_of(owner: Record, arrays: Arrays, where: str) -> BucketRows | None:
+def buckets_of(owner: PickledObject, arrays: Arrays, where: str) -> BucketRows | None:
     """Return the buckets of a FastText model, ``None`` where it has none.
 
     Raises `FormatError` where they are not what the model says they are.

@@ -29,13 +29,12 @@ import numpy as np
 from pretrained_embed.arrays import Int64Array, PackedTokens, joined
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.gensim.arrays import Arrays
+from pretrained_embed.formats.gensim.arrays import KNOWN, Arrays
 from pretrained_embed.formats.gensim.fasttext import (
     WordRows,
     buckets_of,
     hashed_as_before,
 )
-from pretrained_embed.formats.gensim.names import KNOWN
 from pretrained_embed.formats.local import (
     budget_of,
     file_size,
@@ -45,14 +44,14 @@ from pretrained_embed.formats.local import (
 from pretrained_embed.formats.pickles import unpickling
 from pretrained_embed.formats.pickles.pickled import (
     Digits,
-    Record,
+    PickledObject,
     array_of,
     integer_of,
     list_of,
     text_of,
 )
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.subwords.table import SubwordTableReader
+from pretrained_embed.formats.subwords.readers import SubwordTableReader
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.formats.token_file import in_row_order
 
@@ -79,10 +78,10 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
         data = map_array(file, np.uint8, (file_size(file),), 0)
         budget = budget_of(stream, file)
     root, names = unpickling.load(data.data, where, budget)
-    if type(root) is not Record or not _is_model(root):
+    if type(root) is not PickledObject or not _is_model(root):
         raise FormatError(f"{where}: a pickle, but not of a model that gensim saved")
     inner = root.attributes.get("wv")
-    owner, prefix = (inner, ".wv") if type(inner) is Record else (root, "")
+    owner, prefix = (inner, ".wv") if type(inner) is PickledObject else (root, "")
     arrays = Arrays(stream, owner, prefix)
     tokens, holes, numbered = _tokens(owner, where, budget)
     notes = []
@@ -136,14 +135,14 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     )
 
 
-def _is_model(root: Record) -> bool:
+def _is_model(root: PickledObject) -> bool:
     """Return whether an object is of a class of gensim, or of one made from such."""
     held = root.attributes
-    own = type(held.get("wv")) is Record or any(name in held for name in _TOKENS)
+    own = type(held.get("wv")) is PickledObject or any(name in held for name in _TOKENS)
     return str(root.kind).startswith("gensim.models.") or own
 
 
-class _Tokens(NamedTuple):
+class _TokensByRow(NamedTuple):
     """The tokens of a model, in the order of their rows."""
 
     packed: PackedTokens
@@ -151,7 +150,7 @@ class _Tokens(NamedTuple):
     numbered: bool  # whether some were numbers
 
 
-def _tokens(owner: Record, where: str, budget: Budget) -> _Tokens:
+def _tokens(owner: PickledObject, where: str, budget: Budget) -> _TokensByRow:
     """Return the tokens; each may stand there as often as the file likes."""
     attributes = owner.attributes
     held = [attributes[name] for name in _TOKENS if attributes.get(name) is not None]
@@ -179,7 +178,7 @@ def _tokens(owner: Record, where: str, budget: Budget) -> _Tokens:
             numbered = numbered or number is not None or type(key) is Digits
             tokens.append(token)
         parts.append(_packed(tokens))
-    return _Tokens(joined(parts), np.array(holes, np.int64), numbered)
+    return _TokensByRow(joined(parts), np.array(holes, np.int64), numbered)
 
 
 def _token(key: Any) -> str | None:
@@ -207,7 +206,9 @@ def _by_index(attributes: dict[Any, Any], held: list[Any], where: str) -> list[s
     """
     entries = attributes.get("key_to_index") or attributes.get("vocab")
     if held and (type(entries) is not dict or not entries):
-        kind = held[0].kind if type(held[0]) is Record else type(held[0]).__name__
+        kind = (
+            held[0].kind if type(held[0]) is PickledObject else type(held[0]).__name__
+        )
         raise FormatError(
             f"{where}: its tokens are kept in a {kind}, which is not read; make them a "
             "list, and save it again: model.wv.index_to_key = "
@@ -234,10 +235,12 @@ def _by_index(attributes: dict[Any, Any], held: list[Any], where: str) -> list[s
 
 
 def _is_vocab(entry: Any) -> bool:
-    return type(entry) is Record and "index" in entry.attributes
+    return type(entry) is PickledObject and "index" in entry.attributes
 
 
-def _facts(root: Record, owner: Record, where: str) -> Mapping[str, object]:
+def _facts(
+    root: PickledObject, owner: PickledObject, where: str
+) -> Mapping[str, object]:
     facts: dict[str, object] = {"model": root.kind.name}
     events = root.attributes.get("lifecycle_events")
     for event in events if type(events) is list else []:
@@ -253,11 +256,11 @@ def _facts(root: Record, owner: Record, where: str) -> Mapping[str, object]:
     return facts
 
 
-def _count(owner: Record, where: str) -> int | None:
+def _count(owner: PickledObject, where: str) -> int | None:
     """Return how many words the model was trained on, where it says so."""
     extras = owner.attributes.get("expandos")
     counts = extras.get("count") if type(extras) is dict else None
-    if type(counts) is Record and counts.is_array():
+    if type(counts) is PickledObject and counts.is_array():
         try:
             array = array_of(counts, where)
         except FormatError:  # of objects: no vector depends on it
@@ -268,7 +271,7 @@ def _count(owner: Record, where: str) -> int | None:
     numbers = [
         integer_of(entry.attributes.get("count"))
         for entry in entries
-        if type(entry) is Record
+        if type(entry) is PickledObject
     ]
     known = [number for number in numbers if number is not None]
     return sum(known) if known and len(known) == len(numbers) else None

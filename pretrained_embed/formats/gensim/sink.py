@@ -43,7 +43,7 @@ def open_sink(
 
 
 class GensimSink:
-    """Takes rows in their order; see `RowSink`."""
+    """Takes rows in their order; see `FormatSink`."""
 
     def __init__(self, spool: Spool, path: Path) -> None:
         self._spool = spool

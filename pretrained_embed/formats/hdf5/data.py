@@ -15,7 +15,7 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, needing_package
-from pretrained_embed.formats.foreign import Form
+from pretrained_embed.formats.foreign import ArrayForm
 from pretrained_embed.formats.local import file_size, map_array
 from pretrained_embed.formats.table import Rows
 
@@ -84,14 +84,14 @@ class DataFile:
                 self._keep_chunks(name)
             return _StoredRows(self._sets[name], self._where)
 
-    def form(self, name: str) -> Form:
+    def form(self, name: str) -> ArrayForm:
         """Return the shape of a data set, and whether it holds strings."""
         import h5py
 
         with refusing_damage(self._where, _DAMAGED):
             dataset = self._sets[name]
             strings = h5py.check_string_dtype(dataset.dtype) is not None
-            return Form(dataset.shape or (), strings)
+            return ArrayForm(dataset.shape or (), strings)
 
     def read_strings(self, name: str) -> list[bytes]:
         """Return a row of strings, of fixed or of variable length, as their bytes."""

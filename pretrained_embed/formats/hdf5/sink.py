@@ -56,7 +56,7 @@ def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Hd
 
 
 class Hdf5Sink:
-    """Takes rows into a new file; see `RowSink`."""
+    """Takes rows into a new file; see `FormatSink`."""
 
     def __init__(self, file: RowFile, shape: tuple[int, int]) -> None:
         self.reserved = False
@@ -70,7 +70,7 @@ class Hdf5Sink:
         self._count += len(block.vectors)
 
     def map(self) -> Float32Array | None:
-        """Return the rows of the file; see `Sink`."""
+        """Return the rows of the file; see `FileSink`."""
         if not self.reserved:
             return None
         mapped = self._file.map(self._shape)

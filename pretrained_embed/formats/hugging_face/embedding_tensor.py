@@ -1,8 +1,8 @@
 """The tensor of a model that its tokens are looked up in, and its rows.
 
 A static model has ``embedding.weight`` (sentence-transformers) or ``embeddings``
-(model2vec), a language model an input embedding that `tensor_names` knows; any other
-file one matrix alone. model2vec may have fewer vectors than tokens: token ``i`` then
+(model2vec), a language model an input embedding, see below; any other file one matrix
+alone. model2vec may have fewer vectors than tokens: token ``i`` then
 has vector ``mapping[i]``, and its length is ``weights[i]``::
 
     row i = embeddings[mapping[i]] * weights[i]
@@ -10,11 +10,28 @@ has vector ``mapping[i]``, and its length is ``weights[i]``::
 in the wider dtype of the two. ``weights`` come without ``mapping``, too. They make the
 vectors that ``StaticModel.encode_as_sequence`` has; ``normalize`` is of sentences, not
 of tokens. https://github.com/MinishLab/model2vec
+
+Tensors that have a row for each token are known by how their names end.
+
+The input embedding, (rows, dim): ``embed_tokens.weight`` (Llama, Mistral, Qwen, Gemma,
+OPT), ``wte.weight`` (GPT-2), ``word_embeddings.weight`` (BERT, RoBERTa, DistilBERT,
+BLOOM, Falcon), ``embed_in.weight`` (GPT-NeoX), ``shared.weight`` (T5, BART),
+``word_embedding.weight`` (XLNet), ``tok_embeddings.weight`` (ModernBERT),
+``backbone.embeddings.weight`` (Mamba), ``token_embedding.weight`` (CLIP),
+``tokens_embed.weight`` (GPT). A model of encoder and decoder may have several.
+
+The output head, if it is stored at all: ``lm_head``, ``lm_head.decoder``,
+``embed_out``, ``cls.predictions``, ``cls.predictions.decoder``, ``predictions``,
+``predictions.decoder``, ``vocab_projector`` and ``generator_lm_head``, each with
+``.weight``, (rows, dim), or ``.bias``, (rows,), and ``final_logits_bias``, (1, rows).
+
+A head that is tied to the input embedding has the same rows, so it comes to the same
+whether it is stored, and ``tie_word_embeddings`` need not be known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -22,7 +39,6 @@ import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.hugging_face.tensor_names import inputs_of_encoder
 from pretrained_embed.formats.safetensors.header import Tensor
 from pretrained_embed.formats.table import Rows
 
@@ -31,7 +47,7 @@ _OTHERS = ("embeddings.weight", "emb_layer.weight", "weight")
 _STORED = ("F64", "F32", "F16", "BF16", "I8")
 
 
-class Embedding(NamedTuple):
+class EmbeddingTensor(NamedTuple):
     """Rows of a model's tokens, and what there is to say of them."""
 
     rows: Rows
@@ -70,7 +86,7 @@ def load_embedding(
     tensors: Mapping[str, Tensor],
     load: Callable[[str], AnyArray],
     where: str,
-) -> Embedding:
+) -> EmbeddingTensor:
     """Return the rows of a tensor, which ``load`` maps, the bits of BF16 as uint16.
 
     Raises `FormatError` where what goes with it does not fit.
@@ -85,7 +101,7 @@ def load_embedding(
         for other in ("mapping", "weights")
     )
     if mapping is None and weights is None:
-        return Embedding(rows, notes)
+        return EmbeddingTensor(rows, notes)
     if mapping is not None:
         _check_mapping(mapping, rows.shape[0], where)
         notes.append(f"{len(mapping):,} tokens share {rows.shape[0]:,} vectors")
@@ -97,7 +113,7 @@ def load_embedding(
                 f"expected {count:,} floats, one for each token"
             )
         notes.append("each vector times the weight of its token")
-    return Embedding(_TokenRows(rows[: rows.shape[0]], mapping, weights), notes)
+    return EmbeddingTensor(_TokenRows(rows[: rows.shape[0]], mapping, weights), notes)
 
 
 def _check_mapping(mapping: AnyArray, rows: int, where: str) -> None:
@@ -148,3 +164,64 @@ class _TokenRows:
         with np.errstate(over="ignore", invalid="ignore"):
             product: AnyArray = vectors * self._weights[rows, None]
         return product
+
+
+INPUT = (
+    "embed_tokens.weight",
+    "wte.weight",
+    "word_embeddings.weight",
+    "embed_in.weight",
+    "shared.weight",
+    "word_embedding.weight",
+    "tok_embeddings.weight",
+    "backbone.embeddings.weight",
+    "token_embedding.weight",
+    "tokens_embed.weight",
+)
+_HEADS = (
+    "lm_head",
+    "lm_head.decoder",
+    "embed_out",
+    "cls.predictions",
+    "cls.predictions.decoder",
+    "predictions",
+    "predictions.decoder",
+    "vocab_projector",
+    "generator_lm_head",
+)
+OUTPUT = (
+    *(f"{head}.{part}" for head in _HEADS for part in ("weight", "bias")),
+    "final_logits_bias",
+)
+
+
+def is_input(name: str) -> bool:
+    """Return whether this may be the input embedding."""
+    return _ends(name, INPUT)
+
+
+def inputs_of_encoder(names: Iterable[str]) -> list[str]:
+    """Return those names that may be the input embedding: one, unless none can tell.
+
+    What encoder and decoder share comes first, then what is not the decoder's alone.
+
+    >>> inputs_of_encoder(["decoder.wte.weight", "encoder.wte.weight", "head.weight"])
+    ['encoder.wte.weight']
+    """
+    found = [name for name in names if is_input(name)]
+    shared = [name for name in found if _ends(name, ("shared.weight",))]
+    return shared or [n for n in found if "decoder." not in n] or found
+
+
+def is_output(name: str) -> bool:
+    """Return whether this is a part of the output head."""
+    return _ends(name, OUTPUT)
+
+
+def is_bias(name: str) -> bool:
+    """Return whether this has a number for each token, not a row."""
+    return name.endswith("bias")
+
+
+def _ends(name: str, ends: tuple[str, ...]) -> bool:
+    return any(name == end or name.endswith(f".{end}") for end in ends)

@@ -29,8 +29,8 @@ import numpy as np
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, brief
-from pretrained_embed.formats.hugging_face.embedding_tensor import Embedding
-from pretrained_embed.formats.hugging_face.shards import json_object
+from pretrained_embed.formats.hugging_face.embedding_tensor import EmbeddingTensor
+from pretrained_embed.formats.hugging_face.model_folder import json_object
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.marks import CONFIG
 from pretrained_embed.formats.table import HOLES
@@ -56,7 +56,7 @@ def find_file(folder: Path) -> Path | None:
 def model_reader(
     format: str,
     name: str,
-    embedding: Embedding,
+    embedding: EmbeddingTensor,
     path: Path,
     *,
     bare: bool = False,

@@ -23,26 +23,24 @@ from typing import Any
 
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
+    inputs_of_encoder,
     load_embedding,
     matrices,
     pick,
 )
 from pretrained_embed.formats.hugging_face.model_folder import (
+    Shard,
+    json_object,
     module_folder,
+    open_shard,
     other_weights,
+    read_index,
 )
 from pretrained_embed.formats.hugging_face.model_tokens import (
     FILES,
     find_file,
     model_reader,
 )
-from pretrained_embed.formats.hugging_face.shards import (
-    Shard,
-    json_object,
-    open_shard,
-    read_index,
-)
-from pretrained_embed.formats.hugging_face.tensor_names import inputs_of_encoder
 from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE, snapshot
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors import reader as safetensors

@@ -63,7 +63,7 @@ def open_sink(
 
 
 class FolderSink:
-    """Takes rows, which are written with their tokenizer; see `RowSink`."""
+    """Takes rows, which are written with their tokenizer; see `FormatSink`."""
 
     def __init__(self, folder: Path, spool: Spool, announced: Announced) -> None:
         self._folder = folder

@@ -37,7 +37,7 @@ def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Np
 
 
 class NpySink:
-    """Takes rows behind the header of an open file; see `RowSink`."""
+    """Takes rows behind the header of an open file; see `FormatSink`."""
 
     def __init__(self, file: BinaryIO, path: Path, rows: int, dim: int) -> None:
         header = format_header(np.broadcast_to(np.zeros((), "<f4"), (rows, dim)))
@@ -56,7 +56,7 @@ class NpySink:
         self._sample.add(block.vectors)
 
     def map(self) -> Float32Array | None:
-        """Return the rows of the file; see `Sink`."""
+        """Return the rows of the file; see `FileSink`."""
         if self.reserved:
             self._mapped = map_rows(self._file, self._shape, self._begin)
         return self._mapped

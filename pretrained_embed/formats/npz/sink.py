@@ -42,7 +42,7 @@ def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Np
 
 
 class NpzSink:
-    """Takes rows into a new archive, uncompressed and aligned; see `RowSink`.
+    """Takes rows into a new archive, uncompressed and aligned; see `FormatSink`.
 
     Equal rows give equal bytes. ``held`` closes what is open.
     """
@@ -73,7 +73,7 @@ class NpzSink:
         write_array(self._member, block.vectors)
 
     def map(self) -> Float32Array | None:
-        """Return the rows of the file; see `Sink`."""
+        """Return the rows of the file; see `FileSink`."""
         if self._reserved:
             self._mapped = map_rows(self._file, self._shape, self._begin)
         return self._mapped

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pretrained_embed.formats.pickles.pickled import Record, made
+from pretrained_embed.formats.pickles.pickled import PickledObject, made
 
 STOP = ord(".")
 
@@ -73,7 +73,7 @@ PLAIN: dict[bytes, tuple[str, Any]] = {
     b"c": ("_global", None),
     b"\x93": ("_stack_global", None),
     b"R": ("_object", made),
-    b"\x81": ("_object", Record),
+    b"\x81": ("_object", PickledObject),
     b"\x92": ("_object_with_keywords", None),
     b"b": ("_build", None),
 }

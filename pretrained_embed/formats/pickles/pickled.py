@@ -63,7 +63,7 @@ class Digits(str):
     __slots__ = ()
 
 
-class Record:
+class PickledObject:
     """An object: its class or maker, the arguments it was made of, and its state."""
 
     __slots__ = ("args", "kind", "state")
@@ -83,7 +83,7 @@ class Record:
         return str(self.kind).endswith((_ARRAY, _BUFFER))
 
 
-def array_of(record: Record, where: str) -> AnyArray:
+def array_of(record: PickledObject, where: str) -> AnyArray:
     """Return an array as a view of its bytes in the pickle, read-only.
 
     Raises `FormatError` for arrays of anything but numbers, and where the shape does
@@ -110,7 +110,7 @@ def array_of(record: Record, where: str) -> AnyArray:
     return array.reshape(sizes, order="F" if order == "F" else "C")
 
 
-def _parts(record: Record) -> tuple[Any, Any, Any, Any]:
+def _parts(record: PickledObject) -> tuple[Any, Any, Any, Any]:
     """Return shape, dtype, order and bytes of an array, whatever they are."""
     if str(record.kind).endswith(_BUFFER):
         raw, dtype, shape, order = record.args
@@ -130,7 +130,7 @@ def list_of(value: Any, where: str, budget: Budget) -> list[Any] | None:
         return value
     if type(value) is tuple:
         return list(value)
-    if type(value) is not Record or not value.is_array():
+    if type(value) is not PickledObject or not value.is_array():
         return None
     try:
         (count,), dtype, _, held = _parts(value)
@@ -163,7 +163,7 @@ def integer_of(value: Any) -> int | None:
 
 def text_of(value: Any) -> str | None:
     """Return a string, also one of Python 2 (bytes) or NumPy, else ``None``."""
-    if type(value) is Record:
+    if type(value) is PickledObject:
         value = _single(value, _STRINGS)
     if type(value) is bytes:
         return value.decode("utf-8", "surrogateescape")
@@ -172,7 +172,7 @@ def text_of(value: Any) -> str | None:
 
 def _single(value: Any, dtypes: re.Pattern[str]) -> Any:
     """Return a single value of NumPy, if its dtype is one of ``dtypes``."""
-    if type(value) is not Record or not str(value.kind).endswith(_SCALAR):
+    if type(value) is not PickledObject or not str(value.kind).endswith(_SCALAR):
         return None
     try:
         dtype, raw = value.args
@@ -195,7 +195,7 @@ def _values(raw: memoryview, dtype: np.dtype[Any]) -> list[Any]:
 
 def _dtype_of(record: Any, dtypes: re.Pattern[str] = _DTYPE) -> np.dtype[Any]:
     """Return the dtype a record stands for, or raise `ValueError`."""
-    if type(record) is not Record or str(record.kind) != "numpy.dtype":
+    if type(record) is not PickledObject or str(record.kind) != "numpy.dtype":
         raise ValueError
     try:
         code, order = record.args[0], record.state[1]
@@ -236,7 +236,7 @@ def _list(content: Any = ()) -> list[Any]:
 
 
 def _dictionary(*factory: Any) -> dict[Any, Any]:
-    if any(type(part) not in (Global, Record, type(None)) for part in factory):
+    if any(type(part) not in (Global, PickledObject, type(None)) for part in factory):
         raise ValueError
     return {}
 
@@ -252,20 +252,20 @@ for _module in ("builtins", "__builtin__"):
     _MAKERS[f"{_module}.set"] = _list
     _MAKERS[f"{_module}.frozenset"] = _list
 
-#: The names of what `made` makes values of; anything else becomes a `Record`.
+#: The names of what `made` makes values of; anything else becomes a `PickledObject`.
 MADE_NAMES = frozenset(_MAKERS)
 
 
 def made(maker: Global, args: tuple[Any, ...]) -> Any:
-    """Return what a call stands for: bytes, a list, a dictionary, or else a `Record`.
+    """Return what a call stands for: bytes, a list, a dictionary or a `PickledObject`.
 
-    Nothing is called. What has other arguments than such a pickle has is a `Record`,
+    Nothing is called. A call with arguments that no pickle has is a `PickledObject`,
     too.
     """
     make = _MAKERS.get(str(maker))
     if make is None:
-        return Record(maker, args)
+        return PickledObject(maker, args)
     try:
         return make(*args)
     except (TypeError, ValueError):
-        return Record(maker, args)
+        return PickledObject(maker, args)

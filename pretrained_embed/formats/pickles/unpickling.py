@@ -2,9 +2,9 @@ r"""Pickles read as inert data: nothing is imported, no function of theirs is ca
 
 A pickle is a program for a small stack machine, and Python's own machine lets it call
 whatever it names. This one builds numbers, strings, lists and dictionaries only. An
-object becomes a `Record`: the name of its class and what belongs to it. So it is the
-same whether a name is known or not, or there is such a thing at all: it is a name. What
-is put into an object that is no list or dictionary is left out. ::
+object becomes a `PickledObject`: the name of its class and what belongs to it. It makes
+no difference whether there is such a class: it is a name. What is put into an object
+that is no list or dictionary is left out. ::
 
     pickle = *(opcode argument) "."
     PROTO  = %x80 version       FRAME  = %x95 uint64      MARK = "("
@@ -29,13 +29,13 @@ from typing import Any, NamedTuple, NoReturn
 
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats.cursor import Cursor
+from pretrained_embed.formats.local import Cursor
 from pretrained_embed.formats.pickles.opcodes import MARK, NUMBERED, PLAIN, SIZED, STOP
 from pretrained_embed.formats.pickles.pickled import (
     UNNAMED,
     Digits,
     Global,
-    Record,
+    PickledObject,
     text_of,
 )
 
@@ -73,9 +73,9 @@ def load(data: memoryview, where: str, budget: Budget) -> Pickle:
     Values are None, bool, int, float, str, bytes, memoryview, list (for sets, too),
     tuple, dict with keys of str (bytes and strings of NumPy become str, with
     surrogate escapes where they are not UTF-8, integers `Digits`; entries with other
-    keys are left out), `Global` and `Record`. Raises `FormatError` for what is no such
-    pickle, or takes more than the ``budget``, and `TruncatedError` where it ends too
-    early.
+    keys are left out), `Global` and `PickledObject`. Raises `FormatError` for what is
+    no such pickle, or takes more than the ``budget``, and `TruncatedError` where it
+    ends too early.
     """
     machine = _Machine(data, where, budget)
     return Pickle(machine.run(), machine.names)
@@ -230,7 +230,7 @@ class _Machine:
 
     def _long(self, raw: memoryview) -> None:
         if len(raw) > _LONGEST_INTEGER:  # of a random generator, perhaps
-            self._stack.append(Record(_INTEGER, (raw,)))
+            self._stack.append(PickledObject(_INTEGER, (raw,)))
         else:
             self._stack.append(int.from_bytes(raw, "little", signed=True))
 
@@ -253,13 +253,13 @@ class _Machine:
 
     def _append(self, _: None) -> None:
         value = self._pop()
-        target = self._top(list, Record)
+        target = self._top(list, PickledObject)
         if type(target) is list:
             target.append(value)
 
     def _extend(self, _: None) -> None:
         values = self._pop_to_mark()
-        target = self._top(list, Record)
+        target = self._top(list, PickledObject)
         if type(target) is list:
             target.extend(values)
 
@@ -275,13 +275,13 @@ class _Machine:
 
     def _set_item(self, _: None) -> None:
         value, key = self._pop(), self._pop()
-        self._fill(self._top(dict, Record), (key, value))
+        self._fill(self._top(dict, PickledObject), (key, value))
 
     def _set_items(self, _: None) -> None:
         values = self._pop_to_mark()
-        self._fill(self._top(dict, Record), values)
+        self._fill(self._top(dict, PickledObject), values)
 
-    def _fill(self, target: dict[Any, Any] | Record, values: Any) -> None:
+    def _fill(self, target: dict[Any, Any] | PickledObject, values: Any) -> None:
         if len(values) % 2:
             raise self._cursor.damaged("a key has no value")
         if type(target) is not dict:
@@ -313,7 +313,7 @@ class _Machine:
 
     def _object(self, make: Callable[[Global, tuple[Any, ...]], Any]) -> None:
         args, kind = self._pop(), self._pop()
-        if type(kind) is Record:  # what getattr gave, or a function of functions
+        if type(kind) is PickledObject:  # what getattr gave, or a function of functions
             kind = UNNAMED
         if type(kind) is not Global or type(args) is not tuple:
             raise self._cursor.damaged("an object without a name or arguments")
@@ -326,12 +326,12 @@ class _Machine:
     def _object_with_keywords(self, _: None) -> None:
         if type(self._pop()) is not dict:
             raise self._cursor.damaged("keyword arguments without their names")
-        self._object(Record)
+        self._object(PickledObject)
 
     def _build(self, _: None) -> None:
         state = self._pop()
-        target = self._top(Record, list, dict, bytes, memoryview)
-        if type(target) is Record:
+        target = self._top(PickledObject, list, dict, bytes, memoryview)
+        if type(target) is PickledObject:
             target.state = state
 
     # --- What is refused

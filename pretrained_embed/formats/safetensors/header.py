@@ -65,7 +65,7 @@ class Tensor(NamedTuple):
     end: int
 
 
-class Header(NamedTuple):
+class SafetensorsHeader(NamedTuple):
     """A checked header: the tensors lie within the file, side by side."""
 
     tensors: dict[str, Tensor]
@@ -73,7 +73,7 @@ class Header(NamedTuple):
     data: int  # offset of the data in the file
 
 
-def read_header(file: BinaryIO, size: int, where: str) -> Header:
+def read_header(file: BinaryIO, size: int, where: str) -> SafetensorsHeader:
     """Read and check the header of a file of ``size`` bytes.
 
     Raises `FormatError`, `TruncatedError` where the file ends too early.
@@ -98,10 +98,12 @@ def read_header(file: BinaryIO, size: int, where: str) -> Header:
         raise FormatError(f"{where}: {_METADATA} is not an object of strings")
     tensors = {name: _tensor(name, entry, where) for name, entry in content.items()}
     _check_layout(tensors, size - data, where)
-    return Header(tensors, metadata, data)
+    return SafetensorsHeader(tensors, metadata, data)
 
 
-def map_tensor(file: BinaryIO, header: Header, name: str, where: str) -> AnyArray:
+def map_tensor(
+    file: BinaryIO, header: SafetensorsHeader, name: str, where: str
+) -> AnyArray:
     """Map a tensor of an open file, the bits of BF16 as uint16.
 
     Raises `FormatError` for a dtype that numpy does not have.

@@ -20,7 +20,7 @@ from collections.abc import Callable
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens, UInt8Array
-from pretrained_embed.formats.safetensors.header import Header
+from pretrained_embed.formats.safetensors.header import SafetensorsHeader
 from pretrained_embed.formats.table import (
     Annotations,
     decode_metadata,
@@ -40,7 +40,7 @@ ROWS = "rows"
 _BYTES, _OFFSETS, _EXTRA = "token_bytes", "token_offsets", "array_"
 
 
-def prefix_of(header: Header) -> str:
+def prefix_of(header: SafetensorsHeader) -> str:
     """Return the prefix of the one table that a file holds; ``""`` if it has none."""
     found = [name for name in header.tensors if name.endswith(_OFFSETS)]
     return found[0].removesuffix(_OFFSETS) if len(found) == 1 else ""
@@ -71,7 +71,7 @@ def metadata_tensor(annotations: Annotations, begin: int) -> UInt8Array:
 
 
 def read_annotations(
-    header: Header, load: Callable[[str], AnyArray], where: str, prefix: str
+    header: SafetensorsHeader, load: Callable[[str], AnyArray], where: str, prefix: str
 ) -> Annotations | None:
     """Return what the tensors with this prefix hold; ``None`` if they are another's.
 

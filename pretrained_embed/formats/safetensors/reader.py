@@ -32,7 +32,11 @@ from pretrained_embed.formats.hugging_face.model_tokens import find_file, model_
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.safetensors.header import Header, map_tensor, read_header
+from pretrained_embed.formats.safetensors.header import (
+    SafetensorsHeader,
+    map_tensor,
+    read_header,
+)
 from pretrained_embed.formats.safetensors.own_tensors import (
     ROWS,
     VECTORS,
@@ -91,7 +95,7 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
 
 def own_reader(
     name: str,
-    header: Header,
+    header: SafetensorsHeader,
     load: Callable[[str], AnyArray],
     *,
     prefix: str = "",

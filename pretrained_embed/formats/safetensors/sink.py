@@ -76,7 +76,7 @@ def reserved(
 
 
 class SafetensorsSink:
-    """Takes rows into an open file, from its start; see `RowSink`.
+    """Takes rows into an open file, from its start; see `FormatSink`.
 
     ``prefix`` is put before the names of all tensors, which `own_tensors` lists.
     ``known`` is what belongs to the rows, where that is known, and ``own`` how many of
@@ -121,7 +121,7 @@ class SafetensorsSink:
         write_array(self._file, block.vectors)
 
     def map(self) -> Float32Array | None:
-        """Return the rows of the file; see `Sink`."""
+        """Return the rows of the file; see `FileSink`."""
         if not self.reserved:
             return None
         rows, dim = self._vectors.shape

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Self
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.hugging_face.shards import read_index
+from pretrained_embed.formats.hugging_face.model_folder import read_index
 from pretrained_embed.formats.marks import INDEX
 from pretrained_embed.formats.safetensors.own_tensors import VECTORS
 

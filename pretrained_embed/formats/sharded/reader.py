@@ -22,8 +22,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.formats.hugging_face import shards
-from pretrained_embed.formats.parts import Part, Span, join_annotations
+from pretrained_embed.formats.hugging_face import model_folder
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors.own_tensors import VECTORS, read_annotations
 from pretrained_embed.formats.sharded.index import (
@@ -33,8 +32,14 @@ from pretrained_embed.formats.sharded.index import (
     is_sharded,
     load_index,
 )
-from pretrained_embed.formats.sharded.row_digests import CheckedRows, digest_of
-from pretrained_embed.formats.table import SHARD, Annotations
+from pretrained_embed.formats.sharded.row_digests import DigestedRows, digest_of
+from pretrained_embed.formats.table import (
+    SHARD,
+    Annotations,
+    Span,
+    TablePart,
+    join_annotations,
+)
 from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "sharded"
@@ -54,7 +59,7 @@ def open_reader(stream: ByteStream) -> TableReader:
     return _reader(index, index.files, stream.name)
 
 
-def read_part(stream: ByteStream, span: Span) -> Part | None:
+def read_part(stream: ByteStream, span: Span) -> TablePart | None:
     """Read the rows that ``span`` wants, of the files that have them.
 
     Their vectors stay mapped where one file has them all. Raises `FormatError` as
@@ -72,14 +77,14 @@ def read_part(stream: ByteStream, span: Span) -> Part | None:
     skipped = starts[first]
     here = range(wanted.start - skipped, wanted.stop - skipped)
     part = reader.rows_in(lambda _: here)
-    return Part(part.table, wanted.start, index.rows)
+    return TablePart(part.table, wanted.start, index.rows)
 
 
 class OpenShard(NamedTuple):
     """A file of a matrix, of which all is checked but vectors not yet asked for."""
 
     annotations: Annotations  # without what makes it a shard
-    vectors: CheckedRows
+    vectors: DigestedRows
     label: Label
     tensors: dict[str, int]  # their names, and their bytes
 
@@ -95,7 +100,7 @@ def open_shard(path: Path, prefix: str) -> OpenShard:
         raise FormatError(
             f"{where}: this shard is missing; get it again, or write the matrix again"
         )
-    file = shards.open_shard(path)
+    file = model_folder.open_shard(path)
     annotations = None
     if prefix + VECTORS in file.header.tensors:
         annotations = read_annotations(file.header, file.load, where, prefix)
@@ -116,7 +121,7 @@ def open_shard(path: Path, prefix: str) -> OpenShard:
         )
     return OpenShard(
         annotations._replace(metadata=metadata),
-        CheckedRows(vectors, label.vectors, label.block_rows, where),
+        DigestedRows(vectors, label.vectors, label.block_rows, where),
         label,
         {name: t.end - t.begin for name, t in file.header.tensors.items()},
     )
@@ -156,7 +161,7 @@ def _folder(stream: ByteStream) -> Path:
 class _JoinedRows:
     """The rows of shards that follow each other."""
 
-    def __init__(self, parts: Sequence[CheckedRows]) -> None:
+    def __init__(self, parts: Sequence[DigestedRows]) -> None:
         self._parts = parts
         self._starts = np.cumsum([0, *(part.shape[0] for part in parts)]).tolist()
         self.shape: tuple[int, ...] = (self._starts[-1], *parts[0].shape[1:])

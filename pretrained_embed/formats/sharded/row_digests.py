@@ -60,7 +60,7 @@ class RowDigests:
         self._state, self._held = self._new(), 0
 
 
-class CheckedRows:
+class DigestedRows:
     """Mapped rows (rows, dim) of float32, of which a block is checked when asked for.
 
     `FormatError` says that a block is not what its digest says.

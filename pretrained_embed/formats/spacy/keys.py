@@ -10,6 +10,10 @@ to row, both unsigned integers of any width::
 
 all big-endian. https://github.com/msgpack/msgpack/blob/master/spec.md and
 https://github.com/explosion/spaCy/blob/master/spacy/strings.pyx
+
+The numbers of the symbols have been the same since spaCy 2.0; new ones are added at the
+end:
+https://github.com/explosion/spaCy/blob/master/spacy/symbols.pyx
 """
 
 from __future__ import annotations
@@ -21,8 +25,7 @@ import numpy as np
 
 from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array, UInt64Array
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats.spacy.symbols import NAMES
-from pretrained_embed.formats.subwords.murmur import murmur2
+from pretrained_embed.formats.subwords.ngrams import murmur2
 
 _SEED = 1
 #: First bytes of numbers, and how many bytes follow each; 16: none that begins one.
@@ -95,3 +98,33 @@ def keys_of(strings: Sequence[bytes]) -> UInt64Array:
         if number is not None:
             keys[place] = number
     return keys
+
+
+_FIRST = """
+IS_ALPHA IS_ASCII IS_DIGIT IS_LOWER IS_PUNCT IS_SPACE IS_TITLE IS_UPPER LIKE_URL
+LIKE_NUM LIKE_EMAIL IS_STOP IS_OOV_DEPRECATED IS_BRACKET IS_QUOTE IS_LEFT_PUNCT
+IS_RIGHT_PUNCT IS_CURRENCY
+"""
+_ATTRIBUTES = """
+ID ORTH LOWER NORM SHAPE PREFIX SUFFIX LENGTH CLUSTER LEMMA POS TAG DEP ENT_IOB ENT_TYPE
+HEAD SENT_START SPACY PROB LANG ADJ ADP ADV AUX CONJ CCONJ DET INTJ NOUN NUM PART PRON
+PROPN PUNCT SCONJ SYM VERB X EOL SPACE
+"""
+_LABELS = """
+PERSON NORP FACILITY ORG GPE LOC PRODUCT EVENT WORK_OF_ART LANGUAGE LAW DATE TIME
+PERCENT MONEY QUANTITY ORDINAL CARDINAL acomp advcl advmod agent amod appos attr aux
+auxpass cc ccomp complm conj cop csubj csubjpass dep det dobj expl hmod hyph infmod intj
+iobj mark meta neg nmod nn npadvmod nsubj nsubjpass num number oprd obj obl parataxis
+partmod pcomp pobj poss possessive preconj prep prt punct quantmod relcl rcmod root
+xcomp acl ENT_KB_ID MORPH ENT_ID IDX _
+"""
+
+#: The name of symbol number ``i``.
+NAMES = (
+    "",
+    *_FIRST.split(),
+    *(f"FLAG{number}" for number in range(19, 64)),
+    *_ATTRIBUTES.split(),
+    *(f"DEPRECATED{number:03}" for number in range(1, 277)),
+    *_LABELS.split(),
+)

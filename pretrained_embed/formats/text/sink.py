@@ -50,7 +50,7 @@ def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Te
 
 
 class TextSink:
-    """Takes rows as lines of an open file; see `RowSink`.
+    """Takes rows as lines of an open file; see `FormatSink`.
 
     Raises `WriteError` naming the token that would not read back.
     """

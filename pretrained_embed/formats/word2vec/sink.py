@@ -37,7 +37,7 @@ def open_sink(
 
 
 class BinarySink:
-    """Takes rows behind the header of an open file; see `RowSink`.
+    """Takes rows behind the header of an open file; see `FormatSink`.
 
     Raises `WriteError` naming the token that would not read back.
     """

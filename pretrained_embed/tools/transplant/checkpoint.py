@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.errors import FormatError, OptionError
-from pretrained_embed.formats.hugging_face import tensor_names as known
-from pretrained_embed.formats.hugging_face.shards import (
+from pretrained_embed.formats.hugging_face import embedding_tensor as known
+from pretrained_embed.formats.hugging_face.model_folder import (
     Shard,
     json_object,
     open_shard,
