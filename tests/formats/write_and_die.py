@@ -17,7 +17,7 @@ import numpy as np
 
 import pretrained_embed as pe
 from pretrained_embed import formats
-from tests.store.build_and_die import Calls
+from tests.library.stores.build_and_die import Calls
 
 ROWS, DIM, STEP = 100, 3, 30
 VOCABULARY = pe.Vocabulary([f"w{row}" for row in range(ROWS)], pad=None)

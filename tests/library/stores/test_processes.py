@@ -14,7 +14,7 @@ import pytest
 
 import pretrained_embed as pe
 from pretrained_embed.library import cache_folder
-from tests.store.build_and_die import TOKENS
+from tests.library.stores.build_and_die import TOKENS
 
 pytestmark = pytest.mark.skipif(
     not hasattr(os, "fork"), reason="processes are forked and killed by signals here"
@@ -45,7 +45,7 @@ def run(source: Path):
 
     def run(rounds: list[dict], *, at_once: bool = False) -> list[dict]:
         task = {"source": str(source), "rounds": rounds, "at_once": at_once}
-        root = Path(__file__).parents[2]
+        root = Path(__file__).parents[3]
         done = subprocess.run(
             [sys.executable, Path(__file__).with_name("build_and_die.py")],
             input=json.dumps(task),

@@ -52,7 +52,7 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Host]:
     """Return a host of the entries ``mini``, and ``first-use`` without a checksum."""
     with serving("good.pem") as host:
         monkeypatch.setenv(
-            "REQUESTS_CA_BUNDLE", str(Path(__file__).parents[1] / "data/tls/good.pem")
+            "REQUESTS_CA_BUNDLE", str(Path(__file__).parents[2] / "data/tls/good.pem")
         )
         host.files = {"mini.txt": TEXT, "first.txt": TEXT}
         digest = hashlib.sha256(TEXT).hexdigest()

