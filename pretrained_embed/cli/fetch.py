@@ -8,7 +8,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.cache_text import file_facts, vouched
+from pretrained_embed.cli.cache import file_facts, vouched
 from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, size, tell
 from pretrained_embed.cli.progress import Bar

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 import click
 
 import pretrained_embed as pe
+from pretrained_embed import Library, kernel, versions
 from pretrained_embed.cli import options
 from pretrained_embed.cli.catalog_text import entry_facts, entry_text, here
-from pretrained_embed.cli.environment import environment_facts, environment_text
 from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, facts, number, size
 from pretrained_embed.cli.progress import Bar
@@ -22,6 +23,8 @@ from pretrained_embed.cli.remarks import (
     source_name,
 )
 from pretrained_embed.errors import brief
+from pretrained_embed.kernel import choice
+from pretrained_embed.library import packages
 from pretrained_embed.sources.url import url_or_words
 
 _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
@@ -163,3 +166,57 @@ def _words(value: Any) -> str | None:
     if isinstance(value, list):
         return ",".join(map(str, value))
     return None if value is None else str(value)
+
+
+#: The frameworks that an adapter is for.
+_FRAMEWORKS = ("torch", "keras", "jax", "flax", "equinox", "gensim")
+
+
+def environment_facts(library: Library) -> dict[str, Any]:
+    """Return versions, kernel, cache, data packages and frameworks, for JSON."""
+    return {
+        **versions(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "kernel": kernel.IMPLEMENTATION,
+        "kernel_reason": choice.reason(),
+        "kernel_remedy": choice.remedy(),
+        "cache": str(library.cache.folder),
+        "cache_bytes": sum(file.size for file in library.cache.entries()),
+        "data_packages": packages.names(),
+        "frameworks": _frameworks(),
+    }
+
+
+def environment_text(known: dict[str, Any]) -> str:
+    """Return the same a line each."""
+    frameworks = [f"{name} {version}" for name, version in known["frameworks"].items()]
+    return facts(
+        [
+            ("pretrained-embed", known["pretrained_embed"]),
+            ("kernel", _kernel(known)),
+            ("python", known["python"]),
+            ("numpy", known["numpy"]),
+            ("platform", known["platform"]),
+            ("cache", f"{known['cache']} ({size(known['cache_bytes'])})"),
+            ("data packages", ", ".join(known["data_packages"]) or "none"),
+            ("frameworks", ", ".join(frameworks) or "none"),
+        ]
+    )
+
+
+def _kernel(known: dict[str, Any]) -> str:
+    why = [known[name] for name in ("kernel_reason", "kernel_remedy") if known[name]]
+    return f"{known['kernel']} ({'; '.join(why)})" if why else str(known["kernel"])
+
+
+def _frameworks() -> dict[str, str]:
+    from importlib.metadata import PackageNotFoundError, version
+
+    found = {}
+    for name in _FRAMEWORKS:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -40,14 +40,14 @@ _ORIGIN = ".origin"
 _TRIES = 3  # where what is made is deleted before it is whole
 
 
-class Content(NamedTuple):
+class StoredContent(NamedTuple):
     """What the store of a source is found by."""
 
     mark: Mark  # of the source
     digests: list[str]  # of all its bytes
 
 
-def content_of(mark: Mark | None, stream: Stream, root: Path) -> Content | None:
+def content_of(mark: Mark | None, stream: Stream, root: Path) -> StoredContent | None:
     """Return what is known of a stream's content without reading it, if anything.
 
     ``mark`` is that of the name or URL it was asked for by.
@@ -58,13 +58,13 @@ def content_of(mark: Mark | None, stream: Stream, root: Path) -> Content | None:
     if digests is not None:
         # A name that only an installed package knows has no mark.
         anonymous = Mark(stream.name, json_digest(digests), None)
-        return Content(mark or anonymous, digests)
+        return StoredContent(mark or anonymous, digests)
     mark = identity.mark()
     recalled = None if mark is None else recall(root, mark)
-    return Content(mark, recalled) if mark and recalled else None
+    return StoredContent(mark, recalled) if mark and recalled else None
 
 
-def read_content(stream: Stream, progress: Progress | None) -> Content:
+def read_content(stream: Stream, progress: Progress | None) -> StoredContent:
     """Read all of a local file to know its content.
 
     Raises `OptionError` for what can not be found again, `SourceError` where it cannot
@@ -76,7 +76,7 @@ def read_content(stream: Stream, progress: Progress | None) -> Content:
             f"{stream.name}: only local files, and what is known by a name or URL, can "
             "be indexed; save it to a file first"
         )
-    return Content(mark, identity.read(progress))
+    return StoredContent(mark, identity.read(progress))
 
 
 def recall(root: Path, mark: Mark) -> list[str] | None:
@@ -129,7 +129,7 @@ def whole(
 def obtain(
     root: Path,
     stream: Stream,
-    content: Content,
+    content: StoredContent,
     dtype: Dtype,
     layout: KnownLayout | None,
     *,
@@ -220,7 +220,7 @@ class _Store(NamedTuple):
                     f"{error.strerror or error}"
                 ) from error
 
-    def remember(self, content: Content) -> None:
+    def remember(self, content: StoredContent) -> None:
         """Note that the source has this content, unless that is known."""
         mark = content.mark
         if recall(self.root, mark) == list(content.digests):
