@@ -31,7 +31,7 @@ from pretrained_embed.adapters import torch as pe_torch
 SHARES = (0.01, 0.1, 1.0)  # of the units for training
 SEEDS = range(1, 6)
 CHOICE = 0  # the seed by which the learning rates are chosen
-RATES = (0.003, 0.01, 0.03, 0.1)
+RATES = (0.01, 0.03, 0.1)
 EPOCHS = {0.01: 40, 0.1: 20, 1.0: 8}
 BATCH = {0.01: 8, 0.1: 32, 1.0: 64}  # units
 HIDDEN = 64
