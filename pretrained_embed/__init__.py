@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pretrained_embed import formats as formats
     from pretrained_embed import ledger as ledger
     from pretrained_embed.build.limits import Limits
+    from pretrained_embed.build.work import Shards, Work
     from pretrained_embed.errors import PretrainedEmbedError
     from pretrained_embed.ledger import Coverage, RowStory
     from pretrained_embed.library import (
@@ -71,10 +72,12 @@ __all__ = [
     "Recipe",
     "RowStart",
     "RowStory",
+    "Shards",
     "Similar",
     "SimilarToken",
     "Transplanted",
     "Vocabulary",
+    "Work",
     "align",
     "build_matrix",
     "compare",
@@ -119,10 +122,12 @@ _HOMES = {
     "Recipe": "recipe",
     "RowStart": "tools.transplant",
     "RowStory": "ledger",
+    "Shards": "build.work",
     "Similar": "tools.similar_tokens",
     "SimilarToken": "tools.similar_tokens",
     "Transplanted": "tools.transplant",
     "Vocabulary": "vocabulary",
+    "Work": "build.work",
     "align": "tools.alignment",
     "build_matrix": "pipeline",
     "compare": "tools.drift",

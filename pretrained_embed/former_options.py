@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import OptionError, suggestion
 
 #: Keywords that are fields of a `Library` now.
 LIBRARY = {
@@ -15,19 +17,56 @@ LIBRARY = {
     "mmap": "library=pe.Library(mmap=...)",
 }
 
+#: Keywords that are fields of a `Recipe` now.
+RECIPE = {
+    name: f"recipe=pe.Recipe({name}=...)"
+    for name in (
+        *("special_oov", "combine", "scale", "normalize_each", "postprocess"),
+        "layout",
+    )
+}
 
-def refuse(former: Mapping[str, object], table: Mapping[str, str]) -> None:
-    """Raise for keywords that a function does not have.
+#: Keywords that are fields of `Limits` now.
+LIMITS = {
+    "min_coverage": "limits=pe.Limits(coverage=...)",
+    "min_token_coverage": "limits=pe.Limits(text_coverage=...)",
+    "on_bad_row": "limits=pe.Limits(bad_rows=1.0)",
+    "max_bad_rows": "limits=pe.Limits(bad_rows=...)",
+}
+
+#: Keywords that are fields of `Work` now.
+WORK = {
+    name: f"work=pe.Work({name}=...)"
+    for name in ("threads", "executor", "memory", "advise")
+}
+
+
+def refuse(
+    former: Mapping[str, object], table: Mapping[str, str], function: Callable[..., Any]
+) -> None:
+    """Raise `OptionError` for keywords that a function does not have.
 
     ``former`` are those that were given, with their values. ``table`` has, by its old
-    name, what is written in the place of each. Raises `OptionError` for one that is in
-    the table, and Python's own `TypeError` for any other.
+    name, what is written in the place of each. Of another name the nearest parameter of
+    ``function`` is told.
 
-    >>> refuse({"extend": "m.npz"}, {"extend": "onto="})
+    >>> def build(*, onto=None): ...
+    >>> refuse({"extend": "m.npz"}, {"extend": "onto="}, build)
     Traceback (most recent call last):
     pretrained_embed.errors.OptionError: extend= is onto= now: give it as that
+    >>> refuse({"ontoo": "m.npz"}, {}, build)
+    Traceback (most recent call last):
+    pretrained_embed.errors.OptionError: build has no ontoo=; did you mean 'onto'?
     """
     for name in former:
         if name in table:
             raise OptionError(f"{name}= is {table[name]} now: give it as that")
-        raise TypeError(f"got an unexpected keyword argument {name!r}")
+        known = [
+            parameter.name
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        near = suggestion(name, known)
+        raise OptionError(
+            f"{function.__name__} has no {name}={near or f'; it has {known}'}"
+        )

@@ -29,6 +29,8 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from grouped import grouped
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -139,9 +141,8 @@ class Works:
                 pe.build_matrix(
                     WORDS,
                     self._source,
-                    out=out,
-                    shards=count,
                     library=pe.Library(stores=False),
+                    **grouped(out=out, files=count),
                 )
             except pe.errors.WriteError as error:  # of one that was finished before
                 if "a matrix is there already" not in str(error):

@@ -29,17 +29,15 @@ def test_a_malformed_row_is_an_error_unless_it_may_be_left_out(source):
     with pytest.raises(RowError, match=r"vectors\.txt, line 2: 1 values, 2 exp"):
         pe.build_matrix(["the", "to"], source)
 
-    matrix = pe.build_matrix(["the", "to"], source, on_bad_row="skip")
+    matrix = pe.build_matrix(["the", "to"], source, limits=pe.Limits(bad_rows=1.0))
 
     assert matrix.vectors[1:].tolist() == [[1, 2], [6, 7]]
     assert matrix.findings.bad_rows == 2
 
 
-@pytest.mark.parametrize("budget", [2, 3, 0.4, 1.0, None])
+@pytest.mark.parametrize("budget", [2, 3, 0.4, 1.0])
 def test_as_many_rows_as_the_budget_allows_are_left_out(source, budget):
-    matrix = pe.build_matrix(
-        ["the", "to"], source, on_bad_row="skip", max_bad_rows=budget
-    )
+    matrix = pe.build_matrix(["the", "to"], source, limits=pe.Limits(bad_rows=budget))
 
     assert matrix.findings.bad_rows == 2
 
@@ -47,7 +45,7 @@ def test_as_many_rows_as_the_budget_allows_are_left_out(source, budget):
 @pytest.mark.parametrize("budget", [1, 0.39])
 def test_more_are_an_error_that_names_the_first(source, budget):
     with pytest.raises(RowError, match=r"2 of 5 rows.*line 2: .*line 4: blank"):
-        pe.build_matrix(["the"], source, on_bad_row="skip", max_bad_rows=budget)
+        pe.build_matrix(["the"], source, limits=pe.Limits(bad_rows=budget))
 
 
 def test_a_cut_binary_file_has_the_same_policy(tmp_path):
@@ -57,8 +55,8 @@ def test_a_cut_binary_file_has_the_same_policy(tmp_path):
     with pytest.raises(FormatError, match="offset 28: 8 bytes that are no whole"):
         pe.build_matrix(["the"], path)
     with pytest.raises(RowError, match="1 of 3 rows are malformed, 0 may be"):
-        pe.build_matrix(["the"], path, on_bad_row="skip", max_bad_rows=0.1)
-    matrix = pe.build_matrix(["the"], path, on_bad_row="skip", max_bad_rows=1)
+        pe.build_matrix(["the"], path, limits=pe.Limits(bad_rows=0.1))
+    matrix = pe.build_matrix(["the"], path, limits=pe.Limits(bad_rows=1))
 
     assert matrix.vectors[1].tolist() == [1, 2]
 
@@ -66,7 +64,7 @@ def test_a_cut_binary_file_has_the_same_policy(tmp_path):
 def test_a_budget_that_is_none_is_refused_before_anything_is_read(tmp_path):
     with pytest.raises(OptionError, match="bad_rows is -1"):
         pe.build_matrix(
-            ["the"], tmp_path / "no-such-file", on_bad_row="skip", max_bad_rows=-1
+            ["the"], tmp_path / "no-such-file", limits=pe.Limits(bad_rows=-1)
         )
 
 

@@ -270,7 +270,7 @@ def test_a_name_that_no_file_can_have(name, tmp_path, monkeypatch):
         lambda: pe.convert("s.txt", f"{name}.npz"),
         lambda: pe.convert(name, "x.npz"),
         lambda: pe.build_matrix(["the"], "s.txt", out=f"{name}.npy"),
-        lambda: pe.build_matrix(["the"], "s.txt", out=name, shards=1),
+        lambda: pe.build_matrix(["the"], "s.txt", out=pe.Shards(name, 1)),
         lambda: pe.build_matrix(["the"], "s.txt", onto=name),
         lambda: pe.build_matrix(["the"], "s.txt", library=pe.Library(name)),
         lambda: pe.build_matrix(

@@ -12,6 +12,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from grouped import grouped
 
 import pretrained_embed as pe
 from tests import servers
@@ -115,7 +116,9 @@ def test_of_a_build_and_what_waits_for_it(disk, source, tmp_path, monkeypatch, n
     make_parts_small(monkeypatch)
     shards = 2 if name == "shards" else None
 
-    pe.build_matrix(tokens()[:900], source, out=tmp_path / name, shards=shards)
+    pe.build_matrix(
+        tokens()[:900], source, **grouped(out=tmp_path / name, files=shards)
+    )
 
     wrote(disk, tmp_path, name)
     assert disk.named > 10  # extracts and their records among them

@@ -111,7 +111,7 @@ def test_shards_are_not_written_behind_a_link(important, tmp_path):
     (folder / "model-00001-of-00002.safetensors").symlink_to(important / "v.txt")
 
     with pytest.raises(pe.errors.WriteError, match="is a symbolic link to"):
-        pe.build_matrix(["w1", "w2"], source, out=folder, shards=2)
+        pe.build_matrix(["w1", "w2"], source, out=pe.Shards(folder, 2))
 
 
 def test_the_folder_itself_and_the_output_may_be_links(tmp_path, monkeypatch):
@@ -123,7 +123,7 @@ def test_the_folder_itself_and_the_output_may_be_links(tmp_path, monkeypatch):
     (tmp_path / "m.npz").symlink_to("disk/m.npz")
 
     pe.index(source, library=pe.Library(tmp_path / "cache"))
-    pe.build_matrix(["w1", "w2"], source, out=tmp_path / "model", shards=2)
+    pe.build_matrix(["w1", "w2"], source, out=pe.Shards(tmp_path / "model", 2))
     pe.build_matrix(["w1", "w2"], source).save(tmp_path / "m.npz")
 
     assert list((tmp_path / "disk" / "stores").glob("*/store.h5"))

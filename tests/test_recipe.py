@@ -264,10 +264,10 @@ def test_the_recipe_of_a_file_of_release_0_1_gives_the_same_bytes(
 
 
 def rebuilt(matrix: pe.EmbeddingMatrix, sources: Any, onto: Any = None) -> Any:
-    recipe = matrix.recipe
-    values = {f.name: getattr(recipe, f.name) for f in dataclasses.fields(recipe)}
-    skip = {"on_bad_row": "skip"} if matrix.findings.bad_rows else {}
-    return pe.build_matrix(matrix.vocabulary, sources, onto=onto, **skip, **values)
+    limits = pe.Limits(bad_rows=matrix.findings.bad_rows)
+    return pe.build_matrix(
+        matrix.vocabulary, sources, recipe=matrix.recipe, limits=limits, onto=onto
+    )
 
 
 OPTIONS: dict[str, list[Any]] = {
@@ -288,7 +288,7 @@ def test_the_recipe_of_a_build_is_the_one_given_and_gives_the_same_bytes(
     every = list(product(*OPTIONS.values()))
     for number, values in enumerate(random.Random(3).sample(every, 16)):
         fields = dict(zip(OPTIONS, values, strict=True)) | {"seed": number}
-        built = pe.build_matrix(vocabulary, sources[:2], **fields)
+        built = pe.build_matrix(vocabulary, sources[:2], recipe=pe.Recipe(**fields))
         built.save(tmp_path / "m.npz")
         saved = pe.load_matrix(tmp_path / "m.npz")
 

@@ -32,7 +32,9 @@ def build(path: Path, wanted: pe.Vocabulary, *, threads: int | None) -> Float32A
     """Build the matrix of a vocabulary."""
     import pretrained_embed as pe
 
-    return pe.build_matrix(wanted, path, oov="zeros", threads=threads).vectors
+    return pe.build_matrix(
+        wanted, path, oov="zeros", work=pe.Work(threads=threads)
+    ).vectors
 
 
 def stream(path: Path, wanted: pe.Vocabulary) -> None:

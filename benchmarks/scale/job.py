@@ -94,10 +94,10 @@ def _build(job: Job, executor: Executor | None) -> Outcome:
     matrix: Any = pe.build_matrix(
         vocabulary,
         job.file,
-        oov="zeros",
-        threads=job.threads,
         progress=told,
-        **_options(job, executor),
+        oov="zeros",
+        out=job.out or None,
+        work=pe.Work(job.threads, executor, job.memory),
     )
     seconds = time.perf_counter() - started
     cpu_seconds = time.process_time() - cpu_started
@@ -112,11 +112,6 @@ def _build(job: Job, executor: Executor | None) -> Outcome:
         bytes_read=told.bytes - (matrix.vectors.nbytes if job.out else 0),
         digest=_digest(matrix.vectors) if job.digest else "",
     )
-
-
-def _options(job: Job, executor: Executor | None) -> dict[str, Any]:
-    given = {"out": job.out or None, "memory": job.memory, "executor": executor}
-    return {name: value for name, value in given.items() if value is not None}
 
 
 @contextmanager

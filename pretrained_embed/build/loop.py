@@ -19,6 +19,7 @@ from pretrained_embed.build.plan import Contribution, Plan
 from pretrained_embed.build.rows import Made, locate, make
 from pretrained_embed.build.sinks import PlanSink
 from pretrained_embed.build.work import (
+    Output,
     WholeProgress,
     Work,
     half_of_memory,
@@ -36,17 +37,17 @@ Readers = Callable[[int], Sequence[Reader]]
 _NAMED = 5
 
 
-def build(plan: Plan, work: Work) -> EmbeddingMatrix:
-    """Return the matrix of a plan; with ``out`` its vectors are mapped.
+def build(plan: Plan, work: Work, output: Output) -> EmbeddingMatrix:
+    """Return the matrix of a plan; with a path its vectors are mapped.
 
     Raises what `pretrained_embed.build_matrix` does.
     """
     rows = len(plan.vocabulary)
-    if work.at_once(4 * plan.dim * rows):
-        with _alone(work), _sink(plan, work, 0) as sink:
+    if output.at_once(4 * plan.dim * rows, work):
+        with _alone(output), _sink(plan, output, 0) as sink:
             ledger = _rows(plan, lambda _: plan.readers, sink, _Parts(plan))
     else:
-        with _scanned(plan, work) as (plan, readers, sink, parts):
+        with _scanned(plan, work, output) as (plan, readers, sink, parts):
             ledger = _rows(plan, readers, sink, parts)
     return sink.matrix(ledger)
 
@@ -142,28 +143,28 @@ class _Parts:
         return Ledger.join(plan.vocabulary, pieces, *facts)
 
 
-def _alone(work: Work) -> AbstractContextManager[object]:
+def _alone(output: Output) -> AbstractContextManager[object]:
     """Wait until nobody else writes to the output."""
-    if work.out is None:
+    if output.path is None:
         return nullcontext()
     from pretrained_embed.build.work_folder import work_folder
 
-    return work_folder(work.out)
+    return work_folder(output.path)
 
 
-def _sink(plan: Plan, work: Work, waiting: int) -> AbstractContextManager[PlanSink]:
+def _sink(plan: Plan, output: Output, waiting: int) -> AbstractContextManager[PlanSink]:
     """Return what opens the sink; ``waiting`` bytes are still to wait beside it."""
-    if work.out is None:
+    if output.path is None:
         return nullcontext(sinks.MemoryRows(plan))
-    if work.shards is None:
-        return sinks.file_sink(plan, work.out, waiting)
+    if output.files is None:
+        return sinks.file_sink(plan, output.path, waiting)
     job = _job(plan)
-    return sinks.shards_sink(plan, work.out, work.shards, waiting, job)
+    return sinks.shards_sink(plan, output.path, output.files, waiting, job)
 
 
 @contextmanager
 def _scanned(
-    plan: Plan, work: Work
+    plan: Plan, work: Work, output: Output
 ) -> Iterator[tuple[Plan, Readers, PlanSink, _Parts]]:
     """Give the plan in ranges, with sources that were read for all of them."""
     from pretrained_embed.build.scan import Means, Scan, planned_passes
@@ -171,13 +172,13 @@ def _scanned(
 
     listener, options = plan.options.progress, replace(plan.options, progress=None)
     plan = replace(plan, options=options)
-    if work.out is not None or work.memory is not None:
-        plan = plan.cut(work.shards or 1)
+    if output.path is not None or work.memory is not None:
+        plan = plan.cut(output.files or 1)
     rows = len(plan.vocabulary)
     memory = work.memory or half_of_memory()
     scanned = [s for s in plan.sources if s.reader.splits() is not None]
     sizes = [source.size for source in scanned]
-    written = 0 if work.out is None else 4 * plan.dim * rows
+    written = 0 if output.path is None else 4 * plan.dim * rows
     total = None
     if None not in sizes:
         total = planned_passes(plan, memory) * sum(size or 0 for size in sizes)
@@ -185,17 +186,17 @@ def _scanned(
     progress = WholeProgress(listener, total)
     with ExitStack() as held:
         folder = None
-        if work.out is not None:
-            folder = held.enter_context(work_folder(work.out))
+        if output.path is not None:
+            folder = held.enter_context(work_folder(output.path))
         waiting = 4 * rows * sum(source.reader.dim for source in scanned)
         if folder is not None:
             waiting = max(0, waiting - folder.size)
         # before anything is read: that may take hours, and this may fail
-        sink = held.enter_context(_sink(plan, work, waiting))
+        sink = held.enter_context(_sink(plan, output, waiting))
         threads = held.enter_context(own_threads(options.threads))
         means = Means(threads, work.executor, memory, folder, progress)
         scan = Scan(plan, means)
-        tell = progress.add if work.out is not None else lambda _: None
+        tell = progress.add if output.path is not None else lambda _: None
         yield plan, scan.readers, sink, _Parts(plan, scan.duplicates, tell)
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 from pretrained_embed.arrays import Progress
 from pretrained_embed.build.limits import Limits
-from pretrained_embed.errors import OptionError
+from pretrained_embed.build.work import Work
+from pretrained_embed.errors import OptionError, brief
 from pretrained_embed.fill import PolicyChain, special_chains
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.lookup.match import Chain, match_chain
 from pretrained_embed.recipe import Recipe
 from pretrained_embed.vocabulary import Vocabulary
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,8 +28,8 @@ class Options:
     oov: PolicyChain
     special_oov: Mapping[str, PolicyChain]  # by token
     limits: Limits = field(default_factory=Limits)
+    work: Work = field(default_factory=Work)
     advise: bool = False
-    threads: int | None = None
     progress: Progress | None = None
 
     @classmethod
@@ -35,16 +39,17 @@ class Options:
         vocabulary: Vocabulary,
         *,
         limits: Limits | None = None,
-        advise: bool = False,
-        threads: int | None = None,
+        work: Work | None = None,
         progress: Progress | None = None,
     ) -> Options:
         """Return the options for a vocabulary.
 
-        Raises `OptionError` for special tokens that the vocabulary does not have, and
-        for limits on a text that the vocabulary does not count.
+        Raises `OptionError` for special tokens that the vocabulary does not have, for
+        limits on a text that the vocabulary does not count, and for what is no `Limits`
+        and no `Work`.
         """
-        limits = limits or Limits()
+        limits = given("limits", limits, Limits)
+        work = given("work", work, Work)
         if limits.text_coverage and vocabulary.counts is None:
             raise OptionError(
                 "text_coverage needs to know how often tokens occur, and the "
@@ -56,10 +61,15 @@ class Options:
             oov=recipe.oov,
             special_oov=special_chains(recipe.special_oov, None, vocabulary),
             limits=limits,
-            advise=advise,
-            threads=threads,
+            work=work,
+            advise=work.advise,
             progress=progress,
         )
+
+    @property
+    def threads(self) -> int | None:
+        """Threads that read a source."""
+        return self.work.threads
 
     @property
     def seed(self) -> int:
@@ -83,3 +93,33 @@ class Options:
         chains = (self.oov, *self.special_oov.values())
         policies = [policy for chain in chains for policy in chain]
         return any(map(callable, policies)) or any(form.calls for form in self.match)
+
+
+def given(name: str, value: Value | None, kind: type[Value]) -> Value:
+    """Return an argument of a kind, by default the usual one of it.
+
+    Raises `OptionError` for another kind.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise OptionError(
+            f"{name} is {brief(value)}; give {name}=pe.{kind.__name__}(...)"
+        )
+    return value
+
+
+def recipe_of_call(recipe: Recipe | None, **fields: Any) -> Recipe:
+    """Return the recipe of a call that was given one, or some of its fields.
+
+    Raises `OptionError` for both.
+    """
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if recipe is None:
+        return Recipe(**fields)
+    for name in fields:
+        raise OptionError(
+            f"{name}= is a field of the recipe that is given, too: write "
+            f"recipe=pe.Recipe({name}=..., ...), or leave recipe= out"
+        )
+    return given("recipe", recipe, Recipe)

@@ -1,55 +1,163 @@
-"""How a build is carried out: it changes the time, never the bytes."""
+"""How a build is carried out, and where its rows go: neither changes the rows."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from pretrained_embed.arrays import Progress
+from pretrained_embed.budget import number_of_bytes
 from pretrained_embed.build.memory import free_memory
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import OptionError, brief
 from pretrained_embed.formats import TARGET_SUFFIXES
 from pretrained_embed.formats.parallel import thread_count
 
 
-class Work(NamedTuple):
-    """Where rows go, and what there is to make them with."""
+@dataclass(frozen=True, init=False)
+class Work:
+    """How a build is carried out. It changes the time that is taken, never the rows.
 
-    out: Path | None = None
-    shards: int | None = None
+    Parameters
+    ----------
+    threads : int, optional
+        Threads that read. Left out: as many as there are CPUs that this process may
+        use.
+    executor : concurrent.futures.Executor, optional
+        What reads the sources. Its workers may be processes, or as with Dask's
+        ``client.get_executor()`` other machines, if they see the same files at the same
+        places, ``out`` too. A split of a source that fails is read again.
+    memory : int or str, optional
+        Bytes that the index of the tokens may take in each process, a number or text
+        such as ``"4GB"``. Tokens that need more are looked for in several passes over
+        the source; "parts" and "ngram" read it again for each block of rows. Left out:
+        half of the memory that is free.
+    advise : bool, default False
+        Whether the same pass over a source finds out which other forms of ``match``
+        would find more: see `Coverage`.
+
+    Raises
+    ------
+    OptionError
+        For a value that means nothing.
+
+    Examples
+    --------
+    >>> Work(threads=2, memory="4GB")
+    Work(threads=2, executor=None, memory=4000000000, advise=False)
+    """
+
+    __module__ = "pretrained_embed"
+
+    threads: int | None = None
     executor: Executor | None = None
-    memory: int | None = None  # bytes that an index of tokens may take
+    memory: int | None = None
+    advise: bool = False
 
-    def check(self, rows: int) -> None:
-        """Raise `OptionError` for what does not go together, or with so many rows."""
-        if self.out is not None and (not self.out.name or "\0" in str(self.out)):
-            raise OptionError(f"out is {str(self.out)!r}; name a file or a folder")
-        if self.shards is None:
-            if self.out is not None and self.out.suffix.lower() not in TARGET_SUFFIXES:
-                raise OptionError(
-                    f"out is {str(self.out)!r}; rows go into files that end in "
-                    f"{' '.join(TARGET_SUFFIXES)}, or into shards. Save others with "
-                    "matrix.save"
-                )
-            return
-        if self.out is None:
-            raise OptionError("shards are written: name a new folder for them with out")
-        if not 1 <= self.shards <= rows:
+    def __init__(
+        self,
+        threads: int | None = None,
+        executor: Executor | None = None,
+        memory: int | str | None = None,
+        advise: bool = False,
+    ) -> None:
+        if threads is not None:
+            _check_count("threads", threads)
+        if executor is not None and not hasattr(executor, "submit"):
             raise OptionError(
-                f"shards is {self.shards} for {rows:,} rows; it can be 1 to {rows:,}"
+                f"executor is {brief(executor)}; give one of concurrent.futures"
             )
+        if not isinstance(advise, bool):
+            raise OptionError(f"advise is {brief(advise)}; it is True or False")
+        self.__dict__.update(
+            threads=threads,
+            executor=executor,
+            memory=None if memory is None else number_of_bytes(memory),
+            advise=advise,
+        )
 
-    def at_once(self, size: int) -> bool:
+
+@dataclass(frozen=True)
+class Shards:
+    """A new folder of safetensors files, for the rows of a matrix: ``out=`` of a build.
+
+    Parameters
+    ----------
+    folder : path
+        The folder. It appears whole, with an index that Hugging Face's libraries read.
+    files : int
+        How many files there are, each with some of the rows; at most one a row.
+
+    Raises
+    ------
+    OptionError
+        For a number that is none.
+
+    Examples
+    --------
+    >>> Shards("model", 8)
+    Shards(folder='model', files=8)
+    """
+
+    __module__ = "pretrained_embed"
+
+    folder: str | os.PathLike[str]
+    files: int
+
+    def __post_init__(self) -> None:
+        _check_count("files", self.files)
+
+
+def _check_count(name: str, given: object) -> None:
+    """Raise `OptionError` for what is no whole number from 1."""
+    if isinstance(given, bool) or not isinstance(given, int) or given < 1:
+        raise OptionError(f"{name} is {brief(given)}; at least 1 is needed")
+
+
+class Output(NamedTuple):
+    """Where rows go: into memory, into one file, or into ``files`` in a new folder."""
+
+    path: Path | None = None
+    files: int | None = None
+
+    @classmethod
+    def of(cls, out: str | os.PathLike[str] | Shards | None, rows: int) -> Output:
+        """Return where so many rows go; raises `OptionError` for what is no place."""
+        if out is None:
+            return cls()
+        files = out.files if isinstance(out, Shards) else None
+        given = out.folder if isinstance(out, Shards) else out
+        if not isinstance(given, str | bytes | os.PathLike):
+            raise OptionError(
+                f"out is {brief(given)}; give a path, or pe.Shards(folder, files)"
+            )
+        path = Path(os.fsdecode(given))
+        if not path.name or "\0" in str(path):
+            raise OptionError(f"out is {str(path)!r}; name a file or a folder")
+        if files is None and path.suffix.lower() not in TARGET_SUFFIXES:
+            raise OptionError(
+                f"out is {str(path)!r}; rows go into files that end in "
+                f"{' '.join(TARGET_SUFFIXES)}, or into a folder: "
+                f"out=pe.Shards({str(path)!r}, 8). Save others with matrix.save"
+            )
+        if files is not None and files > rows:
+            raise OptionError(
+                f"shards is {files} for {rows:,} rows; it can be 1 to {rows:,}"
+            )
+        return cls(path, files)
+
+    def at_once(self, size: int, work: Work) -> bool:
         """Whether all rows are made at once, in memory or in their places in a file.
 
         Else they are made range by range. ``size`` is the bytes that they take.
         """
-        if self.executor is not None or self.memory is not None:
+        if work.executor is not None or work.memory is not None:
             return False
-        return self.out is None or (self.shards is None and fits_memory(size))
+        return self.path is None or (self.files is None and fits_memory(size))
 
 
 def fits_memory(size: int) -> bool:

@@ -157,32 +157,37 @@ def build(
     if unk_token is not None:
         special["unk"] = unk_token
     vocabulary = pe.Vocabulary.from_file(vocab, kind=vocab_kind, **special)
+    if unk_oov is not None:
+        special_oov["unk"] = unk_oov
+    out: Any = output if streamed else None
+    if shards:
+        out = pe.Shards(output, shards)
     with Bar(quiet=quiet) as bar, dask_executor(dask) as executor:
         matrix = pe.build_matrix(
             vocabulary,
             source,
-            combine=combine,
-            scale=scale,
-            normalize_each=normalize_each,
-            postprocess=post or (),
+            recipe=pe.Recipe(
+                match=match,
+                oov=oov,
+                special_oov=special_oov,
+                seed=seed,
+                combine=combine,
+                scale=scale,
+                normalize_each=normalize_each,
+                postprocess=post or (),
+                layout=layout,
+            ),
+            limits=pe.Limits(
+                min_coverage,
+                min_token_coverage,
+                (1.0 if max_bad_rows is None else max_bad_rows)
+                if on_bad_row == "skip"
+                else 0,
+            ),
             onto=onto,
-            match=match,
-            oov=oov,
-            unk=unk_oov,
-            special_oov=special_oov,
-            seed=seed,
-            min_coverage=min_coverage,
-            min_token_coverage=min_token_coverage,
-            advise=True,
-            threads=threads,
-            layout=layout,
-            on_bad_row=on_bad_row,
-            max_bad_rows=max_bad_rows,
             library=library,
-            out=output if streamed else None,
-            shards=shards,
-            executor=executor,
-            memory=memory,
+            out=out,
+            work=pe.Work(threads, executor, memory, advise=True),
             progress=bar,
         )
     if not streamed:

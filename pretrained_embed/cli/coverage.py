@@ -85,9 +85,8 @@ def coverage(
         comparison = pe.coverage(
             vocabulary,
             source,
-            match=match,
-            layout=layout,
-            on_bad_row=on_bad_row,
+            recipe=pe.Recipe(match, layout=layout),
+            limits=pe.Limits(bad_rows=1.0 if on_bad_row == "skip" else 0),
             library=library,
             progress=bar,
         )

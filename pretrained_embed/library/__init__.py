@@ -84,7 +84,7 @@ def open_vectors(
     ...     for tokens, vectors in reader.blocks():
     ...         print(len(tokens), vectors.shape)
     """
-    former_options.refuse(former, former_options.LIBRARY)
+    former_options.refuse(former, former_options.LIBRARY, open_vectors)
     return Library.of(library).open(source, layout=layout, progress=progress)
 
 
@@ -112,7 +112,7 @@ def fetch(
 
     >>> fetch("glove-6b-300d")  # doctest: +SKIP
     """
-    former_options.refuse(former, former_options.LIBRARY)
+    former_options.refuse(former, former_options.LIBRARY, fetch)
     return Library.of(library).fetch(name, progress=progress)
 
 
@@ -148,7 +148,7 @@ def index(
 
     >>> index("vectors.txt")  # doctest: +SKIP
     """
-    former_options.refuse(former, former_options.LIBRARY)
+    former_options.refuse(former, former_options.LIBRARY, index)
     return Library.of(library).index(
         source, dtype=dtype, layout=layout, progress=progress
     )

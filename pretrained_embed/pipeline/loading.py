@@ -64,7 +64,7 @@ def load_matrix(
     `OptionError` for a step in ``rows`` and for rows of a file that is read from front
     to back, such as text.
     """
-    former_options.refuse(former, former_options.LIBRARY)
+    former_options.refuse(former, former_options.LIBRARY, load_matrix)
     library = Library.of(library)
     if isinstance(path, Reader):
         if rows is not None:

@@ -89,7 +89,7 @@ def convert(
     dtype that there is none of, and where ``out`` would take the place of the source;
     else as `open_vectors` and `Reader.blocks` do.
     """
-    former_options.refuse(former, former_options.LIBRARY)
+    former_options.refuse(former, former_options.LIBRARY, convert)
     library, progress = Library.of(library), listener(progress)
     chosen = sink.choose(out, format)
     chosen.check_dtype(dtype)

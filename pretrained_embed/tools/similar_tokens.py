@@ -122,7 +122,7 @@ def similar(
     >>> for answer in similar("vectors.txt", "king - man + woman"):  # doctest: +SKIP
     ...     print(answer.query, answer.nearest[0].token)
     """
-    former_options.refuse(former, former_options.LIBRARY)
+    former_options.refuse(former, former_options.LIBRARY, similar)
     progress = listener(progress)
     asked = parse_queries([queries] if isinstance(queries, str | Query) else queries)
     if not asked:

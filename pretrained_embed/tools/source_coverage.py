@@ -12,10 +12,9 @@ import numpy as np
 import pretrained_embed as pe
 from pretrained_embed import former_options
 from pretrained_embed.arrays import AnyProgress, BoolArray, listener
-from pretrained_embed.build.options import Options
+from pretrained_embed.build.options import Options, recipe_of_call
 from pretrained_embed.build.rows import located_in
-from pretrained_embed.formats import AnyLayout
-from pretrained_embed.formats.reader import OnBadRow
+from pretrained_embed.errors import OptionError
 from pretrained_embed.ledger import Coverage, Ledger, Origin
 from pretrained_embed.ledger.coverage import EXAMPLES, percent
 from pretrained_embed.ledger.report import (
@@ -100,38 +99,81 @@ class Comparison:
         return "\n".join(lines)
 
 
+#: Keywords that `coverage` had, and what is written in their place.
+_FORMER = {
+    "layout": former_options.RECIPE["layout"],
+    "threads": former_options.WORK["threads"],
+    "advise": former_options.WORK["advise"],
+    "on_bad_row": former_options.LIMITS["on_bad_row"],
+    **former_options.LIBRARY,
+}
+
+
 def coverage(
     vocabulary: AnyVocabulary,
     sources: Given | Sequence[Given],
     *,
-    match: Match = ("exact",),
-    advise: bool = True,
-    threads: int | None = None,
-    layout: AnyLayout | Sequence[AnyLayout] = None,
-    on_bad_row: OnBadRow = "error",
+    match: Match | None = None,
+    recipe: Recipe | None = None,
+    limits: pe.Limits | None = None,
     library: Library | None = None,
+    work: pe.Work | None = None,
     progress: AnyProgress = None,
     **former: Any,
 ) -> Comparison:
     """Return how much of a vocabulary each source has, without building a matrix.
 
-    ``sources`` is a list of what `build_matrix` takes as source, or one of them; the
-    other arguments are as there. Each source is read once, and no vector is kept.
-    Raises what `build_matrix` does, but `CoverageError`.
+    Each source is read once, and no vector is kept.
 
+    Parameters
+    ----------
+    vocabulary : Vocabulary, or what `Vocabulary.of` takes
+    sources : name, path, URL, open file or Reader, or a list of them
+        The sources to compare, as `build_matrix` takes them.
+    match : str, callable, or a sequence of them, default "exact"
+        The forms of a token that are looked for: see `Recipe`.
+    recipe : Recipe, optional
+        That of a build, of which ``match`` and ``layout`` say what is found.
+    limits : Limits, optional
+        How many malformed rows of a source may be left out.
+    library : Library, optional
+        Where the sources come from.
+    work : Work, optional
+        Threads, and whether other forms are tried. Left out: they are tried.
+    progress : callable of (bytes, bytes in all or None), or True, optional
+
+    Returns
+    -------
+    Comparison
+        What each source has, and what together. It prints as a table.
+
+    Raises
+    ------
+    PretrainedEmbedError
+        As `build_matrix` does, but for `CoverageError`.
+
+    Examples
+    --------
     >>> print(coverage(["the", "cat"], ["a.txt", "b.txt"]))  # doctest: +SKIP
     """
-    former_options.refuse(former, former_options.LIBRARY)
+    former_options.refuse(former, _FORMER, coverage)
     library, progress = Library.of(library), listener(progress)
     vocabulary = Vocabulary.of(vocabulary)
+    work = pe.Work(advise=True) if work is None else work
+    recipe = recipe_of_call(recipe, match=match)
     options = Options.of(
-        Recipe(match=match, layout=layout),
+        Recipe(match=recipe.match, layout=recipe.layout),
         vocabulary,
-        limits=pe.Limits(bad_rows=0 if on_bad_row == "error" else 1.0),
-        advise=advise,
-        threads=threads,
+        limits=limits,
+        work=work,
         progress=progress,
     )
+    if options.limits.coverage or options.limits.text_coverage:
+        raise OptionError(
+            "a comparison does not fail for too little coverage: of limits it has "
+            "bad_rows alone"
+        )
+    layout = recipe.layout
     located = []
     listed = listed_sources(sources)
     layouts = layouts_of(layout, len(listed))

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grouped import grouped
 
 import pretrained_embed as pe
 from pretrained_embed.build import loop, scan
@@ -49,7 +50,7 @@ def counted(monkeypatch: pytest.MonkeyPatch, module: Any, name: str) -> list[Any
 
 @pytest.mark.parametrize("suffix", [".txt", ".npz"])
 @pytest.mark.parametrize(("out", "shards"), [("m.npy", None), ("model", 2)])
-@pytest.mark.parametrize("limit", ["min_coverage", "min_token_coverage"])
+@pytest.mark.parametrize("limit", ["coverage", "text_coverage"])
 def test_too_little_coverage_is_told_before_a_row_is_made(
     limit: str,
     out: str,
@@ -72,14 +73,16 @@ def test_too_little_coverage_is_told_before_a_row_is_made(
         pe.errors.CoverageError, match=r"50\.0 %.*60\.0 % are asked for"
     ):
         pe.build_matrix(
-            vocabulary, source, out=tmp_path / out, shards=shards, **{limit: 0.6}
+            vocabulary,
+            source,
+            **grouped(out=tmp_path / out, files=shards, **{limit: 0.6}),
         )
 
     assert not made
     assert len(scans) == (suffix == ".txt")  # there is no second pass
     assert not list(tmp_path.glob("m*.npy")) + list(tmp_path.glob("model/*"))
     pe.build_matrix(
-        vocabulary, source, out=tmp_path / out, shards=shards, **{limit: 0.5}
+        vocabulary, source, **grouped(out=tmp_path / out, files=shards, **{limit: 0.5})
     )
 
 
@@ -97,7 +100,7 @@ def test_an_output_in_which_nothing_was_found_never_takes_its_name(
     with pytest.raises(
         pe.errors.CoverageError, match="no token of the vocabulary is in"
     ):
-        pe.build_matrix(words, source, out=tmp_path / out, shards=shards)
+        pe.build_matrix(words, source, **grouped(out=tmp_path / out, files=shards))
 
     assert not (tmp_path / "m.npy").exists()
     assert not list(tmp_path.glob("model/*.json"))
@@ -120,11 +123,11 @@ def test_what_cannot_be_filled_is_counted_over_all_ranges(
     given = [source, write(tmp_path / "more.txt", ["q3", "q4", "w1"])][:sources]
     options: dict[str, Any] = {"oov": oov, "combine": combine}
     with pytest.raises(pe.errors.OOVError) as together:
-        pe.build_matrix(vocabulary, given, **options)
+        pe.build_matrix(vocabulary, given, **grouped(**options))
 
     in_ranges(monkeypatch, 9, len(vocabulary), DIM * sources)
     with pytest.raises(pe.errors.OOVError) as apart:
-        pe.build_matrix(vocabulary, given, out=tmp_path / "m.npy", **options)
+        pe.build_matrix(vocabulary, given, **grouped(out=tmp_path / "m.npy", **options))
 
     assert str(apart.value) == str(together.value)
     if combine == "fill":
@@ -175,11 +178,13 @@ def test_a_duplicate_counts_once_whatever_ranges_look_for_it(
     if kind == "store":
         pe.index(text, library=pe.Library(tmp_path / "cache"))
     words = [*twice, "x", *(f"W{n}" for n in range(20))]
-    expected = pe.build_matrix(words, [source, text], **options)
+    expected = pe.build_matrix(words, [source, text], **grouped(**options))
     assert expected.findings.duplicates == 20
 
     in_ranges(monkeypatch, 7, len(words) + 1, DIM)
-    built = pe.build_matrix(words, [source, text], out=tmp_path / "m.npy", **options)
+    built = pe.build_matrix(
+        words, [source, text], **grouped(out=tmp_path / "m.npy", **options)
+    )
 
     assert_same(built, expected)
     assert ("store" in built.provenance["sources"][0]) == (kind == "store")
@@ -240,10 +245,10 @@ def test_rows_that_are_more_than_a_hit_come_into_place_too(
     options: dict[str, Any], suffix: str, source: Path, tmp_path: Path
 ) -> None:
     words = [f"w{n}-w{n + 1}" for n in range(9)] + ["w5", "zz"]
-    expected = pe.build_matrix(words, [source, source], **options)
+    expected = pe.build_matrix(words, [source, source], **grouped(**options))
 
     built = pe.build_matrix(
-        words, [source, source], out=tmp_path / f"m{suffix}", **options
+        words, [source, source], **grouped(out=tmp_path / f"m{suffix}", **options)
     )
 
     assert_same(built, expected)
@@ -267,7 +272,7 @@ import pretrained_embed as pe
 words = [f"w{n}" for n in range(70)]
 def kill(done, total):
     os.kill(os.getpid(), 9)
-pe.build_matrix(words, sys.argv[1], out=sys.argv[2], threads=1, progress=kill)
+pe.build_matrix(words, sys.argv[1], out=sys.argv[2], work=pe.Work(1), progress=kill)
 """
 
 
@@ -302,7 +307,7 @@ def test_rows_of_an_earlier_matrix_are_not_looked_for(
     in_ranges(monkeypatch, 5, len(words) + 1, DIM)
     wanted = counted(monkeypatch, scan.WantedTokens, "of")
 
-    built = pe.build_matrix(words, source, onto=old, out=tmp_path / "m", shards=2)
+    built = pe.build_matrix(words, source, onto=old, out=pe.Shards(tmp_path / "m", 2))
 
     assert_same(built, expected)
     ((by_range,),) = wanted

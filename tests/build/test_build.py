@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grouped import grouped
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import reader_of, text
@@ -25,7 +26,7 @@ ROWS = [
 
 
 def build(vocabulary, rows=ROWS, **options):
-    return pe.build_matrix(vocabulary, reader_of(rows), **options)
+    return pe.build_matrix(vocabulary, reader_of(rows), **grouped(**options))
 
 
 # Alignment
@@ -162,10 +163,10 @@ def test_the_unk_row_alone_is_nothing_found():
 def test_less_than_the_least_coverage_is_an_error(least, enough):
     vocabulary = pe.Vocabulary(["the", "le"], unk="unk")
     if enough:
-        assert build(vocabulary, min_coverage=least).coverage.ratio == 0.5
+        assert build(vocabulary, coverage=least).coverage.ratio == 0.5
         return
     with pytest.raises(pe.errors.CoverageError, match=r"50\.0 % of the tokens.*'le'"):
-        build(vocabulary, min_coverage=least)
+        build(vocabulary, coverage=least)
 
 
 @pytest.mark.parametrize(
@@ -178,8 +179,8 @@ def test_less_than_the_least_coverage_is_an_error(least, enough):
         ({"seed": -1}, "seed is -1"),
         ({"seed": 2**64}, "seed is"),
         ({"seed": True}, "seed is True"),
-        ({"min_coverage": 1.1}, "0 to 1"),
-        ({"min_coverage": float("nan")}, "0 to 1"),
+        ({"coverage": 1.1}, "0 to 1"),
+        ({"coverage": float("nan")}, "0 to 1"),
         ({"threads": 0}, "at least 1"),
     ],
 )
@@ -212,7 +213,10 @@ def test_threads_change_nothing(large, reference, monkeypatch, threads):
     monkeypatch.setattr(text_format, "_SMALLEST_SPLIT", 8192)
 
     matrix = pe.build_matrix(
-        list(reference.vocabulary)[1:], large, match="lower", threads=threads
+        list(reference.vocabulary)[1:],
+        large,
+        match="lower",
+        work=pe.Work(threads=threads),
     )
 
     assert matrix.vectors.tobytes() == reference.vectors.tobytes()
@@ -237,7 +241,9 @@ def test_bad_rows_are_left_out_of_all_of_it_where_asked(tmp_path):
     path = tmp_path / "f.txt"
     path.write_bytes(b"a 1 1\nbad\nb 3 3\nalso 1 x\n")
 
-    matrix = pe.build_matrix(["a", "also", "zzz"], path, oov="mean", on_bad_row="skip")
+    matrix = pe.build_matrix(
+        ["a", "also", "zzz"], path, oov="mean", limits=pe.Limits(bad_rows=1.0)
+    )
 
     assert matrix.vectors.tolist() == [[0, 0], [1, 1], [2, 2], [2, 2]]
     assert [doubt.line for doubt in matrix.findings.doubts] == [2, 4]
@@ -250,7 +256,9 @@ def test_provenance_says_how_to_build_it_again(tmp_path):
     path.write_bytes(text(ROWS))
 
     matrix = pe.build_matrix(
-        ["the", "le"], path, match="lower,exact", seed=3, special_oov={"le": "mean"}
+        ["the", "le"],
+        path,
+        recipe=pe.Recipe(match="lower,exact", seed=3, special_oov={"le": "mean"}),
     )
 
     assert json.loads(json.dumps(matrix.provenance)) == matrix.provenance

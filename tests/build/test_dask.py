@@ -44,8 +44,8 @@ def test_workers_give_the_same_matrix(
         tokens(),
         source,
         match="exact,lower",
-        executor=client.get_executor(),
         out=out and tmp_path / out,
+        work=pe.Work(executor=client.get_executor()),
     )
 
     assert_same(built, expected)
@@ -66,8 +66,8 @@ def test_a_worker_killed_in_the_middle_loses_nothing(
     built = pe.build_matrix(
         tokens(),
         source,
-        executor=client.get_executor(),
         out=tmp_path / "m.npy",
+        work=pe.Work(executor=client.get_executor()),
         progress=kill,
     )
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grouped import grouped
 
 import pretrained_embed as pe
 from pretrained_embed.build import scan
@@ -54,9 +55,11 @@ def test_an_output_holds_what_is_built_in_memory(
     options: dict[str, Any], suffix: str, source: Path, tmp_path: Path
 ) -> None:
     words = [*tokens(), "w1-w2", "w3-w9999", "w4-W5"]
-    expected = pe.build_matrix(words, source, **options)
+    expected = pe.build_matrix(words, source, **grouped(**options))
 
-    built = pe.build_matrix(words, source, out=tmp_path / f"m{suffix}", **options)
+    built = pe.build_matrix(
+        words, source, **grouped(out=tmp_path / f"m{suffix}", **options)
+    )
 
     assert_same(built, expected)
     assert_same(pe.load_matrix(tmp_path / f"m{suffix}"), expected)
@@ -76,9 +79,11 @@ def test_several_sources_of_every_kind_go_into_one_output(
     pe.convert(source, table, vocab=[f"w{n}" for n in range(300)])
     sources = [source, packed, binary, table]
     options: dict[str, Any] = {"combine": combine, "match": "exact,lower"}
-    expected = pe.build_matrix(tokens(), sources, **options)
+    expected = pe.build_matrix(tokens(), sources, **grouped(**options))
 
-    built = pe.build_matrix(tokens(), sources, out=tmp_path / "m.npy", **options)
+    built = pe.build_matrix(
+        tokens(), sources, **grouped(out=tmp_path / "m.npy", **options)
+    )
 
     assert_same(built, expected)
     assert_same(pe.load_matrix(tmp_path / "m.npy"), expected)
@@ -92,9 +97,9 @@ def test_counts_holes_and_special_tokens_keep_their_rows(
         ids | {"[MASK]": 1}, pad=None, special_tokens={"mask": "[MASK]"}
     )
     options: dict[str, Any] = {"special_oov": {"mask": "zeros"}, "oov": "mean"}
-    expected = pe.build_matrix(vocab, source, **options)
+    expected = pe.build_matrix(vocab, source, **grouped(**options))
 
-    built = pe.build_matrix(vocab, source, out=tmp_path / "m.npy", **options)
+    built = pe.build_matrix(vocab, source, **grouped(out=tmp_path / "m.npy", **options))
 
     assert_same(built, expected)
 
@@ -103,10 +108,16 @@ def test_a_range_is_marked_as_the_whole_vocabulary_is(
     source: Path, tmp_path: Path
 ) -> None:
     words = [f"##w{n}" for n in range(2000)] + [f"▁w{n}" for n in range(900)]
-    expected = pe.build_matrix(words, source, match="unmarked", advise=True)
+    expected = pe.build_matrix(
+        words, source, match="unmarked", work=pe.Work(advise=True)
+    )
 
     built = pe.build_matrix(
-        words, source, match="unmarked", advise=True, out=tmp_path / "m.npy"
+        words,
+        source,
+        match="unmarked",
+        out=tmp_path / "m.npy",
+        work=pe.Work(advise=True),
     )
 
     assert expected.coverage.found > 1500
@@ -117,7 +128,7 @@ def test_shards_hold_what_is_built_in_memory(source: Path, tmp_path: Path) -> No
     expected = pe.build_matrix(tokens(), source, match="exact,lower")
 
     built = pe.build_matrix(
-        tokens(), source, match="exact,lower", out=tmp_path / "model", shards=3
+        tokens(), source, match="exact,lower", out=pe.Shards(tmp_path / "model", 3)
     )
 
     assert_same(built, expected)
@@ -136,7 +147,7 @@ def test_little_memory_takes_several_passes_and_changes_nothing(
     pe.build_matrix(tokens(), source, out=tmp_path / "one.npy")
     once = len(scans)
     built = pe.build_matrix(
-        tokens(), source, out=tmp_path / "several.npy", memory=48 * 1500
+        tokens(), source, out=tmp_path / "several.npy", work=pe.Work(memory=48 * 1500)
     )
 
     assert len(scans) - once == 3 * once
@@ -167,9 +178,11 @@ def test_a_duplicate_counts_once_whatever_ranges_look_for_it(
     words += [f"w{n}" for n in range(3399, 3499)]
     sources = [tmp_path / name for name in names]
     together = {name: options[name] for name in options if name != "memory"}
-    expected = pe.build_matrix(words, sources, **together)
+    expected = pe.build_matrix(words, sources, **grouped(**together))
 
-    built = pe.build_matrix(words, sources, out=tmp_path / "m.npy", **options)
+    built = pe.build_matrix(
+        words, sources, **grouped(out=tmp_path / "m.npy", **options)
+    )
 
     assert expected.findings.duplicates > 200
     assert_same(built, expected)
@@ -204,7 +217,9 @@ def test_progress_of_a_source_that_cannot_be_cut_rises_to_its_end(
 def test_memory_may_be_given_in_words(memory: str | int, source: Path) -> None:
     expected = pe.build_matrix(tokens(), source)
 
-    assert_same(pe.build_matrix(tokens(), source, memory=memory), expected)
+    assert_same(
+        pe.build_matrix(tokens(), source, work=pe.Work(memory=memory)), expected
+    )
 
 
 def test_memory_is_kept_to_without_an_output_too(
@@ -213,7 +228,7 @@ def test_memory_is_kept_to_without_an_output_too(
     scans = counted_scans(monkeypatch)
     expected = pe.build_matrix(tokens(), source)
 
-    built = pe.build_matrix(tokens(), source, memory=48 * 1500)
+    built = pe.build_matrix(tokens(), source, work=pe.Work(memory=48 * 1500))
 
     assert scans.count(0) == 3
     assert_same(built, expected)
@@ -227,7 +242,9 @@ def test_workers_elsewhere_find_the_folder_of_a_relative_output(
     with processes(1) as executor:
         executor.submit(os.chdir, "/").result()
         monkeypatch.chdir(tmp_path)
-        built = pe.build_matrix(tokens(), source, executor=executor, out="m.npy")
+        built = pe.build_matrix(
+            tokens(), source, out="m.npy", work=pe.Work(executor=executor)
+        )
 
     assert_same(built, expected)
 
@@ -237,7 +254,9 @@ def test_an_executor_that_was_shut_down_costs_nothing_but_time(source: Path) -> 
     executor = ThreadPoolExecutor(1)
     executor.shutdown()
 
-    assert_same(pe.build_matrix(tokens(), source, executor=executor), expected)
+    assert_same(
+        pe.build_matrix(tokens(), source, work=pe.Work(executor=executor)), expected
+    )
 
 
 def test_two_builds_of_one_output_take_turns(source: Path, tmp_path: Path) -> None:
@@ -268,8 +287,8 @@ def test_any_executor_gives_the_same_matrix(
             tokens(),
             source,
             match="exact,lower",
-            executor=executor,
             out=out and tmp_path / out,
+            work=pe.Work(executor=executor),
         )
 
     assert_same(built, expected)
@@ -279,7 +298,7 @@ def test_what_no_other_process_can_open_is_read_here(source: Path) -> None:
     expected = pe.build_matrix(tokens(), source)
 
     with processes(1) as executor, source.open("rb") as file:
-        built = pe.build_matrix(tokens(), file, executor=executor)
+        built = pe.build_matrix(tokens(), file, work=pe.Work(executor=executor))
 
     assert built.vectors.tobytes() == expected.vectors.tobytes()
     assert built.findings.notes == ["was read by one process: no other can open it"]
@@ -292,7 +311,10 @@ def test_an_executor_has_nothing_to_do_for_a_source_with_an_index(
 
     with ThreadPoolExecutor(1) as executor:
         built = pe.build_matrix(
-            tokens(), tmp_path / "vectors.npz", executor=executor, out=tmp_path / "m.h5"
+            tokens(),
+            tmp_path / "vectors.npz",
+            out=tmp_path / "m.h5",
+            work=pe.Work(executor=executor),
         )
 
     expected = pe.build_matrix(tokens(), tmp_path / "vectors.npz")
@@ -311,7 +333,9 @@ def test_a_worker_that_is_killed_costs_nothing_but_time(source: Path) -> None:
                 with suppress(ProcessLookupError):  # killed before
                     os.kill(pid, 9)
 
-        built = pe.build_matrix(tokens(), source, executor=executor, progress=kill)
+        built = pe.build_matrix(
+            tokens(), source, work=pe.Work(executor=executor), progress=kill
+        )
 
     assert_same(built, expected)
 
@@ -331,7 +355,7 @@ def test_a_split_that_fails_is_scanned_again(
     expected = pe.build_matrix(tokens(), source)
 
     with ThreadPoolExecutor(2) as executor:
-        built = pe.build_matrix(tokens(), source, executor=executor)
+        built = pe.build_matrix(tokens(), source, work=pe.Work(executor=executor))
 
     assert failed == [2, 2]
     assert_same(built, expected)
@@ -351,7 +375,7 @@ def test_a_split_that_fails_always_is_named(
             pe.errors.WorkerError, match=r"bytes .*failed 3 times.*too little"
         ),
     ):
-        pe.build_matrix(tokens(), source, executor=executor)
+        pe.build_matrix(tokens(), source, work=pe.Work(executor=executor))
 
 
 def test_the_first_bad_row_is_the_one_that_is_named(
@@ -363,11 +387,13 @@ def test_the_first_bad_row_is_the_one_that_is_named(
     source.write_text("\n".join(lines) + "\n")
 
     with ThreadPoolExecutor(3) as executor, pytest.raises(pe.errors.RowError) as raised:
-        pe.build_matrix(tokens(), source, executor=executor)
+        pe.build_matrix(tokens(), source, work=pe.Work(executor=executor))
 
     assert raised.value.line == 2501
-    expected = pe.build_matrix(tokens(), source, on_bad_row="skip")
-    built = pe.build_matrix(tokens(), source, on_bad_row="skip", out=tmp_path / "m.npy")
+    expected = pe.build_matrix(tokens(), source, limits=pe.Limits(bad_rows=1.0))
+    built = pe.build_matrix(
+        tokens(), source, limits=pe.Limits(bad_rows=1.0), out=tmp_path / "m.npy"
+    )
     assert_same(built, expected)
     assert [doubt.line for doubt in built.findings.doubts] == [2501, 5001, 6000]
 
@@ -385,14 +411,16 @@ def test_an_output_that_cannot_be_is_refused_before_anything_is_read(
     scans = counted_scans(monkeypatch)
 
     with pytest.raises(pe.errors.WriteError, match="cannot write"):
-        pe.build_matrix(tokens(), source, out=tmp_path / out, shards=shards)
+        pe.build_matrix(tokens(), source, **grouped(out=tmp_path / out, files=shards))
 
     assert not scans
 
 
 def test_too_little_coverage_writes_nothing(source: Path, tmp_path: Path) -> None:
     with pytest.raises(pe.errors.CoverageError, match="90"):
-        pe.build_matrix(tokens(), source, min_coverage=0.9, out=tmp_path / "m.npy")
+        pe.build_matrix(
+            tokens(), source, limits=pe.Limits(coverage=0.9), out=tmp_path / "m.npy"
+        )
 
     assert not list(tmp_path.glob("*m*.npy*[!k]"))
 
@@ -407,7 +435,7 @@ def test_progress_rises_to_the_end_of_the_whole_job(
         tokens(),
         source,
         out=tmp_path / "m.npy",
-        memory=memory,
+        work=pe.Work(memory=memory),
         progress=lambda done, total: seen.append((done, total)),
     )
 
@@ -426,18 +454,17 @@ def test_progress_rises_to_the_end_of_the_whole_job(
         ({"memory": "much"}, "memory is 'much'.* such as 500MB or 4G"),
         ({"memory": "0 GB"}, "memory is 0"),
         ({"memory": True}, "memory is True"),
-        ({"shards": 2}, "name a new folder"),
         ({"out": "m.txt"}, r"end in .*\.npy"),
-        ({"shards": 0, "out": "model"}, "shards is 0"),
-        ({"shards": 5000, "out": "model"}, r"1 to 4,001"),
-        ({"shards": 2, "out": "."}, "name a file or a folder"),
+        ({"files": 0, "out": "model"}, "files is 0"),
+        ({"files": 5000, "out": "model"}, r"1 to 4,001"),
+        ({"files": 2, "out": "."}, "name a file or a folder"),
     ],
 )
 def test_what_does_not_go_together_is_refused(
     options: dict[str, Any], message: str, source: Path
 ) -> None:
     with pytest.raises(pe.errors.OptionError, match=message):
-        pe.build_matrix(tokens(), source, **options)
+        pe.build_matrix(tokens(), source, **grouped(**options))
 
 
 def test_rows_are_added_to_a_matrix_in_an_output(source: Path, tmp_path: Path) -> None:
@@ -476,7 +503,8 @@ def kill(done, total):
     seen.append(done)
     if len(seen) == int(sys.argv[3]):
         os.kill(os.getpid(), 9)
-pe.build_matrix(made.tokens(), sys.argv[1], out=sys.argv[2], threads=1, progress=kill)
+work = pe.Work(1)
+pe.build_matrix(made.tokens(), sys.argv[1], out=sys.argv[2], work=work, progress=kill)
 """
 
 
@@ -601,12 +629,17 @@ def test_shards_of_another_build_are_not_kept(
 
     with pytest.raises(KeyboardInterrupt):
         pe.build_matrix(
-            vocabulary(0), source, out=out, shards=3, progress=stop, **options(0)
+            vocabulary(0),
+            source,
+            progress=stop,
+            **grouped(out=out, files=3, **options(0)),
         )
 
-    built = pe.build_matrix(vocabulary(1), source, out=out, shards=3, **options(1))
+    built = pe.build_matrix(
+        vocabulary(1), source, **grouped(out=out, files=3, **options(1))
+    )
 
-    expected = pe.build_matrix(vocabulary(1), source, **options(1))
+    expected = pe.build_matrix(vocabulary(1), source, **grouped(**options(1)))
     assert_same(built, expected)
     assert_same(pe.load_matrix(out), expected)
 
@@ -622,12 +655,12 @@ def test_finished_shards_of_a_build_are_kept(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pe.build_matrix(tokens(), source, out=out, shards=3, progress=stop)
+        pe.build_matrix(tokens(), source, out=pe.Shards(out, 3), progress=stop)
     first = sorted(out.glob("*.safetensors"))[0]
     inode = first.stat().st_ino
     scans = counted_scans(monkeypatch)
 
-    built = pe.build_matrix(tokens(), source, out=out, shards=3)
+    built = pe.build_matrix(tokens(), source, out=pe.Shards(out, 3))
 
     assert not scans
     assert first.stat().st_ino == inode

@@ -27,7 +27,9 @@ small, large, times, options = map(json.loads, sys.argv[1:])
 vocabulary = pe.Vocabulary([f"w{number}" for number in range(1000)] + ["oov"])
 pe.build_matrix(vocabulary, small)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-matrix = pe.build_matrix(vocabulary, [large] * times, **options)
+work = pe.Work(options.pop("threads", None))
+recipe = pe.Recipe(**options)
+matrix = pe.build_matrix(vocabulary, [large] * times, recipe=recipe, work=work)
 assert matrix.coverage.found == 1000, matrix.coverage
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 """
@@ -51,7 +53,9 @@ def growth(folder: Path, large: Path, times: int = 1, **options: Any) -> int:
 def traced_peak(vocabulary: pe.Vocabulary, source: Path) -> int:
     """Return the bytes that Python and numpy hold at most while a matrix is built."""
     tracemalloc.start()
-    pe.build_matrix(vocabulary, source, match="exact", oov="zeros", threads=1)
+    pe.build_matrix(
+        vocabulary, source, match="exact", oov="zeros", work=pe.Work(threads=1)
+    )
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     return peak

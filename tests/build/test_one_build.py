@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from grouped import grouped
 
 import pretrained_embed as pe
 from pretrained_embed.build import plan, scan, work
@@ -49,7 +50,9 @@ class Case:
         )
         old = pe.Vocabulary(["w8", "W10", "q1", "w40", "other"], unk="<unk>")
         self.old = {
-            dim: pe.build_matrix(old, self.sound[0], match="exact,lower", **options)
+            dim: pe.build_matrix(
+                old, self.sound[0], **grouped(match="exact,lower", **options)
+            )
             for dim, options in (
                 (DIM, {}),
                 (2, {"postprocess": "pca:2"}),
@@ -82,7 +85,7 @@ RECIPES = list(
         [False, True],  # onto
         ["exact,lower", "exact,compound,lower"],
         ["fill", "concat", "average"],
-        ["error", "skip"],  # bad rows
+        [0, 1.0],  # bad rows
     )
 )
 
@@ -94,15 +97,17 @@ def test_every_way_gives_the_same(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    onto, match, combine, on_bad_row = recipe
+    onto, match, combine, bad_rows = recipe
     options: dict[str, Any] = {"match": match, "combine": combine, "oov": "parts,mean"}
-    options |= {"on_bad_row": on_bad_row}
+    options |= {"bad_rows": bad_rows}
     dim = 2 * DIM if combine == "concat" else DIM
     if onto:
         options["onto"] = case.old[dim]
-    sources = case.faulty if on_bad_row == "skip" else case.sound
+    sources = case.faulty if bad_rows else case.sound
     rows = len(case.vocabulary)
-    expected = pe.build_matrix(case.vocabulary, sources, threads=1, **options)
+    expected = pe.build_matrix(
+        case.vocabulary, sources, **grouped(threads=1, **options)
+    )
 
     ways: list[tuple[str | None, int | None, int]] = [(None, None, 1)]
     ways += [("m.npy", None, ranges) for ranges in (1, 3, 17)]
@@ -115,11 +120,9 @@ def test_every_way_gives_the_same(
         built = pe.build_matrix(
             case.vocabulary,
             sources,
-            out=where,
-            shards=shards,
-            memory=memory,
-            threads=threads,
-            **options,
+            **grouped(
+                out=where, files=shards, memory=memory, threads=threads, **options
+            ),
         )
         assert_same(built, expected)
         assert built.ledger == expected.ledger
@@ -144,11 +147,10 @@ RECIPE: dict[str, list[Any]] = {
     "normalize_each": [False, True],
     "postprocess": [(), "unit-norm", "center,pca:2"],
     "onto": [False, True],
-    "min_coverage": [0, 0.2],
-    "min_token_coverage": [0, 0.2],
+    "coverage": [0, 0.2],
+    "text_coverage": [0, 0.2],
     "advise": [False, True],
-    "on_bad_row": ["error", "skip"],
-    "max_bad_rows": [None, 0.5],
+    "bad_rows": [0, 1.0, 0.5],
     "layout": [None, f"dim={DIM}"],
 }
 WORK: dict[str, list[Any]] = {
@@ -197,7 +199,7 @@ def test_any_two_options_go_together(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     options = {name: choice[name] for name in RECIPE}
-    sources = case.faulty if options["on_bad_row"] == "skip" else case.sound
+    sources = case.faulty if options["bad_rows"] else case.sound
     if choice["indexed"]:
         sources = [sources[0], tmp_path / "table.npz"]
         pe.convert(case.sound[1], sources[1])
@@ -206,7 +208,9 @@ def test_any_two_options_go_together(
     if "pca" in options["postprocess"]:
         dim = 2
     options["onto"] = case.old[dim] if options["onto"] else None
-    expected = pe.build_matrix(case.vocabulary, sources, threads=1, **options)
+    expected = pe.build_matrix(
+        case.vocabulary, sources, **grouped(threads=1, **options)
+    )
 
     in_ranges(monkeypatch, choice["ranges"], len(case.vocabulary), dim)
     out = choice["out"] and tmp_path / choice["out"]
@@ -214,12 +218,14 @@ def test_any_two_options_go_together(
         built = pe.build_matrix(
             case.vocabulary,
             sources,
-            out=out,
-            shards=3 if choice["out"] == "model" else None,
-            executor=pool if choice["executor"] else None,
-            memory=choice["memory"],
-            threads=choice["threads"],
-            **options,
+            **grouped(
+                out=out,
+                files=3 if choice["out"] == "model" else None,
+                executor=pool if choice["executor"] else None,
+                memory=choice["memory"],
+                threads=choice["threads"],
+                **options,
+            ),
         )
 
     told = "was looked up by one process: it has an index"
@@ -234,8 +240,8 @@ def test_any_two_options_go_together(
 
 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
-    ({"shards": 2}, pe.errors.OptionError, "name a new folder for them with out"),
-    ({"shards": 99, "out": "m"}, pe.errors.OptionError, "shards is 99 for 62 rows"),
+    ({"files": 0, "out": "m"}, pe.errors.OptionError, "files is 0"),
+    ({"files": 99, "out": "m"}, pe.errors.OptionError, "shards is 99 for 62 rows"),
     ({"out": "m.txt"}, pe.errors.OptionError, "rows go into files that end in"),
     ({"out": "m.bin"}, pe.errors.OptionError, "rows go into files that end in"),
     ({"memory": 0}, pe.errors.OptionError, "memory is 0"),
@@ -252,7 +258,7 @@ REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [
     ),
     ({"postprocess": "pca:5"}, pe.errors.OptionError, "pca:5 of vectors of 4"),
     ({"layout": [None]}, pe.errors.OptionError, "1 layouts for 2 sources"),
-    ({"max_bad_rows": 2.5}, pe.errors.OptionError, "max_bad_rows"),
+    ({"bad_rows": 2.5}, pe.errors.OptionError, "bad_rows"),
     ({"oov": "zeros,parts"}, pe.errors.OptionError, "nothing left to fill"),
 ]
 
@@ -266,7 +272,8 @@ def test_what_does_not_go_together_is_refused_before_a_row_is_read(
     if "onto" in options:
         options = options | {"onto": case.old[options["onto"]]}
 
+    options = {"bad_rows": 1.0} | options
     with pytest.raises(error, match=message):
-        pe.build_matrix(case.vocabulary, case.faulty, **options)
+        pe.build_matrix(case.vocabulary, case.faulty, **grouped(**options))
 
     assert not list(tmp_path.iterdir())

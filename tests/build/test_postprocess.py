@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grouped import grouped
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import reader_of
@@ -19,7 +20,7 @@ MEAN = WIDE.mean(axis=0)
 
 
 def build(vocabulary=("w3", "w50", "zzz"), rows=ROWS, **options) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(list(vocabulary), reader_of(rows), **options)
+    return pe.build_matrix(list(vocabulary), reader_of(rows), **grouped(**options))
 
 
 def directions(count: int) -> np.ndarray:
@@ -101,7 +102,7 @@ def test_rows_of_zeros_stay_zeros(steps):
     vocabulary = pe.Vocabulary({"<pad>": 0, "w1": 1, "zzz": 4})
 
     matrix = pe.build_matrix(
-        vocabulary, reader_of(ROWS), oov="zeros", postprocess=steps
+        vocabulary, reader_of(ROWS), recipe=pe.Recipe(oov="zeros", postprocess=steps)
     )
 
     assert matrix.vectors.any(axis=1).tolist() == [False, True, False, False, False]
@@ -138,9 +139,7 @@ def test_combined_sources_are_learned_from_where_all_have_the_token():
     matrix = pe.build_matrix(
         ["w7", "only here"],
         readers,
-        combine="concat",
-        scale=(1, 3),
-        postprocess="center",
+        recipe=pe.Recipe(combine="concat", scale=(1, 3), postprocess="center"),
     )
 
     shared = np.hstack([WIDE[5:30], 3 * (2 * WIDE[5:30, :1] + 1)])
@@ -155,7 +154,7 @@ def test_the_first_of_several_sources_is_learned_from():
     matrix = pe.build_matrix(
         ["w7", "zzz"],
         [reader_of(ROWS), reader_of(other)],
-        postprocess="center",
+        recipe=pe.Recipe(postprocess="center"),
     )
 
     np.testing.assert_allclose(matrix["zzz"], 9 - MEAN, rtol=1e-5)
@@ -194,8 +193,7 @@ def test_too_few_rows_to_learn_from_are_refused():
         pe.build_matrix(
             ["a"],
             [reader_of([("a", [1.0])]), reader_of([("b", [1.0])])],
-            combine="concat",
-            postprocess="center",
+            recipe=pe.Recipe(combine="concat", postprocess="center"),
         )
 
 
@@ -203,9 +201,7 @@ def test_unit_norm_learns_from_no_row():
     matrix = pe.build_matrix(
         ["a"],
         [reader_of([("a", [3.0])]), reader_of([("b", [1.0])])],
-        combine="concat",
-        oov="zeros",
-        postprocess="unit-norm",
+        recipe=pe.Recipe(combine="concat", oov="zeros", postprocess="unit-norm"),
     )
 
     assert matrix["a"].tolist() == [1, 0]

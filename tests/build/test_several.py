@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from grouped import grouped
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import Rows, reader_of, text
@@ -19,7 +20,9 @@ WIDE = [("the", (3.0, 0.0, 4.0)), ("dog", (0.0, 2.0, 0.0)), ("cat", (1.0, 1.0, 1
 
 
 def build(vocabulary, *sources: Rows, **options) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(vocabulary, list(map(reader_of, sources)), **options)
+    return pe.build_matrix(
+        vocabulary, list(map(reader_of, sources)), **grouped(**options)
+    )
 
 
 def names(codes) -> list[str]:
@@ -165,7 +168,7 @@ def test_subwords_are_those_of_the_first_source_that_has_such():
     readers = [reader_of(ONE), Composing(reader_of(TWO))]
 
     matrix = pe.build_matrix(
-        ["the", "dog", "zzz"], readers, oov="subword", scale=(1, 3)
+        ["the", "dog", "zzz"], readers, recipe=pe.Recipe(oov="subword", scale=(1, 3))
     )
 
     assert matrix["zzz"].tolist() == [3, 3]
@@ -178,7 +181,9 @@ def test_where_one_source_has_subwords_the_others_are_not_asked_for_them():
     vocabulary = pe.Vocabulary(["the", "zzz"], unk="<unk>")
     options = {"combine": "concat", "special_oov": {"unk": "subword,zeros"}}
 
-    matrix = pe.build_matrix(vocabulary, readers, oov="subword,mean", **options)
+    matrix = pe.build_matrix(
+        vocabulary, readers, **grouped(oov="subword,mean", **options)
+    )
 
     mean = np.mean([row for _, row in ONE], axis=0, dtype=np.float64)
     np.testing.assert_allclose(matrix["zzz"], [*mean, 1, 1], rtol=1e-6)
@@ -333,7 +338,9 @@ def test_the_provenance_tells_of_all_sources_and_options(tmp_path):
         path.write_bytes(text(rows))
 
     matrix = pe.build_matrix(
-        ["the", "dog"], paths, combine="average", scale=[1, 0.5], normalize_each=True
+        ["the", "dog"],
+        paths,
+        recipe=pe.Recipe(combine="average", scale=[1, 0.5], normalize_each=True),
     )
 
     assert json.loads(json.dumps(matrix.provenance)) == matrix.provenance
@@ -350,7 +357,7 @@ def test_findings_say_which_source_they_are_of(tmp_path):
     for path in paths:
         path.write_bytes(text(ONE) + b"bad 1\nthe 1 1")
 
-    matrix = pe.build_matrix(["the", "zzz"], paths, on_bad_row="skip")
+    matrix = pe.build_matrix(["the", "zzz"], paths, limits=pe.Limits(bad_rows=1.0))
 
     assert (matrix.findings.rows, matrix.findings.bad_rows) == (10, 2)
     assert [doubt.what.partition(":")[0] for doubt in matrix.findings.doubts] == list(
@@ -393,13 +400,13 @@ def test_nothing_found_anywhere_names_all_sources(tmp_path, combine):
     with pytest.raises(
         pe.errors.CoverageError, match=r"one\.txt or .*two\.txt\. The voc"
     ):
-        pe.build_matrix(["le"], paths, combine=combine)
+        pe.build_matrix(["le"], paths, recipe=pe.Recipe(combine=combine))
 
 
 def test_too_little_is_too_little_of_all_sources():
-    assert build(["paris", "dog"], ONE, TWO, min_coverage=1).coverage.ratio == 1
+    assert build(["paris", "dog"], ONE, TWO, coverage=1).coverage.ratio == 1
     with pytest.raises(pe.errors.CoverageError, match="66"):
-        build(["paris", "dog", "le"], ONE, TWO, min_coverage=0.7)
+        build(["paris", "dog", "le"], ONE, TWO, coverage=0.7)
 
 
 def test_every_source_that_was_opened_here_is_closed(tmp_path, monkeypatch):

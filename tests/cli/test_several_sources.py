@@ -42,10 +42,12 @@ def test_every_option_reaches_the_library():
     expected = pe.build_matrix(
         pe.Vocabulary.from_file("vocab.txt"),
         ["vectors.txt", "wide.txt"],
-        combine="concat",
-        scale=(1, -0.5),
-        normalize_each=True,
-        postprocess="center,pca:1",
+        recipe=pe.Recipe(
+            combine="concat",
+            scale=(1, -0.5),
+            normalize_each=True,
+            postprocess="center,pca:1",
+        ),
     )
     matrix = pe.load_matrix("embedding.npz")
     np.testing.assert_array_equal(matrix.vectors, expected.vectors, strict=True)

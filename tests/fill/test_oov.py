@@ -4,6 +4,7 @@ import random
 
 import numpy as np
 import pytest
+from grouped import grouped
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import reader_of
@@ -18,7 +19,7 @@ MEAN, STD = VECTORS.mean(axis=0), VECTORS.std(axis=0)
 
 
 def build(vocabulary=("a", "x", "y"), rows=ROWS, **options) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(vocabulary, reader_of(rows), **options)
+    return pe.build_matrix(vocabulary, reader_of(rows), **grouped(**options))
 
 
 #: The row of "x" by the policy "normal" and seed 0, which no release may change.
@@ -143,8 +144,13 @@ def test_unk_has_a_policy_of_its_own():
     vocabulary = pe.Vocabulary(["a", "x"], unk="<unk>")
 
     both = build(vocabulary, oov="zeros")
-    apart = build(vocabulary, oov="zeros", unk="mean")
-    found = build(vocabulary, [*ROWS, ("<unk>", (8, 8, 8))], oov="zeros", unk="mean")
+    apart = build(vocabulary, oov="zeros", special_oov={"unk": "mean"})
+    found = build(
+        vocabulary,
+        [*ROWS, ("<unk>", (8, 8, 8))],
+        oov="zeros",
+        special_oov={"unk": "mean"},
+    )
 
     assert both["<unk>"].tolist() == [0, 0, 0]
     assert apart["<unk>"].tolist() == MEAN.astype(np.float32).tolist()
@@ -155,9 +161,11 @@ def test_unk_has_a_policy_of_its_own():
 def test_unk_may_be_filled_where_other_tokens_may_not():
     vocabulary = pe.Vocabulary(["a"], unk="<unk>")
 
-    assert build(vocabulary, oov="error", unk="zeros")["<unk>"].tolist() == [0, 0, 0]
+    assert build(vocabulary, oov="error", special_oov={"unk": "zeros"})[
+        "<unk>"
+    ].tolist() == [0, 0, 0]
     with pytest.raises(pe.errors.OOVError, match="'<unk>'"):
-        build(vocabulary, oov="zeros", unk="error")
+        build(vocabulary, oov="zeros", special_oov={"unk": "error"})
     with pytest.raises(pe.errors.OOVError, match="'<unk>'"):
         build(vocabulary, oov="error")
 

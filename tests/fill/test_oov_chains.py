@@ -7,6 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from composing import ComposingReader
+from grouped import grouped
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from vectors import reader_of
@@ -28,7 +29,7 @@ ROWS = [
 
 
 def build(vocabulary, reader=None, **options) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(vocabulary, reader or reader_of(ROWS), **options)
+    return pe.build_matrix(vocabulary, reader or reader_of(ROWS), **grouped(**options))
 
 
 def origins(matrix: pe.EmbeddingMatrix) -> dict[str | None, str]:
@@ -176,14 +177,6 @@ def test_special_tokens_have_policies_of_their_own():
     assert "filled by zeros" in matrix.explain("[MASK]").how
 
 
-def test_unk_is_short_for_the_setting_of_the_unk_token():
-    short = build(SPECIAL, unk="uniform")
-    long = build(SPECIAL, special_oov={"unk": "uniform"})
-
-    assert short.vectors.tobytes() == long.vectors.tobytes()
-    assert short.provenance == long.provenance
-
-
 def test_a_plain_token_may_have_a_policy_of_its_own():
     matrix = build(["snow", "xyz", "zyx"], special_oov={"xyz": "zeros"})
 
@@ -272,7 +265,7 @@ def test_a_source_of_pieces_alone_needs_no_token_to_be_found():
     with pytest.raises(CoverageError, match=r"kind of token\?$"):  # has no pieces
         build(["wr", "xyz"], reader_of(ROWS), oov="parts")
     with pytest.raises(CoverageError, match=r"0\.0 % of the tokens were found"):
-        build(["wr", "xyz"], reader, oov="subword", min_coverage=0.1)
+        build(["wr", "xyz"], reader, oov="subword", coverage=0.1)
 
 
 # What a row depends on

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grouped import grouped
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import reader_of, text
@@ -25,7 +26,9 @@ VECTORS = {token: np.array(vector) for token, vector in ROWS}
 
 
 def build(vocabulary, rows=ROWS, **options) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(vocabulary, reader_of(rows), oov="parts,zeros", **options)
+    return pe.build_matrix(
+        vocabulary, reader_of(rows), **grouped(oov="parts,zeros", **options)
+    )
 
 
 def oracle(token: str, known: set[str]) -> list[str]:
@@ -130,9 +133,9 @@ def test_a_file_and_its_store_give_the_same_rows(tmp_path, threads):
     cache = tmp_path / "cache"
     options = {"oov": "parts", "threads": threads, "library": pe.Library(cache)}
 
-    plain = pe.build_matrix(["snow", "snowball", "x"], path, **options)
+    plain = pe.build_matrix(["snow", "snowball", "x"], path, **grouped(**options))
     pe.index(path, library=pe.Library(cache))
-    stored = pe.build_matrix(["snow", "snowball", "x"], path, **options)
+    stored = pe.build_matrix(["snow", "snowball", "x"], path, **grouped(**options))
 
     assert "store" in stored.provenance["source"]
     assert stored.vectors.tobytes() == plain.vectors.tobytes()
@@ -143,7 +146,7 @@ def test_bad_rows_are_passed_over_where_that_is_asked_for(tmp_path):
     path.write_bytes(text(ROWS[:3]) + b"lls 1\n" + text(ROWS[4:]))
 
     matrix = pe.build_matrix(
-        ["snow", "snowballs"], path, oov="parts,zeros", on_bad_row="skip"
+        ["snow", "snowballs"], path, oov="parts,zeros", limits=pe.Limits(bad_rows=1.0)
     )
 
     assert matrix["snowballs"].tolist() == [2, 1]

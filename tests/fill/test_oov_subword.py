@@ -66,7 +66,7 @@ def test_a_store_which_has_no_pieces_is_left_alone(tmp_path):
         ["the", "thez"],
         path,
         library=pe.Library(cache),
-        special_oov={"thez": "subword"},
+        recipe=pe.Recipe(special_oov={"thez": "subword"}),
     )
 
     assert "store" in plain.provenance["source"]

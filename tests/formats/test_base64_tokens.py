@@ -67,7 +67,9 @@ def test_rows_are_counted_with_those_that_are_left_out(tmp_path):
 
     with pytest.raises(RowError, match="line 3"):
         pe.build_matrix(["the", "日本"], path)
-    matrix = pe.build_matrix(["日本"], path, on_bad_row="skip", oov="zeros")
+    matrix = pe.build_matrix(
+        ["日本"], path, oov="zeros", limits=pe.Limits(bad_rows=1.0)
+    )
 
     assert matrix.findings.bad_rows == 1
     assert matrix.vectors[matrix.vocabulary["日本"]].tolist() == NUMBERS[2]

@@ -88,9 +88,9 @@ def test_a_layout_that_the_format_of_a_file_does_not_have_is_refused(tmp_path):
     ):
         formats.open_reader(stream_of(tmp_path / "t.npz"), "dim=3")
     with pytest.raises(OptionError, match="1 layouts for 2 sources"):
-        pe.build_matrix(["a"], ["x", "y"], layout=[None])
+        pe.build_matrix(["a"], ["x", "y"], recipe=pe.Recipe(layout=[None]))
     with (
         pe.open_vectors(tmp_path / "t.npz") as reader,
         pytest.raises(OptionError, match="is open"),
     ):
-        pe.build_matrix(["a"], reader, layout="dim=3")
+        pe.build_matrix(["a"], reader, recipe=pe.Recipe(layout="dim=3"))

@@ -37,7 +37,7 @@ def test_a_list_of_another_length_is_an_error_that_gives_both_numbers(table):
 
 
 def test_the_remedy_leaves_the_rows_behind_the_tokens_out(table):
-    matrix = pe.build_matrix(["a", "c"], table(), layout="rows=3")
+    matrix = pe.build_matrix(["a", "c"], table(), recipe=pe.Recipe(layout="rows=3"))
 
     assert matrix["c"].tolist() == [5, 6]
     (note,) = [note for note in matrix.findings.notes if "no tokens" in note]
@@ -57,7 +57,7 @@ def test_rows_that_are_zeros_are_left_out_with_a_note(table):
 
 def test_a_layout_that_the_list_contradicts_is_refused(table):
     with pytest.raises(FormatError, match="has 3 tokens, and the layout says rows=4"):
-        pe.build_matrix(["a"], table(), layout="rows=4")
+        pe.build_matrix(["a"], table(), recipe=pe.Recipe(layout="rows=4"))
 
 
 def test_a_matrix_with_tokens_of_its_own_needs_no_layout(tmp_path):
@@ -98,9 +98,11 @@ def test_tensors_beside_fewer_tokens_are_an_error_unless_padded(tensors, name):
         pe.build_matrix(["a"], tensors(name=name))
     assert "\n" not in str(caught.value)
     with pytest.raises(FormatError, match="3 tokens, and the layout says rows=4"):
-        pe.build_matrix(["a"], tensors(name=name), layout="rows=4")
+        pe.build_matrix(["a"], tensors(name=name), recipe=pe.Recipe(layout="rows=4"))
 
-    matrix = pe.build_matrix(["c"], tensors(name=name), layout="rows=3")
+    matrix = pe.build_matrix(
+        ["c"], tensors(name=name), recipe=pe.Recipe(layout="rows=3")
+    )
 
     assert matrix["c"].tolist() == [5, 6]
     told = "no tokens for the last 2 rows, as the layout says"

@@ -137,7 +137,7 @@ def large(tmp_path_factory):
 def built(folder: Path, *names: str, hide: bool = True, **environment: str) -> str:
     """Build from files in a new process; return what it says on standard error."""
     code = "import pretrained_embed as pe\n" + "".join(
-        f"pe.build_matrix(['w1'], {str(folder / name)!r}, threads=1)\n"
+        f"pe.build_matrix(['w1'], {str(folder / name)!r}, work=pe.Work(1))\n"
         for name in names
     )
     ran = run((HIDE if hide else "") + code, **environment)

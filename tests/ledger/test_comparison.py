@@ -7,6 +7,7 @@ import json
 
 import numpy as np
 import pytest
+from grouped import grouped
 from vectors import reader_of, text
 
 import pretrained_embed as pe
@@ -35,7 +36,9 @@ def test_each_source_is_covered_as_a_build_would_be(vocabulary, paths):
 
     assert comparison.match == ("exact", "lower")
     for path, source in zip(paths, comparison.sources, strict=True):
-        matrix = pe.build_matrix(vocabulary, path, match="exact,lower", advise=True)
+        matrix = pe.build_matrix(
+            vocabulary, path, match="exact,lower", work=pe.Work(advise=True)
+        )
         assert source.coverage == matrix.coverage
         assert (source.source, source.dim) == (str(path), matrix.dim)
         assert source.rows == matrix.findings.rows
@@ -71,7 +74,7 @@ def test_together_they_have_what_any_has(vocabulary, paths):
 def test_one_source_and_an_open_reader_will_do(vocabulary):
     reader = reader_of([("the", (1, 2))])
 
-    comparison = pe.coverage(vocabulary, reader, advise=False)
+    comparison = pe.coverage(vocabulary, reader, work=pe.Work(advise=False))
 
     assert comparison.sources[0].coverage.found == 1
     assert comparison.sources[0].coverage.advice == ()
@@ -101,7 +104,7 @@ def test_several_are_summed_up(vocabulary, paths):
 )
 def test_options_that_mean_nothing_are_refused_first(sources, options, message):
     with pytest.raises(pe.errors.OptionError, match=message):
-        pe.coverage(["the"], sources, **options)
+        pe.coverage(["the"], sources, **grouped(**options))
 
 
 # Reports
@@ -113,7 +116,9 @@ def table(path) -> list[dict[str, str]]:
 
 
 def test_a_report_as_csv_has_every_row(vocabulary, paths, tmp_path):
-    matrix = pe.build_matrix(vocabulary, paths[0], match="exact,lower", advise=True)
+    matrix = pe.build_matrix(
+        vocabulary, paths[0], match="exact,lower", work=pe.Work(advise=True)
+    )
 
     matrix.save_report(tmp_path / "r.csv")
 
@@ -144,7 +149,9 @@ def test_a_report_as_csv_keeps_any_token(tmp_path):
 
 
 def test_a_report_as_json_holds_all_of_it(vocabulary, paths, tmp_path):
-    matrix = pe.build_matrix(vocabulary, paths[1], match="exact", advise=True)
+    matrix = pe.build_matrix(
+        vocabulary, paths[1], match="exact", work=pe.Work(advise=True)
+    )
 
     matrix.save_report(tmp_path / "r.json")
 
@@ -155,7 +162,9 @@ def test_a_report_as_json_holds_all_of_it(vocabulary, paths, tmp_path):
 
 
 def test_a_report_as_markdown_is_for_people(vocabulary, paths, tmp_path):
-    matrix = pe.build_matrix(vocabulary, paths[0], match="exact", advise=True)
+    matrix = pe.build_matrix(
+        vocabulary, paths[0], match="exact", work=pe.Work(advise=True)
+    )
 
     matrix.save_report(tmp_path / "R.MD")
 
@@ -232,13 +241,10 @@ def test_any_format_tells_the_same(tmp_path, suffix, indexed):
     matrix = pe.build_matrix(
         vocabulary,
         path,
-        match="lower,lower+compound",
-        advise=True,
-        oov="zeros",
-        **cache,
+        **grouped(match="lower,lower+compound", advise=True, oov="zeros", **cache),
     )
     (located,) = pe.coverage(
-        vocabulary, path, match="lower,lower+compound", **cache
+        vocabulary, path, **grouped(match="lower,lower+compound", **cache)
     ).located
 
     assert matrix.vectors.tolist() == [[0, 1], [3, 4], [0, 0], [0, 0]]

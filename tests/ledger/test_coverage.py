@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from composing import ComposingReader
+from grouped import grouped
 from vectors import reader_of
 
 import pretrained_embed as pe
@@ -17,7 +18,9 @@ SOURCE = ["the", "paris", "cafe", "####", "sea", "side", "other"]
 def build(counts=COUNTS, source=SOURCE, **options) -> pe.EmbeddingMatrix:
     vocabulary = pe.Vocabulary(list(COUNTS), counts=counts)
     rows = [(token, (n, -n)) for n, token in enumerate(source, 1)]
-    return pe.build_matrix(vocabulary, reader_of(rows), **{"advise": True} | options)
+    return pe.build_matrix(
+        vocabulary, reader_of(rows), **grouped(**{"advise": True} | options)
+    )
 
 
 def test_advice_names_what_adds_most_of_the_text_first():
@@ -111,7 +114,12 @@ def test_advice_on_several_sources_is_on_what_none_has(combine):
         reader_of([("Paris", (1, 1)), ("ZZZ", (2, 2))]),
     ]
 
-    matrix = pe.build_matrix(vocabulary, sources, combine=combine, advise=True)
+    matrix = pe.build_matrix(
+        vocabulary,
+        sources,
+        recipe=pe.Recipe(combine=combine),
+        work=pe.Work(advise=True),
+    )
 
     found_by = {one.token: one.found_by for one in matrix.coverage.missing}
     assert found_by == {"CAT": ("lower",), "zzz": ("upper",)}
@@ -124,22 +132,22 @@ def test_advice_on_several_sources_is_on_what_none_has(combine):
 @pytest.mark.parametrize(("least", "enough"), [(0.95, True), (0.96, False), (1, False)])
 def test_less_than_the_least_share_of_the_text_is_an_error(least, enough):
     if enough:
-        ratio = build(min_token_coverage=least).coverage.occurrences_ratio
+        ratio = build(text_coverage=least).coverage.occurrences_ratio
         assert ratio == 1000 / 1052
         return
     with pytest.raises(CoverageError, match=r"make up 95\.1 % of the text.*`lower`"):
-        build(min_token_coverage=least)
+        build(text_coverage=least)
 
 
 def test_a_share_of_the_text_needs_counts():
     with pytest.raises(OptionError, match="the vocabulary has no counts"):
-        pe.build_matrix(["the"], "no such file", min_token_coverage=0.5)
+        pe.build_matrix(["the"], "no such file", limits=pe.Limits(text_coverage=0.5))
 
 
 @pytest.mark.parametrize("least", [-0.1, 1.1, float("nan")])
 def test_a_share_goes_from_0_to_1(least):
     with pytest.raises(OptionError, match=r"text_coverage is .* from 0 to 1"):
-        build(min_token_coverage=least)
+        build(text_coverage=least)
 
 
 def test_oov_tokens_whose_rows_are_made_of_pieces_are_told_apart():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grouped import grouped
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import reader_of, text
@@ -21,7 +22,7 @@ def old() -> pe.EmbeddingMatrix:
 
 
 def extend(old, vocabulary, rows=MORE, **options) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(vocabulary, reader_of(rows), onto=old, **options)
+    return pe.build_matrix(vocabulary, reader_of(rows), onto=old, **grouped(**options))
 
 
 def test_old_tokens_keep_their_rows_and_new_ones_are_built(old):
@@ -94,13 +95,6 @@ def test_nothing_new_needs_no_source(old):
     ]
 
 
-def test_the_former_name_of_the_option_names_the_new_one(old):
-    with pytest.raises(pe.errors.OptionError, match=r"extend= is onto= now"):
-        pe.build_matrix(["the"], reader_of(MORE), extend=old)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'extends'"):
-        pe.build_matrix(["the"], reader_of(MORE), extends=old)
-
-
 def test_new_tokens_need_not_be_in_the_source(old):
     grown = extend(old, ["the", "zzz"], oov="zeros")
 
@@ -108,9 +102,9 @@ def test_new_tokens_need_not_be_in_the_source(old):
 
 
 def test_coverage_is_that_of_the_whole(old):
-    assert extend(old, ["the", "cow"], min_coverage=1).coverage.ratio == 1
+    assert extend(old, ["the", "cow"], coverage=1).coverage.ratio == 1
     with pytest.raises(pe.errors.CoverageError, match=r"66\.7 %"):
-        extend(old, ["the", "cow", "zzz"], min_coverage=0.7)
+        extend(old, ["the", "cow", "zzz"], coverage=0.7)
 
 
 def test_padding_of_one_is_no_token_of_the_other(old):
@@ -144,10 +138,12 @@ def test_several_sources_put_together_extend_as_they_build(old):
     readers = [reader_of(rows) for rows in narrow]
 
     grown = pe.build_matrix(
-        ["the", "paris", "zzz"], readers, combine="concat", onto=old
+        ["the", "paris", "zzz"], readers, onto=old, recipe=pe.Recipe(combine="concat")
     )
 
-    fresh = pe.build_matrix(["paris", "zzz"], readers, combine="concat")
+    fresh = pe.build_matrix(
+        ["paris", "zzz"], readers, recipe=pe.Recipe(combine="concat")
+    )
     for token in ("paris", "zzz"):
         assert grown[token].tobytes() == fresh[token].tobytes()
     assert grown.sources.tolist() == [-1, 2, 1, -1]
@@ -265,7 +261,7 @@ def test_more_forms_than_the_ledger_has_codes_are_refused():
 
 def test_advice_on_kept_rows_is_kept(tmp_path):
     options = {"oov": "zeros", "advise": True}
-    old = pe.build_matrix(["THE", "cat", "Zzz"], reader_of(ROWS), **options)
+    old = pe.build_matrix(["THE", "cat", "Zzz"], reader_of(ROWS), **grouped(**options))
 
     grown = extend(old, ["cat", "DOG", "THE"], match="exact,title", **options)
     plain = extend(old, ["cat", "DOG", "THE"])
@@ -281,4 +277,4 @@ def test_advice_on_kept_rows_is_kept(tmp_path):
     }
     assert [each.found_by for each in alone.coverage.missing] == [("lower",)]
     with pytest.raises(pe.errors.CoverageError, match="`lower` would find 2 more"):
-        extend(old, ["cat", "DOG", "THE"], min_coverage=0.9, **options)
+        extend(old, ["cat", "DOG", "THE"], coverage=0.9, **options)

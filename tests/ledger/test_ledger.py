@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+from grouped import grouped
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import reader_of
@@ -26,11 +27,11 @@ VOCABULARY = pe.Vocabulary(
     special_tokens={"mask": "mask"},
 )
 KINDS: dict[str, dict[str, Any]] = {
-    "one": {"source": reader_of(ONE)},
-    "advised": {"source": reader_of(ONE), "advise": True},
-    "fill": {"source": [reader_of(ONE), reader_of(TWO)], "match": "exact,lower"},
+    "one": {"sources": reader_of(ONE)},
+    "advised": {"sources": reader_of(ONE), "advise": True},
+    "fill": {"sources": [reader_of(ONE), reader_of(TWO)], "match": "exact,lower"},
     "concat": {
-        "source": [reader_of(ONE), reader_of(TWO)],
+        "sources": [reader_of(ONE), reader_of(TWO)],
         "combine": "concat",
         "advise": True,
     },
@@ -38,7 +39,7 @@ KINDS: dict[str, dict[str, Any]] = {
 
 
 def ledger_of(kind: str) -> Ledger:
-    return pe.build_matrix(VOCABULARY, **KINDS[kind]).ledger
+    return pe.build_matrix(VOCABULARY, **grouped(**KINDS[kind])).ledger
 
 
 def with_facts(ledger: Ledger) -> dict[str, Any]:
@@ -204,7 +205,7 @@ def test_a_token_and_rows_that_are_not_there():
 
 
 def test_a_row_is_told_without_its_vector():
-    matrix = pe.build_matrix(VOCABULARY, **KINDS["fill"])
+    matrix = pe.build_matrix(VOCABULARY, **grouped(**KINDS["fill"]))
 
     told = matrix.ledger["Paris"]
 
@@ -215,7 +216,7 @@ def test_a_row_is_told_without_its_vector():
 
 
 def test_a_matrix_is_vectors_and_a_ledger():
-    matrix = pe.build_matrix(VOCABULARY, **KINDS["concat"])
+    matrix = pe.build_matrix(VOCABULARY, **grouped(**KINDS["concat"]))
 
     again = pe.EmbeddingMatrix(matrix.vectors, matrix.ledger)
 
@@ -228,7 +229,7 @@ def test_a_matrix_is_vectors_and_a_ledger():
 
 
 def test_the_arguments_of_before_make_the_same_matrix():
-    matrix = pe.build_matrix(VOCABULARY, **KINDS["concat"])
+    matrix = pe.build_matrix(VOCABULARY, **grouped(**KINDS["concat"]))
     ledger = matrix.ledger
     names = [field.name for field in dataclasses.fields(Ledger)]
     named = {name: getattr(ledger, name) for name in names}
@@ -257,7 +258,7 @@ def names_in(value: object) -> set[str]:
 
 
 def test_a_matrix_is_pickled_under_its_public_name(tmp_path):
-    matrix = pe.build_matrix(VOCABULARY, **KINDS["concat"])
+    matrix = pe.build_matrix(VOCABULARY, **grouped(**KINDS["concat"]))
     matrix.save(tmp_path / "m.npz")
     shard = pe.load_matrix(tmp_path / "m.npz", rows=slice(2, 5))
 

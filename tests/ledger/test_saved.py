@@ -31,7 +31,11 @@ def example() -> pe.EmbeddingMatrix:
         marks="byte-level",
     )
     matrix = pe.build_matrix(
-        vocabulary, reader_of(ROWS), match="exact,lower", seed=2**64 - 1, unk="mean"
+        vocabulary,
+        reader_of(ROWS),
+        recipe=pe.Recipe(
+            match="exact,lower", seed=2**64 - 1, special_oov={"unk": "mean"}
+        ),
     )
     matrix.provenance["note"] = {"\udcff": [1, 0.5, None, "é"]}
     matrix.findings.bad_rows = 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grouped import grouped
 from vectors import reader_of
 
 import pretrained_embed as pe
@@ -18,7 +19,9 @@ VOCABULARY = ("the", "Paris", "dog", "zzz")
 
 def build(**options) -> pe.EmbeddingMatrix:
     readers = [reader_of(ONE), reader_of(TWO)]
-    return pe.build_matrix(VOCABULARY, readers, match="exact,lower", **options)
+    return pe.build_matrix(
+        VOCABULARY, readers, **grouped(match="exact,lower", **options)
+    )
 
 
 def examples() -> dict[str, pe.EmbeddingMatrix]:

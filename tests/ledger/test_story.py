@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from grouped import grouped
 from vectors import reader_of, text
 
 import pretrained_embed as pe
@@ -13,7 +14,7 @@ WIDE = [("the", (1.0, 2.0, 2.0)), ("dog", (7.0, 8.0, 9.0))]
 
 
 def build(vocabulary, rows=ROWS, **options) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(vocabulary, reader_of(rows), **options)
+    return pe.build_matrix(vocabulary, reader_of(rows), **grouped(**options))
 
 
 @pytest.mark.parametrize(
@@ -31,7 +32,7 @@ def build(vocabulary, rows=ROWS, **options) -> pe.EmbeddingMatrix:
             {"oov": lambda t, s, d: np.ones((len(t), d))},
             "not found; filled by c",
         ),
-        ("<unk>", {"unk": "zeros"}, "not found; filled by zeros"),
+        ("<unk>", {"special_oov": {"unk": "zeros"}}, "not found; filled by zeros"),
         ("theparis", {"oov": "parts"}, "the mean of the tokens of memory that it c"),
         ("THE", {"match": ["exact", str.swapcase]}, "found (callable str.swapcase) in"),
         ("THÉ", {"match": "lower+strip-accents"}, "found as 'the' (lower+strip-acc"),
@@ -85,8 +86,12 @@ def test_digest_and_licence_are_those_of_the_catalog(tmp_path):
 def test_of_sources_put_together_each_part_is_told():
     sources = [reader_of(ROWS), reader_of(WIDE)]
 
-    concat = pe.build_matrix(["the", "dog", "zzz"], sources, combine="concat")
-    average = pe.build_matrix(["the", "dog", "zzz"], sources, combine="average")
+    concat = pe.build_matrix(
+        ["the", "dog", "zzz"], sources, recipe=pe.Recipe(combine="concat")
+    )
+    average = pe.build_matrix(
+        ["the", "dog", "zzz"], sources, recipe=pe.Recipe(combine="average")
+    )
 
     assert concat.explain("dog").how == "concat of 2 sources"
     assert concat.explain("dog").parts == (
@@ -129,7 +134,7 @@ def test_steps_that_changed_a_row_are_told():
         ["paris", "the"],
         reader_of([("paris", [2.0])]),
         onto=old,
-        postprocess="center",
+        recipe=pe.Recipe(postprocess="center"),
     )
 
     assert old.explain("the").how.endswith("row 0; then center, pca:1")

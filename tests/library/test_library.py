@@ -188,7 +188,11 @@ def test_workers_read_as_the_library_says(tmp_path, monkeypatch):
 
     with ProcessPoolExecutor(2) as pool:
         built = pe.build_matrix(
-            words, path, out=tmp_path / "m.npy", executor=pool, library=library
+            words,
+            path,
+            library=library,
+            out=tmp_path / "m.npy",
+            work=pe.Work(executor=pool),
         )
 
     assert built.vectors.tobytes() == expected.tobytes()

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from grouped import grouped
 from vectors import reader_of
 
 import pretrained_embed as pe
@@ -22,7 +23,9 @@ def build(tokens, source, match, **options) -> pe.EmbeddingMatrix:
     if not isinstance(tokens, pe.Vocabulary):
         vocabulary = pe.Vocabulary(tokens, pad=None)
     options = {"oov": "zeros"} | options
-    return pe.build_matrix(vocabulary, reader_of(rows), match=match, **options)
+    return pe.build_matrix(
+        vocabulary, reader_of(rows), **grouped(match=match, **options)
+    )
 
 
 def label(matrix, token) -> str:
@@ -306,7 +309,7 @@ def test_without_its_package_a_form_says_what_to_install(form, package, monkeypa
         ("lower+exact", "'exact' nowhere"),
         ("compound+lower", "'compound' at its end only"),
         ([3], "a form is a name or a callable"),
-        (None, "a form is a name or a callable"),
+        (3, "a form is a name or a callable"),
         ([["lower"]], "a form is a name or a callable"),
         ([f"lower+nfc{'+nfkc' * n}" for n in range(65)], "65 forms; 64 are the most"),
     ],

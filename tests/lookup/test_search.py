@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from grouped import grouped
 from hypothesis import given
 from hypothesis import strategies as st
 from vectors import reader_of
@@ -116,7 +117,7 @@ def sources(draw, vocabulary, chain):
 def build(vocabulary, tokens, chain, **options):
     rows = [(token, (n, -n)) for n, token in enumerate(tokens)]
     return pe.build_matrix(
-        vocabulary, reader_of(rows), match=chain, oov="zeros", **options
+        vocabulary, reader_of(rows), **grouped(match=chain, oov="zeros", **options)
     )
 
 

@@ -40,7 +40,7 @@ def test_the_bytes_are_those_of_a_local_build(s3: Store, local: Path, threads):
     url = s3.put("vectors.txt", TEXT)
     s3.asked.clear()
 
-    far = pe.build_matrix(VOCABULARY, url, threads=threads)
+    far = pe.build_matrix(VOCABULARY, url, work=pe.Work(threads=threads))
 
     here = pe.build_matrix(VOCABULARY, local)
     assert far.vectors.tobytes() == here.vectors.tobytes()

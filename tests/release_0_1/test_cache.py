@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from grouped import grouped
 
 import pretrained_embed as pe
 from tests import servers
@@ -100,7 +101,7 @@ def tokens_of(name: str) -> list[str]:
 def build(name: str, source: Any, **options: Any) -> pe.EmbeddingMatrix:
     words = [*tokens_of(name), "not there"]
     vocabulary = pe.Vocabulary(words, pad=None)
-    return pe.build_matrix(vocabulary, source, oov="zeros", **options)
+    return pe.build_matrix(vocabulary, source, **grouped(oov="zeros", **options))
 
 
 def assert_held(matrix: pe.EmbeddingMatrix, name: str) -> None:

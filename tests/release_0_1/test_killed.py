@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grouped import grouped
 
 import pretrained_embed as pe
 
@@ -38,12 +39,8 @@ def test_a_killed_build_is_built_to_its_end(
     built = pe.build_matrix(
         pe.Vocabulary.from_file("../vocabulary.txt"),
         "../vectors.txt",
-        oov="zeros",
-        match="exact,lower",
-        threads=1,
         library=pe.Library(stores=False),
-        out=out,
-        shards=shards,
+        **grouped(oov="zeros", match="exact,lower", threads=1, out=out, files=shards),
     )
 
     pad = np.zeros((1, VECTORS.shape[1]), np.float32)

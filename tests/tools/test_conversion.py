@@ -137,7 +137,9 @@ def test_a_matrix_goes_whole_where_the_format_holds_all_of_it(tmp_path, source):
 
 
 def test_what_a_matrix_leaves_behind_is_said(tmp_path, source):
-    matrix = pe.build_matrix({"cat": 2, "sat": 4}, source, min_coverage=0.5)
+    matrix = pe.build_matrix(
+        {"cat": 2, "sat": 4}, source, limits=pe.Limits(coverage=0.5)
+    )
     matrix.save(tmp_path / "m.npz")
 
     text = pe.convert(tmp_path / "m.npz", tmp_path / "m.txt")

@@ -93,7 +93,7 @@ def examine(
     >>> print(examine("vectors.txt").problems)  # doctest: +SKIP
     ()
     """
-    former_options.refuse(former, former_options.LIBRARY)
+    former_options.refuse(former, former_options.LIBRARY, examine)
     progress = listener(progress)
     itself = replace(Library.of(library), stores=False)
     opened = itself.opened(source, layout=layout, progress=progress)

@@ -153,7 +153,7 @@ def _advice(coverage: Coverage, advised: bool) -> Element:
     if not advised:
         return paragraph(
             "Which forms would find more was not asked for when the matrix was built; ",
-            code("build_matrix(..., advise=True)"),
+            code("build_matrix(..., work=pe.Work(advise=True))"),
             " finds that out in the same pass, and a matrix built so says it here.",
             class_="remark",
         )

@@ -58,7 +58,7 @@ def work(task: dict, one: dict) -> dict:
     sys.setprofile(calls)
     try:
         pe.index(task["source"])
-        matrix = pe.build_matrix(TOKENS, task["source"], threads=1)
+        matrix = pe.build_matrix(TOKENS, task["source"], work=pe.Work(threads=1))
     except pe.PretrainedEmbedError as error:
         return {"error": str(error)}
     finally:

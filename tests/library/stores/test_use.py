@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from grouped import grouped
 
 import pretrained_embed as pe
 from pretrained_embed import kernel
@@ -28,7 +29,9 @@ def vocabulary() -> pe.Vocabulary:
 
 
 def build(source: object, **options: object) -> pe.EmbeddingMatrix:
-    return pe.build_matrix(vocabulary(), source, match=("exact", "lower"), **options)
+    return pe.build_matrix(
+        vocabulary(), source, **grouped(match=("exact", "lower"), **options)
+    )
 
 
 def stores() -> list[Path]:
@@ -60,10 +63,10 @@ def ramp(tokens, statistics: pe.formats.Statistics, dim: int) -> np.ndarray:
 )
 def test_a_store_gives_the_matrix_of_the_file(vectors, oov, match):
     options = {"oov": oov, "match": match, "unk": "mean", "seed": 3}
-    plain = pe.build_matrix(vocabulary(), vectors, **options)
+    plain = pe.build_matrix(vocabulary(), vectors, **grouped(**options))
 
     pe.index(vectors)
-    ours = pe.build_matrix(vocabulary(), vectors, **options)
+    ours = pe.build_matrix(vocabulary(), vectors, **grouped(**options))
 
     assert_same(ours, plain)
     assert ours.findings == plain.findings
@@ -75,7 +78,9 @@ def test_a_store_is_used_for_the_layout_it_was_made_with(tmp_path):
     path.write_text("the 7 0.5 1.5\nof 8 0.25 -1\nto 9 2.5 3\n")
 
     def build(layout):
-        return pe.build_matrix(["the", "the 7"], path, oov="zeros", layout=layout)
+        return pe.build_matrix(
+            ["the", "the 7"], path, recipe=pe.Recipe(oov="zeros", layout=layout)
+        )
 
     plain = {layout: build(layout) for layout in (None, "dim=2", "dim=3")}
     made = {pe.index(path, layout=layout) for layout in ("dim=2", None)}
@@ -498,15 +503,15 @@ def test_a_name_with_malformed_rows_is_read_itself_with_a_note(host, tmp_path):
     assert note.startswith("no store could be made, so the source was read: ")
     assert "line 10" in note
     assert stores() == []
-    skipping = build("first-use", on_bad_row="skip")
+    skipping = build("first-use", bad_rows=1.0)
     assert not uses_store(skipping)
     assert skipping.findings.notes == []
 
 
 def test_skipping_bad_rows_makes_no_store_but_uses_one(host):
-    assert not uses_store(build("mini", on_bad_row="skip"))
+    assert not uses_store(build("mini", bad_rows=1.0))
     build("mini")
-    assert uses_store(build("mini", on_bad_row="skip"))
+    assert uses_store(build("mini", bad_rows=1.0))
 
 
 def test_a_name_can_be_indexed_as_float16(host):

@@ -83,7 +83,9 @@ def matrix(words, vectors, tmp_path_factory) -> pe.EmbeddingMatrix:
             print(name, *row.tolist(), file=file)
     vocabulary = pe.Vocabulary(wanted, counts=counts)
     source = folder / "vectors.txt"
-    return pe.build_matrix(vocabulary, source, match="exact,lower", advise=True)
+    return pe.build_matrix(
+        vocabulary, source, match="exact,lower", work=pe.Work(advise=True)
+    )
 
 
 @pytest.fixture(scope="session")

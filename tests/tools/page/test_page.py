@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+from grouped import grouped
 
 import pretrained_embed as pe
 from tests.tools.page.conftest import NASTY, data_of, page_of
@@ -224,7 +225,7 @@ def test_the_page_says_what_the_matrix_is(matrix, tmp_path):
     assert "Of 300 tokens, 200 were found in the source (66.7 %)" in text
     assert "The most frequent 50 of 100 OOV tokens" in text
     assert "blake2b" in text
-    assert "match=['exact', 'lower']," in text
+    assert "recipe=pe.Recipe(match='exact,lower')," in text
     assert "1,000" in text
     assert matrix.explain("WORD1").how in text
 
@@ -263,7 +264,7 @@ def test_oov_tokens_come_with_what_would_find_them(tmp_path):
     options = {"match": "exact", "oov": "zeros"}
     advised, plain = (
         pe.build_matrix(
-            ["BE", "the", "q"], tmp_path / "v.txt", advise=advise, **options
+            ["BE", "the", "q"], tmp_path / "v.txt", **grouped(advise=advise, **options)
         )
         for advise in (True, False)
     )
