@@ -1,9 +1,9 @@
 """How files are read: whether they are mapped, and how much memory that may take.
 
-A few bytes can ask for any number of others: a string that is referred to a million
-times, zeros that were packed a thousand to one. So whatever hands out bytes that are
-made of a file takes them from a budget first. Vectors that are read row by row, or
-mapped, are not counted.
+A small file can ask for much memory: by a string that is referred to a million times,
+or by zeros that were packed a thousand to one. So who makes something of a file in
+memory first takes the bytes from the budget of the file. Vectors that are read row by
+row, or mapped, are not counted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pretrained_embed.errors import FormatError, OptionError
 #: The environment variable that sets another budget, such as 4GB.
 ENVIRONMENT = "PRETRAINED_EMBED_READ_BUDGET"
 
-#: Bytes that may be made of any file, and of each byte of it.
+#: Bytes that may be made of any file, and for each byte of it.
 FIXED, TIMES = 64 << 20, 64
 
 #: Bytes that an object of Python takes beside what is in it: a string, a small list.

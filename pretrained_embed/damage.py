@@ -1,7 +1,8 @@
-"""What parsers raise where bytes are not what they should be, made an error of ours.
+"""Errors of parsers that mean damaged bytes, turned into errors of this package.
 
-Parsers, of Python and of other packages, raise what they like. One function knows the
-kinds that mean damaged bytes; any other is a fault of this package, and comes through.
+Parsers of Python and of other packages raise exceptions of many kinds. The list of the
+kinds that mean damaged bytes is here. Any other is a fault of this package: it is not
+caught.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``cache``: what was downloaded, and how to be rid of it."""
+"""``cache``: list, check and remove what was downloaded and indexed."""
 
 from __future__ import annotations
 

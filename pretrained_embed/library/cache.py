@@ -1,7 +1,7 @@
-"""What lies in the cache, and how to be rid of it.
+"""The cache: the files in it, and how to check and remove them.
 
 A file that was placed here by hand is verified when it is first asked for, and then
-recorded. What has no name that the cache gives is nobody's business here.
+recorded. Files with names that the cache does not give are neither listed nor removed.
 """
 
 from __future__ import annotations

@@ -312,8 +312,8 @@ class Library:
     def is_offline(self) -> bool:
         """Whether the network is off.
 
-        Raises `OptionError` for a value of the environment that means nothing: a
-        network that was to be off must not be on by a slip.
+        Raises `OptionError` for another value in the environment: after a typing error
+        the network must not be on.
         """
         if self.offline is not None:
             return self.offline

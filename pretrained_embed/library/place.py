@@ -11,7 +11,7 @@
 The label is for people: the last step of the name that the file has, cut and escaped
 for any disk. HASH is 128 bits of what the file *is*, as 32 small hexadecimal digits:
 its published checksum, or else its URL, and the member of the archive there. So two
-files never share a folder, and one is found from wherever and however it is asked for.
+files never share a folder, and a file is found again from any host and by any name.
 
 Earlier releases named folders ``LABEL-`` and 8 digits of a URL or a checksum, and let
 all members of an archive lie in one, under names that were cut. What lies there is

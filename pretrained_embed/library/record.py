@@ -3,8 +3,8 @@
 Where a file was downloaded its record also says what it is (see `place.identity`), and
 is of no use for another one: that is compared before the file is used.
 
-A file that nobody publishes a checksum of is vouched for by its first use: the digest
-recorded then has to be met ever after. A file is hashed when it is new or has been
+Where nobody publishes a checksum of a file, its first use counts: the file must always
+have the digest that was recorded then. A file is hashed when it is new or has been
 touched (size or time of change differ from the record), not each time it is used.
 """
 

@@ -116,7 +116,7 @@ def archive_kind(stream: AnyStream, *, expected: bool) -> str | None:
         else:
             return "tar"
     if isinstance(stream, OneShot) or not stream.size:
-        return None  # what goes by once has no end to look at
+        return None  # what can be read only once has no end to look at
     if stream.ranges and stream.path is None and not expected:
         return None  # on another machine: one more question to a host, mostly for none
     return "zip" if _ends_as_zip(stream, stream.size) else None

@@ -6,9 +6,9 @@ bare ``https://`` URL once, and keeps the file. ``remote+`` is a part of the URL
 option, so that one source of several can be read so, and a worker process that is given
 the address does the same.
 
-Several ranges are asked for at once, and again where one fails. The answer to a request
-is a while on its way, so what will be read next is asked for before it is read: of a
-range that was named all of it, else the more the longer the file is read in order.
+Several ranges are asked for at once, and again where one fails. An answer takes time,
+so the next bytes are asked for before they are read: all of a range that was named,
+else more and more, the longer the file is read in order.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Requests:
         self._lock = threading.Lock()
 
     def get(self, start: int, stop: int) -> bytes:
-        """Return bytes of the file; raises `SourceError` when retry has an end."""
+        """Return bytes of the file; raises `SourceError` after the last try."""
 
         def ask() -> bytes:
             try:

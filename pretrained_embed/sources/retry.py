@@ -27,7 +27,7 @@ class Retry:
 
 
 class Failure(Exception):
-    """A request came to nothing. Never leaves the sources layer."""
+    """A request failed. `library` and `sources` turn it into a `SourceError`."""
 
     def __init__(
         self,

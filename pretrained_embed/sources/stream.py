@@ -69,7 +69,7 @@ Opener = Callable[[], IO[bytes] | io.RawIOBase]
 
 @dataclass(frozen=True)
 class Stream:
-    """Bytes that can be read again and again.
+    """Bytes that can be opened any number of times.
 
     ``size`` is the number of bytes ``open`` gives, where that is known; ``path`` the
     plain local file that holds exactly these bytes; ``provenance`` holds what JSON
@@ -116,7 +116,7 @@ class Stream:
 
 
 class OneShot:
-    """Bytes that go by once: what ``head`` has looked at, ``open`` gives again."""
+    """Bytes that can be read once. ``open`` also gives those that ``head`` has read."""
 
     size: int | None = None
     packed_size: int | None = None
