@@ -19,7 +19,7 @@ from grouped import grouped
 
 import pretrained_embed as pe
 from pretrained_embed.build import scan
-from pretrained_embed.build.extract import Outcome
+from pretrained_embed.build.extract import Extract, Outcome
 from tests.large import DIM, assert_same, make_parts_small, tokens, write_source
 
 
@@ -423,6 +423,20 @@ def test_too_little_coverage_writes_nothing(source: Path, tmp_path: Path) -> Non
         )
 
     assert not list(tmp_path.glob("*m*.npy*[!k]"))
+
+
+def test_too_little_coverage_is_told_before_a_vector_is_read_back(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[object] = []
+    monkeypatch.setattr(Extract, "vectors", lambda *given: read.append(given))
+
+    with pytest.raises(pe.errors.CoverageError, match="90"):
+        pe.build_matrix(
+            tokens(), source, limits=pe.Limits(coverage=0.9), out=tmp_path / "m.npy"
+        )
+
+    assert not read
 
 
 @pytest.mark.parametrize(("memory", "passes"), [(None, 1), (48 * 1500, 3)])
