@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed import former_names, markup
+from pretrained_embed import former_names, former_options, markup
 from pretrained_embed.arithmetic import norms
 from pretrained_embed.arrays import (
     AnyArray,
@@ -356,20 +356,22 @@ class EmbeddingMatrix:
         tokens: Sequence[str] | None = None,
         *,
         count: int = 100,
-        method: Projection = "pca",
+        projection: Projection = "pca",
         seed: int = 0,
         title: str | None = None,
+        **former: Any,
     ) -> Figure:
         """Return a matplotlib figure: tokens as points in the plane, with labels.
 
         ``tokens`` are those to draw, by default the ``count`` most frequent ones (the
-        first ids, where there are no counts). ``method`` is "pca", "tsne" or "umap";
-        the same rows, method and ``seed`` give the same picture. Raises
+        first ids, where there are no counts). ``projection`` is one of `PROJECTIONS`;
+        the same rows, projection and ``seed`` give the same picture. Raises
         `UnknownTokenError`, `OptionError`, and `MissingPackageError` where matplotlib,
-        or what the method needs, is not installed.
+        or what the projection needs, is not installed.
         """
         from pretrained_embed.tools import plot
 
+        former_options.refuse(former, {"method": "projection="})
         if tokens is None:
             rows = self.ledger.frequent_rows(count)
         elif isinstance(tokens, str):
@@ -380,7 +382,7 @@ class EmbeddingMatrix:
             rows = np.array([self.vocabulary[token] for token in tokens], np.int64)
         if not len(rows):
             raise OptionError("there is no token to draw")
-        places = plot.project(self.vectors[rows], method, seed=seed).tolist()
+        places = plot.project(self.vectors[rows], projection, seed=seed).tolist()
         names = self.vocabulary.strings(rows)
         points = [
             plot.Point(name, x, y, Origin(self.origin[row]).label(self.match))

@@ -90,10 +90,15 @@ def test_without_counts_the_first_tokens_are_drawn():
 
 
 def test_chosen_tokens_are_drawn():
-    assert labels(matrix_of(["a", "b", "c"]).plot(["c", "a"], method="pca")) == [
+    assert labels(matrix_of(["a", "b", "c"]).plot(["c", "a"], projection="pca")) == [
         "c",
         "a",
     ]
+
+
+def test_the_former_name_of_the_projection_is_told():
+    with pytest.raises(pe.errors.OptionError, match="method= is projection= now"):
+        matrix_of(["a", "b"]).plot(method="pca")
 
 
 def test_what_cannot_be_drawn_is_an_error():

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pretrained_embed import former_options
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.errors import MissingPackageError
 from pretrained_embed.ledger import Origin
@@ -27,16 +28,18 @@ def widget(
     matrix: EmbeddingMatrix,
     *,
     count: int = 20_000,
-    method: Projection = "pca",
+    projection: Projection = "pca",
     seed: int = 0,
     **options: Any,
 ) -> EmbeddingAtlasWidget:
     """Return the viewer's widget with the ``count`` most frequent tokens as points.
 
-    ``method`` and ``seed`` are as in `EmbeddingMatrix.plot`, ``options`` those of
+    ``projection`` and ``seed`` are as in `EmbeddingMatrix.plot`, ``options`` those of
     ``EmbeddingAtlasWidget``. Raises `MissingPackageError` where embedding-atlas or what
-    the method needs is not installed.
+    the projection needs is not installed.
     """
+    given = {name: value for name, value in options.items() if name == "method"}
+    former_options.refuse(given, {"method": "projection="})
     try:
         import pandas as pd
         from embedding_atlas.widget import EmbeddingAtlasWidget
@@ -44,13 +47,13 @@ def widget(
         raise MissingPackageError(
             "the viewer needs embedding-atlas: pip install embedding-atlas"
         ) from error
-    frame = pd.DataFrame(columns(matrix, count=count, method=method, seed=seed))
+    frame = pd.DataFrame(columns(matrix, count=count, projection=projection, seed=seed))
     known = {"row_id": "id", "x": "x", "y": "y", "text": "token"}
     return EmbeddingAtlasWidget(frame, **(known | options))
 
 
 def columns(
-    matrix: EmbeddingMatrix, *, count: int, method: Projection, seed: int
+    matrix: EmbeddingMatrix, *, count: int, projection: Projection, seed: int
 ) -> dict[str, Any]:
     """Return the columns of the viewer's table, a row for each token shown.
 
@@ -60,7 +63,7 @@ def columns(
     """
     rows = matrix.ledger.frequent_rows(count)
     vectors = matrix.vectors[rows]
-    places = plot.project(vectors, method, seed=seed)
+    places = plot.project(vectors, projection, seed=seed)
     table: dict[str, Any] = {
         "id": rows,
         "token": [str(matrix.vocabulary.tokens[row]) for row in rows.tolist()],

@@ -74,7 +74,7 @@ def plot(
         loaded.plot(
             None if tokens is None else tokens.split(","),
             count=count,
-            method=projection,
+            projection=projection,
             seed=seed,
             title=title,
         ),

@@ -20,7 +20,7 @@ def matrix() -> pe.EmbeddingMatrix:
 
 
 def test_each_token_is_a_row_with_all_that_is_known_of_it(matrix):
-    table = embedding_atlas.columns(matrix, count=2, method="pca", seed=0)
+    table = embedding_atlas.columns(matrix, count=2, projection="pca", seed=0)
 
     assert table["id"].tolist() == [2, 3]
     assert table["token"] == ["b", "c"]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from pretrained_embed.errors import PretrainedEmbedError
 from pretrained_embed.ledger.provenance import digest_of, name_of, shown_options
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.tools.page.elements import (
@@ -19,7 +20,6 @@ from pretrained_embed.tools.page.elements import (
     tag,
     token,
 )
-from pretrained_embed.tools.page.rebuilding import rebuilding
 
 #: Rows and numbers of each that the table of the first rows has.
 ROWS, NUMBERS = 12, 6
@@ -131,3 +131,35 @@ def _words(value: Any) -> str | None:
     if isinstance(value, list):
         return shown(", ".join(map(str, value)))
     return shown(f"{value:,}" if type(value) is int else str(value))
+
+
+def rebuilding(matrix: EmbeddingMatrix) -> str | None:
+    """Return code that builds the same matrix from the same source.
+
+    ``None`` where the provenance does not tell all: of arrays of one's own, of a
+    matrix that was trained or extended, or one whose options were functions.
+    """
+    sources = matrix.source_facts
+    if "trained_from" in matrix.provenance or not sources:
+        return None
+    if any("provenance" in source or "source" not in source for source in sources):
+        return None
+    try:
+        recipe = matrix.recipe
+    except PretrainedEmbedError:
+        return None
+    names: Any = [source["source"] for source in sources]
+    lines = [repr(names[0]) if len(names) == 1 else repr(names), f"recipe=pe.{recipe}"]
+    if matrix.findings.bad_rows:
+        lines.append(f"limits=pe.Limits(bad_rows={matrix.findings.bad_rows})")
+    return "\n".join(
+        [
+            "import pretrained_embed as pe",
+            "",
+            'vocabulary = pe.load_matrix("MATRIX").vocabulary  # or make it anew',
+            "matrix = pe.build_matrix(",
+            "    vocabulary,",
+            *(f"    {line}," for line in lines),
+            ")",
+        ]
+    )

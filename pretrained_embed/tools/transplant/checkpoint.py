@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.arrays import AnyArray, Float64Array
 from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats.hugging_face import embedding_tensor as known
 from pretrained_embed.formats.hugging_face.model_folder import (
@@ -19,7 +20,33 @@ from pretrained_embed.formats.hugging_face.model_folder import (
 )
 from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE
 from pretrained_embed.formats.safetensors.header import Tensor
-from pretrained_embed.tools.transplant.numbers import STORED, Stored
+
+#: The dtypes of safetensors that a table can have, as numpy holds them. numpy has no
+#: bfloat16, the upper half of a float32; its bits are held.
+STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
+
+Stored = AnyArray
+
+
+def to_float64(stored: Stored, dtype: str) -> Float64Array:
+    """Return the values of stored numbers, exactly."""
+    if dtype == "BF16":
+        stored = (stored.astype(np.uint32) << 16).view(np.float32)
+    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
+        return stored.astype(np.float64)
+
+
+def from_float64(values: Float64Array, dtype: str) -> Stored:
+    """Return values rounded to what is stored."""
+    if dtype == "F64":
+        return values
+    singles = values.astype(np.float32)
+    if dtype != "BF16":
+        return singles.astype(STORED[dtype])
+    bits = singles.view(np.uint32)
+    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    # Rounding could carry a NaN over to infinity or beyond.
+    return np.where(np.isnan(singles), bits >> 16 | 0x40, rounded).astype("<u2")
 
 
 @dataclass(frozen=True)

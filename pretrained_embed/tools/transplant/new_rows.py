@@ -14,7 +14,11 @@ from pretrained_embed.errors import OptionError, brief, suggestion
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.tools.transplant import blends
-from pretrained_embed.tools.transplant.numbers import Stored, from_float64, to_float64
+from pretrained_embed.tools.transplant.checkpoint import (
+    Stored,
+    from_float64,
+    to_float64,
+)
 from pretrained_embed.tools.transplant.tokenizer import Tokenizer
 from pretrained_embed.vocabulary.markers import marker_of
 

@@ -14,8 +14,7 @@ from pretrained_embed.formats.hugging_face.model_folder import Shard
 from pretrained_embed.formats.marks import CONFIG, INDEX
 from pretrained_embed.formats.safetensors.header import DTYPES, Tensor, header_of
 from pretrained_embed.formats.table import write_array
-from pretrained_embed.tools.transplant.checkpoint import Checkpoint
-from pretrained_embed.tools.transplant.numbers import Stored
+from pretrained_embed.tools.transplant.checkpoint import Checkpoint, Stored
 from pretrained_embed.tools.transplant.tokenizer import FILES
 
 _PIECE = 1 << 24

@@ -16,14 +16,18 @@ from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.sources import Source
 from pretrained_embed.tools.transplant import saved_folder, tokenizer
-from pretrained_embed.tools.transplant.checkpoint import Checkpoint, open_checkpoint
+from pretrained_embed.tools.transplant.checkpoint import (
+    Checkpoint,
+    Stored,
+    open_checkpoint,
+    to_float64,
+)
 from pretrained_embed.tools.transplant.new_rows import (
     NewRows,
     RowStart,
     methods_of,
     new_rows,
 )
-from pretrained_embed.tools.transplant.numbers import Stored, to_float64
 from pretrained_embed.tools.transplant.tokenizer import AnyTokenizer, Pieces, Tokenizer
 from pretrained_embed.vocabulary import Vocabulary
 

@@ -10,6 +10,8 @@ import pytest
 from gensim.models import KeyedVectors
 
 import pretrained_embed as pe
+from pretrained_embed.errors import OptionError
+from pretrained_embed.tools.similar_tokens import Query, parse_queries
 from tests.command_line import run
 
 
@@ -230,3 +232,39 @@ def test_memory_does_not_grow_with_the_rows(tmp_path):
             tracemalloc.stop()
 
     assert peaks[1] < peaks[0] + (1 << 20)
+
+
+# What a command line asks for
+
+
+@pytest.mark.parametrize(
+    ("words", "queries"),
+    [
+        (["cat"], [Query(("cat",))]),
+        (["cat", "dog"], [Query(("cat",)), Query(("dog",))]),
+        (["king", "-", "man", "+", "woman"], [Query(("king", "woman"), ("man",))]),
+        (["king - man + woman"], [Query(("king", "woman"), ("man",))]),
+        (["a", "b", "+", "c", "d"], [Query(("a",)), Query(("b", "c")), Query(("d",))]),
+        (["new york"], [Query(("new york",))]),
+        (["new york", "+", "paris"], [Query(("new york", "paris"))]),
+        (
+            ["well-known", "c++", "-x"],
+            [Query((t,)) for t in ("well-known", "c++", "-x")],
+        ),
+        ([], []),
+    ],
+)
+def test_signs_between_words_join_them(words, queries):
+    assert parse_queries(words) == queries
+
+
+@pytest.mark.parametrize(
+    "words", [["-"], ["+", "a"], ["a", "-"], ["a", "+", "-", "b"], ["a + "]]
+)
+def test_a_sign_that_joins_nothing_is_refused(words):
+    with pytest.raises(OptionError, match=r"sign|joins"):
+        parse_queries(words)
+
+
+def test_a_query_is_shown_as_it_was_asked():
+    assert str(Query(("king", "woman"), ("man",))) == "king + woman - man"
