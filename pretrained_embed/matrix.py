@@ -371,7 +371,7 @@ class EmbeddingMatrix:
         """
         from pretrained_embed.tools import plot
 
-        former_options.refuse(former, {"method": "projection="})
+        former_options.refuse(former, {"method": "projection="}, self.plot)
         if tokens is None:
             rows = self.ledger.frequent_rows(count)
         elif isinstance(tokens, str):

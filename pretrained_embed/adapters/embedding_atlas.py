@@ -39,7 +39,7 @@ def widget(
     the projection needs is not installed.
     """
     given = {name: value for name, value in options.items() if name == "method"}
-    former_options.refuse(given, {"method": "projection="})
+    former_options.refuse(given, {"method": "projection="}, widget)
     try:
         import pandas as pd
         from embedding_atlas.widget import EmbeddingAtlasWidget
