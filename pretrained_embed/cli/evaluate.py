@@ -11,6 +11,7 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.remarks import layout_notes
 from pretrained_embed.sources.url import url_or_words
 
 
@@ -78,12 +79,17 @@ def evaluate(
         result = pe.evaluate(
             readers, tasks or None, samples=samples, seed=seed, progress=bar
         )
+        findings = {reader.name: reader.findings for reader in readers}
         for reader in readers:
             reader.close()
     if not quiet:
         for note in result.left_out:
             tell(f"Note: left out: {note}.")
+        for name, found in findings.items():
+            for note in layout_notes(found):
+                tell(f"{name}: Note: {note}.")
     if as_json:
-        answer_json(result.to_dict())
+        facts = {name: found.facts for name, found in findings.items()}
+        answer_json(result.to_dict() | {"findings": facts})
     else:
         answer(str(result))

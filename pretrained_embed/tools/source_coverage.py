@@ -69,7 +69,10 @@ class Comparison:
         """Return all but the ledgers as JSON can hold it."""
         return {
             "match": list(self.match),
-            "sources": [source.to_dict() for source in self.sources],
+            "sources": [
+                source.to_dict() | {"findings": ledger.findings.facts}
+                for source, ledger in zip(self.sources, self.located, strict=True)
+            ],
             "together": self.together.to_dict(),
         }
 
