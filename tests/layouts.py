@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 from collections.abc import Callable
 from random import Random
 from typing import NamedTuple
@@ -277,8 +278,16 @@ def sound(layout: Layout) -> Made:
     return Made(layout, raw, tokens, _meant(numbers))
 
 
-def outcome(made: Made) -> tuple[str, list[str]]:
-    """Return "right", "wrong" or "error", and the codes of the notes or of the error.
+class Outcome(NamedTuple):
+    """What a reader makes of a file."""
+
+    result: str  # "right", "wrong" or "error"
+    codes: list[str]  # of the notes, or of the error
+    tokens: list[bytes]  # as they were read
+
+
+def outcome(made: Made) -> Outcome:
+    """Read a file, and judge what came out.
 
     Rows that were left out make a file wrong, as do other vectors and other tokens.
     """
@@ -287,11 +296,84 @@ def outcome(made: Made) -> tuple[str, list[str]]:
         with formats.open_reader(stream) as reader:
             blocks = list(reader.packed_blocks())
     except PretrainedEmbedError as error:
-        return "error", [getattr(error, "code", None) or type(error).__name__]
+        return Outcome("error", [error.code or type(error).__name__], [])
     tokens = [token for block in blocks for token in block.tokens.split()]
     codes = list(reader.findings.codes)
     if tokens != [token.encode() for token in made.tokens]:
-        return "wrong", codes
+        return Outcome("wrong", codes, tokens)
     vectors = np.concatenate([block.vectors for block in blocks])
     same = vectors.tobytes() == made.vectors.tobytes()
-    return "right" if same else "wrong", codes
+    return Outcome("right" if same else "wrong", codes, tokens)
+
+
+# What no reader can know: a second, slower look at the bytes, which knows none of the
+# package's rules
+
+_WHOLE = re.compile(rb"[-+]?\d+")
+_NUMBER = re.compile(rb"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_MARKS = (b",", b";", b":", b"|")
+
+
+def unknowable(made: Made, read: list[bytes]) -> dict[str, str]:
+    """Return what no reader can know of a file, each with the code that has to tell it.
+
+    ``read`` is the tokens as they were read. The keys are those of the closed list:
+    without a header, (i) every token ends in a number after a blank, as it was meant or
+    as it was read; (ii) some rows have one number more than the others; (iii) all
+    fields are whole numbers; (iv) rows of one number, and two integers in line 1; (v)
+    rows of two, and three integers; (vi) one row; (vii) all fields are numbers, the
+    first ones distinct and none less than 0. A count alone is no header here: it does
+    not say how many numbers a row has.
+    """
+    lines = [line.split() for line in made.raw.split(b"\n") if line.split()]
+    integers = len(lines[0]) if all(map(bytes.isdigit, lines[0])) else 0
+    rows = lines[1:] if integers in (1, 2, 3) and len(lines) > 1 else lines
+    runs = [_run(row) for row in rows]
+    found = {}
+    if integers == 2 and 2 * runs.count(1) >= len(rows):
+        found["(iv)"] = "assumed.first-row-of-two"
+    if integers == 3 and 2 * runs.count(2) >= len(rows):
+        found["(v)"] = "assumed.first-row-of-three"
+    if integers in (2, 3):  # a header, or at least one that may be
+        return found
+    meant = [token.encode() for token in made.tokens]
+    if any(tokens and all(map(_ends_in_number, tokens)) for tokens in (meant, read)):
+        found["(i)"] = "assumed.first-number"
+    if max(runs) == min(runs) + 1:
+        found["(ii)"] = "assumed.surplus-in-token"
+    if all(_WHOLE.fullmatch(field) for row in rows for field in row):
+        found["(iii)"] = "assumed.whole-numbers"
+    if len(rows) == 1:
+        found["(vi)"] = "assumed.one-row"
+    if all(_NUMBER.fullmatch(field) for row in rows for field in row):
+        first = {float(row[0]) for row in rows}
+        if len(first) == len(rows) and min(first) >= 0:
+            found["(vii)"] = "assumed.numbers-are-tokens"
+    return found
+
+
+def may_be_a_row(made: Made) -> bool:
+    """Whether a line of the numbers of columns may as well be a row.
+
+    It is one where dim is below 3, and where no row has a fraction or an exponent.
+    """
+    _, dim = made.vectors.shape
+    rows = [line.split()[-dim:] for line in made.raw.split(b"\n") if line.split()]
+    whole = all(_WHOLE.fullmatch(field) for row in rows for field in row)
+    return dim < 3 or whole
+
+
+def ends_in_marks(made: Made) -> bool:
+    """Whether all tokens end in what may be a separator: a file as of two kinds."""
+    return all(token.encode().endswith(_MARKS) for token in made.tokens)
+
+
+def _run(row: list[bytes]) -> int:
+    """Return how many fields at the end of a row are numbers, but for the first."""
+    numbers = [_NUMBER.fullmatch(field) is not None for field in reversed(row[1:])]
+    return [*numbers, False].index(False)
+
+
+def _ends_in_number(token: bytes) -> bool:
+    fields = token.split()
+    return len(fields) > 1 and _NUMBER.fullmatch(fields[-1]) is not None

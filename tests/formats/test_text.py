@@ -175,7 +175,7 @@ def test_blank_lines_behind_the_last_row_are_no_rows(
     tmp_path, monkeypatch, part, on_bad_row
 ):
     cut_into_parts(monkeypatch, part, read=11)
-    reader = opened(tmp_path / "f", ROWS + b"\n \n" + b"\n" * 100)
+    reader = opened(tmp_path / "f", ROWS + b"\n \n\t\n" + b"\n" * 100)
 
     tokens, _ = all_rows(reader, on_bad_row=on_bad_row)
 

@@ -231,6 +231,8 @@ def test_a_header_that_no_row_bears_out_is_an_error(head, code, message):
         (b"alpha, 0.5 -0.25\nbeta, 0.25 1.5\n", "a comma stands behind most tokens"),
         (b"2 2\nalpha; 0.5 -0.25\nbeta; 0.25 1.5\n", "a semicolon"),
         (b"alpha:\t0.5\t-0.25\nbeta:\t0.25\t1.5\n", "a colon"),
+        (b"1 2\nalpha, 0.5 -0.25\n", "a comma"),
+        (b"alpha;\t0.5\n", "a semicolon"),
         (b"3 3\nfew 0.5 1.25 2\nall 1 2 3\nno. 5 4 3 2 1\n", None),
         (b", 0.5 -0.25\n; 0.25 1.5\n: 0.5 1\n", None),  # the marks are the tokens
         (b"1, 0.5 -0.25\nbeta 0.25 1.5\nthe 0.5 1\n", None),  # one row alone
@@ -249,6 +251,74 @@ def test_a_mark_behind_most_tokens_is_a_separator(head, what):
     told = find_layout(head, whole=True, name="f", known=KnownLayout(separator=style))
     assert told is not None
     assert "text.comma-tokens" in [note.code for note in told.notes]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        ["a -0.5", "b  0.5", "c -0.5", "d -0.25"],  # a blank for a plus sign
+        ["alpha 0.5", "beta  0.25", "gamma 1"],  # numbers begin in one column
+        ["a 10.5", "b  0.5", "c 20.5"],  # numbers end in one column
+        ["a -0.5 -1 -2", "b -0.5 -1 -2", "c  0.5 -1 -2"],
+    ],
+)
+@pytest.mark.parametrize("times", [1, 40])
+def test_blanks_that_align_a_few_rows_are_an_error(rows, times):
+    head = "".join(f"{row}\n" for row in rows * times).encode()
+
+    with pytest.raises(
+        FormatError, match=r"two spaces .* to align its columns"
+    ) as caught:
+        layout_of(head)
+
+    assert caught.value.code == "text.separator"
+    told = find_layout(head, whole=True, name="f", known=KnownLayout(separator="space"))
+    assert told is not None
+
+
+def test_a_token_that_ends_in_a_blank_aligns_nothing():
+    assert layout_of(b"a -0.5 1\nb  0.25 1\nc 0.5 1\nd -10 2\n").dim == 2
+
+
+@pytest.mark.parametrize(
+    ("head", "line"),
+    [
+        (b"a 0.5\nb 0.25\n2 1\na 0.5\nb 0.25\n", b"2 1"),
+        (b"2 1\na 0.5\nb 0.25\n2 1\nc 0.5\n", b"2 1"),
+        (b"2 1\na 0.5\nb 0.25\n1 2\nc 0.5\n", b"1 2"),
+        (b"2 2\na 0.5 1\nb 0.25 1\n2 2 120\nc 0.5 1\n", b"2 2 120"),
+    ],
+)
+def test_a_header_among_short_rows_is_an_error(head, line):
+    with pytest.raises(FormatError, match="files were joined") as caught:
+        layout_of(head)
+
+    assert caught.value.code == "header.repeated"
+    assert repr(line) in str(caught.value)
+    dim = layout_of(head[: head.index(line, 4)]).dim
+    told = find_layout(head, whole=True, name="f", known=KnownLayout(dim=dim))
+    assert told is not None
+    assert told.dim == dim
+
+
+def test_whole_numbers_among_short_rows_are_rows():
+    assert layout_of(b"a 0.5\n7 1\nb 0.25\n9 3\nc 2\n").dim == 1
+    assert layout_of(b"3 1\n5 2\n2 1\n1 4\n", whole=False).dim == 1
+
+
+def test_headers_among_longer_rows_do_not_count_as_rows():
+    head = b"1 4\na 0.5 1 2 3\n1 4\n1 4\na 0.5 1 2 3\n"
+
+    assert layout_of(head).dim == 4
+
+
+def test_rows_behind_the_first_that_agree_change_nothing():
+    rows = b"".join(b"w%d 0.5\n" % i for i in range(9000))
+
+    layout = layout_of(rows + b"Route 66 0.5\nlast x\n", whole=False)
+
+    assert layout.dim == 1
+    assert [note.code for note in layout.notes] == ["text.dim-1"]
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,15 @@ from collections.abc import Iterator
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.errors import FormatError
+from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.text import base64_tokens
-from pretrained_embed.formats.text.evidence import Found, Style, Text, most, or_tell
+from pretrained_embed.formats.text.evidence import Found, Lines, Style, most, or_tell
 from pretrained_embed.formats.text.first_number import Owner, owner
 from pretrained_embed.formats.text.shapes import SAMPLE, Shapes
 
-_COLUMNS_FROM_DIM = 3
+#: Rows of fewer numbers may look like a header, or like numbers of columns.
+SHORT = 3
 _OF_TOKENS = (Owner.TOKEN, Owner.TOKEN_PERHAPS)
 
 #: What stands before the numbers of columns, or of the rows' own, in line 1.
@@ -50,7 +51,7 @@ def cause_of(rows: Shapes) -> str | None:
     return most_common(causes)
 
 
-def no_tokens(text: Text, before: str = "") -> FormatError:
+def no_tokens(text: Lines, before: str = "") -> FormatError:
     """Return the error for rows of numbers without a token."""
     return text.error(
         "text.no-tokens",
@@ -60,7 +61,7 @@ def no_tokens(text: Text, before: str = "") -> FormatError:
     )
 
 
-def columns_error(text: Text, *, below_header: bool = False) -> FormatError:
+def columns_error(text: Lines, *, below_header: bool = False) -> FormatError:
     """Return the error for a first line that numbers the columns."""
     if below_header:  # nothing that is told of a layout leaves out line 2
         return FormatError(
@@ -85,18 +86,41 @@ def check(found: Found) -> None:
         first = [kernel.number(field) or 0.0 for field in fields]
         if min(first) < 0 or len(set(first)) < len(first):
             raise no_tokens(text)
-    if _may_number_columns(found) and found.dim >= _COLUMNS_FROM_DIM:
+    if _may_number_columns(found) and found.dim >= SHORT:
         counted = found.declared is not None and text.counted(found.declared)
         if not counted and (rows.near[1:] > 0).any():
             raise columns_error(text, below_header=found.header)
-    enough = len(rows) > 1 or (found.dim == 1 and found.style.delimiter != b"\t")
-    if enough and (mark := _mark_behind_tokens(rows)) is not None:
+    if (mark := _mark_behind_tokens(rows)) is not None:
         raise text.error(
             "text.separator",
             f"{mark} stands behind most tokens",
             "Write one space or one tab there alone"
             + or_tell(f"separator={found.style.name}"),
         )
+
+    if found.dim < SHORT and (line := _header_among(found)) is not None:
+        raise FormatError(
+            f"{text.name}: among its rows stands {brief(line)}, a header (count dim): "
+            f"files were joined. Remove the line{or_tell(f'dim={found.dim}')}",
+            code="header.repeated",
+        )
+
+
+def _header_among(found: Found) -> bytes | None:
+    """Return a row that is a header: that of line 1, or of the rows behind it.
+
+    It has as many numbers as the others; where it has not, it is a bad row.
+    """
+    text, rows = found.text, found.text.rows
+    if most(rows.integers):
+        return None
+    if found.header and text.header is not None and (again := text.header.again(rows)):
+        return rows.line(again[0])
+    for place in np.flatnonzero(rows.integers).tolist() if text.whole else ():
+        line, behind = rows.line(place), len(rows) - 1 - place
+        if [*map(int, line.split()[:2])] == [behind, found.dim]:
+            return line
+    return None
 
 
 def cuts_numbers(rows: Shapes, style: Style, dim: int) -> bool:
@@ -229,6 +253,8 @@ def _may_number_columns(found: Found) -> bool:
     """
     text, rows, dim = found.text, found.text.rows, found.dim
     declared = found.declared not in (None, len(rows) - 1)
+    if found.in_tokens:  # the columns may have taken the place of a row, or of numbers
+        declared, dim = False, int(rows.numbers[0])
     if text.known.header is not None or (text.whole and declared) or rows.near[0]:
         return False
     fields = rows.line(0).split()[-dim:]

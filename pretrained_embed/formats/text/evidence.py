@@ -66,13 +66,13 @@ class Style(NamedTuple):
         return int(common[common > 0][0]) if common.any() else 0
 
 
-class Header(NamedTuple):
+class FirstLine(NamedTuple):
     """A first line of integers."""
 
     numbers: list[int]
 
     @classmethod
-    def of(cls, line: bytes) -> Header | None:
+    def of(cls, line: bytes) -> FirstLine | None:
         """Return what a line is if it is integers alone."""
         fields = line.split()
         if not 1 <= len(fields) <= _LONGEST_HEADER:
@@ -80,6 +80,12 @@ class Header(NamedTuple):
         if not all(f.isdigit() and len(f) <= _LONGEST_COUNT for f in fields):
             return None
         return cls([int(field) for field in fields])
+
+    def again(self, rows: Shapes) -> list[int]:
+        """Return which rows are this header, or one that begins with its numbers."""
+        pair = sorted(self.numbers[:2])
+        places = np.flatnonzero(rows.integers).tolist() if len(pair) > 1 else []
+        return [p for p in places if sorted(map(int, rows.line(p).split()[:2])) == pair]
 
     def readings(self) -> list[tuple[int, int]]:
         """Return (count, dim) for each way to read the first two integers."""
@@ -89,17 +95,17 @@ class Header(NamedTuple):
         return [(first, second), (second, first)]
 
 
-class Text(NamedTuple):
+class Lines(NamedTuple):
     """The first lines of a file, and what is known of it."""
 
     name: str
     whole: bool  # the lines are all there are
     first: Shapes  # line 1
     rows: Shapes  # lines of rows, without blank ones and without a header
-    header: Header | None  # line 1, where it consists of integers
+    header: FirstLine | None  # line 1, where it consists of integers
     known: KnownLayout
 
-    def with_first(self) -> Text:
+    def with_first(self) -> Lines:
         """Return the same with line 1 as a row."""
         return self._replace(rows=self.first + self.rows)
 
@@ -116,12 +122,17 @@ class Text(NamedTuple):
 class Found(NamedTuple):
     """What was decided of a file's first lines."""
 
-    text: Text  # its rows are those of the file
+    text: Lines  # its rows are those of the file
     style: Style
     dim: int
     header: bool
     declared: int | None = None  # rows, as the header says
     notes: tuple[Note, ...] = ()
+
+    @property
+    def in_tokens(self) -> bool:
+        """Whether all tokens are taken to end in numbers, as the header says it."""
+        return any(n.code == "header.tokens-end-in-numbers" for n in self.notes)
 
 
 class Styles(NamedTuple):

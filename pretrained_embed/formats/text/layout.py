@@ -42,11 +42,11 @@ from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.text import assumptions
 from pretrained_embed.formats.text.evidence import (
+    FirstLine,
     Found,
-    Header,
+    Lines,
     Style,
     Styles,
-    Text,
     most,
     or_tell,
 )
@@ -54,8 +54,10 @@ from pretrained_embed.formats.text.first_number import Owner, owner
 from pretrained_embed.formats.text.shapes import ENDS_IN_TAB, Shapes
 
 _BOM = b"\xef\xbb\xbf"
-#: Bytes of which all lines have to agree, so that no more of the head is measured.
-_FIRST = 1 << 16
+#: Bytes, and lines, that all have to agree, so that no more of the head is measured.
+_FIRST, _FIRST_LINES = 1 << 16, 1 << 9
+#: What may be said of lines that do: more of them tell no more of it.
+_OF_ONE_NUMBER = {"text.dim-1", "text.counts"}
 #: Of rows of numbers alone, no more is looked at to tell that they are text.
 _LOOKED_AT = 4096
 
@@ -73,7 +75,7 @@ _WIDE = {
 _COSTS = {
     "no-tokens": 1,  # the rows have one number less, and no token
     "dim-first": 1,
-    "tokens-end-in-numbers": 2,  # all rows have as many numbers more
+    "tokens-end-in-numbers": 3,  # all rows have as many numbers more
     "in-token": 2,  # the first number, or the last one before, is the token's
     "count-false": 3,
     "dim-false": 4,  # all rows have more or fewer numbers, and the count is true
@@ -101,7 +103,7 @@ class TextLayout(NamedTuple):
     skip: int  # bytes before the first row: BOM and header
     header: bytes | None  # the header line
     rows: int | None  # as the header declares
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
     told: bool = False  # the dim is the user's word
     apart: bool = False  # tokens are in another file, and the first number is one
     base64: bool = False  # tokens are in base64
@@ -126,32 +128,65 @@ def find_layout(
     """
     known = known or KnownLayout()
     if len(head) > _FIRST:
-        end = head.rfind(b"\n", 0, _FIRST) + 1
-        if (plain := _plain_layout(head[:end], name, known)) is not None:
+        feeds = np.flatnonzero(np.frombuffer(head, np.uint8, _FIRST) == 0x0A)
+        first = head[: feeds[:_FIRST_LINES][-1] + 1] if len(feeds) else b""
+        if (plain := _plain_layout(first, name, known)) is not None:
             return plain
-    begin = len(_BOM) if head.startswith(_BOM) else 0
-    lines, whole = Shapes.measure(head, begin, final=whole)
+    found = _look(head, whole, name, known, tokens_apart)
+    return None if found is None else _layout(head, found, tokens_apart)
+
+
+def _plain_layout(first: bytes, name: str, known: KnownLayout) -> TextLayout | None:
+    """Return the layout that the first lines agree on, if there is little to say.
+
+    What follows them can then hold no more than bad rows, and tokens with a number.
+    """
+    try:
+        found = _look(first, False, name, known, False)
+        if found is None or (found.text.rows.numbers != found.style.runs).any():
+            return None
+        if (found.style.runs != found.dim).any() or found.text.rows.all_numbers.any():
+            return None
+        layout = _layout(first, found, False)
+    except FormatError:
+        return None
+    said = {note.code for note in layout.notes}
+    return None if layout.base64 or said - _OF_ONE_NUMBER else layout
+
+
+def _look(
+    head: bytes, whole: bool, name: str, known: KnownLayout, tokens_apart: bool
+) -> Found | None:
+    """Measure the lines of ``head``, and return what they are. See `find_layout`."""
+    lines, whole = Shapes.measure(head, _begin(head), final=whole)
     if b"\n" not in head and b"\r" in head.rstrip(b"\r"):
         _check_line_ends(head, name)
     if not len(lines):
         return None
-    header = Header.of(lines.line(0)) if known.header is not False else None
+    header = FirstLine.of(lines.line(0)) if known.header is not False else None
     taken = header is not None or known.header is True
     if header is not None and len(header.numbers) > 2 and len(lines) == 1:
         taken = False  # no header of three integers is believed on its own word
-    rows = lines[1:] if taken else lines
-    text = Text(name, whole, lines[:1], rows.filled(), header, known)
-    found = _decide(text, tokens_apart=tokens_apart) if len(text.rows) else None
-    if found is None:
-        return None
-    skip, line = begin, None
+    rows = (lines[1:] if taken else lines).filled()
+    if header is not None and not most(rows.numbers < assumptions.SHORT):
+        rows = rows.without(header.again(rows))
+    text = Lines(name, whole, lines[:1], rows, header, known)
+    return _decide(text, tokens_apart=tokens_apart) if len(text.rows) else None
+
+
+def _layout(head: bytes, found: Found, tokens_apart: bool) -> TextLayout:
+    """Return the layout of what was found, if it can be; see `find_layout`."""
+    known, rows = found.text.known, found.text.rows
+    begin = skip = _begin(head)
+    line = None
     if found.header:
         end = head.find(b"\n", begin)
         skip, line = end + 1, head[begin:end]
     if not known.given and not tokens_apart:
         assumptions.check(found)
+    apart = tokens_apart and bool(rows.all_numbers.all())
     notes = list(found.notes)
-    if not tokens_apart or not found.text.rows.all_numbers.all():
+    if not apart:
         notes += assumptions.notes(found)
     if begin:
         what = "a byte order mark before the first row was left out"
@@ -164,27 +199,15 @@ def find_layout(
         line,
         found.declared,
         tuple(notes),
-        known.dim is not None,
-        tokens_apart and bool(found.text.rows.all_numbers.all()),
-        assumptions.are_base64(found.text.rows),
+        told=known.dim is not None,
+        apart=apart,
+        base64=assumptions.are_base64(rows),
     )
 
 
-def _plain_layout(first: bytes, name: str, known: KnownLayout) -> TextLayout | None:
-    """Return the layout that the first lines agree on, if there is nothing to say.
-
-    What follows them can then hold no more than bad rows, and tokens with a number.
-    """
-    try:
-        found = find_layout(first, whole=False, name=name, known=known)
-    except FormatError:
-        return None
-    if found is None or found.notes or found.base64:
-        return None
-    lines, _ = Shapes.measure(first, found.skip, final=False)
-    runs = lines.runs(found.separator, found.delimiter)
-    same = (runs == found.dim) & (lines.numbers == found.dim)
-    return found if same.all() and not lines.all_numbers.any() else None
+def _begin(head: bytes) -> int:
+    """Return where line 1 begins: behind a byte order mark."""
+    return len(_BOM) if head.startswith(_BOM) else 0
 
 
 def _check_line_ends(head: bytes, name: str) -> None:
@@ -202,7 +225,7 @@ def _check_line_ends(head: bytes, name: str) -> None:
         )
 
 
-def _decide(text: Text, *, tokens_apart: bool) -> Found | None:
+def _decide(text: Lines, *, tokens_apart: bool) -> Found | None:
     """Return what the rows are, ``None`` if they are none."""
     styles = _styles(text)
     if styles is None:
@@ -220,7 +243,7 @@ def _decide(text: Text, *, tokens_apart: bool) -> Found | None:
 # Separators
 
 
-def _styles(text: Text) -> Styles | None:
+def _styles(text: Lines) -> Styles | None:
     """Return what may stand between numbers and before them, in most of the rows.
 
     ``None``: too few rows end in numbers to tell. Raises `FormatError` where it is
@@ -234,6 +257,8 @@ def _styles(text: Text) -> Styles | None:
     wide = (some.odd > 0) | (some.outer > kernel.TAB)
     if most(wide):
         raise _separator_error(text, _wide_gaps(some[wide]))
+    if wide.any() and _are_aligned(some):
+        raise _separator_error(text, _wide_gaps(some[wide]), "to align its columns")
     many = some[some.numbers > 1]
     if 2 * len(many) < len(some):  # one number a row
         tab = most(ENDS_IN_TAB[some.before])
@@ -245,7 +270,7 @@ def _styles(text: Text) -> Styles | None:
     return _spaced(text, some) if spaces > tabs else _tabbed(text, some)
 
 
-def _spaced(text: Text, some: Shapes) -> Styles:
+def _spaced(text: Lines, some: Shapes) -> Styles:
     """Return the styles of rows with spaces between their numbers."""
     if not most(ENDS_IN_TAB[some.before]):
         return Styles((Style.of(text.rows, "space"),))
@@ -259,7 +284,7 @@ def _spaced(text: Text, some: Shapes) -> Styles:
     return Styles((style,))
 
 
-def _tabbed(text: Text, some: Shapes) -> Styles:
+def _tabbed(text: Lines, some: Shapes) -> Styles:
     """Return the styles of rows with tabs between their numbers.
 
     A number between a space and a tab is the end of a token, as in ``python 2.7``, or
@@ -286,20 +311,42 @@ def _tabbed(text: Text, some: Shapes) -> Styles:
     return Styles((space_tab, tab), doubt)
 
 
+def _are_aligned(rows: Shapes) -> bool:
+    """Whether blanks fill up columns, so that those before the numbers differ.
+
+    They take the place of a sign, or end or begin all first numbers in one place.
+    """
+    signs, begins, ends, gaps = set(), set(), set(), set()
+    for place in rows.sample():
+        line = rows.line(place)
+        before = int(rows.front_end[place] - rows.begin[place])
+        number = line[before:].split(None, 1)[0]
+        begin = line.index(number, before)
+        gaps.add(gap := begin - before)
+        signs.add((number.startswith(b"-"), gap))
+        begins.add(begin)
+        ends.add(begin + len(number))
+    return len(gaps) > 1 and (
+        len(signs) == 2 == len(dict(signs)) or min(len(begins), len(ends)) == 1
+    )
+
+
 def _wide_gaps(rows: Shapes) -> str:
     """Say what stands between fields of rows where it is more than one byte."""
     line = rows.line(0)
     return next((what for gap, what in _WIDE.items() if gap in line), _MIXED)
 
 
-def _separator_error(text: Text, what: str) -> FormatError:
+def _separator_error(
+    text: Lines, what: str, where: str = "in most of its rows"
+) -> FormatError:
     remedy = "Write one space or one tab between all fields"
     if what is _SPACE_THEN_TABS:
         remedy = (
             "Pass layout='separator=space-tab' (--layout separator=space-tab) if the "
             "vector begins behind the space, 'separator=tab' if behind the first tab"
         )
-    return text.error("text.separator", f"{what} in most of its rows", remedy)
+    return text.error("text.separator", f"{what} {where}", remedy)
 
 
 # The header
@@ -314,7 +361,7 @@ class Reading(NamedTuple):
     found: Found | None  # None: if this is what it means, the file is not right
 
 
-def _by_header(text: Text, styles: Styles) -> Found | None:
+def _by_header(text: Lines, styles: Styles) -> Found | None:
     """Return what the rows are by the cheapest reading of line 1."""
     header, told = text.header, text.known.dim
     assert header is not None
@@ -335,7 +382,7 @@ def _by_header(text: Text, styles: Styles) -> Found | None:
     raise _not_borne_out(text, styles.ways[0].dim(), best)
 
 
-def _readings(text: Text, styles: Styles) -> Iterator[Reading]:
+def _readings(text: Lines, styles: Styles) -> Iterator[Reading]:
     """Yield each reading of line 1 that the rows do not rule out, the likelier first.
 
     They have to end in as many numbers as it declares, or nearly so.
@@ -374,7 +421,7 @@ def _cuts_off(found: Found) -> bool:
     )
 
 
-def _end_in_whole_numbers(text: Text, style: Style, dim: int) -> bool:
+def _end_in_whole_numbers(text: Lines, style: Style, dim: int) -> bool:
     """Whether all tokens end in a whole number before ``dim`` numbers: ``Route 66``."""
     surplus = style.runs - dim
     if not dim > 0 < surplus[0] or not (surplus == surplus[0]).all():
@@ -387,7 +434,7 @@ def _end_in_whole_numbers(text: Text, style: Style, dim: int) -> bool:
     return whose is Owner.TOKEN or (whose is not Owner.VECTOR and not twice)
 
 
-def _with_first(text: Text, styles: Styles) -> Found | None:
+def _with_first(text: Lines, styles: Styles) -> Found | None:
     """Return what the rows are with line 1, where that may be one of them."""
     header, style, rows = text.header, styles.ways[0], text.rows
     assert header is not None
@@ -404,7 +451,7 @@ def _with_first(text: Text, styles: Styles) -> Found | None:
     return _by_rows(with_first, _styles(with_first))
 
 
-def _three_integers(text: Text, dim: int) -> FormatError:
+def _three_integers(text: Lines, dim: int) -> FormatError:
     if dim == 3 and text.header and text.header.numbers in ([0, 1, 2], [1, 2, 3]):
         return assumptions.columns_error(text)
     # tokens may end in numbers: then the second integer tells how many are the vector's
@@ -419,7 +466,7 @@ def _three_integers(text: Text, dim: int) -> FormatError:
 
 
 def _not_borne_out(
-    text: Text, dim: int, readings: Sequence[Reading] = ()
+    text: Lines, dim: int, readings: Sequence[Reading] = ()
 ) -> FormatError:
     declared = text.header.numbers[1] if text.header is not None else 0
     cause = assumptions.cause_of(text.rows)
@@ -452,7 +499,7 @@ def _not_borne_out(
 
 
 def _by_rows(
-    text: Text, styles: Styles | None, *, header: bool = False
+    text: Lines, styles: Styles | None, *, header: bool = False
 ) -> Found | None:
     """Return what the rows are by their numbers; ``None`` if they are none."""
     if styles is None:
@@ -475,7 +522,7 @@ def _by_rows(
 
 
 def _as_told(
-    text: Text, styles: Styles, dim: int, header: bool, count: int | None
+    text: Lines, styles: Styles, dim: int, header: bool, count: int | None
 ) -> Found:
     """Return what the rows are with the dim that was given."""
     ways = [way for way in styles.ways if way.fits(dim)]
@@ -490,7 +537,7 @@ def _as_told(
     return Found(text, ways[0], dim, header, count)
 
 
-def _check_unlike_rows(text: Text) -> None:
+def _check_unlike_rows(text: Lines) -> None:
     """Raise the error for lines most of which should end in numbers and do not."""
     if text.known.dim is not None or text.known.separator is not None:
         raise text.error(
@@ -510,7 +557,7 @@ def _check_unlike_rows(text: Text) -> None:
         raise _not_borne_out(text, Style.of(text.rows, "space").dim())
 
 
-def _tokens_apart(text: Text, style: Style) -> Found | None:
+def _tokens_apart(text: Lines, style: Style) -> Found | None:
     """Return what rows of numbers alone are, with a header or none."""
     if not text.rows.all_numbers.all():
         return None

@@ -33,7 +33,7 @@ from pretrained_embed.formats.reader import (
     SplitReport,
 )
 from pretrained_embed.formats.text.layout import TextLayout, find_layout
-from pretrained_embed.formats.text.scan import Scratch, TextScan
+from pretrained_embed.formats.text.scan import Scratch, TextPass
 from pretrained_embed.formats.window import ALIGNMENT
 from pretrained_embed.kernel import TokenIndex
 
@@ -252,9 +252,9 @@ class TextReader(Reader):
         index: TokenIndex | None,
         on_bad_row: OnBadRow,
         scratch: Scratch | None = None,
-    ) -> TextScan:
+    ) -> TextPass:
         """Return a scan of a split, in memory of one's own. See `Reader`."""
-        return TextScan(
+        return TextPass(
             self._stream,
             self.layout,
             split,

@@ -24,6 +24,7 @@ from pretrained_embed.kernel import TokenIndex, choice
 _FAULTS_AT_ONCE = 64
 _EXCERPT = 80
 _LF = b"\n"
+_BLANKS = b" \t\r"
 
 
 class Scratch:
@@ -37,7 +38,7 @@ class Scratch:
         self.faults = np.empty((_FAULTS_AT_ONCE, kernel.FAULT_COLUMNS), np.int64)
 
 
-class TextScan:
+class TextPass:
     """One pass over the rows of a split.
 
     `run` yields the hits; when it has ended the attributes tell the rest. Where bad
@@ -179,6 +180,10 @@ class TextScan:
             end = data.find(_LF, start, window.stop)
             cut = end < 0
             excerpt = bytes(data[start : window.stop if cut else end][:_EXCERPT])
+            if len(excerpt) < _EXCERPT and not excerpt.strip(
+                _BLANKS
+            ):  # a tab where spaces separate, or the like
+                kind = kernel.EMPTY
             fault = Fault(before + row, kind, found, excerpt, cut)
             if kind == kernel.EMPTY and self.blank_end.stop == fault.row:
                 self.blank_end = range(self.blank_end.start, fault.row + 1)

@@ -94,6 +94,17 @@ class Shapes:
         """Return the lines that are not blank."""
         return self[self.end > self.begin]
 
+    def without(self, lines: list[int]) -> Shapes:
+        """Return all but these lines."""
+        return self[~np.isin(np.arange(len(self)), lines)] if lines else self
+
+    @property
+    def integers(self) -> BoolArray:
+        """Whether each line is two whole numbers, or three."""
+        few = (self.numbers > 0) & (self.numbers < 3)
+        lines: BoolArray = few & (self.near == 0) & (self.lead == 1) & self.all_numbers
+        return lines
+
     @property
     def all_numbers(self) -> BoolArray:
         """Whether each line is numbers from its first field on."""

@@ -26,7 +26,7 @@ _LF, _SPACE = b"\n", b" "
 _FEWER, _PLAIN = 4, 3
 
 
-class _Reading(NamedTuple):
+class _TokenEnd(NamedTuple):
     """One place where a token may end."""
 
     end: int
@@ -34,7 +34,7 @@ class _Reading(NamedTuple):
     token: bool  # what ends there looks like a token
     clean: bool  # what follows does
 
-    def fits(self, here: _Reading) -> bool:
+    def fits(self, here: _TokenEnd) -> bool:
         """Whether far fewer of the numbers are odd than at the first blank."""
         return _FEWER * self.odd <= here.odd
 
@@ -80,11 +80,11 @@ def find_end(raw: bytes, layout: Layout, *, whole: bool, rows_after: int) -> int
     return None if tempting else first
 
 
-def _read(raw: bytes, end: int, layout: Layout, whole: bool) -> _Reading:
+def _read(raw: bytes, end: int, layout: Layout, whole: bool) -> _TokenEnd:
     after = end + 1 + 4 * layout.slots
     numbers = np.frombuffer(raw[end + 1 : after], layout.dtype)
     odd = 0 if layout.usual is None else layout.usual.odd(numbers)
     rest = raw[after:].lstrip(_LF)
     space = rest.find(_SPACE, 0, _LONGEST_TOKEN)
     clean = is_token(rest[:space]) if space > 0 else whole and not rest
-    return _Reading(end, odd, is_token(raw[:end].lstrip(_LF)), clean)
+    return _TokenEnd(end, odd, is_token(raw[:end].lstrip(_LF)), clean)

@@ -162,9 +162,9 @@ class Word2VecBinaryReader(Reader):
 
     def scan(
         self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
-    ) -> BinaryScan:
+    ) -> BinaryPass:
         """Return a scan of the file. See `Reader`."""
-        return BinaryScan(self._stream, self.layout, index, on_bad_row)
+        return BinaryPass(self._stream, self.layout, index, on_bad_row)
 
     def total(self, reports: Iterable[SplitReport]) -> Findings:
         """Return the findings of a whole pass. See `Reader`."""
@@ -181,7 +181,7 @@ class Word2VecBinaryReader(Reader):
         return findings
 
 
-class BinaryScan:
+class BinaryPass:
     """One pass over the rows of a file. See `SplitScan`."""
 
     def __init__(
