@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
@@ -118,6 +119,13 @@ class Recipe:
         A factor for the vectors of each source.
     normalize_each : bool, default False
         Whether each vector is brought to length 1 first, before ``scale``.
+    align : "shared" or path, optional
+        Whether sources are turned into the space of the first one, before anything else
+        is done with their rows, found or filled. They need one dim. The map of each is
+        orthogonal, as in `align`, and fitted to tokens that mean the same: "shared",
+        the first 50,000 of the first source that the other has as well; or those of a
+        file, with a token of the other source and one of the first on each line. The
+        provenance has the digest of the map and how well it fits.
     postprocess : str or sequence of str, default none
         Steps that change the finished rows in turn: "unit-norm", "center",
         "all-but-the-top" or "all-but-the-top:D", "pca:K". What they need to know of the
@@ -154,6 +162,7 @@ class Recipe:
     combine: How
     scale: tuple[float, ...] | None
     normalize_each: bool
+    align: str | None
     postprocess: tuple[str, ...]
     layout: str | tuple[str | None, ...] | None
 
@@ -168,6 +177,7 @@ class Recipe:
         normalize_each: bool = False,
         postprocess: str | Iterable[str] = (),
         layout: AnyLayout | Sequence[AnyLayout] = None,
+        align: str | os.PathLike[str] | None = None,
     ) -> None:
         forms = _entries(match)
         match_chain(forms)
@@ -189,6 +199,7 @@ class Recipe:
             combine=combine,
             scale=_factors(scale),
             normalize_each=bool(normalize_each),
+            align=_pairs(align),
             postprocess=tuple(map(str, parse_steps(postprocess))),
             layout=_layouts(layout),
         )
@@ -432,6 +443,18 @@ def _factor(given: Any) -> float:
             f"scale has {brief(given)}; a factor is a number, finite and not 0"
         )
     return factor
+
+
+def _pairs(given: Any) -> str | None:
+    """Return how sources are aligned; raises `OptionError` for what is no such."""
+    if given is None:
+        return None
+    if not isinstance(given, str | os.PathLike) or not os.fspath(given):
+        raise OptionError(
+            f"align is {brief(given)}; it is 'shared', or the path of a file with two "
+            "tokens a line"
+        )
+    return os.fsdecode(given)
 
 
 def parse_steps(steps: str | Iterable[str]) -> tuple[Step, ...]:

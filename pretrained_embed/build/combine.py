@@ -20,6 +20,7 @@ import numpy as np
 
 from pretrained_embed.arithmetic import blocks, unit
 from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array
+from pretrained_embed.build.turning import Turn
 from pretrained_embed.errors import OptionError
 from pretrained_embed.recipe import How, Recipe
 
@@ -28,12 +29,13 @@ from pretrained_embed.recipe import How, Recipe
 class Combination:
     """What becomes of the vectors that several sources have for a token.
 
-    ``scale`` has a factor for each source.
+    ``scale`` has a factor for each source, ``turns`` what turns its rows first.
     """
 
     how: How = "fill"
     scale: tuple[float, ...] | None = None
     normalize_each: bool = False
+    turns: tuple[Turn | None, ...] = ()
 
     @classmethod
     def of(cls, recipe: Recipe) -> Combination:
@@ -65,16 +67,19 @@ class Combination:
         return max(dims)
 
     def prepare(self, vectors: Float32Array, rows: Int64Array, number: int) -> None:
-        """Normalise and scale rows from the source ``number`` in place, if asked to.
+        """Turn, normalise and scale rows from a source in place, if asked to.
 
         The arithmetic is in float64, rounded once.
         """
         factor = 1.0 if self.scale is None else self.scale[number]
-        if not self.normalize_each and factor == 1.0:
+        turn = self.turns[number] if self.turns else None
+        if turn is None and not self.normalize_each and factor == 1.0:
             return
         for block in blocks(len(rows), vectors.shape[1]):
             wide = vectors[rows[block]].astype(np.float64)
             with np.errstate(over="ignore", invalid="ignore"):
+                if turn is not None:
+                    wide = turn(wide)
                 vectors[rows[block]] = (
                     unit(wide) if self.normalize_each else wide
                 ) * factor

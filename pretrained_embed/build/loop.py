@@ -212,6 +212,7 @@ def _job(plan: Plan) -> str:
     text: list[Any] = [facts, metadata["vocabulary"]]
     text.append(metadata["provenance"].get("options"))
     text += [options.advise, [form.name for form in options.match]]
+    text += [turn.facts for turn in plan.combination.turns if turn is not None]
     if plan.onto is not None:
         text.append(metadata["provenance"]["sources"])
     if options.calls:  # what a function does is not known

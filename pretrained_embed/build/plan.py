@@ -15,6 +15,7 @@ from pretrained_embed.build.combine import Combination
 from pretrained_embed.build.nothing_found import nothing_found
 from pretrained_embed.build.options import Options
 from pretrained_embed.build.postprocess import fitted, resolve, sample
+from pretrained_embed.build.turning import turns
 from pretrained_embed.errors import ShapeError
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.table import bounds
@@ -68,6 +69,10 @@ class Plan:
         if sources:
             dims = [source.reader.dim for source in sources]
             steps, dim = resolve(steps, combination.dim(dims, names))
+            if options.recipe.align is not None:
+                readers = [source.reader for source in sources]
+                found = turns(readers, options.recipe.align, options.on_bad_row)
+                combination = replace(combination, turns=found)
         if onto is not None and dim != onto.dim:
             raise ShapeError(
                 f"{' and '.join(names)} would give rows of {dim} dimensions; those to "
@@ -164,6 +169,9 @@ class Plan:
             }
             for source, one in zip(self.sources, contributions, strict=True)
         ]
+        for told, turn in zip(each, self.combination.turns, strict=False):
+            if turn is not None:
+                told["aligned"] = turn.facts
         if len(each) > 1:
             for told, one in zip(each, contributions, strict=True):
                 told["coverage"] = {"tokens": one.tokens, "found": one.found}

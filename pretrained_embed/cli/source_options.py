@@ -49,6 +49,12 @@ _OPTIONS = (
         "it; concat: the vectors of all, side by side; average: their mean.",
     ),
     click.option(
+        "--align",
+        metavar="shared|FILE",
+        help="Turn further sources into the space of the first one, by the tokens that "
+        "both have, or by a file with two a line, one of the other source first.",
+    ),
+    click.option(
         "--scale",
         callback=_factors,
         metavar="NUMBER,...",

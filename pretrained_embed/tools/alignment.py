@@ -20,11 +20,10 @@ import numpy as np
 
 import pretrained_embed as pe
 from pretrained_embed.arrays import Float32Array, Float64Array, FloatArray, Int64Array
+from pretrained_embed.build.turning import procrustes, read_pairs
 from pretrained_embed.errors import (
-    FormatError,
     OptionError,
     ShapeError,
-    SourceError,
     VocabularyError,
     brief,
 )
@@ -245,14 +244,14 @@ def _aligned(source: _Space, target: _Space, pairs: Pairs, how: _How) -> Alignme
     if how.center:
         means = (x.mean(axis=0), y.mean(axis=0))
         x, y = x - means[0], y - means[1]
-    turn = _procrustes(x[fitted[:, 0]], y[fitted[:, 1]])
+    turn = procrustes(x[fitted[:, 0]], y[fitted[:, 1]])
     free = np.setdiff1d(np.arange(min(len(x), how.limit)), list(held))
     for _ in range(how.refine):
         mutual = _mutual(x[free] @ turn, y[: how.limit])
         if len(mutual) < 2:
             break
         fitted = np.stack([free[mutual[:, 0]], mutual[:, 1]], axis=1)
-        turn = _procrustes(x[fitted[:, 0]], y[fitted[:, 1]])
+        turn = procrustes(x[fitted[:, 0]], y[fitted[:, 1]])
     tested = [pair for pair in listed if pair[0] in held]
     score = _precision(x @ turn, y, tested, how.limit)
     plain = Alignment(source.matrix, turn, means, how.unit, len(fitted), score)
@@ -295,7 +294,7 @@ def _pairs(pairs: Pairs, source: _Space, target: _Space) -> list[tuple[int, int]
     if isinstance(pairs, str) and pairs == "shared":
         given = ((token, token) for token in source.places)
     elif isinstance(pairs, str | os.PathLike):
-        given = _read_pairs(Path(pairs))
+        given = read_pairs(Path(pairs))
     elif isinstance(pairs, Mapping):
         given = pairs.items()
     else:
@@ -308,35 +307,6 @@ def _pairs(pairs: Pairs, source: _Space, target: _Space) -> list[tuple[int, int]
         for one, other in given
         if one in source.places and other in target.places
     ]
-
-
-def _read_pairs(path: Path) -> list[tuple[str, str]]:
-    try:
-        text = path.read_text("utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise SourceError(
-            f"{path}: the pairs cannot be read: {error.strerror or error}; give "
-            "'shared' for the tokens that both have, or a file of two words a line"
-        ) from error
-    found = []
-    for number, line in enumerate(text.splitlines(), 1):
-        fields = line.split("\t") if "\t" in line else line.split()
-        if not fields:
-            continue
-        if len(fields) != 2:
-            raise FormatError(
-                f"{path}:{number}: {len(fields)} fields; a pair is two tokens, with a "
-                "tab between where they hold blanks"
-            )
-        found.append((fields[0], fields[1]))
-    return found
-
-
-def _procrustes(x: Float64Array, y: Float64Array) -> Float64Array:
-    """Return the orthogonal matrix that brings rows of x nearest to those of y."""
-    left, _, right = np.linalg.svd(x.T @ y)
-    turn: Float64Array = left @ right
-    return turn
 
 
 def _mutual(x: Float64Array, y: Float64Array) -> Int64Array:

@@ -54,6 +54,24 @@ def test_every_option_reaches_the_library():
     assert matrix.provenance == expected.provenance
 
 
+def test_sources_are_aligned_by_a_file_of_pairs():
+    words = [f"w{number}" for number in range(6)]
+    rows = np.random.default_rng(0).normal(size=(6, 3)).round(3)
+    for name, turned in (("vectors.txt", rows), ("more.txt", rows[:, [2, 0, 1]])):
+        lines = zip(words, turned.tolist(), strict=True)
+        Path(name).write_text("".join(f"{w} {a} {b} {c}\n" for w, (a, b, c) in lines))
+    Path("more.txt").write_text(Path("more.txt").read_text() + "own 1 2 3\n")
+    Path("pairs.txt").write_text("".join(f"{word}\t{word}\n" for word in words))
+    Path("vocab.txt").write_text("w1\nown\n")
+
+    result = run(*BUILD, *MORE, "--align", "pairs.txt", "-o", "m.npz")
+
+    assert result.exit_code == 0
+    matrix = pe.load_matrix("m.npz")
+    np.testing.assert_allclose(matrix["own"], [2, 3, 1], atol=1e-5)
+    assert matrix.recipe.align == "pairs.txt"
+
+
 def test_a_matrix_is_extended_in_place():
     run(*BUILD, "-o", "m.npz")
     old = pe.load_matrix("m.npz")
