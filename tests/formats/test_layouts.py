@@ -124,7 +124,7 @@ SOUND_KINDS: dict[tuple[str, str, str], tuple[int, int]] = {
     ("error", "ends-in-decimal", "(i)"): (14, 298),
     ("error", "ends-in-integer", "(i)"): (1, 42),
     ("error", "integer", "(iv)"): (0, 4),
-    ("error", "thousands", "(i)"): (3, 29),
+    ("error", "thousands", "(i)"): (3, 33),
     ("wrong", "ends-in-decimal", "(i)"): (12, 278),
     ("wrong", "ends-in-decimal", "(vi)"): (0, 2),
     ("wrong", "ends-in-integer", "(i)"): (10, 280),
