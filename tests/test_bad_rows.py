@@ -77,7 +77,7 @@ def test_the_command_has_the_same_budget(source, budget, code):
 
     result = run(
         *("build", *map(str, words), "-o", str(source.parent / "m.npz")),
-        *("--on-bad-row", "skip", "--max-bad-rows", budget),
+        *("--bad-rows", budget),
     )
 
     assert result.exit_code == code
@@ -91,9 +91,7 @@ def test_a_budget_that_is_no_number_is_wrong_usage_or_our_error(source, budget):
     (source.parent / "vocab.txt").write_text("the\n")
     words = ["--vocab", source.parent / "vocab.txt", "--source", source]
 
-    result = run(
-        "build", *map(str, words), "--on-bad-row", "skip", "--max-bad-rows", budget
-    )
+    result = run("build", *map(str, words), "--bad-rows", budget)
 
     assert result.exit_code in (1, 2)
     assert "rows" in result.stderr

@@ -11,10 +11,11 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.library_options import library_options
-from pretrained_embed.cli.match_options import check_stdin, vocab_kind
 from pretrained_embed.cli.output import answer_json, plural, tell
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.recipe_options import limits_options
 from pretrained_embed.cli.remarks import remarks
+from pretrained_embed.cli.vocabulary_options import check_stdin, vocab_kind
 from pretrained_embed.sources.url import url_or_words
 
 _SHOWN = 5  # missing tokens that are named
@@ -50,8 +51,7 @@ _SHOWN = 5  # missing tokens that are named
     is_flag=True,
     help="Keep the first row of each token only. Left out: all rows are kept.",
 )
-@options.on_bad_row("Malformed rows of IN: stop, or leave them out and say so.")
-@options.max_bad_rows
+@limits_options("bad_rows")
 @options.layout
 @library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
@@ -64,8 +64,7 @@ def convert(
     vocab_kind: Any,
     dtype: Any,
     drop_duplicates: bool,
-    on_bad_row: Any,
-    max_bad_rows: Any,
+    limits: pe.Limits,
     layout: str | None,
     library: pe.Library,
     as_json: bool,
@@ -99,8 +98,8 @@ def convert(
             vocab=vocabulary,
             dtype=dtype,
             drop_duplicates=drop_duplicates,
-            on_bad_row=on_bad_row,
-            max_bad_rows=max_bad_rows,
+            on_bad_row=limits.on_bad_row,
+            max_bad_rows=limits.bad_rows,
             layout=layout,
             library=library,
             progress=bar,

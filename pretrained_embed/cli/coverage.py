@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.library_options import library_options
-from pretrained_embed.cli.match_options import (
-    check_stdin,
-    match_options,
-    report,
-    spreadsheet,
-)
 from pretrained_embed.cli.output import (
     answer,
     answer_json,
@@ -26,35 +19,32 @@ from pretrained_embed.cli.output import (
     tell,
 )
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.recipe_options import limits_options, recipe_options
 from pretrained_embed.cli.remarks import remarks
-from pretrained_embed.sources.url import url_or_words
+from pretrained_embed.cli.vocabulary_options import (
+    VocabFile,
+    check_stdin,
+    report,
+    spreadsheet,
+    vocab_options,
+)
 
 
 @click.command()
-@match_options
-@click.option(
-    "--source",
-    type=url_or_words,
-    metavar="SOURCE",
-    multiple=True,
-    default=(pe.DEFAULT_SOURCE,),
-    show_default=True,
-    help="The vectors, as for 'build'; once for each source to compare.",
-)
-@options.layouts
-@options.on_bad_row("Malformed rows of a source: stop, or leave them out and say so.")
+@vocab_options("vocab", "vocab_kind")
+@options.sources
+@recipe_options("match", "layout")
+@limits_options("bad_rows")
 @report
 @spreadsheet
 @library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
 @options.quiet
 def coverage(
-    vocab: str,
-    vocab_kind: Any,
-    match: str,
+    vocab: VocabFile,
     source: tuple[str, ...],
-    layout: Any,
-    on_bad_row: Any,
+    recipe: pe.Recipe,
+    limits: pe.Limits,
     report: Path | None,
     spreadsheet: bool,
     library: pe.Library,
@@ -71,22 +61,22 @@ def coverage(
     Example:
       pretrained-embed coverage --vocab vocab.txt --source a.vec --source b.txt
     """
-    check_stdin(vocab, source)
+    check_stdin(vocab.vocab, source)
     if report is not None:
         check_target(
             report,
             "--report",
             pe.Coverage.REPORT_SUFFIXES,
-            vocabulary=vocab,
+            vocabulary=vocab.vocab,
             sources=source,
         )
-    vocabulary = pe.Vocabulary.from_file(vocab, kind=vocab_kind)
+    vocabulary = vocab.read()
     with Bar(quiet=quiet) as bar:
         comparison = pe.coverage(
             vocabulary,
             source,
-            recipe=pe.Recipe(match, layout=layout),
-            limits=pe.Limits(bad_rows=1.0 if on_bad_row == "skip" else 0),
+            recipe=recipe,
+            limits=limits,
             library=library,
             progress=bar,
         )

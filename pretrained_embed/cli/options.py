@@ -5,16 +5,47 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import wraps
 from typing import Any, TypeVar
 
 import click
 
-from pretrained_embed import EmbeddingMatrix
+from pretrained_embed import DEFAULT_SOURCE, EmbeddingMatrix
 from pretrained_embed.errors import brief
 from pretrained_embed.kernel.choice import SlowKernelWarning
+from pretrained_embed.sources.url import url_or_words
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def value_options(
+    name: str, make: Callable[..., Any], table: Mapping[str, Callable[..., Any]]
+) -> Callable[..., Callable[[Command], Command]]:
+    """Return what makes options into one value, called ``name`` in the command.
+
+    ``table`` has the option of each field that ``make`` takes. What is returned takes
+    the names of the fields that a command has, or none for all of them.
+    """
+
+    def chosen(*fields: str) -> Callable[[Command], Command]:
+        wanted = [field for field in table if not fields or field in fields]
+
+        def added(command: Command) -> Command:
+            @wraps(command)
+            def run(*args: Any, **given: Any) -> Any:
+                values = {field: given.pop(field) for field in wanted}
+                return command(*args, **{name: make(**values)}, **given)
+
+            made: Any = run
+            for field in reversed(wanted):  # shown in reverse
+                made = table[field](made)
+            result: Command = made
+            return result
+
+        return added
+
+    return chosen
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:
@@ -58,39 +89,6 @@ def _check_word(word: str, words: Sequence[str]) -> None:
         )
 
 
-def _max_bad_rows(_: click.Context, __: click.Parameter, value: str | None) -> Any:
-    """Turn ``100``, ``0.001`` or ``0.1%`` into a number of rows or a share of them."""
-    if value is None:
-        return None
-    try:
-        if value.endswith("%"):
-            return float(value[:-1]) / 100
-        return int(value) if value.isdigit() else float(value)
-    except ValueError:
-        raise click.BadParameter(
-            f"{value!r} is neither a number of rows nor a share such as 0.1%"
-        ) from None
-
-
-def on_bad_row(help: str) -> Callable[[Command], Command]:
-    """Return the option that says what becomes of malformed rows."""
-    return click.option(
-        "--on-bad-row",
-        **one_of(["error", "skip"]),
-        default="error",
-        show_default=True,
-        help=help,
-    )
-
-
-max_bad_rows = click.option(
-    "--max-bad-rows",
-    metavar="N|SHARE",
-    callback=_max_bad_rows,
-    help="With --on-bad-row skip: the most malformed rows to leave out, as a number or "
-    "a share of all (100, 0.001, 0.1%); more are an error.  [default: any number]",
-)
-
 projection = click.option(
     "--projection",
     **one_of(EmbeddingMatrix.PROJECTIONS),
@@ -101,6 +99,18 @@ projection = click.option(
 
 projection_seed = click.option(
     "--seed", type=int, default=0, show_default=True, help="Of tsne and umap."
+)
+
+sources = click.option(
+    "--source",
+    type=url_or_words,
+    metavar="SOURCE",
+    multiple=True,
+    default=(DEFAULT_SOURCE,),
+    show_default=True,
+    help="The vectors: a name that 'list' shows, a URL, a path, archive.zip#member, or "
+    "- for standard input. An https:// URL is downloaded once and kept; s3://, gs://, "
+    "hf:// and remote+https:// are read where they are. Of several, each is named.",
 )
 
 _LAYOUT_HELP = (

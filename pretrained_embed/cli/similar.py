@@ -11,6 +11,7 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.recipe_options import limits_options
 from pretrained_embed.cli.remarks import layout_notes
 from pretrained_embed.sources.url import url_or_words
 
@@ -41,7 +42,7 @@ from pretrained_embed.sources.url import url_or_words
     show_default=True,
     help="What is near: a large cosine, a large inner product, a small distance.",
 )
-@options.on_bad_row("Malformed rows of the source: stop, or leave them out.")
+@limits_options("bad_rows")
 @options.layout
 @library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
@@ -52,7 +53,7 @@ def similar(
     lines: TextIO | None,
     count: int,
     metric: Any,
-    on_bad_row: Any,
+    limits: pe.Limits,
     layout: str | None,
     library: pe.Library,
     as_json: bool,
@@ -86,10 +87,11 @@ def similar(
                 queries,
                 count=count,
                 metric=metric,
-                on_bad_row=on_bad_row,
+                on_bad_row=limits.on_bad_row,
                 progress=bar,
             )
             findings = reader.findings
+            limits.check_rows(findings, reader.name)
     if not quiet:
         for note in layout_notes(findings):
             tell(f"Note: {note}.")

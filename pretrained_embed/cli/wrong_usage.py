@@ -22,7 +22,11 @@ _ELSEWHERE = {
     **dict.fromkeys(
         ("--vectors", "--embeddings", "--input", "--model"), "Vectors are --source."
     ),
-    **dict.fromkeys(("--extend",), "It is --onto now."),
+    "--extend": "It is --onto now.",
+    "--min-token-coverage": "It is --min-text-coverage now.",
+    "--on-bad-row": "It is --bad-rows now: --bad-rows 100% leaves out any number.",
+    "--max-bad-rows": "It is --bad-rows now, which needs no other option.",
+    "--unk-oov": "It is --special-oov unk=POLICY now.",
     **dict.fromkeys(("--pad",), "The token of the padding row is --pad-token."),
     **dict.fromkeys(("--unk",), "The token of unknown ones is --unk-token."),
     **dict.fromkeys(("--format", "--type"), "The suffix of --output names the format."),

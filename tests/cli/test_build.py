@@ -34,7 +34,7 @@ def test_it_writes_the_matrix_that_the_library_builds():
 def test_people_are_told_of_coverage_remarks_and_the_file():
     Path("vectors.txt").write_text("the 1 2\ncat 3 4\nbad 5\nthe 6 7\n\ncat 8 9")
 
-    result = run(*BUILD, "--on-bad-row", "skip", "-o", "matrix.h5")
+    result = run(*BUILD, "--bad-rows", "100%", "-o", "matrix.h5")
 
     assert result.exit_code == 0
     assert result.stderr.splitlines() == [
@@ -51,7 +51,7 @@ def test_people_are_told_of_coverage_remarks_and_the_file():
 def test_all_malformed_rows_are_counted_where_not_all_are_shown():
     Path("vectors.txt").write_text("the 1 2\n" * 30 + "bad 5\n" * 25)
 
-    result = run(*BUILD, "--on-bad-row", "skip")
+    result = run(*BUILD, "--bad-rows", "100%")
 
     assert "Warning: 25 malformed rows were left out." in result.stderr
     assert "line 40: " in result.stderr
@@ -100,7 +100,7 @@ def test_pad_and_unk_are_named_or_left_out(words, tokens):
 
 
 def test_the_row_of_unk_can_have_a_policy_of_its_own():
-    run(*BUILD, "--unk-token", "<unk>", "--oov", "zeros", "--unk-oov", "mean")
+    run(*BUILD, "--unk-token", "<unk>", "--oov", "zeros", "--special-oov", "unk=mean")
 
     matrix = pe.load_matrix("embedding.npz")
     np.testing.assert_array_equal(matrix["<unk>"], [4, 5, 6])
@@ -160,12 +160,17 @@ def test_the_suffix_names_the_format_and_what_is_there_is_replaced(suffix):
         (("--match", ""), "unknown form ''"),
         (("--oov", "norml"), "did you mean 'normal'?"),
         (("--oov", "mean,parts"), "have nothing left to fill"),
-        (("--unk-oov", "zero", "--unk-token", "u"), "did you mean 'zeros'?"),
+        (("--special-oov", "unk=zero"), "did you mean 'zeros'?"),
         (("--special-oov", "mask"), "'mask' is not TOKEN=POLICY"),
         (("--special-oov", "a=mean", "--special-oov", "a=zeros"), "'a' is there twice"),
         (("--special-oov", "mask=zeros"), "'mask', which is no token"),
         (("--special-oov", "pad=mean"), "zeros, always"),
-        (("--on-bad-row", "ignore"), "'ignore' is not one of error, skip"),
+        (("--bad-rows", "some"), "neither a number of rows nor a share"),
+        (("--bad-rows", "1.5"), "bad_rows is 1.5"),
+        (("--on-bad-row", "skip"), "It is --bad-rows now: --bad-rows 100%"),
+        (("--max-bad-rows", "1"), "It is --bad-rows now"),
+        (("--min-token-coverage", "1"), "It is --min-text-coverage now."),
+        (("--unk-oov", "mean"), "It is --special-oov unk=POLICY now."),
         (("--vocab-kind", "jsn"), "did you mean json?"),
         (("--seed", "x"), "'x' is not a valid integer"),
         (("--seed", "-1"), "seed"),

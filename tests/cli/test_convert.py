@@ -94,10 +94,10 @@ def test_malformed_rows_stop_it_or_are_left_out_as_told():
     stopped = run("convert", "bad.txt", "out.npz")
     too_many = run(
         *("convert", "bad.txt", "out.npz"),
-        *("--on-bad-row", "skip", "--max-bad-rows", "1%"),
+        *("--bad-rows", "1%"),
     )
     assert not Path("out.npz").exists()
-    skipped = run("convert", "bad.txt", "out.npz", "--on-bad-row", "skip")
+    skipped = run("convert", "bad.txt", "out.npz", "--bad-rows", "100%")
 
     assert (stopped.exit_code, too_many.exit_code, skipped.exit_code) == (1, 1, 0)
     assert "bad.txt, line 3" in stopped.stderr

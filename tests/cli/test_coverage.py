@@ -68,8 +68,8 @@ def test_json_and_a_report_hold_all_there_is():
 def test_remarks_on_a_source_are_told_unless_quiet():
     Path("vectors.txt").write_text("the 1 2\nbad\n")
 
-    told = run(*COVERAGE, "--on-bad-row", "skip")
-    quiet = run(*COVERAGE, "--on-bad-row", "skip", "--quiet")
+    told = run(*COVERAGE, "--bad-rows", "100%")
+    quiet = run(*COVERAGE, "--bad-rows", "100%", "--quiet")
 
     assert "vectors.txt: Warning: 1 malformed row was left out." in told.stderr
     assert (quiet.exit_code, quiet.stderr) == (0, "")
@@ -100,8 +100,8 @@ def test_a_build_writes_a_report():
 
 @pytest.mark.usefixtures("counted")
 def test_too_little_of_the_text_fails_the_build():
-    enough = run(*BUILD, "--min-token-coverage", "0.96")
-    too_little = run(*BUILD, "--min-token-coverage", "0.97", "-o", "m.npz")
+    enough = run(*BUILD, "--min-text-coverage", "0.96")
+    too_little = run(*BUILD, "--min-text-coverage", "0.97", "-o", "m.npz")
 
     assert enough.exit_code == 0
     assert too_little.exit_code == 1
@@ -116,8 +116,8 @@ def test_too_little_of_the_text_fails_the_build():
         ((*COVERAGE, "--report", "r.txt"), "does not end in one of .md .json .csv"),
         ((*COVERAGE, "--report", "nowhere/r.md"), "there is no folder 'nowhere'"),
         ((*BUILD, "--report", "r.npz"), "does not end in one of .md .json .csv"),
-        ((*BUILD, "--min-token-coverage", "0.5"), "the vocabulary has no counts"),
-        ((*BUILD, "--min-token-coverage", "2"), "--min-token-coverage"),
+        ((*BUILD, "--min-text-coverage", "0.5"), "the vocabulary has no counts"),
+        ((*BUILD, "--min-text-coverage", "2"), "--min-text-coverage"),
         (("coverage",), "--vocab"),
     ],
 )

@@ -34,8 +34,8 @@ _Kinds = tuple[tuple[str, Severity, Sequence[int], str, str], ...]
 
 _DROP = "`pretrained-embed convert IN OUT --drop-duplicates` keeps the first of each"
 _SKIP = (
-    "fetch the file again if it was cut; `pretrained-embed convert IN OUT --on-bad-row "
-    "skip` writes one without them"
+    "fetch the file again if it was cut; `pretrained-embed convert IN OUT --bad-rows "
+    "100%` writes one without them"
 )
 
 

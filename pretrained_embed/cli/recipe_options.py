@@ -1,0 +1,237 @@
+"""Options that say how rows are made, what makes a build fail, and what does the work.
+
+Each decorator takes the names of the fields that a command has, and gives the command
+one value: ``recipe``, ``limits``, ``work``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+import pretrained_embed as pe
+from pretrained_embed.cli import options
+from pretrained_embed.errors import MissingPackageError, WorkerError, brief
+
+#: Seconds that a scheduler has to answer.
+_PATIENCE = 30
+
+_CHOICES = {name: ", ".join(words) for name, words in pe.Recipe.choices().items()}
+
+
+def _by_token(
+    _: click.Context, __: click.Parameter, values: tuple[str, ...]
+) -> dict[str, str]:
+    """Take ``mask=zeros`` apart; a token may have ``=`` in it, policies have not."""
+    settings: dict[str, str] = {}
+    for value in values:
+        token, equals, policies = value.rpartition("=")
+        if not equals:
+            raise click.BadParameter(f"{brief(value)} is not TOKEN=POLICY")
+        if token in settings:
+            raise click.BadParameter(f"{brief(token)} is there twice")
+        settings[token] = policies
+    return settings
+
+
+def _factors(
+    _: click.Context, __: click.Parameter, value: str | None
+) -> tuple[float, ...] | None:
+    if value is None:
+        return None
+    try:
+        return tuple(float(factor) for factor in value.split(","))
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is no list of numbers with commas between them"
+        ) from None
+
+
+def _bad_rows(_: click.Context, __: click.Parameter, value: str) -> int | float:
+    """Turn ``100``, ``0.001`` or ``0.1%`` into a number of rows or a share of them."""
+    try:
+        if value.endswith("%"):
+            return float(value[:-1]) / 100
+        return int(value) if value.isdecimal() else float(value)
+    except ValueError:
+        raise click.BadParameter(
+            f"{value!r} is neither a number of rows nor a share such as 0.1%"
+        ) from None
+
+
+recipe_options = options.value_options(
+    "recipe",
+    pe.Recipe,
+    {
+        "combine": click.option(
+            "--combine",
+            **options.one_of(pe.Recipe.choices()["combine"]),
+            default="fill",
+            show_default=True,
+            help="Of several sources. fill: a token's vector is from the first that "
+            "has it; concat: the vectors of all, side by side; average: their mean.",
+        ),
+        "align": click.option(
+            "--align",
+            metavar="shared|FILE",
+            help="Turn further sources into the space of the first one, by the tokens "
+            "that both have, or by a file with two a line, one of the other source "
+            "first.",
+        ),
+        "scale": click.option(
+            "--scale",
+            callback=_factors,
+            metavar="NUMBER,...",
+            help="A factor for the vectors of each source.",
+        ),
+        "normalize_each": click.option(
+            "--normalize-each",
+            is_flag=True,
+            help="Bring the vectors of each source to length 1 first.",
+        ),
+        "postprocess": click.option(
+            "--post",
+            "postprocess",
+            metavar="STEP,...",
+            callback=lambda _, __, given: () if given is None else given,
+            help=f"Steps that change the finished rows: {_CHOICES['postprocess']}. "
+            "all-but-the-top:D takes D directions away, pca:K keeps K.  "
+            "[default: none]",
+        ),
+        "match": click.option(
+            "--match",
+            default="exact",
+            show_default=True,
+            metavar="FORM,...",
+            help="The forms of a token that are looked for, in this order: "
+            f"{_CHOICES['match']}. With a language: lemma:en. One after the other: "
+            "lower+strip-accents.",
+        ),
+        "oov": click.option(
+            "--oov",
+            metavar="POLICY,...",
+            default="normal",
+            show_default=True,
+            help="What fills the rows of tokens that are not found: "
+            f"{_CHOICES['oov']}. Of several, each fills what those before it could "
+            "not; after subword, parts and ngram comes normal, unless another does.",
+        ),
+        "special_oov": click.option(
+            "--special-oov",
+            type=options.as_token,
+            metavar="TOKEN=POLICY,...",
+            multiple=True,
+            callback=_by_token,
+            help="The same for a special token, by what it is for (unk, mask, cls, "
+            "sep, bos, eos) or as it stands; may be repeated.  [default: the last of "
+            "--oov]",
+        ),
+        "seed": click.option(
+            "--seed",
+            type=int,
+            default=0,
+            show_default=True,
+            help="Of the numbers that normal and uniform draw.",
+        ),
+        "layout": options.layouts,
+    },
+)
+
+limits_options = options.value_options(
+    "limits",
+    pe.Limits,
+    {
+        "coverage": click.option(
+            "--min-coverage",
+            "coverage",
+            type=click.FloatRange(0, 1),
+            default=0.0,
+            show_default=True,
+            help="The least share of tokens to be found; fewer are an error.",
+        ),
+        "text_coverage": click.option(
+            "--min-text-coverage",
+            "text_coverage",
+            type=click.FloatRange(0, 1),
+            default=0.0,
+            show_default=True,
+            help="The least share of the text that they make up, by the counts of the "
+            "vocabulary.",
+        ),
+        "bad_rows": click.option(
+            "--bad-rows",
+            metavar="N|SHARE",
+            default="0",
+            show_default=True,
+            callback=_bad_rows,
+            help="How many malformed rows of a source may be left out, as a number or "
+            "a share of its rows (100, 0.001, 0.1%); 100% is any number. More are an "
+            "error. They are counted.",
+        ),
+    },
+)
+
+
+def _work(threads: int | None, memory: str | None) -> pe.Work:
+    return pe.Work(threads, memory=memory, advise=True)
+
+
+work_options = options.value_options(
+    "work",
+    _work,
+    {
+        "threads": click.option(
+            "--threads",
+            type=click.IntRange(min=1),
+            help="[default: the CPUs this process may use]",
+        ),
+        "memory": click.option(
+            "--memory",
+            metavar="SIZE",
+            help="What the index of the tokens may take, such as 4GB; tokens that need "
+            "more are looked for in several passes.  [default: half of what is free]",
+        ),
+    },
+)
+
+dask = click.option(
+    "--dask",
+    metavar="SCHEDULER",
+    help="Read the source with the workers of a Dask scheduler, by its address or its "
+    "file. They need the same files at the same places.",
+)
+
+
+@contextmanager
+def dask_executor(scheduler: str | None) -> Iterator[Executor | None]:
+    """Give an executor of the workers of a Dask scheduler; ``None`` for no scheduler.
+
+    Raises `MissingPackageError`, and `WorkerError` where no scheduler answers.
+    """
+    if scheduler is None:
+        yield None
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise MissingPackageError(
+            "--dask needs Dask: pip install 'pretrained-embed[dask]'"
+        ) from error
+    by_file = Path(scheduler).is_file()
+    where: dict[str, Any] = (
+        {"scheduler_file": scheduler} if by_file else {"address": scheduler}
+    )
+    try:
+        client = Client(**where, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:  # no answer; no address
+        raise WorkerError(
+            f"no Dask scheduler answers at {scheduler!r}: {error}. Its address looks "
+            "like tcp://host:8786"
+        ) from error
+    with client:
+        yield client.get_executor()
