@@ -84,7 +84,7 @@ class Note(str):
 
 
 class Doubt(NamedTuple):
-    """A row worth a word: malformed and left out, or read but suspicious."""
+    """A row that is malformed and was left out, or was read but is suspicious."""
 
     row: int  # 0-based, in file order, malformed rows included
     line: int | None  # 1-based; None in a binary file

@@ -152,7 +152,7 @@ def _read_array(
 
 
 class Cursor:
-    """A place in some bytes. What it takes are views of them, not copies.
+    """A position in some bytes. What is taken are views of them, not copies.
 
     ``what`` names the whole in messages: "the pickle", "chunk 3".
     """

@@ -1,4 +1,4 @@
-"""Work cut into numbered parts, done by threads, handed over in order."""
+"""Numbered parts of work: threads do them, their results come in order."""
 
 from __future__ import annotations
 

@@ -1,8 +1,13 @@
 """What every format gives and takes: the border between files and matrices.
 
 A format turns a `ByteStream` into a `Reader`. A reader gives all its rows in order
-(`Reader.blocks`) or only the wanted ones (`Reader.select`), and tells what it saw
-on the way (`Findings`). Nothing here knows where the bytes came from.
+(`Reader.blocks`) or only the wanted ones (`Reader.select`), and tells what it found
+(`Findings`). What a reader cannot do, it answers with ``None``. Nothing here knows
+where the bytes came from.
+
+A split is a run of a file's rows that can be scanned apart from the others: by another
+thread, process or machine. What its scan tells is counted from the split's own first
+row; `Reader.total` puts the splits together, in order.
 """
 
 from __future__ import annotations

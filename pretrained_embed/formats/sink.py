@@ -1,8 +1,8 @@
 """New files of vectors: blocks of rows one after the other, then all else.
 
-Every format is written so, whoever writes: a matrix that is saved, a source that is
-converted, a build whose rows are more than memory holds. What a format has to know
-before its first byte, and does not know yet, waits in a temporary file.
+Every format is written this way: by a matrix that is saved, a source that is converted,
+a build with more rows than memory holds. Where a format has to know all rows before its
+first byte, they wait in a temporary file.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from pretrained_embed.formats.table import (
     refuse_holes,
 )
 
-#: What systems say whose disks map no file that is written to, or where a process may
-#: have no more addresses.
+#: Errors of the system where a disk cannot map a file that is written to, or a process
+#: may have no more addresses.
 _CANNOT_MAP = (
     *(errno.ENODEV, errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.ENOTSUP),
     errno.ENOMEM,

@@ -95,7 +95,7 @@ def test_a_compressed_table_reads_back(tmp_path):
         token_offsets=table.tokens.offsets,
     )
 
-    read = npz.read_table(stream_of(tmp_path / "packed.npz"))
+    read = formats.read_table(stream_of(tmp_path / "packed.npz"))
 
     assert read.vectors.tobytes() == table.vectors.tobytes()
     assert read.tokens.unpack() == table.tokens.unpack()

@@ -88,7 +88,7 @@ def test_tokens_come_from_a_tokenizer(tmp_path):
     }
     (tmp_path / "tokenizer.json").write_text(json.dumps(tokenizer))
 
-    table = safetensors.read_table(stream_of(tmp_path / "model.safetensors"))
+    table = formats.read_table(stream_of(tmp_path / "model.safetensors"))
 
     assert table.tokens.unpack() == ["the", "[PAD]"]
 

@@ -30,7 +30,7 @@ from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5.data import DataFile
 from pretrained_embed.formats.local import budget_of, open_local
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.table import Table, decode_metadata
+from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "hdf5"
@@ -56,12 +56,6 @@ def open_reader(stream: ByteStream) -> TableReader:
     except BaseException:
         held.close()
         raise
-
-
-def read_table(stream: ByteStream) -> Table:
-    """Read the whole table; raises `FormatError` where it is damaged."""
-    with open_reader(stream) as reader:
-        return reader.table()
 
 
 def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:

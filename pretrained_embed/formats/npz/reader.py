@@ -45,7 +45,7 @@ from pretrained_embed.formats.npy.header import (
 )
 from pretrained_embed.formats.npz import ARRAYS
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.table import Table, decode_metadata
+from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "npz"
@@ -66,12 +66,6 @@ def open_reader(stream: ByteStream) -> TableReader:
 
                 refuse_part(stream)
                 raise
-
-
-def read_table(stream: ByteStream) -> Table:
-    """Read the whole table; raises `FormatError` where it is damaged."""
-    with open_reader(stream) as reader:
-        return reader.table()
 
 
 def _own(archive: Archive, where: str) -> TableReader:

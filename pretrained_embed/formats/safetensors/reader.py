@@ -43,7 +43,6 @@ from pretrained_embed.formats.safetensors.own_tensors import (
     prefix_of,
     read_annotations,
 )
-from pretrained_embed.formats.table import Table
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import (
     find_tokens,
@@ -122,9 +121,3 @@ def own_reader(
         arrays=dict(arrays),
         metadata=dict(metadata),
     )
-
-
-def read_table(stream: ByteStream) -> Table:
-    """Read the whole table; raises `FormatError` where it is damaged."""
-    with open_reader(stream) as reader:
-        return reader.table()
