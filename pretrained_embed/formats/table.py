@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class Rows(Protocol):
-    """Vectors as they are stored: in an array, in memory or mapped, or in a data set."""
+    """Vectors as they are stored: an array, also a mapped one, or a data set."""
 
     @property
     def shape(self) -> tuple[int, ...]:
