@@ -7,12 +7,10 @@ imported or called. `reader` has the names of the files.
 from __future__ import annotations
 
 import errno
-import re
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.files.presence import is_file
 from pretrained_embed.formats.local import file_size
 from pretrained_embed.formats.marks import NPY
 from pretrained_embed.formats.npy.reader import map_matrix
@@ -142,39 +140,3 @@ KNOWN = (
         "numpy.random._mt19937.MT19937",
     }
 )
-
-
-#: The name of the model, and that of the array.
-_PART = re.compile(
-    r"(?P<model>.+?)(\.wv|\.docvecs|\.dv|\.trainables)?\.(vectors\w*|syn[01]\w*)\.np[yz]"
-)
-_ENDS = ("", ".gz", ".bz2")  # what the name of the model may go on with
-
-
-def refuse_part(stream: ByteStream) -> None:
-    """Raise `FormatError` for an array that gensim keeps beside a model, by its name.
-
-    The message names the model, which has the tokens.
-    """
-    name = stream.name if stream.path is None else stream.path.name
-    found = _PART.fullmatch(name.rpartition("/")[2])
-    if found is None:
-        return
-    beside = stream.path and next(
-        (
-            path
-            for suffix in _ENDS
-            if is_file(path := stream.path.with_name(found["model"] + suffix))
-        ),
-        None,
-    )
-    if beside:
-        raise FormatError(
-            f"{stream.name} is a part of {beside.name}, which gensim saved beside it "
-            f"and which has the tokens: give {str(beside)!r} instead"
-        )
-    raise FormatError(
-        f"{stream.name} is a part of a model, as gensim saves it, and has no tokens: "
-        f"put {found['model']!r}, which gensim wrote with it, beside it, and give that "
-        "instead"
-    )

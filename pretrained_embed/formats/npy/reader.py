@@ -43,7 +43,7 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
     try:
         return _open(stream, layout)
     except FormatError:
-        from pretrained_embed.formats.gensim.arrays import refuse_part
+        from pretrained_embed.formats.gensim.side_files import refuse_part
 
         refuse_part(stream)
         raise
