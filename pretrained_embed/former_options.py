@@ -26,12 +26,17 @@ RECIPE = {
     )
 }
 
+#: Keywords that are the one field of `Limits` now that has to do with rows.
+BAD_ROWS = {
+    "on_bad_row": "limits=pe.Limits(bad_rows=1.0)",
+    "max_bad_rows": "limits=pe.Limits(bad_rows=...)",
+}
+
 #: Keywords that are fields of `Limits` now.
 LIMITS = {
     "min_coverage": "limits=pe.Limits(coverage=...)",
     "min_token_coverage": "limits=pe.Limits(text_coverage=...)",
-    "on_bad_row": "limits=pe.Limits(bad_rows=1.0)",
-    "max_bad_rows": "limits=pe.Limits(bad_rows=...)",
+    **BAD_ROWS,
 }
 
 #: Keywords that are fields of `Work` now.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from pretrained_embed.errors import CoverageError, OptionError, brief
 from pretrained_embed.formats import Findings
@@ -10,6 +11,8 @@ from pretrained_embed.formats.findings import check_bad_rows
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger import Coverage
 from pretrained_embed.ledger.coverage import percent
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,21 @@ class Limits:
             )
         object.__setattr__(self, "_share", share and most > 0)
 
+    @classmethod
+    def of_rows(cls, limits: Limits | None, verb: str) -> Limits:
+        """Return the limits of a verb that reads rows and looks for no coverage.
+
+        Raises `OptionError` for what is no `Limits`, and for limits on the coverage.
+        """
+        limits = given("limits", limits, cls)
+        for name in ("coverage", "text_coverage"):
+            if getattr(limits, name):
+                raise OptionError(
+                    f"{verb} does not fail for too little {name}: of limits it has "
+                    "bad_rows alone"
+                )
+        return limits
+
     @property
     def on_bad_row(self) -> OnBadRow:
         """What a reader does with a malformed row."""
@@ -83,6 +101,20 @@ class Limits:
                 f"the tokens found make up {percent(share)} of the text, "
                 f"{percent(self.text_coverage)} are asked for. {coverage}"
             )
+
+
+def given(name: str, value: Value | None, kind: type[Value]) -> Value:
+    """Return an argument of a kind, by default the usual one of it.
+
+    Raises `OptionError` for another kind.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise OptionError(
+            f"{name} is {brief(value)}; give {name}=pe.{kind.__name__}(...)"
+        )
+    return value
 
 
 def _is_number(given: object) -> bool:

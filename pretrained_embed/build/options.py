@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any
 
 from pretrained_embed.arrays import Progress
-from pretrained_embed.build.limits import Limits
+from pretrained_embed.build.limits import Limits, given
 from pretrained_embed.build.work import Work
-from pretrained_embed.errors import OptionError, brief
+from pretrained_embed.errors import OptionError
 from pretrained_embed.fill import PolicyChain, special_chains
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.lookup.match import Chain, match_chain
 from pretrained_embed.recipe import Recipe
 from pretrained_embed.vocabulary import Vocabulary
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,20 +91,6 @@ class Options:
         chains = (self.oov, *self.special_oov.values())
         policies = [policy for chain in chains for policy in chain]
         return any(map(callable, policies)) or any(form.calls for form in self.match)
-
-
-def given(name: str, value: Value | None, kind: type[Value]) -> Value:
-    """Return an argument of a kind, by default the usual one of it.
-
-    Raises `OptionError` for another kind.
-    """
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise OptionError(
-            f"{name} is {brief(value)}; give {name}=pe.{kind.__name__}(...)"
-        )
-    return value
 
 
 def recipe_of_call(recipe: Recipe | None, **fields: Any) -> Recipe:

@@ -87,11 +87,10 @@ def similar(
                 queries,
                 count=count,
                 metric=metric,
-                on_bad_row=limits.on_bad_row,
+                limits=limits,
                 progress=bar,
             )
             findings = reader.findings
-            limits.check_rows(findings, reader.name)
     if not quiet:
         for note in layout_notes(findings):
             tell(f"Note: {note}.")

@@ -24,7 +24,6 @@ from pretrained_embed.formats import (
     sink,
 )
 from pretrained_embed.formats.blocks import Dtype
-from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.library import Library
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
@@ -54,6 +53,10 @@ class Conversion:
     notes: list[str]
 
 
+#: Keywords that `convert` had, and what is written in their place.
+_FORMER = {**former_options.BAD_ROWS, **former_options.LIBRARY}
+
+
 def convert(
     source: Source,
     out: str | os.PathLike[str],
@@ -63,8 +66,7 @@ def convert(
     layout: AnyLayout = None,
     dtype: Dtype = "float32",
     drop_duplicates: bool = False,
-    on_bad_row: OnBadRow = "error",
-    max_bad_rows: int | float | None = None,
+    limits: pe.Limits | None = None,
     library: Library | None = None,
     progress: AnyProgress = None,
     **former: Any,
@@ -75,10 +77,9 @@ def convert(
     is read, never a store of it. ``format`` is one of
     `WRITABLE_FORMATS`, by default as the suffix of ``out`` says. All rows are written,
     in their order: with ``vocab`` those of its tokens only, with ``drop_duplicates``
-    the first of each token only. ``on_bad_row="skip"`` leaves malformed rows out and
-    counts them; of more than ``max_bad_rows``, a number or a share of the rows from 0.0
-    to 1.0, it makes an error. ``dtype`` is what vectors are kept as, where the format
-    can hold it.
+    the first of each token only. ``limits=Limits(bad_rows=...)`` says how many
+    malformed rows may be left out, which are counted; by default the first is an error.
+    ``dtype`` is what vectors are kept as, where the format can hold it.
 
     Vectors pass through memory a block at a time, whatever their number; the tokens
     stay in it. ``progress`` is called with bytes done, and bytes in all or ``None``, in
@@ -86,14 +87,14 @@ def convert(
 
     What is written reads back as it was read, or `WriteError` says which token or row
     stops it; ``out`` appears whole or not at all. Raises `OptionError` for a format or
-    dtype that there is none of, and where ``out`` would take the place of the source;
-    else as `open_vectors` and `Reader.blocks` do.
+    dtype that there is none of, for limits on the coverage, and where ``out`` would
+    take the place of the source; else as `open_vectors` and `Reader.blocks` do.
     """
-    former_options.refuse(former, former_options.LIBRARY, convert)
+    former_options.refuse(former, _FORMER, convert)
     library, progress = Library.of(library), listener(progress)
     chosen = sink.choose(out, format)
     chosen.check_dtype(dtype)
-    limits = pe.Limits(bad_rows=1.0 if max_bad_rows is None else max_bad_rows)
+    limits = pe.Limits.of_rows(limits, "convert")
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
     stream = library.stream(source, progress=progress)
@@ -103,7 +104,9 @@ def convert(
         whole = chosen.whole and not passing.chooses
         rows = reader.rows(progress) if whole else None
         if rows is None:
-            blocks = reader.packed_blocks(on_bad_row=on_bad_row, progress=progress)
+            blocks = reader.packed_blocks(
+                on_bad_row=limits.on_bad_row, progress=progress
+            )
             rows = RowStream(reader.dim, _bounded(blocks, reader, limits))
         provenance = {"source": dict(stream.provenance), "versions": pe.versions()}
         rows = replace(

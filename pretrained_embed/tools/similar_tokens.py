@@ -82,6 +82,10 @@ class Similar(NamedTuple):
         }
 
 
+#: Keywords that `similar` had, and what is written in their place.
+_FORMER = {**former_options.BAD_ROWS, **former_options.LIBRARY}
+
+
 def similar(
     source: pe.EmbeddingMatrix | Any,
     queries: str | Sequence[str | Query],
@@ -89,7 +93,7 @@ def similar(
     count: int = 10,
     metric: Metric = "cosine",
     layout: AnyLayout = None,
-    on_bad_row: OnBadRow = "error",
+    limits: pe.Limits | None = None,
     library: pe.Library | None = None,
     progress: AnyProgress = None,
     **former: Any,
@@ -99,8 +103,8 @@ def similar(
     Parameters
     ----------
     source : EmbeddingMatrix, Reader, or what `open_vectors` takes
-        The vectors; of a matrix all rows, found or filled. ``layout``, ``on_bad_row``
-        and ``library`` are as there.
+        The vectors; of a matrix all rows, found or filled. ``layout`` and ``library``
+        are as there.
     queries : str, Query, or a list of them
         Each is a token, or tokens added and taken away: ``"king - man + woman"``. The
         vector of a sum is made of vectors of length 1 (3CosAdd: Mikolov, Yih and Zweig
@@ -111,18 +115,22 @@ def similar(
         How many tokens for each query.
     metric : "cosine" (default), "dot" or "euclidean"
         The largest cosines, the largest inner products, or the smallest distances.
+    limits : Limits, optional
+        How many malformed rows may be left out: ``Limits(bad_rows=...)``.
     progress : callable of (bytes, bytes in all), True or ``None``
 
     The search is exact. A file is read twice, a block of rows at a time; beside a block
     only the queries and their answers are in memory, whatever the size of the file.
 
-    Raises `OptionError` where there is no query, `UnknownTokenError` for a token that
-    is not there, and what `open_vectors` does.
+    Raises `OptionError` where there is no query and for limits on the coverage,
+    `UnknownTokenError` for a token that is not there, `RowError` for more malformed
+    rows than ``limits`` allow, and what `open_vectors` does.
 
     >>> for answer in similar("vectors.txt", "king - man + woman"):  # doctest: +SKIP
     ...     print(answer.query, answer.nearest[0].token)
     """
-    former_options.refuse(former, former_options.LIBRARY, similar)
+    former_options.refuse(former, _FORMER, similar)
+    limits = pe.Limits.of_rows(limits, "similar")
     progress = listener(progress)
     asked = parse_queries([queries] if isinstance(queries, str | Query) else queries)
     if not asked:
@@ -143,7 +151,9 @@ def similar(
             progress=progress,
         )
     try:
-        return _answers(reader, asked, count, metric, on_bad_row, progress)
+        found = _answers(reader, asked, count, metric, limits.on_bad_row, progress)
+        limits.check_rows(reader.findings, reader.name)
+        return found
     finally:
         if reader is not source:
             reader.close()

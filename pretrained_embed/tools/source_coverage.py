@@ -14,7 +14,6 @@ from pretrained_embed import former_options
 from pretrained_embed.arrays import AnyProgress, BoolArray, listener
 from pretrained_embed.build.options import Options, recipe_of_call
 from pretrained_embed.build.rows import located_in
-from pretrained_embed.errors import OptionError
 from pretrained_embed.ledger import Coverage, Ledger, Origin
 from pretrained_embed.ledger.coverage import EXAMPLES, percent
 from pretrained_embed.ledger.report import (
@@ -107,7 +106,7 @@ _FORMER = {
     "layout": former_options.RECIPE["layout"],
     "threads": former_options.WORK["threads"],
     "advise": former_options.WORK["advise"],
-    "on_bad_row": former_options.LIMITS["on_bad_row"],
+    **former_options.BAD_ROWS,
     **former_options.LIBRARY,
 }
 
@@ -167,15 +166,10 @@ def coverage(
     options = Options.of(
         Recipe(match=recipe.match, layout=recipe.layout),
         vocabulary,
-        limits=limits,
+        limits=pe.Limits.of_rows(limits, "coverage"),
         work=work,
         progress=progress,
     )
-    if options.limits.coverage or options.limits.text_coverage:
-        raise OptionError(
-            "a comparison does not fail for too little coverage: of limits it has "
-            "bad_rows alone"
-        )
     layout = recipe.layout
     located = []
     listed = listed_sources(sources)

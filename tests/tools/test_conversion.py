@@ -178,9 +178,9 @@ def test_malformed_rows_stop_it_or_are_counted(tmp_path):
     with pytest.raises(pe.errors.RowError, match="line 5"):
         pe.convert(source, tmp_path / "out.npz")
     with pytest.raises(pe.errors.RowError, match="bad_rows"):
-        pe.convert(source, tmp_path / "out.npz", on_bad_row="skip", max_bad_rows=0)
+        pe.convert(source, tmp_path / "out.npz", limits=pe.Limits(bad_rows=0.1))
     assert list(tmp_path.iterdir()) == [source]
-    done = pe.convert(source, tmp_path / "out.npz", on_bad_row="skip", max_bad_rows=1)
+    done = pe.convert(source, tmp_path / "out.npz", limits=pe.Limits(bad_rows=1))
 
     assert holds(tmp_path / "out.npz", range(4))
     assert done.findings.bad_rows == 1
@@ -212,7 +212,10 @@ def test_the_source_is_not_overwritten(tmp_path, source):
         ("out.npz", {"format": "words2vec"}, "did you mean 'word2vec'"),
         ("out.npz", {"dtype": "int8"}, "npz holds float32"),
         ("out.txt", {"dtype": "float16"}, "word2vec holds float32"),
-        ("out.npz", {"max_bad_rows": -1}, "bad_rows"),
+        ("out.npz", {"max_bad_rows": 1}, r"limits=pe\.Limits\(bad_rows=\.\.\.\) now"),
+        ("out.npz", {"on_bad_row": "skip"}, r"limits=pe\.Limits\(bad_rows=1\.0\) now"),
+        ("out.npz", {"limits": pe.Limits(coverage=0.5)}, "bad_rows alone"),
+        ("out.npz", {"limits": 3}, r"give limits=pe\.Limits"),
         ("out.foo", {}, "by its suffix"),
     ],
 )

@@ -101,6 +101,33 @@ def test_an_unknown_token_names_the_spelling_there_is(tmp_path):
         pe.similar(tmp_path / "v.txt", "Paris")
 
 
+def test_malformed_rows_are_left_out_up_to_a_limit(tmp_path):
+    path = tmp_path / "bad.txt"
+    path.write_bytes(b"cat 1 0\ndog 1 0.1\nbad 1\ncar 0 1\n")
+
+    with pytest.raises(pe.errors.RowError, match="line 3"):
+        pe.similar(path, "cat")
+    with pytest.raises(pe.errors.RowError, match="1 of 4 rows are malformed"):
+        pe.similar(path, "cat", limits=pe.Limits(bad_rows=0.1))
+    (answer,) = pe.similar(path, "cat", limits=pe.Limits(bad_rows=1))
+
+    assert [near.token for near in answer.nearest] == ["dog", "car"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"on_bad_row": "skip"}, r"limits=pe\.Limits\(bad_rows=1\.0\) now"),
+        ({"max_bad_rows": 1}, r"limits=pe\.Limits\(bad_rows=\.\.\.\) now"),
+        ({"limits": pe.Limits(text_coverage=0.5)}, "bad_rows alone"),
+        ({"limits": 0.1}, r"give limits=pe\.Limits"),
+    ],
+)
+def test_limits_that_it_does_not_have_are_refused(file, options, told):
+    with pytest.raises(OptionError, match=told):
+        pe.similar(file, "cat", **options)
+
+
 @pytest.mark.parametrize(("queries", "count"), [([], 3), ("a -", 3), ("a", 0)])
 def test_what_asks_for_nothing_is_refused(tmp_path, queries, count):
     (tmp_path / "v.txt").write_text("a 1 0\nb 1 1\n")
