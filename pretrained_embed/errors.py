@@ -55,12 +55,23 @@ class UnknownTokenError(VocabularyError, KeyError):
 class FormatError(PretrainedEmbedError, ValueError):
     """The bytes of a file are not what their format says they are.
 
-    ``code`` names the cause for programs, where it has a code: see the README.
+    ``code`` names the cause for programs, where it has a code: see the README. ``way``
+    is what leaves malformed rows out, as a caller writes it; ``None`` where nothing
+    does. It ends the message.
     """
 
-    def __init__(self, message: str, *, code: str | None = None):
+    def __init__(
+        self, message: str, *, code: str | None = None, way: str | None = None
+    ):
         super().__init__(message)
         self.code = code
+        self.way = way
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        if self.way is None:
+            return message
+        return f"{message}, or {self.way} to leave such rows out, counted"
 
 
 class UnknownFormatError(FormatError):
@@ -81,14 +92,43 @@ class RowError(FormatError):
         line: int | None = None,
         found: str = "",
         code: str | None = None,
+        way: str | None = None,
     ):
-        super().__init__(message, code=code)
+        super().__init__(message, code=code, way=way)
         self.line = line
         self.found = found
 
 
 class TruncatedError(FormatError):
     """The bytes end before the format says they do."""
+
+
+#: What leaves malformed rows out, for who calls a reader, a function that has limits,
+#: and one that has none.
+BY_READER = "pass on_bad_row='skip'"
+BY_LIMITS = "give limits=pe.Limits(bad_rows=...)"
+BY_COPY = "make a copy by pe.convert(source, out, limits=pe.Limits(bad_rows=1.0))"
+
+
+@contextmanager
+def left_out(way: str) -> Iterator[None]:
+    """Around what reads rows: an error for a malformed one names the caller's way.
+
+    A reader names its own option, which the callers of a caller do not have. The
+    outermost one is heard. Also a decorator.
+
+    >>> with left_out("give --bad-rows N"):
+    ...     raise RowError("line 2. Mend it", way=BY_READER)
+    Traceback (most recent call last):
+    pretrained_embed.errors.RowError: line 2. Mend it, or give --bad-rows N to \
+leave such rows out, counted
+    """
+    try:
+        yield
+    except FormatError as error:
+        if error.way is not None:
+            error.way = way
+        raise
 
 
 class WriteError(PretrainedEmbedError, ValueError):

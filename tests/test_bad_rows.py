@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import struct
 from pathlib import Path
 
@@ -96,3 +97,65 @@ def test_a_budget_that_is_no_number_is_wrong_usage_or_our_error(source, budget):
     assert result.exit_code in (1, 2)
     assert "rows" in result.stderr
     assert "Traceback" not in result.stderr
+
+
+def sentence_vectors(source):
+    from pretrained_embed.adapters.sklearn import WordVectors
+
+    return WordVectors(source).fit_transform(["the cat"])
+
+
+LIMITS = "give limits=pe.Limits(bad_rows=...) to"
+COPY = "copy by pe.convert(source, out"
+
+
+@pytest.mark.parametrize(
+    ("call", "way"),
+    [
+        (lambda path: list(pe.open_vectors(path).blocks()), "on_bad_row='skip' to"),
+        (lambda path: pe.build_matrix(["the"], path), LIMITS),
+        (lambda path: pe.coverage(["the"], path), LIMITS),
+        (lambda path: pe.convert(path, path.with_suffix(".npz")), LIMITS),
+        (lambda path: pe.similar(path, "the"), LIMITS),
+        (pe.load_matrix, COPY),
+        (lambda path: pe.index(path, library=pe.Library(path.parent / "c")), COPY),
+        (lambda path: pe.align(path, path), COPY),
+        (lambda path: pe.evaluate(path, path.with_suffix(".tsv")), COPY),
+        (sentence_vectors, COPY),
+    ],
+)
+@pytest.mark.parametrize("content", [TEXT, BINARY[:-3]])
+def test_each_caller_is_told_of_what_it_has(tmp_path, content, call, way):
+    path = tmp_path / "vectors.vec"
+    path.write_bytes(content)
+    path.with_suffix(".tsv").write_text("the\tand\t1\n")
+
+    with pytest.raises(FormatError, match=r"such rows out, counted$") as caught:
+        call(path)
+
+    assert way in str(caught.value)
+    assert str(copy.copy(caught.value)) == str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("words", "way"),
+    [
+        ("build --vocab vocab.txt --source {} -o m.npz", "give --bad-rows, such as"),
+        ("coverage --vocab vocab.txt --source {}", "give --bad-rows, such as"),
+        ("convert {} out.npz", "give --bad-rows, such as"),
+        ("similar {} the", "give --bad-rows, such as"),
+        ("index {} --cache-dir cache", "convert IN OUT --bad-rows 100%"),
+        ("compare {0} {0}", "convert IN OUT --bad-rows 100%"),
+    ],
+)
+def test_each_command_is_told_of_the_option_it_has(
+    tmp_path, monkeypatch, source, words, way
+):
+    monkeypatch.chdir(tmp_path)
+    Path("vocab.txt").write_text("the\n")
+
+    result = run(*words.format(source.name).split())
+
+    assert result.exit_code == 1
+    assert way in result.stderr
+    assert "on_bad_row" not in result.stderr

@@ -23,10 +23,12 @@ import pretrained_embed as pe
 from pretrained_embed.adapters._arguments import missing
 from pretrained_embed.arrays import Float32Array, Float64Array, Int64Array
 from pretrained_embed.errors import (
+    BY_COPY,
     CoverageError,
     OptionError,
     SourceError,
     brief,
+    left_out,
     suggestion,
 )
 from pretrained_embed.formats.table_reader import TableReader
@@ -185,6 +187,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
             texts.append(list(read(text) if isinstance(text, str) else text))
         return texts
 
+    @left_out(BY_COPY)
     def _look_up(self, words: Iterable[str]) -> None:
         """Find the vectors of words that have not been looked for."""
         if not hasattr(self, "_ids"):  # as it comes out of a pickle

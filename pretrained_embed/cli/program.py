@@ -20,10 +20,14 @@ from click.shell_completion import CompletionItem
 from pretrained_embed import PretrainedEmbedError, __version__
 from pretrained_embed.cli.output import answer, tell
 from pretrained_embed.cli.wrong_usage import remedy
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import FormatError, OptionError
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 
+
+#: What leaves malformed rows out, where a command has an option for it and where not.
+_GIVE = "give --bad-rows, such as 10 or 0.1%,"
+_COPY = "make a copy by 'pretrained-embed convert IN OUT --bad-rows 100%'"
 
 #: The commands, each in a module of its own, with what its help begins with.
 SUMMARIES = {
@@ -89,6 +93,17 @@ class Program(click.Group):
             words = list(sys.argv[1:] if words is None else words)
             run = lambda: super(Program, self).main(*args, **options)  # noqa: E731  (too long in its place)
             sys.exit(_exit_code(run, words))
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run a command; an error for a malformed row names the way it has itself."""
+        try:
+            return super().invoke(context)
+        except FormatError as error:
+            if error.way is not None:
+                command = self.commands[context.invoked_subcommand or ""]
+                options = [name for one in command.params for name in one.opts]
+                error.way = _GIVE if "--bad-rows" in options else _COPY
+            raise
 
     def shell_complete(
         self, ctx: click.Context, incomplete: str

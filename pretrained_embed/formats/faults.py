@@ -11,14 +11,11 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from pretrained_embed import kernel
-from pretrained_embed.errors import RowError, TruncatedError
+from pretrained_embed.errors import BY_READER, RowError, TruncatedError
 from pretrained_embed.formats.findings import EXAMPLES, Doubt, Findings
 
 #: Bytes of a bad row that a message shows.
 _EXCERPT = 60
-
-_ADVICE = "Mend the row, or pass on_bad_row='skip' to leave such rows out, counted."
-
 
 _CODES = {
     kernel.EMPTY: "text.blank-line",
@@ -113,7 +110,7 @@ def row_error(
 ) -> RowError | TruncatedError:
     """Return the error for a bad row that may not be skipped."""
     what = fault.sentence(dim)
-    message = f"{name}, line {line:,}: {what}. {_ADVICE}"
+    message = f"{name}, line {line:,}: {what}. Mend the row"
     if fault.cut and fault.kind == kernel.SHORT:
-        return TruncatedError(message, code=fault.code)
-    return RowError(message, line=line, found=what, code=fault.code)
+        return TruncatedError(message, code=fault.code, way=BY_READER)
+    return RowError(message, line=line, found=what, code=fault.code, way=BY_READER)

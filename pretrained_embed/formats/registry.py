@@ -8,7 +8,13 @@ from __future__ import annotations
 import numpy as np
 
 from pretrained_embed.arrays import joined
-from pretrained_embed.errors import FormatError, OptionError, UnknownFormatError
+from pretrained_embed.errors import (
+    BY_COPY,
+    FormatError,
+    OptionError,
+    UnknownFormatError,
+    left_out,
+)
 from pretrained_embed.formats import marks
 from pretrained_embed.formats.blocks import DTYPES
 from pretrained_embed.formats.format import Format
@@ -304,6 +310,7 @@ def read_table(stream: ByteStream) -> Table:
         return table_of(reader)
 
 
+@left_out(BY_COPY)
 def table_of(reader: Reader) -> Table:
     """Return all that an open reader has, as `read_table` does."""
     if (table := reader.table()) is not None:

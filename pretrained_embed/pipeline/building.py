@@ -14,7 +14,7 @@ from pretrained_embed.build import Plan, build
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.options import Options, recipe_of_call
 from pretrained_embed.build.work import Output, Shards, Work
-from pretrained_embed.errors import OptionError, brief
+from pretrained_embed.errors import BY_LIMITS, OptionError, brief, left_out
 from pretrained_embed.fill import Policies
 from pretrained_embed.ledger import check_place
 from pretrained_embed.ledger.kept import Onto
@@ -46,6 +46,7 @@ _FORMER = {
 }
 
 
+@left_out(BY_LIMITS)
 def build_matrix(
     vocabulary: AnyVocabulary,
     sources: Given | Sequence[Given] = DEFAULT_SOURCE,

@@ -11,7 +11,7 @@ from typing import Any
 import pretrained_embed as pe
 from pretrained_embed import formats, former_options
 from pretrained_embed.arrays import AnyProgress, PackedTokens, listener
-from pretrained_embed.errors import OptionError
+from pretrained_embed.errors import BY_LIMITS, OptionError, left_out
 from pretrained_embed.files.presence import exists
 from pretrained_embed.files.replacement import resolved
 from pretrained_embed.formats import (
@@ -57,6 +57,7 @@ class Conversion:
 _FORMER = {**former_options.BAD_ROWS, **former_options.LIBRARY}
 
 
+@left_out(BY_LIMITS)
 def convert(
     source: Source,
     out: str | os.PathLike[str],

@@ -34,7 +34,13 @@ from pretrained_embed.arrays import (
     Int64Array,
     listener,
 )
-from pretrained_embed.errors import CoverageError, MissingPackageError, OptionError
+from pretrained_embed.errors import (
+    BY_COPY,
+    CoverageError,
+    MissingPackageError,
+    OptionError,
+    left_out,
+)
 from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 from pretrained_embed.tools.tasks import Task, known_tasks, read_task
 
@@ -155,6 +161,7 @@ class Evaluation:
         return "\n".join(lines)
 
 
+@left_out(BY_COPY)
 def evaluate(
     sources: Any,
     tasks: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,

@@ -11,7 +11,13 @@ import numpy as np
 import pretrained_embed as pe
 from pretrained_embed import former_options, kernel
 from pretrained_embed.arrays import AnyProgress, Float32Array, Progress, listener
-from pretrained_embed.errors import OptionError, UnknownTokenError, brief
+from pretrained_embed.errors import (
+    BY_LIMITS,
+    OptionError,
+    UnknownTokenError,
+    brief,
+    left_out,
+)
 from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.table_reader import TableReader
@@ -86,6 +92,7 @@ class Similar(NamedTuple):
 _FORMER = {**former_options.BAD_ROWS, **former_options.LIBRARY}
 
 
+@left_out(BY_LIMITS)
 def similar(
     source: pe.EmbeddingMatrix | Any,
     queries: str | Sequence[str | Query],

@@ -14,6 +14,7 @@ from pretrained_embed import former_options
 from pretrained_embed.arrays import AnyProgress, BoolArray, listener
 from pretrained_embed.build.options import Options, recipe_of_call
 from pretrained_embed.build.rows import located_in
+from pretrained_embed.errors import BY_LIMITS, left_out
 from pretrained_embed.ledger import Coverage, Ledger, Origin
 from pretrained_embed.ledger.coverage import EXAMPLES, percent
 from pretrained_embed.ledger.report import (
@@ -111,6 +112,7 @@ _FORMER = {
 }
 
 
+@left_out(BY_LIMITS)
 def coverage(
     vocabulary: AnyVocabulary,
     sources: Given | Sequence[Given],

@@ -16,7 +16,7 @@ from pretrained_embed.arrays import (
     UInt32Array,
     UInt64Array,
 )
-from pretrained_embed.errors import FormatError, OptionError
+from pretrained_embed.errors import BY_COPY, FormatError, OptionError, left_out
 from pretrained_embed.files.replacement import Output, replacing_path
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.findings import Findings
@@ -28,6 +28,7 @@ from pretrained_embed.formats.store.directory import Buckets, Dtype
 from pretrained_embed.formats.table import encode_metadata
 
 
+@left_out(BY_COPY)
 def write_store(
     path: Output,
     reader: Reader,

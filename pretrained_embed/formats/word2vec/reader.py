@@ -23,6 +23,7 @@ import numpy as np
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import (
+    BY_READER,
     FormatError,
     TruncatedError,
     UnknownFormatError,
@@ -301,8 +302,8 @@ class BinaryPass:
         )
         if self._on_bad_row != "skip":
             raise TruncatedError(
-                f"{self._stream.name}, {what}. Probably a cut download: fetch it "
-                "again, or pass on_bad_row='skip' to keep the whole rows."
+                f"{self._stream.name}, {what}. Probably a cut download: fetch it again",
+                way=BY_READER,
             )
         findings.doubts.append(Doubt(findings.rows, None, what))
         findings.bad_rows = 1

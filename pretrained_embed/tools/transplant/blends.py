@@ -16,6 +16,7 @@ import numpy as np
 
 import pretrained_embed as pe
 from pretrained_embed.arrays import Float32Array, Float64Array, Int64Array
+from pretrained_embed.errors import BY_COPY, left_out
 from pretrained_embed.ledger import Origin
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
@@ -26,6 +27,7 @@ from pretrained_embed.vocabulary import Vocabulary
 _BATCH = 1 << 24
 
 
+@left_out(BY_COPY)
 def static_matrix(
     static: EmbeddingMatrix | Source, words: list[str], library: Library | None
 ) -> EmbeddingMatrix:
