@@ -265,7 +265,11 @@ def test_two_builds_of_one_output_take_turns(source: Path, tmp_path: Path) -> No
     with ThreadPoolExecutor(4) as several:
         built = [
             several.submit(
-                pe.build_matrix, tokens(), source, out=tmp_path / "m.npy", threads=1
+                pe.build_matrix,
+                tokens(),
+                source,
+                out=tmp_path / "m.npy",
+                work=pe.Work(threads=1),
             )
             for _ in range(4)
         ]
