@@ -368,6 +368,16 @@ def ends_in_marks(made: Made) -> bool:
     return all(token.encode().endswith(_MARKS) for token in made.tokens)
 
 
+def ends_in_decimals(made: Made) -> bool:
+    """Whether a header that is true stands above tokens that all end in a decimal.
+
+    Its numbers are for the header's dim to be false: a surplus that is not whole.
+    """
+    ends = [token.encode().split()[1:][-1:] for token in made.tokens]
+    broken = [end and not _WHOLE.fullmatch(end[0]) for end in ends]
+    return made.layout.header in ("count-dim", "dim-count") and all(broken)
+
+
 def _run(row: list[bytes]) -> int:
     """Return how many fields at the end of a row are numbers, but for the first."""
     numbers = [_NUMBER.fullmatch(field) is not None for field in reversed(row[1:])]

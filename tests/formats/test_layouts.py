@@ -24,6 +24,7 @@ from layouts import (
     TOKENS,
     Layout,
     Made,
+    ends_in_decimals,
     ends_in_marks,
     faulty,
     may_be_a_row,
@@ -40,6 +41,8 @@ MOST_NUMBERS, SAMPLE = 2000, 1200
 
 #: Kinds of tokens that end in a number after a blank.
 IN_NUMBERS = ("ends-in-integer", "ends-in-decimal", "thousands")
+#: Why a header above one row may be false, or the row's token end in a decimal.
+BROKEN = "one row, with more numbers than declared that are not whole"
 #: Kinds that stand before a fault: the others hide some. These, and the separators,
 #: take turns.
 BEFORE_FAULTS = ("word", "other-script", "two-words", "uri", "integer", "label")
@@ -87,10 +90,9 @@ def refused(made: Made) -> str:
     """Return why a sound file may be refused: it is as one of another kind; or ""."""
     if ends_in_marks(made):
         return "a mark as separator"
-    found = unknowable(made, [token.encode() for token in made.tokens])
-    if made.layout.kind in IN_NUMBERS:
-        return "(i)"
-    return next(iter(found), "")
+    if made.layout.rows == 1 and ends_in_decimals(made):
+        return BROKEN
+    return next(iter(unknowable(made, [])), "")
 
 
 def kinds_of_faulty() -> Counter[tuple[str, str]]:
@@ -121,10 +123,11 @@ TELLS = {"quoted-tokens": "text.quoted-tokens", "in-base64": "text.base64-tokens
 
 SOUND_KINDS: dict[tuple[str, str, str], tuple[int, int]] = {
     ("error", "comma", "a mark as separator"): (49, 1680),
-    ("error", "ends-in-decimal", "(i)"): (14, 298),
-    ("error", "ends-in-integer", "(i)"): (1, 42),
+    ("error", "ends-in-decimal", "(i)"): (0, 18),
+    ("error", "ends-in-decimal", BROKEN): (0, 15),
+    ("error", "ends-in-integer", "(i)"): (1, 18),
     ("error", "integer", "(iv)"): (0, 4),
-    ("error", "thousands", "(i)"): (3, 33),
+    ("error", "thousands", "(v)"): (0, 1),
     ("wrong", "ends-in-decimal", "(i)"): (12, 278),
     ("wrong", "ends-in-decimal", "(vi)"): (0, 2),
     ("wrong", "ends-in-integer", "(i)"): (10, 280),

@@ -251,6 +251,38 @@ def test_a_false_count_whose_dim_no_row_has_is_an_error(tmp_path, monkeypatch):
     assert all_rows(told)[0][0] == "route 0"
 
 
+@pytest.mark.parametrize("header", ["5 3", "3 5"])
+@pytest.mark.parametrize("token", ["costs {}.50", "{} 000", "Route {}", "no. 1.{}"])
+def test_tokens_that_all_end_in_a_number_keep_it_under_a_true_header(header, token):
+    tokens = [token.format(number) for number in range(1, 6)]
+    values = "0.1234 0.2345 0.3456"
+    text_of = "".join(f"{each} {values}\n" for each in tokens)
+    reader = text.open_reader(stream_over(f"{header}\n{text_of}".encode()))
+
+    assert all_rows(reader)[0] == tokens
+    assert reader.dim == 3
+    assert "header.tokens-end-in-numbers" in reader.findings.codes
+    assert ("header.dim-first" in reader.findings.codes) == (header == "3 5")
+
+
+@pytest.mark.parametrize("header", ["4 2", "5 2"])
+def test_a_surplus_that_is_the_vectors_is_no_end_of_a_token(header):
+    rows = [b"a -0.1234 0.5 1.5", b"b 0.2345 0.25 2.5", b"c 0.5432 1 -2", b"d 1 2 3"]
+
+    with pytest.raises(FormatError, match="declares 2 values a row, but the rows have"):
+        text.open_reader(stream_over(b"\n".join([header.encode(), *rows, b""])))
+
+
+def test_a_first_row_of_three_integers_with_a_tab_is_a_row():
+    rows = b"5 000\t7\n6 000\t8\n7 000\t-9\n"
+
+    assert all_rows(text.open_reader(stream_over(rows)))[0] == [
+        "5 000",
+        "6 000",
+        "7 000",
+    ]
+
+
 # Bytes of any kind
 
 

@@ -75,7 +75,8 @@ _WIDE = {
 _COSTS = {
     "no-tokens": 1,  # the rows have one number less, and no token
     "dim-first": 1,
-    "tokens-end-in-numbers": 3,  # all rows have as many numbers more
+    "tokens-end-in-numbers": 2,  # all rows have as many more, which are no vector's
+    "tokens-may-end-in-numbers": 3,  # which may be one's
     "in-token": 2,  # the first number, or the last one before, is the token's
     "count-false": 3,
     "dim-false": 4,  # all rows have more or fewer numbers, and the count is true
@@ -86,10 +87,10 @@ _THREE = Note(
     "header.three-integers",
     "line 1 is a header of three integers: words, size and documents of deeplearning4j",
 )
-_WHOLE_SURPLUS = Note(
+_SURPLUS = Note(
     "header.tokens-end-in-numbers",
-    "all rows have more numbers than the header declares: as these are whole, they are "
-    "taken for the ends of tokens, such as Route 66",
+    "all rows have more numbers than the header declares, and as many rows as it "
+    "declares: what they have more is taken for the ends of tokens, such as Route 66",
 )
 _MEND = "Mend the file, or get it as it was published"
 
@@ -403,10 +404,9 @@ def _readings(text: Lines, styles: Styles) -> Iterator[Reading]:
             if style.fits(dim) and (counted or not doubtful):
                 more = 0 if counted or not _cuts_off(found) else _COSTS["in-token"]
                 yield Reading(cost + more, count, dim, found)
-            elif counted and dim > number and _end_in_whole_numbers(text, style, dim):
-                found = found._replace(notes=(_WHOLE_SURPLUS,))
-                more = _COSTS["tokens-end-in-numbers"]
-                yield Reading(cost + more, count, dim, found)
+            elif counted and (how := _end_in_numbers(text, style, dim)) is not None:
+                found = found._replace(notes=(*notes, _SURPLUS))
+                yield Reading(cost + _COSTS[how], count, dim, found)
             elif text.whole and counted and dim <= 2 * style.dim() <= 4 * dim:
                 yield Reading(cost + _COSTS["dim-false"], count, dim, None)
     if (row := _with_first(text, styles)) is not None:
@@ -421,25 +421,28 @@ def _cuts_off(found: Found) -> bool:
     )
 
 
-def _end_in_whole_numbers(text: Lines, style: Style, dim: int) -> bool:
-    """Whether all tokens end in a whole number before ``dim`` numbers: ``Route 66``."""
-    surplus = style.runs - dim
-    if not dim > 0 < surplus[0] or not (surplus == surplus[0]).all():
-        return False
-    if (text.rows.far > dim).any():
-        return False
-    whose = owner(text.rows, int(style.runs[0]))
+def _end_in_numbers(text: Lines, style: Style, dim: int) -> str | None:
+    """Return which of `_COSTS` it is that all tokens end in numbers: ``Route 66``."""
+    rows, surplus = text.rows, int(style.runs[0]) - dim
+    if not dim > 0 < surplus or not (style.runs == style.runs[0]).all():
+        return None
+    owners = (owner(rows, dim + more) for more in range(surplus, 0, -1))
+    first = next(owners)
+    if first is Owner.TOKEN and all(one is Owner.TOKEN for one in owners):
+        return "tokens-end-in-numbers"
     # twice as many, all whole: context vectors behind vectors, as of GloVe -model 3
-    twice = dim == surplus[0] > 1 and not (text.rows.near > 0).any()
-    return whose is Owner.TOKEN or (whose is not Owner.VECTOR and not twice)
+    twice = dim == surplus > 1 and not (rows.near > 0).any()
+    if (rows.far > dim).any() or first is Owner.VECTOR or twice:
+        return None
+    return "tokens-may-end-in-numbers"
 
 
 def _with_first(text: Lines, styles: Styles) -> Found | None:
     """Return what the rows are with line 1, where that may be one of them."""
     header, style, rows = text.header, styles.ways[0], text.rows
     assert header is not None
-    dim = len(header.numbers) - 1
-    if not text.first.runs(style.separator, style.delimiter)[0] == dim == style.dim():
+    dim = style.dim()
+    if text.first.runs(style.separator, style.delimiter)[0] != dim:
         return None
     if dim == 1:
         true = text.whole and len(rows) in header.numbers
