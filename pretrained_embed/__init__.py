@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pretrained_embed import errors as errors
     from pretrained_embed import formats as formats
     from pretrained_embed import ledger as ledger
+    from pretrained_embed.build import versions
+    from pretrained_embed.build.call import build_matrix
     from pretrained_embed.build.limits import Limits
     from pretrained_embed.build.work import Shards, Work
     from pretrained_embed.errors import PretrainedEmbedError
@@ -32,13 +34,8 @@ if TYPE_CHECKING:
         open_vectors,
     )
     from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
-    from pretrained_embed.pipeline import (
-        build_matrix,
-        load_matrix,
-        load_shard,
-        versions,
-    )
     from pretrained_embed.recipe import Recipe
+    from pretrained_embed.saved import load_matrix, load_shard
     from pretrained_embed.tools.alignment import align
     from pretrained_embed.tools.conversion import Conversion, convert
     from pretrained_embed.tools.drift import compare
@@ -129,7 +126,7 @@ _HOMES = {
     "Vocabulary": "vocabulary",
     "Work": "build.work",
     "align": "tools.alignment",
-    "build_matrix": "pipeline",
+    "build_matrix": "build.call",
     "compare": "tools.drift",
     "convert": "tools.conversion",
     "coverage": "tools.source_coverage",
@@ -137,14 +134,14 @@ _HOMES = {
     "examine": "tools.examination",
     "fetch": "library",
     "index": "library",
-    "load_matrix": "pipeline",
-    "load_shard": "pipeline",
+    "load_matrix": "saved",
+    "load_shard": "saved",
     "open_vectors": "library",
     "page": "tools.page",
     "save_picture": "tools.plot",
     "similar": "tools.similar_tokens",
     "transplant": "tools.transplant",
-    "versions": "pipeline",
+    "versions": "build",
 }
 
 

@@ -47,6 +47,13 @@ FORMER = {
         "Comparison": "pretrained_embed.tools.source_coverage",
         "SourceCoverage": "pretrained_embed.tools.source_coverage",
     },
+    "pretrained_embed.pipeline.building": {
+        "build_matrix": "pretrained_embed.build.call",
+    },
+    "pretrained_embed.pipeline.loading": {
+        "load_matrix": "pretrained_embed.saved",
+        "load_shard": "pretrained_embed.saved",
+    },
     "pretrained_embed.pipeline.converting": {
         "Conversion": "pretrained_embed.tools.conversion",
     },

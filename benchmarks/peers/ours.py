@@ -86,7 +86,7 @@ def _peer(
         load,
         frozenset(formats),
         # what the package leaves to its first use is part of importing it
-        packages=("pretrained_embed.pipeline",),
+        packages=("pretrained_embed.build.call",),
         prepare=vocabulary,
         # asked for by name, a kernel that is missing fails: the other is never timed
         environment={"PRETRAINED_EMBED_KERNEL": kernel},

@@ -49,7 +49,7 @@ PEERS = (
         OURS,
         ours,
         frozenset({MODEL}),
-        packages=("pretrained_embed.pipeline",),
+        packages=("pretrained_embed.build.call",),
         prepare=vocabulary,
         environment={"PRETRAINED_EMBED_KERNEL": "native"},
     ),

@@ -134,7 +134,7 @@ def _executor(job: Job) -> Iterator[Executor | None]:
 
 def _import() -> None:
     """Have a worker import what it will need, as one that has worked before."""
-    import pretrained_embed.pipeline  # noqa: F401 - imported to be there
+    import pretrained_embed.build.call  # noqa: F401 - imported to be there
 
 
 def _index_bytes(vocabulary: pe.Vocabulary) -> int:

@@ -1,7 +1,8 @@
-"""From a vocabulary and open sources to a matrix, in memory or beyond it.
+"""From a vocabulary and sources to a matrix, in memory or beyond it.
 
-`Plan` says what is to be built, `make` makes the rows of one of its ranges, `build`
-does so for all of them and writes them where its `Output` says.
+`build_matrix` opens the sources. `Plan` says what is to be built, `make` makes the rows
+of one of its ranges, `build` does so for all of them and writes them where its `Output`
+says.
 """
 
 from pretrained_embed.build.loop import build

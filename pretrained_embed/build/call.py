@@ -10,9 +10,10 @@ from typing import Any
 
 from pretrained_embed import former_options
 from pretrained_embed.arrays import AnyProgress, listener
-from pretrained_embed.build import Plan, build
 from pretrained_embed.build.limits import Limits
+from pretrained_embed.build.loop import build
 from pretrained_embed.build.options import Options, recipe_of_call
+from pretrained_embed.build.plan import Plan
 from pretrained_embed.build.work import Output, Shards, Work
 from pretrained_embed.errors import BY_LIMITS, OptionError, brief, left_out
 from pretrained_embed.fill import Policies
@@ -29,8 +30,8 @@ from pretrained_embed.library import (
 )
 from pretrained_embed.lookup import Match, chain_names
 from pretrained_embed.matrix import EmbeddingMatrix
-from pretrained_embed.pipeline.loading import load_matrix
 from pretrained_embed.recipe import Recipe
+from pretrained_embed.saved import load_matrix
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 #: Keywords that `build_matrix` had, and what is written in their place.
