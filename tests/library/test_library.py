@@ -10,6 +10,7 @@ import sys
 import tarfile
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import FrozenInstanceError, replace
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -186,7 +187,7 @@ def test_workers_read_as_the_library_says(tmp_path, monkeypatch):
     words = ["the", "cat", "dog"]
     expected = pe.build_matrix(words, tmp_path / "v.txt").vectors
 
-    with ProcessPoolExecutor(2) as pool:
+    with ProcessPoolExecutor(2, get_context("spawn")) as pool:
         built = pe.build_matrix(
             words,
             path,
