@@ -53,7 +53,7 @@ def refuse(
 
     ``former`` are those that were given, with their values. ``table`` has, by its old
     name, what is written in the place of each. Of another name the nearest parameter of
-    ``function`` is told.
+    ``function`` is told, if one is near.
 
     >>> def build(*, onto=None): ...
     >>> refuse({"extend": "m.npz"}, {"extend": "onto="}, build)
@@ -62,6 +62,9 @@ def refuse(
     >>> refuse({"ontoo": "m.npz"}, {}, build)
     Traceback (most recent call last):
     pretrained_embed.errors.OptionError: build has no ontoo=; did you mean 'onto'?
+    >>> refuse({"colour": "red"}, {}, build)
+    Traceback (most recent call last):
+    pretrained_embed.errors.OptionError: build has no colour=; help(build) tells all
     """
     for name in former:
         if name in table:
@@ -71,7 +74,5 @@ def refuse(
             for parameter in inspect.signature(function).parameters.values()
             if parameter.kind is not parameter.VAR_KEYWORD
         ]
-        near = suggestion(name, known)
-        raise OptionError(
-            f"{function.__name__} has no {name}={near or f'; it has {known}'}"
-        )
+        told = suggestion(name, known) or f"; help({function.__qualname__}) tells all"
+        raise OptionError(f"{function.__name__} has no {name}={told}")

@@ -57,7 +57,7 @@ class Options:
             recipe=recipe,
             match=match_chain(recipe.match),
             oov=recipe.oov,
-            special_oov=special_chains(recipe.special_oov, None, vocabulary),
+            special_oov=special_chains(recipe.special_oov, vocabulary),
             limits=limits,
             work=work,
             advise=work.advise,

@@ -109,13 +109,12 @@ def chain_name(chain: PolicyChain) -> str:
 
 
 def special_chains(
-    given: Mapping[str, Policies] | None, unk: Policies | None, vocabulary: Vocabulary
+    given: Mapping[str, Policies] | None, vocabulary: Vocabulary
 ) -> dict[str, PolicyChain]:
     """Return the chains of special tokens, which go by their names or by themselves.
 
-    ``unk`` is that of the unk token, if the vocabulary has one. Raises `OptionError` as
-    `policy_chain` does, for what is not in the vocabulary, for a token with two
-    settings, and for a pad row that is not zeros.
+    Raises `OptionError` as `policy_chain` does, for what is not in the vocabulary, for
+    a token with two settings, and for a pad row that is not zeros.
     """
     given = {} if given is None else given
     if not isinstance(given, Mapping):
@@ -125,10 +124,6 @@ def special_chains(
         )
     known = vocabulary.special_tokens
     chains: dict[str, PolicyChain] = {}
-    if unk is not None:
-        own = policy_chain(unk, "unk")
-        if vocabulary.unk_token is not None:
-            chains[vocabulary.unk_token] = own
     for name, policies in given.items():
         token = known.get(name, name)
         if token not in vocabulary:
