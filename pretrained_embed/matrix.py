@@ -482,17 +482,19 @@ def _ledger_of(
     )
 
 
-def from_table(table: Table, name: str) -> EmbeddingMatrix:
+def from_table(
+    table: Table, name: str, findings: Findings | None = None
+) -> EmbeddingMatrix:
     """Return the matrix that a table holds; ``name`` is for messages.
 
     A table without a ledger, as other tools write it, becomes a matrix all of whose
-    tokens count as found, see `saved`.
+    tokens count as found, with the ``findings`` of its reader: see `saved`.
 
     Raises `FormatError` if its parts do not fit each other, or if a newer version of
     this package wrote it.
     """
     try:
-        return EmbeddingMatrix(*saved.read(table, name))
+        return EmbeddingMatrix(*saved.read(table, name, findings))
     except (OptionError, VocabularyError, ShapeError) as error:
         raise FormatError(f"{name}: {error}") from error
 

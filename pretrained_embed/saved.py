@@ -46,8 +46,9 @@ def load_matrix(
     """Load a matrix that `EmbeddingMatrix.save` wrote, whole, or some of its rows.
 
     ``path`` is a file, or the folder of a matrix in shards. Text and binary files of
-    other tools load too: every token of theirs counts as found, and a ``<pad>`` whose
-    row is zeros is the pad. Or it is an open reader, which stays open: that of a store,
+    other tools load too: every token of theirs counts as found, a ``<pad>`` whose row
+    is zeros is the pad, and ``matrix.findings`` tells what was found in the file. Or it
+    is an open reader, which stays open: that of a store,
     ``load_matrix(open_vectors("glove-6b-50d"))``, parses nothing, and its vectors stay
     mapped; a store has tokens and vectors alone.
 
@@ -72,11 +73,12 @@ def load_matrix(
                 f"{path.name} is an open reader; rows are read from a file: give its "
                 "path"
             )
-        return from_table(_shown(formats.table_of(path)), path.name)
+        return _whole(path)
     with library.reading():
         stream = rereadable(library.stream(path))
         if rows is None:
-            return from_table(_shown(formats.read_table(stream)), stream.name)
+            with formats.open_reader(stream) as reader:
+                return _whole(reader)
         if rows.step not in (None, 1):
             raise OptionError(f"rows has a step of {rows.step}; rows are consecutive")
         part = formats.read_part(stream, lambda count: _in_order(range(count)[rows]))
@@ -108,6 +110,12 @@ def load_shard(
             stream, lambda count: range(*bounds(count, world_size)[rank])
         )
     return shard_of(part._replace(table=_shown(part.table)), stream.name)
+
+
+def _whole(reader: Reader) -> EmbeddingMatrix:
+    """Return all that a reader has, with what it found."""
+    table = _shown(formats.table_of(reader))
+    return from_table(table, reader.name, reader.findings)
 
 
 def _shown(table: Table) -> Table:

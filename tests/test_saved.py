@@ -254,3 +254,20 @@ def test_a_matrix_of_a_newer_release_is_refused(tmp_path):
 
     with pytest.raises(FormatError, match="Upgrade"):
         pe.load_matrix(tmp_path / "m.npz", rows=slice(1, 5))
+
+
+def test_a_file_of_another_tool_keeps_what_its_reader_found(tmp_path):
+    path = tmp_path / "f.txt"
+    path.write_bytes(b"2 3\na 0.25 0.5\nb 1.5 2.5\nb 0.5 1.25\n")
+
+    loaded = pe.load_matrix(path)
+    loaded.save(tmp_path / "saved.npz")
+
+    expected = {"header.dim-first": 1, "text.repeated-tokens": 1}
+    assert loaded.ledger.findings.codes == expected
+    assert pe.load_matrix(tmp_path / "saved.npz").findings.codes == expected
+    with pe.open_vectors(path) as reader:
+        opened = pe.load_matrix(reader)
+        reader.findings.notes.append("later")
+    assert opened.findings.codes == expected
+    assert len(opened.findings.notes) == 1

@@ -10,7 +10,8 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer_json, tell
-from pretrained_embed.sources.url import url_or_words
+from pretrained_embed.cli.remarks import layout_notes
+from pretrained_embed.sources.url import shown, url_or_words
 
 
 @click.command()
@@ -88,9 +89,13 @@ def align(
       pretrained-embed align news-1990.npz news-2020.npz -o turned.npz
       pretrained-embed align de.vec en.vec --pairs de-en.txt --refine 5 -o de-in-en.vec
     """
+    sides = {
+        name: pe.load_matrix(pe.open_vectors(name, library=library))
+        for name in (source, target)
+    }
     found = pe.align(
-        source,
-        target,
+        sides[source],
+        sides[target],
         pairs,
         unit=unit,
         center=center,
@@ -98,13 +103,17 @@ def align(
         limit=limit,
         holdout=holdout,
         seed=seed,
-        library=library,
     )
     found.matrix.save(output)
     if as_json:
         score = None if found.score is None else found.score._asdict()
-        answer_json({"pairs": found.pairs, "score": score, "output": str(output)})
+        facts = {shown(name): matrix.findings.facts for name, matrix in sides.items()}
+        told = {"pairs": found.pairs, "score": score, "output": str(output)}
+        answer_json(told | {"findings": facts})
     if not quiet:
+        for name, matrix in sides.items():
+            for note in layout_notes(matrix.findings):
+                tell(f"{shown(name)}: Note: {note}.")
         tell(str(found))
         rows, dim = found.matrix.shape
         tell(f"Wrote {output}: {rows:,} rows of {dim} dimensions.")

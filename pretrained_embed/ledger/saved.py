@@ -31,7 +31,9 @@ _UNRECORDED = (
 )
 
 
-def read(table: Table, name: str) -> tuple[Rows, Ledger]:
+def read(
+    table: Table, name: str, findings: Findings | None = None
+) -> tuple[Rows, Ledger]:
     """Return the vectors and the ledger of a table; ``name`` is for messages.
 
     One file of a matrix in several is taken as a matrix by itself: its rows are
@@ -40,7 +42,8 @@ def read(table: Table, name: str) -> tuple[Rows, Ledger]:
 
     Of a table of another tool every token counts as found, and a ``<pad>`` whose row is
     zeros is the pad. Of a token that stands there twice the first row counts; the later
-    rows have no token then, and are zeros.
+    rows have no token then, and are zeros. Its ledger has the ``findings`` of the
+    reader, and how many rows repeat a token; that of a matrix has its own.
 
     Raises `FormatError` for that of a newer version, and for a damaged one, and what
     `Vocabulary` and `Ledger` do.
@@ -51,7 +54,7 @@ def read(table: Table, name: str) -> tuple[Rows, Ledger]:
         if not len(table.tokens):
             raise _empty(name)
     if not _is_own(table):
-        return _first_of_each(table, name)
+        return _first_of_each(table, name, findings or Findings())
     ledger = _own(
         table, _rows(table).checked(), name, whole=not isinstance(label, dict)
     )
@@ -212,11 +215,17 @@ def _found(table: Table, rows: TokenRows, start: int, name: str) -> Ledger:
     return Ledger(vocabulary, None, provenance, source_rows=source_rows)
 
 
-def _first_of_each(table: Table, name: str) -> tuple[Rows, Ledger]:
+def _first_of_each(table: Table, name: str, findings: Findings) -> tuple[Rows, Ledger]:
     given = _rows(table)
     rows = given.first_of_each()
     duplicates = len(rows.holes) - len(given.holes)
-    findings = Findings(rows=len(rows), duplicates=duplicates)
+    findings = replace(
+        findings,
+        rows=len(rows),
+        duplicates=duplicates,
+        doubts=[*findings.doubts],  # its reader may read again
+        notes=[*findings.notes],
+    )
     filled = np.setdiff1d(np.arange(len(rows)), rows.holes, assume_unique=True)
     rows = rows.part(np.arange(filled.max(initial=-1) + 1))  # ends with a token
     if not len(rows):

@@ -184,6 +184,9 @@ def test_the_command_writes_the_turned_vectors(truth, tmp_path):
     vectors, turn, _ = truth
     space(vectors).save(tmp_path / "a.npz")
     space(vectors @ turn).save(tmp_path / "b.txt")
+    count_dim, rows = (tmp_path / "b.txt").read_text().split("\n", 1)
+    dim_count = " ".join(reversed(count_dim.split()))
+    (tmp_path / "b.txt").write_text(f"{dim_count}\n{rows}")
     (tmp_path / "pairs.txt").write_text(
         "".join(f"{word}\t{word}\n" for word in WORDS[:100])
     )
@@ -194,7 +197,11 @@ def test_the_command_writes_the_turned_vectors(truth, tmp_path):
     )
 
     assert result.exit_code == 0
-    assert json.loads(result.stdout)["pairs"] == 90
+    answer = json.loads(result.stdout)
+    assert answer["pairs"] == 90
+    found = [facts["codes"] for facts in answer["findings"].values()]
+    assert found == [{}, {"header.dim-first": 1}]
+    assert "b.txt: Note: the header gives dim before count" in result.stderr
     assert "P@1 100.0% by cosine" in result.stderr
     turned = pe.load_matrix(tmp_path / "out.npz")
     np.testing.assert_allclose(turned["w3"], (vectors @ turn)[3], atol=1e-4)
