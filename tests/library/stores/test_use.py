@@ -62,7 +62,8 @@ def ramp(tokens, statistics: pe.formats.Statistics, dim: int) -> np.ndarray:
     "match", [("exact",), ("lower",), ("exact", "lower"), ("lower", "exact")]
 )
 def test_a_store_gives_the_matrix_of_the_file(vectors, oov, match):
-    options = {"oov": oov, "match": match, "unk": "mean", "seed": 3}
+    special = {"unk": "mean"}
+    options = {"oov": oov, "match": match, "special_oov": special, "seed": 3}
     plain = pe.build_matrix(vocabulary(), vectors, **grouped(**options))
 
     pe.index(vectors)
