@@ -27,6 +27,9 @@ FORMER = {
     "pretrained_embed.language_model.recipe": {
         "RowStart": "pretrained_embed.tools.transplant.new_rows",
     },
+    "pretrained_embed.language_model.tokenizer": {
+        "Tokenizer": "pretrained_embed.tools.transplant.tokenizer:ModelTokenizer",
+    },
     "pretrained_embed.language_model.transplanting": {
         "Transplanted": "pretrained_embed.tools.transplant.transplanted",
     },

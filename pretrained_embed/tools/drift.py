@@ -51,7 +51,7 @@ class Moved:
 
 
 @dataclass(frozen=True)
-class Band:
+class FrequencyBand:
     """Tokens of like frequency: ranks ``first`` to before ``end``, from 0."""
 
     first: int
@@ -75,7 +75,7 @@ class Drift:
     only_before: int
     only_after: int
     neighbours: int  # how many were compared of each token
-    bands: tuple[Band, ...]
+    bands: tuple[FrequencyBand, ...]
     moved: tuple[Moved, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def compare(
         part = slice(first, min(end, len(tokens)))
         if part.start < part.stop:
             bands.append(
-                Band(
+                FrequencyBand(
                     *(part.start, part.stop, part.stop - part.start),
                     *(float(cosines[part].mean()), float(kept[part].mean())),
                     float(np.median(norms[1][part] / norms[0][part])),
@@ -282,7 +282,7 @@ _MOVED_HEAD = (
 )
 
 
-def _band_cells(band: Band) -> list[str]:
+def _band_cells(band: FrequencyBand) -> list[str]:
     return [
         *(f"{band.first:,} to {band.end - 1:,}", f"{band.tokens:,}"),
         *(f"{band.cosine:.4f}", f"{band.norm:.3f}", f"{band.kept:.0%}"),

@@ -19,7 +19,7 @@ from pretrained_embed.tools.transplant.checkpoint import (
     from_float64,
     to_float64,
 )
-from pretrained_embed.tools.transplant.tokenizer import Tokenizer
+from pretrained_embed.tools.transplant.tokenizer import ModelTokenizer
 from pretrained_embed.vocabulary.markers import marker_of
 
 #: What a token that is not shared can start from, beside the mean.
@@ -82,8 +82,8 @@ def methods_of(init: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def new_rows(
-    old: Tokenizer,
-    new: Tokenizer,
+    old: ModelTokenizer,
+    new: ModelTokenizer,
     methods: tuple[str, ...],
     special: Mapping[str, str],
     static: Any,
@@ -103,7 +103,7 @@ def new_rows(
 
 
 def _copy(
-    made: NewRows, old: Tokenizer, new: Tokenizer, special: Mapping[str, str]
+    made: NewRows, old: ModelTokenizer, new: ModelTokenizer, special: Mapping[str, str]
 ) -> None:
     """Let tokens keep the rows they have in the old table.
 
@@ -137,13 +137,13 @@ def _copy(
             made.start[row] = RowStart.SHARED
 
 
-def _left(made: NewRows, new: Tokenizer) -> list[tuple[int, str]]:
+def _left(made: NewRows, new: ModelTokenizer) -> list[tuple[int, str]]:
     """Return the rows, and their tokens, that no method has served yet."""
     rows = np.flatnonzero(made.start == RowStart.MEAN).tolist()
     return [(row, str(new.vocabulary.tokens[row])) for row in rows]
 
 
-def _from_pieces(made: NewRows, old: Tokenizer, new: Tokenizer) -> None:
+def _from_pieces(made: NewRows, old: ModelTokenizer, new: ModelTokenizer) -> None:
     for row, token in _left(made, new):
         text = new.text_of(token)
         pieces = old.pieces(text) if text is not None and text.text else []
@@ -154,8 +154,8 @@ def _from_pieces(made: NewRows, old: Tokenizer, new: Tokenizer) -> None:
 
 def _from_similarity(
     made: NewRows,
-    old: Tokenizer,
-    new: Tokenizer,
+    old: ModelTokenizer,
+    new: ModelTokenizer,
     static: Any,
     library: Library | None,
 ) -> None:
@@ -187,7 +187,7 @@ def _from_similarity(
         made.start[row] = RowStart.SIMILARITY
 
 
-def _spelling(tokenizer: Tokenizer, token: str, marked: bool) -> str | None:
+def _spelling(tokenizer: ModelTokenizer, token: str, marked: bool) -> str | None:
     """Return how a token is written in static vectors, ``None`` if not at all.
 
     In vectors of tokens, ``marked`` in the same way, as it stands. In vectors of words,

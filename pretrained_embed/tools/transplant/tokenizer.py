@@ -47,8 +47,8 @@ FILES = (
 
 
 @dataclass(frozen=True)
-class Tokenizer:
-    """What there is to know of a tokenizer."""
+class ModelTokenizer:
+    """A tokenizer: its tokens, which are special, and how it cuts up a text."""
 
     vocabulary: Vocabulary
     special: frozenset[str] = frozenset()  # tokens that stand for no text
@@ -96,7 +96,7 @@ class Tokenizer:
         return other if other in self.vocabulary else token
 
 
-def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> Tokenizer:
+def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> ModelTokenizer:
     """Return what there is to know; ``pieces`` takes the place of its own cutting.
 
     Raises `VocabularyError` if its ids are no ids, `FormatError` for a file that is no
@@ -105,12 +105,12 @@ def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> Tokenizer:
     if isinstance(tokenizer, str | os.PathLike):
         return _from_file(Path(tokenizer), pieces)
     if isinstance(tokenizer, Mapping):
-        return Tokenizer(Vocabulary(tokenizer, pad=None), cut=pieces)
+        return ModelTokenizer(Vocabulary(tokenizer, pad=None), cut=pieces)
     if hasattr(tokenizer, "to_str"):  # of tokenizers: tells all as its file does
         content = json.loads(tokenizer.to_str())
         return _from_json(content, "the tokenizer", pieces or _encoding(tokenizer))
     if hasattr(tokenizer, "get_vocab"):
-        return Tokenizer(
+        return ModelTokenizer(
             Vocabulary(tokenizer.get_vocab(), pad=None),
             frozenset(getattr(tokenizer, "all_special_tokens", ())),
             getattr(tokenizer, "unk_token", None),
@@ -122,7 +122,7 @@ def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> Tokenizer:
     )
 
 
-def _from_file(path: Path, pieces: Pieces | None) -> Tokenizer:
+def _from_file(path: Path, pieces: Pieces | None) -> ModelTokenizer:
     folder = path if path.is_dir() else None
     file = path / "tokenizer.json" if folder else path
     with refusing_damage(str(file), "not JSON"):
@@ -138,7 +138,7 @@ def _from_file(path: Path, pieces: Pieces | None) -> Tokenizer:
 
 def _from_json(
     content: Any, where: str, cut: Pieces, files: tuple[Path, ...] = ()
-) -> Tokenizer:
+) -> ModelTokenizer:
     with refusing_damage(where, "not a tokenizer.json of Hugging Face"):
         model = content["model"]
         vocab, unk = model["vocab"], model.get("unk_token")
@@ -149,7 +149,7 @@ def _from_json(
         added = content.get("added_tokens") or []
         ids = {**vocab, **{token["content"]: token["id"] for token in added}}
         special = frozenset(t["content"] for t in added if t.get("special"))
-    return Tokenizer(Vocabulary(ids, pad=None), special, unk, cut, files)
+    return ModelTokenizer(Vocabulary(ids, pad=None), special, unk, cut, files)
 
 
 def _encoding(tokenizer: Any) -> Pieces:

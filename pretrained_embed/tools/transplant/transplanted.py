@@ -28,7 +28,11 @@ from pretrained_embed.tools.transplant.new_rows import (
     methods_of,
     new_rows,
 )
-from pretrained_embed.tools.transplant.tokenizer import AnyTokenizer, Pieces, Tokenizer
+from pretrained_embed.tools.transplant.tokenizer import (
+    AnyTokenizer,
+    ModelTokenizer,
+    Pieces,
+)
 from pretrained_embed.vocabulary import Vocabulary
 
 Method = Literal["pieces", "similarity", "mean"]
@@ -45,7 +49,7 @@ class Transplanted:
     def __init__(
         self,
         checkpoint: Checkpoint,
-        new: Tokenizer,
+        new: ModelTokenizer,
         made: NewRows,
         tensors: dict[str, Stored],
         dtype: str,
@@ -168,7 +172,7 @@ def _shaped(table: Stored, before: tuple[int, ...], name: str) -> Stored:
 
 
 def _check_sizes(
-    checkpoint: Checkpoint, tables: dict[str, Stored], old: Tokenizer
+    checkpoint: Checkpoint, tables: dict[str, Stored], old: ModelTokenizer
 ) -> None:
     first, rows = next((name, len(table)) for name, table in tables.items())
     if checkpoint.vocab_size != rows:
@@ -185,7 +189,7 @@ def _check_sizes(
             )
 
 
-def _check_holes(new: Tokenizer) -> None:
+def _check_holes(new: ModelTokenizer) -> None:
     holes = new.vocabulary.holes
     if len(holes):
         raise VocabularyError(
