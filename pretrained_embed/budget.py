@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from typing import NamedTuple
 
 from pretrained_embed.errors import FormatError, OptionError
@@ -47,51 +44,43 @@ def number_of_bytes(given: int | str, what: str = "memory") -> int:
     return given
 
 
-class _Allowed(NamedTuple):
-    """How files are read."""
-
-    mmap: bool = True
-    size: int | None = None  # bytes that may be made of each
-
-
-_USUAL = _Allowed()
-_reading: ContextVar[_Allowed] = ContextVar("reading", default=_USUAL)
-
-
-@contextmanager
-def reading(*, mmap: bool = True, size: int | None = None) -> Iterator[None]:
-    """Say how files are read within this block.
+class ReadOptions(NamedTuple):
+    """How files are read. A stream has it, and so has a file that is open.
 
     ``mmap`` is whether they are mapped, or read into memory: a file that is mapped and
     cut short by another program ends the process by SIGBUS, one that was read does not.
-    ``size`` is the budget of each in bytes, by default what the environment says.
+    ``budget`` is how many bytes may be made of each, by default what the environment
+    says.
     """
-    before = _reading.set(_Allowed(mmap, size))
-    try:
-        yield
-    finally:
-        _reading.reset(before)
+
+    mmap: bool = True
+    budget: int | None = None
+
+    def budget_of(self, where: str, size: int) -> Budget:
+        """Return the budget of a file of so many bytes."""
+        return Budget(where, size, self.budget)
 
 
-def may_map() -> bool:
-    """Whether files are mapped: see `reading`."""
-    return _reading.get().mmap
+#: How files are read unless a library says otherwise.
+USUAL = ReadOptions()
 
 
 class Budget:
     """What may still be made in memory of one file.
 
-    ``size`` is the number of its bytes, packed as they are. Raises `OptionError` where
-    the environment sets what is no number of bytes.
+    ``size`` is the number of its bytes, packed as they are; ``allowed`` is that of the
+    bytes that may be made, see `ReadOptions`. Raises `OptionError` where the
+    environment sets what is no number of bytes.
     """
 
-    def __init__(self, where: str, size: int) -> None:
+    def __init__(self, where: str, size: int, allowed: int | None = None) -> None:
         self._where = where
         self._size = size
         self._asked: str | None = None  # who has set the total, unless it is ours
         said = os.environ.get(ENVIRONMENT)
-        if (asked := _reading.get().size) is not None:
-            self.total, self._asked = asked, f"{asked:,} bytes that read_budget allows"
+        if allowed is not None:
+            self.total = allowed
+            self._asked = f"{allowed:,} bytes that read_budget allows"
         elif said:
             self.total = number_of_bytes(said, ENVIRONMENT)
             self._asked = f"{said} that {ENVIRONMENT} allows"

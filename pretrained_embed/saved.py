@@ -74,15 +74,14 @@ def load_matrix(
                 "path"
             )
         return _whole(path)
-    with library.reading():
-        stream = rereadable(library.stream(path))
-        if rows is None:
-            with formats.open_reader(stream) as reader:
-                return _whole(reader)
-        if rows.step not in (None, 1):
-            raise OptionError(f"rows has a step of {rows.step}; rows are consecutive")
-        part = formats.read_part(stream, lambda count: _in_order(range(count)[rows]))
-        return shard_of(part._replace(table=_shown(part.table)), stream.name)
+    stream = rereadable(library.stream(path))
+    if rows is None:
+        with formats.open_reader(stream) as reader:
+            return _whole(reader)
+    if rows.step not in (None, 1):
+        raise OptionError(f"rows has a step of {rows.step}; rows are consecutive")
+    part = formats.read_part(stream, lambda count: _in_order(range(count)[rows]))
+    return shard_of(part._replace(table=_shown(part.table)), stream.name)
 
 
 def load_shard(
@@ -103,12 +102,10 @@ def load_shard(
         raise OptionError(
             f"rank is {rank} of {world_size}; it can be 0 to {world_size - 1}"
         )
-    library = Library.of(library)
-    with library.reading():
-        stream = rereadable(library.stream(path))
-        part = formats.read_part(
-            stream, lambda count: range(*bounds(count, world_size)[rank])
-        )
+    stream = rereadable(Library.of(library).stream(path))
+    part = formats.read_part(
+        stream, lambda count: range(*bounds(count, world_size)[rank])
+    )
     return shard_of(part._replace(table=_shown(part.table)), stream.name)
 
 

@@ -7,6 +7,8 @@ import json
 import pickle
 import tracemalloc
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import h5py
@@ -16,8 +18,11 @@ import pytest
 from gensim.models import KeyedVectors
 from pyarrow import parquet
 
+import pretrained_embed as pe
 from pretrained_embed import budget, formats, sources
-from pretrained_embed.errors import FormatError, OptionError
+from pretrained_embed.errors import FormatError, OptionError, PretrainedEmbedError
+from pretrained_embed.sources.stream import rereadable, with_options
+from tests.formats.test_fuzz import all_samples, read_all
 from tests.formats.test_magnitude import database
 from tests.formats.test_magnitude import table as magnitude_table
 
@@ -201,3 +206,82 @@ def test_vectors_that_are_streamed_are_not_counted(tmp_path, monkeypatch):
         file.write(b"".join(b"t%d 1 2 3\n" % n for n in range(20_000)))
 
     assert tokens_of(path) == 20_000
+
+
+def refusal(read: Callable[[], object]) -> bool:
+    """Whether reading is refused, on a thread of its own, for want of budget."""
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(read).result()
+        except PretrainedEmbedError as error:
+            return KIND in str(error)
+    return False
+
+
+@pytest.mark.parametrize(
+    "sample", all_samples(), ids=lambda p: f"{p.parent.name}-{p.name}"
+)
+def test_the_budget_of_a_library_is_kept_whoever_reads(sample, monkeypatch):
+    little = pe.Library(read_budget=1, stores=False)
+    stream = rereadable(pe.Library(stores=False).stream(sample))
+    told = with_options(stream, little.read_options)
+    refused = refusal(lambda: read_all(formats.open_reader(told)))
+
+    assert refusal(lambda: read_all(little.open(sample))) == refused
+
+    monkeypatch.setenv(budget.ENVIRONMENT, "1")
+    assert refusal(lambda: read_all(formats.open_reader(stream))) == refused
+    enough = pe.Library(read_budget="1GB", stores=False)
+    assert not refusal(lambda: read_all(enough.open(sample)))
+
+
+def packed_npz(path: Path) -> None:
+    words = np.arange(1 << 10).astype("U")
+    np.savez_compressed(path, vectors=np.zeros((1 << 10, 1600), "f4"), tokens=words)
+
+
+def packed_npy(path: Path) -> None:
+    with gzip.open(path, "wb") as file:
+        np.save(file, np.zeros((1 << 10, 1600), "f4"))
+
+
+def packed_hdf5(path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        rows = np.zeros((1 << 10, 1600), "f4")
+        file.create_dataset("vectors", data=rows, chunks=rows.shape, compression=9)
+        file.create_dataset("tokens", data=np.arange(1 << 10).astype("S4"))
+
+
+def repeated_pickle(path: Path) -> None:
+    made = KeyedVectors(1)
+    made.vectors = np.zeros((1_000, 1), np.float32)
+    made.index_to_key = [LONG] * 1_000
+    path.write_bytes(pickle.dumps(made, 4))
+
+
+def repeated_parquet(path: Path) -> None:
+    np.save(path, np.zeros((1_000, 1), "f4"))
+    words = pa.DictionaryArray.from_arrays(np.zeros(1_000, np.int32), [LONG])
+    table = pa.table({"token": words})
+    parquet.write_table(table, path.with_suffix(".parquet"), store_schema=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("x.npz", packed_npz),
+        ("x.npy.gz", packed_npy),
+        ("x.h5", packed_hdf5),
+        ("x.kv", repeated_pickle),
+        ("x.npy", repeated_parquet),
+    ],
+)
+def test_what_unpacks_too_far_is_refused_later_and_elsewhere(name, write, tmp_path):
+    write(path := tmp_path / name)
+    stream = pe.Library(read_budget="100 kB").stream(path)
+
+    with (
+        ThreadPoolExecutor(1) as pool,
+        pytest.raises(FormatError, match="100,000 bytes that read_budget allows"),
+    ):
+        pool.submit(lambda: read_all(formats.open_reader(stream))).result()

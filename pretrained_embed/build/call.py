@@ -161,7 +161,7 @@ def build_matrix(
         work=work,
         progress=listener(progress),
     )
-    output = Output.of(out, len(vocabulary))
+    output = Output.of(out, len(vocabulary), library.read_options)
     listed = listed_sources(sources)
     kept = None
     if onto is not None:

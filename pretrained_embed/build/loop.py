@@ -157,9 +157,9 @@ def _sink(plan: Plan, output: Output, waiting: int) -> AbstractContextManager[Pl
     if output.path is None:
         return nullcontext(sinks.MemoryRows(plan))
     if output.files is None:
-        return sinks.file_sink(plan, output.path, waiting)
+        return sinks.file_sink(plan, output, waiting)
     job = _job(plan)
-    return sinks.shards_sink(plan, output.path, output.files, waiting, job)
+    return sinks.shards_sink(plan, output, waiting, job)
 
 
 @contextmanager

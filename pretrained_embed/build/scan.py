@@ -237,9 +237,8 @@ class Job:
             ) from error
 
     def _open(self) -> Reader:
-        with self.library.reading():
-            stream = rereadable(self.library.stream(cast(str, self.address)))
-            reader = formats.open_reader(stream, self.layout)
+        stream = rereadable(self.library.stream(cast(str, self.address)))
+        reader = formats.open_reader(stream, self.layout)
         same = _RUN in self.state or state_of(stream.identity) == self.state
         if reader.splits() is None or stream.size != self.size or not same:
             raise SourceError(

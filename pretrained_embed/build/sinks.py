@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 
-from pretrained_embed import formats, sources
+from pretrained_embed import formats
 from pretrained_embed.arrays import Float32Array
 from pretrained_embed.build.plan import Plan
+from pretrained_embed.build.work import Output
 from pretrained_embed.files.replacement import discard_leftovers
 from pretrained_embed.files.room import check_room
 from pretrained_embed.formats import Announced, PackedBlock
 from pretrained_embed.formats.table import cut_arrays
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
-from pretrained_embed.sources.stream import rereadable
 
 if TYPE_CHECKING:
     from pretrained_embed.formats.sharded.sink import ShardedWriter
@@ -81,9 +81,9 @@ class MemoryRows:
 class FileRows:
     """Takes rows into one file; see `PlanSink`."""
 
-    def __init__(self, plan: Plan, path: Path, sink: formats.FileSink) -> None:
+    def __init__(self, plan: Plan, output: Output, sink: formats.FileSink) -> None:
         self._tokens = plan.vocabulary.packed
-        self._path = path
+        self._output = output
         self._sink = sink
 
     def place(self) -> Float32Array | None:
@@ -100,8 +100,8 @@ class FileRows:
         self._sink.finish(ledger.arrays(), ledger.metadata())
 
     def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
-        """Return the matrix that maps the file."""
-        stream = rereadable(sources.open_source(self._path))
+        """Return the matrix that maps the file, or has read it."""
+        stream = self._output.stream()
         return EmbeddingMatrix(formats.read_table(stream).vectors, ledger)
 
 
@@ -112,10 +112,10 @@ class ShardRows:
     """
 
     def __init__(
-        self, plan: Plan, folder: Path, writer: ShardedWriter, open: ExitStack
+        self, plan: Plan, output: Output, writer: ShardedWriter, open: ExitStack
     ) -> None:
         self._plan = plan
-        self._folder = folder
+        self._output = output
         self._writer = writer
         self._number = 0  # of the shard that comes next
         self._shard: formats.FileSink | None = None  # unless it is there already
@@ -152,37 +152,45 @@ class ShardRows:
         """Return the matrix that reads the shards."""
         from pretrained_embed.formats.sharded.reader import open_reader
 
-        stream = rereadable(sources.open_source(self._folder))
-        return EmbeddingMatrix(open_reader(stream).stored, ledger)
+        return EmbeddingMatrix(open_reader(self._output.stream()).stored, ledger)
 
 
 @contextmanager
-def file_sink(plan: Plan, path: Path, waiting: int) -> Iterator[PlanSink]:
-    """Give a sink whose file takes the place of ``path`` at the end.
+def file_sink(plan: Plan, output: Output, waiting: int) -> Iterator[PlanSink]:
+    """Give a sink whose file takes the place of the output at the end.
 
     Nobody else is writing to it: its work folder is this build's alone. ``waiting`` is
     how many bytes are still to wait beside it.
     """
+    path = cast(Path, output.path)
     discard_leftovers(path)
     rows = len(plan.vocabulary)
     announced = Announced(
         rows, plan.dim, tokens=plan.vocabulary.packed, beside=_BESIDE * rows + waiting
     )
     with formats.new_sink(path, announced) as sink:
-        yield FileRows(plan, path, sink)
+        yield FileRows(plan, output, sink)
 
 
 @contextmanager
 def shards_sink(
-    plan: Plan, folder: Path, shards: int, waiting: int, job: str
+    plan: Plan, output: Output, waiting: int, job: str
 ) -> Iterator[PlanSink]:
-    """Give a sink into a folder of so many files."""
+    """Give a sink into a folder of several files."""
     from pretrained_embed.formats.sharded.sink import ShardedWriter
 
+    folder, shards = cast(Path, output.path), cast(int, output.files)
     rows = len(plan.vocabulary)
-    writer = ShardedWriter(folder, rows=rows, dim=plan.dim, shards=shards, job=job)
+    writer = ShardedWriter(
+        folder,
+        rows=rows,
+        dim=plan.dim,
+        shards=shards,
+        job=job,
+        read_options=output.read_options,
+    )
     there = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     needed = (4 * plan.dim + _BESIDE) * rows + waiting - there
     check_room(folder / "index", max(0, needed))
     with ExitStack() as open:
-        yield ShardRows(plan, folder, writer, open)
+        yield ShardRows(plan, output, writer, open)

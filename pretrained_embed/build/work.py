@@ -8,14 +8,16 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from pretrained_embed.arrays import Progress
-from pretrained_embed.budget import number_of_bytes
+from pretrained_embed.budget import USUAL, ReadOptions, number_of_bytes
 from pretrained_embed.build.memory import free_memory
 from pretrained_embed.errors import OptionError, brief
 from pretrained_embed.formats import TARGET_SUFFIXES
 from pretrained_embed.formats.parallel import thread_count
+from pretrained_embed.sources import Stream, open_source
+from pretrained_embed.sources.stream import rereadable
 
 
 @dataclass(frozen=True, init=False)
@@ -123,9 +125,15 @@ class Output(NamedTuple):
 
     path: Path | None = None
     files: int | None = None
+    read_options: ReadOptions = USUAL  # how what was written is read
 
     @classmethod
-    def of(cls, out: str | os.PathLike[str] | Shards | None, rows: int) -> Output:
+    def of(
+        cls,
+        out: str | os.PathLike[str] | Shards | None,
+        rows: int,
+        read_options: ReadOptions = USUAL,
+    ) -> Output:
         """Return where so many rows go; raises `OptionError` for what is no place."""
         if out is None:
             return cls()
@@ -148,7 +156,12 @@ class Output(NamedTuple):
             raise OptionError(
                 f"shards is {files} for {rows:,} rows; it can be 1 to {rows:,}"
             )
-        return cls(path, files)
+        return cls(path, files, read_options)
+
+    def stream(self) -> Stream:
+        """Return what was written, to be read; there is a path."""
+        found = open_source(cast(Path, self.path), read_options=self.read_options)
+        return rereadable(found)
 
     def at_once(self, size: int, work: Work) -> bool:
         """Whether all rows are made at once, in memory or in their places in a file.

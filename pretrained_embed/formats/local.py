@@ -5,16 +5,18 @@ Formats that are not read from front to back need a file that the system can map
 
 from __future__ import annotations
 
+import io
 import math
 import mmap
 import struct
+from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray
-from pretrained_embed.budget import Budget, may_map
+from pretrained_embed.budget import Budget, ReadOptions
 from pretrained_embed.errors import FormatError, SourceError, TruncatedError
 from pretrained_embed.formats.reader import ByteStream
 
@@ -22,7 +24,23 @@ _PIECE = 1 << 20  # bytes that are copied at a time
 _MOST_DIMS = 64  # of an array of NumPy
 
 
-def open_local(stream: ByteStream) -> BinaryIO:
+class LocalFile(io.BufferedReader):
+    """A local file that is open for reading, and how it is read.
+
+    ``file`` is closed with it.
+    """
+
+    def __init__(self, file: BinaryIO | io.FileIO, options: ReadOptions) -> None:
+        super().__init__(cast(io.FileIO, file))
+        self.options = options
+
+
+def open_file(path: Path, options: ReadOptions) -> LocalFile:
+    """Open a file; raises `OSError`."""
+    return LocalFile(path.open("rb", buffering=0), options)
+
+
+def open_local(stream: ByteStream) -> LocalFile:
     """Open the stream's bytes as a local file.
 
     Bytes that are not one already (packed, or from a pipe) are copied into a temporary
@@ -31,7 +49,7 @@ def open_local(stream: ByteStream) -> BinaryIO:
     """
     try:
         if stream.path is not None:
-            return stream.path.open("rb")
+            return open_file(stream.path, stream.read_options)
         return _copy(stream)
     except SourceError:
         raise
@@ -41,13 +59,15 @@ def open_local(stream: ByteStream) -> BinaryIO:
         ) from error
 
 
-def _copy(stream: ByteStream) -> BinaryIO:
+def _copy(stream: ByteStream) -> LocalFile:
     import tempfile
 
     copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  (handed on open)
     try:
         size = stream.packed_size
-        budget = None if size is None else Budget(stream.name, size)
+        budget = None
+        if size is not None:
+            budget = stream.read_options.budget_of(stream.name, size)
         with stream.open() as file:
             while piece := file.read(_PIECE):
                 if budget is not None:
@@ -57,7 +77,7 @@ def _copy(stream: ByteStream) -> BinaryIO:
     except BaseException:
         copy.close()
         raise
-    return copy
+    return LocalFile(copy, stream.read_options)
 
 
 def file_size(file: BinaryIO) -> int:
@@ -68,7 +88,8 @@ def file_size(file: BinaryIO) -> int:
 def budget_of(stream: ByteStream, file: BinaryIO) -> Budget:
     """Return the budget for a stream that was opened as a local file."""
     size = stream.packed_size
-    return Budget(stream.name, file_size(file) if size is None else size)
+    size = file_size(file) if size is None else size
+    return stream.read_options.budget_of(stream.name, size)
 
 
 def array_bytes(shape: tuple[int, ...], itemsize: int, where: str) -> int:
@@ -84,26 +105,26 @@ def array_bytes(shape: tuple[int, ...], itemsize: int, where: str) -> int:
     return math.prod(shape) * itemsize
 
 
-def map_file(file: BinaryIO) -> mmap.mmap | bytes:
-    """Map a whole file to be read, or read it: see `budget.reading`.
+def map_file(file: LocalFile) -> mmap.mmap | bytes:
+    """Map a whole file to be read, or read it: see `ReadOptions`.
 
     Raises `OSError`.
     """
-    if may_map():
+    if file.options.mmap:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     file.seek(0)
     return file.read()
 
 
 def map_array(
-    file: BinaryIO,
+    file: LocalFile,
     dtype: npt.DTypeLike,
     shape: tuple[int, ...],
     offset: int,
     *,
     order: str = "C",
 ) -> AnyArray:
-    """Map a part of the file as a read-only array, or read it: see `budget.reading`.
+    """Map a part of the file as a read-only array, or read it: see `ReadOptions`.
 
     The caller has checked that the part lies within the file. The array stays good
     when the file is closed.
@@ -111,7 +132,7 @@ def map_array(
     if not math.prod(shape):  # nothing cannot be mapped
         return np.empty(shape, dtype)
     try:
-        if not may_map():
+        if not file.options.mmap:
             read = _read_array(file, np.dtype(dtype), shape, offset, order)
             return native_integers(read)
         mapped = np.memmap(file, dtype, "r", offset, shape, order)  # type: ignore[call-overload]  # order is "C" or "F"
@@ -133,7 +154,7 @@ def native_integers(array: AnyArray) -> AnyArray:
 
 
 def _read_array(
-    file: BinaryIO,
+    file: LocalFile,
     dtype: np.dtype[Any],
     shape: tuple[int, ...],
     offset: int,
@@ -143,7 +164,7 @@ def _read_array(
     file.seek(offset)
     left = flat.view(np.uint8).data.cast("B")
     while left:
-        count = file.readinto(left)  # type: ignore[attr-defined]  # it is a local file
+        count = file.readinto(left)
         if not count:
             raise OSError("it ended while it was read")
         left = left[count:]

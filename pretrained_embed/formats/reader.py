@@ -29,6 +29,7 @@ from pretrained_embed.arrays import (
     Progress,
     UInt8Array,
 )
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.blocks import Block, PackedBlock
 from pretrained_embed.formats.findings import EXAMPLES, Findings
@@ -77,6 +78,10 @@ class ByteStream(Protocol):
     @property
     def tokens_path(self) -> Path | None:
         """A file that lists the tokens, for formats that hold vectors alone."""
+
+    @property
+    def read_options(self) -> ReadOptions:
+        """How its file, and those beside it, are read: whenever, by whatever thread."""
 
     @property
     def provenance(self) -> Mapping[str, object]:

@@ -24,12 +24,13 @@ from pretrained_embed.arrays import (
     Progress,
     joined,
 )
+from pretrained_embed.budget import USUAL
 from pretrained_embed.errors import OptionError, WriteError, brief, suggestion
 from pretrained_embed.files.replacement import folder_for, writing
 from pretrained_embed.files.room import check_room
 from pretrained_embed.formats.blocks import Dtype, PackedBlock, RowStream
 from pretrained_embed.formats.format import Announced, Format, FormatSink
-from pretrained_embed.formats.local import map_array
+from pretrained_embed.formats.local import LocalFile, map_array
 from pretrained_embed.formats.registry import FORMATS, find_format, known_formats
 from pretrained_embed.formats.table import (
     Annotations,
@@ -310,6 +311,8 @@ class Spool:
         self._tokens: list[PackedTokens] = []
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by __exit__)
         self._file = cast(BinaryIO, file)
+        # Nobody else can cut it short: it may be mapped.
+        self._kept = LocalFile(self._file, USUAL)
 
     def append(self, block: PackedBlock) -> None:
         """Take rows of the spool's dtype behind those before."""
@@ -322,14 +325,14 @@ class Spool:
         """Return all rows, with what belongs to them."""
         self._file.flush()
         packed = joined(self._tokens)
-        mapped = map_array(self._file, self._dtype, (len(packed), self._dim), 0)
+        mapped = map_array(self._kept, self._dtype, (len(packed), self._dim), 0)
         return Table(packed, mapped, dict(arrays), dict(metadata))
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._file.close()
+        self._kept.close()
 
 
 def spooled(rows: RowStream, folder: Path) -> Table:

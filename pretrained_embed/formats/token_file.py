@@ -18,7 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, UInt8Array
-from pretrained_embed.budget import OBJECT, Budget
+from pretrained_embed.budget import OBJECT, Budget, ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import (
     FormatError,
@@ -133,13 +133,13 @@ def _zeros(vectors: Rows, start: int) -> bool:
     return not any(np.any(vectors[at : at + _BLOCK]) for at in starts)
 
 
-def read_tokens(path: Path) -> PackedTokens:
+def read_tokens(path: Path, options: ReadOptions) -> PackedTokens:
     """Read all tokens; raises `FormatError`, `SourceError`, `MissingPackageError`."""
     try:
         with path.open("rb") as file:
             start = file.read(4)
             if start == b"PAR1":
-                return _read_parquet(path)
+                return _read_parquet(path, options)
             raw = start + file.read()
     except SourceError:
         raise
@@ -219,7 +219,7 @@ def of_tokenizer(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
     return ids
 
 
-def _read_parquet(path: Path) -> PackedTokens:
+def _read_parquet(path: Path, options: ReadOptions) -> PackedTokens:
     try:
         from pyarrow import parquet
     except ImportError as error:
@@ -229,7 +229,7 @@ def _read_parquet(path: Path) -> PackedTokens:
     with refusing_damage(str(path), "cannot be read as Parquet"):
         with parquet.ParquetFile(path) as file:
             name = _token_column(file.schema_arrow, path)
-        budget = Budget(str(path), path.stat().st_size)
+        budget = options.budget_of(str(path), path.stat().st_size)
         with parquet.ParquetFile(path, read_dictionary=[name]) as file:
             chunks = [
                 _dense(chunk, budget, f"{path}, column {name!r}")

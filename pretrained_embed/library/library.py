@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from pretrained_embed import budget, formats
+from pretrained_embed import formats
 from pretrained_embed.arrays import AnyProgress, listener
+from pretrained_embed.budget import ReadOptions, number_of_bytes
 from pretrained_embed.errors import (
     MissingPackageError,
     OptionError,
@@ -32,7 +32,7 @@ from pretrained_embed.library import cache_folder, stores
 from pretrained_embed.sources import Source, Stream, open_source
 from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.source import is_remote, unpacked, words_of
-from pretrained_embed.sources.stream import rereadable
+from pretrained_embed.sources.stream import rereadable, with_options
 from pretrained_embed.sources.url import shown, url_or_words
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class Library:
                 also = " or None" if default is None else ""
                 raise OptionError(f"{name} is {value!r}; it is True or False{also}")
         if self.read_budget is not None:
-            bytes_ = budget.number_of_bytes(self.read_budget, "read_budget")
+            bytes_ = number_of_bytes(self.read_budget, "read_budget")
             _set(self, "read_budget", bytes_)
 
     def __repr__(self) -> str:
@@ -193,12 +193,11 @@ class Library:
                 )
             return OpenSource(source, {"name": source.name}, [])
         told = listener(progress)
-        with self.reading():
-            named = self._named(source, told)
-            if self.stores:
-                found = self._stored_or_plain(named, known, told, make_store=make_store)
-            else:
-                found = _plain(rereadable(named.stream()), [], known)
+        named = self._named(source, told)
+        if self.stores:
+            found = self._stored_or_plain(named, known, told, make_store=make_store)
+        else:
+            found = _plain(rereadable(named.stream()), [], known)
         return found._replace(library=self)
 
     def stream(
@@ -209,8 +208,7 @@ class Library:
         retry: Retry | None = None,
     ) -> AnyStream:
         """Return the bytes of a source, unpacked. Raises as `open` does."""
-        with self.reading():
-            return self._named(source, listener(progress), retry).stream()
+        return self._named(source, listener(progress), retry).stream()
 
     def fetch(
         self,
@@ -228,6 +226,7 @@ class Library:
             offline=self.is_offline,
             progress=listener(progress),
             retry=retry,
+            read_options=self.read_options,
         ).path
 
     def index(
@@ -245,20 +244,21 @@ class Library:
         if dtype not in DTYPES:
             raise OptionError(f"dtype is {dtype!r}; it can be {' or '.join(DTYPES)}")
         root = self._root
-        with self.reading():
-            named = self._named(source, told)
-            mark = self._mark(named)
-            if mark is not None:  # what was downloaded for it may be gone
-                digests = stores.recall(root, mark)
-                there = digests and stores.whole(root, digests, dtype, known)
-                if there:
-                    return there
-            stream = rereadable(named.stream())
-            content = stores.content_of(mark, stream, root)
-            content = content or stores.read_content(stream, told)
-            _, path, _ = stores.obtain(
-                root, stream, content, dtype, known, progress=told, all_of_it=True
+        named = self._named(source, told)
+        mark = self._mark(named)
+        if mark is not None:  # what was downloaded for it may be gone
+            digests = stores.recall(root, mark)
+            there = digests and stores.whole(
+                root, digests, dtype, known, self.read_options
             )
+            if there:
+                return there
+        stream = rereadable(named.stream())
+        content = stores.content_of(mark, stream, root)
+        content = content or stores.read_content(stream, told)
+        _, path, _ = stores.obtain(
+            root, stream, content, dtype, known, progress=told, all_of_it=True
+        )
         return path
 
     def list(
@@ -297,11 +297,10 @@ class Library:
 
         return by_hand(self._downloadable(source), self._root)
 
-    @contextmanager
-    def reading(self) -> Iterator[None]:
-        """Have files read within this block as the library says: mapped, how much."""
-        with budget.reading(mmap=self.mmap, size=cast(int | None, self.read_budget)):
-            yield
+    @property
+    def read_options(self) -> ReadOptions:
+        """How files are read: what each stream of this library tells its readers."""
+        return ReadOptions(self.mmap, cast(int | None, self.read_budget))
 
     @property
     def _root(self) -> Path:
@@ -374,6 +373,7 @@ class Library:
                     offline=self.is_offline,
                     progress=progress,
                     retry=retry,
+                    read_options=self.read_options,
                 )
             )
 
@@ -389,9 +389,18 @@ class Library:
                 # A name of the catalog comes before a file of that name (./name is the
                 # file), a name that only installed packages know comes after.
                 if named is not None or not exists(words):
-                    return _Named(lambda: _of_name(words, known, named, fetched), named)
+                    return _Named(
+                        lambda: _of_name(
+                            words, known, named, fetched, self.read_options
+                        ),
+                        named,
+                    )
         offline = words is not None and is_remote(words) and self.is_offline
-        return _Named(lambda: open_source(source, offline=offline, retry=retry))
+        return _Named(
+            lambda: open_source(
+                source, offline=offline, retry=retry, read_options=self.read_options
+            )
+        )
 
     def mark(self, source: Source) -> Mark | None:
         """Return what a source is found again by, before it is read.
@@ -420,7 +429,9 @@ class Library:
         if mark is not None:
             digests = stores.recall(root, mark)
             if digests is not None:
-                reader, fault = stores.find(root, digests, layout, mark.source)
+                reader, fault = stores.find(
+                    root, digests, layout, self.read_options, mark.source
+                )
                 if reader is not None:
                     known_by = Identity(mark.source, version=json_digest(digests))
                     return _stored(reader, reader.provenance, [], known_by, layout)
@@ -433,7 +444,9 @@ class Library:
         content = stores.content_of(mark, stream, root)
         if content is None:
             return _plain(stream, [], layout)
-        reader, fault = stores.find(root, content.digests, layout, stream.name)
+        reader, fault = stores.find(
+            root, content.digests, layout, self.read_options, stream.name
+        )
         if reader is None and make_store and mark is not None and layout is None:
             try:
                 reader, _, fault = stores.obtain(
@@ -492,12 +505,13 @@ def _of_name(
     catalog: Catalog,
     entry: Entry | None,
     fetched: Callable[[Entry], AnyStream],
+    read_options: ReadOptions,
 ) -> AnyStream:
     """Return the vectors that an installed package, or the catalog, has by a name."""
     from pretrained_embed.library import packages
 
     if (stream := packages.find(words)) is not None:
-        return unpacked(stream)
+        return unpacked(with_options(stream, read_options))
     if entry is None:
         raise UnknownSourceError(
             f"{brief(words)}: no such file, and no known source of vectors has this "

@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import Hashes, json_digest
 from pretrained_embed.library import cache_folder, place, record
@@ -24,7 +25,7 @@ from pretrained_embed.sources.identity import Mark
 from pretrained_embed.sources.remote_zip import download_member
 from pretrained_embed.sources.retry import Failure, Retry
 from pretrained_embed.sources.source import from_path, unpacked
-from pretrained_embed.sources.stream import AnyStream, Stream
+from pretrained_embed.sources.stream import AnyStream, Stream, with_options
 from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def fetch_entry(
     offline: bool,
     progress: Progress | None = None,
     retry: Retry | None = None,
+    read_options: ReadOptions = USUAL,
 ) -> Fetched:
     """Bring an entry into the cache ``root``, unless it is there.
 
@@ -61,6 +63,7 @@ def fetch_entry(
         offline=offline,
         progress=progress,
         retry=retry or Retry(),
+        read_options=read_options,
     )
     path, known = get(entry.download(), member=entry.member)
     tokens_path = get(entry.tokens)[0] if entry.tokens else None
@@ -74,6 +77,7 @@ def fetch_stream(
     offline: bool,
     progress: Progress | None = None,
     retry: Retry | None = None,
+    read_options: ReadOptions = USUAL,
 ) -> AnyStream:
     """Like `fetch_entry`; return the file as a stream, with all that is known."""
     path, known, tokens_path = fetch_entry(
@@ -82,6 +86,7 @@ def fetch_stream(
         offline=offline,
         progress=progress,
         retry=retry,
+        read_options=read_options,
     )
     stream = from_path(path, entry.id)
     checksums = {f"sha256:{known.sha256}": "first use"}
@@ -113,6 +118,7 @@ def fetch_stream(
         tokens_path=tokens_path,
         address=None if tokens_path else stream.address,
         identity=identity,
+        read_options=read_options,
     )
 
 
@@ -157,6 +163,7 @@ def obtain(
     offline: bool,
     progress: Progress | None,
     retry: Retry,
+    read_options: ReadOptions,
 ) -> tuple[Path, FileRecord]:
     """Return a published file, or a member of it, in the cache ``root``.
 
@@ -181,7 +188,9 @@ def obtain(
         with goal.locked():
             known = (
                 goal.known()
-                or _Obtaining(wanted, whole, goal, member, retry, progress).run()
+                or _Obtaining(
+                    wanted, whole, goal, member, retry, progress, read_options
+                ).run()
             )
     except SourceError:
         raise
@@ -258,6 +267,7 @@ class _Obtaining:
     member: str | None
     retry: Retry
     progress: Progress | None
+    read_options: ReadOptions
 
     def run(self) -> FileRecord:
         if self.member is not None and self.whole.known() is not None:
@@ -327,7 +337,8 @@ class _Obtaining:
         return self.whole.record(hashes)
 
     def _unpacked(self, member: str) -> FileRecord:
-        found = unpacked(from_path(self.whole.path.checked(), self.goal.source), member)
+        stream = from_path(self.whole.path.checked(), self.goal.source)
+        found = unpacked(with_options(stream, self.read_options), member)
         try:
             with found.open() as file:
                 hashes = unpack(

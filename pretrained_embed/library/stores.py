@@ -32,6 +32,7 @@ from pretrained_embed.sources.stream import Stream
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
+    from pretrained_embed.budget import ReadOptions
     from pretrained_embed.formats import KnownLayout
     from pretrained_embed.formats.store import Dtype, StoreReader
 
@@ -97,6 +98,7 @@ def find(
     root: Path,
     digests: list[str],
     layout: KnownLayout | None,
+    read_options: ReadOptions,
     name: str | None = None,
 ) -> tuple[StoreReader | None, str | None]:
     """Return the store of this content, if there is one, and what is wrong with one.
@@ -108,7 +110,9 @@ def find(
 
     fault = None
     for dtype in store.DTYPES:
-        reader, wrong = _Store.of(root, digests, dtype, layout).opened(name)
+        reader, wrong = _Store.of(root, digests, dtype, layout, read_options).opened(
+            name
+        )
         fault = fault or wrong
         if reader is not None:
             return reader, fault
@@ -116,13 +120,17 @@ def find(
 
 
 def whole(
-    root: Path, digests: list[str], dtype: Dtype, layout: KnownLayout | None
+    root: Path,
+    digests: list[str],
+    dtype: Dtype,
+    layout: KnownLayout | None,
+    read_options: ReadOptions,
 ) -> Path | None:
     """Return the path of a store all of whose bytes are as they were written.
 
     All of it is read. ``None`` where there is no such store.
     """
-    stored = _Store.of(root, digests, dtype, layout)
+    stored = _Store.of(root, digests, dtype, layout, read_options)
     return stored.path.path if stored.opened(None, all_of_it=True)[0] else None
 
 
@@ -143,7 +151,7 @@ def obtain(
     made anew. Raises what reading the stream and `write_store` raise, and `SourceError`
     where the cache cannot be written to.
     """
-    stored = _Store.of(root, content.digests, dtype, layout)
+    stored = _Store.of(root, content.digests, dtype, layout, stream.read_options)
     opened, fault = stored.opened(stream.name, all_of_it=all_of_it)
     if opened is None:
         wanted = _Wanted(stream, content.mark, layout, all_of_it, progress)
@@ -169,17 +177,23 @@ class _Store(NamedTuple):
     root: Path
     path: SafePath
     dtype: Dtype
+    read_options: ReadOptions
 
     @classmethod
     def of(
-        cls, root: Path, digests: list[str], dtype: Dtype, layout: KnownLayout | None
+        cls,
+        root: Path,
+        digests: list[str],
+        dtype: Dtype,
+        layout: KnownLayout | None,
+        read_options: ReadOptions,
     ) -> _Store:
         """Return the place of the store of this content, made in this way."""
         from pretrained_embed.formats import store
 
         told = [f"layout {layout}"] if layout is not None and layout.given else []
         key = json_digest([sorted([*digests, *told]), store.VERSION, dtype])
-        return cls(root, inside(root) / STORES / key / _FILE, dtype)
+        return cls(root, inside(root) / STORES / key / _FILE, dtype, read_options)
 
     def opened(
         self, name: str | None, *, all_of_it: bool = False
@@ -189,14 +203,12 @@ class _Store(NamedTuple):
         Its bytes are hashed if it was touched since it was made, or ``all_of_it`` is
         to be looked at.
         """
-        from pretrained_embed.formats.store import open_store
-
         try:
             known = record.read(self.path)
             if known is None or self.path.status() is None:  # never finished
                 return None, None
             if self._is_intact(known, all_of_it=all_of_it):
-                return open_store(self.path.checked(), name=name), None
+                return self._open(name), None
             fault = "its content is not what was written"
         except (OSError, FormatError) as error:
             fault = str(error)
@@ -232,8 +244,6 @@ class _Store(NamedTuple):
             path.write(text.encode())
 
     def _made(self, wanted: _Wanted) -> tuple[StoreReader, str | None]:
-        from pretrained_embed.formats.store import open_store
-
         folder, name = self.path.parent, wanted.stream.name
         with (folder.make() / LOCK).locked():
             opened, fault = self.opened(name, all_of_it=wanted.all_of_it)
@@ -244,8 +254,15 @@ class _Store(NamedTuple):
                 self._write(wanted)
                 digest = sha256(self.path.checked())
                 record.write(self.path, wanted.mark.source, digest, None)
-                opened = open_store(self.path.checked(), name=name)
+                opened = self._open(name)
         return opened, fault
+
+    def _open(self, name: str | None) -> StoreReader:
+        """Return the store, which is there."""
+        from pretrained_embed.formats.store import open_store
+
+        path = self.path.checked()
+        return open_store(path, name=name, read_options=self.read_options)
 
     def _write(self, wanted: _Wanted) -> None:
         """Write the store of a stream, which has not changed at the end."""

@@ -31,7 +31,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import IO, TYPE_CHECKING, BinaryIO, NamedTuple, Self, cast
 
-from pretrained_embed.budget import Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.reading import read_fully
@@ -311,7 +310,9 @@ def tar_members(stream: Stream) -> Iterator[Member]:
     with ExitStack() as closing:
         archive = _open_tar(stream, closing)
         size = stream.packed_size
-        budget = Budget(stream.name, size) if size is not None else None
+        budget = None
+        if size is not None:
+            budget = stream.read_options.budget_of(stream.name, size)
         while info := _next(stream.name, archive):
             if budget is not None:  # headers can be packed a thousand to one
                 budget.take(_MEMBER + len(info.name))

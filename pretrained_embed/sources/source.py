@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
+from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.errors import OptionError, SourceError, UnknownSourceError
 from pretrained_embed.files.digests import fingerprint
 from pretrained_embed.files.pipes import open_pipe
@@ -27,6 +28,7 @@ from pretrained_embed.sources.stream import (
     OneShot,
     Stream,
     rereadable,
+    with_options,
 )
 from pretrained_embed.sources.url import url_or_words
 
@@ -75,28 +77,40 @@ def is_remote(words: str) -> bool:
 
 
 def open_source(
-    source: Source, *, offline: bool = False, retry: Retry | None = None
+    source: Source,
+    *,
+    offline: bool = False,
+    retry: Retry | None = None,
+    read_options: ReadOptions = USUAL,
 ) -> AnyStream:
     """Return the bytes of a path, of an open file or of a remote file, unpacked.
 
     ``s3://`` and the like, and ``remote+https://``, are read where they are, unless
     ``offline``. Compression and archives are recognised by content and read as streams.
+    ``read_options`` are those of the stream.
     Raises `UnknownSourceError` where there is no such file, `SourceError` where it
     cannot be read, `MissingPackageError` where a package for it is not installed, and
     `FormatError` where an archive is damaged.
     """
+    stream, member = _raw(source, offline=offline, retry=retry)
+    return unpacked(with_options(stream, read_options), member)
+
+
+def _raw(
+    source: Source, *, offline: bool, retry: Retry | None
+) -> tuple[AnyStream, str | None]:
+    """Return the bytes as they are, and the member that is asked for."""
     words = words_of(source)
     if words is None:
-        return unpacked(from_handle(source))
+        return from_handle(source), None
     if isinstance(source, str):
         if words == "-":
-            return unpacked(from_stdin())
+            return from_stdin(), None
         if is_remote(words):
             from pretrained_embed.sources.remote import open_remote
 
-            found = open_remote(words, offline=offline, retry=retry)
-            return unpacked(*found)
-    return unpacked(*_from_path(words))
+            return open_remote(words, offline=offline, retry=retry)
+    return _from_path(words)
 
 
 def _from_path(words: str) -> tuple[AnyStream, str | None]:

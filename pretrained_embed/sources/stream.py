@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, BinaryIO, cast
 
+from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.reading import read_fully
@@ -75,7 +76,8 @@ class Stream:
     plain local file that holds exactly these bytes; ``provenance`` holds what JSON
     can hold. `open_source` of ``address`` gives the same bytes in another process;
     ``None`` where that is not so. ``identity`` is what they are known by, if anything.
-    ``packed`` is the size of the file that they are unpacked from.
+    ``packed`` is the size of the file that they are unpacked from. ``read_options`` say
+    how whoever reads them does it.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Stream:
     address: str | None = None
     identity: Identity | None = None
     packed: int | None = None
+    read_options: ReadOptions = USUAL
 
     @property
     def packed_size(self) -> int | None:
@@ -127,9 +130,14 @@ class OneShot:
     ranges = False
 
     def __init__(
-        self, name: str, opener: Opener, provenance: Mapping[str, object]
+        self,
+        name: str,
+        opener: Opener,
+        provenance: Mapping[str, object],
+        read_options: ReadOptions = USUAL,
     ) -> None:
         self.name = name
+        self.read_options = read_options
         self.provenance = provenance
         self._opener = opener
         self._file: BinaryIO | None = None
@@ -165,6 +173,14 @@ class OneShot:
 AnyStream = Stream | OneShot
 
 
+def with_options(stream: AnyStream, options: ReadOptions) -> AnyStream:
+    """Return a stream of the same bytes that is read as is said."""
+    if isinstance(stream, OneShot):
+        stream.read_options = options
+        return stream
+    return replace(stream, read_options=options)
+
+
 def derived(
     stream: AnyStream,
     name: str,
@@ -186,7 +202,7 @@ def derived(
         identity = identity and replace(identity, member=member)
     provenance |= facts
     if isinstance(stream, OneShot):
-        return OneShot(name, opener, provenance)
+        return OneShot(name, opener, provenance, stream.read_options)
     return Stream(
         name,
         opener,
@@ -195,6 +211,7 @@ def derived(
         address=address,
         identity=identity,
         packed=stream.packed_size,
+        read_options=stream.read_options,
     )
 
 
@@ -250,6 +267,7 @@ def rereadable(stream: AnyStream) -> Stream:
         stream.provenance,
         size,
         path,
+        read_options=stream.read_options,
     )
     weakref.finalize(kept, path.unlink)
     return kept

@@ -100,7 +100,7 @@ def convert(
         vocab = Vocabulary.of(vocab, pad=None)
     stream = library.stream(source, progress=progress)
     _check_place(out, source, stream.path)
-    with library.reading(), formats.open_reader(stream, layout) as reader:
+    with formats.open_reader(stream, layout) as reader:
         passing = RowFilter(vocab, drop=drop_duplicates)
         whole = chosen.whole and not passing.chooses
         rows = reader.rows(progress) if whole else None

@@ -42,6 +42,11 @@ def samples() -> Iterator[Path]:
                     yield path
 
 
+def all_samples() -> list[Path]:
+    """Return the same, and what lies a folder deeper."""
+    return [*samples(), *sorted(DATA.glob("gensim/*/*"))]
+
+
 def damaged(raw: bytes, other: bytes, chance: random.Random) -> bytes:
     """Return the bytes of a file with something wrong, most often near its start."""
     data = bytearray(raw)
@@ -72,7 +77,12 @@ def damaged(raw: bytes, other: bytes, chance: random.Random) -> bytes:
 
 def read(path: Path) -> None:
     """Do everything that can be done with a file of vectors."""
-    with formats.open_reader(sources.open_source(path)) as reader:
+    read_all(formats.open_reader(sources.open_source(path)))
+
+
+def read_all(opened: formats.Reader) -> None:
+    """Do everything that can be done with an open reader."""
+    with opened as reader:
         for block in reader.blocks(on_bad_row="skip"):
             assert block.vectors.shape == (len(block.tokens), reader.dim)
         out = np.zeros((3, reader.dim), np.float32)

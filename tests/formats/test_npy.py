@@ -12,6 +12,7 @@ from pyarrow import parquet
 from tables import piped, read_all, stream_of
 
 from pretrained_embed import kernel
+from pretrained_embed.budget import USUAL
 from pretrained_embed.errors import FormatError, SourceError, TruncatedError
 from pretrained_embed.formats import marks
 from pretrained_embed.formats.npy import reader as npy
@@ -146,7 +147,7 @@ def test_a_line_of_tokens_ends_at_lf_alone(tmp_path_factory, raw):
     path = tmp_path_factory.getbasetemp() / "words"
     path.write_bytes(raw)
 
-    tokens = read_tokens(path).unpack()
+    tokens = read_tokens(path, USUAL).unpack()
 
     lines = [line.removesuffix(b"\n") for line in io.BytesIO(raw)]
     assert tokens == [line.removesuffix(b"\r").decode() for line in lines]
@@ -169,7 +170,7 @@ def test_tokens_are_read_from_json(tmp_path, content):
     path = tmp_path / "tokens.json"
     path.write_text(json.dumps(content))
 
-    assert read_tokens(path).unpack() == TOKENS
+    assert read_tokens(path, USUAL).unpack() == TOKENS
 
 
 @pytest.mark.parametrize(
@@ -184,7 +185,7 @@ def test_json_that_lists_no_tokens_is_refused(tmp_path, text):
     path.write_text(text)
 
     with pytest.raises(FormatError, match=r"tokens\.json"):
-        read_tokens(path)
+        read_tokens(path, USUAL)
 
 
 @pytest.mark.parametrize(
@@ -197,14 +198,14 @@ def test_tokens_are_read_from_parquet_in_any_cut(tmp_path, type_):
     table = pa.table({"index": pa.array(tokens).cast(type_), "count": range(1002)})
     parquet.write_table(table, tmp_path / "tokens", row_group_size=7)
 
-    assert read_tokens(tmp_path / "tokens").unpack() == tokens
+    assert read_tokens(tmp_path / "tokens", USUAL).unpack() == tokens
 
 
 def test_of_several_string_columns_the_named_one_is_taken(tmp_path):
     path = tmp_path / "tokens"
     parquet.write_table(pa.table({"language": ["en"], "word": ["the"]}), path)
 
-    assert read_tokens(path).unpack() == ["the"]
+    assert read_tokens(path, USUAL).unpack() == ["the"]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +221,7 @@ def test_parquet_without_tokens_is_refused(tmp_path, columns, message):
     parquet.write_table(pa.table(columns), path)
 
     with pytest.raises(FormatError, match=message):
-        read_tokens(path)
+        read_tokens(path, USUAL)
 
 
 def test_parquet_that_is_damaged_is_refused(tmp_path):
@@ -231,11 +232,11 @@ def test_parquet_that_is_damaged_is_refused(tmp_path):
     for length in range(4, len(raw), 9):
         path.write_bytes(raw[:length])
         with pytest.raises(FormatError, match="Parquet"):
-            read_tokens(path)
+            read_tokens(path, USUAL)
 
 
 def test_parquet_of_no_rows_lists_no_tokens(tmp_path):
     path = tmp_path / "tokens"
     parquet.write_table(pa.table({"word": pa.array([], pa.string())}), path)
 
-    assert read_tokens(path).unpack() == []
+    assert read_tokens(path, USUAL).unpack() == []

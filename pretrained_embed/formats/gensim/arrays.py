@@ -9,9 +9,8 @@ from __future__ import annotations
 import errno
 
 from pretrained_embed.arrays import AnyArray
-from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.formats.local import file_size
+from pretrained_embed.formats.local import file_size, open_file
 from pretrained_embed.formats.marks import NPY
 from pretrained_embed.formats.npy.reader import map_matrix
 from pretrained_embed.formats.npz.reader import Archive
@@ -63,7 +62,7 @@ class Arrays:
         return None
 
     def _beside(self, name: str) -> AnyArray:
-        path = self._stream.path
+        path, options = self._stream.path, self._stream.read_options
         if path is None:
             raise FormatError(
                 f"{self._stream.name}: its array {name!r} is in a file of its own, "
@@ -77,7 +76,7 @@ class Arrays:
         ]
         for sibling in (usual, *packed):
             try:
-                with path.with_name(sibling).open("rb") as file:
+                with open_file(path.with_name(sibling), options) as file:
                     head = file.read(_MARK)
                     what = None if head.startswith(_ARRAYS) else mark_of(head)
                     if what is not None:
@@ -87,7 +86,7 @@ class Arrays:
                         )
                     if sibling == usual:
                         return map_matrix(file, sibling)
-                    budget = Budget(sibling, file_size(file))
+                    budget = options.budget_of(sibling, file_size(file))
                     with Archive(file, sibling, budget) as archive:
                         return archive.read(_only(archive, sibling))
             except FileNotFoundError:

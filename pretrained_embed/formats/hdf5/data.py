@@ -6,8 +6,7 @@ None of h5py's errors gets past this module.
 from __future__ import annotations
 
 import math
-import mmap
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, needing_package
 from pretrained_embed.formats.foreign import ArrayForm
-from pretrained_embed.formats.local import file_size, map_array
+from pretrained_embed.formats.local import LocalFile, file_size, map_array, map_file
 from pretrained_embed.formats.table import Rows
 
 _DAMAGED = "the HDF5 file is damaged"
@@ -36,7 +35,7 @@ class DataFile:
     size, and any number of strings can be the same bytes.
     """
 
-    def __init__(self, file: BinaryIO, where: str, budget: Budget) -> None:
+    def __init__(self, file: LocalFile, where: str, budget: Budget) -> None:
         with needing_package(f"{where}: HDF5"):
             import h5py
 
@@ -129,22 +128,22 @@ class DataFile:
             heap   = "GCOL" version reserved:3 size:uint64 *object
             object = index:uint16 references:uint16 reserved:4 size:uint64 *byte
         """
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            at = data.find(_HEAP)
-            while at >= 0:
-                size = int.from_bytes(data[at + 8 : at + 16], "little")
-                place, end = at + 16, min(at + size, self._size)
-                while place + 16 <= end:
-                    index = int.from_bytes(data[place : place + 2], "little")
-                    length = int.from_bytes(data[place + 8 : place + 16], "little")
-                    step = length if index == 0 else 16 + length + -length % 8
-                    if step < 16 or place + step > end:
-                        raise FormatError(
-                            f"{self._where}: {_DAMAGED} (a heap of strings at byte "
-                            f"{at:,}); copy or download the file again"
-                        )
-                    place += step
-                at = data.find(_HEAP, max(place, at + 1))
+        data = map_file(self._file)
+        at = data.find(_HEAP)
+        while at >= 0:
+            size = int.from_bytes(data[at + 8 : at + 16], "little")
+            place, end = at + 16, min(at + size, self._size)
+            while place + 16 <= end:
+                index = int.from_bytes(data[place : place + 2], "little")
+                length = int.from_bytes(data[place + 8 : place + 16], "little")
+                step = length if index == 0 else 16 + length + -length % 8
+                if step < 16 or place + step > end:
+                    raise FormatError(
+                        f"{self._where}: {_DAMAGED} (a heap of strings at byte "
+                        f"{at:,}); copy or download the file again"
+                    )
+                place += step
+            at = data.find(_HEAP, max(place, at + 1))
 
     def _list(self, group: Any, prefix: str, h5py: Any) -> None:
         for name in group:

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.formats.local import file_size
+from pretrained_embed.formats.local import file_size, open_file
 from pretrained_embed.formats.marks import INDEX, MODULES, SINGLE
 from pretrained_embed.formats.safetensors.header import (
     SafetensorsHeader,
@@ -90,21 +91,23 @@ class Shard(NamedTuple):
 
     path: Path
     header: SafetensorsHeader
+    options: ReadOptions  # how the file is read
 
     def load(self, name: str) -> AnyArray:
         """Map a tensor, the bits of BF16 as uint16.
 
         Raises `FormatError` for a dtype that numpy does not have.
         """
-        with self.path.open("rb") as file:
+        with open_file(self.path, self.options) as file:
             return map_tensor(file, self.header, name, str(self.path))
 
 
-def open_shard(path: Path) -> Shard:
+def open_shard(path: Path, options: ReadOptions) -> Shard:
     """Read and check a file's header; raises `FormatError` and `SourceError`."""
     try:
         with path.open("rb") as file:
-            return Shard(path, read_header(file, file_size(file), str(path)))
+            header = read_header(file, file_size(file), str(path))
+            return Shard(path, header, options)
     except OSError as error:
         raise SourceError(
             f"cannot read {path}: {error.strerror or error}; a model is read from "

@@ -27,12 +27,14 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.hugging_face.embedding_tensor import EmbeddingTensor
 from pretrained_embed.formats.hugging_face.model_folder import json_object
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.marks import CONFIG
+from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import of_tokenizer, padding, read_tokens
@@ -55,7 +57,7 @@ def find_file(folder: Path) -> Path | None:
 
 def model_reader(
     format: str,
-    name: str,
+    stream: ByteStream,
     embedding: EmbeddingTensor,
     path: Path,
     *,
@@ -68,11 +70,11 @@ def model_reader(
     the last token's have to be padding, see `padding`. Raises `FormatError` where they
     are not, where the file of tokens is damaged, or has tokens beyond the rows.
     """
-    rows = embedding.rows.shape[0]
+    name, rows = stream.name, embedding.rows.shape[0]
     tokens = [b""] * rows
     hole = np.ones(rows, np.bool_)
     replaced = 0
-    for id, token in _pairs(path):
+    for id, token in _pairs(path, stream.read_options):
         if type(id) is not int or id < 0:
             raise FormatError(f"{path}: token {brief(token)} has no id but {brief(id)}")
         if id >= rows:
@@ -113,7 +115,7 @@ def _declared_rows(folder: Path) -> int | None:
     return next((size for size in sizes if type(size) is int), None)
 
 
-def _pairs(path: Path) -> Iterator[tuple[Any, str]]:
+def _pairs(path: Path, options: ReadOptions) -> Iterator[tuple[Any, str]]:
     """Yield ids and tokens, those that were added last."""
     if path.name == "tokenizer.json":
         yield from ((id, t) for t, id in of_tokenizer(json_object(path), path).items())
@@ -121,13 +123,13 @@ def _pairs(path: Path) -> Iterator[tuple[Any, str]]:
     if path.name == "vocab.json":
         yield from ((id, token) for token, id in json_object(path).items())
     else:
-        yield from enumerate(_listed(path))
+        yield from enumerate(_listed(path, options))
     yield from _added(path.parent)
 
 
-def _listed(path: Path) -> list[str]:
+def _listed(path: Path, options: ReadOptions) -> list[str]:
     if path.suffix != ".json":
-        return read_tokens(path).unpack()
+        return read_tokens(path, options).unpack()
     tokens = json_object(path).get("vocab")
     if not isinstance(tokens, list) or not all(isinstance(t, str) for t in tokens):
         raise FormatError(f"{path}: 'vocab' is no list of strings")

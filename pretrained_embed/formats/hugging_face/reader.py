@@ -21,6 +21,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
     inputs_of_encoder,
@@ -66,7 +67,7 @@ def open_reader(stream: ByteStream) -> TableReader:
     if stream.path is None:
         raise SourceError(f"{stream.name}: a model is a folder, and this is none")
     folder = module_folder(snapshot(stream.path))
-    shard, name = _find_embedding(folder)
+    shard, name = _find_embedding(folder, stream.read_options)
     # What `writer` wrote has its tokens beside the vectors.
     own = safetensors.own_reader(stream.name, shard.header, shard.load)
     if own is not None:
@@ -79,7 +80,7 @@ def open_reader(stream: ByteStream) -> TableReader:
             "files of its tokenizer; transformers makes a tokenizer.json with "
             "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
         )
-    reader = model_reader(NAME, stream.name, embedding, tokens)
+    reader = model_reader(NAME, stream, embedding, tokens)
     reader.facts = {
         **_facts(folder / CONFIG),
         "tensor": name,
@@ -89,15 +90,15 @@ def open_reader(stream: ByteStream) -> TableReader:
     return reader
 
 
-def _find_embedding(folder: Path) -> tuple[Shard, str]:
+def _find_embedding(folder: Path, options: ReadOptions) -> tuple[Shard, str]:
     if (folder / INDEX).is_file():
         files = read_index(folder / INDEX)["weight_map"]
         name = pick(list(files), str(folder))
-        shard = open_shard(folder / files[name])
+        shard = open_shard(folder / files[name], options)
         _check(shard, name)
         return shard, name
     if (folder / SINGLE).is_file():
-        shard = open_shard(folder / SINGLE)
+        shard = open_shard(folder / SINGLE, options)
         tensors = shard.header.tensors
         # also tables of a dtype that is not read, so that it can be named
         name = pick({*matrices(tensors), *inputs_of_encoder(tensors)}, str(shard.path))

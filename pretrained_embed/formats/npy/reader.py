@@ -11,12 +11,10 @@ order are converted as they are handed out.
 
 from __future__ import annotations
 
-from typing import BinaryIO
-
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.known_layout import KnownLayout
-from pretrained_embed.formats.local import file_size, map_array, open_local
+from pretrained_embed.formats.local import LocalFile, file_size, map_array, open_local
 from pretrained_embed.formats.npy.header import HEADER_LIMIT, parse_header
 from pretrained_embed.formats.npy.rows import find_rows_file, read_rows_file
 from pretrained_embed.formats.reader import ByteStream
@@ -56,7 +54,9 @@ def _open(stream: ByteStream, layout: KnownLayout | None) -> TableReader:
         rows = find_rows_file(stream.path)
         if rows is not None:
             refuse_layout(layout, stream.name, rows.name)
-            tokens, arrays, metadata = read_rows_file(rows, vectors, stream.name)
+            tokens, arrays, metadata = read_rows_file(
+                rows, vectors, stream.name, stream.read_options
+            )
             return TableReader(
                 NAME,
                 stream.name,
@@ -68,11 +68,13 @@ def _open(stream: ByteStream, layout: KnownLayout | None) -> TableReader:
             )
     stem = stream.path.stem if stream.path is not None else stream.name
     path = find_tokens(stream, [stem + suffix for suffix in _SIBLINGS])
-    tokens, holes, notes = fitted(read_tokens(path), path, vectors, stream.name, layout)
+    tokens, holes, notes = fitted(
+        read_tokens(path, stream.read_options), path, vectors, stream.name, layout
+    )
     return TableReader(NAME, stream.name, tokens, vectors, arrays=holes, notes=notes)
 
 
-def map_matrix(file: BinaryIO, where: str) -> AnyArray:
+def map_matrix(file: LocalFile, where: str) -> AnyArray:
     """Map the matrix that an open file holds.
 
     Raises `FormatError` where it is none or is damaged, `TruncatedError` where its end

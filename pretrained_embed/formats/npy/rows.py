@@ -15,10 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.presence import is_file
 from pretrained_embed.files.replacement import replacing
-from pretrained_embed.formats.local import file_size
+from pretrained_embed.formats.local import file_size, open_file
 from pretrained_embed.formats.safetensors.header import (
     format_header,
     map_tensor,
@@ -83,14 +84,16 @@ def write_rows_file(path: Path, annotations: Annotations, digest: str) -> None:
             write_array(file, tensor)
 
 
-def read_rows_file(path: Path, vectors: AnyArray, where: str) -> Annotations:
+def read_rows_file(
+    path: Path, vectors: AnyArray, where: str, options: ReadOptions
+) -> Annotations:
     """Return what belongs to the rows of a matrix called ``where``.
 
     Raises `FormatError` where the file is damaged or is that of another matrix, and
     `SourceError` where it cannot be read.
     """
     try:
-        with path.open("rb") as file:
+        with open_file(path, options) as file:
             header = read_header(file, file_size(file), str(path))
             annotations = read_annotations(
                 header,

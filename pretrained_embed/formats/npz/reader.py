@@ -22,7 +22,7 @@ from __future__ import annotations
 import struct
 import zipfile
 import zlib
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import ArrayForm, pick_pair
 from pretrained_embed.formats.local import (
+    LocalFile,
     budget_of,
     file_size,
     map_array,
@@ -118,7 +119,7 @@ class Archive:
     inflated is taken from the ``budget``. No two members lie in the same bytes.
     """
 
-    def __init__(self, file: BinaryIO, where: str, budget: Budget) -> None:
+    def __init__(self, file: LocalFile, where: str, budget: Budget) -> None:
         self._file = file
         self._size = file_size(file)
         self._where = where

@@ -15,7 +15,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, TruncatedError
-from pretrained_embed.formats.local import array_bytes, map_array
+from pretrained_embed.formats.local import LocalFile, array_bytes, map_array
 from pretrained_embed.formats.marks import SAFETENSORS_HEADER
 
 _METADATA = "__metadata__"
@@ -102,7 +102,7 @@ def read_header(file: BinaryIO, size: int, where: str) -> SafetensorsHeader:
 
 
 def map_tensor(
-    file: BinaryIO, header: SafetensorsHeader, name: str, where: str
+    file: LocalFile, header: SafetensorsHeader, name: str, where: str
 ) -> AnyArray:
     """Map a tensor of an open file, the bits of BF16 as uint16.
 

@@ -75,12 +75,14 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
     if stream.tokens_path is None and stream.path is not None:
         path = find_file(stream.path.parent)
         if path is not None:
-            return model_reader(
-                NAME, stream.name, embedding, path, bare=True, layout=layout
-            )
+            return model_reader(NAME, stream, embedding, path, bare=True, layout=layout)
     path = find_tokens(stream, ("tokenizer.json", "vocab.txt"))
     tokens, holes, notes = fitted(
-        read_tokens(path), path, embedding.rows, stream.name, layout
+        read_tokens(path, stream.read_options),
+        path,
+        embedding.rows,
+        stream.name,
+        layout,
     )
     return TableReader(
         NAME,

@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.hugging_face import model_folder
 from pretrained_embed.formats.reader import ByteStream
@@ -56,7 +57,7 @@ def open_reader(stream: ByteStream) -> TableReader:
     Raises `FormatError` where a shard is missing, damaged or of another matrix.
     """
     index = load_index(_folder(stream))
-    return _reader(index, index.files, stream.name)
+    return _reader(index, index.files, stream)
 
 
 def read_part(stream: ByteStream, span: Span) -> TablePart | None:
@@ -73,7 +74,7 @@ def read_part(stream: ByteStream, span: Span) -> TablePart | None:
     starts = [file.label.start for file in index.files]
     first = bisect_right(starts, min(wanted.start, index.rows - 1)) - 1
     last = max(first, bisect_right(starts, wanted.stop - 1) - 1)
-    reader = _reader(index, index.files[first : last + 1], stream.name)
+    reader = _reader(index, index.files[first : last + 1], stream)
     skipped = starts[first]
     here = range(wanted.start - skipped, wanted.stop - skipped)
     part = reader.rows_in(lambda _: here)
@@ -89,7 +90,7 @@ class OpenShard(NamedTuple):
     tensors: dict[str, int]  # their names, and their bytes
 
 
-def open_shard(path: Path, prefix: str) -> OpenShard:
+def open_shard(path: Path, prefix: str, options: ReadOptions) -> OpenShard:
     """Open a file by itself, as it describes itself.
 
     ``prefix`` is that of its tensors. Raises `FormatError` where it is missing, damaged
@@ -100,7 +101,7 @@ def open_shard(path: Path, prefix: str) -> OpenShard:
         raise FormatError(
             f"{where}: this shard is missing; get it again, or write the matrix again"
         )
-    file = model_folder.open_shard(path)
+    file = model_folder.open_shard(path, options)
     annotations = None
     if prefix + VECTORS in file.header.tensors:
         annotations = read_annotations(file.header, file.load, where, prefix)
@@ -127,8 +128,11 @@ def open_shard(path: Path, prefix: str) -> OpenShard:
     )
 
 
-def _reader(index: Index, files: Sequence[ShardFile], where: str) -> TableReader:
-    opened = [_opened(file) for file in files]
+def _reader(
+    index: Index, files: Sequence[ShardFile], stream: ByteStream
+) -> TableReader:
+    where = stream.name
+    opened = [_opened(file, stream.read_options) for file in files]
     tokens, arrays = join_annotations([one.annotations for one in opened], where)
     return TableReader(
         NAME,
@@ -141,9 +145,9 @@ def _reader(index: Index, files: Sequence[ShardFile], where: str) -> TableReader
     )
 
 
-def _opened(file: ShardFile) -> OpenShard:
+def _opened(file: ShardFile, options: ReadOptions) -> OpenShard:
     """Open a shard that an index lists; raises `FormatError` if it is another."""
-    shard = open_shard(file.path, file.prefix)
+    shard = open_shard(file.path, file.prefix, options)
     if shard.label != file.label or file.path.stat().st_size != file.size:
         raise FormatError(
             f"{file.path}: this is not the shard that the index lists; get the folder "

@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.errors import FormatError, OptionError, SourceError, WriteError
 from pretrained_embed.files.replacement import new_folder, replacing, writing
 from pretrained_embed.files.safe_path import SafePath
@@ -60,6 +61,7 @@ class ShardedWriter:
         dim: int,
         shards: int,
         job: str,
+        read_options: ReadOptions = USUAL,
     ) -> None:
         if not 1 <= shards <= rows:
             raise OptionError(
@@ -69,6 +71,7 @@ class ShardedWriter:
         remedy = "remove the link, or name another folder"
         self._folder = SafePath.at(folder, WriteError, remedy)
         self._rows, self._dim, self._job = rows, dim, job
+        self._read_options = read_options
         self._block_rows = block_rows(dim)
         self._done: set[int] = set()
         self._claim_folder()
@@ -145,7 +148,8 @@ class ShardedWriter:
         return self._folder / file_name(number, len(self.bounds))
 
     def _open(self, number: int) -> OpenShard:
-        return open_shard(self._path(number).checked(), tensor_prefix(number))
+        path = self._path(number).checked()
+        return open_shard(path, tensor_prefix(number), self._read_options)
 
     def _check(self, number: int, label: Label) -> None:
         """Raise `FormatError` for a shard of other rows, or of another job."""

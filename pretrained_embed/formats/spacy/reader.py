@@ -33,6 +33,7 @@ from pretrained_embed.arrays import (
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.local import open_file
 from pretrained_embed.formats.marks import (
     SPACY_CONFIG,
     SPACY_KEYS,
@@ -68,7 +69,7 @@ def open_reader(stream: ByteStream) -> Reader:
         _json(folder / SPACY_CONFIG, dict) if (folder / SPACY_CONFIG).exists() else {}
     )
     try:
-        with (folder / SPACY_VECTORS).open("rb") as file:
+        with open_file(folder / SPACY_VECTORS, stream.read_options) as file:
             matrix = map_matrix(file, str(folder / SPACY_VECTORS))
     except OSError as error:
         raise _unreadable(folder / SPACY_VECTORS, error) from error
@@ -82,10 +83,10 @@ def open_reader(stream: ByteStream) -> Reader:
         return _floret(stream.name, matrix, config)
     if mode != "default":
         raise FormatError(f"{stream.name}: vectors of mode {mode!r} are not known")
-    return _table(stream.name, matrix, folder)
+    return _table(stream, matrix, folder)
 
 
-def _table(name: str, matrix: AnyArray, folder: Path) -> TableReader:
+def _table(stream: ByteStream, matrix: AnyArray, folder: Path) -> TableReader:
     path = folder / SPACY_KEYS
     try:
         raw = path.read_bytes()
@@ -95,8 +96,9 @@ def _table(name: str, matrix: AnyArray, folder: Path) -> TableReader:
     strings = _json(folder / _STRINGS, list)
     if not all(isinstance(text, str) for text in strings):
         raise FormatError(f"{folder / _STRINGS}: holds more than strings")
-    budget = Budget(name, len(raw) + (folder / _STRINGS).stat().st_size)
-    return table_reader(NAME, name, matrix, key_rows, strings, budget)
+    size = len(raw) + (folder / _STRINGS).stat().st_size
+    budget = stream.read_options.budget_of(stream.name, size)
+    return table_reader(NAME, stream.name, matrix, key_rows, strings, budget)
 
 
 def _floret(name: str, matrix: AnyArray, config: dict[str, Any]) -> BucketReader:

@@ -16,11 +16,18 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
 )
+from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats import Findings
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.local import array_bytes, file_size, map_array
+from pretrained_embed.formats.local import (
+    LocalFile,
+    array_bytes,
+    file_size,
+    map_array,
+    open_file,
+)
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import OnBadRow, Selection, Statistics
 from pretrained_embed.formats.store import directory
@@ -113,7 +120,12 @@ class _StoreParts(NamedTuple):
     statistics: Float64Array
 
 
-def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> StoreReader:
+def open_store(
+    path: str | os.PathLike[str],
+    *,
+    name: str | None = None,
+    read_options: ReadOptions = USUAL,
+) -> StoreReader:
     """Open a store; ``name`` is what to call it, by default what its source was called.
 
     Everything but the vectors is checked against the store's digest. Raises
@@ -122,7 +134,7 @@ def open_store(path: str | os.PathLike[str], *, name: str | None = None) -> Stor
     """
     where = os.fspath(path)
     try:
-        with Path(path).open("rb") as file:
+        with open_file(Path(path), read_options) as file:
             places, expected = _directory(file, where)
             arrays = {
                 part: _mapped(file, places[part], where)
@@ -178,7 +190,7 @@ def _directory(file: BinaryIO, where: str) -> tuple[dict[str, directory.Place], 
     return places, digest
 
 
-def _mapped(file: BinaryIO, place: directory.Place, where: str) -> AnyArray:
+def _mapped(file: LocalFile, place: directory.Place, where: str) -> AnyArray:
     dtype, shape = np.dtype(place.dtype), place.shape
     if min((place.offset, *shape)) < 0:
         raise _damaged(where, "it has an array of negative size")

@@ -11,6 +11,7 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.formats.reader import Reader
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import read_tokens
@@ -19,7 +20,7 @@ from pretrained_embed.formats.token_file import read_tokens
 _COLUMNS = ("token", "tokens", "word", "words", "label", "name")
 
 
-def joined(numbers: Reader, path: Path) -> TableReader:
+def joined(numbers: Reader, path: Path, options: ReadOptions) -> TableReader:
     """Return the rows of ``numbers``, whose tokens are first numbers, with true tokens.
 
     These are in the file at ``path``.
@@ -33,15 +34,15 @@ def joined(numbers: Reader, path: Path) -> TableReader:
     return TableReader(
         numbers.format,
         numbers.name,
-        _tokens(path),
+        _tokens(read_tokens(path, options)),
         np.hstack([column, np.concatenate(vectors)]),
         notes=[f"tokens from {path.name}", *numbers.findings.notes],
     )
 
 
-def _tokens(path: Path) -> PackedTokens:
-    """Read the tokens: one column without a header, or one of several with names."""
-    lines = read_tokens(path).split()
+def _tokens(packed: PackedTokens) -> PackedTokens:
+    """Return the tokens: one column without a header, or one of several with names."""
+    lines = packed.split()
     if not lines or b"\t" not in lines[0]:
         return PackedTokens.join(lines)
     names = lines[0].decode("utf-8", "replace").lower().split("\t")

@@ -110,7 +110,7 @@ def open_reader(
         )
     from pretrained_embed.formats.text import projector  # most files need none of it
 
-    return projector.joined(reader, beside)
+    return projector.joined(reader, beside, stream.read_options)
 
 
 def tokens_beside(stream: ByteStream) -> Path | None:

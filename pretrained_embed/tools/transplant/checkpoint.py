@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float64Array
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats.hugging_face import embedding_tensor as known
 from pretrained_embed.formats.hugging_face.model_folder import (
@@ -120,15 +121,15 @@ class Checkpoint:
         return config
 
 
-def open_checkpoint(folder: Path) -> Checkpoint:
-    """Read and check all headers.
+def open_checkpoint(folder: Path, options: ReadOptions) -> Checkpoint:
+    """Read and check all headers; ``options`` say how tensors are read.
 
     Raises `SourceError` for what cannot be read, `FormatError` for what is damaged.
     """
     config = json_object(folder / CONFIG)
     index = read_index(folder / INDEX) if (folder / INDEX).is_file() else None
     names = {SINGLE} if index is None else set(index["weight_map"].values())
-    shards = {name: open_shard(folder / name) for name in sorted(names)}
+    shards = {name: open_shard(folder / name, options) for name in sorted(names)}
     if index is not None:
         for tensor, name in index["weight_map"].items():
             if tensor not in shards[name].header.tensors:

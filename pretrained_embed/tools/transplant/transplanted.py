@@ -140,7 +140,7 @@ def transplant(
     "pieces" of a ``tokenizer.json`` need the package ``tokenizers``.
     """
     methods = methods_of(init)
-    checkpoint = open_checkpoint(Path(model))
+    checkpoint = open_checkpoint(Path(model), Library.of(library).read_options)
     inputs = checkpoint.input_names(tensor)
     old = tokenizer.read(old_tokenizer, pieces)
     new = tokenizer.read(new_tokenizer)
