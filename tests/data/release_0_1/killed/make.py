@@ -45,10 +45,10 @@ BUILDS = {
 
 def build(kind: str) -> None:
     from pretrained_embed.extraction import gathering
+    from pretrained_embed.pipeline import extracting, large
 
     import pretrained_embed as pe
     from pretrained_embed.formats.text import reader
-    from pretrained_embed.pipeline import extracting, large
 
     large._RANGE = 4 * DIM * 30
     extracting._SMALLEST = reader._SMALLEST_SPLIT = 1 << 12
