@@ -57,7 +57,7 @@ class Setting(NamedTuple):
 
 GLOVE = ("GloVe 6B, 50 dimensions", lambda: pe.DEFAULT_SOURCE, "ngram")
 LID = (
-    "fastText lid.176, 16 dimensions",
+    "fastText lid.176 (trained for this task), 16 dimensions",
     lambda: str(corpora.language_model()),
     "subword",
 )
