@@ -204,7 +204,7 @@ def test_what_is_saved_in_any_way_is_read_later(name, tmp_path, maps):
     if name == "shards":
         assert maps == []
     elif MAPS.exists():  # a build writes to its own file by mapping it
-        assert not [line for line in MAPS.read_text().splitlines() if name in line]
+        assert not [line for line in MAPS.read_text().splitlines() if str(path) in line]
 
 
 def test_no_store_is_mapped(tmp_path, maps):
