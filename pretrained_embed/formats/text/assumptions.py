@@ -129,8 +129,11 @@ def cuts_numbers(rows: Shapes, style: Style, dim: int) -> bool:
     return 2 * len(whole) >= len(rows) and cause_of(whole) is not None
 
 
-def notes(found: Found) -> Iterator[Note]:
-    """Yield what is assumed, and what is remarkable about the rows."""
+def notes(found: Found, *, base64: bool) -> Iterator[Note]:
+    """Yield what is assumed, and what is remarkable about the rows.
+
+    ``base64`` says that their tokens are, see `are_base64`.
+    """
     rows = found.text.rows
     if not is_dim_known(found):
         yield from _assumed(found)
@@ -142,7 +145,7 @@ def notes(found: Found) -> Iterator[Note]:
             "text.comma-tokens",
             f"{mark} stands behind most tokens, and is taken for their last byte",
         )
-    if are_base64(rows):
+    if base64:
         yield Note(
             "text.base64-tokens",
             "tokens begin with B64:, and are decoded from base64, as deeplearning4j "

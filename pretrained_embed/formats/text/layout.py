@@ -186,9 +186,10 @@ def _layout(head: bytes, found: Found, tokens_apart: bool) -> TextLayout:
     if not known.given and not tokens_apart:
         assumptions.check(found)
     apart = tokens_apart and bool(rows.all_numbers.all())
+    base64 = assumptions.are_base64(rows)
     notes = list(found.notes)
     if not apart:
-        notes += assumptions.notes(found)
+        notes += assumptions.notes(found, base64=base64)
     if begin:
         what = "a byte order mark before the first row was left out"
         notes.insert(0, Note("text.byte-order-mark", what))
@@ -202,7 +203,7 @@ def _layout(head: bytes, found: Found, tokens_apart: bool) -> TextLayout:
         tuple(notes),
         told=known.dim is not None,
         apart=apart,
-        base64=assumptions.are_base64(rows),
+        base64=base64,
     )
 
 
