@@ -98,6 +98,7 @@ class Format:
     sniff_folder: SniffFolder | None = None
     part: str = ""  # a `ReadPart`, where it need not open the whole folder
     layout: tuple[str, ...] = ()  # the fields of a `KnownLayout` that the reader takes
+    fragments: bool = False  # whether a part of it can be named: FILE#PART
     sink: str = ""  # an `OpenSink`
     suffixes: tuple[str, ...] = ()  # of new files, the usual one first
     dtypes: tuple[Dtype, ...] = DTYPES  # that its sink writes

@@ -80,6 +80,10 @@ class ByteStream(Protocol):
         """A file that lists the tokens, for formats that hold vectors alone."""
 
     @property
+    def fragment(self) -> str | None:
+        """What is wanted of the file, for formats that hold several things."""
+
+    @property
     def read_options(self) -> ReadOptions:
         """How its file, and those beside it, are read: whenever, by whatever thread."""
 

@@ -12,6 +12,7 @@ from pretrained_embed.errors import (
     BY_COPY,
     FormatError,
     OptionError,
+    SourceError,
     UnknownFormatError,
     left_out,
 )
@@ -267,10 +268,17 @@ def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
     is_folder = stream.path is not None and stream.path.is_dir()
     head = b"" if is_folder else stream.head(HEAD_SIZE)
     for format in FORMATS:
+        if stream.fragment is not None and not format.fragments:
+            continue
         if _may_be(format, head, stream):
             reader = format.open(stream, known)
             if reader is not None:
                 return reader
+    if stream.fragment is not None:
+        raise SourceError(
+            f"{stream.name}: is no zip or tar archive, so it has no member "
+            f"{stream.fragment!r}"
+        )
     from pretrained_embed.formats import plugins
 
     added = plugins.load(_BY_NAME)

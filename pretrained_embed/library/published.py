@@ -339,6 +339,11 @@ class _Obtaining:
     def _unpacked(self, member: str) -> FileRecord:
         stream = from_path(self.whole.path.checked(), self.goal.source)
         found = unpacked(with_options(stream, self.read_options), member)
+        if found.fragment is not None:
+            raise SourceError(
+                f"{stream.name}: is no zip or tar archive, so it has no member {member!r}; "
+                f"fetch it, and name the file: {self.whole.path}#{member}"
+            )
         try:
             with found.open() as file:
                 hashes = unpack(

@@ -149,14 +149,17 @@ def extracted(stream: Stream, kind: str, name: str | None) -> AnyStream | None:
 
     ``name`` may be left out where the archive holds one file, beside what operating
     systems add and what tells of the file, such as a README. ``None`` is returned for
-    an ``.npz`` with no member asked for. Raises `SourceError` where there is no
+    a zip that is a file of vectors: an ``.npz`` with no member asked for, what
+    ``torch.save`` and Keras write with any. Raises `SourceError` where there is no
     such member or no single one, or it is encrypted, a link, unsafely named or there
     twice; `FormatError` where it is damaged.
     """
     members = list(tar_members(stream) if kind == "tar" else zip_members(stream))
-    is_npz = kind == "zip" and any(m.name.endswith(".npy") for m in _own(members))
-    if is_npz and name is None:
-        return None
+    if kind == "zip":
+        names = {member.name for member in _own(members)}
+        is_npz = any(name.endswith(".npy") for name in names)
+        if (is_npz and name is None) or _is_checkpoint(names):
+            return None
     member = _chosen(stream.name, members, name)
     return derived(
         stream,
@@ -168,6 +171,14 @@ def extracted(stream: Stream, kind: str, name: str | None) -> AnyStream | None:
         archive=kind,
         members=[m.name for m in members[:_LISTED]],
     )
+
+
+def _is_checkpoint(names: set[str]) -> bool:
+    """Whether a zip of these members is what torch.save or Keras has written."""
+    if {"config.json", "model.weights.h5"} <= names:
+        return True
+    pickles = (name for name in names if name.endswith("/data.pkl"))
+    return any(f"{name.removesuffix('data.pkl')}version" in names for name in pickles)
 
 
 def _own(members: list[Member]) -> list[Member]:

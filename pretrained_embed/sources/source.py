@@ -19,7 +19,7 @@ from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.errors import OptionError, SourceError, UnknownSourceError
 from pretrained_embed.files.digests import fingerprint
 from pretrained_embed.files.pipes import open_pipe
-from pretrained_embed.files.presence import is_file
+from pretrained_embed.files.presence import exists
 from pretrained_embed.sources import archive, compressed
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.stream import (
@@ -28,6 +28,7 @@ from pretrained_embed.sources.stream import (
     OneShot,
     Stream,
     rereadable,
+    with_fragment,
     with_options,
 )
 from pretrained_embed.sources.url import url_or_words
@@ -120,7 +121,7 @@ def _from_path(words: str) -> tuple[AnyStream, str | None]:
         if os.path.lexists(path):
             break
         before = Path(words[: mark.start()]).expanduser()
-        if is_file(before):
+        if exists(before):
             return from_path(before, words), words[mark.end() :]
     return from_path(path, words), None
 
@@ -276,25 +277,21 @@ def unpacked(stream: AnyStream, member: str | None = None) -> AnyStream:
     """Return the bytes of ``stream`` without compression, and of one member only.
 
     That is: of a compressed file, an archive, a compressed archive, each with a member
-    that may be compressed once more. Raises `SourceError` where there is
+    that may be compressed once more. What is no archive keeps the name of the member as
+    its ``fragment``. Raises `SourceError` where there is
     no such member or no single one, `MissingPackageError` where a package that
     decompresses it is not installed, and `FormatError` where an archive is damaged.
     """
     stream = _decompressed(stream)
     expected = member is not None or stream.name.lower().endswith((".zip", ".exe"))
     kind = archive.archive_kind(stream, expected=expected)
-    if kind is None:
-        if member is not None:
-            raise SourceError(
-                f"{stream.name}: is no zip or tar archive, so it has no member "
-                f"{member!r}"
-            )
-        return stream
-    stream = rereadable(
-        stream
-    )  # what is in an archive has to be seen before it is read
-    found = archive.extracted(stream, kind, member)
-    return stream if found is None else _decompressed(found)
+    if kind is not None:
+        # what is in an archive has to be seen before it is read
+        stream = rereadable(stream)
+        found = archive.extracted(stream, kind, member)
+        if found is not None:
+            return _decompressed(found)
+    return stream if member is None else with_fragment(stream, member)
 
 
 def _decompressed(stream: AnyStream) -> AnyStream:

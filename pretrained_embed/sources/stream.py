@@ -22,6 +22,7 @@ from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.reading import read_fully
+from pretrained_embed.sources.url import with_member
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -77,7 +78,8 @@ class Stream:
     can hold. `open_source` of ``address`` gives the same bytes in another process;
     ``None`` where that is not so. ``identity`` is what they are known by, if anything.
     ``packed`` is the size of the file that they are unpacked from. ``read_options`` say
-    how whoever reads them does it.
+    how whoever reads them does it. ``fragment`` is what stands behind the ``#`` of its
+    name and is no member of an archive: what is wanted of the file is for its format.
     """
 
     name: str
@@ -90,6 +92,7 @@ class Stream:
     identity: Identity | None = None
     packed: int | None = None
     read_options: ReadOptions = USUAL
+    fragment: str | None = None
 
     @property
     def packed_size(self) -> int | None:
@@ -127,6 +130,7 @@ class OneShot:
     tokens_path: Path | None = None
     address: str | None = None
     identity: Identity | None = None
+    fragment: str | None = None
     ranges = False
 
     def __init__(
@@ -179,6 +183,21 @@ def with_options(stream: AnyStream, options: ReadOptions) -> AnyStream:
         stream.read_options = options
         return stream
     return replace(stream, read_options=options)
+
+
+def with_fragment(stream: AnyStream, fragment: str) -> AnyStream:
+    """Return a stream of the same bytes of which so much is wanted; see `Stream`."""
+    name = f"{stream.name}#{fragment}"
+    if isinstance(stream, OneShot):
+        stream.name, stream.fragment = name, fragment
+        return stream
+    return replace(
+        stream,
+        name=name,
+        fragment=fragment,
+        address=stream.address and with_member(stream.address, fragment),
+        identity=stream.identity and replace(stream.identity, member=fragment),
+    )
 
 
 def derived(
@@ -268,6 +287,7 @@ def rereadable(stream: AnyStream) -> Stream:
         size,
         path,
         read_options=stream.read_options,
+        fragment=stream.fragment,
     )
     weakref.finalize(kept, path.unlink)
     return kept

@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from pretrained_embed import formats
 from pretrained_embed.errors import (
     FormatError,
     SourceError,
@@ -257,8 +258,13 @@ def test_a_member_of_a_file_that_is_no_archive_is_an_error(tmp_path):
     path = tmp_path / "v.txt"
     path.write_bytes(b"a 1\n")
 
+    stream = open_source(f"{path}#member")
+
+    assert stream.fragment == "member"
+    assert stream.address == f"{path}#member"
+    assert stream.head(9) == b"a 1\n"
     with pytest.raises(SourceError, match="no zip or tar archive"):
-        open_source(f"{path}#member")
+        formats.open_reader(stream)
 
 
 @pytest.mark.parametrize("kind", ["zip", "zip of gz", "tar", "tar.gz"])
