@@ -364,7 +364,7 @@ class EmbeddingMatrix:
         """Return a matplotlib figure: tokens as points in the plane, with labels.
 
         ``tokens`` are those to draw, by default the ``count`` most frequent ones (the
-        first ids, where there are no counts). ``projection`` is one of `PROJECTIONS`;
+        first ids, where there are no counts). ``projection`` is one of ``PROJECTIONS``;
         the same rows, projection and ``seed`` give the same picture. Raises
         `UnknownTokenError`, `OptionError`, and `MissingPackageError` where matplotlib,
         or what the projection needs, is not installed.

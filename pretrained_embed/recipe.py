@@ -129,8 +129,8 @@ class Recipe:
     postprocess : str or sequence of str, default none
         Steps that change the finished rows in turn: "unit-norm", "center",
         "all-but-the-top" or "all-but-the-top:D", "pca:K". What they need to know of the
-        source is taken from its first 10,000 rows. `pretrained_embed.build.postprocess`
-        has their formulas.
+        source is taken from its first 10,000 rows. The module
+        ``pretrained_embed.build.postprocess`` has their formulas.
     layout : str, mapping, or a list with one for each source, optional
         What is known of how a source is laid out, as in `open_vectors`:
         ``"dim=300,header=yes"``.

@@ -51,7 +51,7 @@ class SplitEmbedding(keras.layers.Layer):
     A model with it is saved as others are; before it is loaded, ``import
     pretrained_embed.adapters.keras``. Weights are loaded from files of this layer, of
     earlier releases and of plain layers. The values come from the file; which rows
-    train is up to the layer, and a `UserWarning` tells where the file has others. One
+    train is up to the layer, and a ``UserWarning`` tells where the file has others. One
     made from a config gives NaN until it has its weights.
 
     Parameters

@@ -41,7 +41,7 @@ def ask(ids: Tensor, counts: Tensor | None, group: Any) -> Asked:
 
     ``ids`` are int64, those for process 0 first, ``counts``, int64 (world size,), how
     many are for each. A process that cannot ask gives ``None``: then all of them raise
-    `IndexError`, since none may go on alone.
+    ``IndexError``, since none may go on alone.
     """
     size = distributed.get_world_size(group)
     sent = ids.new_full((size,), -1) if counts is None else counts

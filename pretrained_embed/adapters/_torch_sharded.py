@@ -119,9 +119,9 @@ class ShardedEmbedding(nn.Module):
         self._mark()
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the rows of ``ids``, any shape of integers, as (*ids.shape, dim).
+        """Return the rows of ``ids``, any shape of integers, as ``(*ids.shape, dim)``.
 
-        Raises `IndexError` on all processes if one has an id that is no row.
+        Raises ``IndexError`` on all processes if one has an id that is no row.
         """
         if len(self.bounds) == 2:
             rows: Tensor = self.local(ids)

@@ -49,8 +49,9 @@ class SplitEmbedding(nn.Module):
     ``state_dict()`` has the live tensors ``trained.weight``, ``frozen`` and
     ``trains``; `plain_state_dict` gives the plain form. Loading takes these, those of
     earlier releases (``trained``, ``frozen``, ``slots``) and a plain ``weight``. All
-    values come from the file. Which rows train is up to the layer, and a `UserWarning`
-    tells where the file has others; with ``load_rows="file"`` it is up to the file.
+    values come from the file. Which rows train is up to the layer, and a
+    ``UserWarning`` tells where the file has others; with ``load_rows="file"`` it is up
+    to the file.
 
     Parameters
     ----------
@@ -100,7 +101,7 @@ class SplitEmbedding(nn.Module):
         self._divide(vectors, ~torch.as_tensor(frozen))
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the rows of ``ids``, any shape of integers, as (*ids.shape, dim)."""
+        """Return the rows of ``ids``, integers of any shape: ``(*ids.shape, dim)``."""
         all_train = self.num_embeddings < self.trained.num_embeddings
         if not torch.jit.is_scripting():
             self._prepare(ids)
@@ -220,7 +221,7 @@ class SplitEmbedding(nn.Module):
     def requires_grad_(self, requires_grad: bool = True) -> "SplitEmbedding":
         """Let the rows that train do so, or not; frozen ones stay frozen.
 
-        A `UserWarning` says so where somebody may expect that all rows train.
+        A ``UserWarning`` says so where somebody may expect that all rows train.
         """
         if requires_grad:
             warnings.warn(

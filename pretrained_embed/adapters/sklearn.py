@@ -5,8 +5,8 @@
 >>> model = make_pipeline(WordVectors("glove-6b-50d"), classifier)  # doctest: +SKIP
 
 Of a column of a table of pandas or polars, `column_vectors` gives a table of vectors.
-It takes texts, as scikit-learn's own `CountVectorizer` does, and fails the checks of
-`check_estimator` that this fails: those that give tables of numbers to ``fit``.
+It takes texts, as scikit-learn's own ``CountVectorizer`` does, and fails the checks of
+``check_estimator`` that this fails: those that give tables of numbers to ``fit``.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
         The mean; the largest number in each dimension; the mean weighted by
         ``a / (a + p(word))`` less its share of the first principal component (SIF:
         Arora, Liang and Ma 2017, https://openreview.net/forum?id=SyK00v5xx); the mean
-        weighted by the inverse document frequency, as `TfidfVectorizer` has it.
+        weighted by the inverse document frequency, as ``TfidfVectorizer`` has it.
         Frequencies and component are those of the texts that it was fitted to.
     tokenizer : callable from str to list of str, default ``str.split``
         How a text is read. Lists of words are taken as they are.

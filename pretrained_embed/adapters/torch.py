@@ -1,5 +1,4 @@
-"""PyTorch: a matrix as `torch.nn.Embedding`, `torch.nn.EmbeddingBag` or in a tensor,
-or spread over processes.
+"""PyTorch: a matrix as an embedding layer, in a tensor, or spread over processes.
 
 The pad row stays zero: ``padding_idx`` keeps the gradients of look-ups, dense or
 sparse, away from it, so the moments an optimiser keeps for it are zero too, and weight

@@ -102,7 +102,7 @@ class Format:
     sink: str = ""  # an `OpenSink`
     suffixes: tuple[str, ...] = ()  # of new files, the usual one first
     dtypes: tuple[Dtype, ...] = DTYPES  # that its sink writes
-    #: What it holds: rows; pieces of words, too; or all of a `Table`.
+    #: What it holds: rows; pieces of words, too; or all of a ``Table``.
     holds: Literal["rows", "subwords", "table"] = "rows"
     #: One file; one that may have parts beside it; or a folder.
     lies_in: Literal["file", "files", "folder"] = "file"
@@ -138,7 +138,7 @@ class Format:
     def open_sink(
         self, path: str | os.PathLike[str], announced: Announced
     ) -> AbstractContextManager[FormatSink]:
-        """Give a sink for a new file; see `OpenSink`."""
+        """Give a sink for a new file; see ``OpenSink``."""
         return cast(OpenSink, code(self.sink))(path, announced)
 
     def check_dtype(self, dtype: Dtype) -> None:

@@ -41,7 +41,7 @@ class KnownLayout:
     header : bool, optional
         Whether the first line is none of the rows.
     separator : str, optional
-        A key of `SEPARATORS`.
+        A key of ``SEPARATORS``.
     rows : int, optional
         Rows that have a token, at least 1; what stands behind them is left out.
     """

@@ -365,7 +365,7 @@ class Reader(ABC):
 
         ``out`` is float32 (len(tokens), dim). What is returned is bool (len(tokens),);
         rows of tokens that no piece of the file is in keep what they hold. Only where
-        `composes` is true can there be any.
+        ``composes`` is true can there be any.
         """
         return np.zeros(len(tokens), np.bool_)
 

@@ -244,7 +244,7 @@ class Ledger:
     def arrays(self) -> dict[str, AnyArray]:
         """Return what a file holds of the ledger as arrays, most with an entry a row.
 
-        ``part_origins`` and ``part_rows`` are (sources, rows); `HOLES` lists rows.
+        ``part_origins`` and ``part_rows`` are (sources, rows); ``HOLES`` lists rows.
         """
         arrays: dict[str, AnyArray] = {
             "origin": self.origin,

@@ -22,8 +22,8 @@ OWN_CODES = range(OWN_FORMS, OWN_FORMS + 64)
 class Origin(IntEnum):
     """One code a row. Codes from `EXACT` on: found in the source, by that form.
 
-    Codes from `OWN_FORMS` on are called ``FORM_0``, ``FORM_1`` and so on: the place in
-    the match chain, whose names are in the provenance.
+    Codes from ``OWN_FORMS`` on are called ``FORM_0``, ``FORM_1`` and so on: the place
+    in the match chain, whose names are in the provenance.
     """
 
     UNUSED = 0  # no token has this id; the row is zeros

@@ -76,10 +76,11 @@ def convert(
 
     ``source``, ``layout`` and ``library`` are as in `open_vectors`; the source itself
     is read, never a store of it. ``format`` is one of
-    `WRITABLE_FORMATS`, by default as the suffix of ``out`` says. All rows are written,
-    in their order: with ``vocab`` those of its tokens only, with ``drop_duplicates``
-    the first of each token only. ``limits=Limits(bad_rows=...)`` says how many
-    malformed rows may be left out, which are counted; by default the first is an error.
+    ``WRITABLE_FORMATS``, by default as the suffix of ``out`` says. All rows are
+    written, in their order: with ``vocab`` those of its tokens only, with
+    ``drop_duplicates`` the first of each token only. ``limits=Limits(bad_rows=...)``
+    says how many malformed rows may be left out, which are counted; by default the
+    first is an error.
     ``dtype`` is what vectors are kept as, where the format can hold it.
 
     Vectors pass through memory a block at a time, whatever their number; the tokens

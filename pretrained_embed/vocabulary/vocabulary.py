@@ -54,8 +54,8 @@ class Vocabulary:
     * any other mapping, from token to id: it keeps its ids, and an id that no token has
       is a hole. The highest id may be 1,000,000 or 100 times the number of tokens,
       whichever is more;
-    * a `TokenRows`: packed tokens, which keep their rows as a mapping's keep their ids;
-      ``counts`` may be an int64 array (rows,) then.
+    * a ``TokenRows``: packed tokens, which keep their rows as a mapping's keep their
+      ids; ``counts`` may be an int64 array (rows,) then.
 
     Ids for **pad**: where the pad token is among the tokens, it keeps its id. Else it
     is put at id 0 of a list and the others move up by one; in a mapping it takes id 0
@@ -255,10 +255,10 @@ class Vocabulary:
         * ``"spacy"``: a model's folder, or its ``strings.json``;
         * ``"gensim"``, ``"fasttext"``: a dictionary written as text;
 
-        and ``None`` finds out by the content, as the modules in `files` describe, byte
-        by byte. ``pad`` and ``unk`` are those that the file names; where it names no
-        pad, it is ``<pad>``, put where the constructor puts it. The rest is as in the
-        constructor.
+        and ``None`` finds out by the content, as the modules in ``files`` describe,
+        byte by byte. ``pad`` and ``unk`` are those that the file names; where it names
+        no pad, it is ``<pad>``, put where the constructor puts it. The rest is as in
+        the constructor.
 
         Raises `VocabularyError` naming the file and, where there is one, the line or
         byte: for what the constructor refuses, for empty lines, bytes that are not

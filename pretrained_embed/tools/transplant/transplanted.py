@@ -109,7 +109,7 @@ def transplant(
     """Give a model's embedding the rows of another tokenizer.
 
     ``model`` is a folder with ``config.json`` and safetensors files, as Hugging Face's
-    ``save_pretrained`` writes it; the module `formats.tensor_names` lists the names
+    ``save_pretrained`` writes it; the module ``formats.tensor_names`` lists the names
     under which tables are found. ``tensor`` names the input embedding where that does
     not tell. Each stored tensor of the output head is given new rows in the same way,
     from its own.
