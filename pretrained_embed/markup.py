@@ -1,20 +1,29 @@
-"""HTML for notebooks. Every text is data: it is escaped, and never becomes markup."""
+"""Tables: HTML for notebooks, text for terminals.
+
+Every text is data. In HTML it is escaped, and never becomes markup; in a terminal what
+would move the cursor is shown as its number.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from unicodedata import combining, east_asian_width
 
 
-def text(content: object) -> str:
-    """Return a text as HTML; what cannot be seen or encoded as its number."""
-    visible = "".join(
+def visible(content: object) -> str:
+    """Return a text whose every character can be seen, others as their numbers."""
+    return "".join(
         character
         if character.isprintable()
         else character.encode("unicode_escape", "surrogatepass").decode()
         for character in str(content)
     )
-    return escape(visible)
+
+
+def text(content: object) -> str:
+    """Return a text as HTML; what cannot be seen or encoded as its number."""
+    return escape(visible(content))
 
 
 def paragraph(content: object) -> str:
@@ -31,3 +40,31 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -
         cells = "".join(f"<td>{text(cell)}</td>" for cell in rest)
         lines.append(f'<tr><th scope="row">{text(first)}</th>{cells}</tr>')
     return "".join([*lines, "</tbody></table>"])
+
+
+def columns(
+    head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
+) -> str:
+    """Return rows in columns two spaces apart; the columns ``right`` end together."""
+    lines = [head, *rows]
+    widths = [max(_width(line[i]) for line in lines) for i in range(len(head))]
+    ends = set(right)
+    return "\n".join(
+        "  ".join(
+            " " * (width - _width(cell)) * (i in ends)
+            + cell
+            + " " * (width - _width(cell)) * (i not in ends)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _width(cell: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if cell.isascii():
+        return len(cell)
+    return sum(
+        0 if combining(character) else 1 + (east_asian_width(character) in "WF")
+        for character in cell
+    )

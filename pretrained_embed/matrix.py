@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
@@ -402,24 +403,75 @@ class EmbeddingMatrix:
 
         return KeyedRows(self.vocabulary, self.vectors)
 
+    def show(
+        self,
+        tokens: Sequence[str] | None = None,
+        *,
+        count: int = 10,
+        numbers: int = 6,
+        digits: int = 4,
+    ) -> None:
+        """Print ids, tokens, how each was found, and vectors, as a table.
+
+        Parameters
+        ----------
+        tokens : sequence of str, optional
+            Those to show; by default the first ``count`` rows.
+        count : int, default 10
+            How many rows are shown where no tokens are given.
+        numbers : int, default 6
+            How many numbers of each vector are shown.
+        digits : int, default 4
+            How many digits of each number are shown.
+
+        Raises
+        ------
+        UnknownTokenError
+            For a token that is not in the vocabulary.
+
+        Examples
+        --------
+        >>> vectors = [[0, 0], [0.25, -1.5]]
+        >>> EmbeddingMatrix(vectors, Vocabulary(["the"])).show()
+        id  token  origin     0     1
+         0  <pad>  pad        0     0
+         1  the    exact   0.25  -1.5
+        """
+        if isinstance(tokens, str):
+            tokens = [tokens]
+        if tokens is None:
+            rows = np.arange(min(count, len(self)))
+        else:
+            rows = np.array([self.vocabulary[token] for token in tokens], np.int64)
+        head, lines = self._shown(rows, numbers, digits)
+        ends = [0, *range(3, len(head))]
+        cells = [[markup.visible(cell) for cell in line] for line in lines]
+        sys.stdout.write(markup.columns(head, cells, right=ends) + "\n")
+
     def _repr_html_(self) -> str:
         rows, dim = self.shape
-        shown = min(dim, _SHOWN_NUMBERS)
-        more = ["…"] * (dim > shown)
-        head = ["id", "token", "origin", *map(str, range(shown)), *more]
-        first = self.vocabulary.packed[:_SHOWN_ROWS]  # of holes there are no bytes
+        first = np.arange(min(_SHOWN_ROWS, rows))
+        caption = f"EmbeddingMatrix, {rows:,} rows of {dim}"
+        table = markup.table(caption, *self._shown(first, _SHOWN_NUMBERS, 4))
+        return table + markup.paragraph(self.coverage)
+
+    def _shown(
+        self, rows: Int64Array, numbers: int, digits: int
+    ) -> tuple[list[str], list[list[str]]]:
+        """Return the head and the lines of a table of some rows."""
+        shown = min(self.dim, numbers)
+        more = ["…"] * (self.dim > shown)
         lines = [
             [
-                row,
-                token,
+                str(row),
+                self.vocabulary.packed[row],  # of holes there are no bytes
                 Origin(self.origin[row]).label(self.match),
-                *(f"{number:.4g}" for number in self.vectors[row, :shown].tolist()),
+                *(f"{number:.{digits}g}" for number in self.vectors[row, :shown]),
                 *more,
             ]
-            for row, token in enumerate(first)
+            for row in rows.tolist()
         ]
-        caption = f"EmbeddingMatrix, {rows:,} rows of {dim}"
-        return markup.table(caption, head, lines) + markup.paragraph(self.coverage)
+        return ["id", "token", "origin", *map(str, range(shown)), *more], lines
 
     def __getitem__(self, token: str) -> Float32Array:
         """Return the vector of a token, float32 (dim,).

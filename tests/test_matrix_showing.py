@@ -112,3 +112,35 @@ def test_what_cannot_be_drawn_is_an_error():
         matrix.plot([])
     with pytest.raises(pe.errors.OptionError, match="count is 0"):
         matrix.plot(count=0)
+
+
+def test_a_matrix_prints_itself_as_a_table(capsys):
+    matrix_of(["the", "日本", "cafe\u0301", "a\x1b[2Jb"]).show(numbers=1, digits=2)
+
+    lines = capsys.readouterr().out.splitlines()
+
+    assert [line.split()[:3] for line in lines] == [
+        ["id", "token", "origin"],
+        ["0", "<pad>", "pad"],
+        ["1", "the", "exact"],
+        ["2", "日本", "exact"],
+        ["3", "cafe\u0301", "exact"],
+        ["4", "a\\x1b[2Jb", "exact"],
+    ]
+    # An ideograph takes two columns, an accent none: what follows stands in line.
+    assert [line.index("exact") for line in lines[2:]] == [15, 13, 16, 15]
+    assert lines[1].endswith("0  …")
+
+
+def test_a_matrix_prints_the_rows_of_tokens(capsys):
+    matrix = matrix_of({"the": 0, "cat": 5})
+
+    matrix.show(["cat"], numbers=8)
+    matrix.show(count=2)
+
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[1].split()[:2] == ["5", "cat"]
+    assert len(shown[1].split()) == 3 + 8
+    assert len(shown) == 2 + 3
+    with pytest.raises(pe.errors.UnknownTokenError, match="dog"):
+        matrix.show(["dog"])

@@ -10,10 +10,11 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.library_options import library_options
-from pretrained_embed.cli.output import answer, answer_json, plural, size, table, tell
+from pretrained_embed.cli.output import answer, answer_json, plural, size, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library.cache import Cached
+from pretrained_embed.markup import columns
 from pretrained_embed.sources.url import url_or_words
 
 
@@ -142,7 +143,7 @@ def vouched(file: Cached) -> str:
 
 def files_table(files: Sequence[Cached]) -> str:
     """Return one line a file."""
-    return table(
+    return columns(
         ("NAME", "SIZE", "CONTENT", "FILE"),
         [
             (file.source, size(file.size), vouched(file), file.path.name)

@@ -7,9 +7,10 @@ from dataclasses import asdict
 from typing import Any
 
 import pretrained_embed as pe
-from pretrained_embed.cli.output import facts, number, plural, size, table
+from pretrained_embed.cli.output import facts, number, plural, size
 from pretrained_embed.library import packages
 from pretrained_embed.library.entry import Entry
+from pretrained_embed.markup import columns
 
 #: Id or URL of what needs no download, and why: "installed" or "cached".
 Here = Mapping[str, str]
@@ -27,7 +28,7 @@ def here(library: pe.Library) -> Here:
 
 def entries_table(entries: Iterable[Entry], here: Here) -> str:
     """Return one line an entry."""
-    return table(
+    return columns(
         ("NAME", "DIM", "ROWS", "DOWNLOAD", "LANGUAGE", "LICENCE", "HERE"),
         [
             (

@@ -15,7 +15,6 @@ from pretrained_embed.cli.output import (
     answer_json,
     check_target,
     number,
-    table,
     tell,
 )
 from pretrained_embed.cli.progress import Bar
@@ -28,6 +27,7 @@ from pretrained_embed.cli.vocabulary_options import (
     spreadsheet,
     vocab_options,
 )
+from pretrained_embed.markup import columns
 
 
 @click.command()
@@ -114,7 +114,7 @@ def _lines(comparison: pe.Comparison) -> Iterator[str]:
             ["together", "", "", *_shares(comparison.together, counted), *blank]
         )
     head += [form.upper() for form in forms]
-    yield table(head, rows, right=range(1, len(head)))
+    yield columns(head, rows, right=range(1, len(head)))
     for each in sources:
         notes = [each.coverage.advice_text()]
         if len(sources) > 1:

@@ -93,22 +93,6 @@ def plural(count: int, one: str, many: str | None = None) -> str:
     return f"{count:,} {one if count == 1 else many or one + 's'}"
 
 
-def table(
-    head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
-) -> str:
-    """Return rows in columns two spaces apart; the columns ``right`` end together."""
-    lines = [head, *rows]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    ends = set(right)
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if i in ends else cell.ljust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
 def facts(pairs: Iterable[tuple[str, str | None]]) -> str:
     """Return names and values, one pair a line; values that are ``None`` left out."""
     known = [(name, value) for name, value in pairs if value is not None]

@@ -341,8 +341,8 @@ class _Obtaining:
         found = unpacked(with_options(stream, self.read_options), member)
         if found.fragment is not None:
             raise SourceError(
-                f"{stream.name}: is no zip or tar archive, so it has no member {member!r}; "
-                f"fetch it, and name the file: {self.whole.path}#{member}"
+                f"{stream.name}: is no zip or tar archive, so it has no member "
+                f"{member!r}; fetch it, and name the file: {self.whole.path}#{member}"
             )
         try:
             with found.open() as file:
