@@ -47,6 +47,7 @@ CODES = {
     "text.separator": "something else than one space or one tab separates the fields",
     "text.short-row": "a row has fewer numbers than dim",
     "text.surplus-number": "a row has a number more than dim, taken for its token's",
+    "table.bad-row": "a row of a table has no token, or no vector as long as most",
     "binary.big-endian": "numbers have their highest byte first",
     "binary.blank-in-token": "tokens hold a blank, which the format does not know",
     "assumed.first-number": "(i) without a header: all tokens may end in a number; the "

@@ -14,10 +14,10 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
 )
-from pretrained_embed.errors import FormatError
+from pretrained_embed.errors import BY_READER, FormatError, RowError
 from pretrained_embed.formats.blocks import PackedBlock, RowStream
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.findings import Findings
+from pretrained_embed.formats.findings import EXAMPLES, Doubt, Findings
 from pretrained_embed.formats.reader import OnBadRow, Reader, Selection
 from pretrained_embed.formats.table import (
     Rows,
@@ -38,8 +38,9 @@ class TableReader(Reader):
 
     Vectors are handed out as float32; the findings' notes say what they were stored
     as. float64 is rounded; integers, of 16 bits at most, are the numbers they are.
-    Rows without a token (`HOLES`) match nothing and are left out of `blocks`. No row of
-    such a file can be malformed: ``on_bad_row`` and ``threads`` change nothing.
+    Rows without a token (`HOLES`) match nothing and are left out of `blocks`. So are
+    malformed rows, ``faults``, where they are to be skipped; most files can have none.
+    ``threads`` change nothing.
     Raises `FormatError` if tokens and vectors do not belong together.
     """
 
@@ -53,6 +54,7 @@ class TableReader(Reader):
         arrays: dict[str, AnyArray] | None = None,
         metadata: dict[str, Any] | None = None,
         notes: Sequence[str] = (),
+        faults: Sequence[Doubt] = (),
         release: Callable[[], None] | None = None,
     ) -> None:
         if len(vectors.shape) != 2 or 0 in vectors.shape:
@@ -82,6 +84,11 @@ class TableReader(Reader):
         self._notes = [*notes, *_storage_note(vectors.dtype)]
         if len(self._holes):
             self._notes.append(f"{len(self._holes):,} rows without a token")
+        self._faults = faults
+        if faults:  # in all that is skipped they are as holes are
+            bad = np.array([fault.row for fault in faults], np.int64)
+            self._tokens = _emptied(tokens, bad)
+            self._holes = np.union1d(self._holes, bad)
         self._release = release
         self._findings = Findings()
 
@@ -95,16 +102,20 @@ class TableReader(Reader):
         """The vectors as they are stored, read as far as they are asked for."""
         return self._vectors
 
-    def table(self) -> Table:
+    def table(self) -> Table | None:
         """Return the whole table, its vectors as float32 (rows, dim) in C order.
 
-        They stay mapped where they are stored just so.
+        They stay mapped where they are stored just so. ``None`` where rows are
+        malformed.
         """
+        if self._faults:
+            return None
         rows = len(self._tokens)
         return Table(self._tokens, self._plain(0, rows), self._arrays, self._metadata)
 
     def rows_in(self, span: Span) -> TablePart:
         """Return the consecutive rows that ``span`` wants. See `Reader`."""
+        self._check_rows("error")
         rows = len(self._tokens)
         wanted = span(rows)
         start, stop = wanted.start, wanted.stop
@@ -122,6 +133,7 @@ class TableReader(Reader):
         progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
         """Yield all rows that have a token, in order, duplicates included."""
+        self._check_rows(on_bad_row)
         for start, stop in self._slabs(progress):
             tokens, vectors = self._block(start, stop)
             low, high = np.searchsorted(self._holes, (start, stop))
@@ -133,8 +145,13 @@ class TableReader(Reader):
                 yield PackedBlock(tokens, vectors)
         self._findings = self._found(0)
 
-    def rows(self, progress: Progress | None = None) -> RowStream:
-        """Return all there is, to be written again: rows without a token, too."""
+    def rows(self, progress: Progress | None = None) -> RowStream | None:
+        """Return all there is, to be written again: rows without a token, too.
+
+        ``None`` where rows are malformed.
+        """
+        if self._faults:
+            return None
 
         def blocks() -> Iterator[PackedBlock]:
             yield from (self._block(*slab) for slab in self._slabs(progress))
@@ -159,6 +176,7 @@ class TableReader(Reader):
         progress: Progress | None = None,
     ) -> Selection:
         """Write the vector of each wanted token into its row of ``out``."""
+        self._check_rows(on_bad_row)
         claims = Claims(index, len(out))
         source_rows = self._looked_up(claims)
         self._gather(source_rows[: len(out)], out, progress)
@@ -174,6 +192,7 @@ class TableReader(Reader):
         progress: Progress | None = None,
     ) -> Selection:
         """Return the row of each wanted token; no vector is touched."""
+        self._check_rows(on_bad_row)
         claims = Claims(index, 0)
         source_rows = self._looked_up(claims)
         self._findings = self._found(claims.duplicates)
@@ -184,6 +203,17 @@ class TableReader(Reader):
         if self._release is not None:
             self._release()
             self._release = None
+
+    def _check_rows(self, on_bad_row: OnBadRow) -> None:
+        """Raise `RowError` for the first malformed row, unless they are skipped."""
+        if self._faults and on_bad_row == "error":
+            first = self._faults[0]
+            raise RowError(
+                f"{self.name}, row {first.row:,}: {first.what}. Mend it",
+                found=first.what,
+                code=first.code,
+                way=BY_READER,
+            )
 
     def _looked_up(self, claims: Claims) -> Int64Array:
         """Return the row of the table that each wanted row gets, -1 for none."""
@@ -236,7 +266,22 @@ class TableReader(Reader):
 
     def _found(self, duplicates: int) -> Findings:
         rows = self._vectors.shape[0]
-        return Findings(rows=rows, duplicates=duplicates, notes=list(self._notes))
+        return Findings(
+            rows=rows,
+            bad_rows=len(self._faults),
+            duplicates=duplicates,
+            doubts=list(self._faults[:EXAMPLES]),
+            notes=list(self._notes),
+        )
+
+
+def _emptied(tokens: PackedTokens, rows: Int64Array) -> PackedTokens:
+    """Return the tokens, of which those of some rows have no bytes."""
+    lengths = np.diff(tokens.offsets)
+    kept = np.ones(len(tokens), np.bool_)
+    kept[rows] = False
+    data = tokens.data[np.repeat(kept, lengths)]
+    return PackedTokens(data, np.concatenate([[0], np.cumsum(lengths * kept)]))
 
 
 def _storage_note(dtype: np.dtype[Any]) -> list[str]:

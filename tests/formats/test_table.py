@@ -11,8 +11,9 @@ from tables import HOLE, TOKENS, assert_same, example, piped, read_all, stream_o
 
 from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.errors import FormatError, WriteError
+from pretrained_embed.errors import FormatError, RowError, WriteError
 from pretrained_embed.formats import registry
+from pretrained_embed.formats.findings import Doubt
 from pretrained_embed.formats.hdf5 import reader as hdf5
 from pretrained_embed.formats.npz import reader as npz
 from pretrained_embed.formats.safetensors import reader as safetensors
@@ -365,3 +366,44 @@ def test_packed_tokens_slice_like_a_list():
     for start in range(len(TOKENS) + 2):
         for stop in range(len(TOKENS) + 2):
             assert packed[start:stop].unpack() == TOKENS[start:stop]
+
+
+def with_a_malformed_row():
+    faults = [Doubt(1, None, "2 numbers, 3 expected", "table.bad-row")]
+    vectors = np.arange(12, dtype=np.float32).reshape(4, 3)
+    tokens = PackedTokens.pack(["a", "b", "b", "c"])
+    return TableReader("x", "name", tokens, vectors, faults=faults), vectors
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda reader, index, out: reader.select(index, out),
+        lambda reader, index, out: reader.locate(index),
+        lambda reader, index, out: next(reader.packed_blocks()),
+        lambda reader, index, out: reader.rows_in(lambda rows: range(rows)),
+        lambda reader, index, out: formats.table_of(reader),
+    ],
+)
+def test_a_malformed_row_is_an_error(use):
+    reader, _ = with_a_malformed_row()
+
+    with pytest.raises(RowError, match=r"name, row 1: 2 numbers, 3 expected"):
+        use(reader, index_of([("a", 0, 0)]), np.zeros((1, 3), np.float32))
+
+
+def test_a_malformed_row_is_left_out_and_counted():
+    reader, vectors = with_a_malformed_row()
+    out = np.zeros((2, 3), np.float32)
+
+    found = reader.select(index_of([("b", 0, 0), ("c", 1, 0)]), out, on_bad_row="skip")
+
+    assert found.source_rows.tolist() == [2, 3]
+    assert np.array_equal(out, vectors[[2, 3]])
+    assert found.findings.bad_rows == 1
+    assert [doubt.row for doubt in found.findings.doubts] == [1]
+    (block,) = reader.packed_blocks(on_bad_row="skip")
+    assert block.tokens.unpack() == ["a", "b", "c"]
+    assert np.array_equal(block.vectors, vectors[[0, 2, 3]])
+    assert reader.table() is None
+    assert reader.rows() is None

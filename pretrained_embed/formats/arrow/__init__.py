@@ -1,0 +1,1 @@
+"""Apache Arrow: tables of columns, in memory and in files."""

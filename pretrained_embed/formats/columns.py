@@ -1,0 +1,276 @@
+"""Tables of columns: which one has the tokens, which ones the vectors, and their rows.
+
+The tokens are in the only column of text. Else, beside a column of lists, they may be
+numbers: the only column of whole ones. Vectors are a column of lists, or all columns of
+numbers. Whoever reads says what each column holds; no library is known here. A row
+whose vector is missing, or has another length than most, is malformed: see
+`TableReader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from pretrained_embed.arrays import AnyArray, BoolArray, Int64Array, PackedTokens
+from pretrained_embed.errors import FormatError, brief
+from pretrained_embed.formats.findings import Doubt
+from pretrained_embed.formats.table import Rows
+
+#: What a column holds: text, one list of numbers a row, numbers with a fraction, whole
+#: numbers, or what is of no use here.
+Holds = Literal["text", "lists", "floats", "whole", "other"]
+
+_SHOWN = 10  # columns that a message names
+_ROWS_AT_ONCE = 4096
+
+
+class Column(NamedTuple):
+    """A column of a table, before it is read."""
+
+    name: str
+    holds: Holds
+
+
+class Chosen(NamedTuple):
+    """Which columns are read, by their places."""
+
+    token: int | None  # None: what the table is indexed by
+    vectors: list[int]
+    listed: bool  # whether it is one column of lists, and not columns of numbers
+    notes: list[str]  # what is left behind
+
+
+class TokensAndRows(NamedTuple):
+    """What a table of columns holds, for a `TableReader`."""
+
+    tokens: PackedTokens
+    rows: Rows
+    faults: list[Doubt]  # malformed rows, rising
+    notes: list[str]
+
+
+def choose(
+    columns: Sequence[Column],
+    where: str,
+    *,
+    token: str | None = None,
+    vector: str | None = None,
+    index: Holds = "other",
+    remedy: str,
+) -> Chosen:
+    """Return which columns hold the tokens and which the vectors.
+
+    ``token`` and ``vector`` are the names that the user gave, ``index`` is what the
+    table is indexed by. Raises `FormatError` where that cannot be seen, with what the
+    columns are and with the ``remedy``, a sentence on how to name them.
+    """
+    place: int | None = None
+    if token is not None:
+        place = _named(columns, token, ("text", "whole"), where)
+    lists = _places(columns, "lists")
+    if vector is not None:
+        vectors = [_named(columns, vector, ("lists", "floats", "whole"), where)]
+        listed = vectors[0] in lists
+    elif len(lists) > 1:
+        names = _names(columns[place] for place in lists)
+        raise FormatError(f"{where}: {names} all hold lists of numbers; {remedy}")
+    else:
+        listed, vectors = bool(lists), lists
+    if token is None:
+        numbers = _places(columns, "whole") if listed else []
+        place = _token_column(columns, numbers, index, where, remedy)
+    if not vectors:
+        vectors = _number_columns(columns, place, where, remedy)
+    left = [
+        column.name
+        for number, column in enumerate(columns)
+        if number != place and number not in vectors
+    ]
+    notes = [f"other columns were left behind: {_names_of(left)}"] if left else []
+    return Chosen(place, vectors, listed, notes)
+
+
+def _token_column(
+    columns: Sequence[Column],
+    numbers: list[int],
+    index: Holds,
+    where: str,
+    remedy: str,
+) -> int | None:
+    """Return the column of the tokens; ``numbers`` are those that may hold ids."""
+    texts = _places(columns, "text")
+    if len(texts) > 1:
+        names = _names(columns[place] for place in texts)
+        raise FormatError(f"{where}: {names} all hold text; {remedy}")
+    if texts and index == "text":
+        raise FormatError(
+            f"{where}: both the index and {columns[texts[0]].name!r} hold text; "
+            f"{remedy}"
+        )
+    if texts:
+        return texts[0]
+    if index in ("text", "whole"):
+        return None
+    if len(numbers) == 1:
+        return numbers[0]
+    raise FormatError(
+        f"{where}: no column holds text that could be the tokens; there are "
+        f"{_names(columns)}; {remedy}"
+    )
+
+
+def _number_columns(
+    columns: Sequence[Column], token: int | None, where: str, remedy: str
+) -> list[int]:
+    """Return the columns of numbers; whole ones among others are ids or counts."""
+    floats = [place for place in _places(columns, "floats") if place != token]
+    whole = [place for place in _places(columns, "whole") if place != token]
+    if floats and whole:
+        names = _names(columns[place] for place in whole)
+        raise FormatError(
+            f"{where}: {names} {'hold' if len(whole) > 1 else 'holds'} whole numbers "
+            "between columns of others, as counts and ids do; leave such columns out, "
+            f"or make them floats; {remedy}"
+        )
+    if not floats and not whole:
+        raise FormatError(
+            f"{where}: no column holds vectors, lists of numbers or numbers; there are "
+            f"{_names(columns)}; {remedy}"
+        )
+    return floats or whole
+
+
+def _places(columns: Sequence[Column], holds: Holds) -> list[int]:
+    return [place for place, column in enumerate(columns) if column.holds == holds]
+
+
+def _named(
+    columns: Sequence[Column], name: str, allowed: tuple[Holds, ...], where: str
+) -> int:
+    found = [place for place, column in enumerate(columns) if column.name == name]
+    if len(found) != 1:
+        raise FormatError(
+            f"{where}: {len(found) or 'no'} columns are called {brief(name)}; there "
+            f"are {_names(columns)}"
+        )
+    if columns[found[0]].holds not in allowed:
+        raise FormatError(
+            f"{where}: column {brief(name)} holds {columns[found[0]].holds}, and "
+            f"{' or '.join(allowed)} is needed"
+        )
+    return found[0]
+
+
+def _names(columns: Any) -> str:
+    return _names_of([f"{column.name} ({column.holds})" for column in columns])
+
+
+def _names_of(names: Sequence[str]) -> str:
+    shown = ", ".join(brief(name)[1:-1] for name in names[:_SHOWN]) or "none"
+    more = len(names) - _SHOWN
+    return f"{shown} and {more:,} more" if more > 0 else shown
+
+
+class ChunkedRows:
+    """Rows in several arrays, one after the other. See `Rows`."""
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self._parts = parts
+        counts = [part.shape[0] for part in parts]
+        self._ends: Int64Array = np.cumsum(counts)
+        self.shape = int(self._ends[-1]), parts[0].shape[1]
+        self.dtype = np.result_type(*{part.dtype for part in parts})
+
+    def __getitem__(self, rows: slice) -> AnyArray:
+        """Return some consecutive rows; a copy only where they are in several."""
+        start, stop, _ = rows.indices(self.shape[0])
+        place = int(np.searchsorted(self._ends, start, "right"))
+        found: list[AnyArray] = []
+        while start < stop or not found:
+            begin = int(self._ends[place - 1]) if place else 0
+            end = min(stop, int(self._ends[place])) if len(self._ends) > place else stop
+            part = self._parts[min(place, len(self._parts) - 1)]
+            found.append(part[start - begin : max(start, end) - begin])
+            start, place = max(start, end), place + 1
+        return found[0] if len(found) == 1 else np.concatenate(found)
+
+
+class ColumnRows:
+    """Rows whose numbers are in columns, each an array (rows,). See `Rows`."""
+
+    def __init__(self, columns: Sequence[AnyArray]) -> None:
+        self._columns = columns
+        self.shape = len(columns[0]), len(columns)
+        self.dtype = np.result_type(*{column.dtype for column in columns})
+
+    def __getitem__(self, rows: slice) -> AnyArray:
+        """Return some consecutive rows, as a new array."""
+        start, stop, _ = rows.indices(self.shape[0])
+        taken = np.empty((max(0, stop - start), len(self._columns)), self.dtype)
+        for place, column in enumerate(self._columns):
+            taken[:, place] = column[start:stop]
+        return taken
+
+
+class ListRows:
+    """Rows that begin anywhere in one run of numbers. See `Rows`.
+
+    ``sound`` tells which rows there are; the others are zeros.
+    """
+
+    def __init__(
+        self, numbers: AnyArray, starts: Int64Array, dim: int, sound: BoolArray
+    ) -> None:
+        self._numbers = numbers
+        self._starts = starts
+        self._sound = sound
+        self.shape = len(starts), dim
+        self.dtype = numbers.dtype
+
+    def __getitem__(self, rows: slice) -> AnyArray:
+        """Return some consecutive rows, as a new array."""
+        sound = self._sound[rows]
+        taken = np.zeros((len(sound), self.shape[1]), self.dtype)
+        starts = self._starts[rows][sound]
+        taken[sound] = self._numbers[starts[:, None] + np.arange(self.shape[1])]
+        return taken
+
+
+def rows_of_lists(
+    numbers: AnyArray,
+    starts: Int64Array,
+    lengths: Int64Array,
+    present: BoolArray | None,
+    where: str,
+) -> tuple[Rows, list[Doubt]]:
+    """Return the rows that lists make, and what is wrong with some.
+
+    List ``i`` is ``numbers[starts[i] : starts[i] + lengths[i]]``. ``present``, bool
+    (rows,), tells which are there with all their numbers. dim is the length that most
+    of these have. Where all are there and lie one behind the other it is a view.
+    Raises `FormatError` where there is none at all.
+    """
+    sound = np.ones(len(starts), np.bool_) if present is None else present
+    if not sound.any():
+        raise FormatError(f"{where}: not a single row has a vector")
+    sizes, counts = np.unique(lengths[sound], return_counts=True)
+    dim = int(sizes[np.argmax(counts)])
+    if not dim:
+        raise FormatError(f"{where}: most lists of numbers are empty")
+    if sound.all() and len(sizes) == 1:
+        first, last = int(starts[0]), int(starts[-1]) + dim
+        if last - first == dim * len(starts):
+            return numbers[first:last].reshape(-1, dim), []
+    faults = []
+    for row in np.flatnonzero(~sound | (lengths != dim)).tolist():
+        what = (
+            f"{lengths[row]:,} numbers, {dim:,} expected"
+            if sound[row]
+            else "no vector, or one with a number missing"
+        )
+        faults.append(Doubt(row, None, what, "table.bad-row"))
+    fitting = sound & (lengths == dim)
+    return ListRows(numbers, starts, dim, fitting), faults
