@@ -16,7 +16,8 @@ from pretrained_embed.build.work import Output
 from pretrained_embed.files.replacement import discard_leftovers
 from pretrained_embed.files.room import check_room
 from pretrained_embed.formats import Announced, PackedBlock
-from pretrained_embed.formats.table import cut_arrays
+from pretrained_embed.formats.format import Place
+from pretrained_embed.formats.table import cut_arrays, write_array
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
 
@@ -85,13 +86,23 @@ class FileRows:
         self._tokens = plan.vocabulary.packed
         self._output = output
         self._sink = sink
+        self._dim = plan.dim
+        self._place: Place | None = None
 
     def place(self) -> Float32Array | None:
         """Return the rows of the file, mapped, where that can be done."""
-        return self._sink.map()
+        self._place = self._sink.place()
+        if self._place is None:
+            return None
+        return self._place.map((len(self._tokens), self._dim))
 
     def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
         """Write the rows of a range behind those before."""
+        if self._place is not None:
+            with self._place.path.open("r+b") as file:
+                file.seek(self._place.begin + 4 * self._dim * rows.start)
+                write_array(file, vectors)
+            return
         tokens = self._tokens[rows.start : rows.stop]
         self._sink.append(PackedBlock(tokens, vectors))
 

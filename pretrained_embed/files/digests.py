@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 _SAMPLES = 64
 _SAMPLE = 4096
 _CHUNK = 1 << 20
+_POLYNOMIAL = 0xEDB88320  # of CRC-32, but for x ** 32
 
 
 def fingerprint(path: Path) -> str:
@@ -38,6 +39,32 @@ def fingerprint(path: Path) -> str:
                 file.seek(i * (size - _SAMPLE) // (_SAMPLES - 1))
                 state.update(file.read(_SAMPLE))
     return state.hexdigest()
+
+
+def crc32_joined(first: int, second: int, size: int) -> int:
+    """Return the CRC-32 of two runs of bytes, given that of each.
+
+    ``size`` is that of the second. It is that of the first, moved on by so many bytes
+    of zeros, and that of the second added: polynomials over two elements, the lowest
+    power in the highest bit, modulo the one of zlib. The power of x that moves it is
+    found by squaring.
+    """
+    shift, square, bits = 1 << 31, 1 << 30, 8 * size  # 1, and x
+    while bits:
+        if bits & 1:
+            shift = _times(shift, square)
+        square, bits = _times(square, square), bits >> 1
+    return _times(first, shift) ^ second
+
+
+def _times(one: int, other: int) -> int:
+    """Return the product of two polynomials; see `crc32_joined`."""
+    product = 0
+    for place in range(31, -1, -1):
+        if one >> place & 1:
+            product ^= other
+        other = other >> 1 ^ (_POLYNOMIAL if other & 1 else 0)  # times x
+    return product
 
 
 class Hashes:

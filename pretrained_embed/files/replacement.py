@@ -7,6 +7,9 @@ later one wins, whole.
 What a writer that was killed has left is removed by the next one of the same file; see
 `SafePath.among_writers`.
 
+What takes hours may grow in a folder that is given: there it outlives a writer that was
+killed, and the next one goes on with it.
+
 A path is taken as it is named: where it is a symbolic link, the file it leads to is
 replaced. A `SafePath`, which is no user's, is used through no link.
 """
@@ -30,57 +33,63 @@ Output = str | os.PathLike[str] | SafePath
 
 
 @contextmanager
-def replacing(path: Output) -> Iterator[BinaryIO]:
+def replacing(path: Output, growing: Path | None = None) -> Iterator[BinaryIO]:
     """Give a binary file to write to; put it in the place of ``path`` at the end.
+
+    ``growing`` is a folder on the same disk in which the file grows, and stays if it is
+    not finished. What is there of it already is what an earlier writer left.
 
     A symbolic link is followed. An existing file's permissions are kept, a new file's
     follow the umask. Raises `WriteError` where the system refuses (no such folder, no
     permission, disk full) or where ``path`` is a folder or a device.
     """
-    with replacing_path(path) as temporary, temporary.open("r+b") as file:
+    with replacing_path(path, growing) as temporary, temporary.open("r+b") as file:
         yield file
 
 
 @contextmanager
-def replacing_path(path: Output) -> Iterator[Path]:
+def replacing_path(path: Output, growing: Path | None = None) -> Iterator[Path]:
     """Like `replacing`, for libraries that open files by name.
 
-    The path given is that of an existing empty file. Whatever opened it has to be
-    closed at the end of the block.
+    The path given is that of an existing file, empty unless it is ``growing``. Whatever
+    opened it has to be closed at the end of the block.
     """
     target = resolved(path)
     with writing(path), _safe(target).among_writers():
         mode = _mode(target)
-        temporary = _beside(target)
-        with temporary.open("xb"):
+        temporary = _beside(target) if growing is None else growing / target.name
+        with temporary.open("xb" if growing is None else "ab"):
             pass
         try:
             yield temporary
             _put(temporary, target, mode)
         finally:
-            temporary.unlink(missing_ok=True)
+            if growing is None:
+                temporary.unlink(missing_ok=True)
     sync_folder(target.parent)
 
 
 @contextmanager
-def replacing_with_others(path: Output) -> Iterator[Path]:
+def replacing_with_others(path: Output, growing: Path | None = None) -> Iterator[Path]:
     """Like `replacing_path`, for libraries that write more files beside the named one.
 
-    The path given is in a new folder; no file is there yet. All files of that folder
-    go to the target's one after the other, the named one last.
+    The path given is in a new folder; no file is there yet, unless they are
+    ``growing``. All files of that folder go to the target's one after the other, the
+    named one last.
     """
     target = resolved(path)
     with writing(path), _safe(target).among_writers():
         mode = _mode(target)
-        folder = _beside(target)
-        folder.mkdir()
+        folder = _beside(target) if growing is None else growing
+        folder.mkdir(exist_ok=growing is not None)
         try:
             yield folder / target.name
             # False comes before True: what is named refers to the others.
             for file in sorted(folder.iterdir(), key=lambda f: f.name == target.name):
                 _put(file, target.with_name(file.name), mode)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            if growing is None:
+                shutil.rmtree(folder, ignore_errors=True)
     sync_folder(target.parent)
 
 

@@ -6,6 +6,7 @@ of the format is read or written, and not before.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -14,12 +15,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal, NamedTuple, Protocol, cast
 
-from pretrained_embed.arrays import PackedTokens
+import numpy as np
+
+from pretrained_embed.arrays import Float32Array, PackedTokens
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats.blocks import DTYPES, Dtype, PackedBlock
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.reader import ByteStream, Reader
 from pretrained_embed.formats.table import Annotations, Span, TablePart
+
+#: Errors of the system where a disk cannot map a file that is written to, or a process
+#: may have no more addresses.
+_CANNOT_MAP = (
+    *(errno.ENODEV, errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.ENOTSUP),
+    errno.ENOMEM,
+)
 
 #: Tells by the first bytes of a file, `HEAD_SIZE` or all, whether it has a format.
 SniffFile = Callable[[bytes, ByteStream], bool]
@@ -57,10 +67,42 @@ class Announced(NamedTuple):
     beside: int = 0  # about how many bytes that takes, where it is not
     format: str = ""  # the name of the format
     shards: int | None = None  # how many files, where one is not enough
+    growing: Path | None = None  # the folder that it grows in, see `replacing`
+
+
+@dataclass
+class Place:
+    """Where the rows of a new file lie, just as they are in memory."""
+
+    path: Path  # of the file, which gets its own name at the end
+    begin: int  # of the first row, in bytes
+    reserved: bool  # whether the room for them was taken: then they can be mapped
+    #: What the rows are known by, from whoever wrote them there, where that is known.
+    crc32: int | None = None
+    digests: tuple[str, ...] = ()
+
+    def map(self, shape: tuple[int, int]) -> Float32Array | None:
+        """Return the rows of binary32, to be filled; they are zeros so far.
+
+        ``None`` where the disk cannot map them, or a limit of the process does not let
+        it: then they are written.
+        """
+        try:
+            if self.reserved:
+                mapped = np.memmap(self.path, "<f4", "r+", self.begin, shape)
+                return np.asarray(mapped)
+        except OSError as error:
+            if error.errno not in _CANNOT_MAP:
+                raise
+        return None
 
 
 class FormatSink(Protocol):
-    """How one format takes rows. What it is given is checked; raises `OSError`."""
+    """How one format takes rows. What it is given is checked; raises `OSError`.
+
+    That of a format whose rows lie in the file as they do in memory has ``place()``,
+    too, which returns their `Place`: from then on others write them there.
+    """
 
     def append(self, block: PackedBlock) -> None:
         """Write rows of the announced dtype and dim behind those before."""

@@ -7,7 +7,6 @@ first byte, they wait in a temporary file.
 
 from __future__ import annotations
 
-import errno
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -29,7 +28,7 @@ from pretrained_embed.errors import OptionError, WriteError, brief, suggestion
 from pretrained_embed.files.replacement import folder_for, writing
 from pretrained_embed.files.room import check_room
 from pretrained_embed.formats.blocks import Dtype, PackedBlock, RowStream
-from pretrained_embed.formats.format import Announced, Format, FormatSink
+from pretrained_embed.formats.format import Announced, Format, FormatSink, Place
 from pretrained_embed.formats.local import LocalFile, map_array
 from pretrained_embed.formats.registry import FORMATS, find_format, known_formats
 from pretrained_embed.formats.table import (
@@ -38,13 +37,6 @@ from pretrained_embed.formats.table import (
     check_annotations,
     check_table,
     refuse_holes,
-)
-
-#: Errors of the system where a disk cannot map a file that is written to, or a process
-#: may have no more addresses.
-_CANNOT_MAP = (
-    *(errno.ENODEV, errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.ENOTSUP),
-    errno.ENOMEM,
 )
 
 #: Names of the formats of this package that `write_table` and `write_rows` write.
@@ -98,22 +90,16 @@ class FileSink:
             self._tokens.append(tokens)
         self.written += len(vectors)
 
-    def map(self) -> Float32Array | None:
-        """Return all rows of the new file, (rows, dim), to be filled in any order.
+    def place(self) -> Place | None:
+        """Return where the rows of the new file lie, which others write there.
 
-        Takes the place of `append`. They are zeros so far. ``None`` where the format or
-        the disk cannot do that, or a limit of the process does not let it.
+        Takes the place of `append`. ``None`` for a format that cannot do that.
         """
-        get = getattr(self._inner, "map", None)
-        try:
-            mapped: Float32Array | None = get() if get is not None else None
-        except OSError as error:
-            if error.errno not in _CANNOT_MAP:
-                raise
-            return None
-        if mapped is not None:
-            self.written = len(mapped)
-        return mapped
+        get = getattr(self._inner, "place", None)
+        place: Place | None = get() if get is not None else None
+        if place is not None:
+            self.written = self._announced.rows or 0
+        return place
 
     def finish(
         self, arrays: Mapping[str, AnyArray], metadata: Mapping[str, Any]

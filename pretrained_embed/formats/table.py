@@ -185,18 +185,6 @@ def write_array(file: BinaryIO, array: AnyArray) -> None:
         file.write(piece)
 
 
-def map_rows(file: BinaryIO, shape: tuple[int, int], begin: int) -> Float32Array:
-    """Map rows of binary32 in a file that is open for writing, to be filled.
-
-    The file has the room, and the rows begin at a multiple of their items' size.
-    """
-    here = file.tell()
-    try:
-        return np.asarray(np.memmap(file, "<f4", "r+", begin, shape))
-    finally:
-        file.seek(here)  # mapping moves it
-
-
 Arrays = Mapping[str, AnyArray]
 
 #: Which rows of so many are wanted; they are consecutive.

@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import os
+import zipfile
+import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import h5py
@@ -18,8 +21,8 @@ import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError
+from pretrained_embed.files.digests import crc32_joined
 from pretrained_embed.formats import PackedBlock, Table
-from pretrained_embed.formats import table as table_module
 from pretrained_embed.formats.hdf5.sink import RowFile
 from pretrained_embed.formats.safetensors.header import DTYPES, read_header
 
@@ -62,7 +65,8 @@ def test_rows_that_are_put_in_their_places_make_the_same_bytes(suffix, tmp_path)
 
     known = formats.Announced(*table.vectors.shape, tokens=table.tokens, beside=999)
     with formats.new_sink(two, known) as sink:
-        rows = sink.map()
+        place = sink.place()
+        rows = place.map(table.vectors.shape)
         assert not rows.any()
         for row in reversed(range(len(rows))):
             rows[row] = table.vectors[row]
@@ -72,20 +76,61 @@ def test_rows_that_are_put_in_their_places_make_the_same_bytes(suffix, tmp_path)
     assert_same(formats.read_table(stream_of(two)), table)
 
 
+@every_suffix
+def test_what_grows_in_a_folder_outlives_its_writer(suffix, tmp_path):
+    table, one, two = example(), tmp_path / f"one{suffix}", tmp_path / f"two{suffix}"
+    write(one, table)
+    folder = tmp_path / "growing"
+    folder.mkdir()
+    shape = table.vectors.shape
+    known = formats.Announced(*shape, tokens=table.tokens, growing=folder)
+    half = shape[0] // 2 * shape[1] * 4
+    raw = table.vectors.tobytes()
+
+    for begin, end in ((0, half), (half, len(raw))):
+        with suppress(KeyboardInterrupt), formats.new_sink(two, known) as sink:
+            place = sink.place()
+            with place.path.open("r+b") as file:
+                file.seek(place.begin + begin)
+                file.write(raw[begin:end])
+            if end < len(raw):
+                raise KeyboardInterrupt
+            place.crc32 = crc32_joined(
+                zlib.crc32(raw[:half]), zlib.crc32(raw[half:]), len(raw) - half
+            )
+            sink.finish(table.arrays, table.metadata)
+        assert two.exists() == (end == len(raw))
+
+    assert two.read_bytes() == one.read_bytes()
+    if suffix == ".npz":
+        with zipfile.ZipFile(two) as archive:
+            assert archive.testzip() is None
+
+
 @pytest.mark.parametrize("lacks", ["posix_fallocate", "memmap"])
-def test_a_disk_that_cannot_do_that_is_written_in_order(lacks, tmp_path, monkeypatch):
+def test_where_rows_cannot_be_mapped_they_are_written_to_their_place(
+    lacks, tmp_path, monkeypatch
+):
     def refused(*_):
         raise OSError(errno.ENODEV, "no such device")
 
     if lacks == "memmap":
-        monkeypatch.setattr(table_module.np, "memmap", refused)
+        monkeypatch.setattr(np, "memmap", refused)
     else:
         monkeypatch.delattr(os, "posix_fallocate")
     for suffix in formats.TARGET_SUFFIXES:
-        with formats.new_sink(tmp_path / f"m{suffix}", formats.Announced(1, 1)) as sink:
-            assert sink.map() is None
-            sink.append(block(small(1, 1), 0, 1))
+        known = formats.Announced(1, 1, tokens=small(1, 1).tokens)
+        with formats.new_sink(tmp_path / f"m{suffix}", known) as sink:
+            place = sink.place()
+            assert place.map((1, 1)) is None
+            with place.path.open("r+b") as file:
+                file.seek(place.begin)
+                file.write(small(1, 1).vectors.tobytes())
             sink.finish({}, {})
+    monkeypatch.undo()
+    for suffix in formats.TARGET_SUFFIXES:
+        read = formats.read_table(stream_of(tmp_path / f"m{suffix}"))
+        assert read.vectors.tobytes() == small(1, 1).vectors.tobytes()
 
 
 @every_suffix

@@ -11,6 +11,7 @@ it will need is taken first, with writes whose failure is an error like any othe
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,17 +20,16 @@ from typing import Any, BinaryIO, Self
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import needing_package
 from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.blocks import PackedBlock
-from pretrained_embed.formats.format import Announced
+from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.hdf5.reader import ARRAYS, VECTORS
 from pretrained_embed.formats.table import (
     Annotations,
     encode_metadata,
-    map_rows,
     write_array,
 )
 
@@ -45,7 +45,7 @@ def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Hd
     """Give a sink whose file takes the place of ``path`` at the end."""
     rows, dim = announced.rows, announced.dim
     with (
-        replacing_path(path) as temporary,
+        replacing_path(path, announced.growing) as temporary,
         RowFile(temporary, VECTORS, dim, announced.dtype) as file,
     ):
         sink = Hdf5Sink(file, (rows or 0, dim))
@@ -69,13 +69,10 @@ class Hdf5Sink:
         self._file.append(block.vectors)
         self._count += len(block.vectors)
 
-    def map(self) -> Float32Array | None:
-        """Return the rows of the file; see `FileSink`."""
-        if not self.reserved:
-            return None
-        mapped = self._file.map(self._shape)
+    def place(self) -> Place:
+        """Return where the rows lie; see `FormatSink`."""
         self._count = self._shape[0]
-        return mapped
+        return Place(self._file.path, self._file.skip(self._count), self.reserved)
 
     def finish(self, annotations: Annotations) -> None:
         """Make the rows a data set, and write all others."""
@@ -106,29 +103,33 @@ class RowFile:
         *,
         alignment: int = 64,
     ) -> None:
-        self._path = path
+        self.path = path
         # Of all things: so the first data set has the same place whatever its size.
         self._alignment = {"alignment_threshold": 1, "alignment_interval": alignment}
         self._name = name
         self._dim = dim
         self._dtype = np.dtype(dtype).newbyteorder("<")
         empty = _empty_file()
-        path.write_bytes(empty + bytes(_room_for({})))
-        with self._hdf5() as file:
-            self._start = self._make_rows(file, 1)
-        path.write_bytes(empty)
+        # Elsewhere, for the file itself may hold rows already.
+        with tempfile.TemporaryDirectory() as folder:
+            other = Path(folder) / "rows.h5"
+            other.write_bytes(empty + bytes(_room_for({})))
+            with self._hdf5(other) as file:
+                self._start = self._make_rows(file, 1)
+        path.touch()
         self._file: BinaryIO = path.open("r+b")
+        self._file.write(empty)
         self._file.seek(self._start)
 
     def reserve(self, size: int, path: str | os.PathLike[str]) -> bool:
         """Take room for ``size`` bytes now, where that is possible; see `room`."""
         return reserve(self._file, self._start + size, path)
 
-    def map(self, shape: tuple[int, int]) -> Float32Array:
-        """Return rows of binary32 that are all there, to be filled."""
-        mapped = map_rows(self._file, shape, self._start)
-        self._file.seek(self._start + mapped.nbytes)
-        return mapped
+    def skip(self, count: int) -> int:
+        """Leave so many rows to others to write; return the byte they begin at."""
+        size = count * self._dim * self._dtype.itemsize
+        self._file.seek(self._start + size)
+        return self._start
 
     def append(self, rows: AnyArray) -> None:
         """Write rows (n, dim) of the file's dtype after those before."""
@@ -141,7 +142,7 @@ class RowFile:
         """
         _take_room(self._file, _room_for(arrays))
         self._file.close()
-        with self._hdf5() as file:
+        with self._hdf5(self.path) as file:
             if self._make_rows(file, count) != self._start:
                 raise OSError("HDF5 gives data of another size another place")
             offsets = {self._name: self._start}
@@ -158,11 +159,11 @@ class RowFile:
         self._file.close()
 
     @contextmanager
-    def _hdf5(self) -> Iterator[Any]:
+    def _hdf5(self, where: Path) -> Iterator[Any]:
         import h5py
 
         try:
-            with h5py.File(self._path, "r+", **self._alignment) as file:
+            with h5py.File(where, "r+", **self._alignment) as file:
                 yield file
         except (RuntimeError, ValueError) as error:  # such as a full disk, on closing
             raise OSError(f"HDF5: {error}") from error

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.presence import is_file
+from pretrained_embed.files.reading import read_fully
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.local import file_size, open_file
 from pretrained_embed.formats.safetensors.header import (
@@ -42,6 +44,7 @@ class Sample:
 
     def __init__(self, rows: int, dim: int) -> None:
         self._wanted = np.array(sampled(rows), np.int64)
+        self._row_bytes = 4 * dim
         self._state = sha256(f"float32 {rows} {dim}\n".encode())
         self._row = 0
 
@@ -52,6 +55,12 @@ class Sample:
         chosen = vectors[self._wanted[low:high] - self._row]
         self._state.update(chosen.astype("<f4").tobytes())
         self._row = end
+
+    def read(self, file: BinaryIO, begin: int) -> None:
+        """Take all rows of a file in which they begin at a byte; raises `OSError`."""
+        for row in self._wanted.tolist():
+            file.seek(begin + row * self._row_bytes)
+            self._state.update(read_fully(file, self._row_bytes))
 
     def digest(self) -> str:
         """Return the digest of all rows so far."""

@@ -14,14 +14,13 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pretrained_embed.arrays import Float32Array
 from pretrained_embed.files.replacement import replacing_with_others
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.blocks import PackedBlock
-from pretrained_embed.formats.format import Announced
+from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.npy.header import format_header
 from pretrained_embed.formats.npy.rows import Sample, path_of_rows, write_rows_file
-from pretrained_embed.formats.table import Annotations, map_rows, write_array
+from pretrained_embed.formats.table import Annotations, write_array
 
 
 @contextmanager
@@ -30,10 +29,12 @@ def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Np
 
     Room is taken for the matrix alone: all else is in the other file.
     """
-    with replacing_with_others(path) as temporary, temporary.open("x+b") as file:
-        sink = NpySink(file, temporary, announced.rows or 0, announced.dim)
-        sink.reserved = reserve(file, sink.size, path)
-        yield sink
+    with replacing_with_others(path, announced.growing) as temporary:
+        temporary.touch()
+        with temporary.open("r+b") as file:
+            sink = NpySink(file, temporary, announced.rows or 0, announced.dim)
+            sink.reserved = reserve(file, sink.size, path)
+            yield sink
 
 
 class NpySink:
@@ -46,24 +47,23 @@ class NpySink:
         self.reserved = False
         self._file = file
         self._path = path
-        self._begin, self._shape = len(header), (rows, dim)
+        self._begin = len(header)
         self._sample = Sample(rows, dim)
-        self._mapped: Float32Array | None = None
+        self._placed = False
 
     def append(self, block: PackedBlock) -> None:
         """Write rows behind those before."""
         write_array(self._file, block.vectors)
         self._sample.add(block.vectors)
 
-    def map(self) -> Float32Array | None:
-        """Return the rows of the file; see `FileSink`."""
-        if self.reserved:
-            self._mapped = map_rows(self._file, self._shape, self._begin)
-        return self._mapped
+    def place(self) -> Place:
+        """Return where the rows lie; see `FormatSink`."""
+        self._placed = True
+        return Place(self._path, self._begin, self.reserved)
 
     def finish(self, annotations: Annotations) -> None:
         """Write the file beside the matrix."""
-        if self._mapped is not None:
-            self._sample.add(self._mapped)
+        if self._placed:
+            self._sample.read(self._file, self._begin)
         rows = path_of_rows(self._path)
         write_rows_file(rows, annotations, self._sample.digest())

@@ -5,37 +5,39 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import BinaryIO, cast
+from pathlib import Path
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.arrays import AnyArray
+from pretrained_embed.files.digests import crc32_joined
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.blocks import PackedBlock
-from pretrained_embed.formats.format import Announced
+from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.npy.header import format_header
 from pretrained_embed.formats.npz import ARRAYS
 from pretrained_embed.formats.table import (
     Annotations,
     encode_metadata,
-    in_pieces,
-    map_rows,
     write_array,
 )
 
 _ALIGNMENT = 64
 _LOCAL_HEADER = 30  # bytes, before the name and the extra fields
 _ZIP64_FIELD = 20  # bytes, which zipfile puts behind our extra field
+_PIECE = 1 << 20
 _PADDING_FIELD = 0xD935  # the id that Android's zipalign uses for the same purpose
 
 
 @contextmanager
 def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[NpzSink]:
     """Give a sink whose file takes the place of ``path`` at the end."""
-    with replacing(path) as file:
+    with replacing(path, announced.growing) as file:
         with ExitStack() as held:
             yield NpzSink(file, held, path, announced)
         file.truncate()  # more may have been reserved
@@ -57,32 +59,31 @@ class NpzSink:
         self._file = file
         self._shape = announced.rows or 0, announced.dim
         self._dtype = np.dtype(announced.dtype).newbyteorder("<")
-        self._mapped: Float32Array | None = None
+        self._place: Place | None = None
         self._archive = held.enter_context(zipfile.ZipFile(file, "w"))
         self._rows = held.enter_context(ExitStack())
         header = format_header(np.broadcast_to(np.zeros((), self._dtype), self._shape))
-        self._member = self._rows.enter_context(self._open("vectors"))
+        self._member: Any = self._rows.enter_context(self._open("vectors"))
         self._member.write(header)
         self._begin = file.tell()
-        size = self._shape[0] * self._shape[1] * self._dtype.itemsize
-        end = self._begin + size + announced.beside
+        self._size = self._shape[0] * self._shape[1] * self._dtype.itemsize
+        end = self._begin + self._size + announced.beside
         self._reserved = reserve(file, end, path)
 
     def append(self, block: PackedBlock) -> None:
         """Write rows behind those before."""
         write_array(self._member, block.vectors)
 
-    def map(self) -> Float32Array | None:
-        """Return the rows of the file; see `FileSink`."""
-        if self._reserved:
-            self._mapped = map_rows(self._file, self._shape, self._begin)
-        return self._mapped
+    def place(self) -> Place:
+        """Return where the rows lie; see `FormatSink`."""
+        self._file.seek(self._begin + self._size)  # what follows may be written early
+        self._place = Place(Path(self._file.name), self._begin, self._reserved)
+        return self._place
 
     def finish(self, annotations: Annotations) -> None:
         """Write what belongs to the rows."""
-        if self._mapped is not None:  # where they are; but not without a checksum
-            for piece in in_pieces(self._mapped):
-                self._member.write(bytes(piece))
+        if self._place is not None:
+            self._take(self._place)
         self._rows.close()
         tokens, arrays, metadata = annotations
         members: dict[str, AnyArray] = {
@@ -96,6 +97,23 @@ class NpzSink:
             with self._open(name) as member:
                 member.write(format_header(plain))
                 write_array(member, plain)
+
+    def _take(self, place: Place) -> None:
+        """Make rows that others wrote a part of the archive, without a copy.
+
+        Only what makes members in zipfile knows the checksum and size of one: they are
+        put there, as if all had been written by it.
+        """
+        crc = place.crc32
+        if crc is None:
+            crc, left = 0, self._size
+            self._file.seek(self._begin)
+            while left:
+                piece = self._file.read(min(_PIECE, left))
+                crc, left = zlib.crc32(piece, crc), left - len(piece)
+        self._member._crc = crc32_joined(self._member._crc, crc, self._size)
+        self._member._file_size += self._size
+        self._file.seek(self._begin + self._size)
 
     def _open(self, name: str) -> BinaryIO:
         info = member_of(name, self._file.tell())

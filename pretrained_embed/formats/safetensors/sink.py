@@ -12,16 +12,17 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import Output, replacing
 from pretrained_embed.files.room import reserve
 from pretrained_embed.formats.blocks import Dtype, PackedBlock
-from pretrained_embed.formats.format import Announced
+from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.safetensors.header import format_header
 from pretrained_embed.formats.safetensors.own_tensors import (
     METADATA,
@@ -33,10 +34,10 @@ from pretrained_embed.formats.safetensors.own_tensors import (
     tensors_of,
     widest_first,
 )
-from pretrained_embed.formats.table import Annotations, map_rows, write_array
+from pretrained_embed.formats.table import Annotations, write_array
 
-# Bytes of the header: some 500 tensors. The vectors begin on a page.
-_HEADER = 1 << 16
+#: Bytes of the header: some 500 tensors. The vectors begin on a page.
+HEADER = 1 << 16
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def open_sink(
 ) -> Iterator[SafetensorsSink]:
     """Give a sink whose file takes the place of ``path`` at the end."""
     shape = announced.rows or 0, announced.dim
-    with replacing(path) as file:
+    with replacing(path, announced.growing) as file:
         if announced.annotations is not None:
             yield SafetensorsSink(
                 file, shape, announced.dtype, known=announced.annotations
@@ -70,8 +71,8 @@ def reserved(
     ``prefix`` what the names of all tensors begin with.
     """
     sink = SafetensorsSink(file, shape, dtype, prefix=prefix)
-    sink.reserved = reserve(file, _HEADER + sink.size + beside, path)
-    file.seek(_HEADER)
+    sink.reserved = reserve(file, HEADER + sink.size + beside, path)
+    file.seek(HEADER)
     yield sink
 
 
@@ -120,14 +121,12 @@ class SafetensorsSink:
         """Write rows behind those before."""
         write_array(self._file, block.vectors)
 
-    def map(self) -> Float32Array | None:
-        """Return the rows of the file; see `FileSink`."""
-        if not self.reserved:
+    def place(self) -> Place | None:
+        """Return where the rows lie; see `FormatSink`."""
+        if self._after is not None:
             return None
-        rows, dim = self._vectors.shape
-        mapped = map_rows(self._file, (rows, dim), _HEADER)
-        self._file.seek(_HEADER + self.size)
-        return mapped
+        self._file.seek(HEADER + self.size)
+        return Place(Path(self._file.name), HEADER, self.reserved)
 
     def finish(self, annotations: Annotations) -> None:
         """Write all other tensors, and the header that names them."""
@@ -138,11 +137,11 @@ class SafetensorsSink:
             METADATA: metadata_tensor(annotations, self.size),
             **widest_first(tensors_of(annotations)),
         }
-        header = self._header({VECTORS: self._vectors, **following}, {}, _HEADER)
-        if len(header) > _HEADER:
+        header = self._header({VECTORS: self._vectors, **following}, {}, HEADER)
+        if len(header) > HEADER:
             raise WriteError(
                 f"the names of {len(following):,} tensors do not fit into the "
-                f"{_HEADER:,} bytes of the header; use fewer arrays, or shorter names"
+                f"{HEADER:,} bytes of the header; use fewer arrays, or shorter names"
             )
         self._write(following)
         self._file.truncate()  # more may have been reserved

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from pretrained_embed.arrays import PackedTokens
@@ -18,7 +19,7 @@ from pretrained_embed.errors import FormatError, OptionError, SourceError, Write
 from pretrained_embed.files.replacement import new_folder, replacing, writing
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.blocks import PackedBlock
-from pretrained_embed.formats.format import Announced
+from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.marks import INDEX
 from pretrained_embed.formats.safetensors.sink import SafetensorsSink, reserved
 from pretrained_embed.formats.sharded.index import (
@@ -48,9 +49,10 @@ class ShardedWriter:
     """Writes the rows of a matrix, shard by shard, into a folder; then its index.
 
     ``job`` is what tells this matrix from any other: shards of an earlier run are taken
-    over only if it is theirs. One writer at a time works in a folder. Raises
-    `OptionError` for more shards than rows, and `WriteError` where the folder cannot be
-    made, is complete already or holds something else.
+    over only if it is theirs. ``block`` is how many rows a digest is of, and
+    ``growing`` the folder that files grow in, see `replacing`. One writer at a time
+    works in a folder. Raises `OptionError` for more shards than rows, and `WriteError`
+    where the folder cannot be made, is complete already or holds something else.
     """
 
     def __init__(
@@ -62,6 +64,8 @@ class ShardedWriter:
         shards: int,
         job: str,
         read_options: ReadOptions = USUAL,
+        block: int | None = None,
+        growing: Path | None = None,
     ) -> None:
         if not 1 <= shards <= rows:
             raise OptionError(
@@ -72,7 +76,8 @@ class ShardedWriter:
         self._folder = SafePath.at(folder, WriteError, remedy)
         self._rows, self._dim, self._job = rows, dim, job
         self._read_options = read_options
-        self._block_rows = block_rows(dim)
+        self._block_rows = block or block_rows(dim)
+        self._growing = growing
         self._done: set[int] = set()
         self._claim_folder()
 
@@ -108,7 +113,7 @@ class ShardedWriter:
             self._job, self._rows, self._dim, start, stop, self._block_rows, (), ""
         )
         with (
-            replacing(path) as file,
+            replacing(path, self._growing) as file,
             reserved(
                 file, shape, "float32", path, prefix=tensor_prefix(number)
             ) as inner,
@@ -186,18 +191,23 @@ class _LabellingSink:
         self._inner = inner
         self._label = label
         self._digests = RowDigests(label.block_rows)
+        self._place: Place | None = None
 
     def append(self, block: PackedBlock) -> None:
         """Write rows behind those before."""
         self._digests.update(block.vectors)
         self._inner.append(block)
 
+    def place(self) -> Place | None:
+        """Return where the rows lie; whoever writes them there knows their digests."""
+        self._place = self._inner.place()
+        return self._place
+
     def finish(self, annotations: Annotations) -> None:
         """Write what belongs to all rows, and which rows they are."""
         check_cuttable(annotations.arrays, self._label.row_count)
-        label = self._label._replace(
-            vectors=self._digests.finish(), others=digest_of(annotations)
-        )
+        digests = self._digests.finish() if self._place is None else self._place.digests
+        label = self._label._replace(vectors=digests, others=digest_of(annotations))
         metadata = {**annotations.metadata, SHARD: label.to_json()}
         self._inner.finish(annotations._replace(metadata=metadata))
 
