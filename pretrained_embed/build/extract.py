@@ -214,6 +214,7 @@ class Outcome:
             "key": key,
             "findings": self.report.findings.to_dict(),
             "read": self.report.read,
+            "part": self.report.part,
             "blank_end": self.report.blank_end,
             "skips": self.report.skips,
             "extracts": [[one.size, one.crc32] for one in self.extracts],
@@ -243,13 +244,14 @@ class Outcome:
 def _outcome(facts: Any, paths: Iterator[SafePath]) -> Outcome:
     """Return what a record says; raises `ValueError` and the like if it is none."""
     pairs = [(size, crc) for size, crc in facts["extracts"]]
-    if min(facts["read"], facts["blank_end"], *chain(*pairs)) < 0:
+    if min(facts["read"], facts["part"], facts["blank_end"], *chain(*pairs)) < 0:
         raise ValueError("a number below 0")
     report = SplitReport(
         Findings.from_dict(facts["findings"]),
         read=facts["read"],
         blank_end=facts["blank_end"],
         skips=bool(facts["skips"]),
+        part=facts["part"],
     )
     placed = zip(pairs, paths, strict=False)
     return Outcome(report, [Extract(size, crc, path) for (size, crc), path in placed])

@@ -72,9 +72,9 @@ def convert(
 ) -> None:
     """Write the vectors of IN to OUT in another format.
 
-    IN is a name that 'list' shows, a URL, a path, archive.zip#member, or - for standard
-    input. All rows are written, in their order. What OUT could not give back as it was
-    is an error, and nothing is written.
+    IN is a name that 'list' shows, a URL, a path, archive.zip#member, a folder of parts
+    or a pattern of their names, or - for standard input. All rows are written, in their
+    order. What OUT could not give back as it was is an error, and nothing is written.
 
     \b
     Example:

@@ -13,6 +13,7 @@ from pretrained_embed.formats.reader import ByteStream, Reader, Statistics
 from pretrained_embed.formats.registry import (
     FORMATS,
     find_format,
+    is_folder_format,
     known_formats,
     open_reader,
     read_part,
@@ -55,6 +56,7 @@ __all__ = [
     "Table",
     "TablePart",
     "find_format",
+    "is_folder_format",
     "known_formats",
     "new_sink",
     "open_reader",

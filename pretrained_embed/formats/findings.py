@@ -7,7 +7,7 @@ reader could know.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Self
 
@@ -82,6 +82,21 @@ class Note(str):
     def __reduce__(self) -> tuple[type[Note], tuple[str, str]]:
         """Let it go to other processes."""
         return Note, (self.code, str(self))
+
+
+def gathered_notes(noted: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
+    """Return the notes of files, each once, with the first file that has it."""
+    names: dict[tuple[str | None, str], list[str]] = {}
+    for name, notes in noted:
+        for note in notes:
+            code = note.code if isinstance(note, Note) else None
+            names.setdefault((code, str(note)), []).append(name)
+    gathered = []
+    for (code, text), where in names.items():
+        more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
+        told = f"{where[0]}{more}: {text}"
+        gathered.append(told if code is None else Note(code, told))
+    return gathered
 
 
 class Doubt(NamedTuple):

@@ -92,6 +92,10 @@ class ByteStream(Protocol):
         """Facts about the source that go with its vectors; JSON holds them all."""
 
     @property
+    def parts(self) -> Sequence[ByteStream]:
+        """The files in order, of a source of several that has no bytes of its own."""
+
+    @property
     def ranges(self) -> bool:
         """Whether the size is known and any range can be opened, by several at once."""
 
@@ -116,6 +120,7 @@ class Split(NamedTuple):
     end: int
     first: bool
     last: bool
+    part: int = 0  # which file, of a source of several
 
 
 #: A whole file in one split.
@@ -131,6 +136,7 @@ class SplitReport:
     blank_end: int = 0  # lines at the end that are blank: bad rows if more rows follow
     skips: bool = True  # whether bad rows may be left out
     read: int = 0  # place in the file up to which was read
+    part: int = 0  # which file, of a source of several
 
     def add_to(self, findings: Findings, first_line: int | None) -> None:
         """Add what was found to the findings of the splits before this one.

@@ -265,6 +265,10 @@ def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
     for a layout that the format has no use for.
     """
     known = parse_layout(layout)
+    if stream.parts:
+        from pretrained_embed.formats import joined_readers  # most sources are one file
+
+        return joined_readers.open_parts(stream, lambda part: open_reader(part, known))
     is_folder = stream.path is not None and stream.path.is_dir()
     head = b"" if is_folder else stream.head(HEAD_SIZE)
     for format in FORMATS:
@@ -295,6 +299,22 @@ def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
 
         what = diagnosis(head)
     raise UnknownFormatError(f"{stream.name}: {what}{added.told()}")
+
+
+def is_folder_format(stream: ByteStream) -> bool:
+    """Return whether a folder looks like a format that is a folder, of a plug-in too.
+
+    Else it may have files of vectors in it.
+    """
+    if any(_may_be(format, b"", stream) for format in FORMATS):
+        return True
+    from pretrained_embed.formats import plugins
+
+    for format in plugins.load(_BY_NAME).formats:
+        with plugins.guarded(format, stream.name):
+            if _may_be(format, b"", stream):
+                return True
+    return False
 
 
 def _may_be(format: Format, head: bytes, stream: ByteStream) -> bool:

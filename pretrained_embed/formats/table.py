@@ -51,6 +51,29 @@ class Rows(Protocol):
         """Return some consecutive rows."""
 
 
+class JoinedRows:
+    """Rows of several files that follow each other, as `Rows`."""
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self._parts = parts
+        self._starts = np.cumsum([0, *(part.shape[0] for part in parts)]).tolist()
+        self.shape: tuple[int, ...] = (self._starts[-1], *parts[0].shape[1:])
+        self.dtype: np.dtype[Any] = np.result_type(*(part.dtype for part in parts))
+
+    def __getitem__(self, rows: slice) -> AnyArray:
+        start, stop, _ = rows.indices(self.shape[0])
+        pieces = [
+            part[max(start - begin, 0) : max(stop - begin, 0)]
+            for part, begin in zip(self._parts, self._starts, strict=False)
+        ]
+        pieces = [piece for piece in pieces if len(piece)] or pieces[:1]
+        if len(pieces) == 1:
+            return pieces[0]
+        joined: AnyArray = np.concatenate(pieces)
+        joined.flags.writeable = False  # nobody else has it: it need not be copied
+        return joined
+
+
 class Table(NamedTuple):
     """A whole table of tokens and vectors, and what belongs to it."""
 

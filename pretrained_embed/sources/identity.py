@@ -42,6 +42,7 @@ class Identity:
     #: Whether an installed package vouches for the digests: nobody has compared them.
     is_package: bool = False
     member: str | None = None  # of the archive that the file is
+    in_parts: bool = False  # whether the files are parts of one source, in this order
 
     def mark(self) -> Mark | None:
         """Return what a local file is found again by; ``None`` for what is none.
@@ -57,7 +58,8 @@ class Identity:
                 status = file.stat()
                 state += [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
                 state.append(status.st_ino)
-            key = json_digest([str(self.files[0].resolve()), self.member])
+            named = self.files if self.in_parts else self.files[:1]
+            key = json_digest([*(str(file.resolve()) for file in named), self.member])
         except OSError:
             return None
         return Mark(self.source, key, state)
@@ -95,6 +97,8 @@ class Identity:
             raise SourceError(
                 f"{self.files[0]}: cannot be read: {error.strerror}"
             ) from error
+        if self.in_parts:  # in another order they are another source
+            digests = [f"parts {json_digest(digests)}"]
         return [*digests, *self._member()]
 
     def check_package(self) -> None:

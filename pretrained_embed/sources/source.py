@@ -56,6 +56,10 @@ _REMOTE = re.compile(
 )
 
 
+#: What is special in a pattern of names.
+_MAGIC = re.compile(r"[*?\[]")
+
+
 def words_of(source: Source) -> str | None:
     """Return what a user has written, a `Url` where it is one; ``None`` for a file.
 
@@ -88,17 +92,18 @@ def open_source(
 
     ``s3://`` and the like, and ``remote+https://``, are read where they are, unless
     ``offline``. Compression and archives are recognised by content and read as streams.
-    ``read_options`` are those of the stream.
+    ``read_options`` are those of the stream. A pattern of names that is no file, such
+    as ``part-*.txt``, is one source of all files that it matches; in a URL it is none.
     Raises `UnknownSourceError` where there is no such file, `SourceError` where it
     cannot be read, `MissingPackageError` where a package for it is not installed, and
     `FormatError` where an archive is damaged.
     """
-    stream, member = _raw(source, offline=offline, retry=retry)
+    stream, member = _raw(source, offline, retry, read_options)
     return unpacked(with_options(stream, read_options), member)
 
 
 def _raw(
-    source: Source, *, offline: bool, retry: Retry | None
+    source: Source, offline: bool, retry: Retry | None, read_options: ReadOptions
 ) -> tuple[AnyStream, str | None]:
     """Return the bytes as they are, and the member that is asked for."""
     words = words_of(source)
@@ -111,11 +116,11 @@ def _raw(
             from pretrained_embed.sources.remote import open_remote
 
             return open_remote(words, offline=offline, retry=retry)
-    return _from_path(words)
+    return _from_path(words, read_options)
 
 
-def _from_path(words: str) -> tuple[AnyStream, str | None]:
-    """Take ``words`` as a path, or as ``archive#member`` where that is none."""
+def _from_path(words: str, read_options: ReadOptions) -> tuple[AnyStream, str | None]:
+    """Take ``words`` as a path, else as ``archive#member``, else as a pattern."""
     path = Path(words).expanduser()
     for mark in re.finditer("#", words):
         if os.path.lexists(path):
@@ -123,6 +128,10 @@ def _from_path(words: str) -> tuple[AnyStream, str | None]:
         before = Path(words[: mark.start()]).expanduser()
         if exists(before):
             return from_path(before, words), words[mark.end() :]
+    if _MAGIC.search(words) and not os.path.lexists(path):
+        from pretrained_embed.sources import folder  # most sources are no pattern
+
+        return folder.of_pattern(words, read_options), None
     return from_path(path, words), None
 
 
@@ -282,6 +291,8 @@ def unpacked(stream: AnyStream, member: str | None = None) -> AnyStream:
     no such member or no single one, `MissingPackageError` where a package that
     decompresses it is not installed, and `FormatError` where an archive is damaged.
     """
+    if stream.parts:  # each is unpacked
+        return stream
     stream = _decompressed(stream)
     expected = member is not None or stream.name.lower().endswith((".zip", ".exe"))
     kind = archive.archive_kind(stream, expected=expected)

@@ -79,7 +79,8 @@ class Stream:
     ``None`` where that is not so. ``identity`` is what they are known by, if anything.
     ``packed`` is the size of the file that they are unpacked from. ``read_options`` say
     how whoever reads them does it. ``fragment`` is what stands behind the ``#`` of its
-    name and is no member of an archive: what is wanted of the file is for its format.
+    name and is no member of an archive: what is wanted of the file is for its format. A
+    source of several files has ``parts``, and no bytes of its own.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Stream:
     packed: int | None = None
     read_options: ReadOptions = USUAL
     fragment: str | None = None
+    parts: tuple[Stream, ...] = ()
 
     @property
     def packed_size(self) -> int | None:
@@ -132,6 +134,7 @@ class OneShot:
     identity: Identity | None = None
     fragment: str | None = None
     ranges = False
+    parts: tuple[Stream, ...] = ()
 
     def __init__(
         self,

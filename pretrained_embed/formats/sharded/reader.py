@@ -16,11 +16,10 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.hugging_face import model_folder
@@ -37,6 +36,7 @@ from pretrained_embed.formats.sharded.row_digests import DigestedRows, digest_of
 from pretrained_embed.formats.table import (
     SHARD,
     Annotations,
+    JoinedRows,
     Span,
     TablePart,
     join_annotations,
@@ -138,7 +138,7 @@ def _reader(
         NAME,
         where,
         tokens,
-        _JoinedRows([one.vectors for one in opened]),
+        JoinedRows([one.vectors for one in opened]),
         arrays=arrays,
         metadata=index.metadata,
         notes=[f"in {len(index.files):,} shards"],
@@ -160,26 +160,3 @@ def _folder(stream: ByteStream) -> Path:
     if stream.path is None:
         raise SourceError(f"{stream.name}: shards are in a folder, and this is none")
     return stream.path
-
-
-class _JoinedRows:
-    """The rows of shards that follow each other."""
-
-    def __init__(self, parts: Sequence[DigestedRows]) -> None:
-        self._parts = parts
-        self._starts = np.cumsum([0, *(part.shape[0] for part in parts)]).tolist()
-        self.shape: tuple[int, ...] = (self._starts[-1], *parts[0].shape[1:])
-        self.dtype: np.dtype[Any] = parts[0].dtype
-
-    def __getitem__(self, rows: slice) -> AnyArray:
-        start, stop, _ = rows.indices(self.shape[0])
-        pieces = [
-            part[max(start - begin, 0) : max(stop - begin, 0)]
-            for part, begin in zip(self._parts, self._starts, strict=False)
-        ]
-        pieces = [piece for piece in pieces if len(piece)] or pieces[:1]
-        if len(pieces) == 1:
-            return pieces[0]
-        joined: Float32Array = np.concatenate(pieces)
-        joined.flags.writeable = False  # nobody else has it: it need not be copied
-        return joined

@@ -1,0 +1,362 @@
+"""The readers of several files, joined to one of all their rows, file after file.
+
+All are of one format and of one dim. A row keeps its place behind the rows of the files
+before, and the first of duplicates over all of them wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+
+from pretrained_embed import kernel
+from pretrained_embed.arrays import Float32Array, Progress
+from pretrained_embed.errors import FormatError, UnknownFormatError
+from pretrained_embed.formats.blocks import Hits, PackedBlock
+from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.findings import EXAMPLES, Findings, gathered_notes
+from pretrained_embed.formats.parallel import run_in_order, thread_count
+from pretrained_embed.formats.reader import (
+    WHOLE,
+    ByteStream,
+    OnBadRow,
+    Reader,
+    Selection,
+    Split,
+    SplitReport,
+    SplitScan,
+)
+from pretrained_embed.formats.table_reader import TableReader, join_tables
+from pretrained_embed.kernel import TokenIndex
+
+#: Formats that hold vectors alone, and the ends of files that have their tokens.
+_ALONE = (".npy", ".safetensors")
+_BESIDE = (".rows.safetensors", ".tokens", ".vocab", ".parquet", ".json", ".txt")
+
+#: A position is ``split << _SPLIT_SHIFT | row within the split``, as for one text.
+_SPLIT_SHIFT = 36
+_LARGEST_SPLIT = 1 << 25
+_MOST_SPLITS = 1 << (kernel.RANK_SHIFT - _SPLIT_SHIFT)
+
+
+def open_parts(stream: ByteStream, open_part: Callable[[ByteStream], Reader]) -> Reader:
+    """Open the parts of a source, each by ``open_part``, as one reader.
+
+    Parts without a byte are left out, with a note. Raises `FormatError` for parts that
+    differ in format or dim, which names two of them, and where all are empty; and what
+    opening one raises.
+    """
+    readers: list[Reader] = []
+    sizes: list[int] = []
+    empty: list[str] = []
+    try:
+        for part in _without_lists(stream.parts):
+            if not part.head(1):
+                empty.append(part.name)
+                continue
+            readers.append(_opened(part, stream, open_part))
+            sizes.append(part.packed_size or 0)
+            _check_alike(readers[0], readers[-1], stream)
+        if not readers:
+            raise FormatError(
+                f"{stream.name}: no rows: "
+                f"{_counted(len(empty), 'file')}, without a byte in them"
+            )
+    except BaseException:
+        for reader in readers:
+            reader.close()
+        raise
+    notes = []
+    if empty:
+        more = f" and {len(empty) - 1:,} more" if len(empty) > 1 else ""
+        notes = [f"{empty[0]}{more}: empty, and left out"]
+    return _joined(stream.name, readers, sizes, notes)
+
+
+def _joined(
+    name: str, readers: Sequence[Reader], sizes: Sequence[int], notes: Sequence[str]
+) -> Reader:
+    """Return one reader of all rows, in the way that suits its files."""
+    tables = [reader for reader in readers if type(reader) is TableReader]
+    if len(tables) == len(readers):
+        return join_tables(name, tables, notes)
+    scanned = all(reader.splits() is not None for reader in readers)
+    kind = ScannedReader if scanned else JoinedReader
+    return kind(name, readers, sizes, notes)
+
+
+def _without_lists(parts: Sequence[ByteStream]) -> list[ByteStream]:
+    """Return parts without the files that have the tokens of others."""
+    paths = [part.path for part in parts if part.path is not None]
+    lists = {
+        path.with_name(path.stem + end)
+        for path in paths
+        if path.suffix in _ALONE and not path.name.endswith(_BESIDE[0])
+        for end in _BESIDE
+    }
+    lists |= {path.with_name(_metadata(path)) for path in paths if _metadata(path)}
+    return [part for part in parts if part.path not in lists]
+
+
+def _metadata(path: Path) -> str:
+    """Return the name of the tokens of the Embedding Projector's vectors, or none."""
+    stem = path.name.removesuffix("vectors.tsv")
+    return "" if stem == path.name else f"{stem}metadata.tsv"
+
+
+def _opened(
+    part: ByteStream, stream: ByteStream, open_part: Callable[[ByteStream], Reader]
+) -> Reader:
+    try:
+        return open_part(part)
+    except UnknownFormatError as error:
+        raise UnknownFormatError(
+            f"{error}. It is one of {_counted(len(stream.parts), 'file')} of "
+            f"{stream.name}; {_PATTERN}"
+        ) from error
+
+
+_PATTERN = (
+    "if it is no part of the vectors, name those that are by a pattern such as "
+    "'folder/part-*.txt'"
+)
+
+
+def _check_alike(first: Reader, other: Reader, stream: ByteStream) -> None:
+    """Raise `FormatError` unless two parts can be parts of one source."""
+    if first.format != other.format:
+        what = f"{other.name} is {other.format}, {first.name} is {first.format}"
+    elif first.dim != other.dim:
+        what = (
+            f"{other.name} has vectors of {other.dim:,} dimensions, {first.name} of "
+            f"{first.dim:,}"
+        )
+    else:
+        return
+    raise FormatError(
+        f"{stream.name}: {what}: they are no parts of one source; name those that are "
+        "by a pattern such as 'folder/part-*.txt', or one file alone"
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+class JoinedReader(Reader):
+    """Rows of several files of any format. See `Reader`."""
+
+    def __init__(
+        self,
+        name: str,
+        readers: Sequence[Reader],
+        sizes: Sequence[int],
+        notes: Sequence[str],
+    ) -> None:
+        first = readers[0]
+        self.name, self.format, self.dim = name, first.format, first.dim
+        self.dtype = first.dtype
+        if self.dtype != "text":
+            dtypes = [np.dtype(reader.dtype) for reader in readers]
+            self.dtype = np.result_type(*dtypes).name
+        counts = [reader.count for reader in readers]
+        self.count = None if None in counts else sum(c or 0 for c in counts)
+        self.facts = {**first.facts, "parts": len(readers)}
+        self._readers = readers
+        self._sizes = sizes
+        self._starts = np.cumsum([0, *sizes]).tolist()
+        self._notes = notes
+        self._findings = Findings()
+
+    @property
+    def findings(self) -> Findings:
+        """What the last complete pass over all files found."""
+        return self._findings
+
+    def packed_blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[PackedBlock]:
+        """Yield all rows, those of a file before those of the next. See `Reader`."""
+        found = []
+        for part, reader in enumerate(self._readers):
+            yield from reader.packed_blocks(
+                threads=threads,
+                on_bad_row=on_bad_row,
+                progress=self._told(part, progress),
+            )
+            found.append(reader.findings)
+        self._findings = self._joined(found)
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row. See `Reader`.
+
+        All rows are read: an index of a file does not tell which of its tokens stand in
+        another file, too.
+        """
+        claims = Claims(index, len(out))
+        read = 0
+        for tokens, vectors in self.packed_blocks(
+            threads=threads, on_bad_row=on_bad_row, progress=progress
+        ):
+            claims.find(tokens.data, tokens.offsets, read)
+            place = claims.positions()[: len(out)] - read
+            won = np.flatnonzero(place >= 0)
+            out[won] = vectors[place[won]]
+            read += len(tokens)
+        self._findings = replace(self._findings, duplicates=claims.duplicates)
+        return Selection(claims.positions(), claims.ranks(), self._findings)
+
+    def close(self) -> None:
+        """Release what the readers hold open."""
+        for reader in self._readers:
+            reader.close()
+
+    def _told(self, part: int, progress: Progress | None) -> Progress | None:
+        """Return what is told of the progress in a part."""
+        if progress is None:
+            return None
+        listener, start, size = progress, self._starts[part], self._sizes[part]
+
+        def told(done: int, total: int | None) -> None:
+            share = done if total is None else size * done // max(total, 1)
+            listener(start + min(share, size), self._starts[-1])
+
+        return told
+
+    def _joined(self, found: Sequence[Findings]) -> Findings:
+        """Return the findings of all parts as those of one source.
+
+        Rows are counted from the first of the first file, lines in each.
+        """
+        total = Findings()
+        rows = sum(one.rows for one in found)
+        noted: list[tuple[str, Sequence[str]]] = []
+        for reader, one in zip(self._readers, found, strict=True):
+            for doubt in one.doubts[: EXAMPLES - len(total.doubts)]:
+                what = f"{reader.name}: {doubt.what}"
+                row = total.rows + doubt.row
+                total.doubts.append(doubt._replace(row=row, what=what))
+            total.rows += one.rows
+            total.bad_rows += one.bad_rows
+            total.suspicious_rows += one.suspicious_rows
+            total.duplicates += one.duplicates
+            notes = one.notes
+            if reader.count == rows:  # one file was cut up, and this has its header
+                codes = zip(notes, one.note_codes, strict=True)
+                notes = [note for note, code in codes if code != _OTHER_COUNT]
+            noted.append((reader.name, notes))
+        total.notes = [*gathered_notes(noted), *self._notes]
+        return total
+
+
+_OTHER_COUNT = "header.count-differs"
+
+
+class ScannedReader(JoinedReader):
+    """Files that are read from front to back, several at once. See `Reader`."""
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row. See `Reader`."""
+        threads = thread_count(threads)
+        size = min(_LARGEST_SPLIT, self._starts[-1] // (8 * threads))
+        splits = self.splits(max(size, self._starts[-1] // (_MOST_SPLITS // 2)))
+        claims = Claims(index, len(out))
+        assert len(splits) <= _MOST_SPLITS, "the number of a split would reach the rank"
+
+        def work(number: int) -> SplitReport:
+            scan = self.scan(splits[number], index, on_bad_row)
+            for found in scan.run():
+                base = number << _SPLIT_SHIFT | found.rows_before
+                claims.place(found.hits, found.size, found.vectors, base, out)
+            return scan.report()
+
+        reports: list[SplitReport] = []
+        for report in run_in_order(work, len(splits), threads):
+            reports.append(report)
+            if report.stopped_by is not None:
+                break
+            if progress is not None:
+                done = splits[len(reports) - 1]
+                progress(self._starts[done.part] + done.end, self._starts[-1])
+        findings = self.total(reports)
+        self._findings = replace(findings, duplicates=claims.duplicates)
+        rows = np.cumsum([0, *(report.findings.rows for report in reports)])
+        positions = claims.positions()
+        starts = rows[positions >> _SPLIT_SHIFT]
+        in_source = starts + (positions & ((1 << _SPLIT_SHIFT) - 1))
+        rows_of = np.where(positions < 0, -1, in_source)
+        return Selection(rows_of, claims.ranks(), self._findings)
+
+    def splits(self, size: int | None = None) -> list[Split]:
+        """Return the splits of all files. One that cannot be cut is one split."""
+        return [
+            split._replace(end=split.end or self._sizes[part], part=part)
+            for part, reader in enumerate(self._readers)
+            for split in reader.splits(size) or [WHOLE]
+        ]
+
+    def scan(
+        self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
+    ) -> SplitScan:
+        """Return a scan of a split of one file. See `Reader`."""
+        reader = self._readers[split.part]
+        inner = WHOLE if split.first and split.last else split._replace(part=0)
+        return _PartScan(reader.scan(inner, index, on_bad_row), split)
+
+    def total(self, reports: Iterable[SplitReport]) -> Findings:
+        """Return the findings of a whole pass. See `Reader`."""
+        found = [Findings() for _ in self._readers]
+        for part, its in groupby(reports, lambda report: report.part):
+            *before, last = its
+            rows = last.findings.rows + last.blank_end  # see `_PartScan`
+            last = replace(last, findings=replace(last.findings, rows=rows))
+            found[part] = self._readers[part].total([*before, last])
+        return self._joined(found)
+
+
+class _PartScan:
+    """A scan of a split of one file. Blank lines at its end are no rows of the whole.
+
+    Else the rows of the files behind would be counted from another place.
+    """
+
+    def __init__(self, scan: SplitScan, split: Split) -> None:
+        self._scan = scan
+        self._split = split
+
+    def run(self, progress: Progress | None = None) -> Iterator[Hits]:
+        """Yield the hits of the split in order."""
+        return self._scan.run(progress)
+
+    def report(self) -> SplitReport:
+        """Return what was found, after the last of the hits."""
+        report = self._scan.report()
+        findings = report.findings
+        rows = findings.rows - (report.blank_end if self._split.last else 0)
+        return replace(
+            report, findings=replace(findings, rows=rows), part=self._split.part
+        )
