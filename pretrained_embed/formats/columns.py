@@ -2,13 +2,14 @@
 
 The tokens are in the only column of text. Else, beside a column of lists, they may be
 numbers: the only column of whole ones. Vectors are a column of lists, or all columns of
-numbers. Whoever reads says what each column holds; no library is known here. A row
-whose vector is missing, or has another length than most, is malformed: see
-`TableReader`.
+numbers, or those of them that are numbered. Whoever reads says what each column holds;
+no library is known here. A row whose vector is missing, or has another length than
+most, is malformed: see `TableReader`.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -23,6 +24,8 @@ from pretrained_embed.formats.table import Rows
 #: numbers, or what is of no use here.
 Holds = Literal["text", "lists", "floats", "whole", "other"]
 
+#: The name of one of many columns: ``0``, ``d0``, ``dim_0``, ``emb.0``.
+_NUMBER_AT_THE_END = re.compile(r"(.*?)([0-9]{1,7})", re.DOTALL)
 _SHOWN = 10  # columns that a message names
 _ROWS_AT_ONCE = 4096
 
@@ -127,6 +130,8 @@ def _number_columns(
 ) -> list[int]:
     """Return the columns of numbers; whole ones among others are ids or counts."""
     floats = [place for place in _places(columns, "floats") if place != token]
+    if numbered := _numbered(columns, floats):
+        return numbered
     whole = [place for place in _places(columns, "whole") if place != token]
     if floats and whole:
         names = _names(columns[place] for place in whole)
@@ -141,6 +146,24 @@ def _number_columns(
             f"{_names(columns)}; {remedy}"
         )
     return floats or whole
+
+
+def _numbered(columns: Sequence[Column], places: list[int]) -> list[int]:
+    """Return the columns whose names number them, such as ``d0``, in that order.
+
+    Nothing where they are not most of the columns, or a number is missing.
+    """
+    groups: dict[str, dict[int, int]] = {}
+    for place in places:
+        if match := _NUMBER_AT_THE_END.fullmatch(columns[place].name):
+            groups.setdefault(match[1], {})[int(match[2])] = place
+    largest = max(groups.values(), key=len, default={})
+    numbers = sorted(largest)
+    if len(numbers) < 2 or 2 * len(numbers) <= len(places):
+        return []
+    if numbers[0] > 1 or numbers[-1] - numbers[0] != len(numbers) - 1:
+        return []
+    return [largest[number] for number in numbers]
 
 
 def _places(columns: Sequence[Column], holds: Holds) -> list[int]:

@@ -6,6 +6,7 @@
     pair   = "dim=" number | "rows=" number
            | "header=" ("yes" | "no")
            | "separator=" ("space" | "tab" | "tab-space" | "space-tab")
+           | "token=" column | "vector=" column
 
 A format uses what is given instead of finding it out, and checks it against the file.
 Which of it a format can use stands in its reader, as ``LAYOUT``.
@@ -14,10 +15,13 @@ Which of it a format can use stands in its reader, as ``LAYOUT``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Self
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Self
 
 from pretrained_embed.errors import OptionError, suggestion
+
+if TYPE_CHECKING:
+    from pretrained_embed.formats.reader import ByteStream
 
 #: What stands between the numbers, and what stands between token and numbers.
 SEPARATORS = {
@@ -44,12 +48,16 @@ class KnownLayout:
         A key of ``SEPARATORS``.
     rows : int, optional
         Rows that have a token, at least 1; what stands behind them is left out.
+    token, vector : str, optional
+        The columns of a table, such as one of Parquet, that have tokens and vectors.
     """
 
     dim: int | None = None
     header: bool | None = None
     separator: str | None = None
     rows: int | None = None
+    token: str | None = None
+    vector: str | None = None
 
     def __str__(self) -> str:
         """Return the layout as `parse_layout` reads it."""
@@ -114,6 +122,30 @@ def parse_layout(given: AnyLayout) -> KnownLayout | None:
     return KnownLayout(**known)
 
 
+def with_columns(layout: KnownLayout | None, stream: ByteStream) -> KnownLayout:
+    """Return a layout with the columns that a source names: ``FILE#token=word``.
+
+    Raises `OptionError` where it names other things, or the layout other columns.
+    """
+    layout = layout or KnownLayout()
+    if stream.fragment is None:
+        return layout
+    named = parse_layout(stream.fragment) if "=" in stream.fragment else None
+    if named is None or not {*named.given} <= {"token", "vector"}:
+        raise OptionError(
+            f"{stream.name}: behind the # stand columns, as in "
+            "FILE#token=COLUMN,vector=COLUMN"
+        )
+    given = {name: getattr(named, name) for name in named.given}
+    for name, value in given.items():
+        if getattr(layout, name) not in (None, value):
+            raise OptionError(
+                f"{stream.name}: the layout says {name}={getattr(layout, name)}; name "
+                "the column once"
+            )
+    return replace(layout, **given)
+
+
 def _count(name: str, value: object) -> int:
     if isinstance(value, str) and value.isascii() and value.isdigit():
         value = int(value[:19])
@@ -139,9 +171,19 @@ def _separator(name: str, value: object) -> str:
     )
 
 
+def _column(name: str, value: object) -> str:
+    if isinstance(value, str) and value and "," not in value:
+        return value
+    raise OptionError(
+        f"layout: {name} is {value!r}; it is the name of a column, without a comma"
+    )
+
+
 _VALUES: dict[str, Callable[[str, object], Any]] = {
     "dim": _count,
     "header": _answer,
     "separator": _separator,
     "rows": _count,
+    "token": _column,
+    "vector": _column,
 }

@@ -21,6 +21,9 @@ FASTTEXT = b"\xba\x16\x4f\x2f"  # 793712314, little-endian
 FINALFUSION = b"FiFu"
 ZIP = b"PK\x03\x04"
 SQLITE = b"SQLite format 3\0"
+PARQUET = b"PAR1"
+ARROW = b"ARROW1"
+ARROW_STREAM = b"\xff\xff\xff\xff"  # before each message
 
 #: Bytes that the header of a safetensors file may have.
 SAFETENSORS_HEADER = 100_000_000
@@ -50,6 +53,9 @@ SPACY_VECTORS, SPACY_KEYS, SPACY_CONFIG = "vectors", "key2row", "vectors.cfg"
 #: more numbers, of which the seventh and the eighth are its loss and its kind.
 _OLD_FASTTEXT = struct.Struct("<12i")
 _LARGEST_DIM, _LOSSES, _KINDS = 1 << 20, range(1, 5), range(1, 4)
+
+#: Bytes that the schema of a stream of Arrow may have.
+_ARROW_SCHEMA = 1 << 28
 
 _PICKLE = b"\x80"
 _CLASS, _FIELDS = 64, 1 << 10  # bytes in which a pickle names its class, or a field
@@ -111,6 +117,19 @@ def finalfusion(head: bytes, stream: ByteStream) -> bool:
 def magnitude(head: bytes, stream: ByteStream) -> bool:
     """Return whether this is an SQLite database with one of Magnitude's tables."""
     return head.startswith(SQLITE) and b"magnitude_format" in head
+
+
+def parquet(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes are Parquet, and no text with such a token."""
+    return head.startswith(PARQUET) and head[4:5] not in (b" ", b"\t")
+
+
+def arrow(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes are a file of Arrow IPC, or a stream of it."""
+    if head.startswith(ARROW_STREAM):
+        length = int.from_bytes(head[4:8], "little")
+        return 0 < length <= _ARROW_SCHEMA and length % 8 == 0
+    return head.startswith(ARROW + b"\0\0")
 
 
 def floret(head: bytes, stream: ByteStream) -> bool:

@@ -49,7 +49,7 @@ class TableReader(Reader):
     as. float64 is rounded; integers, of 16 bits at most, are the numbers they are.
     Rows without a token (`HOLES`) match nothing and are left out of `blocks`. So are
     malformed rows, ``faults``, where they are to be skipped; most files can have none.
-    ``threads`` change nothing.
+    ``threads`` decode rows, where that is needed.
     Raises `FormatError` if tokens and vectors do not belong together.
     """
 
@@ -143,9 +143,9 @@ class TableReader(Reader):
     ) -> Iterator[PackedBlock]:
         """Yield all rows that have a token, in order, duplicates included."""
         self._check_rows(on_bad_row)
-        for start, stop in self._slabs(progress):
-            tokens, vectors = self._block(start, stop)
-            low, high = np.searchsorted(self._holes, (start, stop))
+        for start, stored in self._stored_slabs(progress):
+            tokens, vectors = self._block(start, stored)
+            low, high = np.searchsorted(self._holes, (start, start + len(stored)))
             if high > low:
                 holes = self._holes[low:high] - start
                 vectors = np.delete(vectors, holes, axis=0)
@@ -163,7 +163,7 @@ class TableReader(Reader):
             return None
 
         def blocks() -> Iterator[PackedBlock]:
-            yield from (self._block(*slab) for slab in self._slabs(progress))
+            yield from (self._block(*slab) for slab in self._stored_slabs(progress))
             self._findings = self._found(0)
 
         return RowStream(
@@ -188,7 +188,7 @@ class TableReader(Reader):
         self._check_rows(on_bad_row)
         claims = Claims(index, len(out))
         source_rows = self._looked_up(claims)
-        self._gather(source_rows[: len(out)], out, progress)
+        self._gather(source_rows[: len(out)], out, progress, threads)
         self._findings = self._found(claims.duplicates)
         return Selection(source_rows, claims.ranks(), self._findings)
 
@@ -242,13 +242,24 @@ class TableReader(Reader):
             )
         return plain
 
-    def _block(self, start: int, stop: int) -> PackedBlock:
+    def _stored_slabs(
+        self, progress: Progress | None
+    ) -> Iterator[tuple[int, AnyArray]]:
+        """Yield all rows, some at a time: the number of the first, and the rows."""
+        for start, stop in self._slabs(progress):
+            yield start, self._vectors[start:stop]
+
+    def _block(self, start: int, stored: AnyArray) -> PackedBlock:
         with np.errstate(over="ignore", invalid="ignore"):
-            vectors = np.array(self._vectors[start:stop], np.float32, order="C")
-        return PackedBlock(self._tokens[start:stop], vectors)
+            vectors = np.array(stored, np.float32, order="C")
+        return PackedBlock(self._tokens[start : start + len(stored)], vectors)
 
     def _gather(
-        self, source_rows: Int64Array, out: Float32Array, progress: Progress | None
+        self,
+        source_rows: Int64Array,
+        out: Float32Array,
+        progress: Progress | None,
+        threads: int | None,
     ) -> None:
         """Copy the rows found, in the order of the file, a slab at a time.
 

@@ -17,12 +17,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, UInt8Array
-from pretrained_embed.budget import OBJECT, Budget, ReadOptions
+from pretrained_embed.arrays import AnyArray, PackedTokens
+from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import (
     FormatError,
-    MissingPackageError,
     OptionError,
     SourceError,
 )
@@ -33,8 +32,6 @@ from pretrained_embed.formats.table import HOLES, Rows
 
 #: How many rows are looked at at a time.
 _BLOCK = 1 << 14
-
-_COLUMNS = ("token", "tokens", "word", "words", "index", "__index_level_0__")
 
 
 def find_tokens(stream: ByteStream, siblings: Iterable[str]) -> Path:
@@ -220,68 +217,6 @@ def of_tokenizer(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _read_parquet(path: Path, options: ReadOptions) -> PackedTokens:
-    try:
-        from pyarrow import parquet
-    except ImportError as error:
-        raise MissingPackageError(
-            f"reading {path} needs pyarrow: pip install pyarrow"
-        ) from error
-    with refusing_damage(str(path), "cannot be read as Parquet"):
-        with parquet.ParquetFile(path) as file:
-            name = _token_column(file.schema_arrow, path)
-        budget = options.budget_of(str(path), path.stat().st_size)
-        with parquet.ParquetFile(path, read_dictionary=[name]) as file:
-            chunks = [
-                _dense(chunk, budget, f"{path}, column {name!r}")
-                for group in range(file.num_row_groups)
-                for chunk in _row_group(file, group, name, budget)
-            ]
-    parts = [_parts(chunk) for chunk in chunks]
-    data = [data for data, _ in parts] or [np.empty(0, np.uint8)]
-    lengths = [np.zeros(1, np.int64), *(lengths for _, lengths in parts)]
-    return PackedTokens(np.concatenate(data), np.cumsum(np.concatenate(lengths)))
+    from pretrained_embed.formats.arrow.parquet import tokens_of_file
 
-
-def _row_group(file: Any, group: int, name: str, budget: Budget) -> list[Any]:
-    """Return a part of a column, in which a token that comes often stands once."""
-    budget.take(file.metadata.row_group(group).num_rows * OBJECT // 2)
-    chunks: list[Any] = file.read_row_group(group, columns=[name]).column(name).chunks
-    return chunks
-
-
-def _dense(chunk: Any, budget: Budget, where: str) -> Any:
-    """Return tokens as large_binary, each in its own bytes."""
-    import pyarrow as pa
-
-    if chunk.null_count:
-        raise FormatError(f"{where}: {chunk.null_count:,} tokens are null")
-    words = chunk.dictionary.cast(pa.large_binary())
-    _, lengths = _parts(words)
-    budget.take(int(lengths[chunk.indices.to_numpy()].sum()))
-    return words.take(chunk.indices)
-
-
-def _token_column(schema: Any, path: Path) -> str:
-    strings = [
-        field.name
-        for field in schema
-        if str(field.type) in ("string", "large_string", "binary", "large_binary")
-    ]
-    named = [name for name in _COLUMNS if name in strings]
-    if len(strings) == 1:
-        return str(strings[0])
-    if named:
-        return named[0]
-    raise FormatError(
-        f"{path}: no column of tokens among {schema.names[:10]}; a column of strings "
-        f"named {_COLUMNS[0]!r} would be one"
-    )
-
-
-def _parts(chunk: Any) -> tuple[UInt8Array, Int64Array]:
-    """Return the bytes of an Arrow array of large_binary and its tokens' lengths."""
-    _, offsets, data = chunk.buffers()
-    if data is None or not len(chunk):
-        return np.empty(0, np.uint8), np.zeros(len(chunk), np.int64)
-    ends = np.frombuffer(offsets, np.int64, len(chunk) + 1, chunk.offset * 8)
-    return np.frombuffer(data, np.uint8)[ends[0] : ends[-1]], np.diff(ends)
+    return tokens_of_file(path, options)

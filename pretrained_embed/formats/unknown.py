@@ -29,8 +29,8 @@ _MARKS = {
     b"\xff\xfe": _UTF_16,
     b"\xfe\xff": _UTF_16,
     b"%PDF": "a PDF",
-    b"ARROW1": "an Arrow file",
-    b"PAR1": "a Parquet file",
+    b"FEA1": "a Feather file of version 1; pandas.read_feather reads it, and "
+    "frame.to_parquet(path) writes it again",
     b"SQLite format 3": "an SQLite database",
 }
 #: First lines that are looked at, and the bytes at their ends.

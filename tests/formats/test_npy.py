@@ -211,7 +211,7 @@ def test_of_several_string_columns_the_named_one_is_taken(tmp_path):
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"word": ["a", None]}, "column 'word': 1 tokens are null"),
+        ({"word": ["a", None]}, "row 1: the token is null"),
         ({"count": [1]}, "no column of tokens"),
         ({"a": ["x"], "b": ["y"]}, "no column of tokens"),
     ],

@@ -168,6 +168,8 @@ HEADS = {
     "gensim": b"\x80\x04\x95gensim.models",
     "finalfusion": b"FiFu",
     "magnitude": b"SQLite format 3\0magnitude_format",
+    "parquet": b"PAR1\x15PAR1",
+    "arrow": b"ARROW1\0\0",
     "floret": b"2 2 0 0 1 7 < >\n0 0.5 1\n1 2 3\n",
 }
 FILES = {

@@ -22,7 +22,10 @@ from pretrained_embed.formats.sink import stream_of as rows_of
 #: Formats that our own readers read. TensorBoard's is for people to look at.
 READ = tuple(name for name in formats.WRITABLE_FORMATS if name != "projector")
 FOLDERS = ("sentence-transformers", "projector")
-OF_ANY_DTYPE = ("npz", "hdf5", "safetensors", "gensim", "sentence-transformers")
+OF_ANY_DTYPE = (
+    *("npz", "hdf5", "safetensors", "gensim", "sentence-transformers"),
+    *("parquet", "arrow"),
+)
 every_format = pytest.mark.parametrize("format", formats.WRITABLE_FORMATS)
 in_tmp_path = settings(
     max_examples=40,

@@ -218,7 +218,11 @@ class SharingReader(TableReader):
         self._shared = vectors
 
     def _gather(
-        self, source_rows: Int64Array, out: Float32Array, progress: Progress | None
+        self,
+        source_rows: Int64Array,
+        out: Float32Array,
+        progress: Progress | None,
+        threads: int | None,
     ) -> None:
         """Copy the rows found, and no others."""
         targets = np.flatnonzero(source_rows >= 0)

@@ -177,11 +177,15 @@ class SubwordTableReader(TableReader):
         return made
 
     def _gather(
-        self, source_rows: Int64Array, out: Float32Array, progress: Progress | None
+        self,
+        source_rows: Int64Array,
+        out: Float32Array,
+        progress: Progress | None,
+        threads: int | None,
     ) -> None:
         vectors = self._vectors
         if not isinstance(vectors, ComputedRows):
-            super()._gather(source_rows, out, progress)
+            super()._gather(source_rows, out, progress, threads)
             return
         targets = np.flatnonzero(source_rows >= 0)
         for start in range(0, len(targets), _AT_ONCE):

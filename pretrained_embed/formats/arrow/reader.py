@@ -1,0 +1,128 @@
+"""Tables of Arrow as files of vectors: Parquet, Arrow IPC.
+
+Ours, which `sink` describes, and those of other writers, of which `columns` finds out
+the columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, Progress
+from pretrained_embed.formats.arrow.columns import with_missing_tokens
+from pretrained_embed.formats.arrow.parts import PartedRows, Parts
+from pretrained_embed.formats.known_layout import KnownLayout, with_columns
+from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
+from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.table import HOLES
+from pretrained_embed.formats.table_reader import TableReader
+
+
+def open_parquet(stream: ByteStream, layout: KnownLayout | None = None) -> ArrowReader:
+    """Open a Parquet file for reading.
+
+    ``layout`` may name the columns. Raises `FormatError` where it is damaged, or has no
+    such columns, and `MissingPackageError` where pyarrow is not installed.
+    """
+    from pretrained_embed.formats.arrow.parquet import ParquetParts, Source
+
+    known = with_columns(layout, stream)
+    return _opened("parquet", ParquetParts(Source(stream), known.token, known.vector))
+
+
+def open_ipc(stream: ByteStream, layout: KnownLayout | None = None) -> ArrowReader:
+    """Open a file or a stream of Arrow IPC for reading; see `open_parquet`."""
+    from pretrained_embed.formats.arrow.ipc import IpcParts
+
+    known = with_columns(layout, stream)
+    return _opened("arrow", IpcParts(stream, known.token, known.vector))
+
+
+def _opened(format: str, parts: Parts) -> ArrowReader:
+    try:
+        return ArrowReader(format, parts)
+    except BaseException:
+        parts.close()
+        raise
+
+
+class ArrowReader(TableReader):
+    """Reads a table in parts; of vectors, those parts that have wanted rows."""
+
+    def __init__(self, format: str, parts: Parts) -> None:
+        tokens, missing = parts.tokens()
+        arrays, own, faults = {}, parts.own, []
+        if own is not None:
+            arrays = own.arrays(parts.numbers(own.columns), len(tokens))
+        if own is not None and own.has_holes:
+            arrays[HOLES] = missing
+        else:
+            faults = with_missing_tokens([], missing)
+        super().__init__(
+            format,
+            parts.where,
+            tokens,
+            PartedRows(parts),
+            arrays=arrays,
+            metadata=None if own is None else own.metadata,
+            notes=parts.columns.notes,
+            faults=faults,
+            release=parts.close,
+        )
+        self._parts = parts
+
+    def _stored_slabs(
+        self, progress: Progress | None
+    ) -> Iterator[tuple[int, AnyArray]]:
+        blocks, bounds = self._parts.reader(), self._parts.bounds
+        total = int(bounds[-1])
+        for part, at in enumerate(bounds[:-1].tolist()):
+            for block in blocks(part):
+                yield at, block
+                at += len(block)
+                if progress is not None:
+                    progress(at, total)
+
+    def _plain(self, start: int, stop: int) -> Float32Array:
+        out = np.empty((stop - start, self.dim), np.float32)
+        PartedRows(self._parts).copy(start, out)
+        return out
+
+    def _gather(
+        self,
+        source_rows: Int64Array,
+        out: Float32Array,
+        progress: Progress | None,
+        threads: int | None,
+    ) -> None:
+        """Copy the rows found, of the parts that have some, by several threads."""
+        targets = np.argsort(source_rows, kind="stable")
+        wanted = source_rows[targets]
+        bounds = self._parts.bounds
+        cuts = np.searchsorted(wanted, bounds)
+        needed = np.flatnonzero(np.diff(cuts)).tolist()
+        blocks_of = per_thread(self._parts.reader)
+
+        def work(number: int) -> None:
+            part = needed[number]
+            at = int(bounds[part])
+            blocks = blocks_of()(part)
+            with np.errstate(over="ignore", invalid="ignore"):
+                for block in blocks:
+                    low, high = np.searchsorted(wanted, (at, at + len(block)))
+                    out[targets[low:high]] = block[wanted[low:high] - at]
+                    at += len(block)
+                    if high == cuts[part + 1]:
+                        break
+
+        if needed:
+            done = 0
+            for done, _ in enumerate(
+                run_in_order(work, len(needed), thread_count(threads)), 1
+            ):
+                if progress is not None:
+                    progress(done, len(needed))
+        elif progress is not None:
+            progress(1, 1)
