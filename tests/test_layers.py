@@ -56,6 +56,8 @@ AT_THE_HEAD = {
     "adapters": {"numpy"},
     "adapters.sklearn": {"sklearn", "scipy"},
     "adapters.torch": {"torch"},
+    "adapters.transformers": {"torch"},
+    "adapters._torch_frozen_rows": {"torch"},
     "adapters._torch_split": {"torch"},
     "adapters._torch_table": {"torch"},
     "adapters._torch_exchange": {"torch"},

@@ -1,8 +1,8 @@
 """Which rows of a table train and which stay.
 
 A layer that trains a part of its rows keeps two tables: a trained one, the parameter,
-and a frozen one that no optimiser sees. Masking gradients or restoring rows after a
-step would not do: weight decay and the moments of Adam move rows without a gradient.
+and a frozen one that no optimiser sees. Masking gradients alone would not do: weight
+decay and the moments of Adam move rows without a gradient.
 """
 
 from __future__ import annotations
@@ -15,24 +15,28 @@ import numpy.typing as npt
 
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError, ShapeError, brief
-from pretrained_embed.ledger import Origin
+from pretrained_embed.ledger import Ledger, Origin
 from pretrained_embed.matrix import EmbeddingMatrix
 
 #: A choice of rows: all or none; those whose token was found in the source, or was
 #: not; those where a mask (rows,) is true; those of the tokens listed.
 Rows = bool | Literal["found", "oov"] | BoolArray | Iterable[str]
 
+#: What has rows: a matrix, or its ledger alone.
+Table = EmbeddingMatrix | Ledger
 
-def fixed(matrix: EmbeddingMatrix) -> BoolArray:
+
+def fixed(matrix: Table) -> BoolArray:
     """Return the mask (rows,) of the rows that are zero for good: pad and holes."""
     mask = np.zeros(len(matrix.origin), np.bool_)
     mask[matrix.vocabulary.holes] = True
-    if matrix.pad_id is not None:
-        mask[matrix.pad_id] = True
+    pad_id = matrix.vocabulary.pad_id
+    if pad_id is not None:
+        mask[pad_id] = True
     return mask
 
 
-def chosen(matrix: EmbeddingMatrix, rows: Rows, option: str) -> BoolArray:
+def chosen(matrix: Table, rows: Rows, option: str) -> BoolArray:
     """Return the mask (rows,) of a choice of rows; ``option`` names it in messages.
 
     Raises `OptionError` for a choice that means nothing or a token that is not in the
@@ -42,7 +46,7 @@ def chosen(matrix: EmbeddingMatrix, rows: Rows, option: str) -> BoolArray:
         return np.full(len(matrix.origin), bool(rows))
     if isinstance(rows, str):
         return _by_origin(matrix, rows, option)
-    if (mask := _as_array(rows)) is not None:
+    if (mask := as_array(rows)) is not None:
         return _by_mask(matrix, mask, option)
     if isinstance(rows, Iterable):
         return _by_token(matrix, list(rows), option)
@@ -56,7 +60,7 @@ _CHOICES = (
 _OF_IDS = "; of ids: mask = np.zeros(len(matrix), bool); mask[ids] = True"
 
 
-def _by_origin(matrix: EmbeddingMatrix, rows: str, option: str) -> BoolArray:
+def _by_origin(matrix: Table, rows: str, option: str) -> BoolArray:
     found: BoolArray = matrix.origin >= Origin.EXACT
     if rows == "found":
         return found
@@ -65,7 +69,7 @@ def _by_origin(matrix: EmbeddingMatrix, rows: str, option: str) -> BoolArray:
     raise OptionError(f"{option}={brief(rows)}: {_CHOICES}")
 
 
-def _as_array(rows: Any) -> npt.NDArray[np.generic] | None:
+def as_array(rows: Any) -> npt.NDArray[np.generic] | None:
     """Return a mask of whatever kind as an array; ``None`` for what is none.
 
     A mask may be an array or tensor of any framework, on any device, a ``Series`` of
@@ -80,9 +84,7 @@ def _as_array(rows: Any) -> npt.NDArray[np.generic] | None:
     return None
 
 
-def _by_mask(
-    matrix: EmbeddingMatrix, mask: npt.NDArray[np.generic], option: str
-) -> BoolArray:
+def _by_mask(matrix: Table, mask: npt.NDArray[np.generic], option: str) -> BoolArray:
     if mask.dtype != np.bool_:
         ids = _OF_IDS if mask.dtype.kind in "iu" else ""
         raise OptionError(f"{option} is an array of {mask.dtype}: {_CHOICES}{ids}")
@@ -94,7 +96,7 @@ def _by_mask(
     return mask.astype(np.bool_)  # a copy
 
 
-def _by_token(matrix: EmbeddingMatrix, tokens: list[str], option: str) -> BoolArray:
+def _by_token(matrix: Table, tokens: list[str], option: str) -> BoolArray:
     ids = matrix.vocabulary.ids
     mask = np.zeros(len(matrix.origin), np.bool_)
     for token in tokens:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from pretrained_embed.adapters._torch_table import JoinedTable, ReplacedParameter
 from pretrained_embed.arrays import BoolArray
@@ -556,3 +557,27 @@ def _whole(tensor: Tensor) -> Tensor:
 def _version(tensor: Tensor) -> float:
     """Return how often a tensor was written to; NaN, not known, in inference mode."""
     return math.nan if tensor.is_inference() else tensor._version
+
+
+def _refuse_as_table(parent: nn.Module, name: str, layer: nn.Module | None) -> None:
+    """Refuse to be the table of a model of transformers, when it is about to be set.
+
+    transformers ties, saves and adapts a table by the name ``weight``: what is tied to
+    it would go its own way, and saving would leave its rows out, both in silence.
+    """
+    if not isinstance(layer, SplitEmbedding):
+        return
+    homes = (kind.__module__.partition(".")[0] for kind in type(parent).__mro__)
+    if not {"transformers", "transformers_modules"}.isdisjoint(homes) and isinstance(
+        getattr(parent, name, None), nn.Embedding
+    ):
+        raise OptionError(
+            f"a SplitEmbedding cannot be the {name} of {type(parent).__name__}: "
+            "transformers ties, saves and adapts a table by the name weight, which it "
+            "has not. Fill the model's own table, and freeze rows of it: "
+            "pretrained_embed.adapters.transformers.initialise(model, tokenizer, "
+            "source, train='new')"
+        )
+
+
+register_module_module_registration_hook(_refuse_as_table)

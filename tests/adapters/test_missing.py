@@ -17,6 +17,7 @@ def run(program: str) -> str:
     [
         *((name, name, name) for name in ("torch", "keras", "jax", "equinox")),
         *(("linen", "flax", "jax"), ("gensim", "gensim", "gensim")),
+        ("transformers", "torch", "transformers"),
     ],
 )
 def test_the_error_says_what_to_install(adapter, package, extra):
