@@ -55,9 +55,9 @@ class UnknownTokenError(VocabularyError, KeyError):
 class FormatError(PretrainedEmbedError, ValueError):
     """The bytes of a file are not what their format says they are.
 
-    ``code`` names the cause for programs, where it has a code: see the README. ``way``
-    is what leaves malformed rows out, as a caller writes it; ``None`` where nothing
-    does. It ends the message.
+    ``code`` names the cause for programs, where it has one; the reference lists them.
+    ``way`` is what leaves malformed rows out, as a caller writes it; ``None`` where
+    nothing does. It ends the message.
     """
 
     def __init__(

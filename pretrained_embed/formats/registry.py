@@ -189,7 +189,7 @@ FORMATS = (
     ),
     Format(
         "sharded",
-        "folders of our shards, see [below](#larger-than-memory-or-than-one-machine)",
+        "folders of our shards, see [what is larger than memory](../how-to/large.md)",
         f"{_OURS}.sharded.reader:open_folder",
         "yes, only the rows asked for",
         sniff_folder=marks.sharded,
@@ -259,7 +259,7 @@ def find_format(name: str) -> Format | None:
 
 
 def table_of_formats(formats: tuple[Format, ...] = FORMATS) -> str:
-    """Return the table of formats as Markdown: the README has it from here.
+    """Return the table of formats as Markdown: the documentation has it from here.
 
     >>> print(table_of_formats(FORMATS[:1]))  # doctest: +ELLIPSIS
     | format | name | read | written as | holds |

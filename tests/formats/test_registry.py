@@ -303,10 +303,10 @@ def test_no_name_and_no_suffix_stands_twice():
     assert len({*suffixes}) == len(suffixes)
 
 
-def test_the_readme_has_the_table_of_formats():
-    readme = Path(__file__).parents[2].joinpath("README.md").read_text("utf-8")
+def test_the_documentation_has_the_table_of_formats():
+    page = Path(__file__).parents[2].joinpath("docs/reference/formats.md")
 
-    assert f"\n\n{formats.table_of_formats()}\n\n" in readme
+    assert f"\n\n{formats.table_of_formats()}\n\n" in page.read_text("utf-8")
 
 
 def test_weights_that_are_not_read_are_recognised_and_named():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence, Set
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -78,7 +80,15 @@ def scatter(
         canvas.draw()  # so that the axes have their final place and scale
         figure.set_layout_engine("none")
         _label(axes, canvas, points, drawable)
+    # A notebook shows figures of pyplot by itself; this is what it asks others for.
+    figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]  # see above
     return figure
+
+
+def _png(figure: Figure) -> bytes:
+    picture = BytesIO()
+    figure.savefig(picture, format="png")
+    return picture.getvalue()
 
 
 def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 import sys
 from xml.etree import ElementTree
 
@@ -108,3 +109,10 @@ def test_no_style_of_the_process_is_changed():
     scatter(points(["the"]))
 
     assert dict(mpl.rcParams) == before
+
+
+def test_a_notebook_shows_the_figure():
+    figure = scatter(points(["the", "cat"]))
+
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    assert pickle.loads(pickle.dumps(figure))._repr_png_().startswith(b"\x89PNG")  # noqa: S301  # our own
