@@ -5,6 +5,7 @@ A page may hold ``<!-- made: NAME -->``: what `MADE` makes takes its place on th
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from sphinx.application import Sphinx
 
@@ -25,6 +26,9 @@ extensions = [
 exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "pretrained_embed"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
 
 # Every back-quoted name in a docstring is a link, and one that leads nowhere a warning.
 default_role = "any"
@@ -67,6 +71,12 @@ def put_in(app: Sphinx, page: str, source: list[str]) -> None:
     source[0] = re.sub(outside, r"{download}`\1 <\2>`", text)
 
 
+def escape(app: Sphinx, context: Any, lines: list[str]) -> None:
+    """Keep the stars in the help of options from being markup."""
+    lines[:] = [line.replace("*", r"\*") for line in lines]
+
+
 def setup(app: Sphinx) -> None:
     """Register with Sphinx."""
     app.connect("source-read", put_in)
+    app.connect("sphinx-click-process-options", escape)
