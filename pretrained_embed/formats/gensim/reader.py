@@ -48,6 +48,7 @@ from pretrained_embed.formats.pickles.pickled import (
     array_of,
     integer_of,
     list_of,
+    packed_texts,
     text_of,
 )
 from pretrained_embed.formats.reader import ByteStream
@@ -77,7 +78,8 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     with open_local(stream) as file:
         data = map_array(file, np.uint8, (file_size(file),), 0)
         budget = budget_of(stream, file)
-    root, names = unpickling.load(data.data, where, budget)
+    pickle = unpickling.load(data.data, where, budget)
+    root = pickle.value
     if type(root) is not PickledObject or not _is_model(root):
         raise FormatError(f"{where}: a pickle, but not of a model that gensim saved")
     inner = root.attributes.get("wv")
@@ -88,7 +90,7 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     if numbered:
         notes.append("tokens that were saved as numbers are read as their digits")
 
-    if others := sorted(names - KNOWN):
+    if others := sorted(pickle.names - KNOWN):
         notes.append(
             f"it names {', '.join(others[:_SHOWN])}"
             f"{f' and {len(others) - _SHOWN} more' if len(others) > _SHOWN else ''}, "
@@ -164,7 +166,7 @@ def _tokens(owner: PickledObject, where: str, budget: Budget) -> _TokensByRow:
         block = keys[start : start + _AT_ONCE]
         if {*map(type, block)} == {str}:  # as in nearly all files
             budget.take(sum(map(len, block)))
-            parts.append(_packed(block))
+            parts.append(packed_texts(block))
             continue
         tokens = []
         for row, key in enumerate(block, start):
@@ -177,26 +179,12 @@ def _tokens(owner: PickledObject, where: str, budget: Budget) -> _TokensByRow:
                 holes.append(row)
             numbered = numbered or number is not None or type(key) is Digits
             tokens.append(token)
-        parts.append(_packed(tokens))
+        parts.append(packed_texts(tokens))
     return _TokensByRow(joined(parts), np.array(holes, np.int64), numbered)
 
 
 def _token(key: Any) -> str | None:
     return "" if key is None else str(key) if type(key) is Digits else text_of(key)
-
-
-def _packed(tokens: list[str]) -> PackedTokens:
-    try:
-        return PackedTokens.pack(tokens)
-    except UnicodeEncodeError:
-        return PackedTokens.join([_encode(token) for token in tokens])
-
-
-def _encode(token: str) -> bytes:
-    try:
-        return token.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:  # half a character that stands for no byte
-        return token.encode("utf-8", "surrogatepass")
 
 
 def _by_index(attributes: dict[Any, Any], held: list[Any], where: str) -> list[str]:

@@ -19,10 +19,9 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 
 from __future__ import annotations
 
-import struct
 import zipfile
 import zlib
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
@@ -34,7 +33,6 @@ from pretrained_embed.formats.foreign import ArrayForm, pick_pair
 from pretrained_embed.formats.local import (
     LocalFile,
     budget_of,
-    file_size,
     map_array,
     native_integers,
     open_local,
@@ -48,6 +46,7 @@ from pretrained_embed.formats.npz import ARRAYS
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.zipped import Zipped
 
 NAME = "npz"
 
@@ -108,52 +107,34 @@ def _pack(tokens: AnyArray, where: str) -> PackedTokens:
         raise FormatError(f"{where}: a token is not Unicode: {error}") from error
 
 
-_LOCAL_HEADER = 30  # bytes, before the name and the extra fields
-
-
-class Archive:
+class Archive(Zipped):
     """An open zip archive of arrays; each has to be what the directory says it is.
 
     Sizes are checked before anything is allocated and checksums before anything is
     handed out. An array that is stored uncompressed is mapped, not read; what is
-    inflated is taken from the ``budget``. No two members lie in the same bytes.
+    inflated is taken from the ``budget``.
     """
 
     def __init__(self, file: LocalFile, where: str, budget: Budget) -> None:
-        self._file = file
-        self._size = file_size(file)
-        self._where = where
+        super().__init__(file, where)
         self._budget = budget
-        with refusing_damage(where, "the zip archive is damaged"):
-            self._zip = zipfile.ZipFile(file)
-        self._members: dict[str, zipfile.ZipInfo] = {}
-        end = 0
-        for info in sorted(self._zip.infolist(), key=lambda info: info.header_offset):
-            if info.header_offset < end:
-                raise self._damaged(f"member {info.filename!r} overlaps the one before")
-            end = info.header_offset + _LOCAL_HEADER + info.compress_size
-            name = info.filename.removesuffix(".npy")
-            if name in self._members:
-                raise self._damaged(f"there are two members {info.filename!r}")
-            self._members[name] = info
-        self.names = self._members.keys()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._zip.close()
+        self._arrays: dict[str, zipfile.ZipInfo] = {}
+        for name, info in self.members.items():
+            if (array := name.removesuffix(".npy")) in self._arrays:
+                raise self.damaged(f"there are two members {array!r}")
+            self._arrays[array] = info
+        self.names = self._arrays.keys()
 
     def read(self, name: str) -> AnyArray:
         """Return an array, read-only."""
-        info = self._members[name]
-        if info.flag_bits & 1:
-            raise self._damaged(f"member {info.filename!r} is encrypted")
+        info = self._arrays[name]
         if info.compress_type == zipfile.ZIP_STORED:
             return self._map(info)
+        if info.flag_bits & 1:
+            raise self.damaged(f"member {info.filename!r} is encrypted")
         if info.compress_type == zipfile.ZIP_DEFLATED:
             return self._inflate(info)
-        raise self._damaged(
+        raise self.damaged(
             f"member {info.filename!r} is packed by method {info.compress_type}; "
             "only stored and deflated members are read"
         )
@@ -166,8 +147,8 @@ class Archive:
         """
         try:
             with (
-                refusing_damage(self._where),
-                self._zip.open(self._members[name]) as member,
+                refusing_damage(self.where),
+                self.zip.open(self._arrays[name]) as member,
             ):
                 header = parse_header(member.read(HEADER_LIMIT), name)
         except FormatError:
@@ -175,26 +156,13 @@ class Archive:
         return ArrayForm(header.shape, header.dtype.kind in "US")
 
     def _map(self, info: zipfile.ZipInfo) -> AnyArray:
-        if not 0 <= info.header_offset <= self._size:
-            raise self._damaged(f"member {info.filename!r} is not within the file")
-        self._file.seek(info.header_offset)
-        local = self._file.read(_LOCAL_HEADER)
-        if len(local) < _LOCAL_HEADER or not local.startswith(b"PK\x03\x04"):
-            raise self._damaged(
-                f"member {info.filename!r} is not where the directory says"
-            )
-        names = sum(struct.unpack("<HH", local[26:30]))
-        start = info.header_offset + _LOCAL_HEADER + names
-        if info.file_size != info.compress_size or start + info.file_size > self._size:
-            raise self._damaged(
-                f"member {info.filename!r} does not lie within the file"
-            )
-        member = map_array(self._file, np.uint8, (info.file_size,), start)
+        start = self.place(info)
+        member = map_array(self.file, np.uint8, (info.file_size,), start)
         if zlib.crc32(member.data) != info.CRC:
-            raise self._damaged(f"member {info.filename!r} fails its checksum")
+            raise self.damaged(f"member {info.filename!r} fails its checksum")
         header = self._header(info, member[:HEADER_LIMIT].tobytes())
         return map_array(
-            self._file,
+            self.file,
             header.dtype,
             header.shape,
             start + header.length,
@@ -203,7 +171,7 @@ class Archive:
 
     def _inflate(self, info: zipfile.ZipInfo) -> AnyArray:
         what = f"member {info.filename!r} is damaged"
-        with refusing_damage(self._where, what), self._zip.open(info) as member:
+        with refusing_damage(self.where, what), self.zip.open(info) as member:
             head = member.read(HEADER_LIMIT)
             header = self._header(info, head)
             self._budget.take(header.nbytes)
@@ -211,13 +179,13 @@ class Archive:
             while piece := member.read(1 << 20):  # the last compares the checksum
                 data += piece
         if len(data) != header.nbytes:
-            raise self._damaged(f"member {info.filename!r} ends too early")
+            raise self.damaged(f"member {info.filename!r} ends too early")
         array = native_integers(np.frombuffer(data, header.dtype))
         array.flags.writeable = False
         return array.reshape(header.shape, order=header.order)  # type: ignore[call-overload,no-any-return]  # order is "C" or "F"
 
     def _header(self, info: zipfile.ZipInfo, head: bytes) -> ArrayHeader:
-        where = f"{self._where}, member {info.filename!r}"
+        where = f"{self.where}, member {info.filename!r}"
         header = parse_header(head, where)
         if header.length + header.nbytes != info.file_size or len(header.shape) > 2:
             raise FormatError(
@@ -225,6 +193,3 @@ class Archive:
                 f"{info.file_size:,} bytes"
             )
         return header
-
-    def _damaged(self, what: str) -> FormatError:
-        return FormatError(f"{self._where}: {what}; get the file again")

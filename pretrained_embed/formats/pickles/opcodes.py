@@ -76,4 +76,5 @@ PLAIN: dict[bytes, tuple[str, Any]] = {
     b"\x81": ("_object", PickledObject),
     b"\x92": ("_object_with_keywords", None),
     b"b": ("_build", None),
+    b"Q": ("_persistent", None),
 }

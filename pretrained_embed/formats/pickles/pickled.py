@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray
+from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
@@ -55,6 +55,10 @@ class Global(NamedTuple):
 
 #: The class of what is made by something that has no name: what a call returned.
 UNNAMED = Global("a value", "without a name")
+
+
+#: The class of what is kept elsewhere: a pickle has its id alone.
+ELSEWHERE = Global("a value", "kept elsewhere")
 
 
 class Digits(str):
@@ -168,6 +172,21 @@ def text_of(value: Any) -> str | None:
     if type(value) is bytes:
         return value.decode("utf-8", "surrogateescape")
     return value if type(value) is str else None
+
+
+def packed_texts(tokens: list[str]) -> PackedTokens:
+    """Pack strings of a pickle; what stands for bytes becomes these again."""
+    try:
+        return PackedTokens.pack(tokens)
+    except UnicodeEncodeError:
+        return PackedTokens.join([_encode(token) for token in tokens])
+
+
+def _encode(token: str) -> bytes:
+    try:
+        return token.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # half a character that stands for no byte
+        return token.encode("utf-8", "surrogatepass")
 
 
 def _single(value: Any, dtypes: re.Pattern[str]) -> Any:

@@ -13,7 +13,9 @@ that is no list or dictionary is left out. ::
 
 https://github.com/python/cpython/blob/main/Lib/pickletools.py describes all opcodes.
 Read are those of protocols 2 to 5, as Python 2 and 3 write them; not read are
-persistent ids, extension codes, buffers kept elsewhere, and the objects of protocol 0.
+extension codes, buffers kept elsewhere, the objects of protocol 0 and, unless they are
+asked for, persistent ids: what stands in such a place is a `PickledObject` of the kind
+`ELSEWHERE`, whose one argument is the id.
 
 Sizes are compared with the bytes there are before anything is allocated, and what is
 made is taken from a budget. Large byte strings are views, not copies. Values may be
@@ -32,6 +34,7 @@ from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import Cursor
 from pretrained_embed.formats.pickles.opcodes import MARK, NUMBERED, PLAIN, SIZED, STOP
 from pretrained_embed.formats.pickles.pickled import (
+    ELSEWHERE,
     UNNAMED,
     Digits,
     Global,
@@ -65,10 +68,14 @@ class Pickle(NamedTuple):
 
     value: Any
     names: set[str]  # of the classes and functions that occur in it, dotted
+    size: int  # bytes of the pickle: others may follow it
+    ids: list[Any]  # that are persistent: of what is kept elsewhere
 
 
-def load(data: memoryview, where: str, budget: Budget) -> Pickle:
-    """Return the value that a pickle describes.
+def load(
+    data: memoryview, where: str, budget: Budget, *, persistent: bool = False
+) -> Pickle:
+    """Return the value that a pickle describes; some refer to what is kept elsewhere.
 
     Values are None, bool, int, float, str, bytes, memoryview, list (for sets, too),
     tuple, dict with keys of str (bytes and strings of NumPy become str, with
@@ -77,8 +84,8 @@ def load(data: memoryview, where: str, budget: Budget) -> Pickle:
     no such pickle, or takes more than the ``budget``, and `TruncatedError` where it
     ends too early.
     """
-    machine = _Machine(data, where, budget)
-    return Pickle(machine.run(), machine.names)
+    machine = _Machine(data, where, budget, persistent=persistent)
+    return Pickle(machine.run(), machine.names, machine.size, machine.ids)
 
 
 #: A method, the bytes of the number that follows the opcode, and what the method is
@@ -87,15 +94,24 @@ _Step = tuple[Callable[[Any], object], int, Any]
 
 
 class _Machine:
-    def __init__(self, data: memoryview, where: str, budget: Budget) -> None:
+    def __init__(
+        self, data: memoryview, where: str, budget: Budget, *, persistent: bool
+    ) -> None:
         self._data = data
         self._cursor = Cursor(data, where, "the pickle")
         self.names: set[str] = set()
+        self.ids: list[Any] = []
+        self._has_ids = persistent
         self._where = where
         self._stack: list[Any] = []
         self._push = self._stack.append
         self._memo: list[Any] = []
         self._take = budget.take
+
+    @property
+    def size(self) -> int:
+        """How many bytes the pickle has, once it was run."""
+        return self._cursor.at + 1
 
     def run(self) -> Any:
         data, cursor, stack = self._data, self._cursor, self._stack
@@ -327,6 +343,13 @@ class _Machine:
         if type(self._pop()) is not dict:
             raise self._cursor.damaged("keyword arguments without their names")
         self._object(PickledObject)
+
+    def _persistent(self, _: None) -> None:
+        if not self._has_ids:
+            raise self._refused("BINPERSID")
+        self._take(2 * OBJECT)
+        self.ids.append(self._pop())
+        self._stack.append(PickledObject(ELSEWHERE, (self.ids[-1],)))
 
     def _build(self, _: None) -> None:
         state = self._pop()
