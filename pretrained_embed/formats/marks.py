@@ -24,6 +24,7 @@ SQLITE = b"SQLite format 3\0"
 PARQUET = b"PAR1"
 ARROW = b"ARROW1"
 ARROW_STREAM = b"\xff\xff\xff\xff"  # before each message
+TORCH = 0x1950A86A20F9469CFC6C
 
 #: Bytes that the header of a safetensors file may have.
 SAFETENSORS_HEADER = 100_000_000
@@ -37,9 +38,12 @@ MODULES = "modules.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
+#: The same, as they were before safetensors.
+PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+
 #: Ends of the names of weights that are not read, but named in an error.
 OTHER_WEIGHTS = (
-    *("pytorch_model.bin", "pytorch_model.bin.index.json", ".pt", ".pth", ".gguf"),
+    *(".pt", ".pth", ".gguf"),
     *(".onnx", "tf_model.h5", "flax_model.msgpack", "adapter_model.safetensors"),
 )
 
@@ -57,6 +61,14 @@ _LARGEST_DIM, _LOSSES, _KINDS = 1 << 20, range(1, 5), range(1, 4)
 #: Bytes that the schema of a stream of Arrow may have.
 _ARROW_SCHEMA = 1 << 28
 
+#: What torch.save begins with: before PyTorch 1.6 a pickle of a number, since then a
+#: zip, whose members lie in one folder.
+_OLD_TORCH = b"\x80\x02\x8a\x0a" + TORCH.to_bytes(10, "little") + b"."
+_OF_TORCH = re.compile(
+    rb"PK\x03\x04.{26}[^/]{1,255}/"
+    rb"(?:data\.pkl|version|byteorder|\.\w+|constants\.pkl|data/|code/|extra/)",
+    re.DOTALL,
+)
 _PICKLE = b"\x80"
 _CLASS, _FIELDS = 64, 1 << 10  # bytes in which a pickle names its class, or a field
 _LONGEST_REFERENCE = 100  # bytes; a commit has 40
@@ -97,6 +109,11 @@ def fasttext(head: bytes, stream: ByteStream) -> bool:
         return False
     dim, *_, loss, kind, _, _, _, _ = _OLD_FASTTEXT.unpack_from(head)
     return 1 <= dim <= _LARGEST_DIM and loss in _LOSSES and kind in _KINDS
+
+
+def torch(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes start as what torch.save writes does."""
+    return head.startswith(_OLD_TORCH) or _OF_TORCH.match(head) is not None
 
 
 def gensim(head: bytes, stream: ByteStream) -> bool:
@@ -150,7 +167,8 @@ def sharded(folder: Path) -> bool:
 def hugging_face(folder: Path) -> bool:
     """Return whether a folder has a file that models of Hugging Face have."""
     folder = snapshot(folder)
-    if any((folder / name).is_file() for name in (SINGLE, INDEX, CONFIG, MODULES)):
+    own = (SINGLE, INDEX, PICKLED, PICKLED_INDEX, CONFIG, MODULES)
+    if any((folder / name).is_file() for name in own):
         return True
     try:
         return any(path.name.endswith(OTHER_WEIGHTS) for path in folder.iterdir())

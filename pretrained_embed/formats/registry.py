@@ -76,12 +76,24 @@ FORMATS = (
         "yes, mapped",
         marks.safetensors,
         layout=("rows",),
+        fragments=True,
         sink=f"{_OURS}.safetensors.sink:open_sink",
         suffixes=(".safetensors",),
         holds="table",
         lies_in="files",
         needs="all",
         mapped=True,
+    ),
+    Format(
+        "torch",
+        "PyTorch's `.pt`, `.pth`, `.bin`, old and new: a tensor, a state dict, a "
+        "checkpoint, a whole module, torchtext's cache; tokens in it or beside it",
+        f"{_OURS}.torch.reader:open_reader",
+        "its embedding, or `FILE#NAME`, mapped",
+        marks.torch,
+        layout=("rows",),
+        fragments=True,
+        lies_in="files",
     ),
     Format(
         "fasttext",
@@ -202,12 +214,13 @@ FORMATS = (
     ),
     Format(
         "hugging-face",
-        "folders of Hugging Face models, in one file or several: BERT, GPT-2, Llama, "
-        "T5, ...; model2vec, sentence-transformers' `StaticEmbedding` and "
-        "`WordEmbeddings`",
+        "folders of Hugging Face models, safetensors or `pytorch_model.bin`, in one "
+        "file or several: BERT, GPT-2, Llama, T5, ...; model2vec, "
+        "sentence-transformers' `StaticEmbedding` and `WordEmbeddings`",
         f"{_OURS}.hugging_face.reader:open_reader",
         "the input embedding, mapped",
         sniff_folder=marks.hugging_face,
+        fragments=True,
         lies_in="folder",
     ),
     Format(

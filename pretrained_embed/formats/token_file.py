@@ -33,6 +33,9 @@ from pretrained_embed.formats.table import HOLES, Rows
 #: How many rows are looked at at a time.
 _BLOCK = 1 << 14
 
+#: Ends of the name that a list of tokens has beside a file of vectors.
+SIBLINGS = (".tokens", ".vocab", ".parquet", ".json", ".txt")
+
 
 def find_tokens(stream: ByteStream, siblings: Iterable[str]) -> Path:
     """Return the stream's file of tokens, or the first there is of its siblings.

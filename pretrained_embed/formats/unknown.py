@@ -39,10 +39,6 @@ _LINES, _LINE_END = 8, 200
 _DOUBLES, _SMALLEST, _LARGEST = 64, 1e-9, 1e4
 
 _HTML = re.compile(rb"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
-#: Members of the zip archives that torch.save writes.
-_TORCH = re.compile(
-    rb"PK\x03\x04.{26}[^/]{1,255}/(data\.pkl|\.format_version)", re.DOTALL
-)
 #: Lines of a word each, at least two.
 _WORDS = re.compile(rb"[^\s\x00-\x1f]+\r?\n[^\s\x00-\x1f]+\r?(?:\n|$)")
 _SWAPPED = (
@@ -55,11 +51,6 @@ def diagnosis(head: bytes) -> str:
     """Say in a sentence what a file with this head is, and what to do."""
     if not head:
         return "the file is empty"
-    if _TORCH.match(head):
-        return (
-            f"this is a PyTorch file, {_PICKLE}; save its tensor with safetensors or "
-            "numpy.save"
-        )
     if (what := mark_of(head)) is not None:
         return f"this is {what}"
     if _HTML.match(head):

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from conformance import all_rows, select
 from safetensors.numpy import load_file, save_file
+from safetensors.torch import load_file as load_tensors
 from tables import stream_of
 
 from pretrained_embed import formats, sources
@@ -24,7 +27,7 @@ VECTORS = np.load(DATA / "answers.npz")
 EACH = pytest.mark.parametrize("model", ANSWERS)
 
 
-def open_folder(path: Path) -> Reader:
+def open_folder(path: Path | str) -> Reader:
     return formats.open_reader(sources.open_source(path))
 
 
@@ -217,20 +220,52 @@ def test_tokens_that_do_not_go_with_the_rows_are_refused(tmp_path, files, match)
 # Weights
 
 
-def test_weights_that_are_a_pickle_are_refused(tmp_path):
-    folder = copied("bert", tmp_path)
-    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+def pickled(model: str, tmp_path: Path, **saving: Any) -> Path:
+    """Copy a model, its weights as they were before safetensors."""
+    folder = copied(model, tmp_path)
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        renamed = index.read_text().replace("safetensors", "bin")
+        (folder / "pytorch_model.bin.index.json").write_text(renamed)
+        index.unlink()
+    for file in folder.glob("*.safetensors"):
+        name = "pytorch_model" if file.stem == "model" else file.stem
+        torch.save(load_tensors(file), folder / f"{name}.bin", **saving)
+        file.unlink()
+    return folder
 
-    with pytest.raises(
-        UnknownFormatError, match=r"pytorch_model\.bin is a Python pickle"
-    ):
-        open_folder(folder)
+
+@pytest.mark.parametrize("old", [False, True])
+@pytest.mark.parametrize("model", ["bert", "gpt2", "llama", "t5"])
+def test_weights_that_are_a_pickle_give_the_same_rows(model, old, tmp_path):
+    folder = pickled(model, tmp_path, _use_new_zipfile_serialization=not old)
+
+    with open_folder(folder) as reader, open_folder(DATA / model) as expected:
+        rows, right = all_rows(reader), all_rows(expected)
+        assert reader.facts["stored_dtype"] == expected.facts["stored_dtype"]
+
+    assert rows[0] == right[0]
+    assert rows[1].tobytes() == right[1].tobytes()
+
+
+def test_another_tensor_of_a_folder_can_be_named(tmp_path):
+    tokens = [f"<{i}>" for i in range(11)]
+    folder = copied("llama", tmp_path)
+    head = load_file(folder / "model-00002-of-00002.safetensors")["lm_head.weight"]
+
+    with open_folder(f"{folder}#lm_head.weight") as reader:
+        table = reader.table()
+
+    assert table.vectors.tobytes() == head.astype(np.float32).tobytes()
+    assert len(table.tokens) == len(tokens)
+    with pytest.raises(FormatError, match=r"index\.json: names no tensor 'no'"):
+        open_folder(f"{folder}#no")
 
 
 @pytest.mark.parametrize(
     ("name", "match"),
     [
-        ("model-q4.gguf", "llama.cpp.*safetensors"),
+        ("model-q4.gguf", "llama.cpp. Name the file"),
         ("model.onnx", "computation graph.*safetensors"),
         ("tf_model.h5", "TensorFlow.*safetensors"),
         ("flax_model.msgpack", "Flax.*safetensors"),
@@ -400,5 +435,7 @@ def test_two_tensors_that_may_be_the_embedding_are_refused(tmp_path):
     path = tmp_path / "model.safetensors"
     save_file({f"{n}.wte.weight": np.ones((2, 2), np.float32) for n in "ab"}, path)
 
-    with pytest.raises(FormatError, match=r"found \['a\.wte\.weight', 'b\.wte"):
+    with pytest.raises(
+        FormatError, match=r"several.*\n  'a\.wte\.weight' \(2, 2\) F32\n  'b\.wte"
+    ):
         formats.open_reader(stream_of(path))

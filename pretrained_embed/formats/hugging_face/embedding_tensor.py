@@ -32,19 +32,37 @@ whether it is stored, and ``tie_word_embeddings`` need not be known.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.safetensors.header import Tensor
 from pretrained_embed.formats.table import Rows
 
 _STATIC = ("embedding.weight", "embeddings")
 _OTHERS = ("embeddings.weight", "emb_layer.weight", "weight")
 _STORED = ("F64", "F32", "F16", "BF16", "I8")
+
+
+#: Ends of the names of what optimizers keep for each parameter.
+_OF_OPTIMIZERS = {
+    *("exp_avg", "exp_avg_sq", "max_exp_avg_sq", "momentum_buffer", "square_avg"),
+    *("acc_delta", "grad_avg", "exp_inf", "sum"),
+}
+_LISTED = 20  # tensors in an error
+
+
+class Described(Protocol):
+    """What is known of a tensor before it is read."""
+
+    @property
+    def dtype(self) -> str:
+        """The dtype as safetensors names it; another word for one that is not read."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The sizes."""
 
 
 class EmbeddingTensor(NamedTuple):
@@ -72,7 +90,62 @@ def pick(names: Collection[str], where: str) -> str:
     )
 
 
-def matrices(tensors: Mapping[str, Tensor]) -> list[str]:
+def choose(tensors: Mapping[str, Described], where: str, asked: str | None) -> str:
+    """Return the name of the tensor that was ``asked`` for, else of the one table.
+
+    Names tell which that is; then that it is the only one, where one that is there
+    twice, tied, counts once. Raises `FormatError`, which lists the tensors with their
+    shapes, for a name that there is none of, and where several are left.
+    """
+    tables = {name: t for name, t in tensors.items() if len(t.shape) == 2}
+    if asked is None:
+        found = _tables(tables)
+        what = "several matrices" if found else "no matrix"
+        what = f"expected one matrix of floats or one whose name tells, found {what}"
+    else:
+        found = [asked] if asked in tensors else []
+        what = f"no tensor {asked!r}"
+    if len(found) != 1:
+        own = tables or tensors
+        shown = [f"\n  {n!r} {t.shape} {t.dtype}" for n, t in own.items()][:_LISTED]
+        more = f"\n  and {len(own) - _LISTED:,} more" if len(own) > _LISTED else ""
+        raise FormatError(
+            f"{where}: {what}. Name the one to read behind a #, as FILE#NAME; of a "
+            f"model in several files, name the folder. It holds"
+            f"{''.join(shown) or ' none'}{more}"
+        )
+    (name,) = found
+    dtype, shape = tensors[name].dtype, tensors[name].shape
+    if len(shape) != 2 or dtype not in _STORED:
+        raise FormatError(
+            f"{where}, tensor {name!r}: {dtype or 'objects'} of shape {shape}; what is "
+            f"read is a table (rows, dim) of {', '.join(_STORED)}. A quantised or "
+            "sparse one has to be restored first, by dequantize() or to_dense()"
+        )
+    return name
+
+
+def _tables(tables: Mapping[str, Described]) -> list[str]:
+    """Return the names of what may be meant: one, unless none can tell."""
+    for name in (*_STATIC, *_OTHERS):
+        if name in tables:
+            return [name]
+    own = {
+        name: tensor
+        for name, tensor in tables.items()
+        if name.rpartition(".")[2] not in _OF_OPTIMIZERS
+    }
+    found = (
+        inputs_of_encoder(own)
+        or [name for name in own if "emb" in name.lower()]
+        or [name for name, tensor in own.items() if tensor.dtype in _STORED]
+        or list(own)
+    )
+    first: dict[Described, str] = {}
+    return [name for name in found if first.setdefault(own[name], name) == name]
+
+
+def matrices(tensors: Mapping[str, Described]) -> list[str]:
     """Return the names of the tensors that can be an embedding."""
     return [
         name
@@ -83,7 +156,7 @@ def matrices(tensors: Mapping[str, Tensor]) -> list[str]:
 
 def load_embedding(
     name: str,
-    tensors: Mapping[str, Tensor],
+    tensors: Mapping[str, Described],
     load: Callable[[str], AnyArray],
     where: str,
 ) -> EmbeddingTensor:
@@ -91,7 +164,7 @@ def load_embedding(
 
     Raises `FormatError` where what goes with it does not fit.
     """
-    notes = [f"vectors from tensor {name}"]
+    notes = [f"vectors from tensor {name}"] if name else []
     rows: Rows = load(name)
     if tensors[name].dtype == "BF16":
         rows = BFloat16Rows(load(name))
@@ -134,7 +207,7 @@ class BFloat16Rows:
 
     dtype = np.dtype(np.float32)
 
-    def __init__(self, halves: npt.NDArray[np.uint16]) -> None:
+    def __init__(self, halves: Rows) -> None:
         self._halves = halves
         self.shape = halves.shape
 

@@ -2,20 +2,24 @@
 
 ``model.safetensors`` holds all tensors, or ``model.safetensors.index.json`` names the
 file of each: ``{"metadata": {"total_size": bytes}, "weight_map": {NAME: FILE}}``.
-``config.json`` says what model it is. The folder may be that of the hub's cache, or of
-sentence-transformers. Weights in other files are not read, but named in an error.
+``pytorch_model.bin`` and its index are the same, of ``torch.save``, and are read where
+there is none of these. ``config.json`` says what model it is. The folder may be that of
+the hub's cache, or of sentence-transformers. Weights in other files are not read, but
+named in an error.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.hugging_face.embedding_tensor import Described
 from pretrained_embed.formats.local import file_size, open_file
 from pretrained_embed.formats.marks import INDEX, MODULES, SINGLE
 from pretrained_embed.formats.safetensors.header import (
@@ -24,20 +28,17 @@ from pretrained_embed.formats.safetensors.header import (
     read_header,
 )
 
+if TYPE_CHECKING:
+    from pretrained_embed.formats.torch.checkpoint import Checkpoint, Tensor
+
 #: Parts of a sentence-transformers model that have an embedding.
 _WITH_EMBEDDING = ("StaticEmbedding", "WordEmbeddings", "Transformer")
 _GET_IT = "Get the model's safetensors files"
-_PICKLE = (
-    f"a Python pickle, which can run any code and is never run. {_GET_IT}; or, if "
-    "you trust it, load it with transformers and save it with save_pretrained(folder)"
-)
-#: Weights in files that are not read, by the ends of their names.
+#: Weights in files that are not read with the folder, by the ends of their names.
 OTHER_WEIGHTS = {
-    "pytorch_model.bin": _PICKLE,
-    "pytorch_model.bin.index.json": _PICKLE,
-    ".pt": _PICKLE,
-    ".pth": _PICKLE,
-    ".gguf": f"a file of llama.cpp. {_GET_IT}",
+    ".pt": "a file of torch.save. Name the file itself",
+    ".pth": "a file of torch.save. Name the file itself",
+    ".gguf": "a file of llama.cpp. Name the file itself",
     ".onnx": f"a computation graph. {_GET_IT}",
     "tf_model.h5": f"a file of TensorFlow. {_GET_IT}",
     "flax_model.msgpack": f"a file of Flax. {_GET_IT}",
@@ -86,12 +87,32 @@ def other_weights(folder: Path) -> dict[str, str]:
     }
 
 
+class TensorFile(Protocol):
+    """A file of tensors, of whatever format."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+
+    @property
+    def tensors(self) -> Mapping[str, Described]:
+        """What is known of each tensor."""
+
+    def load(self, name: str) -> AnyArray:
+        """Return a tensor, the bits of BF16 as uint16."""
+
+
 class Shard(NamedTuple):
     """One safetensors file of a model, its header read and checked."""
 
     path: Path
     header: SafetensorsHeader
     options: ReadOptions  # how the file is read
+
+    @property
+    def tensors(self) -> Mapping[str, Described]:
+        """What is known of each tensor."""
+        return self.header.tensors
 
     def load(self, name: str) -> AnyArray:
         """Map a tensor, the bits of BF16 as uint16.
@@ -113,6 +134,37 @@ def open_shard(path: Path, options: ReadOptions) -> Shard:
             f"cannot read {path}: {error.strerror or error}; a model is read from "
             f"{SINGLE} or the files that {INDEX} names, never from a pickle"
         ) from error
+
+
+class PickledShard(NamedTuple):
+    """One file of ``torch.save`` of a model."""
+
+    path: Path
+    tensors: Mapping[str, Tensor]
+    checkpoint: Checkpoint
+
+    def load(self, name: str) -> AnyArray:
+        """Return a tensor, the bits of BF16 as uint16. Raises `FormatError`."""
+        return self.checkpoint.load(self.tensors[name])
+
+
+def open_pickled(path: Path, options: ReadOptions) -> PickledShard:
+    """Read what a file says of its tensors; nothing of its pickle is run.
+
+    Raises `FormatError` and `SourceError`.
+    """
+    from pretrained_embed.formats.pickles.holdings import find
+    from pretrained_embed.formats.torch.checkpoint import Checkpoint
+
+    where = str(path)
+    try:
+        with open_file(path, options) as file:
+            budget = options.budget_of(where, file_size(file))
+            checkpoint = Checkpoint(file, where, budget)
+    except OSError as error:
+        raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
+    found = find(checkpoint.root, checkpoint.describe, where, budget)
+    return PickledShard(path, found.tensors, checkpoint)
 
 
 def read_index(path: Path) -> dict[str, Any]:

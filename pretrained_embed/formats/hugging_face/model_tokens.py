@@ -37,7 +37,14 @@ from pretrained_embed.formats.marks import CONFIG
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.token_file import of_tokenizer, padding, read_tokens
+from pretrained_embed.formats.token_file import (
+    SIBLINGS,
+    find_tokens,
+    fitted,
+    of_tokenizer,
+    padding,
+    read_tokens,
+)
 
 FILES = (
     "tokenizer.json",
@@ -53,6 +60,47 @@ def find_file(folder: Path) -> Path | None:
     """Return the file of a folder that has the tokens, if there is one."""
     paths = (folder / name for name in FILES)
     return next((path for path in paths if path.is_file()), None)
+
+
+def tokens_beside(
+    format: str,
+    stream: ByteStream,
+    embedding: EmbeddingTensor,
+    layout: KnownLayout | None,
+) -> TableReader:
+    """Return a reader of a table whose tokens are in a file that lies beside it.
+
+    That is the file that the source names, else one with the name of the table's, as
+    of ``vectors.pt`` ``vectors.tokens``, else one of `FILES`. Raises `FormatError`
+    where there is none, and where tokens and rows do not belong together.
+    """
+    path = stream.tokens_path
+    stem = Path(stream.name).stem if stream.path is None else stream.path.stem
+    siblings = [stem + suffix for suffix in SIBLINGS]
+    if path is None and stream.path is not None:
+        folder = stream.path.parent
+        if not any((folder / sibling).is_file() for sibling in siblings):
+            path = find_file(folder)
+            if path is not None:
+                return model_reader(
+                    format, stream, embedding, path, bare=True, layout=layout
+                )
+    path = find_tokens(stream, siblings)
+    tokens, holes, notes = fitted(
+        read_tokens(path, stream.read_options),
+        path,
+        embedding.rows,
+        stream.name,
+        layout,
+    )
+    return TableReader(
+        format,
+        stream.name,
+        tokens,
+        embedding.rows,
+        arrays=holes,
+        notes=[*embedding.notes, *notes],
+    )
 
 
 def model_reader(

@@ -10,29 +10,31 @@
 Of a language model the input embedding is read, of static models (model2vec,
 sentence-transformers' ``StaticEmbedding`` and ``WordEmbeddings``) all there is. Of a
 model in several files only the one with the embedding has to be there. The folder may
-be that of the hub's cache, ``models--ORGANISATION--NAME``. Weights that are only there
-as a pickle are refused.
+be that of the hub's cache, ``models--ORGANISATION--NAME``. Another tensor can be named,
+``FOLDER#NAME``. A ``pytorch_model.bin`` is read as data: nothing of its pickle is run.
 
 https://huggingface.co/docs/transformers/main_classes/model
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
-    inputs_of_encoder,
+    choose,
     load_embedding,
-    matrices,
     pick,
 )
 from pretrained_embed.formats.hugging_face.model_folder import (
     Shard,
+    TensorFile,
     json_object,
     module_folder,
+    open_pickled,
     open_shard,
     other_weights,
     read_index,
@@ -42,7 +44,14 @@ from pretrained_embed.formats.hugging_face.model_tokens import (
     find_file,
     model_reader,
 )
-from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE, snapshot
+from pretrained_embed.formats.marks import (
+    CONFIG,
+    INDEX,
+    PICKLED,
+    PICKLED_INDEX,
+    SINGLE,
+    snapshot,
+)
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors import reader as safetensors
 from pretrained_embed.formats.table_reader import TableReader
@@ -67,12 +76,13 @@ def open_reader(stream: ByteStream) -> TableReader:
     if stream.path is None:
         raise SourceError(f"{stream.name}: a model is a folder, and this is none")
     folder = module_folder(snapshot(stream.path))
-    shard, name = _find_embedding(folder, stream.read_options)
-    # What `writer` wrote has its tokens beside the vectors.
-    own = safetensors.own_reader(stream.name, shard.header, shard.load)
-    if own is not None:
-        return own
-    embedding = load_embedding(name, shard.header.tensors, shard.load, str(shard.path))
+    shard, name = _find_embedding(folder, stream.fragment, stream.read_options)
+    if isinstance(shard, Shard) and stream.fragment is None:
+        # What `writer` wrote has its tokens beside the vectors.
+        own = safetensors.own_reader(stream.name, shard.header, shard.load)
+        if own is not None:
+            return own
+    embedding = load_embedding(name, shard.tensors, shard.load, str(shard.path))
     tokens = find_file(folder)
     if tokens is None:
         raise FormatError(
@@ -85,43 +95,39 @@ def open_reader(stream: ByteStream) -> TableReader:
         **_facts(folder / CONFIG),
         "tensor": name,
         "file": shard.path.name,
-        "stored_dtype": shard.header.tensors[name].dtype,
+        "stored_dtype": shard.tensors[name].dtype,
     }
     return reader
 
 
-def _find_embedding(folder: Path, options: ReadOptions) -> tuple[Shard, str]:
-    if (folder / INDEX).is_file():
-        files = read_index(folder / INDEX)["weight_map"]
-        name = pick(list(files), str(folder))
-        shard = open_shard(folder / files[name], options)
-        _check(shard, name)
-        return shard, name
-    if (folder / SINGLE).is_file():
-        shard = open_shard(folder / SINGLE, options)
-        tensors = shard.header.tensors
-        # also tables of a dtype that is not read, so that it can be named
-        name = pick({*matrices(tensors), *inputs_of_encoder(tensors)}, str(shard.path))
-        _check(shard, name)
-        return shard, name
+def _find_embedding(
+    folder: Path, asked: str | None, options: ReadOptions
+) -> tuple[TensorFile, str]:
+    """Return the file that has the embedding, and the name of its tensor."""
+    openers: tuple[tuple[str, str, Callable[..., TensorFile]], ...] = (
+        (SINGLE, INDEX, open_shard),
+        (PICKLED, PICKLED_INDEX, open_pickled),
+    )
+    for single, index, opener in openers:
+        if (folder / index).is_file():
+            files = read_index(folder / index)["weight_map"]
+            name = pick(list(files), str(folder)) if asked is None else asked
+            if name not in files:
+                raise FormatError(f"{folder / index}: names no tensor {name!r}")
+            file = opener(folder / files[name], options)
+            if name not in file.tensors:
+                raise FormatError(
+                    f"{file.path}: has no tensor {name!r}; get the file again"
+                )
+            return file, choose(file.tensors, str(file.path), name)
+        if (folder / single).is_file():
+            file = opener(folder / single, options)
+            return file, choose(file.tensors, str(file.path), asked)
     others = [f"{name} is {what}" for name, what in other_weights(folder).items()]
     raise UnknownFormatError(
         f"{folder}: neither {SINGLE} nor {INDEX} is there"
         + (f"; {others[0]}" if others else "; get the model's files again")
     )
-
-
-def _check(shard: Shard, name: str) -> None:
-    """Raise `FormatError` if a file does not have this table of numbers."""
-    tensors = shard.header.tensors
-    if name not in tensors:
-        raise FormatError(f"{shard.path}: has no tensor {name!r}; get the file again")
-    if name not in matrices(tensors):
-        tensor = tensors[name]
-        raise FormatError(
-            f"{shard.path}, tensor {name!r}: {tensor.dtype} of shape {tensor.shape}; "
-            "a quantised model has to be restored first"
-        )
 
 
 def _facts(path: Path) -> dict[str, Any]:

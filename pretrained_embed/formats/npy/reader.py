@@ -20,6 +20,7 @@ from pretrained_embed.formats.npy.rows import find_rows_file, read_rows_file
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import (
+    SIBLINGS,
     find_tokens,
     fitted,
     read_tokens,
@@ -27,8 +28,6 @@ from pretrained_embed.formats.token_file import (
 )
 
 NAME = "npy"
-
-_SIBLINGS = (".tokens", ".vocab", ".parquet", ".json", ".txt")
 
 
 def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableReader:
@@ -67,7 +66,7 @@ def _open(stream: ByteStream, layout: KnownLayout | None) -> TableReader:
                 notes=[f"tokens from {rows.name}"],
             )
     stem = stream.path.stem if stream.path is not None else stream.name
-    path = find_tokens(stream, [stem + suffix for suffix in _SIBLINGS])
+    path = find_tokens(stream, [stem + suffix for suffix in SIBLINGS])
     tokens, holes, notes = fitted(
         read_tokens(path, stream.read_options), path, vectors, stream.name, layout
     )

@@ -14,8 +14,8 @@ https://github.com/huggingface/safetensors
 `own_tensors` names the tensors of our own tables. Where the metadata says ``rows``,
 the vectors are the first so many; what follows them is there for others. Files of other
 writers are read where `embedding_tensor` finds one matrix (F64, F32, F16, BF16 or I8);
-its tokens come from the file that the source names, else from those of a tokenizer
-beside it, see `model_tokens`.
+another one is named behind a ``#``. Its tokens come from the file that the source
+names, else from those of a tokenizer beside it, see `model_tokens`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,8 @@ from collections.abc import Callable
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
+    choose,
     load_embedding,
-    matrices,
-    pick,
 )
 from pretrained_embed.formats.hugging_face.model_tokens import find_file, model_reader
 from pretrained_embed.formats.known_layout import KnownLayout
@@ -66,11 +65,13 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
         def load(name: str) -> AnyArray:
             return map_tensor(file, header, name, stream.name)
 
-        own = own_reader(stream.name, header, load, prefix=prefix_of(header))
+        own = None
+        if stream.fragment is None:
+            own = own_reader(stream.name, header, load, prefix=prefix_of(header))
         if own is not None:
             refuse_layout(layout, stream.name, "the file itself")
             return own
-        name = pick(matrices(header.tensors), stream.name)
+        name = choose(header.tensors, stream.name, stream.fragment)
         embedding = load_embedding(name, header.tensors, load, stream.name)
     if stream.tokens_path is None and stream.path is not None:
         path = find_file(stream.path.parent)

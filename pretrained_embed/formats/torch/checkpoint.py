@@ -1,0 +1,349 @@
+r"""The parts of a file of ``torch.save``: a pickle, and the storages it refers to.
+
+Since PyTorch 1.6 the file is a zip, of which no member is packed::
+
+    NAME/data.pkl     the pickle; for a storage it has a persistent id
+    NAME/data/KEY     the bytes of a storage
+    NAME/byteorder    "little" or "big"; before 2.1 not there, and little
+    NAME/version
+    id = ("storage", class, KEY, device, count)
+
+Before, and with ``_use_new_zipfile_serialization=False``, it is one thing behind the
+other, in little-endian order whatever machine wrote it::
+
+    file = pickle:0x1950a86a20f9469cfc6c pickle:1001 pickle:machine pickle:object
+           pickle:[KEY, ...] *(count:int64 numbers)      in the order of the keys
+    id   = ("storage", class, KEY, device, count, None)
+
+A tensor is a call of a function of ``torch._utils``: a storage, at which of its numbers
+the tensor begins, its shape, and by how many numbers each step along an axis leads on.
+Several may lie in the same numbers, as tied weights and views do. Nothing is called: a
+call is a name with what it is given. Checksums of members are not compared: PyTorch can
+be told to write none, and with mapped files does not compare them itself.
+
+https://github.com/pytorch/pytorch/blob/main/torch/serialization.py, torch/_utils.py
+"""
+
+from __future__ import annotations
+
+import zipfile
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pretrained_embed.arrays import AnyArray
+from pretrained_embed.budget import Budget
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.local import (
+    LocalFile,
+    array_bytes,
+    file_size,
+    map_array,
+    native_integers,
+)
+from pretrained_embed.formats.marks import TORCH
+from pretrained_embed.formats.pickles import unpickling
+from pretrained_embed.formats.pickles.pickled import (
+    ELSEWHERE,
+    Global,
+    PickledObject,
+    array_of,
+    text_of,
+)
+from pretrained_embed.formats.safetensors.header import DTYPES
+from pretrained_embed.formats.zipped import Zipped
+
+_PICKLE, _VERSION, _ORDER = "data.pkl", "version", "byteorder"
+_PROTOCOL = 1001  # of the file before it was a zip
+
+#: Classes of storages: dtypes as safetensors has them, and the bytes of a number.
+_STORAGES = {
+    "Float": ("F32", 4),
+    "Double": ("F64", 8),
+    "Half": ("F16", 2),
+    "BFloat16": ("BF16", 2),
+    "Char": ("I8", 1),
+    "Byte": ("U8", 1),
+    "Short": ("I16", 2),
+    "Int": ("I32", 4),
+    "Long": ("I64", 8),
+    "Bool": ("BOOL", 1),
+    "Untyped": ("U8", 1),
+    "ComplexFloat": ("C64", 8),
+    "ComplexDouble": ("complex128", 16),
+    "QInt8": ("quantised int8", 1),
+    "QUInt8": ("quantised uint8", 1),
+    "QInt32": ("quantised int32", 4),
+    "QUInt4x2": ("quantised uint4", 1),
+    "QUInt2x4": ("quantised uint2", 1),
+}
+#: dtypes that a tensor names itself, for want of a class of storage.
+_NAMED = {
+    "float32": "F32",
+    "float64": "F64",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "int8": "I8",
+    "uint8": "U8",
+    "uint16": "U16",
+}
+_TENSORS = {
+    "torch._utils._rebuild_tensor",
+    "torch._utils._rebuild_tensor_v2",
+    "torch._utils._rebuild_tensor_v3",
+}
+_PARAMETERS = {
+    "torch._utils._rebuild_parameter",
+    "torch._utils._rebuild_parameter_with_state",
+}
+_TYPED = {
+    "torch._tensor._rebuild_from_type_v2",
+    "torch._tensor._rebuild_from_type",
+    "torch.tensor._rebuild_from_type",
+}
+#: Functions of tensors that are no table of plain numbers, and what these are.
+_OTHERS = {
+    "_rebuild_qtensor": "quantised",
+    "_rebuild_sparse_tensor": "sparse",
+    "_rebuild_nested_tensor": "nested",
+    "_rebuild_wrapper_subclass": "a wrapper",
+    "_rebuild_meta_tensor_no_storage": "without numbers",
+    "_rebuild_device_tensor_from_numpy": "of another device",
+}
+#: dtypes of NumPy, as safetensors has them.
+_OF_NUMPY = {np.dtype(d.numpy).str[1:]: n for n, d in DTYPES.items() if d.numpy}
+_OF_NUMPY["u2"] = "U16"
+_WRAPPED = 4  # parameters in parameters
+
+
+class Tensor(NamedTuple):
+    """What a pickle says of a tensor. Two that are equal have the same numbers."""
+
+    dtype: str  # as safetensors has it, or in words
+    shape: tuple[int, ...]
+    storage: str = ""
+    start: int = 0  # number of the storage that is the first
+    strides: tuple[int, ...] = ()  # in numbers
+    array: PickledObject | None = None  # of NumPy, which lies in the pickle
+
+
+class _Storage(NamedTuple):
+    begin: int  # place in the file
+    size: int  # bytes
+
+
+class Checkpoint:
+    """An open file of ``torch.save``; raises `FormatError` where it is damaged."""
+
+    def __init__(self, file: LocalFile, where: str, budget: Budget) -> None:
+        self._file = file
+        self._where = where
+        self._big_endian = False
+        file.seek(0)
+        is_zip = file.read(2) == b"PK"
+        self._data = map_array(file, np.uint8, (file_size(file),), 0)
+        self._storages: dict[str, _Storage] = {}
+        pickle = self._of_zip(budget) if is_zip else self._of_old(budget)
+        self.root, self.names = pickle.value, pickle.names
+
+    def describe(self, value: Any) -> Tensor | None:
+        """Return what is said of a tensor or an array, ``None`` for what is neither."""
+        if type(value) is not PickledObject:
+            return None
+        for _ in range(_WRAPPED):
+            kind, args = str(value.kind), value.args
+            if kind in _PARAMETERS and args and type(args[0]) is PickledObject:
+                value = args[0]
+            elif kind in _TYPED and len(args) > 2 and type(args[0]) is Global:
+                value = PickledObject(
+                    args[0], args[2] if type(args[2]) is tuple else ()
+                )
+            else:
+                break
+        if value.is_array():
+            return array_tensor(value, self._where)
+        kind, name = str(value.kind), value.kind.name
+        if kind in _TENSORS:
+            return _tensor(value.args, own_dtype=kind.endswith("v3"))
+        if name in _OTHERS and value.kind.module == "torch._utils":
+            args = value.args
+            if name == "_rebuild_sparse_tensor" and args and type(args[-1]) is tuple:
+                args = args[-1]
+            return Tensor(_OTHERS[name], _sizes(args[2:3]) or ())
+        return None
+
+    def load(self, tensor: Tensor) -> AnyArray:
+        """Return a tensor as it lies in the file, the bits of BF16 as uint16.
+
+        Raises `FormatError` where it does not lie there.
+        """
+        where = f"{self._where}, a tensor of shape {tensor.shape}"
+        if tensor.array is not None:
+            return array_of(tensor.array, self._where)
+        known = DTYPES.get(tensor.dtype)
+        if known is None or known.numpy is None:
+            raise FormatError(f"{where}: {tensor.dtype} is not read")
+        dtype = np.dtype(known.numpy)
+        if self._big_endian:
+            dtype = dtype.newbyteorder(">")
+        storage = self._storages.get(tensor.storage)
+        if storage is None:
+            raise FormatError(
+                f"{where}: the file has no storage {tensor.storage!r}; get it again"
+            )
+        array_bytes(tensor.shape, dtype.itemsize, where)
+        count = int(np.prod(tensor.shape, dtype=object))
+        steps = zip(tensor.shape, tensor.strides, strict=True)
+        span = 1 + sum((size - 1) * step for size, step in steps) if count else 0
+        held = storage.size // dtype.itemsize
+        if tensor.start + span > held or count > held:
+            raise FormatError(
+                f"{where}, {tensor.strides} numbers apart from {tensor.start:,} on, "
+                f"does not lie once in the {held:,} of its storage; the file is "
+                "damaged, or the tensor an expanded one: save tensor.contiguous()"
+            )
+        return native_integers(
+            np.ndarray(
+                tensor.shape,
+                dtype,
+                self._data,
+                storage.begin + tensor.start * dtype.itemsize,
+                tuple(step * dtype.itemsize for step in tensor.strides),
+            )
+        )
+
+    def _of_zip(self, budget: Budget) -> unpickling.Pickle:
+        with Zipped(self._file, self._where) as archive:
+            pickles = [
+                name.removesuffix(_PICKLE)
+                for name in archive.members
+                if name.endswith(f"/{_PICKLE}") and name.count("/") == 1
+            ]
+            if len(pickles) != 1:
+                raise FormatError(
+                    f"{self._where}: {len(pickles)} pickles at its top; a file of "
+                    "torch.save has one"
+                )
+            folder = pickles[0]
+            order = archive.members.get(folder + _ORDER)
+            if order is not None:
+                said = bytes(self._member(archive, order))[:8].strip()
+                if said not in (b"little", b"big"):
+                    raise archive.damaged(f"its byte order is {said!r}")
+                self._big_endian = said == b"big"
+            data = self._member(archive, archive.members[folder + _PICKLE])
+            pickle = unpickling.load(data, self._where, budget, persistent=True)
+            for id in pickle.ids:
+                key, _, _ = _storage(id)
+                info = archive.members.get(f"{folder}data/{key}")
+                if info is not None and key not in self._storages:
+                    place = self._place(archive, info)
+                    self._storages[key] = _Storage(place, info.file_size)
+            return pickle
+
+    def _member(self, archive: Zipped, info: zipfile.ZipInfo) -> memoryview:
+        place = self._place(archive, info)
+        return self._data.data[place : place + info.file_size]
+
+    def _place(self, archive: Zipped, info: zipfile.ZipInfo) -> int:
+        if info.compress_type != zipfile.ZIP_STORED:
+            raise FormatError(
+                f"{self._where}: member {info.filename!r} is packed, which torch.save "
+                "does to none; unpack the zip, and pack it again without compression: "
+                "zip -0 -r NEW.pt FOLDER"
+            )
+        return archive.place(info)
+
+    def _of_old(self, budget: Budget) -> unpickling.Pickle:
+        data, at = self._data.data, 0
+
+        def following(*, persistent: bool = False) -> unpickling.Pickle:
+            nonlocal at
+            pickle = unpickling.load(
+                data[at:], self._where, budget, persistent=persistent
+            )
+            at += pickle.size
+            return pickle
+
+        magic, protocol, _ = (following().value for _ in range(3))
+        if magic != TORCH or protocol != _PROTOCOL:
+            raise FormatError(
+                f"{self._where}: a file of torch.save of version {protocol!r}, and "
+                f"{_PROTOCOL} is read; load it with PyTorch and save it again"
+            )
+        pickle = following(persistent=True)
+        widths = {key: width for key, _, width in map(_storage, pickle.ids)}
+        keys = following().value
+        for key in keys if type(keys) is list else []:
+            text = text_of(key)
+            count = int.from_bytes(data[at : at + 8], "little", signed=True)
+            width = widths.get(text or "")
+            if text is None or width is None or text in self._storages:
+                raise FormatError(
+                    f"{self._where}: storage {key!r} is of no tensor; the file is "
+                    "damaged"
+                )
+            at += 8
+            if not 0 <= count * width <= len(data) - at:
+                raise FormatError(
+                    f"{self._where}: storage {text!r} of {count:,} numbers does not "
+                    "lie within the file; get it again"
+                )
+            self._storages[text] = _Storage(at, count * width)
+            at += count * width
+        return pickle
+
+
+def _storage(id: Any) -> tuple[str, str, int]:
+    """Return the key, the dtype and the bytes of a number of a storage."""
+    match id:
+        case ("storage", Global() as kind, str(key), _, int(), *rest) if rest in (
+            [],
+            [None],
+        ) and kind.name.endswith("Storage"):
+            dtype, width = _STORAGES.get(
+                kind.name.removesuffix("Storage"), (kind.name, 1)
+            )
+            return key, dtype, width
+    return "", "of no storage", 1
+
+
+def _tensor(args: tuple[Any, ...], *, own_dtype: bool) -> Tensor | None:
+    """Return what the arguments of a call say; ``None`` where no call has them."""
+    match args:
+        case (PickledObject() as storage, int(start), tuple(), tuple(), *rest):
+            shape, strides = _sizes(args[2:3]), _sizes(args[3:4])
+        case _:
+            return None
+    if storage.kind != ELSEWHERE or shape is None or strides is None or start < 0:
+        return None
+    if len(shape) != len(strides):
+        return None
+    key, dtype, _ = _storage(storage.args[0])
+    if own_dtype:
+        named = rest[2] if len(rest) > 2 else None
+        name = named.name if isinstance(named, Global) else "of no dtype"
+        dtype = _NAMED.get(name, name)
+    if type(rest[-1]) is dict and rest[-1].get("neg"):
+        dtype = f"{dtype} of the other sign"
+    return Tensor(dtype, shape, key, start, strides)
+
+
+def _sizes(held: tuple[Any, ...]) -> tuple[int, ...] | None:
+    """Return a tuple of sizes; ``None`` where it is none."""
+    if len(held) == 1 and type(held[0]) is PickledObject:  # torch.Size
+        held = held[0].args
+    if len(held) != 1 or type(held[0]) is not tuple:
+        return None
+    fine = all(type(size) is int and 0 <= size < 1 << 63 for size in held[0])
+    return held[0] if fine else None
+
+
+def array_tensor(value: PickledObject, where: str) -> Tensor:
+    """Return what is said of an array of NumPy; without dtype if not of numbers."""
+    try:
+        array = array_of(value, where)
+    except FormatError:  # of strings or objects, which may be tokens
+        return Tensor("", (0,), array=value)
+    name = _OF_NUMPY.get(array.dtype.str[1:], array.dtype.name)
+    return Tensor(name, array.shape, array=value)
