@@ -79,10 +79,11 @@ def align(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Turn vectors into the space of others, by tokens that mean the same in both.
+    """Turn vectors into the space of others.
 
-    Such as those of two languages, or of two years of the same one. The map is
-    orthogonal: among the turned vectors no angle changes. Both need the same dim.
+    By tokens that mean the same in both: vectors of two languages, or of two years of
+    the same one. The map is orthogonal: among the turned vectors no angle changes. Both
+    need the same dim.
 
     \b
     Example:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -134,5 +135,9 @@ def build(
         for remark in remarks(matrix.findings):
             tell(remark)
         tell(f"Wrote {output}: {rows:,} rows of {dim} dimensions.")
+        tell(
+            f"Next: pe.load_matrix({str(output)!r}) in Python, "
+            f"'pretrained-embed page {shlex.quote(str(output))}' to look at it."
+        )
     if as_json:
         answer_json({"output": str(output), **matrix_facts(matrix)})

@@ -20,7 +20,9 @@ from pretrained_embed.sources.url import url_or_words
 
 @click.group()
 def cache() -> None:
-    """Show, check and empty the cache of downloads and indexed copies.
+    """Show, check and empty the cache.
+
+    It holds downloads, and indexed copies of what was read.
 
     \b
     Example:

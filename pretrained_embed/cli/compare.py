@@ -56,10 +56,10 @@ def compare(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say what changed from one matrix to another, such as by training.
+    """Say what changed between two matrices.
 
-    Cosines, norms, neighbours gained and lost, all by frequency, and the tokens that
-    moved most.
+    Such as by training: cosines, norms, neighbours gained and lost, all by frequency,
+    and the tokens that moved most.
 
     \b
     Example:

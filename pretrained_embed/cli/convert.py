@@ -70,7 +70,7 @@ def convert(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Write the vectors of IN to OUT in another format.
+    """Write vectors in another format.
 
     IN is a name that 'list' shows, a URL, a path, archive.zip#member, a folder of parts
     or a pattern of their names, or - for standard input. All rows are written, in their

@@ -51,11 +51,11 @@ def coverage(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Compare how much of a vocabulary sources have, without building a matrix.
+    """Compare how much of a vocabulary sources have.
 
-    TOKENS is the share of the tokens that a source has, TEXT the share of the text that
-    they make up, where the vocabulary has counts. Below the table stands what would
-    find more, and which tokens one source alone has or lacks.
+    No matrix is built. TOKENS is the share of the tokens that a source has, TEXT the
+    share of the text that they make up, where the vocabulary has counts. Below the
+    table stands what would find more, and which tokens one source alone has or lacks.
 
     \b
     Example:

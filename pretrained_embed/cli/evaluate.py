@@ -53,7 +53,7 @@ def evaluate(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Score vectors on word similarity, analogies, odd ones out and categories.
+    """Score vectors on similarity, analogies and categories.
 
     A saved matrix (.npz, .npy, .h5 or .safetensors) takes part with its found tokens;
     of any other vectors, as for 'build --source', the words of the tasks alone are

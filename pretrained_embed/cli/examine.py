@@ -30,11 +30,12 @@ def examine(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Read all of a file of vectors, and say what is wrong with it.
+    """Say what is wrong with a file of vectors.
 
-    Malformed rows, a false header, a cut file, tokens that are there twice or are not
-    UTF-8, and numbers that are none are errors: the exit code is 1. Tokens that only
-    look odd, and vectors of zeros, are warnings. Each comes with what would mend it.
+    All of it is read. Malformed rows, a false header, a cut file, tokens that are there
+    twice or are not UTF-8, and numbers that are none are errors: the exit code is 1.
+    Tokens that only look odd, and vectors of zeros, are warnings. Each comes with what
+    would mend it.
 
     \b
     Example:

@@ -20,9 +20,10 @@ from pretrained_embed.cli.output import answer, answer_json
 def explain(
     matrix: str, tokens: tuple[str, ...], library: pe.Library, as_json: bool
 ) -> None:
-    """Tell how the rows of tokens were filled: found or not, in which form and source.
+    """Tell how the rows of tokens were filled.
 
-    A token that begins with - comes after --.
+    Found or not, in which form, in which row of which source. A token that begins with
+    - comes after --.
 
     \b
     Example:

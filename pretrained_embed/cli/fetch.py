@@ -28,11 +28,12 @@ def fetch(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Download a name that 'list' shows, or a URL, into the cache; print its path.
+    """Download vectors into the cache; print their path.
 
-    What is there already is not downloaded again. A download that was interrupted goes
-    on where it stopped, and what an installed package has is not downloaded at all.
-    With --offline: tell whether it is there.
+    SOURCE is a name that 'list' shows, or a URL. What is there already is not
+    downloaded again. A download that was interrupted goes on where it stopped, and what
+    an installed package has is not downloaded at all. With --offline: tell whether it
+    is there.
 
     \b
     Example:

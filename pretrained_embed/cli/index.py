@@ -38,7 +38,7 @@ def index(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Index a file of vectors: building from it then takes milliseconds.
+    """Index a file; building from it then takes milliseconds.
 
     The index, with a copy of the vectors, goes into the cache; its path is printed. It
     is used in place of the file as long as that is not changed. What has a name or a

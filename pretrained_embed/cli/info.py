@@ -44,7 +44,7 @@ def info(
     library: pe.Library,
     as_json: bool,
 ) -> None:
-    """Tell about a file of vectors, a saved matrix or a name that 'list' shows.
+    """Tell what a file, a saved matrix or a name holds.
 
     A file is read from end to end, so that its rows are counted and the malformed ones
     named. A file that has the name of a catalog entry is written ./NAME. Without an

@@ -48,7 +48,7 @@ def page(
     library: pe.Library,
     quiet: bool,
 ) -> None:
-    """Write a page about MATRIX: its coverage, and a map of its tokens.
+    """Write a page: coverage, and a map of the tokens.
 
     The page is one file that loads nothing; open it in a browser. It shows the map with
     the nearest neighbours of each token, what was found and what was not, norms,

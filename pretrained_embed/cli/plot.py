@@ -55,7 +55,7 @@ def plot(
     library: pe.Library,
     quiet: bool,
 ) -> None:
-    """Draw tokens of a saved matrix as points, near each other where they are alike.
+    """Draw tokens as points, near each other where alike.
 
     Needs matplotlib.
 

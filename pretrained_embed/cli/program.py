@@ -29,32 +29,33 @@ INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 _GIVE = "give --bad-rows, such as 10 or 0.1%,"
 _COPY = "make a copy by 'pretrained-embed convert IN OUT --bad-rows 100%'"
 
-#: The commands, each in a module of its own, with what its help begins with.
-SUMMARIES = {
-    "build": "Write the matrix whose row I is the vector of token I.",
-    "coverage": "Compare how much of a vocabulary sources have, without building a "
-    "matrix.",
-    "info": "Tell about a file of vectors, a saved matrix or a name that 'list' shows.",
-    "explain": "Tell how the rows of tokens were filled: found or not, in which form "
-    "and source.",
-    "similar": "List the tokens nearest to each TOKEN, or to a sum such as king - man "
-    "+ woman.",
-    "plot": "Draw tokens of a saved matrix as points, near each other where they are "
-    "alike.",
-    "page": "Write a page about MATRIX: its coverage, and a map of its tokens.",
-    "examine": "Read all of a file of vectors, and say what is wrong with it.",
-    "convert": "Write the vectors of IN to OUT in another format.",
-    "list": "List the vectors that can be asked for by name.",
-    "fetch": "Download a name that 'list' shows, or a URL, into the cache; print its "
-    "path.",
-    "index": "Index a file of vectors: building from it then takes milliseconds.",
-    "cache": "Show, check and empty the cache of downloads and indexed copies.",
-    "evaluate": "Score vectors on word similarity, analogies, odd ones out and "
-    "categories.",
-    "compare": "Say what changed from one matrix to another, such as by training.",
-    "align": "Turn vectors into the space of others, by tokens that mean the same in "
-    "both.",
+#: The commands, each in a module of its own, with what its help begins with: in the
+#: groups of the help, and short enough for a line of it.
+GROUPS = {
+    "Build": {
+        "build": "Write the matrix whose row I is the vector of token I.",
+        "coverage": "Compare how much of a vocabulary sources have.",
+        "list": "List the vectors that can be asked for by name.",
+        "fetch": "Download vectors into the cache; print their path.",
+        "index": "Index a file; building from it then takes milliseconds.",
+        "cache": "Show, check and empty the cache.",
+    },
+    "Look at a matrix": {
+        "explain": "Tell how the rows of tokens were filled.",
+        "similar": "List the tokens nearest to a token, or to a sum.",
+        "page": "Write a page: coverage, and a map of the tokens.",
+        "plot": "Draw tokens as points, near each other where alike.",
+        "evaluate": "Score vectors on similarity, analogies and categories.",
+        "compare": "Say what changed between two matrices.",
+    },
+    "Files of vectors": {
+        "info": "Tell what a file, a saved matrix or a name holds.",
+        "examine": "Say what is wrong with a file of vectors.",
+        "convert": "Write vectors in another format.",
+        "align": "Turn vectors into the space of others.",
+    },
 }
+SUMMARIES = {name: text for group in GROUPS.values() for name, text in group.items()}
 
 
 class Commands(Mapping[str, click.Command]):
@@ -104,6 +105,14 @@ class Program(click.Group):
                 options = [name for one in command.params for name in one.opts]
                 error.way = _GIVE if "--bad-rows" in options else _COPY
             raise
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the commands in their groups."""
+        for title, summaries in GROUPS.items():
+            with formatter.section(title):
+                formatter.write_dl(list(summaries.items()))
 
     def shell_complete(
         self, ctx: click.Context, incomplete: str

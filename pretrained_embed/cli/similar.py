@@ -59,11 +59,12 @@ def similar(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """List the tokens nearest to each TOKEN, or to a sum such as king - man + woman.
+    """List the tokens nearest to a token, or to a sum.
 
-    The source is a saved matrix, a file of vectors or a name that 'list' shows. The
-    number before a token is the cosine of the angle between the two, or what --metric
-    asks for. A token that begins with - comes after --.
+    A sum is such as king - man + woman. The source is a saved matrix, a file of vectors
+    or a name that 'list' shows. The number before a token is the cosine of the angle
+    between the two, or what --metric asks for. A token that begins with - comes after
+    --.
 
     \b
     Example:

@@ -60,18 +60,20 @@ def fitted(
     tokens: PackedTokens,
     path: Path,
     vectors: Rows,
-    where: str,
+    stream: ByteStream,
     layout: KnownLayout | None,
 ) -> tuple[PackedTokens, dict[str, AnyArray], list[str]]:
     """Return a token for each row of a table, its holes, and notes.
+
+    Where the tokens are from is a note, unless who opened the stream said it.
 
     A table may have rows behind those of its tokens, which become holes: where they
     are zeros, and where ``rows`` of the layout is the number of the tokens. Raises
     `FormatError` where tokens and rows differ else.
     """
     count, rows = len(tokens), vectors.shape[0]
-    notes = [f"tokens from {path.name}"]
-    notes += padding(count, path, vectors, where, layout)
+    notes = [] if path == stream.tokens_path else [f"tokens from {path.name}"]
+    notes += padding(count, path, vectors, stream.name, layout)
     if count == rows:
         return tokens, {}, notes
     ends = np.full(rows - count, tokens.offsets[-1])

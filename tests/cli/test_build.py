@@ -45,6 +45,8 @@ def test_people_are_told_of_coverage_remarks_and_the_file():
         "  line 3: 1 values, 2 expected; the row begins b'bad 5'",
         "  line 5: blank line",
         "Wrote matrix.h5: 5 rows of 2 dimensions.",
+        "Next: pe.load_matrix('matrix.h5') in Python, "
+        "'pretrained-embed page matrix.h5' to look at it.",
     ]
 
 
@@ -211,7 +213,7 @@ def test_a_link_to_the_vocabulary_is_not_written_through():
         (("--vocab", "."), "it is a directory"),
         (("--source", "nowhere.txt"), "no such file"),
         (("--source", "glove-6b-50"), "did you mean glove-6b-50d"),
-        (("--source", "."), "a folder"),
+        (("--source", "."), "one of 2 files of ."),
         (("--source", "vocab.txt"), "not recognised"),
         (("--min-coverage", "0.9"), "50.0 % of the tokens were found"),
         (("--oov", "error"), "'Dog'"),

@@ -237,7 +237,7 @@ def test_a_file_with_the_name_of_an_entry_is_written_with_its_folder():
     [
         ("glove-6b-51d", "did you mean glove-6b-50d"),
         ("nowhere.txt", "no such file"),
-        (".", "a folder"),
+        (".", "one of 2 files of ."),
         ("vocab.txt", "not recognised"),
         ("https://127.0.0.1:9/v.txt", "not in the cache"),
     ],

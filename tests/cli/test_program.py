@@ -123,7 +123,11 @@ def test_no_command_shows_the_help_as_wrong_usage():
     result = run()
 
     assert result.exit_code == 2
-    assert "Commands:" in result.stderr
+    assert "Build:" in result.stderr
+    assert {name for name in SUMMARIES if f"\n  {name} " in result.stderr} == {
+        *SUMMARIES
+    }
+    assert "..." not in result.stderr.partition("Build:")[2]  # no line is cut
 
 
 def test_version_names_the_program():

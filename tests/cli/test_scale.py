@@ -20,7 +20,7 @@ def test_rows_go_into_the_output_as_they_are_made(name: str) -> None:
     result = run(*BUILD, "-o", name, "--memory", "0.5 MB")
 
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.endswith(f"Wrote {name}: 5 rows of 3 dimensions.\n")
+    assert f"\nWrote {name}: 5 rows of 3 dimensions.\n" in result.stderr
     built, expected = pe.load_matrix(name), pe.load_matrix("m.npz")
     np.testing.assert_array_equal(built.vectors, expected.vectors, strict=True)
     assert built.provenance == expected.provenance

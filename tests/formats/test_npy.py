@@ -49,7 +49,8 @@ def test_a_matrix_is_read_with_its_tokens(tmp_path, dtype, order, source):
     assert block.tokens == TOKENS
     assert block.vectors.tolist() == VECTORS.tolist()
     assert out.tolist() == [[5, 6], [1, 2]]
-    assert reader.findings.notes[0] == "tokens from words"
+    # Whoever opens it has named the tokens.
+    assert "tokens from words" not in reader.findings.notes
 
 
 @pytest.mark.parametrize("suffix", [".tokens", ".vocab", ".txt"])

@@ -68,7 +68,7 @@ def _open(stream: ByteStream, layout: KnownLayout | None) -> TableReader:
     stem = stream.path.stem if stream.path is not None else stream.name
     path = find_tokens(stream, [stem + suffix for suffix in SIBLINGS])
     tokens, holes, notes = fitted(
-        read_tokens(path, stream.read_options), path, vectors, stream.name, layout
+        read_tokens(path, stream.read_options), path, vectors, stream, layout
     )
     return TableReader(NAME, stream.name, tokens, vectors, arrays=holes, notes=notes)
 

@@ -78,13 +78,8 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
         if path is not None:
             return model_reader(NAME, stream, embedding, path, bare=True, layout=layout)
     path = find_tokens(stream, ("tokenizer.json", "vocab.txt"))
-    tokens, holes, notes = fitted(
-        read_tokens(path, stream.read_options),
-        path,
-        embedding.rows,
-        stream.name,
-        layout,
-    )
+    read = read_tokens(path, stream.read_options)
+    tokens, holes, notes = fitted(read, path, embedding.rows, stream, layout)
     return TableReader(
         NAME,
         stream.name,
