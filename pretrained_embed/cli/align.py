@@ -11,12 +11,12 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer_json, tell
 from pretrained_embed.cli.remarks import layout_notes
-from pretrained_embed.sources.url import shown, url_or_words
+from pretrained_embed.sources.url import shown
 
 
 @click.command()
-@click.argument("source", metavar="MATRIX|SOURCE", type=url_or_words)
-@click.argument("target", metavar="TARGET", type=url_or_words)
+@click.argument("source", metavar="MATRIX|SOURCE", **options.source)
+@click.argument("target", metavar="TARGET", **options.source)
 @click.option(
     "--output",
     "-o",

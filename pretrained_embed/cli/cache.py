@@ -15,7 +15,6 @@ from pretrained_embed.cli.progress import Bar
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library.cache import Cached
 from pretrained_embed.markup import columns
-from pretrained_embed.sources.url import url_or_words
 
 
 @click.group()
@@ -31,7 +30,7 @@ def cache() -> None:
 
 
 @cache.command()
-@click.argument("source", required=False, metavar="[SOURCE]", type=url_or_words)
+@click.argument("source", required=False, metavar="[SOURCE]", **options.source)
 @library_options("cache_dir", "catalog")
 def path(source: str | None, library: pe.Library) -> None:
     """Print the cache folder; or where to put the file of a name or a URL by hand.
@@ -104,7 +103,15 @@ def verify(library: pe.Library, as_json: bool) -> None:
 
 
 @cache.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.argument(
+    "names",
+    metavar="NAME...",
+    nargs=-1,
+    required=True,
+    **options.completing(
+        lambda: {file.source for file in pe.Library().cache.entries()}
+    ),
+)
 @library_options("cache_dir")
 def remove(names: tuple[str, ...], library: pe.Library) -> None:
     """Remove what was fetched by these names or URLs, and their indexed copies.

@@ -9,12 +9,11 @@ import click
 import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.cli.output import answer, answer_json, tell
-from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
-@click.argument("before", metavar="BEFORE", type=url_or_words)
-@click.argument("after", metavar="AFTER", type=url_or_words)
+@click.argument("before", metavar="BEFORE", **options.source)
+@click.argument("after", metavar="AFTER", **options.source)
 @click.option(
     "--count",
     "-n",

@@ -16,13 +16,12 @@ from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.recipe_options import limits_options
 from pretrained_embed.cli.remarks import remarks
 from pretrained_embed.cli.vocabulary_options import check_stdin, vocab_kind
-from pretrained_embed.sources.url import url_or_words
 
 _SHOWN = 5  # missing tokens that are named
 
 
 @click.command()
-@click.argument("source", metavar="IN", type=url_or_words)
+@click.argument("source", metavar="IN", **options.source)
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--to",

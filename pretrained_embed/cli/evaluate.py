@@ -12,12 +12,11 @@ from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.remarks import layout_notes
-from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
 @click.argument(
-    "sources", metavar="MATRIX|SOURCE...", type=url_or_words, nargs=-1, required=True
+    "sources", metavar="MATRIX|SOURCE...", **options.source, nargs=-1, required=True
 )
 @click.option(
     "--task",

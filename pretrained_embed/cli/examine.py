@@ -10,13 +10,12 @@ from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, plural
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.remarks import layout_notes
-from pretrained_embed.sources.url import url_or_words
 
 UNHEALTHY = 1
 
 
 @click.command()
-@click.argument("source", metavar="FILE", type=url_or_words)
+@click.argument("source", metavar="FILE", **options.source)
 @options.layout
 @library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json

@@ -14,11 +14,10 @@ from pretrained_embed.cli.output import answer, answer_json, size, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.library import packages
 from pretrained_embed.library.cache import Cached
-from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
-@click.argument("name", type=url_or_words)
+@click.argument("name", **options.source)
 @library_options("cache_dir", "offline", "catalog")
 @options.as_json
 @options.quiet

@@ -12,13 +12,12 @@ from pretrained_embed.cli.library_options import library_options
 from pretrained_embed.cli.output import answer, answer_json, number, size, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.remarks import remarks
-from pretrained_embed.sources.url import url_or_words
 
 _DTYPES = ("float32", "float16")
 
 
 @click.command()
-@click.argument("file", metavar="FILE|NAME", type=url_or_words)
+@click.argument("file", metavar="FILE|NAME", **options.source)
 @click.option(
     "--dtype",
     **options.one_of(_DTYPES),

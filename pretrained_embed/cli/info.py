@@ -25,7 +25,6 @@ from pretrained_embed.cli.remarks import (
 from pretrained_embed.errors import brief
 from pretrained_embed.kernel import choice
 from pretrained_embed.library import packages
-from pretrained_embed.sources.url import url_or_words
 
 _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
 
@@ -34,7 +33,7 @@ _WHOLE = ("npz", "hdf5", "safetensors")
 
 
 @click.command()
-@click.argument("source", required=False, metavar="[FILE|NAME]", type=url_or_words)
+@click.argument("source", required=False, metavar="[FILE|NAME]", **options.source)
 @options.layout
 @library_options("cache_dir", "catalog", "mmap")
 @options.as_json

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import os
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any, TypeVar
 
 import click
+from click.shell_completion import CompletionItem
 
-from pretrained_embed import DEFAULT_SOURCE, EmbeddingMatrix
+from pretrained_embed import DEFAULT_SOURCE, EmbeddingMatrix, Library
 from pretrained_embed.errors import brief
 from pretrained_embed.kernel.choice import SlowKernelWarning
 from pretrained_embed.sources.url import url_or_words
@@ -78,7 +79,43 @@ def one_of(
             _check_word(value, words if more is None else more())
         return value
 
-    return {"metavar": f"[{'|'.join(words)}]", "callback": check}
+    complete = completing(lambda: words if more is None else more())
+    return {"metavar": f"[{'|'.join(words)}]", "callback": check, **complete}
+
+
+def completing(
+    words: Callable[[], Iterable[str]], *, several: bool = False, files: bool = False
+) -> dict[str, Any]:
+    """Return what lets a shell complete an option or argument.
+
+    ``several`` words may stand with commas between them; ``files`` will do, too.
+    """
+
+    def complete(
+        _: click.Context, __: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        before, comma, begun = incomplete.rpartition(",") if several else ("", "", "")
+        begun = begun if several else incomplete
+        items = [
+            CompletionItem(before + comma + word)
+            for word in words()
+            if word.startswith(begun)
+        ]
+        return items + [CompletionItem(incomplete, type="file")] * files
+
+    return {"shell_complete": complete}
+
+
+def _names() -> Iterator[str]:
+    for entry in Library().list():
+        if entry.is_template:
+            yield from (entry.for_language(code).id for code in entry.languages)
+        else:
+            yield entry.id
+
+
+#: What is any source: a name, a URL or a file.
+source: dict[str, Any] = {"type": url_or_words, **completing(_names, files=True)}
 
 
 def _check_word(word: str, words: Sequence[str]) -> None:
@@ -103,7 +140,7 @@ projection_seed = click.option(
 
 sources = click.option(
     "--source",
-    type=url_or_words,
+    **source,
     metavar="SOURCE",
     multiple=True,
     default=(DEFAULT_SOURCE,),

@@ -24,6 +24,10 @@ _PATIENCE = 30
 _CHOICES = {name: ", ".join(words) for name, words in pe.Recipe.choices().items()}
 
 
+def _completed(field: str) -> dict[str, Any]:
+    return options.completing(lambda: pe.Recipe.choices()[field], several=True)
+
+
 def _by_token(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
@@ -97,6 +101,7 @@ recipe_options = options.value_options(
         "postprocess": click.option(
             "--post",
             "postprocess",
+            **_completed("postprocess"),
             metavar="STEP,...",
             callback=lambda _, __, given: () if given is None else given,
             help=f"Steps that change the finished rows: {_CHOICES['postprocess']}. "
@@ -105,6 +110,7 @@ recipe_options = options.value_options(
         ),
         "match": click.option(
             "--match",
+            **_completed("match"),
             default="exact",
             show_default=True,
             metavar="FORM,...",
@@ -114,6 +120,7 @@ recipe_options = options.value_options(
         ),
         "oov": click.option(
             "--oov",
+            **_completed("oov"),
             metavar="POLICY,...",
             default="normal",
             show_default=True,

@@ -13,11 +13,10 @@ from pretrained_embed.cli.output import answer, answer_json, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.recipe_options import limits_options
 from pretrained_embed.cli.remarks import layout_notes
-from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
-@click.argument("source", metavar="MATRIX|SOURCE", type=url_or_words)
+@click.argument("source", metavar="MATRIX|SOURCE", **options.source)
 @click.argument("tokens", metavar="TOKEN...", nargs=-1)
 @click.option(
     "--file",

@@ -72,6 +72,36 @@ def test_the_version_and_completion_need_no_numpy(words, said):
     assert ran.stdout.startswith(said)
 
 
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        (["build", "--source", "glove-6"], ["plain,glove-6b-50d", "file,glove-6"]),
+        (["build", "--match", "exact,lo"], ["plain,exact,lower"]),
+        (["build", "--oov", "ngram,nor"], ["plain,ngram,normal"]),
+        (["convert", "a.txt", "b", "--to", "glo"], ["plain,glove"]),
+        (["index", "fasttext-cc-d"], ["plain,fasttext-cc-de", "file,fasttext-cc-d"]),
+        (["list", "--lang"], ["plain,--language"]),
+    ],
+    ids=str,
+)
+def test_a_shell_completes_names_formats_and_forms(words, completed):
+    ran = subprocess.run(
+        [sys.executable, "-m", "pretrained_embed"],
+        env=os.environ
+        | {
+            "_PYTHON_M_PRETRAINED_EMBED_COMPLETE": "bash_complete",
+            "_PRETRAINED_EMBED_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(["pretrained-embed", *words]),
+            "COMP_CWORD": str(len(words)),
+        },
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+    assert set(completed) <= set(ran.stdout.splitlines())
+
+
 @every_command
 @pytest.mark.parametrize("option", ["-h", "--help"])
 def test_every_command_has_help_with_an_example(words, option):

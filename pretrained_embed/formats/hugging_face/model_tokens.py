@@ -86,13 +86,8 @@ def tokens_beside(
                     format, stream, embedding, path, bare=True, layout=layout
                 )
     path = find_tokens(stream, siblings)
-    tokens, holes, notes = fitted(
-        read_tokens(path, stream.read_options),
-        path,
-        embedding.rows,
-        stream.name,
-        layout,
-    )
+    read = read_tokens(path, stream.read_options)
+    tokens, holes, notes = fitted(read, path, embedding.rows, stream, layout)
     return TableReader(
         format,
         stream.name,
