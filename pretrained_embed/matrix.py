@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 #: How vectors are given places in the plane: see `EmbeddingMatrix.plot`.
 Projection = Literal["pca", "tsne", "umap"]
 
+#: Rows of shards that are taken at a time, of which not all need be asked for.
+_READ_ROWS = 1024
+
 #: Rows and numbers that a notebook shows.
 _SHOWN_ROWS, _SHOWN_NUMBERS = 8, 6
 
@@ -57,8 +60,8 @@ class EmbeddingMatrix:
     It is ``vectors``, float32 (len(vocabulary), dim), C-contiguous and read-only, so
     that training a layer made from it cannot change it, and a ``ledger``, which tells
     where each of them comes from: see `Ledger`. What the ledger has is here, too, under
-    the same names. Vectors of a matrix in several files are read into memory when they
-    are first asked for.
+    the same names. Of a matrix in several files `lookup` reads the rows it is asked
+    for; all are read into memory when ``vectors`` are first asked for.
 
     Made by `build_matrix` and `load_matrix`; the constructor takes vectors of one's own
     and their ledger. With a `Vocabulary` in its place every token counts as found, or
@@ -115,6 +118,27 @@ class EmbeddingMatrix:
         if not isinstance(self._stored, np.ndarray):
             self._stored = frozen(self._stored[:], np.float32)
         return self._stored
+
+    def _rows(self, ids: Int64Array) -> Float32Array:
+        """Return the vectors of ids (n,), which are rows: (n, dim).
+
+        Of several files those that have one of the rows are read.
+        """
+        stored = self._stored
+        if isinstance(stored, np.ndarray):
+            found: Float32Array = stored[ids]
+            return found
+        out = np.empty((len(ids), self.dim), np.float32)
+        order = np.argsort(ids, kind="stable")
+        rising = ids[order]
+        at = 0
+        while at < len(ids):
+            start = int(rising[at])
+            end = int(np.searchsorted(rising, start + _READ_ROWS))
+            read = stored[start : int(rising[end - 1]) + 1]
+            out[order[at:end]] = read[rising[at:end] - start]
+            at = end
+        return out
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -209,8 +233,8 @@ class EmbeddingMatrix:
         """
         wanted = np.asarray(ids)
         checks.row_numbers(wanted, len(self))
-        found: Float32Array = self.vectors[wanted.astype(np.int64)]
-        return found
+        found = self._rows(wanted.astype(np.int64).ravel())
+        return found.reshape(*wanted.shape, self.dim)
 
     def encode_lookup(
         self, texts: Any, *, max_length: int | None = None, **options: Any
@@ -229,7 +253,7 @@ class EmbeddingMatrix:
         Raises `UnknownTokenError`, which names the nearest token there is.
         """
         story = self.ledger[token]
-        row = self.vectors[story.id : story.id + 1]
+        row = self._stored[story.id : story.id + 1]
         return replace(story, norm=float(norms(row.astype(np.float64))[0]))
 
     def with_vectors(self, vectors: npt.ArrayLike) -> Self:
@@ -383,7 +407,7 @@ class EmbeddingMatrix:
             rows = np.array([self.vocabulary[token] for token in tokens], np.int64)
         if not len(rows):
             raise OptionError("there is no token to draw")
-        places = plot.project(self.vectors[rows], projection, seed=seed).tolist()
+        places = plot.project(self._rows(rows), projection, seed=seed).tolist()
         names = self.vocabulary.strings(rows)
         points = [
             plot.Point(name, x, y, Origin(self.origin[row]).label(self.match))
@@ -466,10 +490,10 @@ class EmbeddingMatrix:
                 str(row),
                 self.vocabulary.packed[row],  # of holes there are no bytes
                 Origin(self.origin[row]).label(self.match),
-                *(f"{number:.{digits}g}" for number in self.vectors[row, :shown]),
+                *(f"{number:.{digits}g}" for number in vector[:shown]),
                 *more,
             ]
-            for row in rows.tolist()
+            for row, vector in zip(rows.tolist(), self._rows(rows), strict=True)
         ]
         return ["id", "token", "origin", *map(str, range(shown)), *more], lines
 
@@ -482,7 +506,8 @@ class EmbeddingMatrix:
             raise UnknownTokenError(
                 f"{brief(token)} is no token; matrix.lookup(ids) gives vectors of ids"
             )
-        vector: Float32Array = self.vectors[self.vocabulary[token]]
+        row = self.vocabulary[token]
+        vector: Float32Array = self._stored[row : row + 1][0]
         return vector
 
     def __contains__(self, token: object) -> bool:
@@ -499,6 +524,9 @@ class EmbeddingMatrix:
         self, dtype: npt.DTypeLike | None = None, copy: bool | None = None
     ) -> AnyArray:
         return np.array(self.vectors, dtype, copy=copy)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_stored": self.vectors}  # files stay where they are
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(former_names.with_ledger(state))

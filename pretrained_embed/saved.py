@@ -8,7 +8,8 @@ from typing import Any, overload
 from pretrained_embed import formats, former_options
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.table import Table, bounds
+from pretrained_embed.formats.table import JoinedRows, Table, TablePart, bounds
+from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import (
     EmbeddingMatrix,
@@ -57,7 +58,9 @@ def load_matrix(
     ``.safetensors`` and shards. What is read of shards is checked against the digests
     of their index, which reads it once.
 
-    Vectors are mapped where that is possible: a file that another program cuts short
+    Vectors are mapped where that is possible: those of shards are read, and compared
+    with their digests, as far as tokens or ids are asked for, and all of them when
+    ``vectors`` are. A file that another program cuts short
     meanwhile then ends this process by SIGBUS. ``library=Library(mmap=False)`` reads
     them into memory. A name or a URL is looked for in the ``library``, too.
 
@@ -98,6 +101,17 @@ def load_shard(
     processes than rows. ``library`` is as in `load_matrix`. Raises `OptionError` for a
     rank that is none, and as `load_matrix` does.
     """
+    part = part_of(path, rank, world_size, library)
+    return shard_of(part, os.fsdecode(path))
+
+
+def part_of(
+    path: str | os.PathLike[str],
+    rank: int,
+    world_size: int,
+    library: Library | None = None,
+) -> TablePart:
+    """Return the rows that `load_shard` makes a shard of, as they are in the file."""
     if not 0 <= rank < world_size:
         raise OptionError(
             f"rank is {rank} of {world_size}; it can be 0 to {world_size - 1}"
@@ -106,13 +120,27 @@ def load_shard(
     part = formats.read_part(
         stream, lambda count: range(*bounds(count, world_size)[rank])
     )
-    return shard_of(part._replace(table=_shown(part.table)), stream.name)
+    return part._replace(table=_shown(part.table))
 
 
 def _whole(reader: Reader) -> EmbeddingMatrix:
     """Return all that a reader has, with what it found."""
-    table = _shown(formats.table_of(reader))
+    table = _shown(_unread(reader) or formats.table_of(reader))
     return from_table(table, reader.name, reader.findings)
+
+
+def _unread(reader: Reader) -> Table | None:
+    """Return the table of shards, which are read as far as they are asked for.
+
+    ``None`` for any other; files that are joined without an index have no metadata.
+    """
+    if not (isinstance(reader, TableReader) and isinstance(reader.stored, JoinedRows)):
+        return None
+    tokens, arrays, metadata = reader.annotations
+    if not metadata:
+        return None
+    vectors: Any = reader.stored
+    return Table(tokens, vectors, dict(arrays), dict(metadata))
 
 
 def _shown(table: Table) -> Table:

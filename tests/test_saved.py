@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -271,3 +273,52 @@ def test_a_file_of_another_tool_keeps_what_its_reader_found(tmp_path):
         reader.findings.notes.append("later")
     assert opened.findings.codes == expected
     assert len(opened.findings.notes) == 1
+
+
+def test_shards_are_read_as_far_as_they_are_asked_for(tmp_path: Path) -> None:
+    matrix = pe.build_matrix(
+        [f"token-{row}" for row in range(6)],
+        pe.open_vectors(io.BytesIO(b"token-0 0.5 1\ntoken-4 2 3\ntoken-5 4 5\n")),
+        oov="zeros",
+    )
+    folder = tmp_path / "m"
+    matrix.save(folder, shards=3)
+    last = folder / "model-00003-of-00003.safetensors"
+    raw = bytearray(last.read_bytes())
+    place = raw.index(np.array([4, 5], np.float32).tobytes())
+    raw[place] ^= 1
+    last.write_bytes(raw)
+
+    loaded = pe.load_matrix(folder)
+
+    assert loaded["token-0"].tolist() == [0.5, 1]
+    assert loaded.lookup([[1, 0], [1, 2]]).tolist() == [
+        [[0.5, 1], [0, 0]],
+        [[0.5, 1], [0, 0]],
+    ]
+    assert loaded.explain("token-0").norm == matrix.explain("token-0").norm
+    for read in (
+        lambda: loaded["token-5"],
+        lambda: loaded.lookup([1, 6]),
+        lambda: loaded.vectors,
+        lambda: pickle.dumps(loaded),
+    ):
+        with pytest.raises(FormatError, match="rows 0 to 2 are not those that were"):
+            read()
+
+
+@pytest.mark.parametrize("mmap", [True, False])
+def test_shards_are_the_matrix(mmap: bool, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).normal(size=(3000, 3)).astype(np.float32)
+    vocabulary = pe.Vocabulary([f"token-{row}" for row in range(3000)], pad=None)
+    matrix = pe.EmbeddingMatrix(vectors, vocabulary)
+    matrix.save(tmp_path / "m", shards=4)
+    ids = np.random.default_rng(1).integers(0, 3000, (7, 200))
+    ids[0, :5] = [0, 2999, 1500, 749, 750]
+
+    loaded = pe.load_matrix(tmp_path / "m", library=pe.Library(mmap=mmap))
+
+    assert loaded.lookup(ids).tobytes() == vectors[ids].tobytes()
+    again = pickle.loads(pickle.dumps(loaded))  # noqa: S301  (of our own)
+    assert again.vectors.tobytes() == vectors.tobytes()
+    assert loaded.vectors.tobytes() == vectors.tobytes()

@@ -9,6 +9,7 @@ rows of all batches to all processes.)
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,8 +18,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from pretrained_embed.adapters._torch_chunk import Chunk
-from pretrained_embed.adapters._torch_exchange import Exchange, ask, gather
-from pretrained_embed.errors import ShapeError
+from pretrained_embed.adapters._torch_exchange import Exchange, ask, gather, rank_in
+from pretrained_embed.errors import (
+    PretrainedEmbedError,
+    ShapeError,
+    VocabularyError,
+    WriteError,
+)
+from pretrained_embed.formats import PackedBlock
+from pretrained_embed.formats.sharded.sink import ShardedWriter
+from pretrained_embed.saved import part_of
 
 
 class Share(NamedTuple):
@@ -168,3 +177,95 @@ class ShardedEmbedding(nn.Module):
             f"{self.num_embeddings}, {self.embedding_dim}{padding}, "
             f"rows {self.start}:{self.stop}"
         )
+
+
+def write(layer: ShardedEmbedding, path: Any, started_from: Any) -> None:
+    """Write a layer into a folder of shards; see `save_sharded`."""
+    writing = _Writing(layer, path, started_from)
+    for step in (writing.begin, writing.write, writing.finish):
+        error = None
+        try:
+            step()
+        except (PretrainedEmbedError, OSError) as failure:
+            error = failure  # the others wait for this process
+        device, group = layer.bounds.device, layer.group
+        failed = [done != [1] for done in gather([int(not error)], group, device)]
+        if error is not None:
+            raise error
+        if any(failed):
+            raise WriteError(
+                f"{os.fspath(path)}: process {failed.index(True)} of {len(failed)} "
+                "could not do its part; its error says why"
+            )
+
+
+class _Writing:
+    """What one process does to write a layer, in steps that all begin together."""
+
+    def __init__(self, layer: ShardedEmbedding, path: Any, started_from: Any) -> None:
+        self._layer = layer
+        self._path = path
+        self._started_from = started_from
+        shares = len(layer.bounds) - 1
+        self._rank, self._shares = rank_in(layer.group), shares
+        # the same on all, and another each time: nothing is taken over
+        number = int.from_bytes(os.urandom(7), "little")
+        everyone = gather([number], layer.group, layer.bounds.device)
+        self._job = f"trained {everyone[0][0]:x}"
+
+    def begin(self) -> None:
+        """Check what is to be written, and make the folder."""
+        layer = self._layer
+        part = part_of(self._started_from, self._rank, self._shares)
+        tokens, vectors, arrays, metadata = part.table
+        table = layer.local.weight.detach().to("cpu", torch.float32, copy=True).numpy()
+        theirs = part.start, part.start + len(tokens), part.rows, vectors.shape[1]
+        own = layer.start, layer.stop, layer.num_embeddings, layer.embedding_dim
+        if theirs != own:
+            raise ShapeError(
+                f"the layer has rows {own[0]}:{own[1]} of {own[2]} x {own[3]} here, "
+                f"load_shard of {os.fspath(self._started_from)} rows "
+                f"{theirs[0]}:{theirs[1]} of {theirs[2]} x {theirs[3]}; give the "
+                "matrix that the layer was made of by load_shard(path, rank, "
+                "world_size)"
+            )
+        pad = layer.local.padding_idx
+        if pad is not None and table[pad].any():
+            raise VocabularyError(
+                f"row {layer.padding_idx}, of the pad token, is not zeros: it was "
+                "trained; zero it"
+            )
+        kind = type(layer)
+        provenance = {
+            "trained_in": f"{kind.__module__}.{kind.__qualname__}",
+            "trained_from": metadata.get("provenance", {}),
+        }
+        self._rows = PackedBlock(tokens, table)
+        self._arrays = arrays
+        self._metadata = {**metadata, "provenance": provenance}
+        self._writer = ShardedWriter(
+            self._path,
+            rows=layer.num_embeddings,
+            dim=layer.embedding_dim,
+            shards=self._shares,
+            job=self._job,
+        )
+
+    def write(self) -> None:
+        """Write the rows of this process."""
+        with self._writer.shard(self._rank, self._rows.tokens) as sink:
+            sink.append(self._rows)
+            sink.finish(self._arrays, self._metadata)
+
+    def finish(self) -> None:
+        """Write the index, once all rows are there."""
+        if self._rank:
+            return
+        for number in range(self._shares):
+            if not self._writer.have(number):
+                raise WriteError(
+                    f"{os.fspath(self._path)}: the file of process {number} is not "
+                    "there, or not as it was written; all processes have to see one "
+                    "folder"
+                )
+        self._writer.finish(self._metadata)

@@ -8,6 +8,7 @@ tied outputs.
 
 from __future__ import annotations
 
+import os
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -33,6 +34,7 @@ try:
         ShardedEmbedding,
         Share,
         agree,
+        write,
     )
     from pretrained_embed.adapters._torch_split import (
         LoadRows,
@@ -51,6 +53,7 @@ __all__ = [
     "from_layer",
     "plain_state_dict",
     "pretrained_",
+    "save_sharded",
     "sharded_embedding",
 ]
 
@@ -238,6 +241,54 @@ def sharded_embedding(
 
 
 @checked
+def save_sharded(
+    layer: ShardedEmbedding,
+    path: str | os.PathLike[str],
+    *,
+    started_from: str | os.PathLike[str],
+) -> None:
+    """Write the rows of all processes into a new folder of shards, a file for each.
+
+    All processes of the layer's group call it; they see the same folder. Each writes
+    its own rows, and process 0 the index, so nowhere is the whole in memory.
+    `load_matrix` and `load_shard` read the folder, with any number of processes.
+
+    Parameters
+    ----------
+    layer : ShardedEmbedding
+        What `sharded_embedding` made, trained or not.
+    path : path
+        The new folder.
+    started_from : path
+        The matrix that ``load_shard`` has read. Its tokens and its ledger are taken
+        over, and its provenance becomes part of the new one.
+
+    Raises
+    ------
+    ShapeError
+        On all processes, where the rows of the layer are not those of
+        ``load_shard(started_from, rank, world_size)``.
+    VocabularyError
+        Where the pad row was trained away from zero.
+    WriteError
+        Where the folder is there already or cannot be written to. An error of one
+        process is an error of all.
+
+    Examples
+    --------
+    >>> shard = pe.load_shard("model", rank, world_size)  # doctest: +SKIP
+    >>> layer = pe_torch.sharded_embedding(shard)  # doctest: +SKIP
+    >>> pe_torch.save_sharded(layer, "trained", started_from="model")  # doctest: +SKIP
+    """
+    if not isinstance(layer, ShardedEmbedding):
+        raise OptionError(
+            f"{type(layer).__name__} is not spread over processes: "
+            "from_layer(layer, vocabulary).save(path, shards=...) writes shards of it"
+        )
+    write(layer, path, started_from)
+
+
+@checked
 def pretrained_(
     tensor: Tensor, matrix: EmbeddingMatrix, *, rows: int | None = None
 ) -> Tensor:
@@ -289,6 +340,11 @@ def from_layer(
     trained away from zero, which a layer without ``padding_idx`` does, and one whose
     weight is that of a tied output, too.
     """
+    if isinstance(layer, ShardedEmbedding):
+        raise OptionError(
+            "this process has some of the rows only: save_sharded(layer, path, "
+            "started_from=...) writes those of all, and load_matrix(path) reads them"
+        )
     weight = getattr(layer, "weight", None)
     if not isinstance(weight, Tensor):
         raise not_a_layer(layer, "a layer with a weight")

@@ -9,6 +9,8 @@ import io
 import math
 import mmap
 import struct
+import threading
+import weakref
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -144,6 +146,34 @@ def map_array(
             f"{error}; raise the limit on the memory of this process (ulimit -v)"
         ) from error
     return native_integers(np.asarray(mapped))
+
+
+class ReadRows:
+    """Rows of a file that is not mapped, (rows, dim), read when they are asked for.
+
+    Whatever is asked for, no more is in memory. The file stays open as long as this
+    lives, so what was checked is what is read later. Any threads may ask.
+    """
+
+    def __init__(
+        self, file: LocalFile, dtype: npt.DTypeLike, shape: tuple[int, int], offset: int
+    ) -> None:
+        self.shape: tuple[int, ...] = shape
+        self.dtype: np.dtype[Any] = np.dtype(dtype)
+        self._file = file
+        self._offset = offset
+        self._lock = threading.Lock()
+        weakref.finalize(self, file.close)
+
+    def __getitem__(self, rows: slice) -> AnyArray:
+        start, stop, _ = rows.indices(self.shape[0])
+        shape = max(0, stop - start), self.shape[1]
+        place = self._offset + start * self.shape[1] * self.dtype.itemsize
+        with self._lock:
+            return map_array(self._file, self.dtype, shape, place)
+
+    def __len__(self) -> int:
+        return self.shape[0]
 
 
 def native_integers(array: AnyArray) -> AnyArray:

@@ -8,6 +8,7 @@ rows are cut from the table. Knows no file format.
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, BinaryIO, NamedTuple, NoReturn, Protocol
@@ -32,6 +33,7 @@ HOLES = "holes"
 SHARD = "shard"
 
 _PIECE_BYTES = 1 << 24
+_JOINED_BYTES = 1 << 26  # that are copied from one file to joined rows at a time
 _FLOATS = (np.float16, np.float32, np.float64)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -61,15 +63,24 @@ class JoinedRows:
         self.dtype: np.dtype[Any] = np.result_type(*(part.dtype for part in parts))
 
     def __getitem__(self, rows: slice) -> AnyArray:
+        """Return some consecutive rows, mapped where one file has them."""
         start, stop, _ = rows.indices(self.shape[0])
-        pieces = [
-            part[max(start - begin, 0) : max(stop - begin, 0)]
-            for part, begin in zip(self._parts, self._starts, strict=False)
-        ]
-        pieces = [piece for piece in pieces if len(piece)] or pieces[:1]
-        if len(pieces) == 1:
-            return pieces[0]
-        joined: AnyArray = np.concatenate(pieces)
+        place = max(0, bisect_right(self._starts, start, hi=len(self._parts)) - 1)
+        if stop <= self._starts[place + 1]:
+            begin = self._starts[place]
+            return self._parts[place][start - begin : max(start, stop) - begin]
+        joined = np.empty((stop - start, *self.shape[1:]), self.dtype)
+        row_bytes = max(1, joined.nbytes // len(joined))
+        step = max(1, _JOINED_BYTES // row_bytes)
+        at = start
+        while at < stop:  # piece by piece: a part may be read for this
+            begin = self._starts[place]
+            end = min(at + step, stop, self._starts[place + 1])
+            joined[at - start : end - start] = self._parts[place][
+                at - begin : end - begin
+            ]
+            at = end
+            place += at == self._starts[place + 1]
         joined.flags.writeable = False  # nobody else has it: it need not be copied
         return joined
 

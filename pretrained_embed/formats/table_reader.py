@@ -111,6 +111,11 @@ class TableReader(Reader):
         """The vectors as they are stored, read as far as they are asked for."""
         return self._vectors
 
+    @property
+    def annotations(self) -> Annotations:
+        """What there is beside the vectors."""
+        return Annotations(self._tokens, self._arrays, self._metadata)
+
     def table(self) -> Table | None:
         """Return the whole table, its vectors as float32 (rows, dim) in C order.
 

@@ -225,3 +225,48 @@ def test_training_does_not_change_the_file(tmp_path):
 
     assert {p.name: p.read_bytes() for p in (tmp_path / "m").iterdir()} == before
     assert not torch.equal(layer.local.weight, torch.tensor(shard.vectors))
+
+
+def test_trained_rows_are_written_back_as_shards(results, tmp_path_factory):
+    folder = tmp_path_factory.getbasetemp() / "ranks0"
+    before, after = (
+        pe.load_matrix(folder / "matrix"),
+        pe.load_matrix(folder / "trained"),
+    )
+    moved = before.vectors.copy()
+    for rows in ROWS:
+        moved[rows][1:] += 1
+
+    assert after.vectors.tobytes() == moved.tobytes()
+    assert after.vocabulary == before.vocabulary
+    assert after.origin.tolist() == before.origin.tolist()
+    assert after.provenance["trained_from"] == before.provenance
+    assert after.provenance["trained_in"].endswith("ShardedEmbedding")
+    assert pe.load_shard(folder / "trained", 1, 2).vectors.tolist() == (
+        moved[ROWS[1]].tolist()
+    )
+
+
+def test_what_cannot_be_written_back_is_an_error_of_all_processes(results):
+    for rank, (there, pad, other, index) in enumerate(each(results, "written_back")):
+        assert "a matrix is there already" in there
+        assert ("is not zeros" in pad) == (rank == 0)
+        assert ("process 0 of 2 could not do its part" in pad) == (rank == 1)
+        assert "rows" in other
+        assert not index
+
+
+def test_one_process_writes_its_layer_back(tmp_path):
+    make_matrix().save(tmp_path / "m.npz")
+    layer = pe_torch.sharded_embedding(pe.load_shard(tmp_path / "m.npz", 0, 1))
+
+    pe_torch.save_sharded(layer, tmp_path / "out", started_from=tmp_path / "m.npz")
+
+    after = pe.load_matrix(tmp_path / "out")
+    assert after.vectors.tobytes() == make_matrix().vectors.tobytes()
+    with pytest.raises(OptionError, match=r"save_sharded\(layer, path"):
+        pe_torch.from_layer(layer, make_matrix().vocabulary)
+    with pytest.raises(OptionError, match=r"from_layer\(layer, vocabulary\)"):
+        pe_torch.save_sharded(
+            torch.nn.Embedding(7, 4), tmp_path / "x", started_from=tmp_path / "m.npz"
+        )

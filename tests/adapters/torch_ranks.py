@@ -18,7 +18,7 @@ from torch import Tensor, distributed
 
 import pretrained_embed as pe
 from pretrained_embed.adapters import torch as pe_torch
-from pretrained_embed.errors import ShapeError
+from pretrained_embed.errors import PretrainedEmbedError, ShapeError, WriteError
 
 #: The ids that each process looks up, of differing shapes, and what its loss is.
 IDS = [[[3, 6, 3, 0], [1, 2, 5, 0]], [6, 6, 1]]
@@ -140,6 +140,30 @@ class Rank:
         before = self.layer().local.weight
         moved = (model[0].local.weight != before).any(dim=1)
         return moved.tolist(), model[1].weight.detach()
+
+    def written_back(self) -> Any:
+        """Train, and write the rows of both processes; then what is refused."""
+        layer = self.layer()
+        with torch.no_grad():
+            layer.local.weight[1:] += 1
+        matrix, folder = self.folder / "matrix", self.folder / "trained"
+        pe_torch.save_sharded(layer, folder, started_from=matrix)
+        there = error_of(
+            WriteError,
+            lambda: pe_torch.save_sharded(layer, folder, started_from=matrix),
+        )
+        with torch.no_grad():
+            layer.local.weight.fill_(1)  # the pad row, which one process has, too
+        new = self.folder / "new"
+        pad = error_of(
+            PretrainedEmbedError,
+            lambda: pe_torch.save_sharded(layer, new, started_from=matrix),
+        )
+        other = error_of(
+            PretrainedEmbedError,
+            lambda: pe_torch.save_sharded(layer, new, started_from=self.folder / "one"),
+        )
+        return there, pad, other, (new / "model.safetensors.index.json").exists()
 
     def facts(self) -> Any:
         layer = self.layer()

@@ -20,13 +20,15 @@ from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.hugging_face.embedding_tensor import Described
-from pretrained_embed.formats.local import file_size, open_file
+from pretrained_embed.formats.local import ReadRows, file_size, open_file
 from pretrained_embed.formats.marks import INDEX, MODULES, SINGLE
 from pretrained_embed.formats.safetensors.header import (
+    DTYPES,
     SafetensorsHeader,
     map_tensor,
     read_header,
 )
+from pretrained_embed.formats.table import Rows
 
 if TYPE_CHECKING:
     from pretrained_embed.formats.torch.checkpoint import Checkpoint, Tensor
@@ -121,6 +123,16 @@ class Shard(NamedTuple):
         """
         with open_file(self.path, self.options) as file:
             return map_tensor(file, self.header, name, str(self.path))
+
+    def rows(self, name: str) -> Rows:
+        """Map a tensor (rows, dim) as `load` does, or read it when it is asked for."""
+        tensor = self.header.tensors[name]
+        dtype = DTYPES[tensor.dtype].numpy
+        if self.options.mmap or len(tensor.shape) != 2 or dtype is None:
+            return self.load(name)
+        rows, dim = tensor.shape
+        file = open_file(self.path, self.options)
+        return ReadRows(file, dtype, (rows, dim), self.header.data + tensor.begin)
 
 
 def open_shard(path: Path, options: ReadOptions) -> Shard:

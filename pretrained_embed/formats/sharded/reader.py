@@ -109,7 +109,7 @@ def open_shard(path: Path, prefix: str, options: ReadOptions) -> OpenShard:
         raise FormatError(f"{where}: this is no shard of a matrix, or another one")
     metadata = dict(annotations.metadata)
     label = Label.from_json(metadata.pop(SHARD), where)
-    vectors = file.load(prefix + VECTORS)
+    vectors = file.rows(prefix + VECTORS)
     if digest_of(annotations) != label.others:
         raise FormatError(
             f"{where}: its tokens or arrays are not those that were written; get the "

@@ -16,7 +16,7 @@ from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.safetensors.own_tensors import tensors_of
-from pretrained_embed.formats.table import Annotations, in_pieces
+from pretrained_embed.formats.table import Annotations, Rows, in_pieces
 
 _BLOCK_BYTES = 1 << 24
 
@@ -61,14 +61,14 @@ class RowDigests:
 
 
 class DigestedRows:
-    """Mapped rows (rows, dim) of float32, of which a block is checked when asked for.
+    """Stored rows (rows, dim) of float32, of which a block is checked when asked for.
 
     `FormatError` says that a block is not what its digest says.
     """
 
     def __init__(
         self,
-        rows: Float32Array,
+        rows: Rows,
         digests: Sequence[str],
         block_rows: int,
         where: str,
@@ -82,11 +82,12 @@ class DigestedRows:
         self._checked = np.zeros(len(digests), np.bool_)
 
     def __getitem__(self, rows: slice) -> Float32Array:
-        start, stop, _ = rows.indices(len(self._rows))
+        start, stop, _ = rows.indices(self.shape[0])
         if start < stop:
             blocks = slice(start // self._block_rows, -(-stop // self._block_rows))
             self._check(blocks.start + np.flatnonzero(~self._checked[blocks]))
-        return self._rows[start:stop]
+        asked: Float32Array = self._rows[start:stop]
+        return asked
 
     def _check(self, blocks: npt.NDArray[np.intp]) -> None:
         from hashlib import sha256
@@ -102,7 +103,7 @@ class DigestedRows:
             block = int(blocks[place])
             if not right:
                 start = block * self._block_rows
-                stop = min(start + self._block_rows, len(self._rows))
+                stop = min(start + self._block_rows, self.shape[0])
                 raise FormatError(
                     f"{self._where}: rows {start:,} to {stop - 1:,} are not those "
                     "that were written; get the file again, or write it again"
