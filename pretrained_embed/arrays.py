@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from importlib.util import find_spec
 from itertools import chain, pairwise
 from typing import Any, Self, overload
 
@@ -183,13 +184,34 @@ def listener(progress: AnyProgress) -> Progress | None:
     if progress is None or progress is False:
         return None
     if progress is True:
-        return _Lines()
+        return _Bar() if _in_a_notebook() else _Lines()
     if callable(progress):
         return progress
     raise OptionError(
         f"progress is {progress!r}; give True for lines on standard error, or a "
         "function of (bytes done, bytes in all or None)"
     )
+
+
+def _in_a_notebook() -> bool:
+    """Return whether this runs in a notebook, and tqdm and its widgets are there."""
+    return "ipykernel" in sys.modules and all(map(find_spec, ("tqdm", "ipywidgets")))
+
+
+class _Bar:
+    """A bar of tqdm's, and a new one for each part of the work."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __call__(self, done: int, total: int | None) -> None:
+        from tqdm.auto import tqdm
+
+        if self._bar is None or done < self._bar.n:
+            self._bar = tqdm(total=total, unit="B", unit_scale=True)
+        self._bar.update(done - self._bar.n)
+        if total is not None and done >= total:
+            self._bar.close()
 
 
 class _Lines:

@@ -1,6 +1,7 @@
 """What ``progress=`` may be, in every function that has it."""
 
 import re
+import sys
 
 import numpy as np
 import pytest
@@ -79,3 +80,20 @@ def test_a_line_a_second_and_one_at_the_end_of_each_part(capsys, monkeypatch):
         " 40%  40 of 100 bytes",
         "100%  100 of 100 bytes",
     ]
+
+
+def test_a_notebook_has_a_bar(monkeypatch, source, capsys):
+    monkeypatch.setattr(progress_lines, "_in_a_notebook", lambda: True)
+
+    pe.build_matrix(["t1"], source, progress=True)
+
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert re.search(r"100%\|█+\| [\d.]+k/[\d.]+k", errors)
+
+
+def test_without_a_notebook_there_are_lines(monkeypatch):
+    assert not progress_lines._in_a_notebook()
+    monkeypatch.setitem(sys.modules, "ipykernel", sys)
+    monkeypatch.setattr(progress_lines, "find_spec", lambda name: name != "ipywidgets")
+    assert not progress_lines._in_a_notebook()

@@ -79,7 +79,10 @@ def test_the_version_and_completion_need_no_numpy(words, said):
         (["build", "--match", "exact,lo"], ["plain,exact,lower"]),
         (["build", "--oov", "ngram,nor"], ["plain,ngram,normal"]),
         (["convert", "a.txt", "b", "--to", "glo"], ["plain,glove"]),
-        (["index", "fasttext-cc-d"], ["plain,fasttext-cc-de-300", "file,fasttext-cc-d"]),
+        (
+            ["index", "fasttext-cc-d"],
+            ["plain,fasttext-cc-de-300", "file,fasttext-cc-d"],
+        ),
         (["list", "--lang"], ["plain,--language"]),
     ],
     ids=str,
