@@ -58,6 +58,12 @@ SPACY_VECTORS, SPACY_KEYS, SPACY_CONFIG = "vectors", "key2row", "vectors.cfg"
 _OLD_FASTTEXT = struct.Struct("<12i")
 _LARGEST_DIM, _LOSSES, _KINDS = 1 << 20, range(1, 5), range(1, 4)
 
+_LOOKED_AT = 1 << 16  # bytes of text
+_JSON = re.compile(
+    rb'(?:\xef\xbb\xbf)?\s*(?:\{\s*"(?:[^"\\]|\\.)*"\s*:|\[\s*\{\s*["}])', re.DOTALL
+)
+#: A quoted field at the start, or a tab before a name or a quoted field.
+_NAMES_OR_QUOTES = re.compile(rb'"|[^\t]*\t["A-Za-z_]')
 #: Bytes that the schema of a stream of Arrow may have.
 _ARROW_SCHEMA = 1 << 28
 
@@ -147,6 +153,19 @@ def arrow(head: bytes, stream: ByteStream) -> bool:
         length = int.from_bytes(head[4:8], "little")
         return 0 < length <= _ARROW_SCHEMA and length % 8 == 0
     return head.startswith(ARROW + b"\0\0")
+
+
+def json(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes begin as an object with a key, or a list of objects."""
+    return _JSON.match(head, 0, _LOOKED_AT) is not None
+
+
+def csv(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the first line may be of CSV: its reader looks again."""
+    first = head[:_LOOKED_AT].partition(b"\n")[0]
+    if b"\0" in first:
+        return False
+    return b"," in first or b";" in first or bool(_NAMES_OR_QUOTES.match(first))
 
 
 def floret(head: bytes, stream: ByteStream) -> bool:

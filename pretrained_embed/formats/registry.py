@@ -28,7 +28,7 @@ _FLOAT32 = DTYPES[:1]
 
 #: All formats of this package. Files and folders are asked for them in this order. Text
 #: comes before word2vec binary, whose header it shares, and behind floret, whose rows
-#: are text; the others have marks of their own.
+#: are text, JSON and CSV; the others have marks of their own.
 FORMATS = (
     Format(
         "npz",
@@ -163,6 +163,22 @@ FORMATS = (
         "every token composed",
         marks.floret,
         holds="subwords",
+    ),
+    Format(
+        "json",
+        "JSON: an object of token to list, a list of objects, an object a line",
+        f"{_OURS}.records.json:open_reader",
+        sniff=marks.json,
+        layout=("token", "vector"),
+        fragments=True,
+    ),
+    Format(
+        "csv",
+        "CSV, in quotes or not, with commas, semicolons or tabs; a header is found out",
+        f"{_OURS}.records.csv:open_reader",
+        sniff=marks.csv,
+        layout=("dim", "header", "separator", "token", "vector"),
+        fragments=True,
     ),
     Format(
         "text",

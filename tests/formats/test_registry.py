@@ -171,6 +171,8 @@ HEADS = {
     "magnitude": b"SQLite format 3\0magnitude_format",
     "parquet": b"PAR1\x15PAR1",
     "arrow": b"ARROW1\0\0",
+    "json": b'{"the": [1, 2]}',
+    "csv": b"the,1,2\nof,3,4\n",
     "floret": b"2 2 0 0 1 7 < >\n0 0.5 1\n1 2 3\n",
 }
 FILES = {

@@ -1,0 +1,1 @@
+"""Records: CSV, JSON and JSON lines, read from front to back."""

@@ -1,0 +1,221 @@
+"""The reader of records: files that Python parses, a record after the other.
+
+A record is a token and its numbers. Who parses a format yields them; here they become
+rows, for those that want them. A malformed record is an error that names its line, or
+is left out and counted.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pretrained_embed import kernel
+from pretrained_embed.arrays import Float32Array, Float64Array, Progress
+from pretrained_embed.damage import refusing_damage
+from pretrained_embed.errors import BY_READER, OptionError, RowError
+from pretrained_embed.formats.blocks import Hits, PackedBlock, gathered
+from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.findings import EXAMPLES, Doubt, Findings
+from pretrained_embed.formats.reader import (
+    WHOLE,
+    ByteStream,
+    OnBadRow,
+    Reader,
+    Selection,
+    Split,
+    SplitReport,
+)
+from pretrained_embed.kernel import TokenIndex
+
+_BLOCK_BYTES = 1 << 22
+_ROWS_AT_ONCE = 1024
+
+
+class BadRecordError(Exception):
+    """A record that is malformed: what is wrong with it. Stays within these modules."""
+
+    def __init__(self, what: str, code: str = "text.bad-number") -> None:
+        super().__init__(what)
+        self.what = what
+        self.code = code
+
+
+class Record(NamedTuple):
+    """A record that was read. What ``numbers`` raises is `BadRecordError`."""
+
+    line: int | None  # where it begins, 1-based
+    token: bytes
+    numbers: Callable[[], Sequence[float] | Float64Array]  # of the vector
+
+
+class Fault(NamedTuple):
+    """A record of which not even the token can be had."""
+
+    line: int | None
+    what: str
+    code: str
+
+
+class RecordReader(Reader):
+    """Reads records. See `Reader`."""
+
+    def __init__(
+        self, stream: ByteStream, format: str, dim: int, notes: Sequence[str]
+    ) -> None:
+        self.format = format
+        self.name = stream.name
+        self.dim = dim
+        self.dtype = "text"
+        self._stream = stream
+        self._notes = notes
+        self._findings = Findings()
+
+    @abstractmethod
+    def records(self, progress: Progress | None) -> Iterator[Record | Fault]:
+        """Yield all records of the file in order."""
+
+    @property
+    def findings(self) -> Findings:
+        """What the last complete pass over the file found."""
+        return self._findings
+
+    def packed_blocks(
+        self,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Iterator[PackedBlock]:
+        """Yield all rows in file order. See `Reader`."""
+        scan = self.scan(WHOLE, None, on_bad_row)
+        yield from gathered((hits.block() for hits in scan.run(progress)), _BLOCK_BYTES)
+        self._findings = self.total([scan.report()])
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row. See `Reader`."""
+        claims = Claims(index, len(out))
+        scan = self.scan(WHOLE, index, on_bad_row)
+        for found in scan.run(progress):
+            claims.place(found.hits, found.size, found.vectors, found.rows_before, out)
+        self._findings = self.total([scan.report()])
+        self._findings.duplicates = claims.duplicates
+        return Selection(claims.positions(), claims.ranks(), self._findings)
+
+    def splits(self, size: int | None = None) -> list[Split]:
+        """Return one split: what stands in quotes or brackets may go over lines."""
+        return [WHOLE]
+
+    def scan(
+        self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
+    ) -> RecordScan:
+        """Return a scan of all records. See `Reader`."""
+        if not split.first:
+            raise OptionError(f"{self.name}: {self.format} is read in one split")
+        return RecordScan(self, index, on_bad_row)
+
+    def total(self, reports: Iterable[SplitReport]) -> Findings:
+        """Return the findings of a pass. See `Reader`."""
+        (report,) = reports
+        findings = report.findings
+        findings.notes[:0] = self._notes
+        return findings
+
+
+class RecordScan:
+    """One pass over the records. See `SplitScan`."""
+
+    def __init__(
+        self, reader: RecordReader, index: TokenIndex | None, on_bad_row: OnBadRow
+    ) -> None:
+        self._reader = reader
+        self._index = index
+        self._skip = on_bad_row == "skip"
+        self._found = Findings()
+
+    def run(self, progress: Progress | None = None) -> Iterator[Hits]:
+        """Yield the rows that are wanted, in order."""
+        reader, found = self._reader, self._found
+        waiting = _Waiting(reader.dim)
+        with refusing_damage(reader.name, f"cannot be read as {reader.format}"):
+            for record in reader.records(progress):
+                row = found.rows
+                found.rows += 1
+                if isinstance(record, Fault):
+                    self._add(record, row)
+                    continue
+                key = 0 if self._index is None else self._index.key(record.token)
+                if key >= 0:
+                    try:
+                        numbers = record.numbers()
+                    except BadRecordError as bad:
+                        self._add(Fault(record.line, bad.what, bad.code), row)
+                        continue
+                    waiting.add(row, record.token, key, numbers)
+                    if waiting.count == _ROWS_AT_ONCE:
+                        yield waiting.hits()
+            if waiting.count:
+                yield waiting.hits()
+
+    def report(self) -> SplitReport:
+        """Return what was found, after the last of the rows."""
+        return SplitReport(self._found, skips=self._skip)
+
+    def _add(self, fault: Fault, row: int) -> None:
+        """Count a malformed record, unless it has to be an error."""
+        if not self._skip:
+            place = f"line {fault.line:,}" if fault.line else f"row {row:,}"
+            raise RowError(
+                f"{self._reader.name}, {place}: {fault.what}. Mend the row",
+                line=fault.line,
+                found=fault.what,
+                code=fault.code,
+                way=BY_READER,
+            )
+        self._found.bad_rows += 1
+        if len(self._found.doubts) < EXAMPLES:
+            self._found.doubts.append(Doubt(row, fault.line, fault.what, fault.code))
+
+
+class _Waiting:
+    """Rows that are handed on together."""
+
+    def __init__(self, dim: int) -> None:
+        self.count = 0
+        self._size = 0  # bytes of their tokens
+        self._hits = np.zeros((_ROWS_AT_ONCE, kernel.HIT_COLUMNS), np.int64)
+        rows = max(1, min(_ROWS_AT_ONCE, _BLOCK_BYTES // (4 * dim)))
+        self._vectors = np.empty((rows, dim), np.float32)
+        self._tokens: list[bytes] = []
+
+    def add(
+        self, row: int, token: bytes, key: int, numbers: Sequence[float] | Float64Array
+    ) -> None:
+        """Take a row, whose number is that in the file."""
+        if self.count == len(self._vectors):  # as many as there are rows in a few MB
+            more = min(len(self._vectors), _ROWS_AT_ONCE - self.count)
+            room = np.empty((more, self._vectors.shape[1]), np.float32)
+            self._vectors = np.concatenate([self._vectors, room])
+        with np.errstate(over="ignore"):
+            self._vectors[self.count] = numbers
+        self._hits[self.count] = row, self._size, len(token), key
+        self._tokens.append(token)
+        self._size += len(token)
+        self.count += 1
+
+    def hits(self) -> Hits:
+        """Return the rows, and forget them."""
+        count, data = self.count, bytearray().join(self._tokens)
+        self.count, self._size, self._tokens = 0, 0, []
+        return Hits(0, count, self._hits, self._vectors, data)
