@@ -78,7 +78,8 @@ AT_THE_HEAD = {
 #: What is imported only by the function that needs it.
 WHERE_NEEDED = {
     "vocabulary": {"sentencepiece", "tokenizers"},
-    "adapters.embedding_atlas": {"embedding_atlas", "pandas"},
+    "adapters.embedding_atlas": {"embedding_atlas", "pandas", "pyarrow"},
+    "arrays": {"tqdm"},
     "files": {"filelock"},
     "sources": {"requests", "urllib3", "fsspec"},
     "formats": {"h5py", "pyarrow", "gensim"},

@@ -1,4 +1,4 @@
-"""A matrix in the viewer embedding-atlas, in a notebook.
+"""A matrix in the viewer embedding-atlas, in a notebook or as a file.
 
 >>> from pretrained_embed.adapters import embedding_atlas  # doctest: +SKIP
 >>> embedding_atlas.widget(matrix)  # doctest: +SKIP
@@ -8,6 +8,7 @@ https://github.com/apple/embedding-atlas
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from pretrained_embed import former_options
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.errors import MissingPackageError
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.ledger import Origin
 from pretrained_embed.matrix import EmbeddingMatrix, Projection
 from pretrained_embed.tools import plot
@@ -52,8 +54,38 @@ def widget(
     return EmbeddingAtlasWidget(frame, **(known | options))
 
 
+@checked
+def save(
+    matrix: EmbeddingMatrix,
+    path: str | os.PathLike[str],
+    *,
+    count: int | None = None,
+    projection: Projection = "pca",
+    seed: int = 0,
+) -> None:
+    """Write the Parquet file that the program ``embedding-atlas`` opens.
+
+    ``count`` is how many tokens are in it, the most frequent ones; by default all.
+    Start it by ``embedding-atlas FILE --text token --x x --y y``. Raises
+    `MissingPackageError` where pyarrow or what the projection needs is not installed,
+    and `WriteError` where the file cannot be written.
+
+    >>> save(matrix, "atlas.parquet")  # doctest: +SKIP
+    """
+    try:
+        import pyarrow as pa
+        from pyarrow import parquet
+    except ImportError as error:
+        raise MissingPackageError(
+            "the file needs pyarrow: pip install pyarrow"
+        ) from error
+    table = pa.table(columns(matrix, count=count, projection=projection, seed=seed))
+    with replacing(path) as file:
+        parquet.write_table(table, file)
+
+
 def columns(
-    matrix: EmbeddingMatrix, *, count: int, projection: Projection, seed: int
+    matrix: EmbeddingMatrix, *, count: int | None, projection: Projection, seed: int
 ) -> dict[str, Any]:
     """Return the columns of the viewer's table, a row for each token shown.
 

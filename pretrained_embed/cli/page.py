@@ -30,8 +30,13 @@ from pretrained_embed.cli.progress import Bar
 @options.projection_seed
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
-    default=20_000,
+    metavar="N|all",
+    default="20000",
+    callback=lambda context, option, given: (
+        None
+        if given == "all"
+        else click.IntRange(min=1).convert(given, option, context)
+    ),
     show_default=True,
     help="The most tokens on the map; of more, the most frequent by the counts of the "
     "vocabulary, or where there are none the first.",
@@ -43,7 +48,7 @@ def page(
     output: Path,
     projection: Any,
     seed: int,
-    limit: int,
+    limit: int | None,
     title: str | None,
     library: pe.Library,
     quiet: bool,

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from pyarrow import parquet
 
 import pretrained_embed as pe
 from pretrained_embed.adapters import embedding_atlas
@@ -52,3 +53,13 @@ def test_the_viewer_opens_the_matrix(matrix):
 
     shown = widget.selection()
     assert shown["token"].tolist() == ["b", "c", "a"]
+
+
+def test_a_file_for_the_program_has_the_same_columns(matrix, tmp_path):
+    embedding_atlas.save(matrix, tmp_path / "atlas.parquet")
+
+    table = parquet.read_table(tmp_path / "atlas.parquet").to_pydict()
+    expected = embedding_atlas.columns(matrix, count=None, projection="pca", seed=0)
+    assert table.keys() == expected.keys()
+    assert table["token"] == ["b", "c", "a"]
+    np.testing.assert_array_equal(table["x"], expected["x"])

@@ -43,7 +43,7 @@ def page(
     *,
     projection: Projection = "pca",
     seed: int = 0,
-    limit: int = 20_000,
+    limit: int | None = 20_000,
     title: str | None = None,
     library: Library | None = None,
     progress: AnyProgress = None,
@@ -58,8 +58,8 @@ def page(
     ``projection`` places the tokens: "pca", or "tsne" and "umap", which need
     scikit-learn and umap-learn; ``seed`` is theirs. Of more than ``limit`` tokens the
     most frequent by the counts of the vocabulary are shown, or where there are none the
-    first. ``progress`` is called with the bytes of vectors whose neighbours were found,
-    and the bytes of all. ``path`` ends in ``.html`` or ``.htm``.
+    first; ``None`` shows all. ``progress`` is called with the bytes of vectors whose
+    neighbours were found, and the bytes of all. ``path`` ends in ``.html`` or ``.htm``.
 
     The same matrix and options give the same bytes. The file appears whole or not at
     all. Raises `OptionError` for options that mean nothing, `MissingPackageError`,
@@ -79,7 +79,7 @@ def page(
             f"{os.fsdecode(path)!r} does not end in {' or '.join(_SUFFIXES)}: it is a "
             "page for a browser, such as page.html"
         )
-    if limit < 1:
+    if limit is not None and limit < 1:
         raise OptionError(f"limit is {limit}; a map has one token at least")
     if not isinstance(matrix, EmbeddingMatrix):
         matrix = pe.load_matrix(matrix, library=library)

@@ -28,9 +28,16 @@ _OF_A_SOURCE = ("title", "corpus", "language", "format", "rows", "dim", "licence
 
 
 def name_of_matrix(matrix: EmbeddingMatrix) -> str:
-    """Return what to call a matrix: the names of its sources."""
-    names = dict.fromkeys(shown(name_of(source)) for source in matrix.source_facts)
+    """Return what to call a matrix: the names of its sources, not where they lie."""
+    names = dict.fromkeys(
+        shown(_last(name_of(source))) for source in matrix.source_facts
+    )
     return " + ".join(names) or "a matrix"
+
+
+def _last(name: str) -> str:
+    """Return the last part of a path; a name of the catalog and a URL as they are."""
+    return name if "://" in name else name.replace("\\", "/").rpartition("/")[2] or name
 
 
 def identity_section(matrix: EmbeddingMatrix) -> Element:

@@ -53,7 +53,7 @@ def points(
     matrix: EmbeddingMatrix,
     norms: Float64Array,
     *,
-    limit: int,
+    limit: int | None,
     projection: Projection = "pca",
     seed: int = 0,
     progress: Progress | None = None,

@@ -222,6 +222,10 @@ points.origins.forEach((origin, k) => {
   const swatch = make("span", { className: `swatch s${k % COLOURS}` });
   element("legend").append(make("label", {}, input, swatch, `${origin.name}, ${many.toLocaleString("en")}`));
 });
+if (points.origins.length < 2) { // one colour says nothing
+  element("legend").hidden = true;
+  element("colour").querySelector("[value=origin]").remove();
+}
 element("scale").children[1].append(...Array.from({ length: SHADES }, (_, k) => make("i", { className: `r${k}` })));
 
 /** Colours of the points, as the style sheet has them just now. */

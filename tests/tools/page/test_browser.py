@@ -283,11 +283,12 @@ def test_points_are_coloured_by_what_is_chosen(page, written, by):
     assert page.find("#scale").text.strip()
 
 
-def test_without_counts_frequency_is_no_choice(page, written):
-    page.open(written["many"])
+def test_what_has_one_value_is_no_choice(page, written):
+    page.open(written["many"])  # without counts, and all found as they stand
 
     values = page.run("return [...document.getElementById('colour')].map(o => o.value)")
-    assert values == ["origin", "norms"]
+    assert values == ["norms"]
+    assert not page.find("#legend").is_displayed()
 
 
 # Moving
@@ -440,6 +441,27 @@ def test_the_page_turns_dark_by_itself_and_by_a_button(page, written):
     page.drawn_again(page.find("#theme").click)
     assert page.run(ground) == light
     assert page.picture == points
+
+
+def test_a_phone_has_the_map_first_and_room_for_fingers(page, written):
+    page.open(written["matrix"])
+    page.resize(360, 740, mobile=True)
+    page.command("Emulation.setTouchEmulationEnabled", enabled=True)
+    page.driver.get(written["matrix"].as_uri())
+    page.until(lambda: "drawn" in page.map)
+
+    top = "return document.querySelector(arguments[0]).getBoundingClientRect().top"
+    targets = "button, select, input[type=search], nav a, summary, fieldset label"
+    small = (
+        "return [...document.querySelectorAll(arguments[0])]"
+        ".map(each => [each.textContent, each.getBoundingClientRect().height])"
+        ".filter(([, height]) => height > 0 && height < 44)"
+    )
+
+    canvas = page.run(top, "canvas")
+    assert page.run(top, "h1") < canvas < page.run(top, ".tools")
+    assert canvas < page.run(top, ".tiles") < page.run(top, "#coverage")
+    assert page.run(small, targets) == []
 
 
 @pytest.mark.parametrize("name", ["matrix", "nasty"])

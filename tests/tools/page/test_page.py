@@ -297,3 +297,27 @@ def test_what_was_there_stays_where_the_page_cannot_be_written(matrix, tmp_path)
         pe.page(matrix, tmp_path / "none" / "r.html")
 
     assert not list(tmp_path.iterdir())
+
+
+def test_the_title_is_a_name_and_not_a_path(tmp_path):
+    source = tmp_path / "somewhere" / "vectors.txt"
+    source.parent.mkdir()
+    source.write_text("the 1 2\ncat 3 4\n")
+    matrix = pe.build_matrix(["the", "cat"], source)
+
+    page = page_of(matrix, tmp_path / "page.html")
+
+    assert "<title>vectors.txt, 3 × 2</title>" in page
+
+
+def test_no_limit_puts_all_tokens_on_the_map(tmp_path):
+    vectors = np.random.default_rng(0).normal(size=(301, 4)).astype(np.float32)
+    vectors[0] = 0
+    vocabulary = pe.Vocabulary([f"t{i}" for i in range(300)])
+    matrix = pe.EmbeddingMatrix(vectors, vocabulary)
+
+    some = page_of(matrix, tmp_path / "some.html", limit=100)
+    every = page_of(matrix, tmp_path / "all.html", limit=None)
+
+    assert len(data_of(some)["tokens"]) == 100
+    assert len(data_of(every)["tokens"]) == 300
