@@ -53,6 +53,7 @@ GROUPS = {
         "examine": "Say what is wrong with a file of vectors.",
         "convert": "Write vectors in another format.",
         "align": "Turn vectors into the space of others.",
+        "transplant": "Give a language model another tokenizer, or more tokens.",
     },
 }
 SUMMARIES = {name: text for group in GROUPS.values() for name, text in group.items()}

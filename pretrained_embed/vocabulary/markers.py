@@ -59,17 +59,30 @@ def text_of(token: str, marker: Marker) -> TokenText | None:
         return TokenText(not token.startswith("##"), token.removeprefix("##"))
     if marker == "":
         return TokenText(True, token)
-    if marker == "▁":
-        byte = _BYTE.fullmatch(token)
-        spaced = _decoded(bytes.fromhex(byte[1])) if byte else token.replace("▁", " ")
-    else:
-        table = _bytes_of_characters()
-        known = all(character in table for character in token)
-        # else a token that was added as it stands, past the byte-level alphabet
-        spaced = _decoded(bytes(map(table.__getitem__, token))) if known else token
+    raw = bytes_of(token, marker)
+    if raw is not None:
+        spaced = _decoded(raw)
+    else:  # of characters, or added as it stands, past the byte-level alphabet
+        spaced = token.replace("▁", " ") if marker == "▁" else token
     if spaced is None:
         return None
     return TokenText(spaced.startswith(" "), spaced.removeprefix(" "))
+
+
+def bytes_of(token: str, marker: Marker) -> bytes | None:
+    """Return the bytes that a token spells one by one, if it does.
+
+    >>> bytes_of("<0xC3>", "▁"), bytes_of("Ã", "Ġ"), bytes_of("the", "▁")
+    (b'\\xc3', b'\\xc3', None)
+    """
+    if marker == "▁":
+        byte = _BYTE.fullmatch(token)
+        return bytes.fromhex(byte[1]) if byte else None
+    if marker == "Ġ":
+        table = _bytes_of_characters()
+        if all(character in table for character in token):
+            return bytes(map(table.__getitem__, token))
+    return None
 
 
 def _decoded(raw: bytes) -> str | None:

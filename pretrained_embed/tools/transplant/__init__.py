@@ -3,7 +3,7 @@
 A model's folder and two tokenizers go in; out comes a folder in which the tables that
 have a row for each token have the rows of the new tokenizer. Data flows from
 ``tokenizer`` and ``checkpoint`` through ``new_rows``, which says what each new row is
-made of, to ``transplanting``, which makes it, and ``saving``.
+made of, to ``transplanted``, which makes it, and ``saved_folder``.
 """
 
 from pretrained_embed.tools.transplant.new_rows import RowStart

@@ -1,11 +1,19 @@
-"""New rows from the shared tokens that are near in a space of static word vectors.
+"""New rows from shared tokens, by another space in which both kinds have vectors.
 
-The weights are those of FOCUS (Dobler and de Melo 2023, EMNLP,
+That is a space of static word vectors, or the table of a model that has the new tokens.
+
+The weights of `similar` are those of FOCUS (Dobler and de Melo 2023, EMNLP,
 https://aclanthology.org/2023.emnlp-main.829): sparsemax over the cosines between a new
 token and all shared ones, so that near tokens share the weight and the others have
 none. WECHSEL (Minixhofer et al. 2022, NAACL,
 https://aclanthology.org/2022.naacl-main.293) is the same idea with a softmax over the
 nearest.
+
+Those of `pursued` are found by orthogonal matching pursuit (Pati, Rezaiifar and
+Krishnaprasad 1993, https://doi.org/10.1109/ACSSC.1993.342465): a few shared tokens are
+chosen, one after the other, whose weighted sum comes nearest to the vector of the new
+one there; the same sum is taken of their rows here. So does tokensurgeon of mergekit
+(Goddard and Fernandes Neto 2025, https://arxiv.org/abs/2506.06607).
 """
 
 from __future__ import annotations
@@ -26,6 +34,11 @@ from pretrained_embed.vocabulary import Vocabulary
 #: How many cosines are held at a time.
 _BATCH = 1 << 24
 
+#: Of how many shared tokens matching pursuit makes a new one, at most; and one for so
+#: many dimensions, because with as many tokens as dimensions any vector can be hit.
+_PURSUED = 64
+_DIMS_EACH = 8
+
 
 @left_out(BY_COPY)
 def static_matrix(
@@ -40,13 +53,13 @@ def static_matrix(
     )
 
 
-def unit_vectors(
+def vectors_of(
     matrix: EmbeddingMatrix, words: Sequence[str | None]
 ) -> tuple[Float32Array, Int64Array]:
-    """Return the directions of the words that are found, and which they are.
+    """Return the vectors of the words that are found, and which they are.
 
     A word is taken as it stands, else in lower case, if the matrix found it in its
-    source. Returns float32 (found, dim), each of length 1, and int64 (found,), the
+    source. Returns float32 (found, dim), none of them zeros, and int64 (found,), the
     places in ``words``, which has ``None`` for what is no word.
     """
     norms = np.linalg.norm(matrix.vectors.astype(np.float64), axis=1)
@@ -60,24 +73,71 @@ def unit_vectors(
                 places.append(place)
                 rows.append(row)
                 break
-    chosen = np.array(rows, np.int64)
-    units = matrix.vectors[chosen] / norms[chosen, None]
-    return units.astype(np.float32), np.array(places, np.int64)
+    vectors: Float32Array = matrix.vectors[np.array(rows, np.int64)].astype(np.float32)
+    return vectors, np.array(places, np.int64)
 
 
-def blends(
+def _units(vectors: Float32Array) -> Float32Array:
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1)
+    units: Float32Array = (vectors / norms[:, None]).astype(np.float32)
+    return units
+
+
+def similar(
     new: Float32Array, shared: Float32Array
 ) -> Iterator[tuple[Int64Array, Float64Array]]:
-    """Yield, for each new unit vector, which shared ones it blends and how much each.
+    """Yield, for each new vector, which shared ones it blends and how much each.
 
     The weights are positive, float64, and their sum is 1.
     """
+    new, shared = _units(new), _units(shared)
     step = max(1, _BATCH // len(shared))
     for start in range(0, len(new), step):
         for cosines in new[start : start + step] @ shared.T:
             weights = sparsemax(cosines.astype(np.float64))
             chosen = np.flatnonzero(weights)
             yield chosen, weights[chosen]
+
+
+def pursued(
+    new: Float32Array, shared: Float32Array
+) -> Iterator[tuple[Int64Array, Float64Array]]:
+    """Yield, for each new vector, the shared ones whose weighted sum comes near it.
+
+    At most 64, and one for every 8 dimensions. Weights are float64, of any sign.
+    """
+    size = min(_PURSUED, len(shared), max(1, shared.shape[1] // _DIMS_EACH))
+    units = _units(shared)
+    step = max(1, _BATCH // max(len(shared), size * shared.shape[1]))
+    for start in range(0, len(new), step):
+        batch = new[start : start + step].astype(np.float64)
+        for vector, chosen in zip(batch, _chosen(batch, units, size), strict=True):
+            atoms = shared[chosen].astype(np.float64)
+            yield chosen, np.linalg.lstsq(atoms.T, vector, rcond=None)[0]
+
+
+def _chosen(batch: Float64Array, units: Float32Array, size: int) -> list[Int64Array]:
+    """Return the places of the vectors chosen for each row of ``batch`` (rows, dim)."""
+    rows, left = np.arange(len(batch)), batch.copy()
+    basis = np.zeros((len(batch), size, batch.shape[1]))
+    places = np.full((len(batch), size), -1, np.int64)
+    least = 1e-5 * np.linalg.norm(batch, axis=1)  # rounding of float32 is below it
+    goes_on = np.ones(len(batch), np.bool_)
+    for turn in range(size):
+        fits = np.abs(left.astype(np.float32) @ units.T)
+        before = places[:, :turn]
+        fits[rows[:, None], np.where(before < 0, places[:, :1], before)] = -1
+        best = fits.argmax(axis=1)
+        axis = units[best].astype(np.float64)
+        for _ in range(2):  # once more, for what rounding left
+            axis -= np.einsum("rk,rkd->rd", np.einsum("rkd,rd->rk", basis, axis), basis)
+        lengths = np.linalg.norm(axis, axis=1)
+        goes_on &= (lengths > 1e-4) & (fits[rows, best] > least)
+        places[goes_on, turn] = best[goes_on]
+        basis[goes_on, turn] = axis[goes_on] / lengths[goes_on, None]
+        axis = basis[:, turn]
+        left -= np.einsum("rd,rd->r", left, axis)[:, None] * axis
+    return [chosen[chosen >= 0] for chosen in places]
 
 
 def sparsemax(scores: Float64Array) -> Float64Array:

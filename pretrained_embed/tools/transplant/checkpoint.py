@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,51 @@ from pretrained_embed.formats.safetensors.header import Tensor
 STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 Stored = AnyArray
+
+#: Lists of ids in configs, beside those whose names end in ``_token_id``.
+_LISTS = ("suppress_tokens", "begin_suppress_tokens")
+
+_PARTS = ("pad", "bos", "eos")
+
+
+@dataclass(frozen=True)
+class NewIds:
+    """What becomes of ids of tokens that a config names."""
+
+    moved: Mapping[int, int]  # from old to new, of tokens that both have
+    roles: Mapping[str, int]  # the new token that is "eos" and so on
+
+    def renew(self, config: dict[str, Any], *, adding: bool = False) -> None:
+        """Bring ids in a config up to date; with ``adding`` those it lacks, too.
+
+        An id of no token that is left becomes ``None``: no other token takes its place.
+        """
+        for name, value in config.items():
+            if isinstance(value, dict):
+                self.renew(value)
+            elif name.endswith("_token_id"):
+                role = self.roles.get(name.removesuffix("_token_id"))
+                config[name] = self._renewed(value, role)
+            elif name in _LISTS:
+                config[name] = self._renewed(value, None)
+        if adding:
+            for part in _PARTS:
+                if part in self.roles:
+                    config[f"{part}_token_id"] = config.get(
+                        f"{part}_token_id", self.roles[part]
+                    )
+
+    def _renewed(self, value: Any, role: int | None) -> Any:
+        if isinstance(value, list):
+            kept = [self.moved[id] for id in value if id in self.moved]
+            if role is None:
+                return kept or None
+            # One old token may have begun and ended texts; two new ones do.
+            others = self.roles.values()
+            return [role, *(id for id in dict.fromkeys(kept) if id not in others)]
+        if role is not None:
+            return role
+        return self.moved.get(value) if type(value) is int and value >= 0 else value
 
 
 def to_float64(stored: Stored, dtype: str) -> Float64Array:
@@ -97,7 +143,7 @@ class Checkpoint:
                 f"{', '.join(list(tensors)[:10])}"
             )
         first = self.load(names[0])
-        if any(not _same(first, self.load(name)) for name in names[1:]):
+        if any(not same_bits(first, self.load(name)) for name in names[1:]):
             raise FormatError(
                 f"{self.folder}: {' and '.join(names)} may all be the input embedding, "
                 "and differ; name one with tensor="
@@ -114,10 +160,12 @@ class Checkpoint:
         size: int = _telling_vocab_size(self.config, self.folder)["vocab_size"]
         return size
 
-    def config_for(self, rows: int) -> dict[str, Any]:
-        """Return the config of a model with another number of tokens."""
+    def config_for(self, rows: int, ids: NewIds | None) -> dict[str, Any]:
+        """Return the config of a model with another number of tokens, and other ids."""
         config = copy.deepcopy(self.config)
         _telling_vocab_size(config, self.folder)["vocab_size"] = rows
+        if ids is not None:
+            ids.renew(config, adding=True)
         return config
 
 
@@ -129,6 +177,11 @@ def open_checkpoint(folder: Path, options: ReadOptions) -> Checkpoint:
     config = json_object(folder / CONFIG)
     index = read_index(folder / INDEX) if (folder / INDEX).is_file() else None
     names = {SINGLE} if index is None else set(index["weight_map"].values())
+    if SINGLE not in names and (folder / SINGLE).is_file():
+        raise FormatError(
+            f"{folder}: there are {SINGLE} and {INDEX}, which names other files; which "
+            "of them is the model cannot be known: take one away"
+        )
     shards = {name: open_shard(folder / name, options) for name in sorted(names)}
     if index is not None:
         for tensor, name in index["weight_map"].items():
@@ -145,7 +198,8 @@ def _telling_vocab_size(config: dict[str, Any], folder: Path) -> dict[str, Any]:
     raise FormatError(f"{folder / CONFIG}: has no vocab_size")
 
 
-def _same(one: Stored, other: Stored) -> bool:
+def same_bits(one: Stored, other: Stored) -> bool:
+    """Return whether two tensors are the same to the bit."""
     return (
         one.shape == other.shape
         and one.dtype == other.dtype

@@ -4,27 +4,35 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import new_folder
-from pretrained_embed.formats.hugging_face.model_folder import Shard
+from pretrained_embed.formats.hugging_face.model_folder import Shard, json_object
 from pretrained_embed.formats.marks import CONFIG, INDEX
 from pretrained_embed.formats.safetensors.header import DTYPES, Tensor, header_of
 from pretrained_embed.formats.table import write_array
-from pretrained_embed.tools.transplant.checkpoint import Checkpoint, Stored
+from pretrained_embed.tools.transplant.checkpoint import Checkpoint, NewIds, Stored
 from pretrained_embed.tools.transplant.tokenizer import FILES
 
 _PIECE = 1 << 24
+_GENERATION = "generation_config.json"
+
+#: The same weights in other files, which would have the old tables: they are left out.
+_OTHER_WEIGHTS = (
+    *("pytorch_model*.bin", "pytorch_model.bin.index.json", "tf_model*.h5"),
+    *("flax_model*.msgpack", "*.gguf", "*.onnx", "*.onnx_data"),
+)
 
 
 def save(
     checkpoint: Checkpoint,
     tables: dict[str, Stored],
     rows: int,
-    tokenizer_files: Iterable[Path],
+    ids: NewIds | None,
+    write_tokenizer: Callable[[Path], None] | None,
     target: Path,
 ) -> None:
     """Write the folder; raises `WriteError`, and leaves nothing behind then."""
@@ -33,14 +41,16 @@ def save(
             f"cannot write {target}: it is there already; name a new folder"
         )
     with new_folder(target) as folder:
-        _fill(checkpoint, tables, rows, tokenizer_files, folder)
+        _fill(checkpoint, tables, rows, ids, folder)
+        if write_tokenizer is not None:
+            write_tokenizer(folder)
 
 
 def _fill(
     checkpoint: Checkpoint,
     tables: dict[str, Stored],
     rows: int,
-    tokenizer_files: Iterable[Path],
+    ids: NewIds | None,
     folder: Path,
 ) -> None:
     changed = {
@@ -49,16 +59,20 @@ def _fill(
         if not tables.keys().isdisjoint(shard.header.tensors)
     }
     written = {CONFIG, INDEX, *changed, *FILES}
+    generation = checkpoint.folder / _GENERATION
+    if ids is not None and generation.is_file():
+        settings = json_object(generation)
+        ids.renew(settings)
+        _write_json(settings, folder / _GENERATION)
+        written.add(_GENERATION)
     for item in sorted(checkpoint.folder.iterdir()):
         if item.is_dir():
             shutil.copytree(item, folder / item.name)
-        elif item.name not in written:
+        elif item.name not in written and not any(map(item.match, _OTHER_WEIGHTS)):
             _copy(item, folder / item.name)
-    for file in tokenizer_files:
-        _copy(file, folder / file.name)
     for name in changed:
         _write_shard(checkpoint.shards[name], tables, folder / name)
-    _write_json(checkpoint.config_for(rows), folder / CONFIG)
+    _write_json(checkpoint.config_for(rows, ids), folder / CONFIG)
     if checkpoint.index is not None:
         _write_json(_index(checkpoint, tables), folder / INDEX)
 

@@ -11,10 +11,12 @@ A tokenizer is one of
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +25,22 @@ from pretrained_embed.errors import (
     FormatError,
     MissingPackageError,
     OptionError,
+    VocabularyError,
+    brief,
 )
+from pretrained_embed.formats.hugging_face.model_folder import json_object
 from pretrained_embed.vocabulary import Vocabulary
-from pretrained_embed.vocabulary.markers import Marker, TokenText, marker_of, text_of
+from pretrained_embed.vocabulary.markers import (
+    Marker,
+    TokenText,
+    bytes_of,
+    marker_of,
+    text_of,
+)
+from pretrained_embed.vocabulary.special_tokens import PARTS, parts_of
 
 Pieces = Callable[[str], Iterable[str]]
+Writer = Callable[[Path], None]  # of a tokenizer's files, into a folder
 AnyTokenizer = str | os.PathLike[str] | Mapping[str, int] | Any
 
 #: The files that a tokenizer consists of in a model's folder.
@@ -54,16 +67,36 @@ class ModelTokenizer:
     special: frozenset[str] = frozenset()  # tokens that stand for no text
     unk: str | None = None
     cut: Pieces | None = None  # from a text to tokens
-    files: tuple[Path, ...] = ()
+    write: Writer | None = None
+    roles: Mapping[str, str] = field(default_factory=dict)  # from "eos" to "</s>"
+    added: frozenset[str] = frozenset()  # tokens written as the text they stand for
+    given: Any = None  # the object, or what stands in its tokenizer.json
     marker: Marker = field(init=False)
 
     def __post_init__(self) -> None:
-        ordinary = (token for token in self.vocabulary if token not in self.special)
+        beside = self.special | self.added
+        ordinary = (token for token in self.vocabulary if token not in beside)
         object.__setattr__(self, "marker", marker_of(ordinary))
 
     def text_of(self, token: str) -> TokenText | None:
         """Return what a token stands for, ``None`` if that is no text."""
-        return None if token in self.special else text_of(token, self.marker)
+        if token in self.special:
+            return None
+        if token in self.added and not (self.marker and token.startswith(self.marker)):
+            return TokenText(True, token.lstrip(" "))
+        return text_of(token, self.marker)
+
+    def meaning(self, token: str) -> TokenText | bytes | None:
+        """Return the same, or the bytes of a token that is a part of a character."""
+        text = self.text_of(token)
+        if text is None and token not in self.special:
+            return bytes_of(token, self.marker)
+        return text
+
+    def role(self, part: str) -> int | None:
+        """Return the id of the token that is pad, bos, eos or so."""
+        token = self.roles.get(part)
+        return None if token is None else self.vocabulary.get(token)
 
     def pieces(self, text: TokenText) -> list[int]:
         """Return the ids of the tokens that a text consists of, without unk."""
@@ -110,15 +143,117 @@ def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> ModelTokenize
         content = json.loads(tokenizer.to_str())
         return _from_json(content, "the tokenizer", pieces or _encoding(tokenizer))
     if hasattr(tokenizer, "get_vocab"):
-        return ModelTokenizer(
-            Vocabulary(tokenizer.get_vocab(), pad=None),
-            frozenset(getattr(tokenizer, "all_special_tokens", ())),
-            getattr(tokenizer, "unk_token", None),
-            pieces or getattr(tokenizer, "tokenize", None),
-        )
+        return _from_object(tokenizer, pieces)
     raise OptionError(
         f"{type(tokenizer).__name__} is no tokenizer: expected a path, a mapping "
         "from token to id, or an object with get_vocab() and tokenize()"
+    )
+
+
+def grown(old: ModelTokenizer, tokens: Iterable[str]) -> ModelTokenizer:
+    """Return a tokenizer that has more tokens, each of them one piece of any text.
+
+    They take the ids that follow. Raises `VocabularyError` for a token that cannot be
+    added, and `OptionError` for a tokenizer that nothing can be added to.
+    """
+    listed = [tokens] if isinstance(tokens, str) else list(tokens)
+    for place, token in enumerate(listed):
+        if not isinstance(token, str) or not token.strip():
+            raise VocabularyError(f"{brief(token)} is no token that can be added")
+        if token in old.vocabulary or token in listed[:place]:
+            where = "the tokenizer has already" if token in old.vocabulary else "twice"
+            raise VocabularyError(f"token {brief(token)} is to be added: {where}")
+    if not listed:
+        raise VocabularyError("there is no token to add: list one at least")
+    size = len(old.vocabulary)
+    ids = {token: size + place for place, token in enumerate(listed)}
+    if isinstance(old.given, dict):
+        content = copy.deepcopy(old.given)
+        entries = [{"id": id, "content": token, **_PLAIN} for token, id in ids.items()]
+        content["added_tokens"] = [*(content.get("added_tokens") or []), *entries]
+        write: Writer | None = _grown_files(old.write, content, ids)
+    elif hasattr(old.given, "add_tokens"):
+        larger = copy.deepcopy(old.given)
+        larger.add_tokens(listed)
+        if any(larger.get_vocab().get(token) != id for token, id in ids.items()):
+            raise OptionError(
+                f"{type(larger).__name__} gives added tokens other ids than those that "
+                "follow its own: give the grown one as the new tokenizer"
+            )
+        write = _saving(larger)
+    else:
+        raise OptionError(
+            "the tokenizer is a plain mapping, which no token can be added to: give a "
+            "path, or a tokenizer of transformers or tokenizers"
+        )
+    return replace(
+        old,
+        vocabulary=Vocabulary({**old.vocabulary.ids, **ids}, pad=None),
+        added=old.added | ids.keys(),
+        write=write,
+    )
+
+
+#: What `add_tokens` of transformers says of a token beside its id and content.
+_PLAIN = {
+    "single_word": False,
+    "lstrip": False,
+    "rstrip": False,
+    "normalized": True,
+    "special": False,
+}
+
+
+def _grown_files(write: Writer | None, content: Any, ids: Mapping[str, int]) -> Writer:
+    """Return what writes the files of a tokenizer with more tokens."""
+
+    def written(folder: Path) -> None:
+        if write is not None:
+            write(folder)
+        _write(folder / "tokenizer.json", content)
+        config = folder / "tokenizer_config.json"
+        if config.is_file():
+            said = json_object(config)
+            if isinstance(decoder := said.get("added_tokens_decoder"), dict):
+                for token, id in ids.items():
+                    decoder[str(id)] = {"content": token, **_PLAIN}
+                _write(config, said)
+        if (folder / "added_tokens.json").is_file():
+            known = json_object(folder / "added_tokens.json")
+            _write(folder / "added_tokens.json", known | dict(ids))
+
+    return written
+
+
+def _write(path: Path, content: Any) -> None:
+    path.write_bytes((json.dumps(content, indent=2) + "\n").encode("ascii"))
+
+
+def _saving(tokenizer: Any) -> Writer | None:
+    """Return what has an object write its own files, if it can."""
+    if not hasattr(tokenizer, "save_pretrained"):
+        return None
+
+    def written(folder: Path) -> None:
+        tokenizer.save_pretrained(str(folder))
+
+    return written
+
+
+def _from_object(tokenizer: Any, pieces: Pieces | None) -> ModelTokenizer:
+    vocabulary = Vocabulary(tokenizer.get_vocab(), pad=None)
+    special = frozenset(map(str, getattr(tokenizer, "all_special_tokens", ())))
+    said = getattr(tokenizer, "special_tokens_map", {})
+    added: Mapping[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
+    return ModelTokenizer(
+        vocabulary,
+        special,
+        getattr(tokenizer, "unk_token", None),
+        pieces or getattr(tokenizer, "tokenize", None),
+        _saving(tokenizer),
+        _roles(vocabulary, special, {k: str(v) for k, v in said.items()}),
+        frozenset(added) - special,
+        tokenizer,
     )
 
 
@@ -127,17 +262,45 @@ def _from_file(path: Path, pieces: Pieces | None) -> ModelTokenizer:
     file = path / "tokenizer.json" if folder else path
     with refusing_damage(str(file), "not JSON"):
         content = json.loads(file.read_bytes())
-    files = [folder / name for name in FILES] if folder else [file]
-    return _from_json(
-        content,
-        str(file),
-        pieces or _Cutter(file),
-        tuple(file for file in files if file.is_file()),
-    )
+    names = {"tokenizer.json": file}
+    if folder:
+        names = {name: folder / name for name in FILES if (folder / name).is_file()}
+    said: dict[str, str] = {}
+    for name in ("tokenizer_config.json", "special_tokens_map.json"):
+        if name in names:
+            said |= _said(json_object(names[name]))
+    made = _from_json(content, str(file), pieces or _Cutter(file), said)
+
+    def written(target: Path) -> None:
+        for name, source in names.items():
+            with source.open("rb") as original, (target / name).open("xb") as new:
+                shutil.copyfileobj(original, new)
+
+    return replace(made, write=written)
+
+
+def _said(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the special tokens that a tokenizer's config names."""
+    found = {}
+    for name in (f"{part}_token" for part in PARTS):
+        value = config.get(name)
+        token = value.get("content") if isinstance(value, dict) else value
+        if isinstance(token, str):
+            found[name] = token
+    return found
+
+
+def _roles(
+    vocabulary: Vocabulary, special: Iterable[str], said: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the tokens that have a part such as "eos", by it."""
+    parts = {name.removesuffix("_token"): token for name, token in said.items()}
+    found = parts_of(sorted(special), parts)
+    return {p: t for p, t in found.items() if p in PARTS and t in vocabulary}
 
 
 def _from_json(
-    content: Any, where: str, cut: Pieces, files: tuple[Path, ...] = ()
+    content: Any, where: str, cut: Pieces, said: Mapping[str, str] | None = None
 ) -> ModelTokenizer:
     with refusing_damage(where, "not a tokenizer.json of Hugging Face"):
         model = content["model"]
@@ -149,7 +312,18 @@ def _from_json(
         added = content.get("added_tokens") or []
         ids = {**vocab, **{token["content"]: token["id"] for token in added}}
         special = frozenset(t["content"] for t in added if t.get("special"))
-    return ModelTokenizer(Vocabulary(ids, pad=None), special, unk, cut, files)
+        plain = frozenset(t["content"] for t in added) - special - vocab.keys()
+    vocabulary = Vocabulary(ids, pad=None)
+    return ModelTokenizer(
+        vocabulary,
+        special,
+        unk,
+        cut,
+        lambda folder: _write(folder / "tokenizer.json", content),
+        _roles(vocabulary, special, said or {}),
+        plain,
+        content,
+    )
 
 
 def _encoding(tokenizer: Any) -> Pieces:

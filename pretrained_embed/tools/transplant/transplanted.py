@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from pretrained_embed.arrays import Float32Array
-from pretrained_embed.errors import ShapeError, VocabularyError
+from pretrained_embed.errors import OptionError, ShapeError, VocabularyError, brief
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.hugging_face.embedding_tensor import is_bias
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
@@ -18,8 +20,10 @@ from pretrained_embed.sources import Source
 from pretrained_embed.tools.transplant import saved_folder, tokenizer
 from pretrained_embed.tools.transplant.checkpoint import (
     Checkpoint,
+    NewIds,
     Stored,
     open_checkpoint,
+    same_bits,
     to_float64,
 )
 from pretrained_embed.tools.transplant.new_rows import (
@@ -27,6 +31,7 @@ from pretrained_embed.tools.transplant.new_rows import (
     RowStart,
     methods_of,
     new_rows,
+    own_rows,
 )
 from pretrained_embed.tools.transplant.tokenizer import (
     AnyTokenizer,
@@ -35,7 +40,16 @@ from pretrained_embed.tools.transplant.tokenizer import (
 )
 from pretrained_embed.vocabulary import Vocabulary
 
-Method = Literal["pieces", "similarity", "mean"]
+Method = Literal["pieces", "omp", "similarity", "mean"]
+
+
+class RowOrigin(NamedTuple):
+    """What a row of a transplanted table was made of."""
+
+    token: str
+    id: int
+    start: RowStart
+    parts: tuple[tuple[str, float], ...]  # old tokens, and how much of each
 
 
 class Transplanted:
@@ -49,6 +63,7 @@ class Transplanted:
     def __init__(
         self,
         checkpoint: Checkpoint,
+        old: ModelTokenizer,
         new: ModelTokenizer,
         made: NewRows,
         tensors: dict[str, Stored],
@@ -56,10 +71,11 @@ class Transplanted:
     ) -> None:
         self.tensors = tensors
         self.dtype = dtype  # of the input embedding, as safetensors names it
-        self.start = made.start
+        self.start = made.start.copy()
+        self.start[list(made.own)] = RowStart.OWN
         self.vocabulary: Vocabulary = new.vocabulary
-        self._checkpoint = checkpoint
-        self._tokenizer_files = new.files
+        self._checkpoint, self._old, self._new = checkpoint, old, new
+        self._made = made
 
     @property
     def vectors(self) -> Float32Array:
@@ -72,22 +88,66 @@ class Transplanted:
         codes = np.bincount(self.start, minlength=len(RowStart))
         return {code.name.lower(): int(codes[code]) for code in RowStart}
 
+    def explain(self, token: str) -> RowOrigin:
+        """Return what the row of a token was made of.
+
+        Of a row of one's own, what the row of an untied head was made of. Raises
+        `UnknownTokenError`.
+        """
+        row = self.vocabulary[token]
+        parts: list[tuple[int, float]] = []
+        if row in self._made.copied:
+            parts = [(self._made.copied[row], 1.0)]
+        elif row in self._made.blended:
+            ids, weights = self._made.blended[row]
+            parts = [*zip(ids.tolist(), weights.tolist(), strict=True)]
+        names = self._old.vocabulary.tokens
+        named = tuple((str(names[id]), weight) for id, weight in parts)
+        return RowOrigin(token, row, RowStart(self.start[row]), named)
+
+    def origins(self) -> Iterator[RowOrigin]:
+        """Yield what the row of each token was made of, in the order of their ids."""
+        for token in self.vocabulary:
+            yield self.explain(token)
+
+    def save_ledger(self, path: str | os.PathLike[str]) -> None:
+        """Write what each row was made of: JSON, an object for each token, a line each.
+
+        ``{"id": 7, "token": "cats", "start": "pieces", "parts": [["cat", 0.5], ...]}``.
+        Raises `WriteError`.
+        """
+        with replacing(path) as file:
+            for origin in self.origins():
+                said = origin._asdict() | {"start": origin.start.name.lower()}
+                file.write((json.dumps(said) + "\n").encode("ascii"))
+
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write the model with the new tables into a new folder, whole or not at all.
 
-        ``vocab_size`` in ``config.json`` and the totals of a sharded model's index are
-        brought up to date. The files of the old tokenizer are left out; in their place
-        come those of the new one, if it was given as a path. All else is copied byte
-        for byte. Ids of special tokens in the configs (``eos_token_id``) are those of
-        the old tokenizer still. Raises `WriteError`.
+        ``vocab_size`` in ``config.json``, the totals of a sharded model's index, and
+        the ids of pad, bos, eos and other tokens in both configs are brought up to
+        date; an id of a token that is left behind becomes ``null``. In the place of
+        the old tokenizer's files come those of the new one: copies of those that were
+        given, or what the object itself saves; a plain mapping has none. Weights in
+        other formats (``pytorch_model.bin``) are left out, as they have the old table.
+        All else is copied byte for byte. Raises `WriteError`.
         """
         saved_folder.save(
             self._checkpoint,
             self.tensors,
             len(self.start),
-            self._tokenizer_files,
+            self._ids(),
+            self._new.write,
             Path(folder),
         )
+
+    def _ids(self) -> NewIds | None:
+        """Return what becomes of ids in configs; ``None`` where all stay."""
+        if self._old.vocabulary.ids.items() <= self._new.vocabulary.ids.items():
+            return None
+        moved = {old: new for new, old in reversed(self._made.copied.items())}
+        known = {part: self._new.role(part) for part in self._new.roles}
+        return NewIds(moved, {p: id for p, id in known.items() if id is not None})
 
     def __str__(self) -> str:
         made = ", ".join(f"{n:,} {name}" for name, n in self.counts().items() if n)
@@ -96,69 +156,134 @@ class Transplanted:
 
 def transplant(
     model: str | os.PathLike[str],
-    old_tokenizer: AnyTokenizer,
-    new_tokenizer: AnyTokenizer,
+    old_tokenizer: AnyTokenizer | None = None,
+    new_tokenizer: AnyTokenizer | None = None,
     *,
-    init: Method | Iterable[Method] = "pieces",
+    new_tokens: Iterable[str] | None = None,
+    init: str | Method | Iterable[Method] = "pieces",
     static: EmbeddingMatrix | Source | None = None,
+    override: EmbeddingMatrix | Source | Mapping[str, Any] | None = None,
+    match_norms: bool = False,
+    multiple_of: int = 1,
     special: Mapping[str, str] | None = None,
     pieces: Pieces | None = None,
     tensor: str | None = None,
     library: Library | None = None,
 ) -> Transplanted:
-    """Give a model's embedding the rows of another tokenizer.
+    """Give a model's embedding the rows of another tokenizer, or of more tokens.
 
-    ``model`` is a folder with ``config.json`` and safetensors files, as Hugging Face's
-    ``save_pretrained`` writes it; the module ``formats.tensor_names`` lists the names
-    under which tables are found. ``tensor`` names the input embedding where that does
-    not tell. Each stored tensor of the output head is given new rows in the same way,
-    from its own.
+    Each stored tensor of the output head is given new rows in the same way, from its
+    own. A token that the old tokenizer has keeps its row, bit for bit; where the two
+    mark words differently (``Ġ``, ``▁``, ``##``) tokens are compared by the text or the
+    byte that they stand for. Special tokens are compared by name, and else by part:
+    pad, bos, eos and so on.
 
-    A tokenizer is the path of a ``tokenizer.json`` or of its folder, a tokenizer of
-    ``tokenizers`` or ``transformers``, another object with ``get_vocab()`` and
-    ``tokenize(text)``, or a mapping from token to id.
+    Parameters
+    ----------
+    model : path
+        A folder with ``config.json`` and safetensors files, as ``save_pretrained``
+        writes it.
+    old_tokenizer : tokenizer, optional
+        The one the model was made with; by default that in its folder. The path of a
+        ``tokenizer.json`` or of its folder, a tokenizer of ``tokenizers`` or
+        ``transformers``, another object with ``get_vocab()`` and ``tokenize(text)``,
+        or a mapping from token to id.
+    new_tokenizer : tokenizer, optional
+        The one it is to have.
+    new_tokens : list of str, optional
+        Instead of a new tokenizer: tokens that the old one is to have beside its own.
+        All other rows stay, those of padding that is not needed for them, too.
+    init : str or list of str, default "pieces"
+        What a new row starts from, several in the order they are tried, such as
+        "pieces,omp": "pieces", the mean of the rows of the old tokens that its text
+        consists of; "omp", the sum of shared tokens' rows that comes nearest to it in
+        ``static``, by orthogonal matching pursuit; "similarity", the mean of shared
+        tokens' rows, weighted by how near they are in ``static``; "mean", that of all
+        old tokens' rows, which serves all that is left.
+    static : EmbeddingMatrix or source, optional
+        Vectors of words, or of tokens marked as the new tokenizer marks its own, such
+        as a model of the new tokenizer. For "omp" and "similarity".
+    override : mapping, EmbeddingMatrix or source, optional
+        Rows of one's own by token, as long as those of the input embedding, which they
+        go into; a head that is not tied gets rows as if there were none.
+    match_norms : bool, default False
+        Scale each new row to the weighted mean norm of what it was made of. A mean of
+        rows is shorter than they are.
+    multiple_of : int, default 1
+        Make the number of rows a multiple of this, with copies of the mean.
+    special : mapping, optional
+        The old tokens whose rows tokens of the new tokenizer take:
+        ``{"[PAD]": "<pad>"}``.
+    pieces : callable, optional
+        From a text to tokens, in the place of the old tokenizer's own.
+    tensor : str, optional
+        The name of the input embedding, where `formats.tensor_names` does not tell.
+    library : Library, optional
+        What opens ``static`` and ``override``, and how files are read.
 
-    A token that the old tokenizer has keeps its row, bit for bit; where the two mark
-    words differently (``Ġ``, ``▁``, ``##``) tokens are compared without their marks.
-    ``special`` names, by tokens of the new tokenizer, the old ones whose rows they
-    take: ``{"[PAD]": "<pad>"}``. ``init`` says what the others start from, one or
-    several in the order they are tried:
+    Raises
+    ------
+    FormatError
+        For a model or tokenizer that is damaged, quantised, or without an embedding
+        that is told apart.
+    SourceError
+        For what cannot be read.
+    ShapeError
+        If embedding, config and old tokenizer do not fit each other.
+    VocabularyError
+        If the new tokenizer's ids have holes, or a token cannot be added.
+    OptionError
+        For options that mean nothing or do not go together, tokenizers that are
+        swapped, and an old one that contradicts the model's folder.
+    MissingPackageError
+        Where "pieces" of a ``tokenizer.json`` need the package ``tokenizers``.
 
-    * "pieces": the mean of the rows of the old tokens that their text consists of.
-      ``pieces``, a function from a text to tokens, takes the place of the old
-      tokenizer's own;
-    * "similarity": the mean of shared tokens' rows, weighted by how near they are in
-      ``static``, vectors of words (a matrix, or a source that ``library`` opens) for
-      both vocabularies, or a matrix of vectors of tokens, marked as the new tokenizer
-      marks its own;
-    * "mean": the mean of the rows of all old tokens. So does what nothing else serves.
-
-    Raises `FormatError` for a model or tokenizer that is damaged or without an
-    embedding that is told apart, `SourceError` for what cannot be read, `ShapeError` if
-    embedding, config and old tokenizer do not fit each other, `VocabularyError` if the
-    new tokenizer's ids have holes, `OptionError`, and `MissingPackageError` where
-    "pieces" of a ``tokenizer.json`` need the package ``tokenizers``.
+    Examples
+    --------
+    >>> made = transplant("llama", None, "new-tokenizer")  # doctest: +SKIP
+    >>> made.explain("▁cats").parts  # doctest: +SKIP
+    (('▁cat', 0.5), ('s', 0.5))
+    >>> made.save("llama-new")  # doctest: +SKIP
     """
     methods = methods_of(init)
-    checkpoint = open_checkpoint(Path(model), Library.of(library).read_options)
+    if (new_tokenizer is None) == (new_tokens is None):
+        raise OptionError("give new_tokenizer or new_tokens=, one of the two")
+    if not isinstance(multiple_of, int) or multiple_of < 1:
+        raise OptionError(f"multiple_of={multiple_of!r}: give a number from 1 on")
+    folder = Path(model)
+    checkpoint = open_checkpoint(folder, Library.of(library).read_options)
     inputs = checkpoint.input_names(tensor)
-    old = tokenizer.read(old_tokenizer, pieces)
-    new = tokenizer.read(new_tokenizer)
-    _check_holes(new)
+    old = tokenizer.read(folder if old_tokenizer is None else old_tokenizer, pieces)
+    if new_tokenizer is None:
+        new = tokenizer.grown(old, new_tokens or ())
+    else:
+        new = tokenizer.read(new_tokenizer)
+        _check_holes(new)
 
     names = list(dict.fromkeys(inputs + checkpoint.output_names()))
     known = checkpoint.tensors()
     tables = {name: _by_row(checkpoint.load(name), name) for name in names}
     _check_sizes(checkpoint, tables, old)
+    _check_folder(folder, old, new, old_tokenizer is None)
     made = new_rows(old, new, methods, special or {}, static, library)
+    made.match_norms = match_norms
+    if override is not None:
+        dim = tables[inputs[0]].shape[1]
+        made.own = own_rows(override, new, dim, library)
+    _pad(made, multiple_of, 0 if new_tokens is None else len(tables[inputs[0]]))
+    # A head that is tied may be stored, too; it stays the same as the input.
+    first = tables[inputs[0]]
+    same = {name for name, table in tables.items() if same_bits(first, table)}
     old_ids = sorted(old.vocabulary.ids.values())
     tensors = {
         name: _shaped(
-            made.apply(table, known[name].dtype, old_ids), known[name].shape, name
+            made.apply(table, known[name].dtype, old_ids, own=name in same),
+            known[name].shape,
+            name,
         )
         for name, table in tables.items()
     }
-    return Transplanted(checkpoint, new, made, tensors, known[inputs[0]].dtype)
+    return Transplanted(checkpoint, old, new, made, tensors, known[inputs[0]].dtype)
 
 
 def _by_row(tensor: Stored, name: str) -> Stored:
@@ -169,6 +294,47 @@ def _by_row(tensor: Stored, name: str) -> Stored:
 def _shaped(table: Stored, before: tuple[int, ...], name: str) -> Stored:
     """Return a table in the form of the tensor that it takes the place of."""
     return table.reshape(*before[:-1], -1) if is_bias(name) else table
+
+
+def _pad(made: NewRows, multiple_of: int, least: int) -> None:
+    """Add rows that no token has; those up to ``least`` are the old ones."""
+    tokens = len(made.start)
+    rows = max(tokens, least)
+    rows += -rows % multiple_of
+    padding = np.full(rows - tokens, RowStart.PADDING, np.uint8)
+    made.start = np.concatenate([made.start, padding])
+    made.copied |= {row: row for row in range(tokens, least)}
+
+
+def _check_folder(
+    folder: Path, old: ModelTokenizer, new: ModelTokenizer, is_own: bool
+) -> None:
+    """Refuse an old tokenizer that is not that of the model's folder, if it has one."""
+    if is_own or not (folder / "tokenizer.json").is_file():
+        return
+    own = tokenizer.read(folder)
+    token = _contradicted(own.vocabulary, old.vocabulary)
+    if token is None:
+        return
+    if _contradicted(own.vocabulary, new.vocabulary) is None:
+        raise OptionError(
+            f"the tokenizers are swapped: the new one is that of {folder}; give "
+            "transplant(model, old_tokenizer, new_tokenizer)"
+        )
+    raise OptionError(
+        f"the old tokenizer is not that of {folder}, whose token {brief(token)} has "
+        f"another id: leave it out, transplant(model, None, new_tokenizer), or take "
+        f"{folder / 'tokenizer.json'} away if it is not the model's"
+    )
+
+
+def _contradicted(one: Vocabulary, other: Vocabulary) -> str | None:
+    """Return a token whose id another vocabulary has for another, or elsewhere."""
+    at = {id: token for token, id in other.ids.items()}
+    for token, id in one.ids.items():
+        if other.ids.get(token, id) != id or at.get(id, token) != token:
+            return token
+    return None
 
 
 def _check_sizes(
