@@ -256,9 +256,10 @@ class Vocabulary:
         * ``"gensim"``, ``"fasttext"``: a dictionary written as text;
 
         and ``None`` finds out by the content, as the modules in ``files`` describe,
-        byte by byte. ``pad`` and ``unk`` are those that the file names; where it names
-        no pad, it is ``<pad>``, put where the constructor puts it. The rest is as in
-        the constructor.
+        byte by byte; then a column of Parquet, Arrow or CSV may be named, too:
+        ``"words.parquet#word"``. ``pad`` and ``unk`` are those that the file names;
+        where it names no pad, it is ``<pad>``, put where the constructor puts it. The
+        rest is as in the constructor.
 
         Raises `VocabularyError` naming the file and, where there is one, the line or
         byte: for what the constructor refuses, for empty lines, bytes that are not

@@ -67,16 +67,23 @@ def choose(
     return Columns(names[0], tuple(names[1:]), found.listed, dim, tuple(found.notes))
 
 
-def choose_tokens(schema: Any, where: str) -> str:
-    """Return the name of the column of a schema that has tokens without vectors."""
+def choose_tokens(schema: Any, where: str, token: str | None = None) -> Columns:
+    """Return the column of a schema that has tokens without vectors."""
+    if token is not None:
+        if schema.names.count(token) != 1:
+            raise FormatError(
+                f"{where}: no column is called {token!r}; it has {schema.names[:10]}"
+            )
+        return Columns(token, (), True, None, ())
     texts = [name for name, holds in columns_of_schema(schema) if holds == "text"]
     usual = [name for name in _USUAL if name in texts]
-    if len(texts) == 1 or usual:
-        return (usual or texts)[0] if len(texts) > 1 else texts[0]
-    raise FormatError(
-        f"{where}: no column of tokens among {schema.names[:10]}; a column of strings "
-        f"named {_USUAL[0]!r} would be one"
-    )
+    chosen = texts if len(texts) == 1 else usual
+    if not chosen:
+        raise FormatError(
+            f"{where}: no column of tokens among {schema.names[:10]}; a column of "
+            f"strings named {_USUAL[0]!r} would be one"
+        )
+    return Columns(chosen[0], (), True, None, ())
 
 
 def _plain_type(type: Any) -> Any:
@@ -86,10 +93,12 @@ def _plain_type(type: Any) -> Any:
 
 def number_dtype(schema: Any, columns: Columns) -> np.dtype[Any]:
     """Return the dtype that holds all numbers of the columns of vectors."""
+    import pyarrow
+
     types = [_plain_type(schema.field(name).type) for name in columns.vectors]
     if columns.lists:
         types = [type.value_type for type in types]
-    return np.result_type(*(_dtype(type) for type in types))
+    return np.result_type(*(_dtype(type) for type in types or [pyarrow.float32()]))
 
 
 def _dtype(type: Any) -> np.dtype[Any]:

@@ -25,35 +25,37 @@ from pretrained_embed.formats.arrow.batches import (
 )
 from pretrained_embed.formats.arrow.messages import blocks_of_file, unpacked_size
 from pretrained_embed.formats.arrow.parts import BLOCK_BYTES, Parts
-from pretrained_embed.formats.local import budget_of, map_file, open_local
+from pretrained_embed.formats.arrow.sources import Source
 from pretrained_embed.formats.marks import ARROW
-from pretrained_embed.formats.reader import ByteStream
 
 
 class IpcParts(Parts):
     """The record batches of a file or a stream; see `Parts`."""
 
     def __init__(
-        self, stream: ByteStream, token: str | None = None, vector: str | None = None
+        self,
+        source: Source,
+        token: str | None = None,
+        vector: str | None = None,
+        *,
+        tokens_alone: bool = False,
     ) -> None:
         with needing_package("reading Arrow IPC"):
             import pyarrow as pa
 
-        self.where = stream.name
-        with open_local(stream) as file:
-            self._budget = budget_of(stream, file)
-            with refusing_damage(self.where):
-                self._data = map_file(file)
+        self.where = source.name
+        mapped, self._budget = source.mapped()
+        self._data = mapped.data
         self._buffer = pa.py_buffer(self._data)
         self._is_file = bytes(memoryview(self._data)[: len(ARROW)]) == ARROW
         with self._refusing():
             self._check_sizes()
             schema = self._opened(None).schema
             self._names = list(schema.names)
-            self.columns = self._choose(schema, token, vector)
+            self.columns = self._choose(schema, token, vector, alone=tokens_alone)
             self.dtype = number_dtype(schema, self.columns)
             self._found = self._read_tokens()
-            self.dim = self.columns.dim or self._first_length()
+            self.dim = self.columns.dim or (0 if tokens_alone else self._first_length())
 
     def tokens(self) -> tuple[PackedTokens, Int64Array]:
         """Return the tokens of all rows; see `Parts`."""

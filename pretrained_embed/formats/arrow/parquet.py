@@ -9,22 +9,17 @@ https://parquet.apache.org/docs/file-format/
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, joined
-from pretrained_embed.budget import OBJECT, USUAL, Budget, ReadOptions
+from pretrained_embed.budget import OBJECT
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, TruncatedError, needing_package
-from pretrained_embed.files.reading import read_fully
 from pretrained_embed.formats.arrow.batches import (
-    Columns,
-    choose_tokens,
     number_dtype,
     numbers_of,
     tokens_of,
@@ -32,105 +27,16 @@ from pretrained_embed.formats.arrow.batches import (
 )
 from pretrained_embed.formats.arrow.pages import DELTA_STRINGS, pages
 from pretrained_embed.formats.arrow.parts import BLOCK_BYTES, Parts
-from pretrained_embed.formats.local import (
-    LocalFile,
-    budget_of,
-    file_size,
-    map_file,
-    open_file,
-    open_local,
-)
-from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.arrow.sources import Content, Source
 
 if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
+    pass
 
 _MAGIC = b"PAR1"
 #: Bytes of one call in which strings are unfolded that refer to the ones before.
 _UNFOLDED = 1 << 26
 #: Rows whose tokens are taken from the budget at first, and checked by what is read.
 _TOKEN = OBJECT // 2
-
-
-class Content(Protocol):
-    """The bytes of a file of which any are at hand."""
-
-    size: int
-
-    def view(self, start: int, size: int) -> memoryview:
-        """Return some of them."""
-
-    def opened(self) -> Any:
-        """Return what pyarrow reads them from; of each thread its own."""
-
-
-class _Mapped:
-    """The bytes of a local file; see `Content`."""
-
-    def __init__(self, data: Any) -> None:
-        self._data = data
-        self.size = len(data)
-
-    def view(self, start: int, size: int) -> memoryview:
-        """Return some of them, which are mapped."""
-        return memoryview(self._data)[start : start + size]
-
-    def opened(self) -> Any:
-        """Return a reader of all."""
-        import pyarrow as pa
-
-        return pa.BufferReader(pa.py_buffer(self._data))
-
-
-class _Far(io.RawIOBase):
-    """The bytes of a file on another machine; see `Content`.
-
-    The last range that was asked for is kept: pyarrow reads it again.
-    """
-
-    def __init__(self, stream: ByteStream, size: int) -> None:
-        self.size = size
-        self._stream = stream
-        self._place = 0
-        self._start, self._held = 0, b""
-
-    def view(self, start: int, size: int) -> memoryview:
-        """Return some of them, asked for at once."""
-        held = start - self._start
-        if not (held >= 0 and held + size <= len(self._held)):
-            with self._stream.open(start, start + size) as file:
-                self._start, self._held = start, read_fully(file, size)
-            held = 0
-        return memoryview(self._held)[held : held + size]
-
-    def opened(self) -> Any:
-        """Return itself: it has one place."""
-        return self
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the place in the file."""
-        return self._place
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to ``offset``; return the place in the file."""
-        self._place = offset + (0, self._place, self.size)[whence]
-        return self._place
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Read up to ``len(buffer)`` bytes; 0 is the end."""
-        target = memoryview(buffer).cast("B")
-        data = self.view(self._place, min(len(target), self.size - self._place))
-        target[: len(data)] = data
-        self._place += len(data)
-        return len(data)
 
 
 class _Chunk(NamedTuple):
@@ -144,7 +50,12 @@ class ParquetParts(Parts):
     """The row groups of a file; see `Parts`."""
 
     def __init__(
-        self, source: Source, token: str | None = None, vector: str | None = None
+        self,
+        source: Source,
+        token: str | None = None,
+        vector: str | None = None,
+        *,
+        tokens_alone: bool = False,
     ) -> None:
         with needing_package("reading Parquet"):
             import pyarrow.parquet  # noqa: F401  (whether it is there)
@@ -152,22 +63,24 @@ class ParquetParts(Parts):
         self.where, self._source = source.name, source
         try:
             self._content, self.budget = source.open()
-            self._open(token, vector)
+            self._open(token, vector, tokens_alone=tokens_alone)
         except BaseException:
             source.close()
             raise
 
-    def _open(self, token: str | None, vector: str | None) -> None:
+    def _open(
+        self, token: str | None, vector: str | None, *, tokens_alone: bool
+    ) -> None:
         self._check_ends()
         with self.refusing():
             file = self._file(self._content)
             self._metadata, schema = file.metadata, file.schema_arrow
-            self.columns = self._choose(schema, token, vector)
+            self.columns = self._choose(schema, token, vector, alone=tokens_alone)
             self._paths = [
                 self._metadata.schema.column(number).path
                 for number in range(self._metadata.num_columns)
             ]
-            self._leaves = [self._leaf(name) for name in self.names]
+            self._leaves = [self._leaf(name) for name in self.columns.names]
             rows = [
                 self._metadata.row_group(group).num_rows
                 for group in range(self._metadata.num_row_groups)
@@ -176,16 +89,8 @@ class ParquetParts(Parts):
                 raise self.damaged("a row group has fewer rows than none")
             self.bounds: Int64Array = np.cumsum([0, *rows])
             self._chunks = self._find_chunks()
-            self._take_columns(schema)
-
-    @property
-    def names(self) -> list[str]:
-        """The columns that are read."""
-        return self.columns.names
-
-    def _take_columns(self, schema: Any) -> None:
-        self.dtype = number_dtype(schema, self.columns)
-        self.dim = self.columns.dim or self._dim()
+            self.dtype = number_dtype(schema, self.columns)
+            self.dim = self.columns.dim or (0 if tokens_alone else self._dim())
 
     def refusing(self) -> AbstractContextManager[None]:
         """Turn what pyarrow raises into our error."""
@@ -363,73 +268,6 @@ class ParquetParts(Parts):
         batch = next(file.iter_batches(1, [group], [name]))
         first = batch.column(name)[0].as_py()
         return len(first) if first else 1  # a null is told of with its row
-
-
-class ParquetTokens(ParquetParts):
-    """The tokens of a file without vectors."""
-
-    @property
-    def names(self) -> list[str]:
-        """The column of tokens."""
-        return [self.columns.token]
-
-    def _choose(self, schema: Any, token: str | None, vector: str | None) -> Columns:
-        """Return the column of tokens alone."""
-        return Columns(choose_tokens(schema, self.where), (), True, None, ())
-
-    def _take_columns(self, schema: Any) -> None:
-        self.dtype, self.dim = np.dtype(np.float32), 0
-
-
-class Source:
-    """A file to open: a stream, or a path and how it is read."""
-
-    def __init__(self, stream: ByteStream | Path, options: ReadOptions = USUAL) -> None:
-        self._stream = stream
-        self._options = options
-        self._held = ExitStack()
-        self.name = str(stream) if isinstance(stream, Path) else stream.name
-
-    def open(self) -> tuple[Content, Budget]:
-        """Return the bytes of a file, and their budget."""
-        stream = self._stream
-        if isinstance(stream, Path):
-            with open_file(stream, self._options) as file:
-                budget = self._options.budget_of(self.name, file_size(file))
-                return _mapped(file, self.name), budget
-        if stream.ranges and stream.path is None and stream.size is not None:
-            self._held.enter_context(stream.open(0, 0))  # so that one version is read
-            budget = stream.read_options.budget_of(stream.name, stream.size)
-            return _Far(stream, stream.size), budget
-        with open_local(stream) as file:
-            return _mapped(file, stream.name), budget_of(stream, file)
-
-    def again(self, content: Content) -> Content:
-        """Return the bytes for another thread."""
-        if isinstance(content, _Far) and not isinstance(self._stream, Path):
-            return _Far(self._stream, content.size)
-        return content
-
-    def close(self) -> None:
-        """Release what is held open."""
-        self._held.close()
-
-
-def _mapped(file: LocalFile, where: str) -> _Mapped:
-    with refusing_damage(where):
-        return _Mapped(map_file(file))
-
-
-def tokens_of_file(path: Path, options: ReadOptions) -> PackedTokens:
-    """Return the tokens of a file that has no vectors."""
-    parts = ParquetTokens(Source(path, options))
-    try:
-        tokens, missing = parts.tokens()
-    finally:
-        parts.close()
-    if len(missing):
-        raise FormatError(f"{path}, row {missing[0]:,}: the token is null")
-    return tokens
 
 
 def _chunk(column: Any) -> _Chunk:

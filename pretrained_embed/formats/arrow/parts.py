@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens
-from pretrained_embed.formats.arrow.batches import Columns, choose
+from pretrained_embed.formats.arrow.batches import Columns, choose, choose_tokens
 from pretrained_embed.formats.arrow.own_columns import KEY, TOKEN, VECTOR, Content
 
 #: Bytes of the vectors that are made at a time, about.
@@ -41,8 +41,15 @@ class Parts(ABC):
     def numbers(self, names: list[str]) -> dict[str, AnyArray]:
         """Return columns of numbers, by name, of all rows."""
 
-    def _choose(self, schema: Any, token: str | None, vector: str | None) -> Columns:
-        """Return the columns to read, and find out whether the table is ours."""
+    def _choose(
+        self, schema: Any, token: str | None, vector: str | None, *, alone: bool
+    ) -> Columns:
+        """Return the columns to read, and find out whether the table is ours.
+
+        The tokens may be wanted ``alone``.
+        """
+        if alone:
+            return choose_tokens(schema, self.where, token)
         raw = (schema.metadata or {}).get(KEY)
         if raw is not None and token is None and vector is None:
             own = Content(raw, self.where)

@@ -13,6 +13,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, Progress
 from pretrained_embed.formats.arrow.columns import with_missing_tokens
 from pretrained_embed.formats.arrow.parts import PartedRows, Parts
+from pretrained_embed.formats.arrow.sources import Source
 from pretrained_embed.formats.known_layout import KnownLayout, with_columns
 from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
 from pretrained_embed.formats.reader import ByteStream
@@ -26,7 +27,7 @@ def open_parquet(stream: ByteStream, layout: KnownLayout | None = None) -> Arrow
     ``layout`` may name the columns. Raises `FormatError` where it is damaged, or has no
     such columns, and `MissingPackageError` where pyarrow is not installed.
     """
-    from pretrained_embed.formats.arrow.parquet import ParquetParts, Source
+    from pretrained_embed.formats.arrow.parquet import ParquetParts
 
     known = with_columns(layout, stream)
     return _opened("parquet", ParquetParts(Source(stream), known.token, known.vector))
@@ -37,7 +38,7 @@ def open_ipc(stream: ByteStream, layout: KnownLayout | None = None) -> ArrowRead
     from pretrained_embed.formats.arrow.ipc import IpcParts
 
     known = with_columns(layout, stream)
-    return _opened("arrow", IpcParts(stream, known.token, known.vector))
+    return _opened("arrow", IpcParts(Source(stream), known.token, known.vector))
 
 
 def _opened(format: str, parts: Parts) -> ArrowReader:

@@ -206,7 +206,7 @@ def _has_names(rows: list[list[str]]) -> bool:
 def _is_spaced(row: list[str]) -> bool:
     """Whether blanks stand beside separators, or between a token and a number."""
     before, *numbers = row
-    if any(field != field.strip(" ") and is_number(field) for field in numbers):
+    if any(f != f.strip(" \t") and is_number(f.strip(" \t")) for f in numbers):
         return True
     return len(row) == 2 and re.search(r"[ \t][-+]?[0-9]+$", before) is not None
 
@@ -245,6 +245,8 @@ def _layout_of(
         columns, where, token=known.token, vector=known.vector, remedy=_REMEDY
     )
     token = 0 if chosen.token is None else chosen.token
+    if token and not header:
+        return None  # only names tell that tokens stand behind their numbers
     dim = len(chosen.vectors)
     if chosen.listed:
         lengths = Counter(len(_fields_of(row[chosen.vectors[0]])) for row in below)

@@ -2,6 +2,7 @@
 
 Where the kind is not given, the first that recognises the content reads it:
 
+- a column of a table, of Parquet and the like, or ``FILE#COLUMN`` (`columns`);
 - a folder: that of a spaCy model, then that of a Hugging Face tokenizer (`folders`);
 - a report of coverage as CSV, by its first line (`report`);
 - a ``.model`` of SentencePiece (`sentencepiece`);
@@ -26,6 +27,7 @@ from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.files.presence import is_folder
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files import (
+    columns,
     dictionaries,
     folders,
     json_files,
@@ -87,6 +89,8 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
         )
     if kind in (None, "tokenizer", "spacy") and is_folder(Path(path)):
         return folders.read(Path(path), kind)
+    if kind is None and (column := columns.read(path)) is not None:
+        return column
     file = VocabularyFile(path, told=kind is not None)
     reading = next(
         reading

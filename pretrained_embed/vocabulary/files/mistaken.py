@@ -31,6 +31,7 @@ _UNPACK = "unpack it first, as in: {} | pretrained-embed build --vocab -"
 _COLUMN = (
     "take the column of its tokens, as in Vocabulary.of(pandas.{}({{!r}})[COLUMN])"
 )
+_TABLE = "a column of it is read where no other kind is asked for: {!r}, or FILE#COLUMN"
 _VECTORS = "it holds vectors: give it as the source (--source), not as the vocabulary"
 _MATRIX = (
     "if a matrix was saved in it, its vocabulary is load_matrix({!r}).vocabulary; if "
@@ -80,8 +81,8 @@ _KINDS = (
     ),
     _Kind(b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),
     _Kind(b"\xfe\xff", "UTF-16 text", "save it as UTF-8"),
-    _Kind(b"PAR1", "a Parquet file", _COLUMN.format("read_parquet")),
-    _Kind(b"ARROW1", "an Arrow file", _COLUMN.format("read_feather")),
+    _Kind(b"PAR1", "a Parquet file", _TABLE),
+    _Kind(b"ARROW1", "an Arrow file", _TABLE),
     _Kind(b"FEA1", "a Feather file", _COLUMN.format("read_feather")),
     _Kind(b"SQLite format 3\0", "an SQLite database (as .magnitude is)", _VECTORS),
     _Kind(b"FiFu", "a finalfusion file", _VECTORS),
@@ -290,7 +291,8 @@ def _table(lines: Sequence[bytes], name: str) -> Iterator[str]:
             f"tokens, as in: cut {cut}-f{(column or 0) + 1} {name} | "
             "pretrained-embed build --vocab - (tail -n +2 leaves a line of names out), "
             "or in Python "
-            "Vocabulary.of(pandas.read_csv(path)[COLUMN])"
+            "Vocabulary.of(pandas.read_csv(path)[COLUMN]). Where line 1 has names, "
+            f"{name}#COLUMN names one"
         )
 
 
