@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed import former_names, former_options, markup
+from pretrained_embed import bits, former_names, former_options, markup
 from pretrained_embed.arithmetic import norms
 from pretrained_embed.arrays import (
     AnyArray,
@@ -20,6 +20,7 @@ from pretrained_embed.arrays import (
     Int64Array,
     PackedTokens,
 )
+from pretrained_embed.bits import Dtype, Stored
 from pretrained_embed.errors import (
     FormatError,
     OptionError,
@@ -34,7 +35,7 @@ from pretrained_embed.ledger import kept, saved
 from pretrained_embed.ledger.coverage import Advice, Coverage
 from pretrained_embed.ledger.ledger import Ledger, frozen
 from pretrained_embed.ledger.origin import Origin, OriginArray
-from pretrained_embed.ledger.provenance import check_place
+from pretrained_embed.ledger.provenance import check_place, rounded
 from pretrained_embed.ledger.story import RowStory
 from pretrained_embed.vocabulary import Vocabulary, checks
 
@@ -62,6 +63,11 @@ class EmbeddingMatrix:
     where each of them comes from: see `Ledger`. What the ledger has is here, too, under
     the same names. Of a matrix in several files `lookup` reads the rows it is asked
     for; all are read into memory when ``vectors`` are first asked for.
+
+    A matrix may be kept in fewer bits, as its ``dtype`` says: see `astype`. ``vectors``
+    are the numbers all the same, made when they are first asked for; ``stored`` are the
+    bits, with the scales of the rows. `lookup` and ``matrix["cat"]`` make the numbers
+    of the rows asked for alone.
 
     Made by `build_matrix` and `load_matrix`; the constructor takes vectors of one's own
     and their ledger. With a `Vocabulary` in its place every token counts as found, or
@@ -94,6 +100,9 @@ class EmbeddingMatrix:
         elif rest or named:
             raise OptionError("a Ledger has its arrays already; give nothing after it")
         self.ledger = ledger
+        self._numbers: Float32Array | None = None  # of other bits, once asked for
+        if isinstance(vectors, Stored) and vectors.encoding == "float32":
+            vectors = vectors.values
         # what has a shape and is no array is read when it is asked for
         if hasattr(vectors, "shape") and not hasattr(vectors, "__array__"):
             self._stored = cast(Rows, vectors)
@@ -114,7 +123,15 @@ class EmbeddingMatrix:
 
     @property
     def vectors(self) -> Float32Array:
-        """The rows, float32 (len(vocabulary), dim)."""
+        """The rows, float32 (len(vocabulary), dim), of whatever bits they are kept in.
+
+        Of a matrix of another dtype they are made when they are first asked for, and
+        kept then: four bytes a number. `lookup` and `stored` do without.
+        """
+        if isinstance(self._stored, Stored):
+            if self._numbers is None:
+                self._numbers = frozen(self._stored[:], np.float32)
+            return self._numbers
         if not isinstance(self._stored, np.ndarray):
             self._stored = frozen(self._stored[:], np.float32)
         return self._stored
@@ -124,10 +141,12 @@ class EmbeddingMatrix:
 
         Of several files those that have one of the rows are read.
         """
-        stored = self._stored
+        stored = self._stored if self._numbers is None else self._numbers
         if isinstance(stored, np.ndarray):
             found: Float32Array = stored[ids]
             return found
+        if isinstance(stored, Stored) and isinstance(stored.values, np.ndarray):
+            return stored.take(ids).numbers()
         out = np.empty((len(ids), self.dim), np.float32)
         order = np.argsort(ids, kind="stable")
         rising = ids[order]
@@ -139,6 +158,71 @@ class EmbeddingMatrix:
             out[order[at:end]] = read[rising[at:end] - start]
             at = end
         return out
+
+    @property
+    def dtype(self) -> Dtype:
+        """What the vectors are kept as: "float32", or another one of `astype`."""
+        return self._stored.encoding if isinstance(self._stored, Stored) else "float32"
+
+    @property
+    def stored(self) -> Stored:
+        """The vectors in the bits that they are kept in, with the scales of the rows.
+
+        ``stored.values`` are, read-only: of float32 and float16 the numbers, of
+        bfloat16 their bits as uint16, all (rows, dim); of int8 whole numbers, int8
+        (rows, dim); of int4 two a byte, uint8 (rows, (dim + 1) // 2); of binary eight
+        signs a byte, uint8 (rows, (dim + 7) // 8). ``stored.scales`` are float32
+        (rows,) for the last three, else ``None``: a row is its scale times its whole
+        numbers, see `astype`.
+        """
+        if not isinstance(self._stored, Stored):
+            return Stored("float32", self.vectors, None, self.dim)
+        if not isinstance(self._stored.values, np.ndarray):  # in several files
+            self._stored = replace(self._stored, values=self._stored.values[:])
+        return self._stored
+
+    def astype(self, dtype: Dtype) -> Self:
+        """Return the matrix with its vectors kept in other bits.
+
+        They are rounded once, to nearest even, from ``vectors``. The provenance tells
+        how far they moved, and so does `save_report`. It is what ``build_matrix(...,
+        recipe=Recipe(dtype=...))`` makes.
+
+        Parameters
+        ----------
+        dtype : str
+            * "float32": the numbers;
+            * "float16" and "bfloat16": two bytes a number. bfloat16 has the range of
+              float32, and 8 bits of precision in place of float16's 11;
+            * "int8" and "int4": whole numbers from -127 to 127 or from -7 to 7, and for
+              each row a scale, the largest magnitude in it over 127 or 7;
+            * "binary": the signs, 1 for a number above 0, and for each row the mean of
+              the magnitudes.
+
+        Raises
+        ------
+        OptionError
+            For another dtype.
+        WriteError
+            For a number that the dtype cannot hold; it names the token.
+
+        Examples
+        --------
+        >>> matrix = EmbeddingMatrix([[0, 0], [-1, 0.5]], Vocabulary(["the"]))
+        >>> small = matrix.astype("int8")
+        >>> small.stored.values[1], small.stored.scales[1]
+        (array([-127,   64], dtype=int8), np.float32(0.007874016))
+        >>> small["the"]
+        array([-1.        ,  0.50393707], dtype=float32)
+        """
+        wanted = bits.check_dtype(dtype)
+        if wanted == self.dtype:
+            return self
+        numbers = self.vectors
+        made = bits.encode(numbers, wanted, self.vocabulary.packed)
+        loss = bits.Loss.of(numbers, made) if wanted != "float32" else None
+        provenance = rounded(self.provenance, wanted, loss, self.dtype)
+        return type(self)(made, replace(self.ledger, provenance=provenance))
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -253,7 +337,7 @@ class EmbeddingMatrix:
         Raises `UnknownTokenError`, which names the nearest token there is.
         """
         story = self.ledger[token]
-        row = self._stored[story.id : story.id + 1]
+        row = self._rows(np.array([story.id]))
         return replace(story, norm=float(norms(row.astype(np.float64))[0]))
 
     def with_vectors(self, vectors: npt.ArrayLike) -> Self:
@@ -295,7 +379,7 @@ class EmbeddingMatrix:
         given = Ledger(vocabulary) if rest is None else rest.ledger
         sources = given.source_facts
         onto = kept.Onto.of(
-            self.vectors, self.ledger, name, vocabulary, given.match, len(sources)
+            self.stored, self.ledger, name, vocabulary, given.match, len(sources)
         )
         every, added = range(len(vocabulary)), np.flatnonzero(onto.missing)
         vectors = np.zeros((len(vocabulary), self.dim), np.float32)
@@ -314,12 +398,21 @@ class EmbeddingMatrix:
             vectors[added], more = giver.vectors[ids], giver.ledger[ids]
         vectors.flags.writeable = False  # and so need not be copied
         known = {k: v for k, v in given.provenance.items() if k != "source"}
+        findings = given.findings
+        stored = bits.encode(vectors, self.dtype, vocabulary.packed)
+        if self.dtype != "float32":
+            stored = onto.put_bits(every, stored)
+            if more is not None and giver.dtype == self.dtype:
+                stored = bits.replaced(stored, added, giver.stored.take(ids))
+            elif more is not None:
+                said = f"rows of {giver.dtype} were added, and rounded to {self.dtype}"
+                findings = replace(findings, notes=[*findings.notes, said])
         ledger = replace(
             onto.with_rest(every, added, more, len(given.parts)),
             provenance=onto.provenance(known, sources),
-            findings=given.findings,
+            findings=findings,
         )
-        return type(self)(vectors, ledger)
+        return type(self)(stored, ledger)
 
     def save(
         self,
@@ -335,7 +428,8 @@ class EmbeddingMatrix:
         folder for ``format="sentence-transformers"``. ``.txt`` (word2vec text;
         ``"glove"`` is the same without the header), ``.bin`` (word2vec binary),
         ``.kv`` (gensim) and ``"projector"`` (a folder for TensorBoard) hold tokens and
-        vectors, which is what other tools read.
+        vectors, which is what other tools read. The former keep a matrix in its bits,
+        the latter have its numbers.
 
         ``shards`` writes a new folder of so many safetensors files, each some of the
         rows, with the index that Hugging Face's libraries read; it holds all, too.
@@ -372,9 +466,8 @@ class EmbeddingMatrix:
     def table(self) -> Table:
         """Return everything there is about the matrix, as a table of a file."""
         ledger = self.ledger
-        return Table(
-            self.vocabulary.packed, self.vectors, ledger.arrays(), ledger.metadata()
-        )
+        kept = self._stored if isinstance(self._stored, Stored) else self.vectors
+        return Table(self.vocabulary.packed, kept, ledger.arrays(), ledger.metadata())
 
     def plot(
         self,
@@ -506,8 +599,7 @@ class EmbeddingMatrix:
             raise UnknownTokenError(
                 f"{brief(token)} is no token; matrix.lookup(ids) gives vectors of ids"
             )
-        row = self.vocabulary[token]
-        vector: Float32Array = self._stored[row : row + 1][0]
+        vector: Float32Array = self._rows(np.array([self.vocabulary[token]]))[0]
         return vector
 
     def __contains__(self, token: object) -> bool:
@@ -526,18 +618,22 @@ class EmbeddingMatrix:
         return np.array(self.vectors, dtype, copy=copy)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_stored": self.vectors}  # files stay where they are
+        # files stay where they are
+        kept = self.vectors if self.dtype == "float32" else self.stored
+        return {**self.__dict__, "_stored": kept, "_numbers": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(former_names.with_ledger(state))
+        self._numbers = None
         if isinstance(self._stored, np.ndarray):  # those of pickles can be written to
             self._stored.flags.writeable = False
 
     def __repr__(self) -> str:
         coverage = self.coverage
+        kind = "" if self.dtype == "float32" else f", {self.dtype}"
         return (
-            f"<EmbeddingMatrix {self.shape[0]:,} x {self.dim}: {coverage.found:,} of "
-            f"{coverage.tokens:,} tokens found>"
+            f"<EmbeddingMatrix {self.shape[0]:,} x {self.dim}{kind}: "
+            f"{coverage.found:,} of {coverage.tokens:,} tokens found>"
         )
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Self, cast
 
 import numpy as np
 
+from pretrained_embed.bits import MATRIX, Dtype, check_dtype
 from pretrained_embed.errors import FormatError, OptionError, brief, suggestion
 from pretrained_embed.fill import (
     POLICIES,
@@ -131,6 +132,10 @@ class Recipe:
         "all-but-the-top" or "all-but-the-top:D", "pca:K". What they need to know of the
         source is taken from its first 10,000 rows. The module
         ``pretrained_embed.build.postprocess`` has their formulas.
+    dtype : str, default "float32"
+        What the finished rows are kept as, rounded once, at the end, to nearest even:
+        "float32", "float16", "bfloat16", "int8", "int4" or "binary"; see
+        `EmbeddingMatrix.astype`.
     layout : str, mapping, or a list with one for each source, optional
         What is known of how a source is laid out, as in `open_vectors`:
         ``"dim=300,header=yes"``.
@@ -165,6 +170,7 @@ class Recipe:
     align: str | None
     postprocess: tuple[str, ...]
     layout: str | tuple[str | None, ...] | None
+    dtype: Dtype
 
     def __init__(
         self,
@@ -178,6 +184,7 @@ class Recipe:
         postprocess: str | Iterable[str] = (),
         layout: AnyLayout | Sequence[AnyLayout] = None,
         align: str | os.PathLike[str] | None = None,
+        dtype: Dtype = "float32",
     ) -> None:
         forms = _entries(match)
         match_chain(forms)
@@ -202,6 +209,7 @@ class Recipe:
             align=_pairs(align),
             postprocess=tuple(map(str, parse_steps(postprocess))),
             layout=_layouts(layout),
+            dtype=check_dtype(dtype),
         )
 
     @staticmethod
@@ -213,7 +221,7 @@ class Recipe:
         dict of str to tuple of str
             "match": the forms, of which "lemma" and "stem" need a language; "oov": the
             policies; "combine"; "postprocess": the steps, of which "pca" needs a
-            number.
+            number; "dtype".
 
         Examples
         --------
@@ -225,6 +233,7 @@ class Recipe:
             "oov": POLICIES,
             "combine": COMBINATIONS,
             "postprocess": tuple(STEPS),
+            "dtype": MATRIX,
         }
 
     def to_dict(self) -> dict[str, Any]:

@@ -47,6 +47,7 @@ AT_THE_HEAD = {
     "formats": {"numpy"},
     "build": {"numpy"},
     "arithmetic": {"numpy"},
+    "bits": {"numpy"},
     "ledger": {"numpy"},
     "lookup": {"numpy"},
     "fill": {"numpy"},

@@ -93,7 +93,8 @@ def build_matrix(
         Where the sources come from: cache, catalog, network or not.
     onto : EmbeddingMatrix or path, optional
         A matrix, or the file of one. Tokens that it has keep its rows, to the bit; the
-        others are built. See `EmbeddingMatrix.extend`.
+        others are built. See `EmbeddingMatrix.extend`. Of a matrix of another dtype the
+        numbers are kept or rounded, which the findings note.
     out : path or Shards, optional
         The file that the rows go into as they are made, ``.npy``, ``.npz``, ``.h5`` or
         ``.safetensors``, or ``pe.Shards(folder, files)``, see `load_shard`. The matrix
@@ -112,8 +113,9 @@ def build_matrix(
     Returns
     -------
     EmbeddingMatrix
-        ``vectors`` are float32 (len(vocabulary), dim). Its ledger tells of each row how
-        it was filled, from which source and which row of it.
+        ``vectors`` are float32 (len(vocabulary), dim), in whatever bits the recipe's
+        ``dtype`` has them kept. Its ledger tells of each row how it was filled, from
+        which source and which row of it.
 
     Raises
     ------
@@ -169,7 +171,7 @@ def build_matrix(
         if old.missing(vocabulary) is None:  # nothing is to be read
             listed = ()
         chain = chain_names(options.match) if listed else ()
-        kept = Onto.of(old.vectors, old.ledger, name, vocabulary, chain, len(listed))
+        kept = Onto.of(old.stored, old.ledger, name, vocabulary, chain, len(listed))
     if options.composes:  # subword pieces are in the source itself
         library = replace(library, stores=False)
     opened: list[OpenSource] = []

@@ -14,6 +14,7 @@ import numpy as np
 
 from pretrained_embed import __version__
 from pretrained_embed.arrays import Int64Array
+from pretrained_embed.bits import Loss
 from pretrained_embed.build import sinks
 from pretrained_embed.build.plan import Contribution, Plan
 from pretrained_embed.build.rows import Made, locate, make
@@ -28,6 +29,7 @@ from pretrained_embed.build.work import (
 from pretrained_embed.errors import OOVError
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.ledger import Ledger, Origin
+from pretrained_embed.ledger.provenance import ROUNDING
 from pretrained_embed.matrix import EmbeddingMatrix
 
 #: Returns the sources as far as a range, by its number, wants something of them.
@@ -72,7 +74,7 @@ def _rows(plan: Plan, readers: Readers, sink: PlanSink, parts: _Parts) -> Ledger
             if place is None:
                 sink.write(rows, made.vectors, parts.ledger)
             elif made.vectors is not place:
-                place[:] = made.vectors  # put together, or changed, in memory
+                place[:] = made.vectors[:]  # put together, or changed, in memory
         parts.progress(4 * plan.dim * len(rows))
     ledger = parts.ledger()
     if not once:
@@ -106,10 +108,12 @@ class _Parts:
         self._duplicates = duplicates
         self._pieces: list[Ledger] = []
         self._contributions = [Contribution(Findings()) for _ in plan.sources]
+        self._loss = Loss()
 
     def add(self, made: Made) -> None:
         """Take what became of the range that follows."""
         self._pieces.append(made.ledger)
+        self._loss = self._loss.plus(made.loss)
         if made.contributions:
             pairs = zip(self._contributions, made.contributions, strict=True)
             self._contributions = [one.plus(other) for one, other in pairs]
@@ -137,7 +141,10 @@ class _Parts:
                     contributions, self._duplicates(whole, counted), strict=True
                 )
             ]
-        facts = plan.provenance(contributions), plan.findings(contributions)
+        provenance = plan.provenance(contributions)
+        if plan.dtype != "float32":
+            provenance[ROUNDING] = self._loss.facts(plan.dtype)
+        facts = provenance, plan.findings(contributions)
         if len(pieces) == 1:
             return replace(pieces[0], provenance=facts[0], findings=facts[1])
         return Ledger.join(plan.vocabulary, pieces, *facts)

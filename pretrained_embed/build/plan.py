@@ -11,6 +11,7 @@ import numpy as np
 
 from pretrained_embed import __version__
 from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.bits import Dtype
 from pretrained_embed.build.combine import Combination
 from pretrained_embed.build.nothing_found import nothing_found
 from pretrained_embed.build.options import Options
@@ -109,6 +110,11 @@ class Plan:
         return [source.reader for source in self.sources]
 
     @property
+    def dtype(self) -> Dtype:
+        """What the finished rows are kept as."""
+        return self.options.recipe.dtype
+
+    @property
     def in_place(self) -> bool:
         """Whether a hit is the row itself, but for what `Combination.prepare` does."""
         how = self.combination.how
@@ -195,6 +201,10 @@ class Plan:
             total.notes += found.notes
         for source in self.sources:
             total.notes += source.notes
+        if self.onto is not None and self.onto.vectors.encoding != self.dtype:
+            old, new = self.onto.vectors.encoding, self.dtype
+            what = "have its numbers" if new == "float32" else f"were rounded to {new}"
+            total.notes.append(f"rows kept of a matrix of {old} {what}")
         return total
 
 

@@ -13,8 +13,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pretrained_embed import bits
 from pretrained_embed import fill as oov
 from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.bits import Loss, Stored
 from pretrained_embed.build.options import Options
 from pretrained_embed.build.plan import Contribution, Plan
 from pretrained_embed.fill import PolicyChain
@@ -28,10 +30,11 @@ from pretrained_embed.vocabulary import Vocabulary
 class Made(NamedTuple):
     """What became of a range."""
 
-    vectors: Float32Array  # (rows, dim)
+    vectors: Float32Array | Stored  # (rows, dim), in the bits of the plan's dtype
     ledger: Ledger  # of these rows
     contributions: list[Contribution]  # of each source; none where none was asked
     unfilled: Int64Array  # ids whose rows the policy "error" leaves
+    loss: Loss = Loss()  # of rows that were rounded
 
 
 class _Found(NamedTuple):
@@ -57,6 +60,37 @@ def make(
     vectors that are returned are this array. ``check`` is called with the ledger before
     any row is filled.
     """
+    made = _made(plan, number, readers, out, check)
+    if plan.dtype == "float32" or len(made.unfilled):
+        return made
+    return _rounded(plan, plan.ranges[number], made)
+
+
+def _rounded(plan: Plan, rows: range, made: Made) -> Made:
+    """Return the rows of a range in the bits of the plan's dtype.
+
+    Those that are kept of a matrix of that dtype have the bits they had there.
+    """
+    numbers = made.vectors[:]
+    tokens = plan.vocabulary.packed[rows.start : rows.stop]
+    stored = bits.encode(numbers, plan.dtype, tokens)
+    if plan.onto is not None and plan.onto.vectors.encoding == plan.dtype:
+        stored = plan.onto.put_bits(rows, stored)
+        asked = plan.asked(rows) - rows.start
+        loss = Loss.of(numbers[asked], stored.take(asked))
+    else:
+        loss = Loss.of(numbers, stored)
+    return made._replace(vectors=stored, loss=loss)
+
+
+def _made(
+    plan: Plan,
+    number: int,
+    readers: Sequence[Reader],
+    out: Float32Array | None,
+    check: Callable[[Ledger], None] | None,
+) -> Made:
+    """Return the rows of a range as float32."""
     rows = plan.ranges[number]
     asked = plan.asked(rows)
     if not len(asked):

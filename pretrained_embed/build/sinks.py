@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 import numpy as np
 
 from pretrained_embed import formats
-from pretrained_embed.arrays import Float32Array
+from pretrained_embed.arrays import Float32Array, PackedTokens
+from pretrained_embed.bits import Stored, joined, row_bytes
 from pretrained_embed.build.plan import Plan
 from pretrained_embed.build.work import Output
 from pretrained_embed.files.replacement import discard_leftovers
 from pretrained_embed.files.room import check_room
 from pretrained_embed.formats import Announced, PackedBlock
+from pretrained_embed.formats.blocks import AnyBlock, StoredBlock
 from pretrained_embed.formats.format import Place
 from pretrained_embed.formats.table import cut_arrays, write_array
 from pretrained_embed.ledger import Ledger
@@ -40,7 +42,7 @@ class PlanSink(Protocol):
         ``None`` where the rows that were made have to be written.
         """
 
-    def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
+    def write(self, rows: range, vectors: Float32Array | Stored, so_far: SoFar) -> None:
         """Write the rows of a range."""
 
     def finish(self, ledger: Ledger) -> None:
@@ -56,13 +58,17 @@ class MemoryRows:
     def __init__(self, plan: Plan) -> None:
         self._shape = len(plan.vocabulary), plan.dim
         self._vectors = np.empty((0, plan.dim), np.float32)
+        self._stored: list[Stored] = []  # in the bits of another dtype
 
     def place(self) -> Float32Array | None:
         """Return nothing: rows that are made at once are in memory already."""
         return None
 
-    def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
+    def write(self, rows: range, vectors: Float32Array | Stored, so_far: SoFar) -> None:
         """Keep the rows of a range."""
+        if isinstance(vectors, Stored):
+            self._stored.append(vectors)
+            return
         if len(rows) == self._shape[0]:
             self._vectors = vectors
             return
@@ -75,6 +81,8 @@ class MemoryRows:
 
     def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
         """Return the matrix in memory."""
+        if self._stored:
+            return EmbeddingMatrix(joined(self._stored), ledger)
         self._vectors.flags.writeable = False  # and so need not be copied
         return EmbeddingMatrix(self._vectors, ledger)
 
@@ -96,15 +104,14 @@ class FileRows:
             return None
         return self._place.map((len(self._tokens), self._dim))
 
-    def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
+    def write(self, rows: range, vectors: Float32Array | Stored, so_far: SoFar) -> None:
         """Write the rows of a range behind those before."""
         if self._place is not None:
             with self._place.path.open("r+b") as file:
                 file.seek(self._place.begin + 4 * self._dim * rows.start)
-                write_array(file, vectors)
+                write_array(file, vectors[:])
             return
-        tokens = self._tokens[rows.start : rows.stop]
-        self._sink.append(PackedBlock(tokens, vectors))
+        self._sink.append(_block(self._tokens[rows.start : rows.stop], vectors))
 
     def finish(self, ledger: Ledger) -> None:
         """Write what belongs to all rows."""
@@ -136,7 +143,7 @@ class ShardRows:
         """Return nothing: rows of several files do not lie in one place."""
         return None
 
-    def write(self, rows: range, vectors: Float32Array, so_far: SoFar) -> None:
+    def write(self, rows: range, vectors: Float32Array | Stored, so_far: SoFar) -> None:
         """Write the rows of a range into the shard that has them."""
         tokens = self._plan.vocabulary.packed
         start, stop = self._writer.bounds[self._number]
@@ -144,8 +151,7 @@ class ShardRows:
             shard = self._writer.shard(self._number, tokens[start:stop])
             self._shard = self._open.enter_context(shard)
         if self._shard is not None:
-            block = PackedBlock(tokens[rows.start : rows.stop], vectors)
-            self._shard.append(block)
+            self._shard.append(_block(tokens[rows.start : rows.stop], vectors))
         if rows.stop == stop:
             if self._shard is not None:
                 ledger = so_far()
@@ -166,6 +172,12 @@ class ShardRows:
         return EmbeddingMatrix(open_reader(self._output.stream()).stored, ledger)
 
 
+def _block(tokens: PackedTokens, vectors: Float32Array | Stored) -> AnyBlock:
+    if isinstance(vectors, Stored):
+        return StoredBlock(tokens, vectors)
+    return PackedBlock(tokens, vectors)
+
+
 @contextmanager
 def file_sink(plan: Plan, output: Output, waiting: int) -> Iterator[PlanSink]:
     """Give a sink whose file takes the place of the output at the end.
@@ -177,7 +189,11 @@ def file_sink(plan: Plan, output: Output, waiting: int) -> Iterator[PlanSink]:
     discard_leftovers(path)
     rows = len(plan.vocabulary)
     announced = Announced(
-        rows, plan.dim, tokens=plan.vocabulary.packed, beside=_BESIDE * rows + waiting
+        rows,
+        plan.dim,
+        plan.dtype,
+        plan.vocabulary.packed,
+        beside=_BESIDE * rows + waiting,
     )
     with formats.new_sink(path, announced) as sink:
         yield FileRows(plan, output, sink)
@@ -198,10 +214,11 @@ def shards_sink(
         dim=plan.dim,
         shards=shards,
         job=job,
+        dtype=plan.dtype,
         read_options=output.read_options,
     )
     there = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    needed = (4 * plan.dim + _BESIDE) * rows + waiting - there
+    needed = (row_bytes(plan.dtype, plan.dim) + _BESIDE) * rows + waiting - there
     check_room(folder / "index", max(0, needed))
     with ExitStack() as open:
         yield ShardRows(plan, output, writer, open)

@@ -22,7 +22,7 @@ from pretrained_embed.cli.recipe_options import (
     recipe_options,
     work_options,
 )
-from pretrained_embed.cli.remarks import matrix_facts, remarks, shares
+from pretrained_embed.cli.remarks import matrix_facts, remarks, rounding, shares
 from pretrained_embed.cli.vocabulary_options import (
     VocabFile,
     check_stdin,
@@ -105,6 +105,10 @@ def build(
         )
     check_target(output, "--output", None if shards else _SUFFIXES, **read)
     streamed = shards is not None or output.suffix.lower() in formats.TARGET_SUFFIXES
+    for format in formats.known_formats():
+        if not shards and output.suffix.lower() in format.suffixes:
+            format.check_dtype(recipe.dtype)
+            break
     if report is not None:
         check_target(report, "--report", pe.Coverage.REPORT_SUFFIXES, **read)
 
@@ -133,6 +137,8 @@ def build(
         for share in shares(matrix):
             tell(share)
         for remark in remarks(matrix.findings):
+            tell(remark)
+        for remark in rounding(matrix):
             tell(remark)
         tell(f"Wrote {output}: {rows:,} rows of {dim} dimensions.")
         tell(

@@ -39,11 +39,11 @@ _SHOWN = 5  # missing tokens that are named
 @vocab_kind
 @click.option(
     "--dtype",
-    **options.one_of(["float32", "float16", "float64"]),
+    **options.one_of([*pe.Recipe.choices()["dtype"], "float64"]),
     default="float32",
     show_default=True,
-    help="What the vectors are kept as, where the format can hold it. float16 takes "
-    "half the room and rounds them.",
+    help="What the vectors are kept as, where the format can hold it. All but float32 "
+    "and float64 round them; int8, int4 and binary have a scale a row.",
 )
 @click.option(
     "--drop-duplicates",

@@ -145,6 +145,14 @@ recipe_options = options.value_options(
             show_default=True,
             help="Of the numbers that normal and uniform draw.",
         ),
+        "dtype": click.option(
+            "--dtype",
+            **options.one_of(pe.Recipe.choices()["dtype"]),
+            default="float32",
+            show_default=True,
+            help="What the finished rows are kept as. int8, int4 and binary have a "
+            "scale a row.",
+        ),
         "layout": options.layouts,
     },
 )

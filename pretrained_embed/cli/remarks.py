@@ -11,7 +11,7 @@ import numpy as np
 from pretrained_embed import EmbeddingMatrix
 from pretrained_embed.cli.output import plural
 from pretrained_embed.formats import Findings
-from pretrained_embed.ledger import Origin
+from pretrained_embed.ledger import Origin, rounding_of
 
 
 def remarks(findings: Findings) -> Iterator[str]:
@@ -40,6 +40,16 @@ def layout_notes(findings: Findings) -> list[str]:
     return [note for note, code in coded if code is not None]
 
 
+def rounding(matrix: EmbeddingMatrix) -> Iterator[str]:
+    """Yield how far the rows moved when they were rounded, a line."""
+    told = [
+        f"{what} {mean:.6f} in the mean, {worst:.6f} at worst"
+        for what, mean, worst in rounding_of(matrix.provenance)
+    ]
+    if told:
+        yield f"Note: rounded to {matrix.dtype}: {'; '.join(told)}."
+
+
 def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
     """Return what there is to know of a matrix as JSON can hold it."""
     codes, counts = np.unique(matrix.origin, return_counts=True)
@@ -48,6 +58,7 @@ def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
         origins[Origin(code).label(matrix.match)] += count
     return {
         "shape": list(matrix.shape),
+        "dtype": matrix.dtype,
         "coverage": matrix.coverage.to_dict(),
         "origins": origins,
         "provenance": matrix.provenance,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -16,13 +16,10 @@ from pretrained_embed.arrays import (
     PackedTokens,
     joined,
 )
+from pretrained_embed.bits import Dtype, Stored
 
 if TYPE_CHECKING:
     from pretrained_embed.formats.window import Buffer
-
-#: What vectors may be written as, where the format can hold it.
-Dtype = Literal["float32", "float16", "float64"]
-DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 
 class Block(NamedTuple):
@@ -38,6 +35,34 @@ class PackedBlock(NamedTuple):
     tokens: PackedTokens
     vectors: Float32Array  # (len(tokens), dim), the caller's to keep
 
+    @property
+    def raw(self) -> AnyArray:
+        """What a file holds of the vectors."""
+        return self.vectors
+
+    def part(self, rows: slice) -> PackedBlock:
+        """Return some consecutive rows."""
+        return PackedBlock(self.tokens[rows], self.vectors[rows])
+
+
+class StoredBlock(NamedTuple):
+    """The same, with the vectors in the bits that a file keeps."""
+
+    tokens: PackedTokens
+    vectors: Stored  # (len(tokens), dim)
+
+    @property
+    def raw(self) -> AnyArray:
+        """What a file holds of the vectors, beside their scales: (rows, width)."""
+        return self.vectors.values[:]
+
+    def part(self, rows: slice) -> StoredBlock:
+        """Return some consecutive rows."""
+        return StoredBlock(self.tokens[rows], self.vectors.part(rows))
+
+
+AnyBlock = PackedBlock | StoredBlock
+
 
 @dataclass(frozen=True)
 class RowStream:
@@ -50,7 +75,7 @@ class RowStream:
     """
 
     dim: int
-    blocks: Iterable[PackedBlock]
+    blocks: Iterable[AnyBlock]
     count: int | None = None
     dtype: Dtype = "float32"
     tokens: PackedTokens | None = None

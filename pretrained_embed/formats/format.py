@@ -13,13 +13,15 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 import numpy as np
 
+from pretrained_embed import bits
 from pretrained_embed.arrays import Float32Array, PackedTokens
+from pretrained_embed.bits import Dtype
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats.blocks import DTYPES, Dtype, PackedBlock
+from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.reader import ByteStream, Reader
 from pretrained_embed.formats.table import Annotations, Span, TablePart
@@ -69,6 +71,21 @@ class Announced(NamedTuple):
     shards: int | None = None  # how many files, where one is not enough
     growing: Path | None = None  # the folder that it grows in, see `replacing`
 
+    @property
+    def storage(self) -> np.dtype[Any]:
+        """The dtype of the array that holds the vectors: see `bits`."""
+        return bits.storage(self.dtype)
+
+    @property
+    def width(self) -> int:
+        """How many numbers of that dtype a row has."""
+        return bits.width(self.dtype, self.dim)
+
+    @property
+    def size(self) -> int:
+        """How many bytes that array takes; 0 while the rows are not counted."""
+        return (self.rows or 0) * bits.row_bytes(self.dtype, self.dim)
+
 
 @dataclass
 class Place:
@@ -104,8 +121,13 @@ class FormatSink(Protocol):
     too, which returns their `Place`: from then on others write them there.
     """
 
-    def append(self, block: PackedBlock) -> None:
-        """Write rows of the announced dtype and dim behind those before."""
+    def append(self, block: AnyBlock) -> None:
+        """Write rows of the announced dtype and dim behind those before.
+
+        ``block.raw`` is what is to be written of the vectors. Scales come at the end,
+        among the arrays. Only a format whose `Format.dtypes` ask for it is given a
+        `StoredBlock`.
+        """
 
     def finish(self, annotations: Annotations) -> None:
         """Write what belongs to all rows, which are there."""
@@ -143,7 +165,7 @@ class Format:
     fragments: bool = False  # whether a part of it can be named: FILE#PART
     sink: str = ""  # an `OpenSink`
     suffixes: tuple[str, ...] = ()  # of new files, the usual one first
-    dtypes: tuple[Dtype, ...] = DTYPES  # that its sink writes
+    dtypes: tuple[Dtype, ...] = bits.FLOATS  # that its sink writes
     #: What it holds: rows; pieces of words, too; or all of a ``Table``.
     holds: Literal["rows", "subwords", "table"] = "rows"
     #: One file; one that may have parts beside it; or a folder.

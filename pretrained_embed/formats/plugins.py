@@ -23,8 +23,9 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Float32Array, PackedTokens, Progress
+from pretrained_embed.bits import FLOATS
 from pretrained_embed.errors import FormatError, PretrainedEmbedError, WriteError
-from pretrained_embed.formats.blocks import DTYPES, PackedBlock, RowStream
+from pretrained_embed.formats.blocks import AnyBlock, PackedBlock, RowStream
 from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.format import Announced, Format, FormatSink
 from pretrained_embed.formats.reader import OnBadRow, Reader, Selection
@@ -85,7 +86,7 @@ def _fault(value: object, taken: Collection[str]) -> str | None:
     for field in ("name", "title", "reader", "reads", "part", "sink"):
         if not isinstance(getattr(value, field), str):
             return f"its {field} is no str"
-    for field, known in (*_WORDS.items(), ("dtypes", DTYPES), ("suffixes", None)):
+    for field, known in (*_WORDS.items(), ("dtypes", FLOATS), ("suffixes", None)):
         given = getattr(value, field)
         each = given if isinstance(given, tuple) else (given,)
         if not all(isinstance(one, str) for one in each):
@@ -180,13 +181,17 @@ class _GuardedReader(Reader):
             )
             yield from map(self._checked, blocks)
 
-    def _checked(self, block: PackedBlock) -> PackedBlock:
+    def _checked(self, block: AnyBlock) -> PackedBlock:
         tokens, vectors = block
-        if not isinstance(tokens, PackedTokens) or vectors.dtype != np.float32:
-            _refuse("a block", block)
+        if (
+            not isinstance(tokens, PackedTokens)
+            or not isinstance(vectors, np.ndarray)
+            or vectors.dtype != np.float32
+        ):
+            raise TypeError(f"a block is {type(block).__name__}")
         if vectors.shape != (len(tokens), self.dim):
             raise ValueError(f"{len(tokens)} tokens, vectors of shape {vectors.shape}")
-        return block
+        return PackedBlock(tokens, vectors)
 
     def select(
         self,
@@ -265,7 +270,7 @@ class _GuardedSink:
     def __init__(self, inner: FormatSink, format: Format, where: str) -> None:
         self._inner, self._format, self._where = inner, format, where
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before."""
         with guarded(self._format, self._where, writes=True):
             self._inner.append(block)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from pretrained_embed.arrays import joined
+from pretrained_embed.bits import DTYPES, FLOATS, MATRIX
 from pretrained_embed.errors import (
     BY_COPY,
     FormatError,
@@ -17,14 +18,13 @@ from pretrained_embed.errors import (
     left_out,
 )
 from pretrained_embed.formats import marks
-from pretrained_embed.formats.blocks import DTYPES
 from pretrained_embed.formats.format import Format
 from pretrained_embed.formats.known_layout import AnyLayout, parse_layout
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import Span, Table, TablePart
 
 _OURS = "pretrained_embed.formats"
-_FLOAT32 = DTYPES[:1]
+_FLOAT32 = FLOATS[:1]
 
 #: All formats of this package. Files and folders are asked for them in this order. Text
 #: comes before word2vec binary, whose header it shares, and behind floret, whose rows
@@ -38,6 +38,7 @@ FORMATS = (
         marks.npz,
         sink=f"{_OURS}.npz.sink:open_sink",
         suffixes=(".npz",),
+        dtypes=DTYPES,
         holds="table",
         needs="count",
         mapped=True,
@@ -51,7 +52,7 @@ FORMATS = (
         layout=("rows",),
         sink=f"{_OURS}.npy.sink:open_sink",
         suffixes=(".npy",),
-        dtypes=_FLOAT32,
+        dtypes=MATRIX,
         holds="table",
         lies_in="files",
         needs="count",
@@ -66,6 +67,7 @@ FORMATS = (
         marks.hdf5,
         sink=f"{_OURS}.hdf5.sink:open_sink",
         suffixes=(".h5", ".hdf5"),
+        dtypes=DTYPES,
         holds="table",
         mapped=True,
     ),
@@ -79,6 +81,7 @@ FORMATS = (
         fragments=True,
         sink=f"{_OURS}.safetensors.sink:open_sink",
         suffixes=(".safetensors",),
+        dtypes=DTYPES,
         holds="table",
         lies_in="files",
         needs="all",
@@ -223,7 +226,7 @@ FORMATS = (
         sniff_folder=marks.sharded,
         part=f"{_OURS}.sharded.reader:read_part",
         sink=f"{_OURS}.sharded.sink:open_sink",
-        dtypes=_FLOAT32,
+        dtypes=MATRIX,
         holds="table",
         lies_in="folder",
         needs="all",
@@ -244,6 +247,7 @@ FORMATS = (
         "a `StaticEmbedding` of sentence-transformers",
         reads="as a Hugging Face model",
         sink=f"{_OURS}.hugging_face.sink:open_sink",
+        dtypes=(*FLOATS, "bfloat16"),
         holds="table",
         lies_in="folder",
     ),

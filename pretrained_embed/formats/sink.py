@@ -10,24 +10,31 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Self, cast
 
 import numpy as np
 
+from pretrained_embed import bits
 from pretrained_embed.arrays import (
     AnyArray,
     Float32Array,
-    FloatArray,
     PackedTokens,
     Progress,
     joined,
 )
+from pretrained_embed.bits import Dtype, Stored
 from pretrained_embed.budget import USUAL
-from pretrained_embed.errors import OptionError, WriteError, brief, suggestion
+from pretrained_embed.errors import OptionError, WriteError, suggestion
 from pretrained_embed.files.replacement import folder_for, writing
 from pretrained_embed.files.room import check_room
-from pretrained_embed.formats.blocks import Dtype, PackedBlock, RowStream
+from pretrained_embed.formats.blocks import (
+    AnyBlock,
+    PackedBlock,
+    RowStream,
+    StoredBlock,
+)
 from pretrained_embed.formats.format import Announced, Format, FormatSink, Place
 from pretrained_embed.formats.local import LocalFile, map_array
 from pretrained_embed.formats.registry import FORMATS, find_format, known_formats
@@ -65,9 +72,12 @@ class FileSink:
         self._announced = announced
         self._whole = whole
         self._tokens: list[PackedTokens] = []  # where nobody else keeps them
+        self._scales: list[Float32Array] = []  # of the rows, where they have some
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before; their vectors are float32 (k, dim).
+
+        Those that are in the bits of the file already are written as they are.
 
         Raises `WriteError` for another dtype or dim, for more rows than announced, and
         naming the token whose number, or which itself, the format cannot hold.
@@ -83,9 +93,10 @@ class FileSink:
         rows, came = announced.rows, self.written + len(vectors)
         if rows is not None and came > rows:
             check_count(rows, came)
-        if vectors.dtype != announced.dtype:
-            vectors = rounded(vectors, announced.dtype, tokens)
-        self._inner.append(PackedBlock(tokens, vectors))
+        block = block_of(block, announced.dtype)
+        self._inner.append(block)
+        if isinstance(block, StoredBlock) and block.vectors.scales is not None:
+            self._scales.append(block.vectors.scales)
         if self._whole and announced.tokens is None:
             self._tokens.append(tokens)
         self.written += len(vectors)
@@ -93,8 +104,11 @@ class FileSink:
     def place(self) -> Place | None:
         """Return where the rows of the new file lie, which others write there.
 
-        Takes the place of `append`. ``None`` for a format that cannot do that.
+        Takes the place of `append`. ``None`` for a format that cannot do that, and for
+        rows that have to be rounded.
         """
+        if self._announced.dtype != "float32":
+            return None
         get = getattr(self._inner, "place", None)
         place: Place | None = get() if get is not None else None
         if place is not None:
@@ -106,14 +120,23 @@ class FileSink:
     ) -> None:
         """Write what belongs to all rows, as in `Table`.
 
-        Raises `WriteError` for fewer rows than announced, and where tokens and arrays
-        would not read back as they are.
+        Scales of the rows are added to the arrays, and what the vectors are to the
+        metadata. Raises `WriteError` for fewer rows than announced, and where tokens
+        and arrays would not read back as they are.
         """
-        check_count(self._announced.rows, self.written)
-        tokens = self._announced.tokens
+        announced = self._announced
+        check_count(announced.rows, self.written)
+        tokens = announced.tokens
         if tokens is None:
             tokens = joined(self._tokens)
-        annotations = Annotations(tokens, arrays, metadata)
+        if self._scales:
+            if bits.SCALES in arrays:
+                raise WriteError(
+                    f"array name {bits.SCALES!r}: this is the name of the scales of "
+                    f"{announced.dtype} rows; give the array another name"
+                )
+            arrays = {**arrays, bits.SCALES: np.concatenate(self._scales)}
+        annotations = Annotations(tokens, arrays, _told(announced, metadata))
         if self._whole:
             check_annotations(annotations, self.written)
         self._inner.finish(annotations)
@@ -139,16 +162,41 @@ def new_sink(
         raise WriteError(
             f"vectors of shape ({rows}, {dim}); a table has at least one of each"
         )
-    if announced.annotations is not None:
-        announced = announced._replace(tokens=announced.annotations.tokens)
+    if (known := announced.annotations) is not None:
+        known = known._replace(metadata=_told(announced, known.metadata))
+        announced = announced._replace(tokens=known.tokens, annotations=known)
     if rows is not None and chosen.mapped:
-        size = rows * dim * np.dtype(announced.dtype).itemsize
-        check_room(path, size + announced.beside)
+        check_room(path, announced.size + announced.beside)
     with _opened(chosen, path, announced) as inner:
         sink = FileSink(inner, announced, whole=chosen.whole)
         yield sink
         if not sink.finished:
             raise WriteError(f"{os.fspath(path)}: the rows were never finished")
+
+
+def _told(announced: Announced, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata that say what the vectors are, too."""
+    return {**metadata, **bits.facts(announced.dtype, announced.dim)}
+
+
+def block_of(block: AnyBlock, dtype: Dtype) -> AnyBlock:
+    """Return a block in the bits of a dtype, as a `FormatSink` takes it.
+
+    Vectors that are of that dtype are kept as they are. Raises `WriteError` naming the
+    token with a number that it cannot hold.
+    """
+    tokens, vectors = block
+    if isinstance(vectors, Stored):
+        if vectors.encoding == dtype and dtype in bits.CODED:
+            return block
+        if vectors.encoding == dtype:
+            return PackedBlock(tokens, vectors.checked())
+        vectors = vectors.numbers()
+    if dtype in bits.CODED:
+        return StoredBlock(tokens, bits.encode(vectors, dtype, tokens))
+    if vectors.dtype != dtype:
+        vectors = bits.encode(vectors, dtype, tokens).checked()
+    return PackedBlock(tokens, vectors)
 
 
 def _opened(
@@ -174,15 +222,19 @@ def write_table(
     none is named. What is written appears whole or not at all. Raises `OptionError` for
     a format that there is none of, and for shards of another, and `WriteError` for a
     suffix that names none, where the format cannot hold the table, and where the system
-    refuses.
+    refuses. A format that cannot hold the bits of a `Stored` has its numbers, as
+    float32.
     """
     if shards is not None and format not in (None, _SHARDED):
         raise OptionError(f"shards is {shards}, but {format} has none")
     chosen = choose(path, format if shards is None else _SHARDED)
     check_table(table)
-    if (stored := table.vectors.dtype.name) not in chosen.dtypes:
-        raise WriteError(f"vectors are {stored}; {chosen.name} holds float32")
-    _write(path, stream_of(table), chosen, shards)
+    rows = stream_of(table)
+    if rows.dtype not in chosen.dtypes:
+        if not isinstance(table.vectors, Stored):
+            raise WriteError(f"vectors are {rows.dtype}; {chosen.name} holds float32")
+        rows = replace(rows, dtype="float32")  # the same numbers
+    _write(path, rows, chosen, shards)
 
 
 def write_rows(
@@ -262,13 +314,21 @@ def writable_formats() -> tuple[str, ...]:
 
 def stream_of(table: Table, progress: Progress | None = None) -> RowStream:
     """Return the rows of a table, also of a mapped one."""
-    rows, dim = table.vectors.shape
+    vectors = table.vectors
+    rows, dim = vectors.shape
     step = max(1, min(_BLOCK_ROWS, _BLOCK_BYTES // (4 * dim)))
+    kind = vectors.encoding if isinstance(vectors, Stored) else vectors.dtype.name
 
-    def blocks() -> Iterator[PackedBlock]:
+    whole: AnyBlock
+    if isinstance(vectors, Stored):
+        whole = StoredBlock(table.tokens, vectors)
+    else:
+        whole = PackedBlock(table.tokens, vectors)
+
+    def blocks() -> Iterator[AnyBlock]:
         for start in range(0, rows, step):
             stop = min(start + step, rows)
-            yield PackedBlock(table.tokens[start:stop], table.vectors[start:stop])
+            yield whole.part(slice(start, stop))
             if progress is not None:
                 progress(4 * dim * stop, 4 * dim * rows)
 
@@ -276,7 +336,7 @@ def stream_of(table: Table, progress: Progress | None = None) -> RowStream:
         dim,
         blocks(),
         rows,
-        cast(Dtype, table.vectors.dtype.name),
+        cast(Dtype, kind),
         table.tokens,
         table.arrays,
         table.metadata,
@@ -293,17 +353,21 @@ class Spool:
     def __init__(self, folder: Path, dim: int, dtype: Dtype) -> None:
         import tempfile
 
-        self._dim, self._dtype = dim, np.dtype(dtype)
+        self._dim, self._dtype = dim, dtype
         self._tokens: list[PackedTokens] = []
+        self._scales: list[Float32Array] = []
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by __exit__)
         self._file = cast(BinaryIO, file)
         # Nobody else can cut it short: it may be mapped.
         self._kept = LocalFile(self._file, USUAL)
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Take rows of the spool's dtype behind those before."""
-        self._file.write(np.ascontiguousarray(block.vectors, self._dtype).data)
+        kind = bits.storage(self._dtype)
+        self._file.write(np.ascontiguousarray(block.raw, kind).data)
         self._tokens.append(block.tokens)
+        if isinstance(block, StoredBlock) and block.vectors.scales is not None:
+            self._scales.append(block.vectors.scales)
 
     def table(
         self, arrays: Mapping[str, AnyArray], metadata: Mapping[str, Any]
@@ -311,8 +375,13 @@ class Spool:
         """Return all rows, with what belongs to them."""
         self._file.flush()
         packed = joined(self._tokens)
-        mapped = map_array(self._kept, self._dtype, (len(packed), self._dim), 0)
-        return Table(packed, mapped, dict(arrays), dict(metadata))
+        shape = len(packed), bits.width(self._dtype, self._dim)
+        mapped = map_array(self._kept, bits.storage(self._dtype), shape, 0)
+        if self._dtype not in bits.CODED:
+            return Table(packed, mapped, dict(arrays), dict(metadata))
+        scales = np.concatenate(self._scales) if self._scales else None
+        stored = Stored(self._dtype, mapped, scales, self._dim)
+        return Table(packed, stored, dict(arrays), dict(metadata))
 
     def __enter__(self) -> Self:
         return self
@@ -331,8 +400,7 @@ def spooled(rows: RowStream, folder: Path) -> Table:
         count = 0
         for block in rows.blocks:
             count += len(block.tokens)
-            vectors = rounded(block.vectors, rows.dtype, block.tokens)
-            spool.append(PackedBlock(block.tokens, vectors))
+            spool.append(block_of(block, rows.dtype))
         check_count(rows.count, count)
         return spool.table(rows.arrays, rows.metadata)
 
@@ -343,22 +411,3 @@ def check_count(announced: int | None, came: int) -> None:
         raise WriteError("there are no rows to write")
     if announced not in (None, came):
         raise WriteError(f"{announced:,} rows were announced, {came:,} came")
-
-
-def rounded(vectors: Float32Array, dtype: Dtype, tokens: PackedTokens) -> FloatArray:
-    """Return float32 vectors (len(tokens), dim) as ``dtype``.
-
-    Raises `WriteError` naming the token with a number too large for it.
-    """
-    if dtype == "float32":
-        return vectors
-    with np.errstate(over="ignore", invalid="ignore"):
-        converted = vectors.astype(dtype)
-    lost = np.isinf(converted) & np.isfinite(vectors)
-    if lost.any():
-        row, column = np.argwhere(lost)[0].tolist()
-        raise WriteError(
-            f"the vector of {brief(tokens[row])} holds the number "
-            f"{vectors[row, column]!s}, which {dtype} cannot hold; use float32"
-        )
-    return converted

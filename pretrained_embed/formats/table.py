@@ -22,6 +22,7 @@ from pretrained_embed.arrays import (
     PackedTokens,
     joined,
 )
+from pretrained_embed.bits import Stored
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, WriteError
 
@@ -90,8 +91,8 @@ class Table(NamedTuple):
 
     tokens: PackedTokens
     # (rows, dim); may be mapped from a file, read-only. What is written may be float16
-    # or float64 as well.
-    vectors: Float32Array
+    # or float64 as well. Where the file keeps other bits, they are there.
+    vectors: Float32Array | Stored
     arrays: dict[str, AnyArray]  # numbers only; see HOLES
     metadata: dict[str, Any]  # what JSON can hold
 
@@ -110,7 +111,8 @@ class Annotations(NamedTuple):
 def check_table(table: Table) -> None:
     """Raise `WriteError` if the table would not read back as it is."""
     vectors = table.vectors
-    if vectors.ndim != 2 or vectors.dtype not in _FLOATS or not vectors.size:
+    shape = vectors.shape
+    if len(shape) != 2 or vectors.dtype not in _FLOATS or 0 in shape:
         raise WriteError(
             f"vectors are {vectors.dtype} of shape {vectors.shape}; a table holds "
             "floats (rows, dim) of 16, 32 or 64 bits, at least one of each"

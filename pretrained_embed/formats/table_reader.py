@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed import bits
 from pretrained_embed.arrays import (
     AnyArray,
     Float32Array,
@@ -14,8 +15,14 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
 )
+from pretrained_embed.bits import Stored
 from pretrained_embed.errors import BY_READER, FormatError, RowError
-from pretrained_embed.formats.blocks import PackedBlock, RowStream
+from pretrained_embed.formats.blocks import (
+    AnyBlock,
+    PackedBlock,
+    RowStream,
+    StoredBlock,
+)
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.findings import (
     EXAMPLES,
@@ -46,7 +53,8 @@ class TableReader(Reader):
     """Reads rows out of packed tokens and vectors of any dtype that float32 can hold.
 
     Vectors are handed out as float32; the findings' notes say what they were stored
-    as. float64 is rounded; integers, of 16 bits at most, are the numbers they are.
+    as. float64 is rounded; integers, of 16 bits at most, are the numbers they are,
+    unless the metadata say that they stand for others: see `bits`.
     Rows without a token (`HOLES`) match nothing and are left out of `blocks`. So are
     malformed rows, ``faults``, where they are to be skipped; most files can have none.
     ``threads`` decode rows, where that is needed.
@@ -66,6 +74,11 @@ class TableReader(Reader):
         faults: Sequence[Doubt] = (),
         release: Callable[[], None] | None = None,
     ) -> None:
+        given = vectors
+        vectors, arrays, metadata = bits.of_file(
+            vectors, arrays or {}, metadata or {}, name
+        )
+        self._keeps_bits = vectors is not given
         if len(vectors.shape) != 2 or 0 in vectors.shape:
             raise FormatError(
                 f"{name}: vectors of shape {vectors.shape}; expected (rows, dim), at "
@@ -84,13 +97,13 @@ class TableReader(Reader):
         self.format = format
         self.name = name
         self.count, self.dim = vectors.shape
-        self.dtype = vectors.dtype.name
+        self.dtype = _dtype_name(vectors)
         self._tokens = tokens
         self._vectors = vectors
-        self._arrays = arrays or {}
-        self._metadata = metadata or {}
+        self._arrays = arrays
+        self._metadata = metadata
         self._holes = check_holes(tokens, self._arrays, name)
-        self._notes = [*notes, *_storage_note(vectors.dtype)]
+        self._notes = [*notes, *_storage_note(vectors)]
         if len(self._holes):
             self._notes.append(f"{len(self._holes):,} rows without a token")
         self._faults = faults
@@ -119,13 +132,13 @@ class TableReader(Reader):
     def table(self) -> Table | None:
         """Return the whole table, its vectors as float32 (rows, dim) in C order.
 
-        They stay mapped where they are stored just so. ``None`` where rows are
-        malformed.
+        They stay mapped where they are stored just so. Where this package wrote them in
+        other bits they are a `Stored`. ``None`` where rows are malformed.
         """
         if self._faults:
             return None
         rows = len(self._tokens)
-        return Table(self._tokens, self._plain(0, rows), self._arrays, self._metadata)
+        return Table(self._tokens, self._whole(0, rows), self._arrays, self._metadata)
 
     def rows_in(self, span: Span) -> TablePart:
         """Return the consecutive rows that ``span`` wants. See `Reader`."""
@@ -135,7 +148,7 @@ class TableReader(Reader):
         start, stop = wanted.start, wanted.stop
         arrays = cut_arrays(self._arrays, rows, start, stop)
         table = Table(
-            self._tokens[start:stop], self._plain(start, stop), arrays, self._metadata
+            self._tokens[start:stop], self._whole(start, stop), arrays, self._metadata
         )
         return TablePart(table, start, rows)
 
@@ -167,8 +180,13 @@ class TableReader(Reader):
         if self._faults:
             return None
 
-        def blocks() -> Iterator[PackedBlock]:
-            yield from (self._block(*slab) for slab in self._stored_slabs(progress))
+        def blocks() -> Iterator[AnyBlock]:
+            if self._keeps_bits and isinstance(self._vectors, Stored):
+                for start, stop in self._slabs(progress):
+                    vectors = self._vectors.part(slice(start, stop))
+                    yield StoredBlock(self._tokens[start:stop], vectors)
+            else:
+                yield from (self._block(*slab) for slab in self._stored_slabs(progress))
             self._findings = self._found(0)
 
         return RowStream(
@@ -240,6 +258,13 @@ class TableReader(Reader):
             source_rows[found] = present[source_rows[found]]
         return source_rows
 
+    def _whole(self, start: int, stop: int) -> Float32Array | Stored:
+        if self._keeps_bits and isinstance(self._vectors, Stored):
+            if stop - start == len(self._vectors):
+                return self._vectors  # nothing is read of it yet
+            return self._vectors.part(slice(start, stop))
+        return self._plain(start, stop)
+
     def _plain(self, start: int, stop: int) -> Float32Array:
         with np.errstate(over="ignore", invalid="ignore"):
             plain: Float32Array = np.require(
@@ -274,7 +299,11 @@ class TableReader(Reader):
         wanted = source_rows[targets]
         for start, stop in self._slabs(progress):
             low, high = np.searchsorted(wanted, (start, stop))
-            if high > low:
+            if high > low and isinstance(self._vectors, Stored):
+                some = self._vectors.part(slice(start, stop))
+                some = some.take(wanted[low:high] - start)
+                out[targets[low:high]] = some.numbers()
+            elif high > low:
                 slab = self._vectors[start:stop]
                 with np.errstate(over="ignore", invalid="ignore"):
                     out[targets[low:high]] = slab[wanted[low:high] - start]
@@ -355,7 +384,15 @@ def join_tables(
     return joined
 
 
-def _storage_note(dtype: np.dtype[Any]) -> list[str]:
+def _dtype_name(vectors: Rows) -> str:
+    return vectors.encoding if isinstance(vectors, Stored) else vectors.dtype.name
+
+
+def _storage_note(vectors: Rows) -> list[str]:
+    if isinstance(vectors, Stored):
+        each = ", with a scale a row" if bits.has_scales(vectors.encoding) else ""
+        return [f"stored as {vectors.encoding}{each}"]
+    dtype = vectors.dtype
     if dtype.kind != "f":
         return [f"stored as {dtype.name}, without a scale: whole numbers as they are"]
     if dtype.itemsize > 4:

@@ -3,7 +3,7 @@
 from pretrained_embed.ledger.coverage import Advice, Coverage
 from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.ledger.origin import Origin
-from pretrained_embed.ledger.provenance import check_place
+from pretrained_embed.ledger.provenance import check_place, rounding_of
 from pretrained_embed.ledger.story import RowStory
 
 __all__ = [
@@ -13,4 +13,5 @@ __all__ = [
     "Origin",
     "RowStory",
     "check_place",
+    "rounding_of",
 ]

@@ -10,6 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array
+from pretrained_embed.bits import Stored, replaced
 from pretrained_embed.errors import OptionError
 from pretrained_embed.ledger.coverage import Advice
 from pretrained_embed.ledger.ledger import Ledger
@@ -46,7 +47,7 @@ class Onto:
     UNUSED there.
     """
 
-    vectors: Float32Array  # (rows of the matrix, dim)
+    vectors: Stored  # (rows of the matrix, dim)
     ledger: Ledger
     missing: BoolArray  # (rows,), tokens that it does not have
     more_forms: tuple[str, ...]  # which found kept rows and are not in the match chain
@@ -55,7 +56,7 @@ class Onto:
     @classmethod
     def of(
         cls,
-        vectors: Float32Array,
+        vectors: Stored,
         old: Ledger,
         name: str,
         vocabulary: Vocabulary,
@@ -94,7 +95,7 @@ class Onto:
                 {
                     "algorithm": "sha256",
                     "of": "its vectors",
-                    "value": sha256(vectors.data.cast("B")).hexdigest(),
+                    "value": _digest(vectors),
                 }
             ],
             "provenance": old.provenance,
@@ -104,13 +105,24 @@ class Onto:
     @property
     def dim(self) -> int:
         """Length of a row."""
-        return int(self.vectors.shape[1])
+        return self.vectors.dim
 
     def put(self, rows: range, out: Float32Array) -> None:
         """Write the rows of a range that are kept, each at its place in ``out``."""
         theirs = self.ledger.source_rows[rows.start : rows.stop]
         kept = np.flatnonzero(theirs >= 0)
-        out[kept] = self.vectors[theirs[kept]]
+        out[kept] = self.vectors.take(theirs[kept]).numbers()
+
+    def put_bits(self, rows: range, made: Stored) -> Stored:
+        """Return the rows of a range, of which those kept have the bits they had.
+
+        Those of another dtype were rounded to this one, as all others.
+        """
+        if made.encoding != self.vectors.encoding:
+            return made
+        theirs = self.ledger.source_rows[rows.start : rows.stop]
+        kept = np.flatnonzero(theirs >= 0)
+        return replaced(made, kept, self.vectors.take(theirs[kept]))
 
     def with_rest(
         self, rows: range, added: Int64Array, rest: Ledger | None, sources: int
@@ -146,6 +158,15 @@ class Onto:
         forms = [*rest.get("kept_forms", ()), *self.more_forms]
         kept = {"kept_forms": forms} if forms else {}
         return {**rest, **kept, "sources": [*sources, self.source]}
+
+
+def _digest(vectors: Stored) -> str:
+    """Return the SHA-256 of the bits of vectors, then of their scales."""
+    state = sha256()
+    for array in (vectors.values[:], vectors.scales):
+        if array is not None:
+            state.update(np.ascontiguousarray(array).data.cast("B"))
+    return state.hexdigest()
 
 
 def _renumbered(

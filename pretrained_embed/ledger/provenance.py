@@ -7,9 +7,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from pretrained_embed.bits import Dtype, Loss
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.digests import fingerprint
 from pretrained_embed.files.presence import is_file
+
+#: The key of a provenance that tells how far rows moved when they were rounded.
+ROUNDING = "rounding"
 
 _FINGERPRINT = "blake2b-128-sampled:"  # as the provenance of a file has it
 
@@ -74,6 +78,41 @@ def forms_of(provenance: Mapping[str, Any]) -> tuple[str, ...]:
         chain = options_of(provenance).get("match")
         forms = tuple(map(str, chain)) if isinstance(chain, list) else ()
     return (*forms, *map(str, kept)) if isinstance(kept, list) else forms
+
+
+def rounded(
+    provenance: Mapping[str, Any], dtype: Dtype, loss: Loss | None, before: Dtype
+) -> dict[str, Any]:
+    """Return the provenance of a matrix that is kept in the bits of another dtype.
+
+    ``loss`` is how far its rows moved, if they could, and ``before`` the dtype that
+    they had: of numbers that were rounded already.
+    """
+    told = {key: value for key, value in provenance.items() if key != ROUNDING}
+    if isinstance(told.get("options"), dict):
+        told["options"] = {**told["options"], "dtype": dtype}
+    if before != "float32":
+        told["rounded_before"] = [*told.get("rounded_before", ()), before]
+    if loss is not None:
+        told[ROUNDING] = loss.facts(dtype)
+    return told
+
+
+def rounding_of(provenance: Mapping[str, Any]) -> list[tuple[str, float, float]]:
+    """Return what rounding did to the rows: what is measured, its mean and its worst.
+
+    Nothing where they were not rounded.
+    """
+    match provenance.get(ROUNDING):
+        case {
+            "cosine": {"mean": float(mean), "worst": float(worst)},
+            "norm_error": {"mean": float(moved), "worst": float(most)},
+        }:
+            return [
+                ("cosine", mean, worst),
+                ("relative error of the length", moved, most),
+            ]
+    return []
 
 
 def check_place(

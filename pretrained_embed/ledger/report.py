@@ -21,7 +21,12 @@ from pretrained_embed.files.replacement import replacing
 from pretrained_embed.ledger.coverage import Coverage, percent
 from pretrained_embed.ledger.ledger import Ledger
 from pretrained_embed.ledger.origin import Origin
-from pretrained_embed.ledger.provenance import name_of, options_of
+from pretrained_embed.ledger.provenance import (
+    ROUNDING,
+    name_of,
+    options_of,
+    rounding_of,
+)
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.files.report import GUARDED_TOKEN, guarded
 
@@ -72,6 +77,7 @@ def report_rows(
         facts=lambda: {
             "shape": list(shape),
             "provenance": ledger.provenance,
+            "rounding": ledger.provenance.get(ROUNDING),
             "coverage": ledger.coverage.to_dict(),
         },
         cells=lambda: _cells_of_rows(ledger),
@@ -137,6 +143,15 @@ def _lines_of_rows(ledger: Ledger, shape: tuple[int, int]) -> Iterator[str]:
         ),
     )
     yield from markdown_table(("option", "value"), _options(ledger))
+    if rounding := rounding_of(ledger.provenance):
+        yield "## Rounding"
+        yield ""
+        yield "How far rows moved when they were rounded to the dtype of the matrix:"
+        yield ""
+        yield from markdown_table(
+            ("", "mean", "worst"),
+            ((what, f"{mean:.6f}", f"{worst:.6f}") for what, mean, worst in rounding),
+        )
     yield from coverage_lines(ledger.coverage, "##")
 
 

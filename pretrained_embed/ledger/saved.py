@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray
+from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.bits import Stored
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats import HOLES, Findings, Table, TablePart
 from pretrained_embed.formats.table import SHARD, Rows, cut_arrays
@@ -195,7 +196,15 @@ def _ending_with_a_token(table: Table) -> Table:
     while end and end - 1 in holes:
         end -= 1
     arrays = cut_arrays(table.arrays, rows, 0, end)
-    return Table(table.tokens[:end], table.vectors[:end], arrays, table.metadata)
+    vectors = _first(table.vectors, end)
+    return Table(table.tokens[:end], vectors, arrays, table.metadata)
+
+
+def _first(vectors: Float32Array | Stored, count: int) -> Float32Array | Stored:
+    """Return the first rows, in the bits that they are in."""
+    if isinstance(vectors, Stored):
+        return vectors.part(slice(count))
+    return vectors[:count]
 
 
 # Tables of other tools
@@ -230,9 +239,11 @@ def _first_of_each(table: Table, name: str, findings: Findings) -> tuple[Rows, L
     rows = rows.part(np.arange(filled.max(initial=-1) + 1))  # ends with a token
     if not len(rows):
         raise _empty(name)
-    vectors = table.vectors[: len(rows)]
-    if len(rows.holes):
-        vectors = vectors.copy()
+    vectors = _first(table.vectors, len(rows))
+    if len(rows.holes) and isinstance(vectors, Stored):
+        vectors = vectors.without(rows.holes)
+    elif len(rows.holes):
+        vectors = vectors[:].copy()
         vectors[rows.holes] = 0.0
     return vectors, replace(_found(table, rows, 0, name), findings=findings)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pretrained_embed as pe
 from pretrained_embed import formats, former_options
 from pretrained_embed.arrays import AnyProgress, PackedTokens, listener
+from pretrained_embed.bits import DTYPES, MATRIX, Dtype, check_dtype
 from pretrained_embed.errors import BY_LIMITS, OptionError, left_out
 from pretrained_embed.files.presence import exists
 from pretrained_embed.files.replacement import resolved
@@ -23,7 +24,7 @@ from pretrained_embed.formats import (
     RowStream,
     sink,
 )
-from pretrained_embed.formats.blocks import Dtype
+from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.library import Library
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
@@ -81,7 +82,9 @@ def convert(
     ``drop_duplicates`` the first of each token only. ``limits=Limits(bad_rows=...)``
     says how many malformed rows may be left out, which are counted; by default the
     first is an error.
-    ``dtype`` is what vectors are kept as, where the format can hold it.
+    ``dtype`` is what vectors are kept as, where the format can hold it: "float32",
+    "float64", or another one of `EmbeddingMatrix.astype`. Of a source that this package
+    wrote in that dtype the bits stay as they are, where all rows are written.
 
     Vectors pass through memory a block at a time, whatever their number; the tokens
     stay in it. ``progress`` is called with bytes done, and bytes in all or ``None``, in
@@ -95,6 +98,7 @@ def convert(
     former_options.refuse(former, _FORMER, convert)
     library, progress = Library.of(library), listener(progress)
     chosen = sink.choose(out, format)
+    dtype = check_dtype(dtype, DTYPES)
     chosen.check_dtype(dtype)
     limits = pe.Limits.of_rows(limits, "convert")
     if not (vocab is None or isinstance(vocab, Vocabulary)):
@@ -166,8 +170,8 @@ def _bounded(
 
 def _notes(reader: Reader, rows: RowStream) -> list[str]:
     notes = []
-    if rows.dtype == "float16":
-        notes.append("numbers were rounded to float16")
+    if rows.dtype in MATRIX[1:] and rows.dtype != reader.dtype:
+        notes.append(f"numbers were rounded to {rows.dtype}")
     kept = reader.rows()
     if kept is not None and kept.arrays and not rows.arrays:
         notes.append(
@@ -200,12 +204,14 @@ class RowFilter:
         """Whether it may leave rows out."""
         return self._drop or self._wanted is not None
 
-    def through(self, rows: RowStream) -> Iterator[PackedBlock]:
+    def through(self, rows: RowStream) -> Iterator[AnyBlock]:
         """Yield the rows that pass."""
         listed = rows.arrays.get(HOLES)
         holes = set() if listed is None else set(listed.tolist())
         for block in rows.blocks:
-            passed = self._chosen(block) if self.chooses else block
+            passed = block
+            if self.chooses and isinstance(block, PackedBlock):
+                passed = self._chosen(block)
             if not self._drop:
                 self._count(passed.tokens.split(), holes)
             self.rows += len(passed.tokens)

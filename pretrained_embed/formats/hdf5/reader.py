@@ -2,7 +2,8 @@
 
 ::
 
-    /vectors         float32 (rows, dim), contiguous
+    /vectors         float32 (rows, dim), contiguous; or /vectors_int8 and the like,
+                     see `bits`
     /tokens/bytes    uint8   all tokens, UTF-8, one after the other
     /tokens/offsets  int64   (rows + 1,) where each begins and the last ends
     /metadata        uint8   a JSON object
@@ -25,6 +26,7 @@ from contextlib import ExitStack
 from typing import Any
 
 from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.bits import check_told, found_in_file
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import pick_pair
 from pretrained_embed.formats.hdf5.data import DataFile
@@ -51,25 +53,30 @@ def open_reader(stream: ByteStream) -> TableReader:
         file = held.enter_context(open_local(stream))
         budget = budget_of(stream, file)
         data = held.enter_context(DataFile(file, stream.name, budget))
-        own = {VECTORS, "tokens/bytes", "tokens/offsets"} <= data.names
-        return (_own if own else _foreign)(data, stream.name, held.close)
+        vectors = found_in_file(data.names, VECTORS)
+        if vectors and {"tokens/bytes", "tokens/offsets"} <= data.names:
+            return _own(data, vectors, stream.name, held.close)
+        return _foreign(data, stream.name, held.close)
     except BaseException:
         held.close()
         raise
 
 
-def _own(data: DataFile, where: str, release: Callable[[], None]) -> TableReader:
+def _own(
+    data: DataFile, vectors: str, where: str, release: Callable[[], None]
+) -> TableReader:
     tokens = PackedTokens(
         data.read("tokens/bytes"), data.read("tokens/offsets"), where=where
     )
     metadata: dict[str, Any] = {}
     if "metadata" in data.names:
         metadata = decode_metadata(data.read("metadata").tobytes(), where)
+    check_told(vectors, VECTORS, metadata, where)
     return TableReader(
         NAME,
         where,
         tokens,
-        data.rows(VECTORS),
+        data.rows(vectors),
         arrays={
             name.removeprefix(ARRAYS): data.read(name)
             for name in sorted(data.names)

@@ -21,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.bits import name_in_file
 from pretrained_embed.errors import needing_package
 from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.files.room import reserve
-from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.hdf5.reader import ARRAYS, VECTORS
 from pretrained_embed.formats.table import (
@@ -43,15 +44,15 @@ _PIECE = 1 << 20
 @contextmanager
 def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Hdf5Sink]:
     """Give a sink whose file takes the place of ``path`` at the end."""
-    rows, dim = announced.rows, announced.dim
+    rows, width = announced.rows, announced.width
+    name = name_in_file(VECTORS, announced.dtype)
     with (
         replacing_path(path, announced.growing) as temporary,
-        RowFile(temporary, VECTORS, dim, announced.dtype) as file,
+        RowFile(temporary, name, width, announced.storage) as file,
     ):
-        sink = Hdf5Sink(file, (rows or 0, dim))
+        sink = Hdf5Sink(file, (rows or 0, width))
         if rows is not None:
-            size = rows * dim * np.dtype(announced.dtype).itemsize
-            sink.reserved = file.reserve(size + announced.beside, path)
+            sink.reserved = file.reserve(announced.size + announced.beside, path)
         yield sink
 
 
@@ -64,10 +65,10 @@ class Hdf5Sink:
         self._shape = shape
         self._count = 0
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before."""
-        self._file.append(block.vectors)
-        self._count += len(block.vectors)
+        self._file.append(block.raw)
+        self._count += len(block.raw)
 
     def place(self) -> Place:
         """Return where the rows lie; see `FormatSink`."""

@@ -36,7 +36,8 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Float32Array
+from pretrained_embed.arrays import AnyArray
+from pretrained_embed.bits import Stored
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.table import Rows
 
@@ -167,8 +168,7 @@ def load_embedding(
     notes = [f"vectors from tensor {name}"] if name else []
     rows: Rows = load(name)
     if tensors[name].dtype == "BF16":
-        rows = BFloat16Rows(load(name))
-        notes.append("stored as bfloat16")
+        rows = Stored("bfloat16", rows, None, rows.shape[1], where)
     mapping, weights = (
         load(other) if name in _STATIC and other in tensors else None
         for other in ("mapping", "weights")
@@ -200,19 +200,6 @@ def _check_mapping(mapping: AnyArray, rows: int, where: str) -> None:
             f"{where}, tensor 'mapping': leads to vectors {mapping.min()} to "
             f"{mapping.max()}, but there are {rows:,}"
         )
-
-
-class BFloat16Rows:
-    """Rows of bfloat16, the upper halves of float32 numbers, given as float32."""
-
-    dtype = np.dtype(np.float32)
-
-    def __init__(self, halves: Rows) -> None:
-        self._halves = halves
-        self.shape = halves.shape
-
-    def __getitem__(self, rows: slice) -> Float32Array:
-        return (self._halves[rows].astype(np.uint32) << 16).view(np.float32)
 
 
 class _TokenRows:

@@ -30,10 +30,10 @@ import numpy as np
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.files.replacement import new_folder
-from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.blocks import AnyBlock, PackedBlock
 from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.safetensors.sink import SafetensorsSink
-from pretrained_embed.formats.sink import Spool, stream_of
+from pretrained_embed.formats.sink import Spool, block_of, stream_of
 from pretrained_embed.formats.table import HOLES, Annotations
 
 _UNK = ("[UNK]", "<unk>")
@@ -70,7 +70,7 @@ class FolderSink:
         self._spool = spool
         self._announced = announced
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Keep rows until all of them are there."""
         self._spool.append(block)
 
@@ -84,8 +84,10 @@ class FolderSink:
         rows, (_, dim, dtype, *_) = len(annotations.tokens), self._announced
         if (unk := _unk_among(ids)) is None:  # a row behind those of the table
             ids[unk := _UNK[0]] = rows
-            zeros = np.zeros((1, dim), dtype)
-            self._spool.append(PackedBlock(PackedTokens.pack(_UNK[:1]), zeros))
+            zeros = PackedBlock(
+                PackedTokens.pack(_UNK[:1]), np.zeros((1, dim), np.float32)
+            )
+            self._spool.append(block_of(zeros, dtype))
         table = self._spool.table({}, {})
         with (self._folder / "model.safetensors").open("xb") as file:
             sink = SafetensorsSink(

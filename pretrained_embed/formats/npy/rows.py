@@ -15,7 +15,9 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pretrained_embed import bits
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.bits import Dtype
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.presence import is_file
@@ -42,10 +44,11 @@ _VECTORS = "vectors"
 class Sample:
     """The digest of a sample of the rows of a matrix that comes block by block."""
 
-    def __init__(self, rows: int, dim: int) -> None:
+    def __init__(self, rows: int, width: int, dtype: Dtype = "float32") -> None:
         self._wanted = np.array(sampled(rows), np.int64)
-        self._row_bytes = 4 * dim
-        self._state = sha256(f"float32 {rows} {dim}\n".encode())
+        self._dtype = bits.storage(dtype).newbyteorder("<")
+        self._row_bytes = width * self._dtype.itemsize
+        self._state = sha256(f"{dtype} {rows} {width}\n".encode())
         self._row = 0
 
     def add(self, vectors: AnyArray) -> None:
@@ -53,7 +56,7 @@ class Sample:
         end = self._row + len(vectors)
         low, high = np.searchsorted(self._wanted, (self._row, end))
         chosen = vectors[self._wanted[low:high] - self._row]
-        self._state.update(chosen.astype("<f4").tobytes())
+        self._state.update(chosen.astype(self._dtype).tobytes())
         self._row = end
 
     def read(self, file: BinaryIO, begin: int) -> None:
@@ -112,7 +115,10 @@ def read_rows_file(
             )
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
-    sample = Sample(*vectors.shape)
+    dtype: Dtype = "float32"
+    if annotations is not None:
+        dtype = bits.dtype_told(annotations.metadata, str(path))
+    sample = Sample(vectors.shape[0], vectors.shape[1], dtype)
     sample.add(vectors)
     if annotations is None or header.metadata.get(_VECTORS) != sample.digest():
         raise FormatError(

@@ -16,7 +16,7 @@ import numpy as np
 
 from pretrained_embed.files.replacement import replacing_with_others
 from pretrained_embed.files.room import reserve
-from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.npy.header import format_header
 from pretrained_embed.formats.npy.rows import Sample, path_of_rows, write_rows_file
@@ -32,7 +32,7 @@ def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Np
     with replacing_with_others(path, announced.growing) as temporary:
         temporary.touch()
         with temporary.open("r+b") as file:
-            sink = NpySink(file, temporary, announced.rows or 0, announced.dim)
+            sink = NpySink(file, temporary, announced)
             sink.reserved = reserve(file, sink.size, path)
             yield sink
 
@@ -40,21 +40,23 @@ def open_sink(path: str | os.PathLike[str], announced: Announced) -> Iterator[Np
 class NpySink:
     """Takes rows behind the header of an open file; see `FormatSink`."""
 
-    def __init__(self, file: BinaryIO, path: Path, rows: int, dim: int) -> None:
-        header = format_header(np.broadcast_to(np.zeros((), "<f4"), (rows, dim)))
+    def __init__(self, file: BinaryIO, path: Path, announced: Announced) -> None:
+        rows, dtype = announced.rows or 0, announced.dtype
+        one = np.zeros((), announced.storage.newbyteorder("<"))
+        header = format_header(np.broadcast_to(one, (rows, announced.width)))
         file.write(header)
-        self.size = len(header) + 4 * rows * dim
+        self.size = len(header) + announced.size
         self.reserved = False
         self._file = file
         self._path = path
         self._begin = len(header)
-        self._sample = Sample(rows, dim)
+        self._sample = Sample(rows, announced.width, dtype)
         self._placed = False
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before."""
-        write_array(self._file, block.vectors)
-        self._sample.add(block.vectors)
+        write_array(self._file, block.raw)
+        self._sample.add(block.raw)
 
     def place(self) -> Place:
         """Return where the rows lie; see `FormatSink`."""

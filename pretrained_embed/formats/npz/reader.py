@@ -2,7 +2,7 @@
 
 ::
 
-    vectors.npy        float32 (rows, dim)
+    vectors.npy        float32 (rows, dim); or vectors_int8.npy and the like, see `bits`
     token_bytes.npy    uint8   all tokens, UTF-8, one after the other
     token_offsets.npy  int64   (rows + 1,) where each begins and the last ends
     metadata.npy       uint8   a JSON object
@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
+from pretrained_embed.bits import check_told, found_in_file
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
@@ -57,8 +58,9 @@ def open_reader(stream: ByteStream) -> TableReader:
     with open_local(stream) as file:
         budget = budget_of(stream, file)
         with Archive(file, where, budget) as archive:
-            if {"vectors", "token_bytes", "token_offsets"} <= archive.names:
-                return _own(archive, where)
+            vectors = found_in_file(archive.names, "vectors")
+            if vectors and {"token_bytes", "token_offsets"} <= archive.names:
+                return _own(archive, vectors, where)
             try:
                 return _foreign(archive, where, budget)
             except FormatError:
@@ -68,7 +70,7 @@ def open_reader(stream: ByteStream) -> TableReader:
                 raise
 
 
-def _own(archive: Archive, where: str) -> TableReader:
+def _own(archive: Archive, name: str, where: str) -> TableReader:
     tokens = PackedTokens(
         archive.read("token_bytes"), archive.read("token_offsets"), where=where
     )
@@ -76,11 +78,12 @@ def _own(archive: Archive, where: str) -> TableReader:
     if "metadata" in archive.names:
         metadata = decode_metadata(archive.read("metadata").tobytes(), where)
     arrays = {
-        name.removeprefix(ARRAYS): archive.read(name)
-        for name in sorted(archive.names)
-        if name.startswith(ARRAYS)
+        each.removeprefix(ARRAYS): archive.read(each)
+        for each in sorted(archive.names)
+        if each.startswith(ARRAYS)
     }
-    vectors = archive.read("vectors")
+    vectors = archive.read(name)
+    check_told(name, "vectors", metadata, where)
     return TableReader(NAME, where, tokens, vectors, arrays=arrays, metadata=metadata)
 
 

@@ -14,10 +14,11 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.bits import name_in_file
 from pretrained_embed.files.digests import crc32_joined
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.files.room import reserve
-from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.npy.header import format_header
 from pretrained_embed.formats.npz import ARRAYS
@@ -57,22 +58,23 @@ class NpzSink:
         announced: Announced,
     ) -> None:
         self._file = file
-        self._shape = announced.rows or 0, announced.dim
-        self._dtype = np.dtype(announced.dtype).newbyteorder("<")
+        shape, dtype = (announced.rows or 0, announced.width), announced.storage
+        one = np.zeros((), dtype.newbyteorder("<"))
         self._place: Place | None = None
         self._archive = held.enter_context(zipfile.ZipFile(file, "w"))
         self._rows = held.enter_context(ExitStack())
-        header = format_header(np.broadcast_to(np.zeros((), self._dtype), self._shape))
-        self._member: Any = self._rows.enter_context(self._open("vectors"))
+        header = format_header(np.broadcast_to(one, shape))
+        name = name_in_file("vectors", announced.dtype)
+        self._member: Any = self._rows.enter_context(self._open(name))
         self._member.write(header)
         self._begin = file.tell()
-        self._size = self._shape[0] * self._shape[1] * self._dtype.itemsize
+        self._size = announced.size
         end = self._begin + self._size + announced.beside
         self._reserved = reserve(file, end, path)
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before."""
-        write_array(self._member, block.vectors)
+        write_array(self._member, block.raw)
 
     def place(self) -> Place:
         """Return where the rows lie; see `FormatSink`."""

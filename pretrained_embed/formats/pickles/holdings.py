@@ -17,11 +17,11 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
+from pretrained_embed.bits import Stored
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import TOKENS
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
-    BFloat16Rows,
     Described,
     choose,
     load_embedding,
@@ -211,7 +211,7 @@ def open_table(
             ]
         )
         if held.dtype == "BF16":
-            rows = BFloat16Rows(rows)
+            rows = Stored("bfloat16", rows, None, rows.shape[1], where)
         notes = [f"vectors from the mapping {named!r}"] if named else []
         return TableReader(
             format, where, packed_texts([*map(str, held.vectors)]), rows, notes=notes

@@ -187,15 +187,19 @@ def format_header(
     arrays: Mapping[str, AnyArray],
     metadata: Mapping[str, str],
     multiple: int = 8,
+    halves: str | None = None,
 ) -> bytes:
     """Return the header, with its length, of arrays that follow it in this order.
 
-    All of it takes a multiple of so many bytes.
+    All of it takes a multiple of so many bytes. ``halves`` is the name of an array that
+    has the bits of bfloat16.
     """
     forms = {
         name: (_NAMES[array.dtype.newbyteorder("<").str], array.shape)
         for name, array in arrays.items()
     }
+    if halves is not None:
+        forms[halves] = ("BF16", arrays[halves].shape)
     return header_of(forms, metadata, multiple)
 
 

@@ -23,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.bits import check_told
 from pretrained_embed.formats.hugging_face.embedding_tensor import (
     choose,
     load_embedding,
@@ -41,6 +42,7 @@ from pretrained_embed.formats.safetensors.own_tensors import (
     VECTORS,
     prefix_of,
     read_annotations,
+    vectors_among,
 )
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import (
@@ -102,20 +104,21 @@ def own_reader(
     ``load`` maps a tensor; ``prefix`` is that of the names of the table's tensors.
     Raises `FormatError` where the file is damaged.
     """
-    if prefix + VECTORS not in header.tensors:
+    vectors = vectors_among(header.tensors, prefix)
+    if vectors is None:
         return None
     annotations = read_annotations(header, load, name, prefix)
     if annotations is None:
         return None
     tokens, arrays, metadata = annotations
+    coded = vectors != prefix + VECTORS or header.tensors[vectors].dtype == "BF16"
+    check_told(vectors, "" if coded else vectors, metadata, name)
     rows = header.metadata.get(ROWS, "")
     return TableReader(
         NAME,
         name,
         tokens,
-        load(prefix + VECTORS)[
-            : int(rows) if rows.isdecimal() and len(rows) < 19 else None
-        ],
+        load(vectors)[: int(rows) if rows.isdecimal() and len(rows) < 19 else None],
         arrays=dict(arrays),
         metadata=dict(metadata),
     )

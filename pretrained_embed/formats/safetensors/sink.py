@@ -17,21 +17,23 @@ from typing import BinaryIO
 
 import numpy as np
 
+from pretrained_embed import bits
 from pretrained_embed.arrays import AnyArray
+from pretrained_embed.bits import Dtype
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import Output, replacing
 from pretrained_embed.files.room import reserve
-from pretrained_embed.formats.blocks import Dtype, PackedBlock
+from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.safetensors.header import format_header
 from pretrained_embed.formats.safetensors.own_tensors import (
     METADATA,
     ROWS,
-    VECTORS,
     Tensors,
     header_metadata,
     metadata_tensor,
     tensors_of,
+    vectors_name,
     widest_first,
 )
 from pretrained_embed.formats.table import Annotations, write_array
@@ -47,7 +49,9 @@ def open_sink(
     """Give a sink whose file takes the place of ``path`` at the end."""
     shape = announced.rows or 0, announced.dim
     with replacing(path, announced.growing) as file:
-        if announced.annotations is not None:
+        # Scales are known at the end, and the header names them.
+        late = bits.has_scales(announced.dtype)
+        if announced.annotations is not None and not late:
             yield SafetensorsSink(
                 file, shape, announced.dtype, known=announced.annotations
             )
@@ -95,8 +99,10 @@ class SafetensorsSink:
         own: int | None = None,
     ) -> None:
         # An array of this shape that takes no memory: the header asks for no more.
-        stored = np.dtype(dtype).newbyteorder("<")
-        self._vectors = np.broadcast_to(np.zeros((), stored), shape)
+        stored = np.zeros((), bits.storage(dtype).newbyteorder("<"))
+        self._vectors = np.broadcast_to(stored, (shape[0], bits.width(dtype, shape[1])))
+        self._name = vectors_name(dtype)
+        self._halves = prefix + self._name if dtype == "bfloat16" else None
         self.size = self._vectors.nbytes
         self.reserved = False
         self._prefix = prefix
@@ -110,16 +116,16 @@ class SafetensorsSink:
 
     def _begin(self, known: Annotations, metadata: Mapping[str, str]) -> None:
         """Write the header, and what comes before the vectors."""
-        tensors = widest_first({**tensors_of(known), VECTORS: self._vectors})
+        tensors = widest_first({**tensors_of(known), self._name: self._vectors})
         self._file.write(self._header(tensors, metadata))
         names = list(tensors)
-        place = names.index(VECTORS)
+        place = names.index(self._name)
         self._write({name: tensors[name] for name in names[:place]})
         self._after = {name: tensors[name] for name in names[place + 1 :]}
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before."""
-        write_array(self._file, block.vectors)
+        write_array(self._file, block.raw)
 
     def place(self) -> Place | None:
         """Return where the rows lie; see `FormatSink`."""
@@ -137,7 +143,7 @@ class SafetensorsSink:
             METADATA: metadata_tensor(annotations, self.size),
             **widest_first(tensors_of(annotations)),
         }
-        header = self._header({VECTORS: self._vectors, **following}, {}, HEADER)
+        header = self._header({self._name: self._vectors, **following}, {}, HEADER)
         if len(header) > HEADER:
             raise WriteError(
                 f"the names of {len(following):,} tensors do not fit into the "
@@ -152,7 +158,7 @@ class SafetensorsSink:
         self, tensors: Tensors, metadata: Mapping[str, str], multiple: int = 8
     ) -> bytes:
         named = {self._prefix + name: tensor for name, tensor in tensors.items()}
-        return format_header(named, metadata, multiple)
+        return format_header(named, metadata, multiple, self._halves)
 
     def _write(self, tensors: Mapping[str, AnyArray]) -> None:
         for tensor in tensors.values():

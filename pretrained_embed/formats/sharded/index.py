@@ -26,7 +26,7 @@ from typing import Any, NamedTuple, Self
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.hugging_face.model_folder import read_index
 from pretrained_embed.formats.marks import INDEX
-from pretrained_embed.formats.safetensors.own_tensors import VECTORS
+from pretrained_embed.formats.safetensors.own_tensors import vectors_among
 
 _VERSION = 1
 _OWN = "pretrained_embed"
@@ -184,7 +184,8 @@ def _shard_file(
         case _:
             raise FormatError(f"{where}: does not say which file it is")
     # whatever the weight map names was found to be beside the index
-    if weight_map.get(prefix + VECTORS) != name:
+    vectors = vectors_among(weight_map, prefix)
+    if vectors is None or weight_map[vectors] != name:
         raise FormatError(f"{where}: {name!r} is not the file that has its vectors")
     return ShardFile(folder / name, size, prefix, Label.from_json(entry, where))
 

@@ -18,13 +18,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
+from pretrained_embed import bits
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.hugging_face import model_folder
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.safetensors.own_tensors import VECTORS, read_annotations
+from pretrained_embed.formats.safetensors.own_tensors import (
+    read_annotations,
+    vectors_among,
+)
 from pretrained_embed.formats.sharded.index import (
     Index,
     Label,
@@ -103,22 +105,29 @@ def open_shard(path: Path, prefix: str, options: ReadOptions) -> OpenShard:
         )
     file = model_folder.open_shard(path, options)
     annotations = None
-    if prefix + VECTORS in file.header.tensors:
+    name = vectors_among(file.header.tensors, prefix)
+    if name is not None:
         annotations = read_annotations(file.header, file.load, where, prefix)
-    if annotations is None or not isinstance(annotations.metadata.get(SHARD), dict):
+    if (
+        name is None
+        or annotations is None
+        or not isinstance(annotations.metadata.get(SHARD), dict)
+    ):
         raise FormatError(f"{where}: this is no shard of a matrix, or another one")
     metadata = dict(annotations.metadata)
     label = Label.from_json(metadata.pop(SHARD), where)
-    vectors = file.rows(prefix + VECTORS)
+    vectors = file.rows(name)
     if digest_of(annotations) != label.others:
         raise FormatError(
             f"{where}: its tokens or arrays are not those that were written; get the "
             "file again, or write it again"
         )
-    if vectors.shape != (label.row_count, label.dim) or vectors.dtype != np.float32:
+    dtype = bits.dtype_told(metadata, where)
+    kind, shape = bits.storage(dtype), (label.row_count, bits.width(dtype, label.dim))
+    if vectors.shape != shape or vectors.dtype != kind:
         raise FormatError(
             f"{where}: vectors are {vectors.dtype} of shape {vectors.shape}; expected "
-            f"float32 ({label.row_count}, {label.dim})"
+            f"{kind} {shape}"
         )
     return OpenShard(
         annotations._replace(metadata=metadata),

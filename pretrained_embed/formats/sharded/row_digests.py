@@ -1,7 +1,8 @@
 """Digests of runs of rows, so that some rows of a file are checked without the rest.
 
 Rows are taken in blocks of a fixed number, the last may have fewer. The digest of a
-block is the SHA-256 of its numbers: float32, little-endian, in C order.
+block is the SHA-256 of its numbers: float32, or the bits that are kept in place of it,
+little-endian, in C order.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.arrays import Float32Array
+from pretrained_embed import bits
+from pretrained_embed.arrays import AnyArray
+from pretrained_embed.bits import Dtype
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.safetensors.own_tensors import tensors_of
@@ -21,9 +24,9 @@ from pretrained_embed.formats.table import Annotations, Rows, in_pieces
 _BLOCK_BYTES = 1 << 24
 
 
-def block_rows(dim: int) -> int:
+def block_rows(dim: int, dtype: Dtype = "float32") -> int:
     """Return how many rows to take for a block."""
-    return max(1, _BLOCK_BYTES // (4 * dim))
+    return max(1, _BLOCK_BYTES // bits.row_bytes(dtype, dim))
 
 
 class RowDigests:
@@ -38,12 +41,13 @@ class RowDigests:
         self._state = sha256()
         self._held = 0  # rows of the block that is not full yet
 
-    def update(self, vectors: Float32Array) -> None:
+    def update(self, vectors: AnyArray) -> None:
         """Take in the next rows."""
+        kind = vectors.dtype.newbyteorder("<")
         start = 0
         while start < len(vectors):
             stop = min(len(vectors), start + self._block_rows - self._held)
-            self._state.update(np.ascontiguousarray(vectors[start:stop], "<f4").data)
+            self._state.update(np.ascontiguousarray(vectors[start:stop], kind).data)
             self._held += stop - start
             start = stop
             if self._held == self._block_rows:
@@ -61,7 +65,7 @@ class RowDigests:
 
 
 class DigestedRows:
-    """Stored rows (rows, dim) of float32, of which a block is checked when asked for.
+    """Stored rows (rows, width), of which a block is checked when asked for.
 
     `FormatError` says that a block is not what its digest says.
     """
@@ -81,12 +85,12 @@ class DigestedRows:
         self._where = where
         self._checked = np.zeros(len(digests), np.bool_)
 
-    def __getitem__(self, rows: slice) -> Float32Array:
+    def __getitem__(self, rows: slice) -> AnyArray:
         start, stop, _ = rows.indices(self.shape[0])
         if start < stop:
             blocks = slice(start // self._block_rows, -(-stop // self._block_rows))
             self._check(blocks.start + np.flatnonzero(~self._checked[blocks]))
-        asked: Float32Array = self._rows[start:stop]
+        asked: AnyArray = self._rows[start:stop]
         return asked
 
     def _check(self, blocks: npt.NDArray[np.intp]) -> None:

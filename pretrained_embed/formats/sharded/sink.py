@@ -13,12 +13,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+from pretrained_embed import bits
 from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.bits import Dtype
 from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.errors import FormatError, OptionError, SourceError, WriteError
 from pretrained_embed.files.replacement import new_folder, replacing, writing
 from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.marks import INDEX
 from pretrained_embed.formats.safetensors.sink import SafetensorsSink, reserved
@@ -63,6 +65,7 @@ class ShardedWriter:
         dim: int,
         shards: int,
         job: str,
+        dtype: Dtype = "float32",
         read_options: ReadOptions = USUAL,
         block: int | None = None,
         growing: Path | None = None,
@@ -76,7 +79,8 @@ class ShardedWriter:
         self._folder = SafePath.at(folder, WriteError, remedy)
         self._rows, self._dim, self._job = rows, dim, job
         self._read_options = read_options
-        self._block_rows = block or block_rows(dim)
+        self._dtype = dtype
+        self._block_rows = block or block_rows(dim, dtype)
         self._growing = growing
         self._done: set[int] = set()
         self._claim_folder()
@@ -115,10 +119,10 @@ class ShardedWriter:
         with (
             replacing(path, self._growing) as file,
             reserved(
-                file, shape, "float32", path, prefix=tensor_prefix(number)
+                file, shape, self._dtype, path, prefix=tensor_prefix(number)
             ) as inner,
         ):
-            announced = Announced(*shape, tokens=tokens)
+            announced = Announced(*shape, self._dtype, tokens)
             sink = FileSink(_LabellingSink(inner, label), announced, whole=True)
             yield sink
             if not sink.finished:
@@ -147,7 +151,8 @@ class ShardedWriter:
             tensors |= dict.fromkeys(shard.tensors, path.name)
             total += sum(shard.tensors.values())
         with replacing(self._folder / INDEX) as file:
-            file.write(format_index(files, tensors, total, metadata))
+            told = {**metadata, **bits.facts(self._dtype, self._dim)}
+            file.write(format_index(files, tensors, total, told))
 
     def _path(self, number: int) -> SafePath:
         return self._folder / file_name(number, len(self.bounds))
@@ -193,9 +198,9 @@ class _LabellingSink:
         self._digests = RowDigests(label.block_rows)
         self._place: Place | None = None
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before."""
-        self._digests.update(block.vectors)
+        self._digests.update(block.raw)
         self._inner.append(block)
 
     def place(self) -> Place | None:
@@ -229,9 +234,11 @@ def open_sink(
     check_cuttable(known.arrays, rows)
     shards = announced.shards
     if shards is None:
-        shards = min(rows, -(-4 * rows * dim // _SHARD_BYTES))
+        shards = min(rows, -(-announced.size // _SHARD_BYTES))
     with new_folder(path) as folder:
-        writer = ShardedWriter(folder, rows=rows, dim=dim, shards=shards, job="")
+        writer = ShardedWriter(
+            folder, rows=rows, dim=dim, shards=shards, job="", dtype=announced.dtype
+        )
         with ExitStack() as held:
             yield ShardedSink(writer, known, held)
 
@@ -248,9 +255,9 @@ class ShardedSink:
         self._shard: FileSink | None = None  # once it is open
         self._held = held  # closes it
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before."""
-        tokens, vectors = block
+        tokens = block.tokens
         begin = 0
         while begin < len(tokens):
             start, stop = self._writer.bounds[self._number]
@@ -258,7 +265,7 @@ class ShardedSink:
                 shard = self._writer.shard(self._number)
                 self._shard = self._held.enter_context(shard)
             end = min(len(tokens), begin + stop - start - self._shard.written)
-            self._shard.append(PackedBlock(tokens[begin:end], vectors[begin:end]))
+            self._shard.append(block.part(slice(begin, end)))
             if self._shard.written == stop - start:
                 self._close(self._shard)
             begin = end

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed import kernel
+from pretrained_embed import bits, kernel
 from pretrained_embed.arrays import (
     Int64Array,
     PackedTokens,
@@ -21,7 +21,6 @@ from pretrained_embed.files.replacement import Output, replacing_path
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.reader import Statistics
-from pretrained_embed.formats.sink import rounded
 from pretrained_embed.formats.store import directory
 from pretrained_embed.formats.store.checksums import checksums
 from pretrained_embed.formats.store.directory import Buckets, Dtype
@@ -64,7 +63,7 @@ def write_store(
         ) as file,
     ):
         for block in reader.packed_blocks(progress=progress):
-            rows = rounded(block.vectors, dtype, block.tokens)
+            rows = bits.encode(block.vectors, dtype, block.tokens).checked()
             file.append(rows)
             sums.append(checksums(rows))
             tokens.append(block.tokens)

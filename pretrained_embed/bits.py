@@ -1,0 +1,587 @@
+"""Vectors in the bits of a dtype: how they are kept, and what numbers they stand for.
+
+::
+
+    float32   the numbers
+    float16   binary16, rounded to nearest even
+    bfloat16  the upper half of a float32, rounded to nearest even; its bits as uint16
+    int8      whole numbers q from -127 to 127, and a scale a row: x = scale * q
+    int4      the same from -7 to 7, two a byte
+    binary    signs, eight a byte, and a scale a row: x = scale or -scale
+
+A scale is a float32. That of int8 and int4 is the largest magnitude of its row over 127
+or 7, and ``q`` is ``x / scale`` rounded to nearest even. That of binary is the mean of
+the magnitudes, which is the closest such row there is, and a sign bit is 1 for a number
+above 0. A row of zeros has the scale 0 and stays zeros, all its bits 0.
+
+Every row takes the same bytes. Of two numbers in a byte of int4, as two's complement,
+the one of the lower column has the lower four bits; of eight signs that of the lowest
+column has the highest bit, as `numpy.packbits` does. What is left of the last byte of a
+row is 0.
+
+A row is rounded by itself, once: it does not depend on the rows beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from pretrained_embed.arithmetic import blocks, norms
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    PackedTokens,
+)
+from pretrained_embed.errors import FormatError, OptionError, WriteError, brief
+from pretrained_embed.errors import suggestion as near
+
+#: What vectors may be written as. float64 holds float32 numbers, and is for others.
+Dtype = Literal["float32", "float16", "float64", "bfloat16", "int8", "int4", "binary"]
+DTYPES: tuple[Dtype, ...] = get_args(Dtype)
+
+#: Those of plain numbers, which any array has.
+FLOATS = DTYPES[:3]
+
+#: Those that no array of plain numbers tells by itself.
+CODED: tuple[Dtype, ...] = DTYPES[3:]
+
+#: Those of a matrix.
+MATRIX: tuple[Dtype, ...] = ("float32", "float16", *DTYPES[3:])
+
+#: The largest whole number of those that have a scale a row.
+_LIMITS: dict[str, int] = {"int8": 127, "int4": 7, "binary": 1}
+
+_STORAGE = {
+    "bfloat16": np.uint16,
+    "int8": np.int8,
+    "int4": np.uint8,
+    "binary": np.uint8,
+}
+_PER_BYTE = {"int4": 2, "binary": 8}
+
+_LEAST = np.float32(2.0**-149)  # above zero
+_BINARY = "binary"
+
+
+def check_dtype(given: object, allowed: Sequence[Dtype] = MATRIX) -> Dtype:
+    """Return the dtype; raises `OptionError` for what is none of those allowed."""
+    try:
+        named = given if given is None else np.dtype(cast(Any, given)).name
+    except TypeError:
+        named = given  # which may be a name that numpy does not know
+    if named not in allowed:
+        raise OptionError(
+            f"dtype is {brief(given)}; it can be {', '.join(allowed)}"
+            f"{near(str(given), allowed)}"
+        )
+    return cast(Dtype, named)
+
+
+def storage(dtype: Dtype) -> np.dtype[Any]:
+    """Return the dtype of the array that holds the bits."""
+    return np.dtype(_STORAGE.get(dtype, dtype))
+
+
+def width(dtype: Dtype, dim: int) -> int:
+    """Return how many numbers of `storage` a row takes."""
+    return -(-dim // _PER_BYTE.get(dtype, 1))
+
+
+def row_bytes(dtype: Dtype, dim: int) -> int:
+    """Return how many bytes a row takes, without its scale."""
+    return width(dtype, dim) * storage(dtype).itemsize
+
+
+def has_scales(dtype: Dtype) -> bool:
+    """Whether each row has a scale."""
+    return dtype in _LIMITS
+
+
+class Values(Protocol):
+    """An array of bits, or what gives some of its rows when they are asked for."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, numbers a row)."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """As `storage` says."""
+
+    def __getitem__(self, rows: slice, /) -> AnyArray:
+        """Return some consecutive rows."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Stored:
+    """Rows of vectors in the bits of a dtype. Slices of it are float32 numbers.
+
+    Parameters
+    ----------
+    encoding
+        The name of the dtype, one of `DTYPES`.
+    values
+        The bits: (rows, width), of the dtype that `storage` says. They may be mapped,
+        or read as far as they are asked for.
+    scales
+        float32 (rows,), finite and not negative, where the dtype has a scale a row;
+        else ``None``.
+    dim
+        Length of a vector.
+    where
+        The name of the file, for messages.
+    first
+        The number of the first row in that file.
+
+    Raises `FormatError` where these do not fit each other. Bits that stand for no
+    number of the dtype are told of when their row is read.
+    """
+
+    encoding: Dtype
+    values: Values
+    scales: Float32Array | None
+    dim: int
+    where: str = "vectors"
+    first: int = 0
+
+    def __post_init__(self) -> None:
+        kind, wide = storage(self.encoding), width(self.encoding, self.dim)
+        shape = self.values.shape
+        if len(shape) != 2 or shape[1] != wide or self.values.dtype != kind:
+            raise FormatError(
+                f"{self.where}: vectors of dtype {self.encoding} and {self.dim:,} "
+                f"dimensions are kept as {kind} (rows, {wide}), not as "
+                f"{self.values.dtype} of shape {shape}; get the file again"
+            )
+        scales = self.scales
+        if scales is None and not has_scales(self.encoding):
+            return
+        if (
+            scales is None
+            or not has_scales(self.encoding)
+            or scales.dtype != np.float32
+            or scales.shape != shape[:1]
+        ):
+            what = "none" if scales is None else f"{scales.dtype} {scales.shape}"
+            wanted = f"float32 ({shape[0]},)" if has_scales(self.encoding) else "none"
+            raise FormatError(
+                f"{self.where}: the scales of its rows are {what}; expected {wanted}; "
+                "get the file again"
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            most = scales * np.float32(_LIMITS[self.encoding])
+        wrong = np.flatnonzero(~(np.isfinite(most) & (scales >= 0)))
+        if len(wrong):
+            raise FormatError(
+                f"{self.where}: the scale of row {self.first + wrong[0]:,} is "
+                f"{scales[wrong[0]]}; a "
+                "scale is finite and not negative; get the file again"
+            )
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(rows, dim)."""
+        return self.values.shape[0], self.dim
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the numbers that slices give: float32."""
+        return np.dtype(np.float32)
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes values and scales take."""
+        rows = self.values.shape[0]
+        scales = 4 * rows if has_scales(self.encoding) else 0
+        return rows * row_bytes(self.encoding, self.dim) + scales
+
+    def __len__(self) -> int:
+        return self.values.shape[0]
+
+    def __getitem__(self, rows: slice) -> Float32Array:
+        """Return the numbers of some consecutive rows, float32 (k, dim)."""
+        return self.part(rows).numbers()
+
+    def part(self, rows: slice) -> Stored:
+        """Return some consecutive rows in their bits."""
+        start, stop, _ = rows.indices(len(self))
+        here = slice(start, max(start, stop))
+        scales = None if self.scales is None else self.scales[here]
+        return replace(
+            self, values=self.values[here], scales=scales, first=self.first + start
+        )
+
+    def take(self, rows: npt.ArrayLike) -> Stored:
+        """Return some rows, by number, in their bits."""
+        wanted = np.asarray(rows, np.int64)
+        values = self.values if isinstance(self.values, np.ndarray) else self.values[:]
+        scales = None if self.scales is None else self.scales[wanted]
+        return Stored(self.encoding, values[wanted], scales, self.dim, self.where)
+
+    def numbers(self) -> Float32Array:
+        """Return the numbers of all rows, float32 (rows, dim), in C order.
+
+        Those of float32 are the array itself. Raises `FormatError` for bits that stand
+        for no number of the dtype.
+        """
+        values = self.checked()
+        if self.encoding == "bfloat16":
+            return (values.astype(np.uint32) << 16).view(np.float32)
+        if self.scales is None:
+            with np.errstate(invalid="ignore"):  # a signalling NaN
+                return np.require(values, np.float32, ["C", "A"])
+        out = np.empty((len(values), self.dim), np.float32)
+        for rows in blocks(len(values), self.dim):
+            whole = _unpacked(values[rows], self.encoding, self.dim)
+            np.multiply(whole, self.scales[rows, None], out=out[rows], dtype=np.float32)
+        out += np.float32(0)  # no zero of scale 0 is negative
+        return out
+
+    def checked(self) -> AnyArray:
+        """Return the bits of all rows, (rows, width); see `numbers` for what it raises.
+
+        They are in C order and in the byte order of this machine.
+        """
+        kind = storage(self.encoding)
+        values: AnyArray = np.require(self.values[:], kind, ["C", "A"])
+        if self.scales is None:
+            return values  # all bits are numbers
+        for rows in blocks(len(values), max(1, values.shape[1])):
+            wrong = _no_number(values[rows], self.encoding, self.dim)
+            if wrong is not None and wrong.any():
+                row = self.first + rows.start + int(np.flatnonzero(wrong)[0])
+                raise FormatError(
+                    f"{self.where}: row {row:,} has bits that no {self.encoding} row "
+                    f"of {self.dim:,} dimensions has; get the file again"
+                )
+        return values
+
+    def without(self, rows: Int64Array) -> Stored:
+        """Return the same with rows of zeros at some places."""
+        values, scales = self.values[:].copy(), self.scales
+        values[rows] = 0
+        if scales is not None:
+            scales = scales.copy()
+            scales[rows] = 0
+        return Stored(self.encoding, values, scales, self.dim, self.where)
+
+    def same_as(self, other: Stored) -> bool:
+        """Whether both are the same bits, scales too."""
+        return (
+            self.encoding == other.encoding
+            and self.shape == other.shape
+            and np.array_equal(_plain(self.values[:]), _plain(other.values[:]))
+            and (
+                self.scales is None
+                or np.array_equal(self.scales, cast(Float32Array, other.scales))
+            )
+        )
+
+    def __repr__(self) -> str:
+        return f"<{self.encoding} vectors, {len(self):,} x {self.dim:,}>"
+
+
+def _plain(values: AnyArray) -> AnyArray:
+    """Return the bytes of an array: NaNs are compared, too."""
+    return np.ascontiguousarray(values).view(np.uint8)
+
+
+def _unpacked(values: AnyArray, dtype: Dtype, dim: int) -> AnyArray:
+    """Return the whole numbers that packed bits are, int8 (rows, dim)."""
+    if dtype == "int8":
+        return values
+    if dtype == "binary":
+        signs = np.unpackbits(values, axis=1, count=dim).view(np.int8)
+        return np.where(signs == 1, np.int8(1), np.int8(-1))
+    both = np.empty((len(values), values.shape[1], 2), np.int8)
+    # Shifting to the left and back, as int8, spreads the sign of four bits.
+    both[:, :, 0] = (values << 4).view(np.int8) >> 4
+    both[:, :, 1] = values.view(np.int8) >> 4
+    return both.reshape(len(values), -1)[:, :dim]
+
+
+def _no_number(values: AnyArray, dtype: Dtype, dim: int) -> AnyArray | None:
+    """Return which rows have bits that are no number; ``None`` if none can."""
+    if dtype == "int8":
+        wrong: AnyArray = (values == -128).any(axis=1)
+        return wrong
+    if dtype not in _PER_BYTE:
+        return None
+    last = np.uint8(0)  # the bits of the last byte that are no number's
+    if rest := dim % _PER_BYTE[dtype]:
+        last = np.uint8(0xF0 if dtype == "int4" else 0xFF >> rest)
+    wrong = (values[:, -1] & last) != 0
+    if dtype == "int4":
+        eights = (values & 0x0F == 0x08) | (values & 0xF0 == 0x80)
+        wrong |= eights.any(axis=1)
+    return wrong
+
+
+# Into bits
+
+
+def encode(
+    vectors: Float32Array, dtype: Dtype, tokens: PackedTokens | None = None
+) -> Stored:
+    """Return vectors, float32 (rows, dim), in the bits of a dtype.
+
+    Raises `WriteError` for a number that the dtype cannot hold: one that becomes
+    infinite, and where there is a scale one that is not finite. It names the token of
+    ``tokens``, where they are given, or the row.
+    """
+    rows, dim = vectors.shape
+    if dtype == "float32":
+        return Stored(dtype, vectors, None, dim)
+    values = np.empty((rows, width(dtype, dim)), storage(dtype))
+    scales = np.zeros(rows, np.float32) if has_scales(dtype) else None
+    for some in blocks(rows, max(dim, 1)):
+        block = vectors[some]
+        if scales is None:
+            values[some], lost = _rounded(block, dtype)
+        else:
+            lost = ~np.isfinite(block)
+            if not lost.any():
+                values[some], scales[some] = _scaled(block.astype(np.float64), dtype)
+        if lost.any():
+            row, column = np.argwhere(lost)[0].tolist()
+            row += some.start
+            whose = f"row {row:,}" if tokens is None else brief(tokens[row])
+            raise WriteError(
+                f"the vector of {whose} holds the number "
+                f"{vectors[row, column]!s}, which {dtype} cannot hold; use float32"
+            )
+    for array in (values, scales):
+        if array is not None:
+            array.flags.writeable = False
+    return Stored(dtype, values, scales, dim)
+
+
+def _rounded(vectors: Float32Array, dtype: Dtype) -> tuple[AnyArray, AnyArray]:
+    """Return floats in other bits, and which numbers became infinite."""
+    if dtype == "bfloat16":
+        halves = to_bfloat16(vectors)
+        became = (halves & 0x7FFF) == 0x7F80
+        return halves, became & np.isfinite(vectors)
+    with np.errstate(over="ignore", invalid="ignore"):
+        converted = vectors.astype(dtype)
+    return converted, np.isinf(converted) & np.isfinite(vectors)
+
+
+def to_bfloat16(vectors: Float32Array) -> npt.NDArray[np.uint16]:
+    """Return the bits of bfloat16 numbers, rounded to nearest even, as uint16."""
+    bits = np.ascontiguousarray(vectors, np.float32).view(np.uint32)
+    rounded = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) >> 16
+    # Rounding could carry a NaN over to infinity or beyond.
+    quiet = bits >> 16 | 0x40
+    return np.where(np.isnan(vectors), quiet, rounded).astype(np.uint16)
+
+
+def _scaled(vectors: Float64Array, dtype: Dtype) -> tuple[AnyArray, Float32Array]:
+    """Return finite vectors as whole numbers, packed, and their scales."""
+    limit = _LIMITS[dtype]
+    most = np.abs(vectors).max(axis=1)
+    if dtype == _BINARY:
+        total = np.zeros(len(vectors))
+        for column in vectors.T:  # from left to right: the same bits on any machine
+            total += np.abs(column)
+        scales = (total / vectors.shape[1]).astype(np.float32)
+        scales = np.where(most > 0, np.maximum(scales, _LEAST), np.float32(0))
+        return np.packbits(vectors > 0, axis=1), scales
+    scales = np.maximum((most / limit).astype(np.float32), _LEAST)
+    # Of the smallest numbers a scale has few bits: it may be too small for the largest.
+    up = np.nextafter(scales, np.float32(np.inf))
+    scales = np.where(np.rint(most / scales) > limit, up, scales)
+    with np.errstate(over="ignore"):
+        over = np.isinf(scales * np.float32(limit))
+    scales = np.where(over, np.nextafter(scales, np.float32(0)), scales)
+    whole = np.rint(vectors / scales[:, None]).astype(np.int8)
+    scales = np.where(most > 0, scales, np.float32(0))
+    if dtype == "int8":
+        return whole, scales
+    if whole.shape[1] % 2:
+        whole = np.pad(whole, ((0, 0), (0, 1)))
+    nibbles = whole.view(np.uint8) & np.uint8(0x0F)
+    return nibbles[:, 0::2] | nibbles[:, 1::2] << 4, scales
+
+
+def joined(parts: Sequence[Stored]) -> Stored:
+    """Return the rows of all parts, which are of one dtype and dim, as one."""
+    first = parts[0]
+    if len(parts) == 1:
+        return first
+    values = np.concatenate([part.values[:] for part in parts])
+    scales = None
+    if first.scales is not None:
+        scales = np.concatenate([cast(Float32Array, part.scales) for part in parts])
+    return Stored(first.encoding, values, scales, first.dim, first.where)
+
+
+def replaced(stored: Stored, rows: Int64Array, other: Stored) -> Stored:
+    """Return rows in which some, (k,), are those of another, in their order."""
+    values = stored.values[:].copy()
+    values[rows] = other.values[:]
+    scales = stored.scales
+    if scales is not None:
+        scales = scales.copy()
+        scales[rows] = cast(Float32Array, other.scales)
+    return Stored(stored.encoding, values, scales, stored.dim, stored.where)
+
+
+# In a file
+
+#: The key of a table's metadata that tells of its vectors, where they are no float32.
+METADATA = "vectors"
+
+#: The name of the array of scales, float32 (rows,).
+SCALES = "scales"
+
+
+def facts(dtype: Dtype, dim: int) -> dict[str, Any]:
+    """Return what the metadata of a file say of its vectors; of float32 nothing."""
+    if dtype not in MATRIX or dtype == "float32":
+        return {}
+    return {METADATA: {"dtype": dtype, "dim": dim}}
+
+
+def name_in_file(name: str, dtype: Dtype) -> str:
+    """Return the name of the array of vectors, which is called ``name`` if it can be.
+
+    An array that earlier releases would take for the numbers themselves has a name that
+    they do not know.
+    """
+    return f"{name}_{dtype}" if dtype in CODED else name
+
+
+def found_in_file(names: Container[str], name: str) -> str | None:
+    """Return the name of the array of vectors among those of a file, if it is there."""
+    known = dict.fromkeys(name_in_file(name, dtype) for dtype in DTYPES)
+    return next((each for each in known if each in names), None)
+
+
+def dtype_told(metadata: Mapping[str, Any], where: str) -> Dtype:
+    """Return the dtype of vectors that metadata tell; raises `FormatError`."""
+    match metadata.get(METADATA):
+        case None:
+            return "float32"
+        case {"dtype": str(dtype), "dim": int(dim)} if dtype in MATRIX and dim > 0:
+            return dtype
+        case unknown:
+            raise FormatError(
+                f"{where}: its vectors are {str(unknown)[:100]}, which this release "
+                "does not know. Upgrade pretrained-embed."
+            )
+
+
+def check_told(found: str, name: str, metadata: Mapping[str, Any], where: str) -> None:
+    """Raise `FormatError` where metadata do not say what an array is that is coded."""
+    if found != name and METADATA not in metadata:
+        raise FormatError(
+            f"{where}: nothing tells what the numbers of {found!r} stand for; write "
+            "the file again"
+        )
+
+
+def of_file(
+    values: Values,
+    arrays: Mapping[str, AnyArray],
+    metadata: Mapping[str, Any],
+    where: str,
+) -> tuple[Values, dict[str, AnyArray], dict[str, Any]]:
+    """Return the vectors of a file, and its arrays and metadata without those of them.
+
+    They are a `Stored` where the metadata say so. Raises `FormatError` where that does
+    not fit what is there.
+    """
+    rest, told = dict(arrays), dict(metadata)
+    dtype, known = dtype_told(metadata, where), told.pop(METADATA, None)
+    if known is None:
+        return values, rest, told
+    scales = rest.pop(SCALES, None)
+    return Stored(dtype, values, scales, known["dim"], where), rest, told
+
+
+# What rounding loses
+
+#: Errors are summed as whole multiples of this, so that their order does not matter.
+_STEP = 2.0**-40
+
+#: No error counts for more than this in a mean.
+_MOST = 8.0
+
+
+def _steps(errors: Float64Array) -> int:
+    return int(np.rint(errors / _STEP).astype(np.int64).sum())
+
+
+class Loss(NamedTuple):
+    """How far rows moved when they were rounded; rows of zeros are not counted."""
+
+    rows: int = 0
+    cosine: int = 0  # the sum of 1 - cosine, in steps
+    least: float = 1.0  # the lowest cosine
+    norm: int = 0  # the sum of the relative errors of the length, in steps
+    most: float = 0.0  # the largest of these
+
+    @classmethod
+    def of(cls, vectors: Float32Array, stored: Stored) -> Loss:
+        """Return how far vectors, (rows, dim), are from what is kept of them."""
+        each = blocks(len(vectors), max(1, vectors.shape[1]))
+        return cls.sum(cls._of(vectors[some], stored[some]) for some in each)
+
+    @staticmethod
+    def _of(given: Float32Array, kept: Float32Array) -> Loss:
+        counted = given.any(axis=1) & np.isfinite(given).all(axis=1)
+        old = given[counted].astype(np.float64)
+        new = kept[counted].astype(np.float64)
+        if not len(old):
+            return Loss()
+        long, now = norms(old), norms(new)
+        product = np.zeros(len(old))
+        for one, other in zip(old.T, new.T, strict=True):
+            product += one * other
+        both = long * now
+        cosine = np.divide(product, both, out=np.zeros(len(old)), where=both > 0)
+        cosine = np.clip(cosine, -1.0, 1.0)
+        moved = np.abs(now - long) / long
+        return Loss(
+            len(old),
+            _steps(1.0 - cosine),
+            float(cosine.min()),
+            _steps(np.minimum(moved, _MOST)),
+            float(moved.max()),
+        )
+
+    def plus(self, other: Loss) -> Loss:
+        """Return the loss of the rows of both."""
+        return Loss(
+            self.rows + other.rows,
+            self.cosine + other.cosine,
+            min(self.least, other.least),
+            self.norm + other.norm,
+            max(self.most, other.most),
+        )
+
+    @classmethod
+    def sum(cls, losses: Iterable[Loss]) -> Loss:
+        """Return the loss of the rows of all."""
+        total = Loss()
+        for loss in losses:
+            total = total.plus(loss)
+        return total
+
+    def facts(self, dtype: Dtype) -> dict[str, Any]:
+        """Return what a provenance says of it."""
+        rows = max(1, self.rows)
+        return {
+            "dtype": dtype,
+            "rows": self.rows,
+            "cosine": {"mean": 1.0 - self.cosine * _STEP / rows, "worst": self.least},
+            "norm_error": {"mean": self.norm * _STEP / rows, "worst": self.most},
+        }
