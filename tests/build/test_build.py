@@ -271,8 +271,10 @@ def test_provenance_says_how_to_build_it_again(tmp_path):
         "combine": "fill",
         "scale": None,
         "normalize_each": False,
+        "align": None,
         "postprocess": [],
         "layout": None,
+        "dtype": "float32",
     }
     source = matrix.provenance["source"]
     assert (source["format"], source["rows"], source["dim"]) == ("text", 5, 2)
