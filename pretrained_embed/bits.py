@@ -244,6 +244,13 @@ class Stored:
         out += np.float32(0)  # no zero of scale 0 is negative
         return out
 
+    def numbers_of(self, first: int, values: AnyArray) -> Float32Array:
+        """Return the numbers of consecutive rows, given their bits, read elsewhere."""
+        scales = self.scales
+        if scales is not None:
+            scales = scales[first : first + len(values)]
+        return replace(self, values=values, scales=scales, first=first).numbers()
+
     def checked(self) -> AnyArray:
         """Return the bits of all rows, (rows, width); see `numbers` for what it raises.
 

@@ -22,7 +22,8 @@ from pretrained_embed.errors import FormatError, OptionError, WriteError
 DTYPES = bits.MATRIX
 NARROW = DTYPES[1:]
 DIM = 17  # odd: the last byte of a row of int4 or signs is not full
-FILES = ("m.npz", "m.npy", "m.h5", "m.safetensors")
+OUT = ("m.npz", "m.npy", "m.h5", "m.safetensors")
+FILES = (*OUT, "m.parquet", "m.arrow")
 
 every_dtype = pytest.mark.parametrize("dtype", DTYPES)
 narrow = pytest.mark.parametrize("dtype", NARROW)
@@ -102,7 +103,7 @@ def test_every_container_holds_it_to_the_bit(source, tmp_path, dtype, file):
 
 
 @narrow
-@every_file
+@pytest.mark.parametrize("file", OUT)
 def test_rows_that_are_written_range_by_range_are_the_same(
     source, tmp_path, monkeypatch, dtype, file
 ):

@@ -4,7 +4,8 @@
 
     id       int64                     the row, which is the token's id
     token    string or binary          null in a row without one
-    vector   fixed_size_list<float>    float16, float32 or float64
+    vector   fixed_size_list<float>    float16, float32 or float64; or the whole
+                                       numbers that `bits` keeps, and column scales
     NAME     numbers                   an array with an entry for each row
     NAME.K   numbers                   row K of an array of several
 

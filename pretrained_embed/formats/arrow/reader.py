@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, Progress
+from pretrained_embed.bits import Stored
 from pretrained_embed.formats.arrow.columns import with_missing_tokens
 from pretrained_embed.formats.arrow.parts import PartedRows, Parts
 from pretrained_embed.formats.arrow.sources import Source
@@ -81,10 +82,16 @@ class ArrowReader(TableReader):
         total = int(bounds[-1])
         for part, at in enumerate(bounds[:-1].tolist()):
             for block in blocks(part):
-                yield at, block
+                yield at, self._numbers(at, block)
                 at += len(block)
                 if progress is not None:
                     progress(at, total)
+
+    def _numbers(self, first: int, block: AnyArray) -> AnyArray:
+        """Return what the numbers of consecutive rows stand for."""
+        if isinstance(self._vectors, Stored):
+            return self._vectors.numbers_of(first, block)
+        return block
 
     def _plain(self, start: int, stop: int) -> Float32Array:
         out = np.empty((stop - start, self.dim), np.float32)
@@ -113,7 +120,9 @@ class ArrowReader(TableReader):
             with np.errstate(over="ignore", invalid="ignore"):
                 for block in blocks:
                     low, high = np.searchsorted(wanted, (at, at + len(block)))
-                    out[targets[low:high]] = block[wanted[low:high] - at]
+                    if high > low:
+                        numbers = self._numbers(at, block)
+                        out[targets[low:high]] = numbers[wanted[low:high] - at]
                     at += len(block)
                     if high == cuts[part + 1]:
                         break

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, FloatArray, PackedTokens
+from pretrained_embed.bits import SCALES, has_scales
 from pretrained_embed.errors import OptionError, needing_package
 from pretrained_embed.files.replacement import replacing_path
 from pretrained_embed.formats.arrow.own_columns import (
@@ -22,7 +23,12 @@ from pretrained_embed.formats.arrow.own_columns import (
     VECTOR,
     columns_of,
 )
-from pretrained_embed.formats.blocks import PackedBlock, gathered
+from pretrained_embed.formats.blocks import (
+    AnyBlock,
+    PackedBlock,
+    StoredBlock,
+    gathered,
+)
 from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.table import HOLES, Annotations
 
@@ -84,9 +90,14 @@ class ArrowSink:
             raise OptionError("Arrow's tables need all that belongs to the rows first")
         self._annotations: Annotations = announced.annotations
         rows = len(self._annotations.tokens)
-        self._columns, metadata = columns_of(self._annotations, rows)
+        self._scales = np.zeros(rows, np.float32)  # filled in as rows come
+        arrays = self._annotations.arrays
+        if has_scales(announced.dtype):
+            arrays = {**arrays, SCALES: self._scales}
+        known = self._annotations._replace(arrays=arrays)
+        self._columns, metadata = columns_of(known, rows)
         self._holes = self._annotations.arrays.get(HOLES, np.empty(0, np.int64))
-        self._vector = pa.list_(_not_null(announced.dtype), announced.dim)
+        self._vector = pa.list_(_not_null(announced.storage), announced.width)
         self._token = _token_type(self._annotations.tokens)
         self.schema = pa.schema(
             [
@@ -101,14 +112,18 @@ class ArrowSink:
             metadata={KEY: metadata},
         )
         self.write: Any = None
-        self._row = 0
+        self._row = self._came = 0
         self._waiting: list[PackedBlock] = []
         self._held = 0
 
-    def append(self, block: PackedBlock) -> None:
+    def append(self, block: AnyBlock) -> None:
         """Write rows behind those before, once there are enough for a row group."""
-        self._waiting.append(block)
-        self._held += block.vectors.nbytes
+        raw, begin = block.raw, self._came
+        self._came += len(raw)
+        if isinstance(block, StoredBlock) and block.vectors.scales is not None:
+            self._scales[begin : self._came] = block.vectors.scales
+        self._waiting.append(PackedBlock(block.tokens, raw))
+        self._held += raw.nbytes
         if self._held >= _GROUP_BYTES:
             self._flush()
 
@@ -154,10 +169,10 @@ class ArrowSink:
         return large.cast(pa.binary()).cast(self._token)
 
 
-def _not_null(dtype: str) -> Any:
+def _not_null(dtype: np.dtype[Any]) -> Any:
     import pyarrow as pa
 
-    return pa.field("element", pa.from_numpy_dtype(np.dtype(dtype)), nullable=False)
+    return pa.field("element", pa.from_numpy_dtype(dtype), nullable=False)
 
 
 def _token_type(tokens: PackedTokens) -> Any:
