@@ -33,7 +33,13 @@ COMBINATIONS: tuple[How, ...] = ("fill", "concat", "average")
 
 #: The names of the steps of post-processing, and the word for the number that each
 #: takes, if it does.
-STEPS = {"unit-norm": None, "center": None, "all-but-the-top": "D", "pca": "K"}
+STEPS = {
+    **{"unit-norm": None, "center": None},
+    **{"all-but-the-top": "D", "pca": "K", "truncate": "K"},
+}
+
+#: Those whose number is the dim of what they give, and is always needed.
+SHORTENING = ("pca", "truncate")
 
 #: The version of what `Recipe.to_dict` returns.
 VERSION = 1
@@ -129,8 +135,10 @@ class Recipe:
         provenance has the digest of the map and how well it fits.
     postprocess : str or sequence of str, default none
         Steps that change the finished rows in turn: "unit-norm", "center",
-        "all-but-the-top" or "all-but-the-top:D", "pca:K". What they need to know of the
-        source is taken from its first 10,000 rows. The module
+        "all-but-the-top" or "all-but-the-top:D", "pca:K", "truncate:K" (the first K
+        numbers, as Matryoshka embeddings allow; "unit-norm" behind it brings rows to
+        length 1 again). What they need to know of the source is taken from its first
+        10,000 rows. The module
         ``pretrained_embed.build.postprocess`` has their formulas.
     dtype : str, default "float32"
         What the finished rows are kept as, rounded once, at the end, to nearest even:
@@ -220,8 +228,8 @@ class Recipe:
         -------
         dict of str to tuple of str
             "match": the forms, of which "lemma" and "stem" need a language; "oov": the
-            policies; "combine"; "postprocess": the steps, of which "pca" needs a
-            number; "dtype".
+            policies; "combine"; "postprocess": the steps, of which "pca" and
+            "truncate" need a number; "dtype".
 
         Examples
         --------
@@ -486,7 +494,7 @@ def _step(step: str) -> Step:
             f"{suggestion(name, STEPS)}"
         )
     word = STEPS[name]
-    if not colon and name != "pca":
+    if not colon and name not in SHORTENING:
         return Step(name)
     number = int(digits[:19]) if digits.isascii() and digits.isdigit() else 0
     if word is None or number < 1:

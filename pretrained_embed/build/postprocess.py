@@ -8,6 +8,7 @@
   Without a number D is a hundredth of dim, as its authors advise, and 1 at least.
 * ``pca:K``: the mean is taken away, and the rows are given by their coordinates along
   the first K principal directions. The largest number of each direction is positive.
+* ``truncate:K``: of each row the first K numbers are kept, as they are.
 
 Mean and directions are those of the sample, never of the matrix: the row of a token
 does not depend on the tokens beside it. Rows of zeros (of pad, of holes, by the policy
@@ -33,7 +34,10 @@ from pretrained_embed.errors import OptionError
 from pretrained_embed.fill.source import FIRST_ROWS, first_rows
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.recipe import Step
+from pretrained_embed.recipe import SHORTENING, Step
+
+#: Steps that need to know nothing of the source.
+_UNFITTED = ("unit-norm", "truncate")
 
 #: What a fitted step does to rows of float64.
 Change = Callable[[Float64Array], Float64Array]
@@ -51,7 +55,7 @@ def resolve(steps: Iterable[Step], dim: int) -> tuple[tuple[Step, ...], int]:
         if step.number is not None and step.number > dim:
             raise OptionError(f"{step} of vectors of {dim} dimensions")
         resolved.append(step)
-        if step.name == "pca" and step.number is not None:
+        if step.name in SHORTENING and step.number is not None:
             dim = step.number
     return tuple(resolved), dim
 
@@ -68,7 +72,7 @@ def fitted(
     wide = sample[np.isfinite(sample).all(axis=1)].astype(np.float64)
     changes: list[Change] = []
     for step in steps:
-        least = 0 if step.name == "unit-norm" else step.number or 1
+        least = 0 if step.name in _UNFITTED else step.number or 1
         if len(wide) < least:
             raise OptionError(
                 f"{step} needs {least:,} rows to learn from at least; there are "
@@ -95,6 +99,8 @@ def fitted(
 def _fitted(step: Step, sample: Float64Array) -> Change:
     if step.name == "unit-norm":
         return unit
+    if step.name == "truncate":
+        return lambda rows: rows[:, : step.number]
     mean = np.add.reduce(sample, axis=0) / len(sample)  # row by row
     if step.name == "center" or step.number is None:
         return lambda rows: rows - mean

@@ -105,7 +105,8 @@ recipe_options = options.value_options(
             metavar="STEP,...",
             callback=lambda _, __, given: () if given is None else given,
             help=f"Steps that change the finished rows: {_CHOICES['postprocess']}. "
-            "all-but-the-top:D takes D directions away, pca:K keeps K.  "
+            "all-but-the-top:D takes D directions away, pca:K keeps K, truncate:K "
+            "keeps the first K numbers.  "
             "[default: none]",
         ),
         "match": click.option(

@@ -40,12 +40,17 @@ def expected(step: str, rows: np.ndarray) -> np.ndarray:
         ),
         "pca:3": lambda: centred @ directions(3),
         "pca:6": lambda: centred @ directions(6),
+        "truncate:2": lambda: rows[:, :2],
+        "truncate:6": lambda: rows,
     }[step]()
 
 
 @pytest.mark.parametrize(
     "step",
-    ["unit-norm", "center", "all-but-the-top", "all-but-the-top:2", "pca:3", "pca:6"],
+    [
+        *("unit-norm", "center", "all-but-the-top", "all-but-the-top:2"),
+        *("pca:3", "pca:6", "truncate:2", "truncate:6"),
+    ],
 )
 def test_each_step_is_what_its_formula_says(step):
     plain = build().vectors[1:].astype(np.float64)
@@ -205,3 +210,29 @@ def test_unit_norm_learns_from_no_row():
     )
 
     assert matrix["a"].tolist() == [1, 0]
+
+
+def test_rows_are_truncated_to_the_bit_and_renormalised_if_asked():
+    plain = build().vectors
+
+    matrix = build(postprocess="truncate:4")
+    again = build(postprocess="truncate:4,unit-norm")
+
+    assert matrix.dim == again.dim == 4
+    assert matrix.vectors.tobytes() == plain[:, :4].tobytes()
+    lengths = np.linalg.norm(again.vectors[1:], axis=1)
+    np.testing.assert_allclose(lengths, 1, atol=1e-6)
+    assert build(postprocess=["pca:5", "truncate:2"]).dim == 2
+    assert matrix.recipe.postprocess == ("truncate:4",)
+
+
+def test_a_source_of_one_row_is_truncated():
+    matrix = build(["w3"], ROWS[3:4], postprocess="truncate:1", oov="zeros")
+
+    assert matrix.vectors[1].tolist() == VECTORS[3, :1].tolist()
+
+
+@pytest.mark.parametrize("step", ["truncate", "truncate:0", "truncate:7", "truncate:x"])
+def test_a_number_of_columns_that_there_is_not_is_refused(step):
+    with pytest.raises(pe.errors.OptionError, match="truncate"):
+        build(postprocess=step)
