@@ -110,6 +110,18 @@ def chunked(handler: Handler, data: bytes) -> None:
     handler.send(200, {"Transfer-Encoding": "chunked"}, body)
 
 
+def chunked_of_length(more: int) -> Answer:
+    """Send chunks, and announce a length that is another."""
+
+    def answer(handler: Handler, data: bytes) -> None:
+        body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data)
+        length = {"Content-Length": str(len(data) + more)}
+        handler.send(200, {"Transfer-Encoding": "chunked", **length}, body)
+        handler.hang_up()
+
+    return answer
+
+
 def cut_chunked(handler: Handler, data: bytes) -> None:
     handler.send(200, {"Transfer-Encoding": "chunked"}, b"%x\r\n%b" % (len(data), data))
     handler.hang_up()

@@ -141,10 +141,14 @@ def missing(
 
 
 def check_float16(matrix: EmbeddingMatrix | EmbeddingShard) -> None:
-    """Raise `OptionError` if a value of the matrix is too large for float16."""
-    largest = np.abs(matrix.vectors).max(initial=0)
+    """Raise `OptionError` if a number of the matrix is too large for float16.
+
+    What is no number there, or infinite, stays so.
+    """
+    vectors = matrix.vectors
+    largest = np.abs(vectors).max(initial=0, where=np.isfinite(vectors))
     with np.errstate(over="ignore"):
-        lost = np.isinf(np.float16(largest)) and np.isfinite(largest)
+        lost = np.isinf(np.float16(largest))
     if lost:
         raise OptionError(
             f"float16 cannot hold the values of this matrix, which reach {largest:g}: "

@@ -145,7 +145,7 @@ def build_matrix(
     ...     ["the", "cat"], "vectors.txt", match="exact,lower", oov="zeros"
     ... )  # doctest: +SKIP
     >>> matrix = build_matrix(
-    ...     "vocab.txt",
+    ...     Vocabulary.from_file("vocab.txt"),
     ...     ["glove-6b-50d", "slang.txt"],
     ...     recipe=Recipe(match="exact,lower", combine="concat"),
     ...     limits=Limits(coverage=0.8, bad_rows=0.001),

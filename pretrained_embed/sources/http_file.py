@@ -105,7 +105,12 @@ class HttpFile:
                 raise Failure("the host sends another part than it was asked for")
             if part.total is None and not part.ends_by_itself:
                 raise Failure("the host does not say how long the file is")
-            yield from http.body(part, self._patience)
+            came = 0
+            for chunk in http.body(part, self._patience):
+                yield chunk
+                came += len(chunk)
+            if part.total is not None and came != part.total:  # of chunks nobody counts
+                raise Failure(f"{part.total:,} bytes were announced, and {came:,} came")
 
 
 class _Whole(io.RawIOBase):

@@ -223,6 +223,20 @@ def test_dtypes_that_cannot_hold_the_values_are_refused():
         pe_torch.embedding(matrix, dtype=torch.int64)
 
 
+def test_what_is_infinite_hides_no_value_that_float16_cannot_hold():
+    vocabulary = Vocabulary(["cat"])
+    odd = EmbeddingMatrix(np.array([[0, 0], [np.inf, np.nan]], np.float32), vocabulary)
+    layer = pe_torch.embedding(odd, dtype=torch.float16)
+    assert layer.weight[1].isinf().tolist() == [True, False]
+
+    for other in (np.inf, -np.inf, np.nan):
+        vectors = np.array([[0, 0], [other, 70000]], np.float32)
+        with pytest.raises(OptionError, match=r"float16 cannot hold .* 70000"):
+            pe_torch.embedding(
+                EmbeddingMatrix(vectors, vocabulary), dtype=torch.float16
+            )
+
+
 def test_repr_tells_how_the_rows_are_parted(matrix):
     layer = pe_torch.embedding(matrix, freeze="found")
 

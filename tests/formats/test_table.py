@@ -407,3 +407,11 @@ def test_a_malformed_row_is_left_out_and_counted():
     assert np.array_equal(block.vectors, vectors[[0, 2, 3]])
     assert reader.table() is None
     assert reader.rows() is None
+
+
+@pytest.mark.parametrize("holes", [[0, 0, 2], [0, 2, 2], [2, 0], [-1, 0]])
+def test_holes_that_do_not_rise_are_a_damaged_file(holes):
+    vectors = np.ones((4, 2), np.float32)
+
+    with pytest.raises(FormatError, match="does not list, in ascending order"):
+        reader_of(["", "a", "", "b"], vectors, arrays={HOLES: np.array(holes)})

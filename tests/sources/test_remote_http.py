@@ -140,6 +140,14 @@ def test_a_host_without_ranges_that_hangs_up_is_no_end_of_file(
         all_of(remote())
 
 
+@pytest.mark.parametrize("more", [-5, 5])
+def test_chunks_of_another_length_than_was_said_are_no_whole_file(remote, secure, more):
+    secure.default = servers.chunked_of_length(more)
+
+    with pytest.raises(SourceError, match="download the file first"):
+        all_of(remote())
+
+
 def test_a_host_that_says_no_length_and_has_no_ranges_is_refused(remote, secure):
     secure.default = servers.without_length
 

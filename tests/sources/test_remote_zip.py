@@ -311,3 +311,35 @@ def test_an_archive_that_nobody_vouches_for_is_dropped_with_its_wrong_member(
 
     host.files["a.zip"] = good
     assert get(entry(host, checksums=sums)).path.read_bytes() == DATA
+
+
+def test_each_part_is_asked_for_of_the_version_of_the_first(host, get, monkeypatch):
+    monkeypatch.setattr(remote_zip, "_TAIL", 100)  # so that there are several parts
+    host.files["a.zip"] = archive(comment=b"c" * 300)
+    conditions = []
+
+    def noting(handler, data):
+        conditions.append(handler.headers["If-Range"])
+        servers.good(handler, data)
+
+    host.default = noting
+
+    assert get(entry(host)).path.read_bytes() == DATA
+    assert len(conditions) > 2
+    assert conditions == [None, *[host.etag] * (len(conditions) - 1)]
+
+
+def test_where_the_archive_changes_the_parts_of_two_are_not_mixed(host, get):
+    new = archive(comment=b"newer")
+    sums = (checksum(DATA, "member"),)
+
+    def changing(handler, data):
+        servers.good(handler, data)
+        host.files["a.zip"], host.etag = new, '"version-2"'
+
+    host.answers.append(changing)
+
+    fetched = get(entry(host, checksums=sums))
+
+    assert fetched.path.read_bytes() == DATA
+    assert host.asked[-1][1] is None  # the whole of the new one, after a part of it
