@@ -78,6 +78,7 @@ AT_THE_HEAD = {
 
 #: What is imported only by the function that needs it.
 WHERE_NEEDED = {
+    "library.hub": {"huggingface_hub"},
     "vocabulary": {"sentencepiece", "tokenizers"},
     "adapters.embedding_atlas": {"embedding_atlas", "pandas", "pyarrow"},
     "arrays": {"tqdm"},

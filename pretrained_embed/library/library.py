@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from pretrained_embed.library.cache import Cache
     from pretrained_embed.library.catalog import Catalog
     from pretrained_embed.library.entry import Entry
+    from pretrained_embed.library.hub import Place
     from pretrained_embed.sources.retry import Retry
     from pretrained_embed.sources.stream import AnyStream
     from pretrained_embed.sources.url import Url
@@ -225,6 +226,10 @@ class Library:
         """Download a catalog name or a URL once; return its file. See `fetch`."""
         from pretrained_embed.library.published import fetch_entry
 
+        if (place := _hub_place(url_or_words(source))) is not None:
+            from pretrained_embed.library.hub import fetch_place
+
+            return fetch_place(place, offline=self.is_offline).path
         return fetch_entry(
             self._downloadable(source),
             self._root,
@@ -383,6 +388,14 @@ class Library:
             )
 
         if isinstance(source, str) and words is not None:
+            if (place := _hub_place(words)) is not None:
+                from pretrained_embed.library.hub import open_place
+
+                return _Named(
+                    lambda: with_options(
+                        open_place(place, offline=self.is_offline), self.read_options
+                    )
+                )
             if _URL.match(words):
                 from pretrained_embed.library.entry import entry_of_url
 
@@ -492,6 +505,15 @@ def layouts_of(
             "for each"
         )
     return [formats.parse_layout(one) for one in layout]
+
+
+def _hub_place(words: str) -> Place | None:
+    """Return the repository of the hub that is named; ``None`` where none is."""
+    if "://" not in words:  # most sources: they need nothing of this
+        return None
+    from pretrained_embed.library.hub import place_of
+
+    return place_of(words)
 
 
 def _set(library: Library, name: str, value: object) -> None:

@@ -121,6 +121,8 @@ def _raw(
 
 def _from_path(words: str, read_options: ReadOptions) -> tuple[AnyStream, str | None]:
     """Take ``words`` as a path, else as ``archive#member``, else as a pattern."""
+    if words[:7].lower() == "file://":
+        words = _path_of(words)
     path = Path(words).expanduser()
     for mark in re.finditer("#", words):
         if os.path.lexists(path):
@@ -133,6 +135,20 @@ def _from_path(words: str, read_options: ReadOptions) -> tuple[AnyStream, str | 
 
         return folder.of_pattern(words, read_options), None
     return from_path(path, words), None
+
+
+def _path_of(url: str) -> str:
+    """Return the path that a ``file://`` URL names; raises `SourceError` for no own."""
+    from urllib.parse import unquote
+    from urllib.request import url2pathname
+
+    host, slash, path = url[7:].partition("/")
+    if host.lower() not in ("", "localhost") or not slash:
+        raise SourceError(
+            f"{url}: a path on another machine; a file here is file:///path/to/file"
+        )
+    path, mark, member = path.partition("#")
+    return f"{url2pathname(f'/{path}')}{mark}{unquote(member)}"
 
 
 class FolderStream(Stream):

@@ -184,3 +184,13 @@ def test_the_fingerprint_sees_size_and_samples(tmp_path):
 
     assert len({before, changed, fingerprint(path)}) == 3
     assert sha256(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def test_a_file_url_is_a_path(tmp_path):
+    path = tmp_path / "a b#c.txt"
+    path.write_bytes(b"the 1 2\n")
+
+    assert open_source(path.as_uri()).head(3) == b"the"
+    assert open_source(f"FILE://localhost{path.as_uri()[7:]}").head(3) == b"the"
+    with pytest.raises(SourceError, match="a path on another machine"):
+        open_source("file://host/a.txt")

@@ -1,0 +1,297 @@
+"""Repositories of the Hugging Face hub, against a stub of it on loopback."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import numpy as np
+import pytest
+import torch
+from conformance import all_rows
+from huggingface_hub import constants
+from safetensors.torch import load_file
+
+import pretrained_embed as pe
+from pretrained_embed.errors import (
+    MissingPackageError,
+    SourceError,
+    UnknownSourceError,
+)
+from pretrained_embed.library.hub import place_of
+
+DATA = Path(__file__).parents[1] / "data"
+COMMIT = "4a1c" * 10
+
+
+class Hub(ThreadingHTTPServer):
+    """Repositories, by the folders that they are, and what was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Asked)
+        self.folder = folder
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.fetched: list[str] = []
+        self.commits = iter([COMMIT] * 1000)
+        self.extra: list[str] = []  # names that are listed and not there
+        self.status = 200
+
+
+class _Asked(BaseHTTPRequestHandler):
+    server: Hub
+
+    def log_message(self, *args: object) -> None:
+        """Keep silent."""
+
+    def do_HEAD(self) -> None:
+        self.answer(whole=False)
+
+    def do_GET(self) -> None:
+        self.answer(whole=True)
+
+    def answer(self, *, whole: bool) -> None:
+        path = self.path.partition("?")[0].strip("/")
+        headers: dict[str, str] = {}
+        code, raw = self.server.status, b"{}"
+        if path.startswith("api/"):
+            organisation, name = path.split("/")[2:4]
+            folder = self.server.folder / organisation / name
+            if not folder.is_dir() or path.split("/")[4:] not in (
+                ["revision", "main"],
+                ["revision", "v1"],
+            ):
+                code, headers = 404, {"X-Error-Code": "RepoNotFound"}
+            held = [path for path in folder.rglob("*") if path.is_file()]
+            files = [path.relative_to(folder).as_posix() for path in held]
+            raw = json.dumps(
+                {
+                    "id": f"{organisation}/{name}",
+                    "sha": COMMIT,
+                    "siblings": [{"rfilename": f} for f in files + self.server.extra],
+                    "cardData": {"license": "mit"},
+                    "tags": ["license:mit"],
+                }
+            ).encode()
+        else:
+            repository, _, rest = path.removeprefix("datasets/").partition("/resolve/")
+            name = rest.partition("/")[2]
+            raw = (self.server.folder / repository / name).read_bytes()
+            headers["ETag"] = f'"{hashlib.sha1(raw).hexdigest()}"'
+            headers["X-Repo-Commit"] = next(self.server.commits)
+            if whole:
+                self.server.fetched.append(name)
+        if self.server.status == 403:
+            headers["X-Error-Code"] = "GatedRepo"
+        self.send_response(code)
+        for key, value in {**headers, "Content-Length": str(len(raw))}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if whole:
+            self.wfile.write(raw)
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch) -> Iterator[Hub]:
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+    with Hub(tmp_path / "hub") as server:
+        monkeypatch.setenv("HF_ENDPOINT", server.url)
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@pytest.fixture
+def library(tmp_path) -> pe.Library:
+    return pe.Library(tmp_path / "cache", offline=False)
+
+
+def published(hub: Hub, source: Path, name: str = "org/name") -> Path:
+    target = hub.folder / name
+    shutil.copytree(source, target)
+    (target / "README.md").write_text("---\nlicense: mit\n---\n")
+    (target / "tf_model.h5").write_bytes(b"large")
+    return target
+
+
+MODELS = ["bert", "llama", "model2vec", "static-embedding", "word-embeddings"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_model_is_found_and_only_what_it_needs_is_fetched(model, hub, library):
+    published(hub, DATA / "hugging_face" / model)
+
+    with (
+        library.open("hf://org/name") as reader,
+        pe.open_vectors(DATA / "hugging_face" / model) as expected,
+    ):
+        rows, right = all_rows(reader), all_rows(expected)
+
+    assert rows[0] == right[0]
+    assert rows[1].tobytes() == right[1].tobytes()
+    assert not {"README.md", "tf_model.h5"} & {*hub.fetched}
+    weights = [name for name in hub.fetched if name.endswith(".safetensors")]
+    assert len(weights) == 1
+
+
+def test_weights_of_torch_are_fetched_where_there_are_no_others(hub, library):
+    folder = published(hub, DATA / "hugging_face" / "bert")
+    weights = folder / "model.safetensors"
+    torch.save(load_file(weights), folder / "pytorch_model.bin")
+    weights.unlink()
+
+    assert library.open("hf://org/name").count == 17
+
+
+def test_a_pipeline_of_spacy_is_found(hub, library):
+    published(hub, DATA / "spacy" / "default")
+
+    with library.open("hf://org/name") as reader:
+        assert reader.format == "spacy-vectors"
+    assert {Path(name).parent.name for name in hub.fetched} == {"vocab"}
+
+
+def test_the_only_file_of_vectors_is_found(hub, library):
+    folder = hub.folder / "org" / "name"
+    folder.mkdir(parents=True)
+    np.save(folder / "glove.npy", np.ones((2, 3), np.float32))
+    (folder / "glove.tokens").write_text("a\nb\n")
+    for other in ("README.md", "config.json", "LICENSE.txt"):
+        (folder / other).write_text("{}")
+
+    with library.open("hf://datasets/org/name@v1") as reader:
+        assert all_rows(reader)[0] == ["a", "b"]
+    assert sorted(hub.fetched) == ["glove.npy", "glove.tokens"]
+
+
+def test_of_several_files_one_is_to_be_named(hub, library):
+    folder = hub.folder / "org" / "name"
+    folder.mkdir(parents=True)
+    for name in ("a.vec", "b.vec", "c.md"):
+        (folder / name).write_text("the 1 2\n")
+
+    with pytest.raises(SourceError, match=r"name/FILE:\n  a\.vec\n  b\.vec$"):
+        library.open("hf://org/name")
+    with library.open(f"{hub.url}/org/name/blob/main/b.vec") as reader:
+        assert reader.format == "text"
+    assert hub.fetched == ["b.vec"]
+    with pytest.raises(UnknownSourceError, match="no such file"):
+        library.open(f"{hub.url}/org/name/blob/main/d.vec")
+
+
+def test_the_provenance_has_revision_and_licence(hub, library):
+    published(hub, DATA / "hugging_face" / "bert")
+
+    matrix = pe.build_matrix(["the"], f"{hub.url}/org/name/tree/v1", library=library)
+
+    source = matrix.provenance["source"]
+    assert source["source"] == f"{hub.url}/org/name/tree/v1"
+    assert source["url"] == "hf://org/name"
+    assert source["revision"] == COMMIT
+    assert source["licence"] == "mit"
+
+
+def test_what_was_fetched_is_there_offline(hub, library, tmp_path):
+    published(hub, DATA / "hugging_face" / "llama")
+    offline = pe.Library(tmp_path / "cache", offline=True)
+
+    with pytest.raises(SourceError, match="is not in the cache of huggingface_hub"):
+        offline.open("hf://org/name")
+    before = all_rows(library.open("hf://org/name"))
+    asked = len(hub.fetched)
+
+    assert all_rows(offline.open("hf://org/name"))[0] == before[0]
+    assert library.fetch("hf://org/name").is_dir()
+    assert len(hub.fetched) == asked
+
+
+def test_another_tensor_can_be_named(hub, library):
+    published(hub, DATA / "hugging_face" / "llama")
+
+    library.open("hf://org/name#lm_head.weight")
+
+    assert "model-00002-of-00002.safetensors" in hub.fetched
+
+
+def test_a_repository_that_there_is_none_of_is_an_error(hub, library):
+    with pytest.raises(UnknownSourceError, match="no such repository or revision"):
+        library.open("hf://org/name")
+
+
+def test_one_with_terms_says_what_to_do(hub, library):
+    published(hub, DATA / "hugging_face" / "bert")
+    hub.status = 403
+
+    with pytest.raises(SourceError, match="accept its terms"):
+        library.open("hf://org/name")
+
+
+def test_two_revisions_are_not_mixed(hub, library):
+    published(hub, DATA / "hugging_face" / "bert")
+    hub.commits = iter([COMMIT, COMMIT, *["b" * 40] * 99])
+
+    with pytest.raises(SourceError, match="has changed while it was fetched"):
+        library.open("hf://org/name")
+
+
+@pytest.mark.parametrize("name", ["../../x.vec", "/x.vec", "a/../../x.vec"])
+def test_a_file_that_leads_elsewhere_is_refused(name, hub, library):
+    published(hub, DATA / "hugging_face" / "bert")
+    hub.extra = [name]
+
+    with pytest.raises(SourceError, match="leads elsewhere"):
+        library.open("hf://org/name")
+
+
+def test_a_hub_that_is_not_reached_is_an_error(hub, library, monkeypatch):
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+
+    with pytest.raises(SourceError, match=r"hf://org/name: "):
+        library.open("hf://org/name")
+
+
+def test_without_the_package_the_extra_is_named(library, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "huggingface_hub", None)
+
+    with pytest.raises(MissingPackageError, match=r"pretrained-embed\[hub\]"):
+        library.open("hf://org/name")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("hf://a/b", ("a/b", "model", "main", None)),
+        ("hf://gpt2", ("gpt2", "model", "main", None)),
+        ("hf://a/b@v1/", ("a/b", "model", "v1", None)),
+        ("hf://a/b@refs/pr/1", ("a/b", "model", "refs/pr/1", None)),
+        ("hf://datasets/a/b", ("a/b", "dataset", "main", None)),
+        ("https://huggingface.co/a/b", ("a/b", "model", "main", None)),
+        ("https://huggingface.co/a/b/tree/v1", ("a/b", "model", "v1", None)),
+        ("https://hf.co/datasets/a/b/", ("a/b", "dataset", "main", None)),
+        (
+            "https://huggingface.co/a/b/blob/main/c/d%20e.vec",
+            ("a/b", "model", "main", "c/d e.vec"),
+        ),
+        ("hf://a/b/c.vec", None),
+        ("https://huggingface.co/a/b/resolve/main/c.vec", None),
+        ("https://huggingface.co/docs/hub", None),
+        ("https://huggingface.co/", None),
+        ("https://example.org/a/b", None),
+        ("s3://a/b", None),
+    ],
+)
+def test_places_are_told_from_other_words(words, expected):
+    place = place_of(words)
+
+    assert (place and (place.repository, place.kind, place.revision, place.file)) == (
+        expected
+    )
