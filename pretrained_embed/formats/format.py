@@ -73,7 +73,7 @@ class Announced(NamedTuple):
 
     @property
     def storage(self) -> np.dtype[Any]:
-        """The dtype of the array that holds the vectors: see `bits`."""
+        """The dtype of the array that holds the vectors: see ``bits``."""
         return bits.storage(self.dtype)
 
     @property

@@ -217,7 +217,7 @@ def transplant(
     pieces : callable, optional
         From a text to tokens, in the place of the old tokenizer's own.
     tensor : str, optional
-        The name of the input embedding, where `formats.tensor_names` does not tell.
+        The name of the input embedding, where ``formats.tensor_names`` does not tell.
     library : Library, optional
         What opens ``static`` and ``override``, and how files are read.
 
