@@ -20,6 +20,7 @@ import argparse
 import io
 import json
 import pickletools
+import re
 import resource
 import sys
 import tarfile
@@ -541,6 +542,76 @@ def parquet_seed() -> Seed:
     return Seed("x.parquet", made.getvalue(), {"x.npy": matrix.getvalue()})
 
 
+@cache
+def table_seeds() -> list[Seed]:
+    """Tables of Arrow: ours and others', Parquet, files and streams, packed and not."""
+    import pyarrow as pa
+    from pyarrow import feather, ipc, parquet
+
+    words = pa.array(["the", "a", "of"] * 3)
+    rows = [[0.5, float(number)] for number in range(9)]
+    columns = {
+        "lists": pa.table({"w": words, "v": pa.array(rows, pa.list_(pa.float32()))}),
+        "coded": pa.table({"w": words.dictionary_encode(), "x": [0.5] * 9}),
+    }
+    made = []
+    for table in columns.values():
+        for codec in ("none", "zstd"):
+            file = io.BytesIO()
+            parquet.write_table(table, file, row_group_size=4, compression=codec)
+            made.append(Seed("x.parquet", file.getvalue()))
+        for codec in ("uncompressed", "lz4"):
+            file = io.BytesIO()
+            feather.write_feather(table, file, codec, chunksize=4)
+            made.append(Seed("x.arrow", file.getvalue()))
+        file = io.BytesIO()
+        with ipc.new_stream(file, table.schema) as writer:
+            writer.write_table(table, 4)
+        made.append(Seed("x.arrows", file.getvalue()))
+    matrix = load_matrix(DATA / "release_0_1" / "matrices" / "fill.npz")
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("own.parquet", "own.arrow"):
+            matrix.save(Path(folder) / name)
+            made.append(Seed(name, (Path(folder) / name).read_bytes()))
+    return made
+
+
+def fuzz_tables(random: Random, folder: Path) -> None:
+    """Mutate pages, messages and footers of tables of Arrow."""
+    seed = random.choice(table_seeds())
+    size = len(seed.content)
+    raw = bytearray(seed.content)
+    if random.random() < 0.5:  # numbers of a flatbuffer lie at multiples of four
+        raw = bytearray(with_fields(random, bytes(raw), [*range(8, size, 4)], "little"))
+    for _ in range(random.choice([0, 1, 2, 4])):
+        raw[random.randrange(4, size)] = random.choice([0, 1, 21, 0x7F, 0x80, 0xFF])
+    if random.random() < 0.1:
+        del raw[random.randrange(size) :]
+    path = put(folder, seed, bytes(raw))
+    random.choice([read_vectors, read_saved, read_vocabulary])(path)
+
+
+def fuzz_rows(random: Random, folder: Path) -> None:
+    """Mutate CSV, JSON and JSON lines."""
+    rows = [{"w": word, "v": [0.5, -1e-3]} for word in ("the", "a", 'q"', "é")]
+    kind = random.randrange(4)
+    if kind == 0:
+        text = b'word,d0,d1\r\n"the",0.5,1\r\n"a ""b""",-1e-3,nan\r\nof,1,2\r\n'
+        pieces = re.split(rb'([",\r\n]|[0-9.]+)', text)
+        raw = b"".join(pieces_mutated(random, pieces))
+    elif kind == 1:
+        lines = [json_mutated(random, json.dumps(row).encode()) for row in rows]
+        raw = b"\n".join(lines)
+    elif kind == 2:
+        raw = json_mutated(random, json.dumps(rows).encode())
+    else:
+        vectors = {row["w"]: row["v"] for row in rows}
+        raw = json_mutated(random, json.dumps(vectors).encode())
+    if random.random() < 0.2:
+        raw = raw[: random.randrange(len(raw) + 1)]
+    read_vectors(put(folder, Seed("x", b""), raw))
+
+
 def fuzz_records(random: Random, folder: Path) -> None:
     """Mutate the records of a build's work, right by CRC, and a store's directory."""
     if random.random() < 0.5:
@@ -629,6 +700,8 @@ FUZZERS: dict[str, Callable[[Random, Path], None]] = {
     "hdf5": fuzz_hdf5,
     "binary": fuzz_binary,
     "parquet": fuzz_parquet,
+    "tables": fuzz_tables,
+    "rows": fuzz_rows,
     "records": fuzz_records,
     "states": fuzz_states,
 }

@@ -6,7 +6,9 @@ import gzip
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
 import pretrained_embed as pe
 from pretrained_embed.formats.text import reader as text
@@ -71,7 +73,8 @@ def test_who_stops_early_has_not_asked_for_much_more(s3: Store, local, monkeypat
 
 
 @pytest.mark.parametrize(
-    "name", ["v.bin", "v.safetensors", "v.npz", "v.txt.gz", "v.h5"]
+    "name",
+    ["v.bin", "v.safetensors", "v.npz", "v.txt.gz", "v.h5", "v.parquet", "v.arrow"],
 )
 def test_every_format_can_be_far_away(s3: Store, local: Path, name, tmp_path):
     path = tmp_path / name
@@ -86,6 +89,23 @@ def test_every_format_can_be_far_away(s3: Store, local: Path, name, tmp_path):
     here = pe.build_matrix(VOCABULARY, path, library=pe.Library(stores=False))
     assert far.vectors.tobytes() == here.vectors.tobytes()
     assert far.coverage.found == len(VOCABULARY) - 1
+
+
+def test_of_parquet_only_row_groups_with_wanted_rows_are_asked_for(
+    s3: Store, tmp_path: Path
+):
+    words = [f"w{number}" for number in range(20_000)]
+    vectors = np.random.default_rng(0).normal(size=(20_000, 50)).astype(np.float32)
+    table = pa.table({"w": words, "v": list(vectors)})
+    parquet.write_table(table, tmp_path / "x", row_group_size=1_000)
+    url = s3.put("x.parquet", (tmp_path / "x").read_bytes())
+    s3.asked.clear()
+
+    matrix = pe.build_matrix(["w1500", "w1501"], url, oov="zeros")
+
+    assert matrix["w1501"].tobytes() == vectors[1501].tobytes()
+    asked = sum(last + 1 - first for first, last in s3.spans())
+    assert asked < (tmp_path / "x").stat().st_size // 3
 
 
 def test_a_change_in_the_middle_of_a_build_is_an_error(s3: Store, local: Path):

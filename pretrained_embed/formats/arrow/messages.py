@@ -78,6 +78,8 @@ def unpacked_size(metadata: memoryview, body: memoryview) -> int:
     Raises `struct.error` for a message that makes no sense.
     """
     message = _root(metadata)
+    if not 0 <= message.of(3, "<q") <= len(body):  # so much is allocated for it
+        raise struct.error("a body that does not lie within the file")
     kind, header = message.of(1, "<B"), message.table(2)
     if kind == _DICTIONARY_BATCH and header is not None:
         header = header.table(1)

@@ -204,11 +204,14 @@ def _has_names(rows: list[list[str]]) -> bool:
 
 
 def _is_spaced(row: list[str]) -> bool:
-    """Whether blanks stand beside separators, or between a token and a number."""
-    before, *numbers = row
-    if any(f != f.strip(" \t") and is_number(f.strip(" \t")) for f in numbers):
-        return True
-    return len(row) == 2 and re.search(r"[ \t][-+]?[0-9]+$", before) is not None
+    """Whether blanks stand beside separators."""
+    return any(f != f.strip(" \t") and is_number(f.strip(" \t")) for f in row[1:])
+
+
+def _holds_numbers(rows: list[list[str]]) -> bool:
+    """Whether most first fields are a token, a blank and a number."""
+    ends = [re.split("[ \t]", row[0])[1:][-1:] for row in rows]
+    return 2 * sum(bool(end) and is_number(end[0]) for end in ends) > len(rows)
 
 
 def _layout_of(
@@ -228,6 +231,8 @@ def _layout_of(
         for place, kind in enumerate(kinds)
     ):
         return None  # of tokens with a comma, or of numbers with decimal commas
+    if not header and _holds_numbers(rows):
+        return None
     if not header and (known.token is not None or known.vector is not None):
         raise OptionError(
             f"{where}: line 1 has no names of columns, so none can be named"

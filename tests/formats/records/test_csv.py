@@ -110,6 +110,8 @@ def test_commas_and_quotes_in_tokens_of_text_are_not_csv(tmp_path, content):
         ("a, 0.1, 0.2\nb, 0.3, 0.4\n", "comma"),
         ("a 0,1 0,2\nb 0,3 0,4\n", "decimal commas"),
         ("a 0,1\nb 0,3\n", "decimal commas"),
+        ("a b 0.1,0.2,0.3\nc d 0.3,0.4,0.5\n", "commas separate"),
+        ("0,\t5\n1,\t7\n2,\t9\n", "comma"),
     ],
 )
 def test_what_is_neither_text_nor_csv_is_refused(tmp_path, content, message):
