@@ -31,11 +31,14 @@ _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
 #: The formats in which a matrix is saved with all that belongs to it.
 _WHOLE = ("npz", "hdf5", "safetensors")
 
+#: How many tokens of a file on another machine are shown.
+_FIRST = 5
+
 
 @click.command()
-@click.argument("source", required=False, metavar="[FILE|NAME]", **options.source)
+@click.argument("source", required=False, metavar="[FILE|NAME|URL]", **options.source)
 @options.layout
-@library_options("cache_dir", "catalog", "mmap")
+@library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
 def info(
     source: str | None,
@@ -46,8 +49,9 @@ def info(
     """Tell what a file, a saved matrix or a name holds.
 
     A file is read from end to end, so that its rows are counted and the malformed ones
-    named. A file that has the name of a catalog entry is written ./NAME. Without an
-    argument: about this installation. Nothing is ever downloaded.
+    named; of a URL that is not in the cache only the beginning. A file that has the
+    name of a catalog entry is written ./NAME. Without an argument: about this
+    installation. Nothing is ever downloaded.
 
     \b
     Example:
@@ -61,12 +65,51 @@ def info(
     elif (entry := library.entry(source)) is not None:
         present = here(library)
         known, text = entry_facts(entry, present), entry_text(entry, present)
+    elif "://" in source and not library.is_offline and not _cached(source, library):
+        known, text = _remote(source, layout, library)
     else:
         known, text = _file(source, layout, replace(library, offline=True))
     if as_json:
         answer_json(known)
     else:
         answer(text)
+
+
+def _cached(source: str, library: pe.Library) -> bool:
+    return any(file.source == source for file in library.cache.entries())
+
+
+def _remote(
+    source: str, layout: str | None, library: pe.Library
+) -> tuple[dict[str, Any], str]:
+    """Return what the beginning of a file on another machine tells."""
+    secure = source.lower().startswith("https://")
+    opened = library.opened(f"remote+{source}" if secure else source, layout=layout)
+    with opened.reader as reader:
+        block = next(reader.blocks(threads=1, on_bad_row="skip"), None)
+        tokens = [] if block is None else list(block.tokens[:_FIRST])
+        known = {
+            "url": opened.provenance.get("name", reader.name),
+            "size": opened.provenance.get("size"),
+            "format": reader.format,
+            "dim": reader.dim,
+            "declared_rows": reader.count,
+            "dtype": reader.dtype,
+            "first_tokens": tokens,
+        }
+    text = facts(
+        [
+            ("url", known["url"]),
+            ("size", size(known["size"])),
+            ("format", reader.format),
+            ("rows", "not counted: fetch it, or read all of it by 'examine'"),
+            ("declared", "no count" if reader.count is None else number(reader.count)),
+            ("dim", number(reader.dim)),
+            ("stored as", reader.dtype),
+            ("first tokens", ", ".join(map(repr, tokens)) or "none"),
+        ]
+    )
+    return known, text
 
 
 def _file(

@@ -15,6 +15,7 @@ import pytest
 
 import pretrained_embed as pe
 from pretrained_embed import kernel
+from tests import servers
 from tests.command_line import run
 
 
@@ -239,7 +240,6 @@ def test_a_file_with_the_name_of_an_entry_is_written_with_its_folder():
         ("nowhere.txt", "no such file"),
         (".", "one of 2 files of ."),
         ("vocab.txt", "not recognised"),
-        ("https://127.0.0.1:9/v.txt", "not in the cache"),
     ],
 )
 def test_what_cannot_be_described_is_a_message(words, said):
@@ -268,3 +268,25 @@ def test_forms_of_one_name_are_counted_together():
 
     origins = known["matrix"]["origins"]
     assert [n for name, n in origins.items() if "lambda" in name] == [2]
+
+
+def test_of_a_url_the_beginning_is_read_and_nothing_is_kept(monkeypatch):
+    rows = b"".join(b"token%d 0.5 1.5\n" % row for row in range(400_000))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(servers.TLS / "good.pem"))
+    with servers.serving("good.pem") as host:
+        host.files["vectors.txt"] = b"400000 2\n" + rows
+        url = f"{host.url}vectors.txt"
+
+        text = run("info", url).stdout
+        known = json.loads(run("info", url, "--json").stdout)
+        offline = run("info", url, "--offline")
+
+    assert "rows          not counted" in text
+    assert known["dim"] == 2
+    assert known["declared_rows"] == 400_000
+    assert known["size"] == len(rows) + 9
+    assert known["first_tokens"] == [f"token{row}" for row in range(5)]
+    assert all(span is not None for _, span in host.asked)
+    assert offline.exit_code == 1
+    assert "not in the cache" in offline.stderr
+    assert pe.Library().cache.entries() == []
