@@ -212,7 +212,11 @@ def _job(plan: Plan) -> str:
     from pretrained_embed.build.scan import same_file, state_of
 
     facts = [
-        [one.provenance, state_of(one.identity), same_file(one.address)]
+        [
+            one.provenance,
+            state_of(one.identity),
+            same_file(one.address, one.identity),
+        ]
         for one in plan.sources
     ]
     metadata, options = _Parts(plan).ledger().metadata(), plan.options

@@ -273,8 +273,11 @@ def state_of(identity: Identity | None) -> dict[str, Any]:
     return state or {_RUN: os.urandom(16).hex()}
 
 
-def same_file(address: str | None) -> list[int]:
+def same_file(address: str | None, identity: Identity | None) -> list[Any]:
     """Return what differs, at this place, where a local file was written to."""
+    if identity is not None and identity.in_parts:
+        mark = identity.mark()
+        return [] if mark is None else [*(mark.state or ())]
     for path in (address, (address or "").rpartition("#")[0]):
         with suppress(OSError, ValueError):
             if path:
@@ -585,7 +588,7 @@ def _job(
     library = opened.library or Library()
     if opened.address is not None:  # what a worker sees, who knows no other name
         identity = library.stream(opened.address).identity
-    state, here = state_of(identity), same_file(opened.address)
+    state, here = state_of(identity), same_file(opened.address, identity)
     facts = [__version__, reader.format, reader.dim, options.on_bad_row, ranges, splits]
     facts += [opened.address, state, here, wanted.digest()]
     if opened.layout is not None:

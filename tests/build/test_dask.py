@@ -90,3 +90,28 @@ def test_the_command_takes_a_scheduler(
     assert ran.exit_code == 0, ran.output
     expected = pe.build_matrix(pe.Vocabulary.from_file(vocab), source)
     assert pe.load_matrix(out).vectors.tobytes() == expected.vectors.tobytes()
+
+
+def test_workers_read_parts_and_align_sources(
+    source: Path, tmp_path: Path, client: Client
+) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    lines = source.read_text().splitlines(keepends=True)
+    for number in range(3):
+        part = folder / f"part-{number + 9}.txt"
+        part.write_text("".join(lines[number * 2000 :][:2000]))
+    recipe = pe.Recipe(align="shared", combine="average")
+
+    built = pe.build_matrix(
+        tokens(),
+        [str(folder / "part-*"), source],
+        recipe=recipe,
+        out=tmp_path / "m.npy",
+        work=pe.Work(executor=client.get_executor()),
+    )
+
+    expected = pe.build_matrix(tokens(), [source, source], recipe=recipe)
+    assert built.vectors.tobytes() == expected.vectors.tobytes()
+    for mine, theirs in zip(built.parts, expected.parts, strict=True):
+        assert mine.source_rows.tolist() == theirs.source_rows.tolist()

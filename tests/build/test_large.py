@@ -683,3 +683,48 @@ def test_finished_shards_of_a_build_are_kept(
     assert not scans
     assert first.stat().st_ino == inode
     assert_same(built, expected)
+
+
+def in_parts(source: Path, parts: int = 5) -> Path:
+    """Cut a file into a folder of parts, and return the folder."""
+    folder = source.with_name("parts")
+    folder.mkdir()
+    lines = source.read_text().splitlines(keepends=True)
+    step = -(-len(lines) // parts)
+    for number in range(parts):
+        part = folder / f"part-{number + 8}.txt"
+        part.write_text("".join(lines[number * step :][:step]))
+    return folder
+
+
+def test_a_killed_build_of_parts_goes_on_from_its_finished_splits(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, folder = tmp_path / "m.npy", in_parts(source)
+    expected = pe.build_matrix(tokens(), source)
+    scans = counted_scans(monkeypatch)
+    killed_build(folder, out)
+
+    built = pe.build_matrix(tokens(), folder, out=out)
+
+    assert built.vectors.tobytes() == expected.vectors.tobytes()
+    assert built.source_rows.tolist() == expected.source_rows.tolist()
+    assert built.findings.duplicates == expected.findings.duplicates
+    assert scans
+    assert min(scans) >= 9
+
+
+def test_what_a_killed_build_has_of_other_parts_is_not_taken(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, folder = tmp_path / "m.npy", in_parts(source)
+    killed_build(folder, out)
+    part = folder / "part-9.txt"
+    times = part.stat()
+    part.write_bytes(part.read_bytes().replace(b" 0.", b" 3."))  # of the same size
+    os.utime(part, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    built = pe.build_matrix(tokens(), folder, out=out)
+
+    expected = pe.build_matrix(tokens(), folder)
+    assert built.vectors.tobytes() == expected.vectors.tobytes()
