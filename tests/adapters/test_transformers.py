@@ -283,6 +283,24 @@ def test_a_matrix_for_the_tokenizer_is_taken_as_it_is(model, source, words):
     assert same_bits(table, torch.from_numpy(matrix.vectors.copy()))
 
 
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, torch.float32])
+def test_the_table_of_another_model_comes_over_to_the_bit(words, tmp_path, tied, dtype):
+    other = model_of("gpt2", tied, seed=1).to(dtype)
+    other.save_pretrained(tmp_path, max_shard_size="4KB")
+    words.save_pretrained(tmp_path)
+    model = model_of("llama", tied).to(dtype)
+
+    matrix = initialise(model, words, tmp_path)
+
+    assert matrix.coverage.found == len(WORDS)
+    size = len(TOKENS)
+    assert same_bits(table_of(model)[1:size], table_of(other)[1:size])
+    assert same_bits(
+        table_of(model)[size:], table_of(model_of("llama").to(dtype))[size:]
+    )
+
+
 def test_a_tokenizer_in_a_folder(model, source, words, tmp_path):
     words.save_pretrained(tmp_path)
 
