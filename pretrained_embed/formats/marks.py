@@ -132,6 +132,14 @@ def gensim(head: bytes, stream: ByteStream) -> bool:
     return b"gensim." in head[:_CLASS] or b"vector_size" in head[:_FIELDS]
 
 
+def pickled(head: bytes, stream: ByteStream) -> bool:
+    """Return whether this is another pickle, or a ``.npy`` that is one inside."""
+    if head.startswith(NPY):
+        return b"'descr': '|O'" in head[:_CLASS]
+    is_pickle = head.startswith(_PICKLE) and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
+    return is_pickle and not torch(head, stream) and not gensim(head, stream)
+
+
 def finalfusion(head: bytes, stream: ByteStream) -> bool:
     """Return whether the bytes start as a file of finalfusion does."""
     return head.startswith(FINALFUSION)

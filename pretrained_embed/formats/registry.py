@@ -44,6 +44,17 @@ FORMATS = (
         mapped=True,
     ),
     Format(
+        "pickle",
+        "pickles of plain things: a dictionary from token to array, tokens and a "
+        "matrix; `.npy` files of such; not run, protocols 2 to 5",
+        f"{_OURS}.pickles.reader:open_reader",
+        "yes, or `FILE#NAME`",
+        marks.pickled,
+        layout=("rows",),
+        fragments=True,
+        lies_in="files",
+    ),
+    Format(
         "npy",
         "NumPy `.npy`, ours or with a list of tokens beside it (text, JSON, Parquet)",
         f"{_OURS}.npy.reader:open_reader",

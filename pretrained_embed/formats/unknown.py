@@ -12,7 +12,7 @@ _PICKLE = "a Python pickle, which can run any code and is never run"
 
 # First bytes, and what they mean to somebody who expected vectors.
 _MARKS = {
-    b"\x80": f"{_PICKLE}; the models that gensim saves are read, and this is none",
+    b"\x80": f"{_PICKLE}; as a source its arrays are read, if there are some",
     b"ccopy_reg\n_reconstructor\n": f"{_PICKLE}; of gensim's those of pickle protocol "
     "2 to 5 are read: load it with gensim, and save it again as model.save(path)",
     b"PK": "a zip archive without vectors; name its member as archive.zip#member",

@@ -164,6 +164,7 @@ def test_every_suffix_writes_a_format_that_is_recognised(tmp_path, suffix):
 #: The first bytes of a file, or a file of a folder, of each format that is read.
 HEADS = {
     "torch": b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
+    "pickle": b"\x80\x04}.",
     "hdf5": b"\x89HDF\r\n\x1a\n",
     "fasttext": struct.pack("<ii", 793712314, 12) + bytes(99),
     "gensim": b"\x80\x04\x95gensim.models",

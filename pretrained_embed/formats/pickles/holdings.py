@@ -31,12 +31,15 @@ from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.pickles.pickled import (
     Digits,
     PickledObject,
+    array_of,
     integer_of,
     list_of,
+    objects_of,
     packed_texts,
     text_of,
 )
 from pretrained_embed.formats.reader import ByteStream
+from pretrained_embed.formats.safetensors.header import DTYPES
 from pretrained_embed.formats.table import HOLES, Rows
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.formats.token_file import in_row_order, refuse_layout
@@ -54,8 +57,32 @@ _TOKENS = (
 _PARAMETERS = {"weight", "bias", "running_mean", "running_var"}
 #: Attributes of a module of PyTorch that are no part of a name.
 _OF_MODULE = ("_parameters", "_buffers", "_modules")
+#: dtypes of NumPy, as safetensors names them.
+_OF_NUMPY = {
+    np.dtype(dtype.numpy).str[1:]: name
+    for name, dtype in DTYPES.items()
+    if dtype.numpy and name != "BF16"
+}
 _DEEPEST, _LONGEST = 32, 1000  # steps to a value, and characters of its name
 _NUMBERS, _LISTS = (float, int), (list, tuple)
+
+
+class ArrayTensor(NamedTuple):
+    """What is known of an array of NumPy that lies in a pickle."""
+
+    dtype: str  # as safetensors names it; nothing for strings and objects
+    shape: tuple[int, ...]
+    array: PickledObject
+
+
+def array_tensor(value: PickledObject, where: str) -> ArrayTensor:
+    """Return what is known of an array."""
+    try:
+        array = array_of(value, where)
+    except FormatError:  # of strings or objects, which may be tokens
+        return ArrayTensor("", (0,), value)
+    name = _OF_NUMPY.get(array.dtype.str[1:], array.dtype.name)
+    return ArrayTensor(name, array.shape, value)
 
 
 class Holdings(NamedTuple, Generic[_Tensor]):
@@ -96,8 +123,12 @@ def find(
         if tensor is not None:
             budget.take(4 * OBJECT + len(name))
             found.tensors.setdefault(name, tensor)
-            if len(tensor.shape) == 1 and not tensor.dtype:  # strings, or objects
+            if not tensor.dtype:  # strings, or objects that may be some
                 found.tokens.setdefault(name, value)
+            held = objects_of(value) if not tensor.dtype else None
+            if held is not None and held and text_of(held[0]) is None:
+                del found.tensors[name], found.tokens[name]
+                waiting.append((path, held[0] if len(held) == 1 else held))
             continue
         if id(value) in seen:
             continue
@@ -194,6 +225,8 @@ def open_table(
     where no tokens are found.
     """
     where, asked = stream.name, stream.fragment
+    if type(found.root) is PickledObject and found.root.kind.name == "DataFrame":
+        raise _frame(where)
     if not found.tensors and not found.mappings:
         raise _nothing_found(found.root, where)
     tables = [name for name, tensor in found.tensors.items() if len(tensor.shape) == 2]
@@ -316,4 +349,13 @@ def _nothing_found(root: Any, where: str) -> FormatError:
         "was run. If you trust it, load it with what wrote it, and save tokens and "
         "vectors alone:\n    tokens, vectors = ...\n    numpy.savez('vectors.npz', "
         "tokens=tokens, vectors=vectors)"
+    )
+
+
+def _frame(where: str) -> FormatError:
+    """Return the error for a frame, whose blocks only pandas puts together."""
+    return FormatError(
+        f"{where}: a pickle of a DataFrame, which is not read. If you trust it, write "
+        "it anew:\n    import pandas\n    pandas.read_pickle('frame.pkl').to_parquet("
+        "'frame.parquet')"
     )

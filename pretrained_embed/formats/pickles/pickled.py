@@ -157,6 +157,15 @@ def list_of(value: Any, where: str, budget: Budget) -> list[Any] | None:
         raise FormatError(f"{where}: a pickled array is not of strings") from error
 
 
+def objects_of(record: PickledObject) -> list[Any] | None:
+    """Return what an array of objects holds, of whatever shape, ``None`` for others."""
+    try:
+        held = _parts(record)[3]
+    except (TypeError, ValueError):
+        return None
+    return held if type(held) is list else None
+
+
 def integer_of(value: Any) -> int | None:
     """Return a number that is an integer, Python's or NumPy's own, else ``None``."""
     if type(value) is int:

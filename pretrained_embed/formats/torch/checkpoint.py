@@ -43,6 +43,7 @@ from pretrained_embed.formats.local import (
 )
 from pretrained_embed.formats.marks import TORCH
 from pretrained_embed.formats.pickles import unpickling
+from pretrained_embed.formats.pickles.holdings import array_tensor
 from pretrained_embed.formats.pickles.pickled import (
     ELSEWHERE,
     Global,
@@ -110,9 +111,6 @@ _OTHERS = {
     "_rebuild_meta_tensor_no_storage": "without numbers",
     "_rebuild_device_tensor_from_numpy": "of another device",
 }
-#: dtypes of NumPy, as safetensors has them.
-_OF_NUMPY = {np.dtype(d.numpy).str[1:]: n for n, d in DTYPES.items() if d.numpy}
-_OF_NUMPY["u2"] = "U16"
 _WRAPPED = 4  # parameters in parameters
 
 
@@ -161,7 +159,8 @@ class Checkpoint:
             else:
                 break
         if value.is_array():
-            return array_tensor(value, self._where)
+            array = array_tensor(value, self._where)
+            return Tensor(array.dtype, array.shape, array=value)
         kind, name = str(value.kind), value.kind.name
         if kind in _TENSORS:
             return _tensor(value.args, own_dtype=kind.endswith("v3"))
@@ -337,13 +336,3 @@ def _sizes(held: tuple[Any, ...]) -> tuple[int, ...] | None:
         return None
     fine = all(type(size) is int and 0 <= size < 1 << 63 for size in held[0])
     return held[0] if fine else None
-
-
-def array_tensor(value: PickledObject, where: str) -> Tensor:
-    """Return what is said of an array of NumPy; without dtype if not of numbers."""
-    try:
-        array = array_of(value, where)
-    except FormatError:  # of strings or objects, which may be tokens
-        return Tensor("", (0,), array=value)
-    name = _OF_NUMPY.get(array.dtype.str[1:], array.dtype.name)
-    return Tensor(name, array.shape, array=value)
