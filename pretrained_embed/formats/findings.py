@@ -50,6 +50,7 @@ CODES = {
     "table.bad-row": "a row of a table has no token, or no vector as long as most",
     "binary.big-endian": "numbers have their highest byte first",
     "binary.blank-in-token": "tokens hold a blank, which the format does not know",
+    "table.no-rows": "a table has no rows",
     "assumed.first-number": "(i) without a header: all tokens may end in a number; the "
     "first of each row is taken for the vector's",
     "assumed.surplus-in-token": "(ii) without a header: what some rows have more is "

@@ -6,6 +6,8 @@ before, and the first of duplicates over all of them wins.
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
@@ -37,6 +39,12 @@ from pretrained_embed.kernel import TokenIndex
 _ALONE = (".npy", ".safetensors")
 _BESIDE = (".rows.safetensors", ".tokens", ".vocab", ".parquet", ".json", ".txt")
 
+#: Bytes in which a part without a row has its only line, a header at most.
+_FIRST_LINE = 1 << 12
+_LF, _BLANKS = b"\n", b" \t\r\n"
+#: The header of word2vec's text and binary for a file of no rows.
+_NO_ROWS = re.compile(rb"0[ \t]+[0-9]+")
+
 #: A position is ``split << _SPLIT_SHIFT | row within the split``, as for one text.
 _SPLIT_SHIFT = 36
 _LARGEST_SPLIT = 1 << 25
@@ -46,25 +54,31 @@ _MOST_SPLITS = 1 << (kernel.RANK_SHIFT - _SPLIT_SHIFT)
 def open_parts(stream: ByteStream, open_part: Callable[[ByteStream], Reader]) -> Reader:
     """Open the parts of a source, each by ``open_part``, as one reader.
 
-    Parts without a byte are left out, with a note. Raises `FormatError` for parts that
-    differ in format or dim, which names two of them, and where all are empty; and what
-    opening one raises.
+    Parts without a row are left out, with a note: those without a byte, with nothing
+    but a header, and tables of no rows. Raises `FormatError` for parts that differ in
+    format or dim, which names two of them, and where all are empty; and what opening
+    one raises.
     """
     readers: list[Reader] = []
     sizes: list[int] = []
     empty: list[str] = []
+    parts = _without_lists(stream.parts)
+    heads = [part.head(_FIRST_LINE) for part in parts]
+    firsts = Counter(head.partition(_LF)[0] for head in heads)
     try:
-        for part in _without_lists(stream.parts):
-            if not part.head(1):
+        for part, head in zip(parts, heads, strict=True):
+            shared = firsts[head.partition(_LF)[0]] > 1
+            reader = _opened(part, head, stream, open_part, shared=shared)
+            if reader is None:
                 empty.append(part.name)
                 continue
-            readers.append(_opened(part, stream, open_part))
+            readers.append(reader)
             sizes.append(part.packed_size or 0)
             _check_alike(readers[0], readers[-1], stream)
         if not readers:
             raise FormatError(
-                f"{stream.name}: no rows: "
-                f"{_counted(len(empty), 'file')}, without a byte in them"
+                f"{stream.name}: no rows in {_counted(len(empty), 'file')}, the first "
+                f"is {empty[0]}; name the files that have some"
             )
     except BaseException:
         for reader in readers:
@@ -109,15 +123,34 @@ def _metadata(path: Path) -> str:
 
 
 def _opened(
-    part: ByteStream, stream: ByteStream, open_part: Callable[[ByteStream], Reader]
-) -> Reader:
+    part: ByteStream,
+    head: bytes,
+    stream: ByteStream,
+    open_part: Callable[[ByteStream], Reader],
+    *,
+    shared: bool,
+) -> Reader | None:
+    """Open a part that begins with ``head``; ``None`` for one without a row.
+
+    ``shared`` is whether other parts have its first line, too.
+    """
+    one_line = len(head) < _FIRST_LINE and _LF not in head.strip(_BLANKS)
+    line = head.strip(_BLANKS)
+    if one_line and (not line or _NO_ROWS.fullmatch(line)):
+        return None
     try:
         return open_part(part)
     except UnknownFormatError as error:
+        if one_line and shared:  # a header, such as that of a CSV file
+            return None
         raise UnknownFormatError(
             f"{error}. It is one of {_counted(len(stream.parts), 'file')} of "
             f"{stream.name}; {_PATTERN}"
         ) from error
+    except FormatError as error:
+        if error.code == "table.no-rows":
+            return None
+        raise
 
 
 _PATTERN = (

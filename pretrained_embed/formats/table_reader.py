@@ -82,7 +82,8 @@ class TableReader(Reader):
         if len(vectors.shape) != 2 or 0 in vectors.shape:
             raise FormatError(
                 f"{name}: vectors of shape {vectors.shape}; expected (rows, dim), at "
-                "least one of each"
+                "least one of each",
+                code="table.no-rows" if vectors.shape[:1] == (0,) else None,
             )
         if vectors.dtype.itemsize > {"f": 8, "i": 2, "u": 2}.get(vectors.dtype.kind, 0):
             raise FormatError(

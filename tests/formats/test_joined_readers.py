@@ -186,6 +186,36 @@ def test_empty_parts_are_left_out(tmp_path: Path) -> None:
     assert note.endswith("part-0.txt and 1 more: empty, and left out")
 
 
+def test_parts_with_a_header_and_no_row_are_left_out(tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is not installed")
+    from pyarrow import parquet
+
+    kinds = ("hdr", "csv", "blank", "npy", "parquet")
+    for kind in kinds:
+        (tmp_path / kind).mkdir()
+    for number, tokens in enumerate(([], ["a", "b"], [], ["c"])):
+        vectors = np.full((len(tokens), 2), number, np.float32)
+        paths = {kind: tmp_path / kind / f"part-{number}.{kind}" for kind in kinds}
+        write_headed(paths["hdr"], tokens, vectors)
+        lines = [f"{token},{number},{number}.5\n" for token in tokens]
+        paths["csv"].write_text("".join(["token,x,y\n", *lines]))
+        write_text(paths["blank"], tokens, vectors)
+        if not tokens:
+            paths["blank"].write_text("\n\n")
+        write_npy(paths["npy"], tokens, vectors)
+        schema = [("token", pyarrow.string()), ("v", pyarrow.list_(pyarrow.float32()))]
+        rows = {"token": tokens, "v": vectors.tolist()}
+        parquet.write_table(
+            pyarrow.table(rows, schema=pyarrow.schema(schema)), paths["parquet"]
+        )
+
+    for kind in kinds:
+        with library(tmp_path).open(tmp_path / kind) as reader:
+            tokens = [token for block in reader.blocks() for token in block.tokens]
+            assert (kind, tokens) == (kind, ["a", "b", "c"])
+            assert any("and 1 more: empty" in note for note in reader.findings.notes)
+
+
 def test_a_note_of_many_parts_is_told_once(tmp_path: Path) -> None:
     folder = cut(tmp_path / "parts", write_text, 4, 8)
     for path in folder.iterdir():
@@ -267,7 +297,7 @@ def test_a_file_that_is_no_part(tmp_path: Path) -> None:
 def test_nothing_but_empty_parts(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"")
 
-    with pytest.raises(FormatError, match="no rows: 1 file, without a byte"):
+    with pytest.raises(FormatError, match="no rows in 1 file, the first is"):
         library(tmp_path / "cache").open(str(tmp_path / "*.txt"))
 
 
