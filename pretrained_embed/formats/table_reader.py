@@ -33,6 +33,7 @@ from pretrained_embed.formats.findings import (
 from pretrained_embed.formats.reader import OnBadRow, Reader, Selection
 from pretrained_embed.formats.table import (
     HOLES,
+    SHARD,
     Annotations,
     JoinedRows,
     Rows,
@@ -347,6 +348,14 @@ def join_tables(
     ``notes`` are what else is to be said of them. Of what the files say of their rows
     only which have no token is kept.
     """
+    labels = [one._metadata.get(SHARD) for one in tables]
+    wanted = [label.get("rows") for label in labels if isinstance(label, dict)]
+    if wanted and wanted != [sum(len(one._tokens) for one in tables)] * len(tables):
+        raise FormatError(
+            f"{name}: these are shards of a matrix, but not all of them, and there is "
+            "no index: it was never finished, or not all files were copied; get the "
+            "folder again, or write it again"
+        )
     told = gathered_notes((one.name, one._notes) for one in tables)
     if any(one._metadata or one._arrays.keys() - {HOLES} for one in tables):
         what = "tokens and vectors were taken; what else they say of rows was left out"

@@ -124,7 +124,8 @@ def check_place(
     not its name, so that another file of that name can be replaced.
     """
     target = Path(os.fsdecode(path))
-    known = [str(source.get("fingerprint", "")) for source in sources]
+    files = [file for source in sources for file in (source, *_parts(source))]
+    known = [str(file.get("fingerprint", "")) for file in files]
     if not any(one.startswith(_FINGERPRINT) for one in known) or not is_file(target):
         return
     if _FINGERPRINT + fingerprint(target) in known:
@@ -132,3 +133,10 @@ def check_place(
             f"{str(target)!r} is a source of this matrix, and would be lost: give the "
             "matrix another name"
         )
+
+
+def _parts(source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what is known of the files of a source of several."""
+    parts = source.get("parts")
+    listed = parts if isinstance(parts, list) else []
+    return [part for part in listed if isinstance(part, dict)]

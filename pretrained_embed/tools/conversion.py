@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def convert(
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
     stream = library.stream(source, progress=progress)
-    _check_place(out, source, stream.path)
+    _check_place(out, source, [stream.path, *(part.path for part in stream.parts)])
     with formats.open_reader(stream, layout) as reader:
         passing = RowFilter(vocab, drop=drop_duplicates)
         whole = chosen.whole and not passing.chooses
@@ -139,10 +139,10 @@ def convert(
 
 
 def _check_place(
-    out: str | os.PathLike[str], source: Source, opened: Path | None
+    out: str | os.PathLike[str], source: Source, opened: Sequence[Path | None]
 ) -> None:
     """Raise `OptionError` where the new file would take the place of what is read."""
-    read = [] if opened is None else [opened]
+    read = [path for path in opened if path is not None]
     if isinstance(source, str | bytes | os.PathLike):
         words = os.path.expanduser(os.fsdecode(source))  # noqa: PTH111  (a name may begin with ~)
         parts = words.split("#")  # archive.zip#member, or a file of such a name

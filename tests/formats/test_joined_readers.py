@@ -20,6 +20,7 @@ from pretrained_embed.errors import (
     OptionError,
     RowError,
     UnknownFormatError,
+    WriteError,
 )
 from pretrained_embed.formats import HOLES, Reader, Table
 from pretrained_embed.formats.joined_readers import JoinedReader, ScannedReader
@@ -360,3 +361,29 @@ def test_workers_read_parts(kind: str, one: Path, tmp_path: Path) -> None:
     expected = pe.build_matrix(["Cat", "z", "a", "dog"], one, library=library(tmp_path))
     assert np.asarray(built.vectors).tobytes() == expected.vectors.tobytes()
     assert built.source_rows.tolist() == expected.source_rows.tolist()
+
+
+def test_a_part_is_not_written_over(tmp_path: Path) -> None:
+    folder = cut(tmp_path / "parts", write_text, 4, 8)
+    part = folder / "part-9.txt"
+    before = part.read_bytes()
+    own = library(tmp_path)
+
+    for source in (folder, folder / "part-*"):
+        matrix = pe.build_matrix(["Cat"], source, library=own)
+        with pytest.raises(WriteError, match="is a source of this matrix"):
+            matrix.save(part)
+        with pytest.raises(OptionError, match="would take the place of what is read"):
+            pe.convert(source, part, library=own)
+    assert part.read_bytes() == before
+
+
+def test_some_shards_without_their_index_are_no_parts(tmp_path: Path) -> None:
+    table = Table(PackedTokens.pack(TOKENS), rows(), {}, {})
+    formats.write_table(tmp_path / "m", table, shards=3)
+    (tmp_path / "m" / "model.safetensors.index.json").unlink()
+    assert library(tmp_path).open(tmp_path / "m").count == len(TOKENS)
+    (tmp_path / "m" / "model-00003-of-00003.safetensors").unlink()
+
+    with pytest.raises(FormatError, match="shards of a matrix, but not all of them"):
+        library(tmp_path).open(tmp_path / "m")
