@@ -244,6 +244,16 @@ class Stored:
         out += np.float32(0)  # no zero of scale 0 is negative
         return out
 
+    def whole_numbers(self) -> AnyArray:
+        """Return the whole numbers of all rows, int8 (rows, dim), without their scales.
+
+        Those of a row of zeros are zeros. Raises as `numbers` does.
+        """
+        whole = _unpacked(self.checked(), self.encoding, self.dim)
+        if self.scales is not None and self.encoding == _BINARY:
+            whole = np.where(self.scales[:, None] > 0, whole, np.int8(0))
+        return whole
+
     def numbers_of(self, first: int, values: AnyArray) -> Float32Array:
         """Return the numbers of consecutive rows, given their bits, read elsewhere."""
         scales = self.scales

@@ -59,6 +59,7 @@ AT_THE_HEAD = {
     "adapters.torch": {"torch"},
     "adapters.transformers": {"torch"},
     "adapters._torch_frozen_rows": {"torch"},
+    "adapters._torch_quantized": {"torch"},
     "adapters._torch_split": {"torch"},
     "adapters._torch_table": {"torch"},
     "adapters._torch_exchange": {"torch"},

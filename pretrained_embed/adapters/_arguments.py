@@ -140,6 +140,15 @@ def missing(
     )
 
 
+def own_dtype(matrix: EmbeddingMatrix | EmbeddingShard) -> str:
+    """Return the dtype that a layer of a matrix has, where none is asked for.
+
+    That of the matrix, if it is one of floats: of others the numbers are taken.
+    """
+    dtype = matrix.dtype if isinstance(matrix, EmbeddingMatrix) else "float32"
+    return dtype if dtype in ("float16", "bfloat16") else "float32"
+
+
 def check_float16(matrix: EmbeddingMatrix | EmbeddingShard) -> None:
     """Raise `OptionError` if a number of the matrix is too large for float16.
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pretrained_embed.adapters._arguments import checked, missing
+from pretrained_embed.adapters._arguments import checked, missing, own_dtype
 from pretrained_embed.adapters._rows import Rows
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError
@@ -56,7 +56,7 @@ def embedding(
     freeze: Rows = False,
     multiple_of: int = 1,
     dtype: Any = None,
-    param_dtype: Any = jnp.float32,
+    param_dtype: Any = None,
 ) -> nnx.Module:
     """Return a Flax NNX layer whose row ``i`` is the vector of token id ``i``.
 
@@ -76,8 +76,9 @@ def embedding(
         it, with rows of zeros at the end. They are no token's, and never train.
     dtype : dtype, optional
         Of the output; that of the table by default.
-    param_dtype : dtype, default float32
-        Of the table; values are rounded once.
+    param_dtype : dtype, optional
+        Of the table; values are rounded once. By default that of the matrix, where it
+        is float16 or bfloat16, else float32.
 
     Raises
     ------
@@ -95,6 +96,8 @@ def embedding(
     """
     if dtype is not None:
         check_dtype(matrix, dtype)
+    if param_dtype is None:
+        param_dtype = jnp.dtype(own_dtype(matrix))
     start = Start.of(matrix, freeze, multiple_of, param_dtype)
     table, zero_rows = start.table(), start.zero_rows
     if start.splits:

@@ -94,7 +94,9 @@ def embedding(
     name : str, optional
         The name of the layer.
     dtype : dtype or keras.DTypePolicy, optional
-        By default the policy of Keras.
+        By default the policy of Keras. Of a matrix of int8 "int8_from_float32" makes
+        Keras' own quantised layer with the whole numbers of the matrix; it does not
+        train, so ``trainable=False`` goes with it.
 
     Raises
     ------
@@ -111,6 +113,8 @@ def embedding(
     >>> model = keras.Sequential([layer, keras.layers.LSTM(64), keras.layers.Dense(1)])
     """
     _check_mask_zero(matrix, mask_zero)
+    if _quantizes(dtype):
+        return _quantized(matrix, trainable, mask_zero, multiple_of, name, dtype)
     more = rows_missing(len(matrix.vectors), multiple_of)
     vectors = np.pad(matrix.vectors, ((0, more), (0, 0)))
     frozen = ~chosen(matrix, trainable, "trainable") | fixed(matrix)
@@ -142,6 +146,57 @@ def embedding(
         check_float16(matrix)
     layer.build()
     layer.set_weights(weights)
+    return layer
+
+
+def _quantizes(dtype: Any) -> bool:
+    """Whether a dtype is a policy that quantises; Keras says what is wrong with one."""
+    if isinstance(dtype, str) and "_from_" not in dtype:
+        return False
+    if not isinstance(dtype, str | keras.DTypePolicy):
+        return False
+    return keras.dtype_policies.get(dtype).quantization_mode is not None
+
+
+def _quantized(
+    matrix: EmbeddingMatrix,
+    trainable: Rows,
+    mask_zero: bool,
+    multiple_of: int,
+    name: str | None,
+    dtype: Any,
+) -> keras.layers.Layer:
+    """Return Keras' quantised layer with the whole numbers of a matrix of int8.
+
+    Keras divides by the largest whole number over the largest magnitude, which is one
+    over our scale.
+    """
+    mode = keras.dtype_policies.get(dtype).quantization_mode
+    if mode != "int8" or matrix.dtype != "int8":
+        raise OptionError(
+            f"dtype={dtype!r} quantises as {mode}, and the matrix is of "
+            f"{matrix.dtype}: Keras' int8 is that of matrix.astype('int8'); others are "
+            "made by layer.quantize()"
+        )
+    if not isinstance(trainable, bool) or trainable:
+        raise OptionError("Keras does not train rows of int8: give trainable=False")
+    stored = matrix.stored
+    more = rows_missing(len(matrix), multiple_of)
+    scales = np.asarray(stored.scales, np.float32)
+    with np.errstate(divide="ignore", over="ignore"):
+        factors = np.where(scales > 0, 1 / scales, np.float32(1))
+    if not np.isfinite(factors).all():
+        raise OptionError(
+            "a row of this matrix has numbers too small for Keras' int8, which keeps "
+            "one over its scale: leave dtype= out"
+        )
+    layer = keras.layers.Embedding(
+        len(matrix) + more, matrix.dim, mask_zero=mask_zero, name=name, dtype=dtype
+    )
+    layer.build()
+    values = np.pad(stored.checked(), ((0, more), (0, 0)))
+    layer.set_weights([values, np.pad(factors, (0, more), constant_values=1)])
+    layer.trainable = False
     return layer
 
 

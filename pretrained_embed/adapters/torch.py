@@ -13,7 +13,12 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from pretrained_embed.adapters._arguments import check_float16, checked, missing
+from pretrained_embed.adapters._arguments import (
+    check_float16,
+    checked,
+    missing,
+    own_dtype,
+)
 from pretrained_embed.adapters._rows import Rows, chosen, fixed
 from pretrained_embed.adapters._tables import (
     check_rows,
@@ -21,6 +26,7 @@ from pretrained_embed.adapters._tables import (
     rows_missing,
     trained_matrix,
 )
+from pretrained_embed.bits import has_scales
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.vocabulary import Vocabulary
@@ -30,6 +36,7 @@ try:
     from torch import Tensor, nn
 
     from pretrained_embed.adapters._torch_exchange import rank_in
+    from pretrained_embed.adapters._torch_quantized import QuantizedEmbedding
     from pretrained_embed.adapters._torch_sharded import (
         ShardedEmbedding,
         Share,
@@ -46,6 +53,7 @@ except ImportError as error:
     raise missing("PyTorch", "torch") from error
 
 __all__ = [
+    "QuantizedEmbedding",
     "ShardedEmbedding",
     "SplitEmbedding",
     "embedding",
@@ -53,6 +61,7 @@ __all__ = [
     "from_layer",
     "plain_state_dict",
     "pretrained_",
+    "quantized_embedding",
     "save_sharded",
     "sharded_embedding",
 ]
@@ -71,7 +80,7 @@ def embedding(
     max_norm: float | None = None,
     norm_type: float = 2.0,
     scale_grad_by_freq: bool = False,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> nn.Embedding | SplitEmbedding:
     """Return a layer whose row ``i`` is the vector of token id ``i``.
@@ -105,8 +114,10 @@ def embedding(
         The norm that ``max_norm`` limits.
     scale_grad_by_freq : bool, default False
         As in ``torch.nn.Embedding``.
-    dtype : torch.dtype, default torch.float32
-        Of the table; values are rounded once.
+    dtype : torch.dtype, optional
+        Of the table; values are rounded once. By default that of the matrix, where it
+        is float16 or bfloat16, whose bits are kept, else torch.float32: of int8 and the
+        like see `quantized_embedding`.
     device : torch.device or str, optional
         Where the table is made.
 
@@ -160,7 +171,7 @@ def embedding_bag(
     norm_type: float = 2.0,
     scale_grad_by_freq: bool = False,
     include_last_offset: bool = False,
-    dtype: torch.dtype = torch.float32,
+    dtype: torch.dtype | None = None,
     device: torch.device | str | None = None,
 ) -> nn.EmbeddingBag:
     """Return a ``torch.nn.EmbeddingBag`` over the rows of ``matrix``.
@@ -192,6 +203,55 @@ def embedding_bag(
         norm_type=norm_type,
         scale_grad_by_freq=scale_grad_by_freq,
         include_last_offset=include_last_offset,
+    )
+
+
+@checked
+def quantized_embedding(
+    matrix: EmbeddingMatrix,
+    *,
+    dtype: torch.dtype = torch.float32,
+    device: torch.device | str | None = None,
+) -> QuantizedEmbedding:
+    """Return a frozen layer that keeps a matrix of int8 as it is, a scale a row.
+
+    Its output is that of `embedding` of the same matrix, at a quarter of the memory.
+
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        Of dtype "int8", "int4" or "binary"; whole numbers of fewer bits are kept as
+        int8, too. They are copied.
+    dtype : torch.dtype, default torch.float32
+        Of the output, which is rounded to it once.
+    device : torch.device or str, optional
+        Where the table is made.
+
+    Raises
+    ------
+    OptionError
+        For a matrix of another dtype, and for a ``dtype`` that is not a floating one.
+    FormatError
+        Where a file has bits that are no number.
+
+    Examples
+    --------
+    >>> layer = pe_torch.quantized_embedding(matrix.astype("int8"))
+    >>> layer.weight.dtype, layer.scales.dtype
+    (torch.int8, torch.float32)
+    """
+    if not has_scales(matrix.dtype):
+        raise OptionError(
+            f"the matrix is of {matrix.dtype}, without whole numbers: give "
+            "matrix.astype('int8')"
+        )
+    _check_floating(dtype)
+    stored = matrix.stored
+    return QuantizedEmbedding(
+        torch.tensor(stored.whole_numbers(), device=device),
+        torch.tensor(stored.scales, device=device),
+        padding_idx=matrix.pad_id,
+        dtype=dtype,
     )
 
 
@@ -363,10 +423,26 @@ def _padded(vectors: Tensor, multiple_of: int) -> Tensor:
 
 def _copy(
     matrix: EmbeddingMatrix | EmbeddingShard,
-    dtype: torch.dtype,
+    dtype: torch.dtype | None,
     device: torch.device | str | None,
 ) -> Tensor:
     """Return the vectors as a tensor of its own."""
+    if dtype is None:
+        dtype = getattr(torch, own_dtype(matrix))
+    _check_floating(dtype)
+    if isinstance(matrix, EmbeddingMatrix) and str(dtype) == f"torch.{matrix.dtype}":
+        values = matrix.stored.checked()
+        if dtype == torch.bfloat16:  # whose bits numpy has as whole numbers
+            bits = torch.tensor(values.view(np.int16), device=device)
+            return bits.view(torch.bfloat16)
+        return torch.tensor(values, device=device)
+    if dtype == torch.float16:
+        check_float16(matrix)
+    return torch.tensor(matrix.vectors, dtype=dtype, device=device)
+
+
+def _check_floating(dtype: object) -> None:
+    """Raise `OptionError` for what is no dtype of PyTorch that holds vectors."""
     if not isinstance(dtype, torch.dtype):
         raise OptionError(
             f"dtype is {dtype!r}: give a dtype of PyTorch, such as torch."
@@ -374,9 +450,6 @@ def _copy(
         )
     if not dtype.is_floating_point:
         raise OptionError(f"dtype {dtype} cannot hold vectors: give a floating one")
-    if dtype == torch.float16:
-        check_float16(matrix)
-    return torch.tensor(matrix.vectors, dtype=dtype, device=device)
 
 
 def _dtype_named(given: object) -> str:

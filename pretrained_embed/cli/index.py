@@ -13,7 +13,7 @@ from pretrained_embed.cli.output import answer, answer_json, number, size, tell
 from pretrained_embed.cli.progress import Bar
 from pretrained_embed.cli.remarks import remarks
 
-_DTYPES = ("float32", "float16")
+_DTYPES = ("float32", "float16", "bfloat16", "int8")
 
 
 @click.command()
@@ -23,7 +23,8 @@ _DTYPES = ("float32", "float16")
     **options.one_of(_DTYPES),
     default="float32",
     show_default=True,
-    help="What the vectors are kept as. float16 takes half the room and rounds them.",
+    help="What the vectors are kept as. float16 and bfloat16 take half the room, int8 "
+    "a quarter; all of them round.",
 )
 @options.layout
 @library_options("cache_dir", "offline", "catalog")

@@ -140,13 +140,14 @@ def index(
     source, layout, library, progress
         As in `open_vectors`. With a layout, the store is used where the same layout is
         given, and no other.
-    dtype : "float32" (default) or "float16"
-        What vectors are kept as. "float16" halves the store, and rounds its numbers:
-        matrices from it say so. It is used where there is no store of float32.
+    dtype : "float32" (default), "float16", "bfloat16" or "int8"
+        What vectors are kept as: see `EmbeddingMatrix.astype`. All but float32 make the
+        store smaller, and round its numbers: matrices from it say so. Of several stores
+        the one with the most bits is used, the first in this order.
 
     Raises `OptionError` for what has no content to know it by (standard input, open
     files, tokens in another file), `RowError` for a malformed row, `WriteError` for a
-    number too large for float16, and as `open_vectors` does.
+    number that the dtype cannot hold, and as `open_vectors` does.
 
     >>> index("vectors.txt")  # doctest: +SKIP
     """

@@ -103,7 +103,7 @@ def find(
 ) -> tuple[StoreReader | None, str | None]:
     """Return the store of this content, if there is one, and what is wrong with one.
 
-    A store of float32 comes before one of float16. ``name`` is what its reader is
+    A store of float32 comes before one of fewer bits. ``name`` is what its reader is
     called. A store that was touched since it was made is hashed first.
     """
     from pretrained_embed.formats import store

@@ -74,13 +74,14 @@ def test_build_takes_the_store_unless_told_not_to():
     assert ours.findings == plain.findings
 
 
-def test_build_says_that_numbers_were_rounded():
-    indexed("--dtype", "float16")
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
+def test_build_says_that_numbers_were_rounded(dtype):
+    indexed("--dtype", dtype)
 
     result = run(*BUILD)
 
-    assert "float16" in result.stderr
-    assert source_of("embedding.npz")["store"]["dtype"] == "float16"
+    assert dtype in result.stderr
+    assert source_of("embedding.npz")["store"]["dtype"] == dtype
 
 
 def test_cache_list_verify_and_remove_know_stores():
@@ -130,7 +131,7 @@ def test_what_cannot_be_indexed_is_a_message(content, said, tmp_path):
 
 
 def test_another_dtype_is_wrong_usage():
-    result = run("index", "vectors.txt", "--dtype", "int8")
+    result = run("index", "vectors.txt", "--dtype", "int4")
 
     assert result.exit_code == 2
     assert "float16" in result.stderr

@@ -18,7 +18,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrained_embed import formats, kernel
+import pretrained_embed as pe
+from pretrained_embed import bits, formats, kernel
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import FormatError, OptionError, RowError, WriteError
 from pretrained_embed.fill import source_statistics
@@ -234,6 +235,27 @@ def test_a_number_too_large_for_float16_is_refused(tmp_path):
         stored(tmp_path / "s.h5", source, dtype="float16")
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "int8"])
+def test_other_bits_are_kept_and_found_by_whatever_way(tmp_path, dtype):
+    vectors = np.random.default_rng(0).normal(size=(len(TOKENS), DIM))
+    source = Rows(TOKENS, vectors.astype(np.float32))
+    reader = stored(tmp_path / "s.h5", source, dtype=dtype)
+    kept = bits.encode(source.vectors, dtype).numbers()
+
+    out, rows, _ = selected(reader, [("The", 0, 0), ("last", 1, 0), ("no", 2, 0)])
+
+    found = np.frombuffer(out, np.float32).reshape(-1, DIM)[:2]
+    assert found.tobytes() == kept[rows[:2]].tobytes()
+    blocks = [block.vectors for block in reader.blocks()]
+    assert np.concatenate(blocks).tobytes() == kept.tobytes()
+    assert reader.dtype == dtype
+    assert any(dtype in note for note in reader.findings.notes)
+    with pe.open_vectors(tmp_path / "s.h5") as table:  # it is one in HDF5, too
+        assert table.dtype == dtype
+        blocks = [block.vectors for block in table.blocks()]
+        assert np.concatenate(blocks).tobytes() == kept.tobytes()
 
 
 # What it is on disk

@@ -16,7 +16,7 @@ from pretrained_embed.formats.store.checksums import checksums
 ROWS, DIM = 1500, 7  # more than are compared at once
 
 
-@pytest.fixture(params=["float32", "float16"])
+@pytest.fixture(params=["float32", "float16", "bfloat16", "int8"])
 def indexed(request, tmp_path):
     """Return a store, and what it was made from."""
     source = tmp_path / "v.txt"
@@ -30,7 +30,7 @@ def indexed(request, tmp_path):
 def damage(path, row: int, column: int) -> None:
     """Change one bit of a store, and nothing else that the system tells of it."""
     with store.open_store(path) as reader:
-        stored = reader.stored[row : row + 1].tobytes()
+        stored = reader.stored._stored.values[row : row + 1].tobytes()
     data = bytearray(path.read_bytes())
     at = data.index(stored) + column
     status = path.stat()
@@ -74,7 +74,7 @@ def test_a_damaged_row_is_never_handed_out(indexed, row):
 def test_damaged_checksums_are_seen_at_once(indexed):
     path, _ = indexed
     with store.open_store(path) as reader:
-        sums = checksums(reader.stored[0:ROWS]).tobytes()
+        sums = checksums(reader.stored._stored.values[:]).tobytes()
     data = path.read_bytes()
     assert data.count(sums) == 1
     path.write_bytes(data.replace(sums, sums[:-1] + bytes([sums[-1] ^ 1])))

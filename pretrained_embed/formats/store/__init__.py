@@ -3,7 +3,9 @@
 One HDF5 file that `write_store` makes from any reader and `open_store` opens without
 reading its vectors. It holds all rows of the source, duplicates included::
 
-    /vectors         float32 or float16 (rows, dim), contiguous; mapped when opened
+    /vectors         float32 or float16 (rows, dim), contiguous; mapped when opened;
+                     or /vectors_bfloat16, uint16, or /vectors_int8: see `bits`
+    /arrays/scales   float32 (rows,) of rows of int8
     /tokens/bytes    uint8   all tokens, one after the other
     /tokens/offsets  int64   (rows + 1,) where each begins and the last ends
     /index/starts    int64   (2**bits + 1,) where hashes with each highest bits begin

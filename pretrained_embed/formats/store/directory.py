@@ -13,10 +13,11 @@ from typing import Literal, NamedTuple, Self, get_args
 
 import numpy as np
 
+from pretrained_embed import bits
 from pretrained_embed.arrays import AnyArray, Int64Array, UInt64Array
 
 #: What the vectors of a store may be kept as.
-Dtype = Literal["float32", "float16"]
+Dtype = Literal["float32", "float16", "bfloat16", "int8"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 #: Version of the layout and of what the readers make of a source's bytes. To be raised
@@ -32,10 +33,11 @@ BUCKETS = ("index/starts", "index/hashes", "index/rows")
 STATISTICS = "statistics"
 METADATA = "metadata"
 CHECKSUMS = "checksums"  # not in stores of release 0.1
+SCALES = "arrays/scales"  # of rows of int8
 
-#: What the digest covers, and its dtypes; the checksums, too, where there are any. The
-#: vectors are not read when a store is opened: of them it covers dtype, shape and
-#: offset, and checksums cover the rest.
+#: What the digest covers, and its dtypes; checksums and scales, too, where there are
+#: any. The vectors are not read when a store is opened: of them it covers dtype, shape
+#: and offset, and checksums cover the rest.
 COVERED = {
     METADATA: "|u1",
     STATISTICS: "<f8",
@@ -84,7 +86,7 @@ def places(
 ) -> dict[str, Place]:
     """Return where the vectors, of this shape and dtype, and all arrays lie."""
     stored = {name: (array.dtype, array.shape) for name, array in arrays.items()}
-    stored[VECTORS] = (np.dtype(dtype), shape)
+    stored[VECTORS] = (bits.storage(dtype), (shape[0], bits.width(dtype, shape[1])))
     return {
         name: Place(kind.newbyteorder("<").str, size, offsets[name])
         for name, (kind, size) in stored.items()
@@ -96,7 +98,8 @@ def digest(places: Mapping[str, Place], arrays: Mapping[str, AnyArray]) -> str:
     from hashlib import sha256
 
     state = sha256(json.dumps(sorted(places.items())).encode())
-    for name in (*COVERED, *({CHECKSUMS} & places.keys())):
+    more = (name for name in (CHECKSUMS, SCALES) if name in places)
+    for name in (*COVERED, *more):
         state.update(np.ascontiguousarray(arrays[name]).data)
     return state.hexdigest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -16,6 +17,7 @@ from pretrained_embed.arrays import (
     PackedTokens,
     Progress,
 )
+from pretrained_embed.bits import Stored
 from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
@@ -36,6 +38,15 @@ from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
 
+#: What is there beside what every store has.
+_ANY = (directory.VECTORS, directory.CHECKSUMS, directory.SCALES)
+
+#: What the numbers in a store stand for.
+_KINDS: dict[str, directory.Dtype] = {
+    **{"<f4": "float32", "<f2": "float16"},
+    **{"<u2": "bfloat16", "|i1": "int8"},
+}
+
 #: Rows that a thread copies at a time.
 _PART_ROWS = 8192
 
@@ -51,7 +62,7 @@ class StoreReader(TableReader):
         metadata = parts.metadata
         super().__init__(metadata["format"], name, parts.tokens, parts.vectors)
         self._checked = parts.vectors
-        self.dtype: str = parts.vectors.dtype.name
+        self.dtype: str = parts.vectors.encoding
         self.provenance: dict[str, Any] = metadata["provenance"]
         self.statistics = Statistics(
             parts.statistics[0], parts.statistics[1], metadata["statistics_rows"]
@@ -138,7 +149,7 @@ def open_store(
             places, expected = _directory(file, where)
             arrays = {
                 part: _mapped(file, places[part], where)
-                for part in (directory.VECTORS, directory.CHECKSUMS, *directory.COVERED)
+                for part in (*_ANY, *directory.COVERED)
                 if part in places
             }
     except OSError as error:
@@ -149,7 +160,7 @@ def open_store(
         raise _damaged(where, "its digest is wrong")
     parts = _StoreParts(
         decode_metadata(arrays[directory.METADATA].tobytes(), where),
-        StoreRows(arrays[directory.VECTORS], arrays.get(directory.CHECKSUMS), where),
+        StoreRows(_stored(arrays, where), arrays.get(directory.CHECKSUMS), where),
         PackedTokens(
             arrays[directory.TOKEN_BYTES], arrays[directory.TOKEN_OFFSETS], where=where
         ),
@@ -157,6 +168,16 @@ def open_store(
         arrays[directory.STATISTICS],
     )
     return StoreReader(parts, parts.metadata["name"] if name is None else name)
+
+
+def _stored(arrays: Mapping[str, AnyArray], where: str) -> Stored:
+    """Return the vectors in their bits."""
+    vectors = arrays[directory.VECTORS]
+    dtype = _KINDS[vectors.dtype.newbyteorder("<").str]
+    if len(vectors.shape) != 2:
+        raise _damaged(where, f"its vectors have shape {vectors.shape}")
+    scales = arrays.get(directory.SCALES)
+    return Stored(dtype, vectors, scales, vectors.shape[1], where)
 
 
 def _directory(file: BinaryIO, where: str) -> tuple[dict[str, directory.Place], str]:
@@ -182,7 +203,7 @@ def _directory(file: BinaryIO, where: str) -> tuple[dict[str, directory.Place], 
         }
         stored = {name: places[name].dtype for name in directory.COVERED}
         vectors, digest = places[directory.VECTORS], str(known["digest"])
-    if stored != directory.COVERED or vectors.dtype not in ("<f4", "<f2"):
+    if stored != directory.COVERED or vectors.dtype not in _KINDS:
         raise _damaged(where, "it has arrays of other dtypes")
     sums = places.get(directory.CHECKSUMS)
     if sums is not None and sums[:2] != ("<u4", vectors.shape[:1]):

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from pretrained_embed import bits, kernel
 from pretrained_embed.arrays import (
+    Float32Array,
     Int64Array,
     PackedTokens,
     Progress,
@@ -45,7 +46,7 @@ def write_store(
 
     Raises `RowError` at the first malformed row, `FormatError` where there are no rows
     or rows without a token, `OptionError` for another dtype, and `WriteError` where the
-    file cannot be written or a number is too large for float16.
+    file cannot be written or a number is one that the dtype cannot hold.
     """
     # most builds write no store
     from pretrained_embed.formats.hdf5.sink import RowFile
@@ -54,18 +55,27 @@ def write_store(
         raise OptionError(
             f"dtype is {dtype!r}; it can be {' or '.join(directory.DTYPES)}"
         )
+    name = bits.name_in_file(directory.VECTORS, dtype)
     tokens = _StoreTokens()
     sums: list[UInt32Array] = []
+    scales: list[Float32Array] = []
     with (
         replacing_path(path) as temporary,
         RowFile(
-            temporary, directory.VECTORS, reader.dim, dtype, alignment=directory.PAGE
+            temporary,
+            name,
+            bits.width(dtype, reader.dim),
+            bits.storage(dtype),
+            alignment=directory.PAGE,
         ) as file,
     ):
         for block in reader.packed_blocks(progress=progress):
-            rows = bits.encode(block.vectors, dtype, block.tokens).checked()
+            stored = bits.encode(block.vectors, dtype, block.tokens)
+            rows = stored.values[:]
             file.append(rows)
             sums.append(checksums(rows))
+            if stored.scales is not None:
+                scales.append(stored.scales)
             tokens.append(block.tokens)
         findings = reader.findings
         _check(reader, tokens.count, findings)
@@ -80,10 +90,14 @@ def write_store(
                     "statistics_rows": sample.rows,
                     "findings": findings.to_dict(),
                     "provenance": dict(provenance or {}),
+                    **(bits.facts(dtype, reader.dim) if dtype in bits.CODED else {}),
                 }
             ),
         }
+        if scales:
+            arrays[directory.SCALES] = np.concatenate(scales)
         offsets = file.finish(tokens.count, arrays)
+        offsets[directory.VECTORS] = offsets.pop(name)
         shape = (tokens.count, reader.dim)
         places = directory.places(offsets, arrays, shape, dtype)
         with temporary.open("ab") as end:

@@ -303,7 +303,7 @@ def test_an_open_file_is_not_indexed(vectors):
 
 def test_another_dtype_is_refused(vectors):
     with pytest.raises(pe.errors.OptionError, match="float32 or float16"):
-        pe.index(vectors, dtype="int8")
+        pe.index(vectors, dtype="int4")
 
 
 # Damage
