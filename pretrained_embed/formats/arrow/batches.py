@@ -6,6 +6,7 @@ another length, is an error that names it.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -56,9 +57,11 @@ def choose(
         columns_of_schema(schema), where, token=token, vector=vector, remedy=_REMEDY
     )
     assert found.token is not None  # for a table of Arrow has no index
-    names = [schema.names[place] for place in (found.token, *found.vectors)]
+    called = schema.names
+    names = [called[place] for place in (found.token, *found.vectors)]
+    often = Counter(called)
     for name in names:
-        if schema.names.count(name) > 1:
+        if often[name] > 1:
             raise FormatError(f"{where}: two columns are called {name!r}; rename one")
     dim: int | None = len(found.vectors)
     if found.listed:

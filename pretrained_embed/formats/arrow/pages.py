@@ -38,96 +38,86 @@ class Page(NamedTuple):
     encoding: int
 
 
-class Bytes:
-    """The bytes of a chunk, and a place in them."""
+_Fields = dict[int, "int | _Fields"]
 
-    def __init__(self, data: memoryview, where: str) -> None:
-        self.data = data
-        self.where = where
-        self.at = 0
 
-    def damaged(self) -> FormatError:
-        """Return the error for a header that is none."""
-        return FormatError(
-            f"{self.where}: the header of a page at byte {self.at:,} of a column makes "
-            "no sense; the file is damaged, copy or download it again"
-        )
+def _varint(data: memoryview, at: int) -> tuple[int, int]:
+    """Return the number at a place, unsigned, and where it ends."""
+    number = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        number |= (byte & 127) << shift
+        if byte < 128:
+            return number, at
+        shift += 7
+        if shift > 63:
+            raise ValueError("a number of more than 64 bits")
 
-    def skip(self, count: int) -> None:
-        """Pass over some bytes, all of which have to be there."""
-        if not 0 <= count <= len(self.data) - self.at:
-            raise self.damaged()
-        self.at += count
 
-    def byte(self) -> int:
-        """Return the next byte."""
-        self.skip(1)
-        return self.data[self.at - 1]
+def _struct(data: memoryview, at: int, depth: int = 0) -> tuple[_Fields, int]:
+    """Return the whole numbers and structs of a struct, by id, and where it ends.
 
-    def varint(self) -> int:
-        """Return the next number, unsigned."""
-        number = shift = 0
-        while True:
-            byte = self.byte()
-            number |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return number
-            if shift > 63:
-                raise self.damaged()
-
-    def zigzag(self) -> int:
-        """Return the next number, signed."""
-        number = self.varint()
-        return number >> 1 ^ -(number & 1)
-
-    def struct(self, depth: int = 0) -> dict[int, int | dict[int, int]]:
-        """Return the whole numbers of the next struct, and of structs in it, by id."""
-        if depth > _DEEPEST:
-            raise self.damaged()
-        fields: dict[int, int | dict[int, int]] = {}
-        number = 0
-        while head := self.byte():
-            delta, kind = head >> 4, head & 15
-            number = number + delta if delta else self.zigzag()
-            if kind in (_I16, _I32, _I64):
-                fields[number] = self.zigzag()
-            elif kind == _STRUCT:
-                inner = self.struct(depth + 1)
-                plain = {n: v for n, v in inner.items() if isinstance(v, int)}
-                fields[number] = plain
-            elif kind not in (_TRUE, _FALSE):  # these have no bytes of their own
-                self._skip_value(kind, depth)
-        return fields
-
-    def _skip_value(self, kind: int, depth: int) -> None:
-        if depth > _DEEPEST:
-            raise self.damaged()
-        if kind in (_TRUE, _FALSE, _BYTE):
-            self.skip(1)
-        elif kind in (_I16, _I32, _I64):
-            self.varint()
-        elif kind == _DOUBLE:
-            self.skip(8)
-        elif kind == _BINARY:
-            self.skip(self.varint())
-        elif kind in (_LIST, _SET):
-            head = self.byte()
-            count = head >> 4 if head >> 4 < 15 else self.varint()
-            self._skip_values(count, (head & 15,), depth)
-        elif kind == _MAP:
-            if count := self.varint():
-                kinds = self.byte()
-                self._skip_values(count, (kinds >> 4, kinds & 15), depth)
-        elif kind == _STRUCT:
-            self.struct(depth + 1)
+    Raises `IndexError` where it ends behind the data, and `ValueError` where it makes
+    no sense.
+    """
+    if depth > _DEEPEST:
+        raise ValueError("structs within structs")
+    fields: _Fields = {}
+    number = 0
+    while head := data[at]:
+        at += 1
+        kind = head & 15
+        if head >> 4:
+            number += head >> 4
         else:
-            raise self.damaged()
+            value, at = _varint(data, at)
+            number = value >> 1 ^ -(value & 1)
+        if kind in (_I16, _I32, _I64):
+            value, at = _varint(data, at)
+            fields[number] = value >> 1 ^ -(value & 1)
+        elif kind == _STRUCT:
+            fields[number], at = _struct(data, at, depth + 1)
+        elif kind not in (_TRUE, _FALSE):  # these have no bytes of their own
+            at = _skip(data, at, kind, depth)
+    return fields, at + 1
 
-    def _skip_values(self, count: int, kinds: tuple[int, ...], depth: int) -> None:
-        for _ in range(count):  # each has a byte at least, so the data bounds them
-            for kind in kinds:
-                self._skip_value(kind, depth + 1)
+
+def _skip(data: memoryview, at: int, kind: int, depth: int) -> int:
+    """Return where a value of a kind ends."""
+    if depth > _DEEPEST:
+        raise ValueError("lists within lists")
+    if kind in (_TRUE, _FALSE, _BYTE):
+        return at + 1
+    if kind in (_I16, _I32, _I64):
+        return _varint(data, at)[1]
+    if kind == _DOUBLE:
+        return at + 8
+    if kind == _BINARY:
+        size, at = _varint(data, at)
+        return at + size
+    if kind == _STRUCT:
+        return _struct(data, at, depth + 1)[1]
+    if kind in (_LIST, _SET):
+        head = data[at]
+        count, at = head >> 4, at + 1
+        if count == 15:
+            count, at = _varint(data, at)
+        kinds = [head & 15]
+    elif kind == _MAP:
+        count, at = _varint(data, at)
+        if not count:
+            return at
+        kinds = [data[at] >> 4, data[at] & 15]
+        at += 1
+    else:
+        raise ValueError(f"no type {kind}")
+    for _ in range(count):  # each has a byte at least, so the data bounds them
+        for inner in kinds:
+            at = _skip(data, at, inner, depth + 1)
+        if at > len(data):
+            raise IndexError("a list that ends behind the data")
+    return at
 
 
 def pages(data: memoryview, where: str) -> Iterator[Page]:
@@ -135,23 +125,34 @@ def pages(data: memoryview, where: str) -> Iterator[Page]:
 
     Raises `FormatError` where a header makes no sense, or a page ends behind the chunk.
     """
-    chunk = Bytes(data, where)
-    while chunk.at < len(data):
-        header = chunk.struct()
+    at = 0
+    while at < len(data):
+        try:
+            header, end = _struct(data, at)
+        except (IndexError, ValueError) as error:
+            raise _damaged(at, where) from error
         size, packed = header.get(_PLAIN), header.get(_PACKED)
-        if not (isinstance(size, int) and isinstance(packed, int) and size >= 0):
-            raise chunk.damaged()
-        values = encoding = 0
+        if not (isinstance(size, int) and isinstance(packed, int)):
+            raise _damaged(at, where)
+        if size < 0 or not 0 <= packed <= len(data) - end:
+            raise _damaged(at, where)
+        values: object = 0
+        encoding: object = 0
         of_data, of_data_2 = header.get(_DATA), header.get(_DATA_2)
         if isinstance(of_data, dict):
-            values = of_data.get(_VALUES, -1)
-            encoding = of_data.get(_ENCODING, 0)
+            values, encoding = of_data.get(_VALUES), of_data.get(_ENCODING)
         elif isinstance(of_data_2, dict):
-            values = of_data_2.get(_VALUES, -1)
-            encoding = of_data_2.get(_ENCODING_2, 0)
+            values, encoding = of_data_2.get(_VALUES), of_data_2.get(_ENCODING_2)
         elif header.get(_KIND) not in (_DICTIONARY_PAGE, _INDEX_PAGE):
-            raise chunk.damaged()
-        if values < 0:
-            raise chunk.damaged()
-        chunk.skip(packed)
+            raise _damaged(at, where)
+        if not (isinstance(values, int) and isinstance(encoding, int)) or values < 0:
+            raise _damaged(at, where)
+        at = end + packed
         yield Page(size, values, encoding)
+
+
+def _damaged(at: int, where: str) -> FormatError:
+    return FormatError(
+        f"{where}: the header of a page at byte {at:,} of a column makes no sense; the "
+        "file is damaged, copy or download it again"
+    )

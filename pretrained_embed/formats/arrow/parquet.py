@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _MAGIC = b"PAR1"
 #: Bytes of one call in which strings are unfolded that refer to the ones before.
 _UNFOLDED = 1 << 26
+#: How many times larger a block is whose numbers come from a column each.
+_BLOCK_OF_COLUMNS = 4
 #: Rows whose tokens are taken from the budget at first, and checked by what is read.
 _TOKEN = OBJECT // 2
 
@@ -76,10 +78,10 @@ class ParquetParts(Parts):
             file = self._file(self._content)
             self._metadata, schema = file.metadata, file.schema_arrow
             self.columns = self._choose(schema, token, vector, alone=tokens_alone)
-            self._paths = [
-                self._metadata.schema.column(number).path
-                for number in range(self._metadata.num_columns)
-            ]
+            self._paths: dict[str, list[int]] = {}  # a name may be there twice
+            for number in range(self._metadata.num_columns):
+                path = self._metadata.schema.column(number).path
+                self._paths.setdefault(path, []).append(number)
             self._leaves = [self._leaf(name) for name in self.columns.names]
             rows = [
                 self._metadata.row_group(group).num_rows
@@ -156,7 +158,8 @@ class ParquetParts(Parts):
         """
         content = self._source.again(self._content)
         names = list(self.columns.vectors)
-        rows = max(1, BLOCK_BYTES // (self.dim * self.dtype.itemsize))
+        size = BLOCK_BYTES if self.columns.lists else _BLOCK_OF_COLUMNS * BLOCK_BYTES
+        rows = max(1, size // (self.dim * self.dtype.itemsize))
 
         def blocks(group: int) -> Iterator[AnyArray]:
             with self.refusing():
@@ -237,11 +240,12 @@ class ParquetParts(Parts):
 
     def _leaf(self, name: str) -> int:
         """Return which column of the file has a column of the table."""
-        found = [number for number, path in enumerate(self._paths) if path == name]
+        found = self._paths.get(name, [])
         found = found or [
             number
-            for number, path in enumerate(self._paths)
+            for path, numbers in self._paths.items()
             if path.startswith(f"{name}.")
+            for number in numbers
         ]
         if len(found) != 1:
             raise FormatError(

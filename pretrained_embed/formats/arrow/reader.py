@@ -78,6 +78,9 @@ class ArrowReader(TableReader):
     def _stored_slabs(
         self, progress: Progress | None
     ) -> Iterator[tuple[int, AnyArray]]:
+        if isinstance(self._vectors, Stored):  # of ours, whose row groups are small
+            yield from super()._stored_slabs(progress)
+            return
         blocks, bounds = self._parts.reader(), self._parts.bounds
         total = int(bounds[-1])
         for part, at in enumerate(bounds[:-1].tolist()):
@@ -94,6 +97,8 @@ class ArrowReader(TableReader):
         return block
 
     def _plain(self, start: int, stop: int) -> Float32Array:
+        if isinstance(self._vectors, Stored):
+            return super()._plain(start, stop)
         out = np.empty((stop - start, self.dim), np.float32)
         PartedRows(self._parts).copy(start, out)
         return out
@@ -106,6 +111,9 @@ class ArrowReader(TableReader):
         threads: int | None,
     ) -> None:
         """Copy the rows found, of the parts that have some, by several threads."""
+        if isinstance(self._vectors, Stored):
+            super()._gather(source_rows, out, progress, threads)
+            return
         targets = np.argsort(source_rows, kind="stable")
         wanted = source_rows[targets]
         bounds = self._parts.bounds
