@@ -19,6 +19,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
@@ -26,10 +27,12 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, Progress
+from pretrained_embed.build.executors import NOTHING, Share
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.reading import read_fully
 from pretrained_embed.files.safe_path import SafePath
+from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats.blocks import Hits, PackedBlock, gathered
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.findings import Findings
@@ -120,21 +123,31 @@ class Extract:
     path: SafePath | None = None
     data: bytes = b""
 
-    def bounds(self, ranges: int, dim: int) -> Int64Array:
-        """Return where the ranges begin, see above; raises `SourceError`."""
-        length = 16 * (ranges + 1)
-        end = max(0, self.size - length)
-        (raw,) = self._read((end, length))
-        bounds = np.frombuffer(raw, np.int64).reshape(2, -1)
-        entries, size = bounds[:, -1].tolist()
-        falling = (bounds[:, 1:] < bounds[:, :-1]).any()
-        if bounds[:, 0].any() or falling or (12 + 4 * dim) * entries + size != end:
+    def bounds(self, ranges: int, number: int, dim: int) -> Int64Array:
+        """Return where one of so many ranges begins, the next does, and the ends.
+
+        Int64 (2, 3), see above. Raises `SourceError`.
+        """
+        length = 8 * (ranges + 1)
+        end = max(0, self.size - 2 * length)
+        spans = [
+            (end + row * length + 8 * column, 8 * columns)
+            for row in range(2)
+            for column, columns in ((number, 2), (ranges, 1))
+        ]
+        bounds = np.frombuffer(b"".join(self._read(*spans)), np.int64).reshape(2, 3)
+        entries, size = bounds[:, 2].tolist()
+        rising = (bounds[:, 0] >= 0).all() and (bounds[:, 1:] >= bounds[:, :-1]).all()
+        if not rising or (12 + 4 * dim) * entries + size != end:
             raise self._damaged()
         return bounds
 
-    def section(self, bounds: Int64Array, number: int, dim: int) -> Section:
-        """Return what there is for a range, all but the vectors."""
-        (begin, end), (first, last) = bounds[:, number : number + 2].tolist()
+    def section(self, bounds: Int64Array, dim: int) -> Section:
+        """Return what there is for a range, all but the vectors.
+
+        ``bounds`` are where the range begins, where the next does, and the ends.
+        """
+        (begin, end, _), (first, last, _) = bounds.tolist()
         if begin == end:
             return Section(np.empty(0, np.int64), PackedTokens.join([]))
         entries, count = int(bounds[0, -1]), end - begin
@@ -151,9 +164,9 @@ class Extract:
         tokens = PackedTokens(np.frombuffer(data, np.uint8), offsets)
         return Section(np.frombuffer(positions, np.int64), tokens)
 
-    def vectors(self, bounds: Int64Array, number: int, dim: int) -> Float32Array:
+    def vectors(self, bounds: Int64Array, dim: int) -> Float32Array:
         """Return the vectors of what there is for a range, float32 (entries, dim)."""
-        begin, end = bounds[0, number : number + 2].tolist()
+        begin, end, _ = bounds[0].tolist()
         start = 8 * int(bounds[0, -1]) + 4 * dim * begin
         (raw,) = self._read((start, 4 * dim * (end - begin)))
         return np.frombuffer(raw, np.float32).reshape(-1, dim)
@@ -203,10 +216,11 @@ class Extract:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The report of a split, and its extracts in order."""
+    """The report of a split, its extracts in order, and what it took to find them."""
 
     report: SplitReport
     extracts: list[Extract]
+    share: Share = NOTHING
 
     def to_record(self, key: str) -> bytes:
         """Return the record that is kept of a split of a job, unless it was stopped."""
@@ -260,45 +274,51 @@ def _outcome(facts: Any, paths: Iterator[SafePath]) -> Outcome:
 class Extracted:
     """What one pass over a source has come to.
 
-    ``findings`` are those of the pass, without duplicates: ``met_again`` has, by range,
-    how often the tokens that it has looked for are met after the first time. Raises
-    `RowError` for the bad row that the pass was stopped by.
+    ``findings`` are those of the pass, without duplicates. Raises `RowError` for the
+    bad row that the pass was stopped by.
     """
 
     def __init__(
-        self, reader: Reader, outcomes: Sequence[Outcome], ranges: int
+        self,
+        reader: Reader,
+        outcomes: Sequence[Outcome],
+        ranges: int,
+        on_bad_row: OnBadRow,
     ) -> None:
         self.reader = reader
+        self.ranges = ranges
         self.findings = reader.total([outcome.report for outcome in outcomes])
-        self.met_again: dict[int, dict[bytes, int]] = {}
-        #: Each with its bounds, and the first row of its split in the file.
-        self.extracts: list[tuple[Extract, Int64Array, int]] = []
+        self._on_bad_row = on_bad_row
+        #: Each with the first row of its split in the file.
+        self.extracts: list[tuple[Extract, int]] = []
         first_row = 0
         for outcome in outcomes:
-            self.extracts += [
-                (extract, extract.bounds(ranges, reader.dim), first_row)
-                for extract in outcome.extracts
-            ]
+            self.extracts += [(extract, first_row) for extract in outcome.extracts]
             first_row += outcome.report.findings.rows
+
+    @cached_property
+    def statistics(self) -> Statistics:
+        """Those of the source, once for all ranges."""
+        return source_statistics(self.reader, self._on_bad_row)
 
 
 class RangeReader(Reader):
     """A source as far as it was extracted, as one range of rows sees it.
 
-    `select` finds no tokens but those that the range wants; `whole` finds all. See
-    `Reader`.
+    `select` finds no tokens but those that the range wants; `whole` finds all.
+    ``met_again`` is how often each token that was looked for last is met after the
+    first time. See `Reader`.
     """
 
-    def __init__(
-        self, extracted: Extracted, number: int, statistics: Statistics | None
-    ) -> None:
+    def __init__(self, extracted: Extracted, number: int) -> None:
         self._extracted = extracted
         self._number = number
         self._source = source = extracted.reader
         self.format, self.name, self.dim = source.format, source.name, source.dim
         self.count, self.dtype = source.count, source.dtype
         self.composes, self.facts = source.composes, source.facts
-        self.statistics = statistics
+        self.statistics = extracted.statistics
+        self.met_again: dict[bytes, int] = {}
 
     @property
     def whole(self) -> Reader:
@@ -331,8 +351,11 @@ class RangeReader(Reader):
         extracts = self._extracted.extracts
         sections: list[PackedTokens] = []
         bases, in_file = [0], []  # the first entry of each extract, and behind the last
-        for extract, bounds, first_row in extracts:
-            positions, tokens = extract.section(bounds, number, self.dim)
+        all_bounds = []
+        for extract, first_row in extracts:
+            bounds = extract.bounds(self._extracted.ranges, number, self.dim)
+            all_bounds.append(bounds)
+            positions, tokens = extract.section(bounds, self.dim)
             claims.find(tokens.data, tokens.offsets, bases[-1])
             sections.append(tokens)
             in_file.append(positions + first_row)
@@ -341,17 +364,17 @@ class RangeReader(Reader):
         found = np.flatnonzero(entries[: len(out)] >= 0)
         found = found[np.argsort(entries[found])]
         cuts = pairwise(np.searchsorted(entries[found], bases).tolist())
-        for (extract, bounds, _), base, cut_at in zip(
-            extracts, bases, cuts, strict=False
+        for (extract, _), bounds, base, cut_at in zip(
+            extracts, all_bounds, bases, cuts, strict=False
         ):
             rows = found[slice(*cut_at)]
             if len(rows):
-                vectors = extract.vectors(bounds, number, self.dim)
+                vectors = extract.vectors(bounds, self.dim)
                 kernel.gather(vectors, entries[rows] - base, rows, out)
         counts: Counter[bytes] = Counter()
         if claims.duplicates:
             counts.update(chain.from_iterable(map(PackedTokens.split, sections)))
-        self._extracted.met_again[number] = {
+        self.met_again = {
             token: count - 1
             for token, count in counts.items()
             if count > 1 and index.key(token) >= 0

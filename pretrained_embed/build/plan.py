@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Self
@@ -10,12 +10,12 @@ from typing import Any, Self
 import numpy as np
 
 from pretrained_embed import __version__
-from pretrained_embed.arrays import Float32Array, Int64Array
+from pretrained_embed.arrays import Int64Array
 from pretrained_embed.bits import Dtype
 from pretrained_embed.build.combine import Combination
 from pretrained_embed.build.nothing_found import nothing_found
 from pretrained_embed.build.options import Options
-from pretrained_embed.build.postprocess import fitted, resolve, sample
+from pretrained_embed.build.postprocess import Changes, resolve, sample
 from pretrained_embed.build.turning import turns
 from pretrained_embed.errors import ShapeError
 from pretrained_embed.formats import Findings, Reader
@@ -49,6 +49,7 @@ class Plan:
     dim: int  # of the rows in the end
     onto: Onto | None
     ranges: tuple[range, ...]
+    fitted: Changes | None = None  # the steps, where another process has fitted them
 
     @classmethod
     def of(
@@ -91,10 +92,21 @@ class Plan:
             whole,
         )
 
-    def cut(self, files: int) -> Plan:
-        """Return the same in ranges that are each small, and of one of ``files``."""
+    def step(self) -> int:
+        """Return how many rows a range has at most, if there are many ranges.
+
+        It is a multiple of the rows that shards have a digest of.
+        """
+        least = self.digested()
+        return least * max(1, -(-len(self.vocabulary) // (least * _RANGES)))
+
+    def digested(self) -> int:
+        """Return how many rows shards have a digest of."""
+        return max(1, _RANGE // (4 * self.dim))
+
+    def cut(self, files: int, step: int) -> Plan:
+        """Return the same in ranges of ``step`` rows at most, each of one file."""
         rows = len(self.vocabulary)
-        step = max(1, _RANGE // (4 * self.dim), -(-rows // _RANGES))
         return replace(
             self,
             ranges=tuple(
@@ -140,10 +152,12 @@ class Plan:
         return ids if len(rows) > int(np.diff(without)[0]) + pad else ids[:0]
 
     @cached_property
-    def change(self) -> Callable[[Float32Array], Float32Array]:
+    def change(self) -> Changes:
         """What changes finished rows by the steps of post-processing."""
+        if self.fitted is not None:
+            return self.fitted
         first = sample(self.readers, self.combination, self.options.on_bad_row)
-        return fitted(self.steps, first)
+        return Changes.fit(self.steps, first)
 
     def check(self, ledger: Ledger) -> None:
         """Raise `CoverageError` if nothing was found, or less than was asked for."""

@@ -22,13 +22,14 @@ where two directions have all but equal variance, so may the directions themselv
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Self
 
 import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arithmetic import blocks, product, unit
-from pretrained_embed.arrays import Float32Array, Float64Array
+from pretrained_embed.arrays import AnyArray, Float32Array, Float64Array
 from pretrained_embed.build.combine import Combination
 from pretrained_embed.errors import OptionError
 from pretrained_embed.fill.source import FIRST_ROWS, first_rows
@@ -38,9 +39,6 @@ from pretrained_embed.recipe import SHORTENING, Step
 
 #: Steps that need to know nothing of the source.
 _UNFITTED = ("unit-norm", "truncate")
-
-#: What a fitted step does to rows of float64.
-Change = Callable[[Float64Array], Float64Array]
 
 
 def resolve(steps: Iterable[Step], dim: int) -> tuple[tuple[Step, ...], int]:
@@ -60,62 +58,104 @@ def resolve(steps: Iterable[Step], dim: int) -> tuple[tuple[Step, ...], int]:
     return tuple(resolved), dim
 
 
-def fitted(
-    steps: Iterable[Step], sample: Float32Array
-) -> Callable[[Float32Array], Float32Array]:
-    """Return what changes rows by each step in turn, float32 (rows, dim) to the same.
+class Changes:
+    """Steps of post-processing that have learned what they take away.
 
-    ``sample`` is float32 (rows, dim); rows of it that are not finite are left out.
-    Arithmetic is in float64, rounded once. Raises `OptionError` if the sample has too
-    few rows.
+    ``fits`` are, of each step, the mean of the rows before it, float64 (dim,), and the
+    principal directions, (dim, count), where it has such.
     """
-    wide = sample[np.isfinite(sample).all(axis=1)].astype(np.float64)
-    changes: list[Change] = []
-    for step in steps:
-        least = 0 if step.name in _UNFITTED else step.number or 1
-        if len(wide) < least:
-            raise OptionError(
-                f"{step} needs {least:,} rows to learn from at least; there are "
-                f"{len(wide):,}"
-            )
-        changes.append(_fitted(step, wide))
-        wide = changes[-1](wide)
-    dim = wide.shape[1]
 
-    def change(vectors: Float32Array) -> Float32Array:
+    def __init__(
+        self, steps: Sequence[Step], fits: Sequence[Mapping[str, Float64Array]]
+    ) -> None:
+        self._steps = [*zip(steps, fits, strict=True)]
+
+    @classmethod
+    def fit(cls, steps: Sequence[Step], sample: Float32Array) -> Self:
+        """Fit steps on a sample of rows, float32 (rows, dim).
+
+        Rows of it that are not finite are left out. Raises `OptionError` if it has too
+        few rows.
+        """
+        wide = sample[np.isfinite(sample).all(axis=1)].astype(np.float64)
+        fits: list[dict[str, Float64Array]] = []
+        for step in steps:
+            least = 0 if step.name in _UNFITTED else step.number or 1
+            if len(wide) < least:
+                raise OptionError(
+                    f"{step} needs {least:,} rows to learn from at least; there are "
+                    f"{len(wide):,}"
+                )
+            fits.append(_fit(step, wide))
+            wide = _changed(wide, step, **fits[-1])
+        return cls(steps, fits)
+
+    @classmethod
+    def of(cls, steps: Sequence[Step], arrays: Mapping[str, AnyArray]) -> Self:
+        """Return them again from what `arrays` returned."""
+        fits: list[dict[str, Float64Array]] = [{} for _ in steps]
+        for name, array in arrays.items():
+            number, what = name.split()
+            fits[int(number)][what] = array
+        return cls(steps, fits)
+
+    def arrays(self) -> dict[str, AnyArray]:
+        """Return what was learned, by the number of the step and what it is."""
+        return {
+            f"{number} {what}": array
+            for number, (_, fit) in enumerate(self._steps)
+            for what, array in fit.items()
+        }
+
+    def __call__(self, vectors: Float32Array) -> Float32Array:
+        """Return rows (rows, dim) changed by each step in turn.
+
+        Arithmetic is in float64, rounded once.
+        """
+        dim = vectors.shape[1]
+        for step, _ in self._steps:
+            if step.name in SHORTENING and step.number is not None:
+                dim = step.number
         out = np.zeros((len(vectors), dim), np.float32)
         for rows in blocks(len(vectors), max(vectors.shape[1], 1)):
             block = vectors[rows]
             changed = block.astype(np.float64)
             with np.errstate(over="ignore", invalid="ignore"):
-                for step in changes:
-                    changed = step(changed)
+                for step, fit in self._steps:
+                    changed = _changed(changed, step, **fit)
                 out[rows] = np.where(np.any(block, axis=1, keepdims=True), changed, 0.0)
         return out
 
-    return change
 
-
-def _fitted(step: Step, sample: Float64Array) -> Change:
-    if step.name == "unit-norm":
-        return unit
-    if step.name == "truncate":
-        return lambda rows: rows[:, : step.number]
+def _fit(step: Step, sample: Float64Array) -> dict[str, Float64Array]:
+    """Return what a step learns of a sample."""
+    if step.name in _UNFITTED:
+        return {}
     mean = np.add.reduce(sample, axis=0) / len(sample)  # row by row
     if step.name == "center" or step.number is None:
-        return lambda rows: rows - mean
-    directions = _principal(sample - mean, step.number)
+        return {"mean": mean}
+    return {"mean": mean, "directions": _principal(sample - mean, step.number)}
+
+
+def _changed(
+    rows: Float64Array,
+    step: Step,
+    mean: Float64Array | None = None,
+    directions: Float64Array | None = None,
+) -> Float64Array:
+    """Return rows as a step changes them."""
+    if step.name == "truncate":
+        return rows[:, : step.number]
+    if mean is None:
+        return unit(rows)
+    centred = rows - mean
+    if directions is None:
+        return centred
+    along = product(centred, directions)
     if step.name == "pca":
-        return lambda rows: product(rows - mean, directions)
-
-    def without(rows: Float64Array) -> Float64Array:
-        centred = rows - mean
-        rest: Float64Array = centred - product(
-            product(centred, directions), directions.T
-        )
-        return rest
-
-    return without
+        return along
+    rest: Float64Array = centred - product(along, directions.T)
+    return rest
 
 
 def _principal(centred: Float64Array, count: int) -> Float64Array:

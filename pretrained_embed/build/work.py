@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from pretrained_embed.arrays import Progress
 from pretrained_embed.budget import USUAL, ReadOptions, number_of_bytes
+from pretrained_embed.build.executors import Share
 from pretrained_embed.build.memory import free_memory
 from pretrained_embed.errors import OptionError, brief
 from pretrained_embed.formats import TARGET_SUFFIXES
@@ -41,6 +42,10 @@ class Work:
     advise : bool, default False
         Whether the same pass over a source finds out which other forms of ``match``
         would find more: see `Coverage`.
+    report : callable of a list, optional
+        Called at the end with what each worker did, a `Share` each: ``worker``, which
+        is machine and process, ``cpu_seconds``, ``bytes_read``, ``bytes_written``. Of a
+        build that is done at once there is nothing to tell.
 
     Raises
     ------
@@ -59,6 +64,7 @@ class Work:
     executor: Executor | None = None
     memory: int | None = None
     advise: bool = False
+    report: Callable[[list[Share]], object] | None = field(default=None, repr=False)
 
     def __init__(
         self,
@@ -66,6 +72,7 @@ class Work:
         executor: Executor | None = None,
         memory: int | str | None = None,
         advise: bool = False,
+        report: Callable[[list[Share]], object] | None = None,
     ) -> None:
         if threads is not None:
             _check_count("threads", threads)
@@ -75,11 +82,14 @@ class Work:
             )
         if not isinstance(advise, bool):
             raise OptionError(f"advise is {brief(advise)}; it is True or False")
+        if report is not None and not callable(report):
+            raise OptionError(f"report is {brief(report)}; it is called with a list")
         self.__dict__.update(
             threads=threads,
             executor=executor,
             memory=None if memory is None else number_of_bytes(memory),
             advise=advise,
+            report=report,
         )
 
 

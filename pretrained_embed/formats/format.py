@@ -89,7 +89,7 @@ class Announced(NamedTuple):
 
 @dataclass
 class Place:
-    """Where the rows of a new file lie, just as they are in memory."""
+    """Where the rows of a new file lie, in the bits of its dtype."""
 
     path: Path  # of the file, which gets its own name at the end
     begin: int  # of the first row, in bytes
@@ -97,6 +97,7 @@ class Place:
     #: What the rows are known by, from whoever wrote them there, where that is known.
     crc32: int | None = None
     digests: tuple[str, ...] = ()
+    scales: Float32Array | None = None  # float32 (rows,), where the dtype has such
 
     def map(self, shape: tuple[int, int]) -> Float32Array | None:
         """Return the rows of binary32, to be filled; they are zeros so far.

@@ -71,6 +71,7 @@ class FileSink:
         self._inner = inner
         self._announced = announced
         self._whole = whole
+        self._placed: Place | None = None  # where others write the rows
         self._tokens: list[PackedTokens] = []  # where nobody else keeps them
         self._scales: list[Float32Array] = []  # of the rows, where they have some
 
@@ -104,15 +105,13 @@ class FileSink:
     def place(self) -> Place | None:
         """Return where the rows of the new file lie, which others write there.
 
-        Takes the place of `append`. ``None`` for a format that cannot do that, and for
-        rows that have to be rounded.
+        Takes the place of `append`. ``None`` for a format that cannot do that.
         """
-        if self._announced.dtype != "float32":
-            return None
         get = getattr(self._inner, "place", None)
         place: Place | None = get() if get is not None else None
         if place is not None:
             self.written = self._announced.rows or 0
+            self._placed = place
         return place
 
     def finish(
@@ -129,6 +128,8 @@ class FileSink:
         tokens = announced.tokens
         if tokens is None:
             tokens = joined(self._tokens)
+        if self._placed is not None and self._placed.scales is not None:
+            self._scales = [self._placed.scales]
         if self._scales:
             if bits.SCALES in arrays:
                 raise WriteError(

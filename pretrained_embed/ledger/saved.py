@@ -93,7 +93,7 @@ def _own(table: Table, rows: TokenRows, name: str, *, whole: bool) -> Ledger:
     metadata, arrays = table.metadata, table.arrays
     codes = _codes(metadata, name)
     try:
-        vocabulary = _vocabulary(metadata["vocabulary"], rows, arrays, whole=whole)
+        vocabulary = vocabulary_of(metadata["vocabulary"], rows, arrays, whole=whole)
         findings, provenance = metadata["findings"], metadata["provenance"]
         forms = metadata.get("advice")
         _check(arrays, codes, name)
@@ -144,7 +144,7 @@ def _check(arrays: Mapping[str, AnyArray], codes: set[int], name: str) -> None:
         raise FormatError(f"{name}: the sources of its rows are not whole numbers")
 
 
-def _vocabulary(
+def vocabulary_of(
     saved: Mapping[str, Any],
     rows: TokenRows,
     arrays: Mapping[str, AnyArray],

@@ -593,4 +593,5 @@ def _stored(
     given = {} if layout is None else {"layout": str(layout)}
     made = {"version": store.VERSION, "dtype": reader.dtype}
     known = {**shown(provenance), **given, "store": made}
-    return OpenSource(reader, known, [*notes], identity=identity)
+    address = str(reader.path.absolute())
+    return OpenSource(reader, known, [*notes], address, identity=identity)

@@ -13,7 +13,7 @@ import pytest
 from grouped import grouped
 
 import pretrained_embed as pe
-from pretrained_embed.build import loop, scan
+from pretrained_embed.build import loop, ranges, scan
 from tests.build.test_one_build import in_ranges
 from tests.large import assert_same
 
@@ -66,7 +66,7 @@ def test_too_little_coverage_is_told_before_a_row_is_made(
         pe.convert(source, tmp_path / "table.npz")
         source = tmp_path / "table.npz"
     in_ranges(monkeypatch, 3, len(vocabulary), DIM)
-    made = counted(monkeypatch, loop, "make")
+    made = counted(monkeypatch, ranges, "make")
     scans = counted(monkeypatch, scan, "scan_split")
 
     with pytest.raises(
@@ -305,11 +305,10 @@ def test_rows_of_an_earlier_matrix_are_not_looked_for(
     words = [f"w{n}" for n in range(20, 50)]
     expected = pe.build_matrix(words, source, onto=old)
     in_ranges(monkeypatch, 5, len(words) + 1, DIM)
-    wanted = counted(monkeypatch, scan.WantedTokens, "of")
+    wanted = counted(monkeypatch, scan, "_wanted")
 
     built = pe.build_matrix(words, source, onto=old, out=pe.Shards(tmp_path / "m", 2))
 
     assert_same(built, expected)
-    ((by_range,),) = wanted
-    tokens = [token for part in by_range.values() for token in part.unpack()]
+    tokens = [word for plan, ids in wanted for word in plan.vocabulary.strings(ids)]
     assert tokens == [f"w{n}" for n in range(30, 50)]

@@ -69,11 +69,11 @@ def sections_of(
     """Return what each range has: positions, tokens, vectors."""
     data = b"".join(pieces)
     extract = Extract(len(data), 0, data=data)
-    bounds = extract.bounds(RANGES, DIM)
     sections = []
     for number in range(RANGES):
-        positions, tokens = extract.section(bounds, number, DIM)
-        vectors = extract.vectors(bounds, number, DIM)
+        bounds = extract.bounds(RANGES, number, DIM)
+        positions, tokens = extract.section(bounds, DIM)
+        vectors = extract.vectors(bounds, DIM)
         sections.append((positions.tolist(), tokens.split(), vectors))
     return sections
 
@@ -144,8 +144,10 @@ def test_an_extract_whose_bounds_cannot_be_is_refused(change: str) -> None:
         place = {"entries": RANGES, "bytes": -1, "order": 2}[change]
         bounds[place] += 1 if place != 2 else 2
 
+    damaged = Extract(len(data), 0, data=bytes(data))
+
     with pytest.raises(SourceError, match="damaged"):
-        Extract(len(data), 0, data=bytes(data)).bounds(RANGES, DIM)
+        _ = [damaged.bounds(RANGES, number, DIM) for number in range(RANGES)]
 
 
 class Lines(Reader):
@@ -199,7 +201,7 @@ def extracted() -> Extracted:
         )
         for number, (tokens, rows) in enumerate(zip(SPLITS, (10, 3), strict=True))
     ]
-    return Extracted(Lines(), outcomes, RANGES)
+    return Extracted(Lines(), outcomes, RANGES, "error")
 
 
 def test_a_range_selects_from_its_extracts_as_from_the_file(
@@ -212,14 +214,15 @@ def test_a_range_selects_from_its_extracts_as_from_the_file(
         (3, DIM), -1, np.float32
     )  # row 3 is beyond it: its vector is not read
 
-    found = RangeReader(extracted, 0, None).select(index, out)
+    reader = RangeReader(extracted, 0)
+    found = reader.select(index, out)
 
     assert out[:, 0].tolist() == [0, 10, -1]
     assert found.source_rows.tolist() == [0, 10, -1, 10]
     assert found.ranks.tolist() == [0, 1, 0, 0]
     assert found.findings.rows == 13
     assert found.findings.duplicates == 2
-    assert extracted.met_again[0] == {b"a": 2}
+    assert reader.met_again == {b"a": 2}
 
 
 def test_a_range_sees_nothing_of_what_others_want(extracted: Extracted) -> None:
@@ -227,7 +230,7 @@ def test_a_range_sees_nothing_of_what_others_want(extracted: Extracted) -> None:
     out = np.zeros((2, DIM), np.float32)
 
     found = [
-        RangeReader(extracted, number, None).select(index, out).source_rows.tolist()
+        RangeReader(extracted, number).select(index, out).source_rows.tolist()
         for number in (0, 1, 2)
     ]
 
@@ -292,17 +295,17 @@ def test_an_extract_in_a_file_is_whole_or_said_not_to_be(tmp_path: Path) -> None
     path = SafePath.at(tmp_path, WriteError, "name another") / "0.extract"
     path.write(data.data)
     extract = Extract(data.size, data.crc32, path)
-    bounds = extract.bounds(RANGES, DIM)
+    bounds = extract.bounds(RANGES, 0, DIM)
 
     assert extract.is_whole()
-    assert extract.vectors(bounds, 0, DIM).tolist() == [[1, 1, 1]] * 2
+    assert extract.vectors(bounds, DIM).tolist() == [[1, 1, 1]] * 2
     path.write(data.data[:-1])
     assert not extract.is_whole()
     with pytest.raises(SourceError, match="has become shorter"):
-        extract.bounds(RANGES, DIM)
+        extract.bounds(RANGES, 0, DIM)
     path.write(bytes([data.data[0] ^ 1]) + data.data[1:])
     assert not extract.is_whole()
     path.remove()
     assert not extract.is_whole()
     with pytest.raises(SourceError, match=r"cannot be read: .*; run the build again"):
-        extract.bounds(RANGES, DIM)
+        extract.bounds(RANGES, 0, DIM)

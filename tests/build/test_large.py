@@ -18,7 +18,7 @@ import pytest
 from grouped import grouped
 
 import pretrained_embed as pe
-from pretrained_embed.build import scan
+from pretrained_embed.build import ranges, scan
 from pretrained_embed.build.extract import Extract, Outcome
 from tests.large import DIM, assert_same, make_parts_small, tokens, write_source
 
@@ -308,22 +308,32 @@ def test_what_no_other_process_can_open_is_read_here(source: Path) -> None:
     assert built.findings.notes == ["was read by one process: no other can open it"]
 
 
-def test_an_executor_has_nothing_to_do_for_a_source_with_an_index(
-    source: Path, tmp_path: Path
+@pytest.mark.parametrize("kind", [".npz", ".h5", "store"])
+def test_workers_look_up_in_a_source_with_an_index(
+    kind: str, source: Path, tmp_path: Path
 ) -> None:
-    pe.convert(source, tmp_path / "vectors.npz")
+    library = pe.Library(tmp_path / "cache")
+    indexed = source
+    if kind == "store":
+        library.index(source)
+    else:
+        indexed = tmp_path / f"vectors{kind}"
+        pe.convert(source, indexed)
+    expected = pe.build_matrix(tokens(), indexed, library=library)
+    shares: list[Any] = []
 
-    with ThreadPoolExecutor(1) as executor:
+    with processes(1) as executor:
         built = pe.build_matrix(
             tokens(),
-            tmp_path / "vectors.npz",
+            indexed,
+            library=library,
             out=tmp_path / "m.h5",
-            work=pe.Work(executor=executor),
+            work=pe.Work(executor=executor, report=shares.extend),
         )
 
-    expected = pe.build_matrix(tokens(), tmp_path / "vectors.npz")
-    assert built.vectors.tobytes() == expected.vectors.tobytes()
-    assert built.findings.notes == ["was looked up by one process: it has an index"]
+    assert_same(built, expected)
+    assert [share.worker.endswith(f":{os.getpid()}") for share in shares] == [False]
+    assert shares[0].bytes_written == built.vectors.nbytes
 
 
 def test_a_worker_that_is_killed_costs_nothing_but_time(source: Path) -> None:
@@ -349,13 +359,15 @@ def test_a_split_that_fails_is_scanned_again(
 ) -> None:
     failed: list[int] = []
 
-    def again(given: scan.Job, number: int, _: int) -> Outcome:
+    scan_split = scan.scan_split
+
+    def again(given: scan.Job, number: int, *rest: Any) -> Outcome:
         if number == 2 and len(failed) < 2:
             failed.append(number)
             raise OSError("the disk was busy")
-        return scan.scan_split(given, number)
+        return scan_split(given, number, *rest)
 
-    monkeypatch.setattr(scan, "scan_again", again)
+    monkeypatch.setattr(scan, "scan_split", again)
     expected = pe.build_matrix(tokens(), source)
 
     with ThreadPoolExecutor(2) as executor:
@@ -368,10 +380,10 @@ def test_a_split_that_fails_is_scanned_again(
 def test_a_split_that_fails_always_is_named(
     source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def again(given: scan.Job, number: int, _: int) -> Outcome:
+    def again(*_: Any) -> Outcome:
         raise MemoryError("too little")
 
-    monkeypatch.setattr(scan, "scan_again", again)
+    monkeypatch.setattr(scan, "scan_split", again)
 
     with (
         ThreadPoolExecutor(2) as executor,
@@ -501,11 +513,10 @@ def counted_scans(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     numbers: list[int] = []
     scan_split = scan.scan_split
 
-    def counted(given: scan.Job, number: int, _: Any) -> Outcome:
+    def counted(given: scan.Job, number: int, *rest: Any, **more: Any) -> Outcome:
         numbers.append(number)
-        return scan_split(given, number)
+        return scan_split(given, number, *rest, **more)
 
-    monkeypatch.setattr(scan, "scan_again", counted)
     monkeypatch.setattr(scan, "scan_split", counted)
     return numbers
 
@@ -560,12 +571,15 @@ def test_what_a_killed_build_has_half_written_goes_with_the_next(
 ) -> None:
     out = tmp_path / f"m{suffix}"
     killed_build(source, out, calls=32)  # in the middle of the rows
-    assert list(tmp_path.glob(".m.*.part"))
+    assert list(tmp_path.glob("m*.work/rows-*/range-*"))
 
     built = pe.build_matrix(tokens(), source, out=out)
 
     assert_same(built, pe.build_matrix(tokens(), source))
-    assert not list(tmp_path.glob(".m.*"))
+    assert sorted(path.name for path in tmp_path.iterdir()) in (
+        ["m.h5", "vectors.txt"],
+        ["m.npy", "m.rows.safetensors", "vectors.txt"],
+    )
 
 
 def test_what_was_damaged_is_done_again(
@@ -590,7 +604,7 @@ def test_what_was_damaged_is_done_again(
     assert {0, 1, 2, 3, 4} & set(scans) == {1, 2, 3, 4}
 
 
-@pytest.mark.parametrize("damage", ["wanted.npy", "lock"])
+@pytest.mark.parametrize("damage", ["wanted", "lock"])
 def test_what_a_killed_build_has_left_of_its_own_is_made_anew(
     damage: str, source: Path, tmp_path: Path
 ) -> None:
@@ -662,10 +676,11 @@ def test_shards_of_another_build_are_not_kept(
     assert_same(pe.load_matrix(out), expected)
 
 
-def test_finished_shards_of_a_build_are_kept(
-    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("out", ["m.npy", "m.npz", "m.h5", "m.safetensors", "model"])
+def test_finished_ranges_of_a_build_are_kept(
+    out: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out = tmp_path / "model"
+    given: Any = tmp_path / out if "." in out else pe.Shards(tmp_path / out, 3)
     expected = pe.build_matrix(tokens(), source)
 
     def stop(done: int, total: int | None) -> None:
@@ -673,16 +688,34 @@ def test_finished_shards_of_a_build_are_kept(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        pe.build_matrix(tokens(), source, out=pe.Shards(out, 3), progress=stop)
-    first = sorted(out.glob("*.safetensors"))[0]
-    inode = first.stat().st_ino
+        pe.build_matrix(tokens(), source, out=given, progress=stop)
+    (folder,) = tmp_path.glob("*.work/rows-*")
+    there = len(list(folder.glob("range-*")))
+    assert there > 1
+    record = sorted(folder.glob("range-*"))[0]
+    record.write_bytes(record.read_bytes()[:-1] + b"x")  # one is made again
+    file = sorted((folder / "files").glob("m*.*"))[-1]
+    with file.open("r+b") as grown:  # and one in the file itself
+        grown.seek((1 << 16) + 4 * DIM * (900 if "." in out else 10))
+        grown.write(b"other")
     scans = counted_scans(monkeypatch)
+    made: list[int] = []
+    make = ranges.make
 
-    built = pe.build_matrix(tokens(), source, out=pe.Shards(out, 3))
+    def counted(plan: Any, number: int, readers: Any) -> Any:
+        made.append(number)
+        return make(plan, number, readers)
+
+    monkeypatch.setattr(ranges, "make", counted)
+
+    built = pe.build_matrix(tokens(), source, out=given)
 
     assert not scans
-    assert first.stat().st_ino == inode
+    whole = -(-(len(tokens()) + 1) // 700) if "." in out else 6
+    assert len(made) == whole - there + 2
     assert_same(built, expected)
+    assert_same(pe.load_matrix(tmp_path / out), expected)
+    assert not list(tmp_path.glob("*.work"))
 
 
 def in_parts(source: Path, parts: int = 5) -> Path:

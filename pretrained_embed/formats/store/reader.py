@@ -58,10 +58,11 @@ class StoreReader(TableReader):
     what the vectors are kept as; they are handed out as float32. See `Reader`.
     """
 
-    def __init__(self, parts: _StoreParts, name: str) -> None:
+    def __init__(self, parts: _StoreParts, name: str, path: Path) -> None:
         metadata = parts.metadata
         super().__init__(metadata["format"], name, parts.tokens, parts.vectors)
         self._checked = parts.vectors
+        self.path = path
         self.dtype: str = parts.vectors.encoding
         self.provenance: dict[str, Any] = metadata["provenance"]
         self.statistics = Statistics(
@@ -167,7 +168,8 @@ def open_store(
         directory.Buckets(*(arrays[part] for part in directory.BUCKETS)),
         arrays[directory.STATISTICS],
     )
-    return StoreReader(parts, parts.metadata["name"] if name is None else name)
+    called = parts.metadata["name"] if name is None else name
+    return StoreReader(parts, called, Path(path))
 
 
 def _stored(arrays: Mapping[str, AnyArray], where: str) -> Stored:
