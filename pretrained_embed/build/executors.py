@@ -55,27 +55,34 @@ NOTHING = Share("")
 
 
 class Meter:
-    """Measures what the task does that runs in this thread now."""
+    """Measures what the task does that runs in this thread now.
 
-    def __init__(self) -> None:
-        self._begin = time.thread_time()
+    ``clock`` is `time.process_time` for what all threads of this process do.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.thread_time) -> None:
+        self._clock, self._begin = clock, clock()
         self.read = self.written = 0
 
     def share(self) -> Share:
         """Return what was done since."""
         worker = f"{platform.node()}:{os.getpid()}"
-        spent = time.thread_time() - self._begin
+        spent = self._clock() - self._begin
         return Share(worker, spent, self.read, self.written)
 
 
-def shared(shares: Iterable[Share]) -> list[Share]:
-    """Return the shares of workers, given those of tasks, by the names of workers."""
-    each: dict[str, Share] = {}
+def shared(whole: Share, shares: Iterable[Share]) -> list[Share]:
+    """Return the shares of all workers, given those of tasks, this process first.
+
+    ``whole`` is all that this process did; some of the tasks are a part of that.
+    """
+    each = {whole.worker: Share(whole.worker, 0.0, *whole[2:])}
     for share in shares:
         if share.worker:
             known = each.get(share.worker, Share(share.worker))
             each[share.worker] = known.plus(share)
-    return [each[worker] for worker in sorted(each)]
+    each[whole.worker] = each[whole.worker]._replace(cpu_seconds=whole.cpu_seconds)
+    return [*each.values()]
 
 
 @dataclass

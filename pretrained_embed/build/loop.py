@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
@@ -20,7 +21,7 @@ from pretrained_embed import __version__
 from pretrained_embed.arrays import AnyArray, Int64Array
 from pretrained_embed.bits import SCALES, Loss, Stored
 from pretrained_embed.build import opening
-from pretrained_embed.build.executors import Share, Tasks, shared
+from pretrained_embed.build.executors import Meter, Share, Tasks, shared
 from pretrained_embed.build.opening import Opening, same_file, state_of
 from pretrained_embed.build.plan import Contribution, Plan
 from pretrained_embed.build.ranges import (
@@ -68,18 +69,23 @@ def build(plan: Plan, work: Work, output: Output) -> EmbeddingMatrix:
     Raises what `pretrained_embed.build_matrix` does.
     """
     size = 4 * plan.dim * len(plan.vocabulary)
+    meter, shares = Meter(time.process_time), list[Share]()
     with ExitStack() as held:
         if output.at_once(size, work):
             if output.path is not None:  # wait until nobody else writes to it
                 held.enter_context(work_folder(output.path))
             with rows_of(plan, output, 0, None, "") as rows:
                 ledger = _at_once(plan, rows)
+            meter.read = sum(source.size or 0 for source in plan.sources)
+            meter.written = 0 if output.path is None else size
         else:
             folder = None
             if output.path is not None:
                 folder = held.enter_context(work_folder(output.path))
             threads = held.enter_context(own_threads(plan.options.threads))
-            rows, ledger = _Ranges(plan, work, output, folder, threads).built()
+            rows, ledger, shares = _Ranges(plan, work, output, folder, threads).built()
+    if work.report is not None:
+        work.report(shared(meter.share(), shares))
     return rows.matrix(ledger)
 
 
@@ -161,8 +167,8 @@ class _Ranges:
         rows = len(self._plan.vocabulary)
         return total + (4 * self._plan.dim * rows if self._folder else 0)
 
-    def built(self) -> tuple[Rows, Ledger]:
-        """Return the rows, which have their names, and their ledger."""
+    def built(self) -> tuple[Rows, Ledger, list[Share]]:
+        """Return the rows, which have their names, their ledger, and who did what."""
         plan, folder = self._plan, self._folder
         waiting = 4 * len(plan.vocabulary) * sum(s.reader.dim for s in self._scanned)
         if folder is not None:
@@ -226,9 +232,7 @@ class _Ranges:
             if len(unfilled := joined.unfilled()):
                 raise _unfilled(plan, unfilled)
             rows.finish(ledger, joined.parts, joined.scales)
-        if self._work.report is not None:
-            self._work.report(shared(self._shares))
-        return rows, ledger
+        return rows, ledger, self._shares
 
     def _run(
         self,

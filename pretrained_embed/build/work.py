@@ -43,9 +43,9 @@ class Work:
         Whether the same pass over a source finds out which other forms of ``match``
         would find more: see `Coverage`.
     report : callable of a list, optional
-        Called at the end with what each worker did, a `Share` each: ``worker``, which
-        is machine and process, ``cpu_seconds``, ``bytes_read``, ``bytes_written``. Of a
-        build that is done at once there is nothing to tell.
+        Called at the end with what each worker did, this process first: ``worker``,
+        which is machine and process, ``cpu_seconds``, ``bytes_read`` and
+        ``bytes_written``, what waits in between among them.
 
     Raises
     ------

@@ -113,6 +113,7 @@ def build(
         check_target(report, "--report", pe.Coverage.REPORT_SUFFIXES, **read)
 
     vocabulary = vocab.read()
+    workers: list[Any] = []
     out = output if shards is None else pe.Shards(output, shards)
     with Bar(quiet=quiet) as bar, dask_executor(dask) as executor:
         matrix = pe.build_matrix(
@@ -123,7 +124,7 @@ def build(
             library=library,
             onto=onto,
             out=out if streamed else None,
-            work=replace(work, executor=executor),
+            work=replace(work, executor=executor, report=workers.extend),
             progress=bar,
         )
     if not streamed:
@@ -146,4 +147,5 @@ def build(
             f"'pretrained-embed page {shlex.quote(str(output))}' to look at it."
         )
     if as_json:
-        answer_json({"output": str(output), **matrix_facts(matrix)})
+        did = [worker._asdict() for worker in workers]
+        answer_json({"output": str(output), **matrix_facts(matrix), "workers": did})
