@@ -92,6 +92,41 @@ def test_the_command_takes_a_scheduler(
     assert pe.load_matrix(out).vectors.tobytes() == expected.vectors.tobytes()
 
 
+@pytest.fixture(scope="module")
+def lost() -> Iterator[Client]:
+    with (
+        LocalCluster(
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        ) as cluster,
+        Client(cluster, set_as_default=False) as client,
+    ):
+        yield client
+
+
+def test_a_scheduler_that_is_lost_is_one_error(
+    source: Path, tmp_path: Path, lost: Client
+) -> None:
+    out = tmp_path / "m.npy"
+
+    def lose(done: int, total: int | None) -> None:
+        if done > source.stat().st_size:
+            lost.close()
+
+    with pytest.raises(pe.errors.WorkerError, match="scheduler is gone"):
+        pe.build_matrix(
+            tokens(),
+            source,
+            out=out,
+            work=pe.Work(executor=lost.get_executor()),
+            progress=lose,
+        )
+
+    assert not out.exists()
+    assert list(tmp_path.glob("m.npy.work/rows-*/range-*"))
+    built = pe.build_matrix(tokens(), source, out=out)
+    assert_same(built, pe.build_matrix(tokens(), source))
+
+
 def test_workers_read_parts_and_align_sources(
     source: Path, tmp_path: Path, client: Client
 ) -> None:
