@@ -92,21 +92,11 @@ def test_the_command_takes_a_scheduler(
     assert pe.load_matrix(out).vectors.tobytes() == expected.vectors.tobytes()
 
 
-@pytest.fixture(scope="module")
-def lost() -> Iterator[Client]:
-    with (
-        LocalCluster(
-            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
-        ) as cluster,
-        Client(cluster, set_as_default=False) as client,
-    ):
-        yield client
-
-
 def test_a_scheduler_that_is_lost_is_one_error(
-    source: Path, tmp_path: Path, lost: Client
+    source: Path, tmp_path: Path, client: Client
 ) -> None:
     out = tmp_path / "m.npy"
+    lost = Client(client.scheduler.address, set_as_default=False)
 
     def lose(done: int, total: int | None) -> None:
         if done > source.stat().st_size:
