@@ -85,6 +85,7 @@ WHERE_NEEDED = {
     "arrays": {"tqdm"},
     "files": {"filelock"},
     "sources": {"requests", "urllib3", "fsspec"},
+    "formats.gguf": {"gguf"},
     "formats": {"h5py", "pyarrow", "gensim"},
     "lookup": {"simplemma", "snowballstemmer"},
     "matrix": {"matplotlib"},

@@ -19,6 +19,7 @@ NPY = b"\x93NUMPY"
 HDF5 = b"\x89HDF\r\n\x1a\n"
 FASTTEXT = b"\xba\x16\x4f\x2f"  # 793712314, little-endian
 FINALFUSION = b"FiFu"
+GGUF = b"GGUF"
 ZIP = b"PK\x03\x04"
 SQLITE = b"SQLite format 3\0"
 PARQUET = b"PAR1"
@@ -138,6 +139,11 @@ def pickled(head: bytes, stream: ByteStream) -> bool:
         return b"'descr': '|O'" in head[:_CLASS]
     is_pickle = head.startswith(_PICKLE) and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
     return is_pickle and not torch(head, stream) and not gensim(head, stream)
+
+
+def gguf(head: bytes, stream: ByteStream) -> bool:
+    """Return whether the bytes start as a model of llama.cpp does."""
+    return head.startswith(GGUF)
 
 
 def finalfusion(head: bytes, stream: ByteStream) -> bool:

@@ -110,6 +110,15 @@ FORMATS = (
         lies_in="files",
     ),
     Format(
+        "gguf",
+        "GGUF models of llama.cpp, `token_embd.weight` with its tokens; quantised ones "
+        "need `pretrained-embed[gguf]`",
+        f"{_OURS}.gguf:open_reader",
+        "its embedding, or `FILE#NAME`, mapped",
+        marks.gguf,
+        fragments=True,
+    ),
+    Format(
         "fasttext",
         "fastText `.bin` and quantised `.ftz`: cbow, skipgram, supervised, pruned, old "
         "ones without a version number; floret's `.bin`",

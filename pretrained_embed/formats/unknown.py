@@ -23,7 +23,7 @@ _MARKS = {
     b"\x04\x22\x4d\x18": "lz4 data; unpack it first",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive; unpack it first",
     b"Rar!\x1a": "a RAR archive; unpack it first",
-    b"GGUF": "a model of llama.cpp (GGUF); get the safetensors files of the model",
+    b"GGUF": "a model of llama.cpp (GGUF), which is a source of vectors",
     b"version https://git-lfs": "a git-lfs pointer, not the file itself; run "
     "'git lfs pull' or download the file",
     b"\xff\xfe": _UTF_16,

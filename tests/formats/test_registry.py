@@ -165,6 +165,7 @@ def test_every_suffix_writes_a_format_that_is_recognised(tmp_path, suffix):
 HEADS = {
     "torch": b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
     "pickle": b"\x80\x04}.",
+    "gguf": b"GGUF",
     "hdf5": b"\x89HDF\r\n\x1a\n",
     "fasttext": struct.pack("<ii", 793712314, 12) + bytes(99),
     "gensim": b"\x80\x04\x95gensim.models",
