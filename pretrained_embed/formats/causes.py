@@ -10,17 +10,22 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+#: Bytes of a field that may be meant as a number: no number has more.
+_LONGEST_FIELD = 200
 _NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
 #: Bytes that no text holds.
-CONTROLS = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
+CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
 #: What separates fields in other tools' files, and what to say of it.
 SEPARATORS = [
-    (mark, f"{name} separate the numbers; write spaces or tabs")
+    (mark, f"{name} separate the fields; write spaces or tabs")
     for mark, name in (
         *((b",", "commas"), (b";", "semicolons"), (b"|", "vertical bars")),
+        *((b"&", "ampersands (LaTeX)"), (b"\xc2\xa0", "no-break spaces")),
+        *((b"\x0b", "vertical tabs"), (b"\x0c", "form feeds")),
+        *((b"\xe3\x80\x80", "ideographic spaces"), (b"\\t", "a backslash and a t")),
     )
 ]
 
@@ -49,6 +54,10 @@ _FIELDS = _table(
         "a minus sign is not the ASCII one (U+2212 or a dash); write -",
     ),
     (
+        rb"[-+]?\d{1,3}(?:,\d{3})+\.\d*$",
+        "commas group the digits of numbers (1,234.5); write 1234.5",
+    ),
+    (
         rb"[-+]?\d*,\d+(?:[eE][-+]?\d+)?$",
         "the numbers have decimal commas; write points",
     ),
@@ -66,9 +75,28 @@ _FIELDS = _table(
         rb"\d+:%b$" % _NUMBER,
         "sparse vectors (index:value); only dense ones can be read",
     ),
-    (rb"(?i)(none|null|na|n/a|<na>|nil)$", "a number is missing (None, NA or null)"),
+    (
+        rb"(?i)(none|null|na|n/a|#n/a|<na>|nil|\?|#div/0!|#value!|#num!)$",
+        "a number is missing (None, NA, null, ? or the like)",
+    ),
+    (rb"(\.\.\.|\xe2\x80\xa6)$", "numbers are left out (...); print all of them"),
+    (rb"(?i)[-+]?0x[\da-f.]+(p[-+]?\d+)?$", "hexadecimal numbers; write decimal ones"),
+    (rb"%b(%%|\xe2\x80\xb0)$" % _NUMBER, "percent; write fractions, such as 0.5"),
+    (rb"[-+]?\d+/\d+$", "fractions (1/3); write decimal numbers"),
+    (rb"\(?%b[-+]\d[\d.]*[ij]\)?$|%b[ij]$" % (_NUMBER, _NUMBER), "complex numbers"),
+    (rb"[-+]?\d+_\d[\d_.]*$", "digits in groups (1_000); write 1000"),
+    (rb"(?i)(true|false)$", "truth values; write 1 and 0"),
+    (
+        rb"[-+]?(?:[\d.]*(?:\xef\xbc[\x8d\x8e\x90-\x99]|\xd9[\xa0-\xab]))+[\d.]*$",
+        "digits, points or signs that are not ASCII ones; write 0 to 9, . and -",
+    ),
+    (
+        rb"%b-\d[-\d.eE+]*$" % _NUMBER,
+        "nothing stands between a number and the minus sign of the next one",
+    ),
+    (rb"[\w.]+=%b$" % _NUMBER, "a name stands before each number (name=0.25)"),
     (rb"[-+]?\d+\.?\d*[dD][-+]?\d+$", "Fortran's exponents (1.0D-05); write 1.0e-05"),
-    (rb"[-+]?\d*\.\d+[fFlL]$", "a letter stands behind each number, as in C source"),
+    (rb"[-+]?\d*\.\d+[fFlLdD]$", "a letter stands behind each number, as in C source"),
 )
 
 _ROWS = _table(
@@ -78,6 +106,27 @@ _ROWS = _table(
     (
         rb"^\s*\d+[ \t]+\d+\s*$",
         "this is a header (count dim): files were joined; remove the line",
+    ),
+    (
+        rb"^\W*\d+\s*[x*,;:/]\s*\d+\W*$",
+        "this is a header, but not of two integers alone (count dim)",
+    ),
+    (
+        rb"^\s*\d+\s*$",
+        "a number alone: was count dim written on two lines? Write them on one",
+    ),
+    (
+        rb"(?i)^[^\d\n]*\b(dim|dims|dimensions?|vector_size|count|size|vocab|words|rows)"
+        rb"\b\W*\d+\W*$",
+        "this tells of the file, and is no row; remove the line",
+    ),
+    (
+        rb"^\s*(#|//|%|;|--)[^\n]*[A-Za-z]|^\s*(---+|```.*|===+)\s*$",
+        "this is a comment, and no row; remove the line",
+    ),
+    (
+        rb"^\s*%b(\s+%b)+\s+[^\s\d.+-]\S*\s*$" % (_NUMBER, _NUMBER),
+        "the numbers stand before the token; write the token first",
     ),
     (
         rb"""^\S*[ \t]?["']?[A-Za-z_.]+_?[01]["']?[ \t]["']?[A-Za-z_.]+_?[12]\b""",
@@ -97,6 +146,8 @@ _MIXED = _table(
 
 def cause_of_field(field: bytes) -> str | None:
     """Return what is wrong with a field that is no number but meant to be one."""
+    if len(field) > _LONGEST_FIELD:
+        return None
     return next((cause for mark, cause in _FIELDS if mark.match(field)), None)
 
 

@@ -25,6 +25,11 @@ _CODES = {
     kernel.WIDE: "text.surplus-number",
     kernel.LONG: "text.long-row",
 }
+#: Fields of another separator than the file has, by that of the file.
+_OTHER = {
+    b" ": (re.compile(rb"\t[-+]?\.?\d[^ \t]*(\t|$)"), "tabs", "spaces"),
+    b"\t": (re.compile(rb" [-+]?\.?\d[^ \t]*( |$)"), "spaces", "tabs"),
+}
 _HEADER = re.compile(rb"\s*[0-9]+[ \t]+[0-9]+\s*")
 
 
@@ -36,6 +41,7 @@ class Fault(NamedTuple):
     found: int
     excerpt: bytes
     cut: bool  # the file ends inside this row
+    separator: bytes = b""  # between the numbers of the other rows
 
     def sentence(self, dim: int) -> str:
         """Say what is wrong with the row."""
@@ -71,6 +77,10 @@ class Fault(NamedTuple):
             return ""
         if self.cut and self.kind == kernel.SHORT:
             return "; the file ends here: probably a cut download, fetch it again"
+        if self.kind in (kernel.SHORT, kernel.BAD_NUMBER) and self.separator in _OTHER:
+            mark, its, others = _OTHER[self.separator]
+            if mark.search(self.excerpt):
+                return f"; {its} separate its fields, where other rows have {others}"
         from pretrained_embed.formats.causes import cause_of_row  # most files need none
 
         cause = cause_of_row(self.excerpt)

@@ -87,13 +87,13 @@ def mark_of(head: bytes) -> str | None:
 def _cause(head: bytes) -> str | None:
     """Return what is wrong with the numbers of half of the first lines or more."""
     # most files need none of it
-    from pretrained_embed.formats.causes import CONTROLS, cause_of_numbers, most_common
+    from pretrained_embed.formats.causes import CONTROLS, cause_of_row, most_common
 
     lines = [line[-_LINE_END:] for line in head.split(b"\n", _LINES)[:_LINES]]
     lines = [line for line in lines if line.strip()]
     if any(CONTROLS.search(line) for line in lines):
         return None
-    causes = [cause_of_numbers(line) for line in lines]
+    causes = [cause_of_row(line) for line in lines]
     told = sum(cause is not None for cause in causes)
     return most_common(causes) if 2 * told >= len(lines) else None
 

@@ -56,9 +56,12 @@ def test_what_is_no_base64_stays_as_it_stands(tmp_path):
     assert "text.base64-tokens" not in reader.findings.codes
 
 
-def test_rows_of_three_integers_with_other_tokens_are_refused(tmp_path):
-    with pytest.raises(pe.errors.FormatError, match="header of three integers"):
-        pe.open_vectors(written(tmp_path, TOKENS))
+def test_below_three_integers_other_tokens_are_not_decoded(tmp_path):
+    with pe.open_vectors(written(tmp_path, TOKENS)) as reader:
+        (block,) = reader.blocks()
+
+    assert block.tokens == TOKENS
+    assert reader.findings.codes == {"header.three-integers": 1}
 
 
 def test_rows_are_counted_with_those_that_are_left_out(tmp_path):

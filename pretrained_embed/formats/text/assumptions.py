@@ -8,32 +8,44 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.findings import Note
-from pretrained_embed.formats.text import base64_tokens
-from pretrained_embed.formats.text.evidence import Found, Lines, Style, most, or_tell
+from pretrained_embed.formats.text.evidence import (
+    Found,
+    Lines,
+    Style,
+    common_number,
+    most,
+    or_tell,
+)
 from pretrained_embed.formats.text.first_number import Owner, owner
-from pretrained_embed.formats.text.shapes import SAMPLE, Shapes
+from pretrained_embed.formats.text.shapes import Shapes
+from pretrained_embed.formats.text.tokens import Trait, are_quoted
 
 #: Rows of fewer numbers may look like a header, or like numbers of columns.
 SHORT = 3
-_OF_TOKENS = (Owner.TOKEN, Owner.TOKEN_PERHAPS)
+_TOKENS = (Owner.TOKEN, Owner.TOKEN_PERHAPS)
 
+#: The least part of lines that begin with a word, where rows are wrapped.
+_TOKEN_LINES = 0.1
+#: Bytes of a line 1 that may be a header in other words, its integers, and what says
+#: of a line that is like a row that it is none.
+_LONGEST_LINE_1 = 80
+_INTEGER = re.compile(rb"(?<![\w.])(\d{1,18})(?:\.0*)?(?![\w.])")
+_SAYS = re.compile(
+    rb"(?i)[#%=:]|dim|count|size|words|vocab|vectors|tokens|word2vec|"
+    rb"^(\+\d+\s+\+?\d+$|\W*\d+(\.0*\s|\s*[,;x]))"
+)
+_COMMENT = re.compile(rb"(#|%|//|;|--)\s*[^ \t]+[ \t]+[^ \t]")
 #: What stands before the numbers of columns, or of the rows' own, in line 1.
 _LABELS = (
     b"word words token tokens index id label name key term node entity vocab unnamed"
 )
-#: Marks that separate fields, where they stand behind tokens.
-_MARKS = {b",": "a comma", b";": "a semicolon", b"|": "a bar", b":": "a colon"}
-#: Rows of which most have to be in base64 before more are looked at.
-_FEW = 3
-#: Quotes around a token, and around one that CSV has to quote.
-_IN_QUOTES = re.compile(rb'"(?:[^"]|"")+"$')
-_QUOTED = re.compile(rb'"[^"]*(?:[ \t]|"").*"$')
 
 
 def cause_of(rows: Shapes) -> str | None:
@@ -61,6 +73,49 @@ def no_tokens(text: Lines, before: str = "") -> FormatError:
     )
 
 
+def check_lines(text: Lines) -> None:
+    """Raise `FormatError` for lines that are no rows, whatever the dim is."""
+    rows = text.rows
+    if text.header is None and text.known.header is None:
+        _check_line_1(text)
+    if text.known.dim is not None or not (rows.lead > 0).any():
+        return
+    alone, words = rows.all_numbers, rows.lead == 0
+    if not alone.sum() >= words.sum() >= max(1, _TOKEN_LINES * len(rows)):
+        return
+    beside = common_number(rows[words])
+    if beside == 0 or most(rows[alone].numbers < beside):
+        raise text.error(
+            "text.wrapped-rows",
+            "lines of numbers alone stand between lines that begin with a word: rows "
+            "are wrapped over several lines, or tokens stand on lines of their own",
+            "Write each token and all of its numbers on one line",
+        )
+
+
+def _check_line_1(text: Lines) -> None:
+    """Raise `FormatError` for a header in other words, or a comment, in line 1."""
+    line, rows = text.first.line(0), text.rows[1:]
+    if len(line) > _LONGEST_LINE_1 or not line or not len(rows):
+        return
+    dim, own = common_number(rows), int(text.first.numbers[0])
+    row = "" if own < dim else ", or 'header=no' if it is a row"
+    remedy = f"pass layout='header=yes' (--layout header=yes) to leave it out{row}"
+    pairs = pairwise(map(int, _INTEGER.findall(line)))
+    for count, number in (pair for a, b in pairs for pair in ((a, b), (b, a))):
+        true = count == len(rows) if text.whole else count >= len(rows) and own < dim
+        if number == dim and true and (own < dim or _SAYS.search(line)):
+            raise text.error(
+                "header.in-words",
+                f"{brief(line)} gives count and dim, but not as two integers alone",
+                f"Write '{count} {dim}', or {remedy}",
+            )
+    if own >= dim and _COMMENT.match(line) and not _COMMENT.match(rows.line(0)):
+        raise text.error(
+            "text.comment", f"{brief(line)} is a comment", f"P{remedy[1:]}"
+        )
+
+
 def columns_error(text: Lines, *, below_header: bool = False) -> FormatError:
     """Return the error for a first line that numbers the columns."""
     if below_header:  # nothing that is told of a layout leaves out line 2
@@ -77,27 +132,29 @@ def columns_error(text: Lines, *, below_header: bool = False) -> FormatError:
     )
 
 
-def check(found: Found) -> None:
-    """Raise `FormatError` for rows that cannot be what they seem."""
+def check(found: Found, trait: Trait | None) -> None:
+    """Raise `FormatError` for rows that cannot be what they seem.
+
+    ``trait`` is what most tokens have in common.
+    """
     text, rows = found.text, found.text.rows
-    known = is_dim_known(found)
-    if not known and rows.all_numbers.all() and (rows.lead > 1).any():
-        fields = (rows.line(number).split(None, 1)[0] for number in range(len(rows)))
-        first = [kernel.number(field) or 0.0 for field in fields]
-        if min(first) < 0 or len(set(first)) < len(first):
-            raise no_tokens(text)
+    if not is_dim_known(found):
+        words = int(rows.lead[0] == 0 and rows.numbers[0] < found.dim)
+        below = rows[words:]  # words in line 1 name the columns
+        if len(below) and below.all_numbers.all() and (below.lead > 1).any():
+            fields = (
+                below.line(place).split(None, 1)[0] for place in range(len(below))
+            )
+            first = [kernel.number(field) or 0.0 for field in fields]
+            if min(first) < 0 or len(set(first)) < len(first):
+                raise no_tokens(text, "below line 1 " * words)
     if _may_number_columns(found) and found.dim >= SHORT:
         counted = found.declared is not None and text.counted(found.declared)
         if not counted and (rows.near[1:] > 0).any():
             raise columns_error(text, below_header=found.header)
-    if (mark := _mark_behind_tokens(rows)) is not None:
-        raise text.error(
-            "text.separator",
-            f"{mark} stands behind most tokens",
-            "Write one space or one tab there alone"
-            + or_tell(f"separator={found.style.name}"),
-        )
-
+    if trait is not None and trait.remedy:
+        remedy = trait.remedy + or_tell(f"separator={found.style.name}")
+        raise text.error(trait.code, trait.what, remedy)
     if found.dim < SHORT and (line := _header_among(found)) is not None:
         raise FormatError(
             f"{text.name}: among its rows stands {brief(line)}, a header (count dim): "
@@ -116,7 +173,9 @@ def _header_among(found: Found) -> bytes | None:
         return None
     if found.header and text.header is not None and (again := text.header.again(rows)):
         return rows.line(again[0])
-    for place in np.flatnonzero(rows.integers).tolist() if text.whole else ():
+    first = text.known.header is False  # it is a row, as was told
+    integers = (np.flatnonzero(rows.integers[first:]) + first).tolist()
+    for place in integers if text.whole else ():
         line, behind = rows.line(place), len(rows) - 1 - place
         if [*map(int, line.split()[:2])] == [behind, found.dim]:
             return line
@@ -129,10 +188,10 @@ def cuts_numbers(rows: Shapes, style: Style, dim: int) -> bool:
     return 2 * len(whole) >= len(rows) and cause_of(whole) is not None
 
 
-def notes(found: Found, *, base64: bool) -> Iterator[Note]:
+def notes(found: Found, trait: Trait | None, *, base64: bool) -> Iterator[Note]:
     """Yield what is assumed, and what is remarkable about the rows.
 
-    ``base64`` says that their tokens are, see `are_base64`.
+    ``trait`` is what most tokens have in common, ``base64`` that they are in it.
     """
     rows = found.text.rows
     if not is_dim_known(found):
@@ -140,18 +199,16 @@ def notes(found: Found, *, base64: bool) -> Iterator[Note]:
     yield from _first_line(found)
     if found.dim == 1 and not found.header:
         yield from _one_number(found)
-    if (mark := _mark_behind_tokens(rows)) is not None:
-        yield Note(
-            "text.comma-tokens",
-            f"{mark} stands behind most tokens, and is taken for their last byte",
-        )
+    if trait is not None:
+        what = f"{trait.what}, and is taken for a part of them"
+        yield Note(trait.note, trait.what if not trait.remedy else what)
     if base64:
         yield Note(
             "text.base64-tokens",
             "tokens begin with B64:, and are decoded from base64, as deeplearning4j "
             "writes them",
         )
-    if _are_quoted(rows):
+    if are_quoted(rows):
         yield Note(
             "text.quoted-tokens",
             "quotes stand around tokens, as CSV has them; they are kept: write "
@@ -176,7 +233,7 @@ def _assumed(found: Found) -> Iterator[Note]:
             "all fields are whole numbers: the first of each row is taken for its "
             "token, and line 1 for a row",
         )
-    elif dim > 1 and owner(rows[found.style.runs == dim], dim) in _OF_TOKENS:
+    elif dim > 1 and owner(rows[found.style.runs == dim], dim) in _TOKENS:
         yield Note(
             "assumed.first-number",
             "all tokens may end in a number, such as Route 66: the first number of "
@@ -270,31 +327,3 @@ def _may_number_columns(found: Found) -> bool:
     label = rows.line(0)[: rows.front_end[0] - rows.begin[0]].strip(b"\"': ").lower()
     labelled = not label or label in _LABELS.split()
     return bool((rows.near[1:] > 0).any()) or first == 0 or labelled
-
-
-def _mark_behind_tokens(rows: Shapes) -> str | None:
-    """Return the mark that most tokens end in, as if it separated them."""
-    last = np.frombuffer(rows.head, np.uint8)[np.maximum(rows.front_end - 1, 0)]
-    last[rows.front_end - rows.begin < 2] = 0  # the mark is the token
-    marks = (name for mark, name in _MARKS.items() if most(last == ord(mark)))
-    return next(marks, None)
-
-
-def are_base64(rows: Shapes) -> bool:
-    """Whether most tokens are in base64, as deeplearning4j writes them."""
-    for some in (_FEW, SAMPLE):
-        spans = np.column_stack([rows.begin, rows.front_end])[rows.sample(some)]
-        encoded = [base64_tokens.is_encoded(rows.head[a:b]) for a, b in spans]
-        if not most(np.array(encoded)):
-            return False
-    return True
-
-
-def _are_quoted(rows: Shapes) -> bool:
-    """Whether quotes stand around most tokens, or around those with a blank in them."""
-    quoted = np.frombuffer(rows.head, np.uint8)[rows.begin] == ord('"')
-    places = np.flatnonzero(quoted)[:SAMPLE]
-    tokens = [rows.head[rows.begin[i] : rows.front_end[i]] for i in places]
-    if any(_QUOTED.match(token) for token in tokens):
-        return True
-    return most(quoted) and all(_IN_QUOTES.match(token) for token in tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -14,15 +15,23 @@ from pretrained_embed.formats.text.shapes import Shapes
 
 #: Digits that a number of a header has at most.
 _LONGEST_COUNT = 18
-#: Integers of the longest header: words, size and documents of deeplearning4j.
-_LONGEST_HEADER = 3
+#: Integers of the longest header: deeplearning4j writes three.
+_LONGEST_HEADER = 8
 #: Errors that are about line 1.
-_OF_LINE_1 = ("header.not-borne-out", "header.three-integers", "text.column-numbers")
+_OF_LINE_1 = (
+    *("header.not-borne-out", "header.three-integers", "header.in-words"),
+    *("text.column-numbers", "text.comment"),
+)
 
 
 def most(rows: BoolArray) -> bool:
     """Whether something is so of more than half of the rows."""
     return 2 * int(rows.sum()) > len(rows)
+
+
+def common_number(rows: Shapes) -> int:
+    """Return how many numbers most of some rows end in, whatever is between them."""
+    return int(np.bincount(rows.numbers).argmax())
 
 
 def or_tell(layout: str) -> str:
@@ -88,11 +97,9 @@ class FirstLine(NamedTuple):
         return [p for p in places if sorted(map(int, rows.line(p).split()[:2])) == pair]
 
     def readings(self) -> list[tuple[int, int]]:
-        """Return (count, dim) for each way to read the first two integers."""
-        if len(self.numbers) < 2:
-            return []
-        first, second = self.numbers[:2]
-        return [(first, second), (second, first)]
+        """Return (count, dim) for each way to read two integers side by side."""
+        pairs = pairwise(self.numbers)
+        return [pair for a, b in pairs for pair in ((a, b), (b, a))]
 
 
 class Lines(NamedTuple):

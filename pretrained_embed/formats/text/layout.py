@@ -40,7 +40,7 @@ from pretrained_embed import kernel
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.known_layout import KnownLayout
-from pretrained_embed.formats.text import assumptions
+from pretrained_embed.formats.text import assumptions, tokens
 from pretrained_embed.formats.text.evidence import (
     FirstLine,
     Found,
@@ -61,6 +61,8 @@ _OF_ONE_NUMBER = {"text.dim-1", "text.counts"}
 #: Of rows of numbers alone, no more is looked at to tell that they are text.
 _LOOKED_AT = 4096
 
+#: The part of the rows that is no more a few bad rows, if their separator is another.
+_MIXED_SHARE = 0.1
 _MIXED = "tabs and spaces are mixed between the fields"
 _SPACE_THEN_TABS = (
     "a space and then tabs separate the fields, or tokens end in a number before tabs,"
@@ -75,18 +77,17 @@ _WIDE = {
 _COSTS = {
     "no-tokens": 1,  # the rows have one number less, and no token
     "dim-first": 1,
+    "more-integers": 2,  # line 1 has more than two
+    "elsewhere": 1,  # and others before them
     "tokens-end-in-numbers": 2,  # all rows have as many more, which are no vector's
     "tokens-may-end-in-numbers": 3,  # which may be one's
     "in-token": 2,  # the first number, or the last one before, is the token's
     "count-false": 3,
     "dim-false": 4,  # all rows have more or fewer numbers, and the count is true
     "row": 4,  # line 1 is no header
+    "whole-row": 6,  # though no other's token is a number, or most have fractions
 }
 _DIM_FIRST = Note("header.dim-first", "the header gives dim before count")
-_THREE = Note(
-    "header.three-integers",
-    "line 1 is a header of three integers: words, size and documents of deeplearning4j",
-)
 _SURPLUS = Note(
     "header.tokens-end-in-numbers",
     "all rows have more numbers than the header declares, and as many rows as it "
@@ -172,7 +173,11 @@ def _look(
     if header is not None and not most(rows.numbers < assumptions.SHORT):
         rows = rows.without(header.again(rows))
     text = Lines(name, whole, lines[:1], rows, header, known)
-    return _decide(text, tokens_apart=tokens_apart) if len(text.rows) else None
+    if not len(text.rows):
+        return None
+    if not tokens_apart:
+        assumptions.check_lines(text)
+    return _decide(text, tokens_apart=tokens_apart)
 
 
 def _layout(head: bytes, found: Found, tokens_apart: bool) -> TextLayout:
@@ -183,13 +188,15 @@ def _layout(head: bytes, found: Found, tokens_apart: bool) -> TextLayout:
     if found.header:
         end = head.find(b"\n", begin)
         skip, line = end + 1, head[begin:end]
-    if not known.given and not tokens_apart:
-        assumptions.check(found)
     apart = tokens_apart and bool(rows.all_numbers.all())
-    base64 = assumptions.are_base64(rows)
+    base64 = tokens.are_base64(rows)
     notes = list(found.notes)
     if not apart:
-        notes += assumptions.notes(found, base64=base64)
+        tabs = found.style.delimiter == b"\t"
+        trait = None if base64 else tokens.common_trait(rows, tabs=tabs)
+        if known.dim is None and known.separator is None:
+            assumptions.check(found, trait)
+        notes += assumptions.notes(found, trait, base64=base64)
     if begin:
         what = "a byte order mark before the first row was left out"
         notes.insert(0, Note("text.byte-order-mark", what))
@@ -267,8 +274,12 @@ def _styles(text: Lines) -> Styles | None:
         return Styles((Style.of(text.rows, "tab" if tab else "space"),))
     tabs = int((many.between == kernel.TAB).sum())
     spaces = int((many.between == kernel.SPACE).sum())
+    other = min(tabs, spaces)
     if 2 * max(tabs, spaces) <= len(many):
         raise _separator_error(text, _MIXED)
+    if other > 1 and other >= _MIXED_SHARE * len(many):
+        what = f"tabs stand between the numbers of {tabs:,} rows, spaces in {spaces:,}"
+        raise _separator_error(text, what, f"of the first {len(many):,}")
     return _spaced(text, some) if spaces > tabs else _tabbed(text, some)
 
 
@@ -376,7 +387,10 @@ def _by_header(text: Lines, styles: Styles) -> Found | None:
         return best[0].found
     if told is not None:
         return _by_rows(text, styles, header=True)
-    if len(header.numbers) > 2:
+    if len(header.numbers) > 3:
+        text = text.with_first()
+        return _by_rows(text, _styles(text))
+    if len(header.numbers) == 3:
         raise _three_integers(text, styles.ways[0].dim())
     if best and not best[0].found and text.rows.all_numbers.all():
         what = f"line 1 declares {best[0].dim:,} values a row, and "
@@ -391,27 +405,35 @@ def _readings(text: Lines, styles: Styles) -> Iterator[Reading]:
     """
     rows, header = text.rows, text.header
     assert header is not None
-    of_dl4j = len(header.numbers) > 2 and assumptions.are_base64(rows)
-    pairs = header.readings() if len(header.numbers) == 2 else []
-    for number, (count, dim) in enumerate(pairs or header.readings()[:of_dl4j]):
-        notes = (_THREE,) if of_dl4j else (_DIM_FIRST,) if number else ()
+    more = len(header.numbers) > 2
+    of_dl4j = more and tokens.are_base64(rows)
+    for number, (count, dim) in enumerate(header.readings()):
         counted = text.counted(count)
-        cost = number * _COSTS["dim-first"] + (not counted) * _COSTS["count-false"]
+        place, swapped = divmod(number, 2)
+        if place and (of_dl4j or not counted):
+            break
+        notes = [_DIM_FIRST] * swapped + [_more_integers(header, count, dim)] * more
+        cost = swapped * _COSTS["dim-first"] + place * _COSTS["elsewhere"]
+        cost += (more and not of_dl4j) * _COSTS["more-integers"]
+        cost += (not counted) * _COSTS["count-false"]
         if rows.all_numbers.all() and most(rows.numbers == dim - 1):
             yield Reading(cost + _COSTS["no-tokens"], count, dim, None)
         for style in styles.ways:
-            found = Found(text, style, dim, True, count, notes)
+            found = Found(text, style, dim, True, count, tuple(notes))
             doubtful = styles.doubt or assumptions.cuts_numbers(rows, style, dim)
             if style.fits(dim) and (counted or not doubtful):
-                more = 0 if counted or not _cuts_off(found) else _COSTS["in-token"]
-                yield Reading(cost + more, count, dim, found)
+                if not counted and _cuts_off(found):
+                    cost += _COSTS["in-token"]
+                yield Reading(cost, count, dim, found)
             elif counted and (how := _end_in_numbers(text, style, dim)) is not None:
                 found = found._replace(notes=(*notes, _SURPLUS))
                 yield Reading(cost + _COSTS[how], count, dim, found)
             elif text.whole and counted and dim <= 2 * style.dim() <= 4 * dim:
                 yield Reading(cost + _COSTS["dim-false"], count, dim, None)
     if (row := _with_first(text, styles)) is not None:
-        yield Reading(_COSTS["row"], len(row.text.rows), row.dim, row)
+        unlike = most(rows.near > 0) or not (rows.lead > 0).any()
+        kind = "whole-row" if more and unlike else "row"
+        yield Reading(_COSTS[kind], len(row.text.rows), row.dim, row)
 
 
 def _cuts_off(found: Found) -> bool:
@@ -455,12 +477,21 @@ def _with_first(text: Lines, styles: Styles) -> Found | None:
     return _by_rows(with_first, _styles(with_first))
 
 
+def _more_integers(header: FirstLine, count: int, dim: int) -> Note:
+    """Return the note on a header that has more than count and dim."""
+    return Note(
+        "header.three-integers",
+        f"line 1 is {len(header.numbers)} integers (deeplearning4j writes words, size "
+        f"and documents): {count:,} and {dim:,} are taken for count and dim",
+    )
+
+
 def _three_integers(text: Lines, dim: int) -> FormatError:
     if dim == 3 and text.header and text.header.numbers in ([0, 1, 2], [1, 2, 3]):
         return assumptions.columns_error(text)
     # tokens may end in numbers: then the second integer tells how many are the vector's
     declared = text.header.numbers[1] if text.header is not None else dim
-    told = f"dim={declared if 0 < declared < dim else dim},header=yes"
+    told = f"dim={declared},header=yes" if 0 < declared < dim else "header=yes"
     return text.error(
         "header.three-integers",
         "it is a header of three integers, such as the words, size and documents of "
@@ -487,12 +518,12 @@ def _not_borne_out(
     if dim > declared > 0:
         remedy = (
             f"If all tokens end in a number, pass layout='dim={declared},header=yes' "
-            f"(--layout); if line 1 is false, 'dim={dim},header=yes'"
+            "(--layout); if line 1 is false, 'header=yes'"
         )
     elif dim > 1:
         remedy = (
             "Get the file again if it was cut or edited. If line 1 is false, pass "
-            f"layout='dim={dim},header=yes' (--layout)"
+            "layout='header=yes' (--layout header=yes)"
         )
     else:
         remedy = "Get the file again; it may have been cut, edited or joined"
@@ -510,7 +541,7 @@ def _by_rows(
         _check_unlike_rows(text)
         return None
     count = text.header.numbers[0] if header and text.header is not None else None
-    if header and text.header is not None and len(text.header.numbers) == 3:
+    if header and text.header is not None and len(text.header.numbers) > 2:
         count = None
     if text.known.dim is not None:
         return _as_told(text, styles, text.known.dim, header, count)

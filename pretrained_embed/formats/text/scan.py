@@ -184,7 +184,9 @@ class TextPass:
                 _BLANKS
             ):  # a tab where spaces separate, or the like
                 kind = kernel.EMPTY
-            fault = Fault(before + row, kind, found, excerpt, cut)
+            fault = Fault(
+                before + row, kind, found, excerpt, cut, self._layout.separator
+            )
             if kind == kernel.EMPTY and self.blank_end.stop == fault.row:
                 self.blank_end = range(self.blank_end.start, fault.row + 1)
                 continue

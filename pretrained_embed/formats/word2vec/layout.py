@@ -27,7 +27,9 @@ _LONGEST_HEADER = 64
 #: Bytes looked at to tell numbers from text; how few of them tell nothing, of those
 #: that could be text of any encoding and of those that are UTF-8.
 _TELLING, _TOO_FEW, _TOO_FEW_UTF_8 = 4096, 128, 16
-_TEXT = bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100)) + b"\t\n\r"
+#: Sizes of the numbers of a vector that are all in ASCII by chance.
+_LEAST, _MOST = 1e-4, 1e4
+_TEXT = bytes(range(0x20, 0x7F)) + bytes(range(0x80, 0x100)) + b"\t\n\v\f\r"
 _NUMBER = re.compile(rb"[\[(]*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?[\])]*")
 _FIELDS, _LINES = re.compile(rb"[ \t,;|]+"), re.compile(rb"[\r\n]+")
 _LF, _SPACE = b"\n", b" "
@@ -73,8 +75,22 @@ class Layout(NamedTuple):
 
 def is_binary(head: bytes) -> bool:
     """Whether the first bytes are those of a binary file, given that it is no text."""
-    skip = _header(head)
-    return skip is not None and not _is_text(head[skip[2] : skip[2] + _TELLING])
+    header = _header(head)
+    if header is None:
+        return False
+    _, dim, skip = header
+    body = head[skip : skip + _TELLING]
+    return not _is_text(body) and not (body.isascii() and _is_small_text(body, dim))
+
+
+def _is_small_text(body: bytes, dim: int) -> bool:
+    """Whether ASCII is text, as its bytes make no numbers of a size that is usual."""
+    if not body or body.translate(None, _TEXT):
+        return False
+    begin = body.find(_SPACE) + 1
+    numbers = body[begin : begin + 4 * dim]
+    sizes = np.abs(np.frombuffer(numbers[: len(numbers) // 4 * 4], "<f4"))
+    return bool(((sizes < _LEAST) | (sizes > _MOST)).any()) or not len(sizes)
 
 
 def _is_text(body: bytes) -> bool:

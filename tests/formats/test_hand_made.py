@@ -1,0 +1,307 @@
+"""Files as people write them by hand, or with tools that do not mean vectors.
+
+Each is read as its writer meant it, or refused with the true cause. What an error says
+can be done is carried out here: it gives the rows that were meant, or those that the
+user said are meant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+
+import numpy as np
+import pytest
+
+from pretrained_embed.errors import PretrainedEmbedError
+from pretrained_embed.formats import open_reader
+from pretrained_embed.formats.causes import cause_of_row
+from pretrained_embed.sources.stream import Stream
+
+WORDS = [
+    *("the", "of", "and", "to", "in", "for", "that", "is", "on", "by", "with", "he"),
+    *("as", "it", "at", "a", "was", "are", "from", "or"),
+]
+
+
+def numbers(dim: int) -> list[list[str]]:
+    """Return made numbers of all words, with a sign or none, and four places."""
+    return [
+        [f"{((7 * i + 13 * j) % 41 - 20) / 41 + 0.003:.4f}" for j in range(dim)]
+        for i in range(len(WORDS))
+    ]
+
+
+def written(line: str, dim: int, between: str = " ", head: str = "") -> str:
+    """Return a file with a line for each word: ``i``, ``word``, ``row`` are named."""
+    rows = numbers(dim)
+    lines = [
+        line.format(i=i, word=word, row=between.join(row), first=row[0], rest=row[-1])
+        for i, (word, row) in enumerate(zip(WORDS, rows, strict=True))
+    ]
+    return head.format(n=len(WORDS), d=dim) + "\n".join(lines) + "\n"
+
+
+def read(text: str, layout: str | None = None):
+    """Return tokens, vectors and codes of what was found."""
+    raw = text.encode()
+    with open_reader(Stream("f", lambda: io.BytesIO(raw), size=len(raw)), layout) as it:
+        blocks = list(it.packed_blocks())
+    tokens = [t.decode() for block in blocks for t in block.tokens.split()]
+    return tokens, np.concatenate([b.vectors for b in blocks]), [*it.findings.codes]
+
+
+def refused(text: str) -> tuple[str | None, str]:
+    """Return code and message of the error for a file."""
+    with pytest.raises(PretrainedEmbedError) as caught:
+        read(text)
+    return caught.value.code, str(caught.value)
+
+
+def is_meant(text: str, dim: int, layout: str | None = None) -> bool:
+    """Whether a file is read as its writer meant it."""
+    tokens, vectors, _ = read(text, layout)
+    same = vectors.tolist() == np.array(numbers(dim), np.float32).tolist()
+    return tokens == WORDS and same
+
+
+DIMS = pytest.mark.parametrize("dim", [1, 2, 3, 6])
+HEADS = pytest.mark.parametrize("head", ["", "{n} {d}\n"])
+
+
+@DIMS
+@pytest.mark.parametrize(
+    "head",
+    [
+        *("{n},{d}", "{n}, {d}", "({n}, {d})", "[{n} {d}]", "{n}.0 {d}.0", "{n};{d}"),
+        *("count={n} dim={d}", "# {n} {d}", "# {n} words of {d}", "+{n} +{d}"),
+        *("vocab {n} dim {d}", "words: {n}, size: {d}", "{d} by {n} vectors"),
+    ],
+)
+def test_a_header_in_other_words_is_named(head, dim):
+    text = written("{word} {row}", dim, head=head + "\n")
+
+    code, message = refused(text)
+
+    assert code == "header.in-words"
+    assert f"Write '{len(WORDS)} {dim}'" in message
+    assert "layout='header=yes'" in message
+    assert is_meant(text, dim, "header=yes")
+
+
+@pytest.mark.parametrize("dim", [2, 3, 6])
+@pytest.mark.parametrize("head", ["{n}x{d}", "{n} x {d}", "dim={d}", "dim {d}"])
+def test_other_lines_that_tell_of_the_file_are_named(head, dim):
+    text = written("{word} {row}", dim, head=head + "\n")
+
+    _, message = refused(text)
+
+    assert "header" in message or "tells of the file" in message
+    assert is_meant(text, dim, "header=yes")
+
+
+@DIMS
+@pytest.mark.parametrize("mark", ["#", "//", "%", ";", "--"])
+def test_comments_are_named(mark, dim):
+    for text in (
+        written("{word} {row}", dim, head=f"{mark} made by hand, 2019\n"),
+        written("{word} {row}", dim).replace("and ", f"{mark} a part\nand ", 1),
+    ):
+        _, message = refused(text)
+
+        assert "comment" in message or (dim == 1 and "count and dim" in message)
+    first = written("{word} {row}", dim, head=f"{mark} made in 1.0\n")
+    assert is_meant(first, dim, "header=yes")
+
+
+@DIMS
+@HEADS
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("{i} {word} {row}", "text.row-numbers"),
+        ("{i}. {word} {row}", "text.row-numbers"),
+        ("{i}: {word} {row}", "text.row-numbers"),
+        ("({i}) {word} {row}".replace("(", ""), "text.row-numbers"),
+        ('"{i}" "{word}" {row}', "text.row-numbers"),
+        (" {word} {row}", "text.indented"),
+        ("\t{word} {row}", "text.indented"),
+        ("{i:4} {word} {row}", None),
+        ("{word}\tNOUN\t{row}", "text.two-columns"),
+        *((f"{{word}} {mark} {{row}}", None) for mark in ("->", "=>", "=", ":", "|")),
+        *((f"{{word}} {mark} {{row}}", None) for mark in ("\u2192", "~", "\\", "-")),
+        *(
+            (f"{{word}}{mark} {{row}}", "text.separator")
+            for mark in ("->", "=", "\u2192")
+        ),
+        *((f"{{word}}{mark} {{row}}", "text.separator") for mark in ",;:|"),
+    ],
+)
+def test_what_is_no_part_of_tokens_is_named(line, code, head, dim):
+    tabs = "\t{row}" in line
+    text = written(line, dim, "\t" if tabs else " ", head)
+
+    found, message = refused(text)
+
+    assert found == code or code is None
+    if found == "text.bad-number":  # marks that may separate numbers as well
+        assert "separate the fields" in message
+        return
+    told = re.search(r"layout='(separator=[^']*)'", message)
+    assert told is not None
+    tokens, vectors, codes = read(text, told[1])  # it is right as it is, as was said
+    assert vectors.tolist() == np.array(numbers(dim), np.float32).tolist()
+    assert tokens == [
+        line.format(i=i, word=w, row="")[:-1] for i, w in enumerate(WORDS)
+    ]
+    assert {"text.comma-tokens", found} & {*codes}
+
+
+@pytest.mark.parametrize("dim", [2, 3, 6])
+@HEADS
+@pytest.mark.parametrize("mark", [",", ":", "=", ";", "|", "->", "\u00a0", "\v", "\\t"])
+def test_what_stands_for_the_first_blank_is_named(mark, head, dim):
+    _, message = refused(written("{word}" + mark + "{row}", dim, head=head))
+
+    assert "stands between most tokens and" in message or "the rows have" in message
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        *(":{word}:", "<{word}>", "[{word}]", "{word}::NOUN", "{word}-", "-{word}-"),
+        *("http://{word}/", "10.0.0.{i}:80", "{word}=={i}", "no. {i} {word}?"),
+        *(
+            "__label__{word}",
+            "#{word}",
+            "{word}!",
+            "{word}.",
+            "${word}",
+            "{i} / {word}",
+        ),
+    ],
+)
+@HEADS
+def test_tokens_that_have_something_in_common_are_read(token, head):
+    text = written(token + " {row}", 4, head=head)
+
+    if token.startswith("{i}"):  # numbers of rows, as far as can be seen
+        assert refused(text)[0] == "text.row-numbers"
+        return
+    tokens, vectors, _ = read(text)
+
+    assert tokens == [token.format(i=i, word=w) for i, w in enumerate(WORDS)]
+    assert vectors.tolist() == np.array(numbers(4), np.float32).tolist()
+
+
+def test_words_and_numbers_that_all_tokens_have_are_told():
+    assert "text.same-word" in read(written("{word} NOUN {row}", 3))[2]
+    some = written("{i}7 {word} street {row}", 3)
+    assert "text.row-numbers" in read(some)[2]
+
+
+@pytest.mark.parametrize("dim", [2, 6])
+@pytest.mark.parametrize("every", [2, 3, 5])
+def test_many_rows_of_another_separator_are_named_and_not_left_out(every, dim):
+    for ours, other in ((" ", "\t"), ("\t", " ")):
+        text = "".join(
+            (other if i % every == 0 else ours).join([word, *row]) + "\n"
+            for i, (word, row) in enumerate(zip(WORDS, numbers(dim), strict=True))
+        )
+        code, message = refused(text)
+
+        assert code == "text.separator"
+        assert "skip" not in message
+        assert is_meant(text.replace("\t", " "), dim)
+
+
+def test_a_row_of_another_separator_is_named():
+    text = written("{word} {row}", 4)
+    last = text.splitlines()[-1]
+
+    _, message = refused(text.replace(last, last.replace(" ", "\t")))
+
+    assert "tabs separate its fields, where other rows have spaces" in message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{word} {first} {first}\n{rest} {rest}",
+        "{word}\n{row}",
+        "{word}\n{first} {rest}",
+        "{word} {first} {first}\n{rest} {rest}\n{rest}",
+    ],
+)
+@HEADS
+def test_wrapped_rows_are_named(text, head):
+    code, message = refused(written(text, 4, head=head))
+
+    assert code == "text.wrapped-rows"
+    assert "on one line" in message
+
+
+@pytest.mark.parametrize("names", ["the of and to", "d0 d1 d2 d3", "x y z w"])
+def test_names_above_numbers_alone_are_no_row(names):
+    text = names + "\n" + written("{row}", 4)
+
+    assert refused(text)[0] == "text.no-tokens"
+
+
+@pytest.mark.parametrize(
+    ("write", "cause"),
+    [
+        ("1,23{}", "commas group the digits"),
+        ("0x1.8p{}", "hexadecimal"),
+        ("{}%", "percent"),
+        ("{}/3", "fractions"),
+        ("({}+0j)", "complex"),
+        ("1_00{}", "digits in groups"),
+        ("\uff11{}", "not ASCII"),
+        ("{}-0.5", "nothing stands between"),
+        ("x={}", "a name stands before"),
+        ("{}d", "a letter stands behind"),
+        ("?", "a number is missing"),
+        ("#N/A", "a number is missing"),
+        ("False", "truth values"),
+        ("... {}", r"left out \(\.\.\.\)"),
+        ("{}\\t{}", "a backslash and a t"),
+        ("{}\u00a0{}", "no-break spaces"),
+        ("{}\v{}", "vertical tabs"),
+        ("& {}", "ampersands"),
+    ],
+)
+@HEADS
+def test_causes_are_named(write, cause, head):
+    decimal = "/" not in write and "x1" not in write
+    row = " ".join(write.format(n, n) for n in ("1.5" if decimal else "1", "2.25"))
+    text = written("{word} " + row.replace("{", "{{"), 2, head=head)
+
+    assert re.search(cause, refused(text)[1])
+
+
+@HEADS
+def test_numbers_before_the_token_are_named(head):
+    text = written("{row} {word}", 4, head=head)
+
+    assert "the numbers stand before the token" in refused(text)[1]
+
+
+@pytest.mark.parametrize(
+    "row", ["the 5% 3%", "the 5/3 2/3", "5 7 the", "the x", "the $1", "the 1e 2e"]
+)
+@pytest.mark.parametrize("head", ["1 2", "1 1", "2 1"])
+def test_no_text_is_binary_however_short(row, head):
+    with pytest.raises(PretrainedEmbedError) as caught:
+        read(f"{head}\n{row}\n")
+
+    assert "offset" not in str(caught.value)
+
+
+@pytest.mark.parametrize("piece", ["0.12345", "1_1_1", "1,", ",,,;", "a b ", "0.5-0.5"])
+def test_no_line_takes_much_longer_than_its_bytes(piece):
+    for text in (f"{piece * 4_000} x\n", f"x {piece * 4_000} 0.5 0.25\n" * 3):
+        with contextlib.suppress(PretrainedEmbedError):
+            read(text)
+    assert cause_of_row(piece.encode() * 8 + b" x") != ""
