@@ -7,10 +7,10 @@ from typing import Any, overload
 
 from pretrained_embed import formats, former_options
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import Reader
+from pretrained_embed.formats import Reader, objects
 from pretrained_embed.formats.table import JoinedRows, Table, TablePart, bounds
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.library import Library
+from pretrained_embed.library import Given, Library
 from pretrained_embed.matrix import (
     EmbeddingMatrix,
     EmbeddingShard,
@@ -31,14 +31,14 @@ def load_matrix(
 ) -> EmbeddingShard: ...
 @overload
 def load_matrix(
-    path: str | os.PathLike[str] | Reader,
+    path: Given,
     *,
     rows: None = None,
     library: Library | None = None,
     **former: Any,
 ) -> EmbeddingMatrix: ...
 def load_matrix(
-    path: str | os.PathLike[str] | Reader,
+    path: Given,
     *,
     rows: slice | None = None,
     library: Library | None = None,
@@ -51,7 +51,8 @@ def load_matrix(
     is zeros is the pad, and ``matrix.findings`` tells what was found in the file. Or it
     is an open reader, which stays open: that of a store,
     ``load_matrix(open_vectors("glove-6b-50d"))``, parses nothing, and its vectors stay
-    mapped; a store has tokens and vectors alone.
+    mapped; a store has tokens and vectors alone. Or it is an object in memory that
+    `open_vectors` takes, such as ``KeyedVectors``, with all its rows.
 
     ``rows``, such as ``slice(1000, 2000)``, are those ids alone; an `EmbeddingShard`
     has them. Only they are mapped or read, from ``.npy``, ``.npz``, ``.h5``,
@@ -77,6 +78,14 @@ def load_matrix(
                 "path"
             )
         return _whole(path)
+    if not isinstance(path, str | bytes | os.PathLike) and objects.find(path):
+        if rows is not None:
+            raise OptionError(
+                f"{objects.name_of(path)}: rows are read from a file; load it whole, "
+                "and save it"
+            )
+        with library.open(path) as reader:
+            return _whole(reader)
     stream = rereadable(library.stream(path))
     if rows is None:
         with formats.open_reader(stream) as reader:

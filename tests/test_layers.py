@@ -86,7 +86,7 @@ WHERE_NEEDED = {
     "files": {"filelock"},
     "sources": {"requests", "urllib3", "fsspec"},
     "formats.gguf": {"gguf"},
-    "formats": {"h5py", "pyarrow", "gensim"},
+    "formats": {"isal", "h5py", "pyarrow", "gensim"},
     "lookup": {"simplemma", "snowballstemmer"},
     "matrix": {"matplotlib"},
     "tools": {"matplotlib", "sklearn", "threadpoolctl", "tokenizers", "umap"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -10,7 +11,9 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from pretrained_embed.errors import MissingPackageError, OptionError, suggestion
-from pretrained_embed.holders import not_a_matrix
+from pretrained_embed.formats import objects
+from pretrained_embed.formats.objects.classes import is_a
+from pretrained_embed.formats.objects.vectors import is_layer
 from pretrained_embed.matrix import EmbeddingMatrix, EmbeddingShard
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -163,3 +166,51 @@ def check_float16(matrix: EmbeddingMatrix | EmbeddingShard) -> None:
             f"float16 cannot hold the values of this matrix, which reach {largest:g}: "
             "take bfloat16 or float32"
         )
+
+
+def not_a_matrix(given: object, argument: str, wanted: str) -> OptionError:
+    """Return the error for what is given as a matrix, and how to make one of it."""
+    said = f"{argument} is "
+    if isinstance(given, str | os.PathLike):
+        file = os.fspath(given)
+        return OptionError(
+            f"{said}{file!r}, the name of a file or a source: give "
+            f"pe.load_matrix({file!r}) if that is a saved matrix, and "
+            f"pe.build_matrix(vocabulary, {file!r}) if it is pretrained vectors"
+        )
+    if isinstance(given, Vocabulary):
+        return OptionError(
+            f"{said}a Vocabulary, which has no vectors: give "
+            "pe.build_matrix(vocabulary, source)"
+        )
+    if isinstance(given, EmbeddingMatrix):
+        return OptionError(
+            f"{said}a whole EmbeddingMatrix, and an EmbeddingShard is needed: save it, "
+            "and give pe.load_shard(path, rank, world_size)"
+        )
+    if isinstance(given, EmbeddingShard):
+        return OptionError(
+            f"{said}an EmbeddingShard, some rows of a matrix: give the whole, "
+            "pe.load_matrix(path), or use sharded_embedding(shard) of PyTorch"
+        )
+    what, lines = f"of type {type(given).__name__}", []
+    if objects.find(given) is not None:
+        lines = ["matrix = pe.load_matrix(vectors)"]
+    elif is_layer(given):
+        adapter = "torch" if is_a(given, "torch.Module") else "jax"
+        adapter = "keras" if is_a(given, "keras.Layer") else adapter
+        lines = [
+            f"from pretrained_embed.adapters.{adapter} import from_layer",
+            "matrix = from_layer(layer, vocabulary)",
+        ]
+    elif len(getattr(given, "shape", ())) == 2:
+        lines = ["matrix = pe.load_matrix((tokens, array))"]
+    if lines:
+        code = "".join(f"\n    {line}" for line in lines)
+        return OptionError(
+            f"{said}{what}. Make an EmbeddingMatrix of it, and give that:{code}"
+        )
+    return OptionError(
+        f"{said}{what}, and {wanted} is needed, as pe.build_matrix(vocabulary, source) "
+        "and pe.load_matrix(path) return it"
+    )

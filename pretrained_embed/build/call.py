@@ -17,6 +17,7 @@ from pretrained_embed.build.plan import Plan
 from pretrained_embed.build.work import Output, Shards, Work
 from pretrained_embed.errors import BY_LIMITS, OptionError, brief, left_out
 from pretrained_embed.fill import Policies
+from pretrained_embed.formats import Reader, objects
 from pretrained_embed.ledger import check_place
 from pretrained_embed.ledger.kept import Onto
 from pretrained_embed.library import (
@@ -58,7 +59,7 @@ def build_matrix(
     recipe: Recipe | None = None,
     limits: Limits | None = None,
     library: Library | None = None,
-    onto: EmbeddingMatrix | Folder | None = None,
+    onto: EmbeddingMatrix | Given | None = None,
     out: Folder | Shards | None = None,
     work: Work | None = None,
     progress: AnyProgress = None,
@@ -73,7 +74,7 @@ def build_matrix(
     ----------
     vocabulary : Vocabulary, or what `Vocabulary.of` takes
         The tokens, with their ids.
-    sources : name, path, URL, open file or Reader, or a list of them
+    sources : name, path, URL, open file, object in memory or Reader, or a list of them
         The vectors, as `open_vectors` takes them; default "glove-6b-50d". How several
         make one matrix says ``Recipe(combine=...)``.
     match : str, callable, or a sequence of them, default "exact"
@@ -91,10 +92,11 @@ def build_matrix(
         default the first malformed row, or not a single token that is found.
     library : Library, optional
         Where the sources come from: cache, catalog, network or not.
-    onto : EmbeddingMatrix or path, optional
-        A matrix, or the file of one. Tokens that it has keep its rows, to the bit; the
-        others are built. See `EmbeddingMatrix.extend`. Of a matrix of another dtype the
-        numbers are kept or rounded, which the findings note.
+    onto : EmbeddingMatrix, path or object in memory, optional
+        A matrix, the file of one, or an object whose rows are one. Tokens that it has
+        keep its rows, to the bit; the others are built. See `EmbeddingMatrix.extend`.
+        Of a matrix of another dtype the numbers are kept or rounded, which the findings
+        note.
     out : path or Shards, optional
         The file that the rows go into as they are made, ``.npy``, ``.npz``, ``.h5`` or
         ``.safetensors``, or ``pe.Shards(folder, files)``, see `load_shard`. The matrix
@@ -195,13 +197,17 @@ def build_matrix(
 
 
 def _earlier(
-    onto: EmbeddingMatrix | Folder, library: Library
+    onto: EmbeddingMatrix | Given, library: Library
 ) -> tuple[EmbeddingMatrix, str]:
     """Return the matrix whose rows are to be kept, and what to call it."""
     if isinstance(onto, EmbeddingMatrix):
         return onto, "an earlier matrix"
+    if isinstance(onto, Reader) or objects.find(onto) is not None:
+        reader = library.open(onto)
+        return load_matrix(reader, library=library), reader.name
     if not isinstance(onto, str | bytes | os.PathLike):
         raise OptionError(
-            f"onto is {brief(onto)}; give a matrix or the path of a saved one"
+            f"onto is {brief(onto)}; give a matrix, the path of a saved one, or an "
+            "object that holds tokens and vectors"
         )
     return load_matrix(onto, library=library), os.fsdecode(onto)

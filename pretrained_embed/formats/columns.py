@@ -297,3 +297,12 @@ def rows_of_lists(
         faults.append(Doubt(row, None, what, "table.bad-row"))
     fitting = sound & (lengths == dim)
     return ListRows(numbers, starts, dim, fitting), faults
+
+
+def with_missing_tokens(faults: list[Doubt], missing: Int64Array) -> list[Doubt]:
+    """Return the malformed rows, with those among them that have no token."""
+    absent = {
+        row: Doubt(row, None, "no token", "table.bad-row") for row in missing.tolist()
+    }
+    both = absent | {doubt.row: doubt for doubt in faults}
+    return [both[row] for row in sorted(both)]

@@ -122,6 +122,11 @@ class TableReader(Reader):
         return self._findings
 
     @property
+    def tokens(self) -> PackedTokens:
+        """The tokens of all rows, in order."""
+        return self._tokens
+
+    @property
     def stored(self) -> Rows:
         """The vectors as they are stored, read as far as they are asked for."""
         return self._vectors

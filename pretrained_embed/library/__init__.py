@@ -41,7 +41,7 @@ __all__ = [
 
 
 def open_vectors(
-    source: Source | Reader = DEFAULT_SOURCE,
+    source: Given = DEFAULT_SOURCE,
     *,
     layout: AnyLayout = None,
     library: Library | None = None,
@@ -52,7 +52,7 @@ def open_vectors(
 
     Parameters
     ----------
-    source : str, path or open binary file, default "glove-6b-50d"
+    source : str, path, open binary file or object, default "glove-6b-50d"
         A name of the catalog, a URL, a path, ``archive.zip#member``, ``-`` for standard
         input, or an open file; compressed ones are read as they are. A folder of files,
         or a pattern of names such as ``"part-*.txt"``, is one source, its parts in the
@@ -61,7 +61,10 @@ def open_vectors(
         ``hf://`` and other URLs that fsspec has a package for, and ``remote+https://``,
         are read where they are, and no more of them than is needed; they must not
         change meanwhile. Where the cache has a store of the source (see `index`), that
-        is read in its place.
+        is read in its place. An object in memory that holds tokens and vectors is read
+        where it is, without a copy where its arrays allow that: ``{token: vector}``,
+        ``(tokens, array)``, data frames, objects of gensim, spaCy and others: the
+        documentation has the list. It is not to be changed while it is read.
     layout : str or mapping, optional
         What is known of how the file is laid out, for where that cannot be seen:
         ``"dim=300,header=yes,separator=tab"`` or a mapping of the same. ``dim`` is the

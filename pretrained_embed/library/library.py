@@ -7,6 +7,7 @@ as it was when it was indexed.
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.presence import exists
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
 from pretrained_embed.library import cache_folder, stores
-from pretrained_embed.sources import Source, Stream, open_source
+from pretrained_embed.sources import Source, open_source
 from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.source import (
     FolderStream,
@@ -52,7 +53,10 @@ if TYPE_CHECKING:
     from pretrained_embed.sources.url import Url
 
 Folder = str | os.PathLike[str]
-Given = Source | Reader
+#: An object in memory that holds tokens and vectors: see `formats.objects`.
+Held = Any
+
+Given = Source | Reader | Held
 
 #: What is read when no source is named.
 DEFAULT_SOURCE = "glove-6b-50d"
@@ -79,6 +83,7 @@ class OpenSource(NamedTuple):
     address: str | None = None  # by which another process opens the same
     size: int | None = None  # bytes, where they are known
     layout: KnownLayout | None = None  # as it was given
+    paths: Sequence[Path] = ()  # the local files that are read
     identity: Identity | None = None  # what the bytes are known by
     library: Library | None = None  # that opened it
 
@@ -174,7 +179,9 @@ class Library:
         progress: AnyProgress = None,
     ) -> Reader:
         """Open vectors for reading; see `open_vectors`."""
-        return self.opened(source, layout=layout, progress=progress).reader
+        return self.opened(
+            source, layout=layout, progress=progress, digest=False
+        ).reader
 
     def opened(
         self,
@@ -183,12 +190,14 @@ class Library:
         layout: AnyLayout = None,
         progress: AnyProgress = None,
         make_store: bool = False,
+        digest: bool = True,
     ) -> OpenSource:
         """Open the store of a source, or else the source, with what is known of it.
 
         A source whose layout is given has a store of its own, or is read itself. With
         ``make_store``, what is known by name or URL is made into a store first. That it
         could not be made is no error but a note. A `Reader` is handed on as it is.
+        ``digest`` is for what is known of an object in memory: all its bytes are read.
         """
         known = formats.parse_layout(layout)
         if isinstance(source, Reader):
@@ -199,12 +208,26 @@ class Library:
                 )
             return OpenSource(source, {"name": source.name}, [])
         told = listener(progress)
+        if _in_memory(source):
+            return _held(source, known, digest=digest)._replace(library=self)
         named = self._named(source, told)
         if self.stores:
             found = self._stored_or_plain(named, known, told, make_store=make_store)
         else:
             found = _plain(rereadable(named.stream()), [], known)
         return found._replace(library=self)
+
+    def opened_once(
+        self, source: Given, *, layout: AnyLayout = None, progress: AnyProgress = None
+    ) -> OpenSource:
+        """Open the source itself, not a store of it, to be read from front to back.
+
+        What comes through a pipe is not kept: it can be read once.
+        """
+        known = formats.parse_layout(layout)
+        if isinstance(source, Reader) or _in_memory(source):
+            return self.opened(source, layout=layout)
+        return _plain(self.stream(source, progress=progress), [], known)
 
     def stream(
         self,
@@ -364,12 +387,11 @@ class Library:
         Raises `OptionError` for what can be no source, `SourceError` for a URL with a
         password in it.
         """
-        if not (
-            isinstance(source, str | bytes | os.PathLike) or hasattr(source, "read")
-        ):
-            from pretrained_embed.holders import check_source
-
-            check_source(source)  # an object that holds vectors: how to give it
+        if _in_memory(source):
+            raise OptionError(
+                f"{brief(source)} is in memory, where it is read as it is: it has no "
+                "bytes to keep, fetch or index"
+            )
         words = words_of(source)
 
         def fetched(entry: Entry) -> AnyStream:
@@ -485,9 +507,11 @@ def listed_sources(sources: Given | Sequence[Given]) -> Sequence[Given]:
     """Return the sources in a list; raises `OptionError` for an empty one."""
     if not isinstance(sources, list | tuple):
         return [cast(Given, sources)]
-    from pretrained_embed.holders import check_source
+    if isinstance(sources, tuple):
+        from pretrained_embed.formats import objects
 
-    check_source(sources)  # tokens and an array are not two sources
+        if objects.find(sources) is not None:
+            return [sources]  # tokens and their vectors are not two sources
     if not sources:
         raise OptionError("the list of sources is empty: name one at least")
     return sources
@@ -566,10 +590,45 @@ def _whole(stream: AnyStream) -> AnyStream:
     return of_folder(stream)
 
 
+def _in_memory(source: object) -> bool:
+    """Tell whether a source is an object in memory.
+
+    Raises `OptionError`, which says what would do, for what is no source at all.
+    """
+    if isinstance(source, str | bytes | os.PathLike | io.IOBase):
+        return False
+    from pretrained_embed.formats import objects
+
+    if objects.find(source) is not None:
+        return True
+    if not hasattr(source, "read"):
+        raise objects.no_source(source)
+    return False
+
+
+def _held(source: Held, layout: KnownLayout | None, *, digest: bool) -> OpenSource:
+    """Open an object in memory, and take the digest of its bytes if asked."""
+    from pretrained_embed.formats import objects
+    from pretrained_embed.formats.objects.held import ALGORITHM
+
+    if layout is not None:
+        raise OptionError(
+            f"{objects.name_of(source)} has no layout to tell; leave layout= out"
+        )
+    held = objects.open_object(source)
+    name = held.reader.name
+    if not digest:
+        return OpenSource(held.reader, {"name": name}, [])
+    value = held.digest()
+    known = {"name": name, "digests": [{"algorithm": ALGORITHM, "value": value}]}
+    return OpenSource(held.reader, known, [], identity=Identity(name, version=value))
+
+
 def _plain(
-    stream: Stream, notes: Sequence[str], layout: KnownLayout | None
+    stream: AnyStream, notes: Sequence[str], layout: KnownLayout | None
 ) -> OpenSource:
     given = {} if layout is None else {"layout": str(layout)}
+    found = stream.path, *(part.path for part in stream.parts)
     return OpenSource(
         formats.open_reader(stream, layout),
         {**stream.provenance, **given},
@@ -577,6 +636,7 @@ def _plain(
         stream.address,
         stream.size,
         layout,
+        [path for path in found if path is not None],
         stream.identity,
     )
 

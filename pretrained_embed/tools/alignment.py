@@ -27,6 +27,7 @@ from pretrained_embed.errors import (
     VocabularyError,
     brief,
 )
+from pretrained_embed.library import listed_sources
 from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 
 #: Neighbours whose mean cosine is the density about a vector, in CSLS.
@@ -174,15 +175,13 @@ def align(
         raise OptionError(f"holdout is {holdout}; it is a share from 0 to below 1")
     how = _How(unit, center, refine, limit, holdout, seed)
     to = _Space.of(target, library)
-    listed = list(source) if isinstance(source, list | tuple) else [source]
-    if not listed:
-        raise OptionError("the list of sources is empty: name one at least")
+    listed = listed_sources(source)
     found: list[Alignment] = []
     for one in reversed(listed):
         alignment = _aligned(_Space.of(one, library), to, pairs, how)
         found.insert(0, alignment)
         to = _Space.of(alignment.matrix)
-    return found if isinstance(source, list | tuple) else found[0]
+    return found if listed is source else found[0]
 
 
 class _How(NamedTuple):

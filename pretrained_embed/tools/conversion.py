@@ -25,8 +25,7 @@ from pretrained_embed.formats import (
     sink,
 )
 from pretrained_embed.formats.blocks import AnyBlock
-from pretrained_embed.library import Library
-from pretrained_embed.sources import Source
+from pretrained_embed.library import Given, Library
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 
@@ -60,7 +59,7 @@ _FORMER = {**former_options.BAD_ROWS, **former_options.LIBRARY}
 
 @left_out(BY_LIMITS)
 def convert(
-    source: Source,
+    source: Given,
     out: str | os.PathLike[str],
     *,
     format: str | None = None,
@@ -75,8 +74,8 @@ def convert(
 ) -> Conversion:
     """Write the vectors of ``source`` to ``out`` in another format.
 
-    ``source``, ``layout`` and ``library`` are as in `open_vectors`; the source itself
-    is read, never a store of it. ``format`` is one of
+    ``source``, ``layout`` and ``library`` are as in `open_vectors`, objects in memory
+    too; the source itself is read, never a store of it. ``format`` is one of
     ``WRITABLE_FORMATS``, by default as the suffix of ``out`` says. All rows are
     written, in their order: with ``vocab`` those of its tokens only, with
     ``drop_duplicates`` the first of each token only. ``limits=Limits(bad_rows=...)``
@@ -103,9 +102,9 @@ def convert(
     limits = pe.Limits.of_rows(limits, "convert")
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
-    stream = library.stream(source, progress=progress)
-    _check_place(out, source, [stream.path, *(part.path for part in stream.parts)])
-    with formats.open_reader(stream, layout) as reader:
+    opened = library.opened_once(source, layout=layout, progress=progress)
+    with opened.reader as reader:
+        _check_place(out, source, opened.paths)
         passing = RowFilter(vocab, drop=drop_duplicates)
         whole = chosen.whole and not passing.chooses
         rows = reader.rows(progress) if whole else None
@@ -114,7 +113,7 @@ def convert(
                 on_bad_row=limits.on_bad_row, progress=progress
             )
             rows = RowStream(reader.dim, _bounded(blocks, reader, limits))
-        provenance = {"source": dict(stream.provenance), "versions": pe.versions()}
+        provenance = {"source": opened.provenance, "versions": pe.versions()}
         rows = replace(
             rows,
             blocks=passing.through(rows),
@@ -139,10 +138,10 @@ def convert(
 
 
 def _check_place(
-    out: str | os.PathLike[str], source: Source, opened: Sequence[Path | None]
+    out: str | os.PathLike[str], source: Given, opened: Sequence[Path]
 ) -> None:
     """Raise `OptionError` where the new file would take the place of what is read."""
-    read = [path for path in opened if path is not None]
+    read = [*opened]
     if isinstance(source, str | bytes | os.PathLike):
         words = os.path.expanduser(os.fsdecode(source))  # noqa: PTH111  (a name may begin with ~)
         parts = words.split("#")  # archive.zip#member, or a file of such a name

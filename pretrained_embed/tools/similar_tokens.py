@@ -20,7 +20,6 @@ from pretrained_embed.errors import (
 )
 from pretrained_embed.formats import AnyLayout, Reader
 from pretrained_embed.formats.reader import OnBadRow
-from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.tools.nearest_rows import (
     Metric,
     Nearest,
@@ -145,18 +144,7 @@ def similar(
     if count < 1:
         raise OptionError(f"count is {count}; ask for one neighbour at least")
     check_metric(metric)
-    if isinstance(source, pe.EmbeddingMatrix):
-        table = source.table()
-        reader: Reader = TableReader(
-            "matrix", "the matrix", table.tokens, table.vectors, arrays=table.arrays
-        )
-    else:
-        reader = pe.open_vectors(
-            source,
-            layout=layout,
-            library=library,
-            progress=progress,
-        )
+    reader = pe.open_vectors(source, layout=layout, library=library, progress=progress)
     try:
         found = _answers(reader, asked, count, metric, limits.on_bad_row, progress)
         limits.check_rows(reader.findings, reader.name)

@@ -53,8 +53,7 @@ GIVEN = {
         "vectors",
         dict(zip("abc", VECTORS.tolist(), strict=True)),
     ),
-    "tokens and vectors": lambda: ("pair", (["a", "b", "c"], VECTORS)),
-    "vectors and tokens": lambda: ("pair", [VECTORS, ["a", "b", "c"]]),
+    "tokens and vectors": lambda: ("vectors", (["a", "b", "c"], VECTORS)),
     "a layer": lambda: ("layer", pe_torch.embedding(MATRIX)),
     "KeyedVectors": lambda: ("vectors", pe_gensim.to_keyed_vectors(MATRIX)),
 }

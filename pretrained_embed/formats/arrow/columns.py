@@ -31,6 +31,7 @@ from pretrained_embed.formats.columns import (
     TokensAndRows,
     choose,
     rows_of_lists,
+    with_missing_tokens,
 )
 from pretrained_embed.formats.findings import Doubt
 from pretrained_embed.formats.table import Rows
@@ -94,15 +95,6 @@ def tokens_and_rows(
     )
 
 
-def with_missing_tokens(faults: list[Doubt], missing: Int64Array) -> list[Doubt]:
-    """Return the malformed rows, with those among them that have no token."""
-    absent = {
-        row: Doubt(row, None, "no token", "table.bad-row") for row in missing.tolist()
-    }
-    both = absent | {doubt.row: doubt for doubt in faults}
-    return [both[row] for row in sorted(both)]
-
-
 def packed_tokens(
     column: pyarrow.ChunkedArray | pyarrow.Array,
 ) -> tuple[PackedTokens, Int64Array]:
@@ -120,7 +112,7 @@ def packed_tokens(
         storage = [chunk.storage for chunk in column.chunks]
         column = pyarrow.chunked_array(storage, type.storage_type)
     if types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+        column = _decoded(column)
     known = (pyarrow.string(), pyarrow.binary(), pyarrow.large_string())
     if column.type not in (*known, pyarrow.large_binary()):
         is_bytes = _is(column.type, _TEXT) and not types.is_string_view(column.type)
@@ -128,6 +120,20 @@ def packed_tokens(
     missing = np.flatnonzero(compute.is_null(column).to_numpy()).astype(np.int64)
     parts = [_packed(chunk) for chunk in column.chunks if len(chunk)]
     return joined(parts) if parts else PackedTokens.join([]), missing
+
+
+def _decoded(column: pyarrow.ChunkedArray) -> pyarrow.ChunkedArray:
+    """Return what the numbers of a column stand for."""
+    import pyarrow
+
+    type = column.type.value_type
+    if _is(type, ("string_view", "binary_view")):  # which pyarrow takes nothing from
+        text = _is(type, ("string_view",))
+        type = pyarrow.large_string() if text else pyarrow.large_binary()
+    decoded = [
+        chunk.dictionary.cast(type).take(chunk.indices) for chunk in column.chunks
+    ]
+    return pyarrow.chunked_array(decoded, type)
 
 
 def _packed(chunk: pyarrow.Array) -> PackedTokens:
@@ -157,7 +163,7 @@ def vector_rows(
     """Return the rows of the chosen columns, and those that are malformed."""
     columns = [table.column(place) for place in chosen.vectors]
     if chosen.listed:
-        return _of_lists(columns[0], where)
+        return list_rows(columns[0], where)
     arrays, missing = [], np.zeros(table.num_rows, np.bool_)
     for column in columns:
         if column.null_count:
@@ -221,12 +227,15 @@ class _Lists(NamedTuple):
         )
 
 
-def _of_lists(column: pyarrow.ChunkedArray, where: str) -> tuple[Rows, list[Doubt]]:
-    """Return the rows of a column of lists.
+def list_rows(
+    column: pyarrow.ChunkedArray | pyarrow.Array, where: str
+) -> tuple[Rows, list[Doubt]]:
+    """Return the rows of a column of lists, and those that are malformed.
 
     Chunks are joined only where their lists are not all there and all alike.
     """
-    chunks = [_Lists.of(chunk) for chunk in column.chunks if len(chunk)]
+    given = getattr(column, "chunks", [column])
+    chunks = [_Lists.of(chunk) for chunk in given if len(chunk)]
     if len(chunks) > 1 and all(lists.present.all() for lists in chunks):
         dims = np.unique(np.concatenate([lists.lengths for lists in chunks]))
         if len(dims) == 1:

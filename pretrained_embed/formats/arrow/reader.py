@@ -12,9 +12,9 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, Progress
 from pretrained_embed.bits import Stored
-from pretrained_embed.formats.arrow.columns import with_missing_tokens
 from pretrained_embed.formats.arrow.parts import PartedRows, Parts
 from pretrained_embed.formats.arrow.sources import Source
+from pretrained_embed.formats.columns import with_missing_tokens
 from pretrained_embed.formats.known_layout import KnownLayout, with_columns
 from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
 from pretrained_embed.formats.reader import ByteStream

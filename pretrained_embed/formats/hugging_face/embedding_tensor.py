@@ -175,6 +175,20 @@ def load_embedding(
     )
     if mapping is None and weights is None:
         return EmbeddingTensor(rows, notes)
+    shared, more = shared_rows(rows[: rows.shape[0]], mapping, weights, where)
+    return EmbeddingTensor(shared, [*notes, *more])
+
+
+def shared_rows(
+    rows: AnyArray, mapping: AnyArray | None, weights: AnyArray | None, where: str
+) -> EmbeddingTensor:
+    """Return the rows of a model2vec model: see above.
+
+    Raises `FormatError` where its arrays do not fit each other.
+    """
+    if mapping is None and weights is None:
+        return EmbeddingTensor(rows, [])
+    notes = []
     if mapping is not None:
         _check_mapping(mapping, rows.shape[0], where)
         notes.append(f"{len(mapping):,} tokens share {rows.shape[0]:,} vectors")
@@ -186,7 +200,7 @@ def load_embedding(
                 f"expected {count:,} floats, one for each token"
             )
         notes.append("each vector times the weight of its token")
-    return EmbeddingTensor(_TokenRows(rows[: rows.shape[0]], mapping, weights), notes)
+    return EmbeddingTensor(_TokenRows(rows, mapping, weights), notes)
 
 
 def _check_mapping(mapping: AnyArray, rows: int, where: str) -> None:

@@ -80,7 +80,7 @@ def open_reader(stream: ByteStream) -> Reader:
         )
     mode = config.get("mode", "default")
     if mode == "floret":
-        return _floret(stream.name, matrix, config)
+        return floret_reader(stream.name, matrix, config)
     if mode != "default":
         raise FormatError(f"{stream.name}: vectors of mode {mode!r} are not known")
     return _table(stream, matrix, folder)
@@ -101,7 +101,11 @@ def _table(stream: ByteStream, matrix: AnyArray, folder: Path) -> TableReader:
     return table_reader(NAME, stream.name, matrix, key_rows, strings, budget)
 
 
-def _floret(name: str, matrix: AnyArray, config: dict[str, Any]) -> BucketReader:
+def floret_reader(name: str, matrix: AnyArray, config: dict[str, Any]) -> BucketReader:
+    """Return what composes tokens of a matrix of buckets, by floret's settings.
+
+    Raises `FormatError` where these are none.
+    """
     if matrix.dtype.kind != "f":
         raise FormatError(f"{name}: its matrix is {matrix.dtype}; expected floats")
     settings = {"minn": 0, "maxn": 0, "hash_count": 1, "hash_seed": 0} | config

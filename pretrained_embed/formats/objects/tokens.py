@@ -1,0 +1,131 @@
+"""The tokens of rows in memory, from whatever lists or numbers tokens.
+
+A list, an array, a column: token ``i`` is that of row ``i``; duplicates are found as in
+files, where the first wins. What has a vocabulary, such as a tokenizer, has ids, and id
+``i`` is that of row ``i``: a table may be wider than its tokenizer, and rows that no
+token has are holes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens
+from pretrained_embed.errors import FormatError, brief
+from pretrained_embed.formats.objects.classes import is_a
+from pretrained_embed.formats.table import HOLES
+from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary import objects as vocabularies
+
+#: Objects with a token for each row, in order.
+_LISTS = (
+    *("builtins.list", "builtins.tuple", "builtins.range", "builtins.dict_keys"),
+    *("numpy.ndarray", "pandas.Series", "pandas.Index", "polars.Series"),
+    *("pyarrow.Array", "pyarrow.ChunkedArray"),
+)
+
+
+class TokensOfRows(NamedTuple):
+    """A token for each row."""
+
+    packed: PackedTokens
+    arrays: dict[str, AnyArray]  # `HOLES`, if there are any
+    missing: Int64Array  # rows whose token is missing, rising
+    notes: list[str]
+
+
+def holds_tokens(value: object) -> bool:
+    """Tell whether an object can be the tokens of rows."""
+    if is_a(value, *_LISTS):
+        return True
+    return isinstance(value, Vocabulary) or vocabularies.read(value) is not None
+
+
+def tokens_of(value: Any, rows: int, where: str) -> TokensOfRows:
+    """Return the tokens of so many rows.
+
+    Raises `FormatError` where there are more or fewer, or one is none, and
+    `VocabularyError` where the object has no vocabulary yet.
+    """
+    if is_a(value, *_LISTS):
+        packed, missing, notes = packed_list(_listed(value), where)
+        return TokensOfRows(packed, {}, missing, notes)
+    given = isinstance(value, Vocabulary)
+    vocabulary = value if given else Vocabulary.of(value, pad=None, unk=None)
+    packed, holes, notes = vocabulary.packed, vocabulary.holes, []
+    count = len(packed)
+    if count > rows:
+        raise FormatError(
+            f"{where}: {brief(packed[count - 1])} has id {count - 1:,}, but there are "
+            f"{rows:,} rows; the two do not belong together, or the rows were not "
+            "resized when tokens were added"
+        )
+    if count < rows and not given:
+        ends = np.full(rows - count, packed.offsets[-1])
+        packed = PackedTokens(packed.data, np.concatenate([packed.offsets, ends]))
+        holes = np.concatenate([holes, np.arange(count, rows)])
+        notes = [f"no tokens for the last {rows - count:,} rows"]
+    arrays: dict[str, AnyArray] = {HOLES: holes} if len(holes) else {}
+    return TokensOfRows(packed, arrays, np.empty(0, np.int64), notes)
+
+
+def packed_list(
+    tokens: Sequence[Any], where: str
+) -> tuple[PackedTokens, Int64Array, list[str]]:
+    """Return tokens packed, the rows whose token is missing, and notes.
+
+    Tokens are ``str``, ``bytes`` in UTF-8, or whole numbers, which become their digits.
+    Raises `FormatError`, which names the row, for anything else.
+    """
+    try:
+        return PackedTokens.pack(tokens), np.empty(0, np.int64), []
+    except (TypeError, AttributeError, UnicodeEncodeError):
+        pass  # not all are str
+    packed, missing, numbers = [], [], 0
+    for row, token in enumerate(tokens):
+        if isinstance(token, np.generic):
+            token = token.item()
+        if type(token) is int:
+            numbers += 1
+            token = str(token)
+        if isinstance(token, bytes):
+            packed.append(token)
+        elif isinstance(token, str):
+            packed.append(_encoded(token, row, where))
+        elif is_missing(token):
+            missing.append(row)
+            packed.append(b"")
+        else:
+            raise FormatError(
+                f"{where}, row {row:,}: the token is {brief(token)}, of type "
+                f"{type(token).__name__}; a token is a str, bytes or a whole number"
+            )
+    notes = [f"{numbers:,} tokens are numbers, read as their digits"] if numbers else []
+    return PackedTokens.join(packed), np.array(missing, np.int64), notes
+
+
+def is_missing(token: Any) -> bool:
+    """Tell whether a list has nothing where a token, or a vector, is due."""
+    nan = isinstance(token, float) and token != token
+    return token is None or nan or is_a(token, "pandas.NAType")
+
+
+def _encoded(token: str, row: int, where: str) -> bytes:
+    try:
+        return token.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError as error:
+        raise FormatError(
+            f"{where}, row {row:,}: the token {brief(token)} is half a character"
+        ) from error
+
+
+def _listed(value: Any) -> Sequence[Any]:
+    """Return a list of what an object lists."""
+    for method in ("tolist", "to_list", "to_pylist"):
+        if hasattr(value, method):
+            listed: Sequence[Any] = getattr(value, method)()
+            return listed
+    return list(value)
