@@ -181,9 +181,10 @@ def test_what_means_nothing_is_refused_at_once(fields, message):
 def test_choices_are_taken():
     for field, words in pe.Recipe.choices().items():
         for word in words:
-            word = {"lemma": "lemma:en", "stem": "stem:en", "pca": "pca:2"}.get(
-                word, word
-            )
+            if word in ("lemma", "stem"):
+                word += ":en"
+            elif word in ("pca", "truncate"):
+                word += ":2"
             assert getattr(pe.Recipe(**{field: word}), field)
 
 
