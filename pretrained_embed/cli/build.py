@@ -96,8 +96,8 @@ def build(
       pretrained-embed build --vocab vocab.json --source vectors.txt -o matrix.npz
       pretrained-embed build --vocab vocab.txt --source a.vec --source b.vec
     """
-    check_stdin(vocab.vocab, source)
-    read: Any = {"vocabulary": vocab.vocab, "sources": source}
+    check_stdin(vocab.given, source)
+    read: Any = {"vocabulary": vocab.given, "sources": source}
     if shards and output.suffix.lower() in _SUFFIXES:
         raise click.UsageError(
             f"--shards goes into a new folder, and {str(output)!r} is a file: name a "
@@ -112,7 +112,7 @@ def build(
     if report is not None:
         check_target(report, "--report", pe.Coverage.REPORT_SUFFIXES, **read)
 
-    vocabulary = vocab.read()
+    vocabulary = vocab.read(library)
     workers: list[Any] = []
     out = output if shards is None else pe.Shards(output, shards)
     with Bar(quiet=quiet) as bar, dask_executor(dask) as executor:

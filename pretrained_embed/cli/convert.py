@@ -50,6 +50,12 @@ _SHOWN = 5  # missing tokens that are named
     is_flag=True,
     help="Keep the first row of each token only. Left out: all rows are kept.",
 )
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Write the first N rows.",
+)
 @limits_options("bad_rows")
 @options.layout
 @library_options("cache_dir", "offline", "catalog", "mmap")
@@ -63,6 +69,7 @@ def convert(
     vocab_kind: Any,
     dtype: Any,
     drop_duplicates: bool,
+    limit: int | None,
     limits: pe.Limits,
     layout: str | None,
     library: pe.Library,
@@ -97,6 +104,7 @@ def convert(
             vocab=vocabulary,
             dtype=dtype,
             drop_duplicates=drop_duplicates,
+            limit=limit,
             limits=limits,
             layout=layout,
             library=library,

@@ -31,7 +31,7 @@ from pretrained_embed.markup import columns
 
 
 @click.command()
-@vocab_options("vocab", "vocab_kind")
+@vocab_options("vocab", "vocab_from", "limit", "vocab_kind")
 @options.sources
 @recipe_options("match", "layout")
 @limits_options("bad_rows")
@@ -61,16 +61,16 @@ def coverage(
     Example:
       pretrained-embed coverage --vocab vocab.txt --source a.vec --source b.txt
     """
-    check_stdin(vocab.vocab, source)
+    check_stdin(vocab.given, source)
     if report is not None:
         check_target(
             report,
             "--report",
             pe.Coverage.REPORT_SUFFIXES,
-            vocabulary=vocab.vocab,
+            vocabulary=vocab.given,
             sources=source,
         )
-    vocabulary = vocab.read()
+    vocabulary = vocab.read(library)
     with Bar(quiet=quiet) as bar:
         comparison = pe.coverage(
             vocabulary,

@@ -23,26 +23,46 @@ vocab_kind = click.option(
 
 
 class VocabFile(NamedTuple):
-    """The file of a vocabulary, and how it is to be read."""
+    """Where a vocabulary comes from, and how it is to be read."""
 
-    vocab: str
+    vocab: str | None = None
+    vocab_from: str | None = None
+    limit: int | None = None
     vocab_kind: Any = None
     pad_token: str | None = None
     no_pad: bool = False
     unk_token: str | None = None
 
-    def read(self) -> pe.Vocabulary:
+    @property
+    def given(self) -> str:
+        """The file, or the source, as it was written."""
+        return self.vocab or self.vocab_from or ""
+
+    def read(self, library: pe.Library | None = None) -> pe.Vocabulary:
         """Return the vocabulary; what is left out is as the file says."""
         special: dict[str, Any] = {}
         if self.no_pad or self.pad_token is not None:
             special["pad"] = self.pad_token
         if self.unk_token is not None:
             special["unk"] = self.unk_token
-        return pe.Vocabulary.from_file(self.vocab, kind=self.vocab_kind, **special)
+        if self.vocab is not None:
+            return pe.Vocabulary.from_file(self.vocab, kind=self.vocab_kind, **special)
+        if self.limit is not None:
+            special["limit"] = self.limit
+        return pe.Vocabulary.from_source(self.vocab_from, library=library, **special)
 
 
 def _vocab_file(**given: Any) -> VocabFile:
     file = VocabFile(**given)
+    if (file.vocab is None) == (file.vocab_from is None):
+        raise click.UsageError(
+            "give a vocabulary by --vocab FILE, or the first tokens of vectors by "
+            "--vocab-from SOURCE"
+            if file.vocab is None
+            else "--vocab and --vocab-from exclude each other"
+        )
+    if file.limit is not None and file.vocab is not None:
+        raise click.UsageError("--limit is for --vocab-from")
     if file.no_pad and file.pad_token is not None:
         raise click.UsageError("--pad-token and --no-pad exclude each other")
     return file
@@ -54,10 +74,21 @@ vocab_options = options.value_options(
     {
         "vocab": click.option(
             "--vocab",
-            required=True,
             metavar="FILE",
             help="The vocabulary: one token a line, or what --vocab-kind names. - is "
             "standard input.",
+        ),
+        "vocab_from": click.option(
+            "--vocab-from",
+            **options.source,
+            metavar="SOURCE",
+            help="In place of --vocab: the first tokens of these vectors.",
+        ),
+        "limit": click.option(
+            "--limit",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="How many tokens --vocab-from takes.  [default: 50000]",
         ),
         "vocab_kind": vocab_kind,
         "pad_token": click.option(

@@ -67,6 +67,7 @@ def convert(
     layout: AnyLayout = None,
     dtype: Dtype = "float32",
     drop_duplicates: bool = False,
+    limit: int | None = None,
     limits: pe.Limits | None = None,
     library: Library | None = None,
     progress: AnyProgress = None,
@@ -80,7 +81,8 @@ def convert(
     written, in their order: with ``vocab`` those of its tokens only, with
     ``drop_duplicates`` the first of each token only. ``limits=Limits(bad_rows=...)``
     says how many malformed rows may be left out, which are counted; by default the
-    first is an error.
+    first is an error. Of more than ``limit`` rows the first are written, and what
+    follows their block is not read.
     ``dtype`` is what vectors are kept as, where the format can hold it: "float32",
     "float64", or another one of `EmbeddingMatrix.astype`. Of a source that this package
     wrote in that dtype the bits stay as they are, where all rows are written.
@@ -100,12 +102,14 @@ def convert(
     dtype = check_dtype(dtype, DTYPES)
     chosen.check_dtype(dtype)
     limits = pe.Limits.of_rows(limits, "convert")
+    if limit is not None and limit < 1:
+        raise OptionError(f"limit is {limit}; give the number of rows, from 1 on")
     if not (vocab is None or isinstance(vocab, Vocabulary)):
         vocab = Vocabulary.of(vocab, pad=None)
     opened = library.opened_once(source, layout=layout, progress=progress)
     with opened.reader as reader:
         _check_place(out, source, opened.paths)
-        passing = RowFilter(vocab, drop=drop_duplicates)
+        passing = RowFilter(vocab, drop=drop_duplicates, limit=limit)
         whole = chosen.whole and not passing.chooses
         rows = reader.rows(progress) if whole else None
         if rows is None:
@@ -184,11 +188,15 @@ class RowFilter:
     """Lets the rows through that are asked for, and counts them.
 
     Those are, with a ``vocabulary``, the rows of its tokens but the pad, and with
-    ``drop`` the first row of each token. Holds the tokens that came.
+    ``drop`` the first row of each token; no more than ``limit``. Holds the tokens that
+    came.
     """
 
-    def __init__(self, vocabulary: Vocabulary | None, *, drop: bool) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary | None, *, drop: bool, limit: int | None = None
+    ) -> None:
         self.rows = 0
+        self._limit = limit
         self.duplicates = 0
         self._seen: set[bytes] = set()
         self._drop = drop
@@ -201,7 +209,7 @@ class RowFilter:
     @property
     def chooses(self) -> bool:
         """Whether it may leave rows out."""
-        return self._drop or self._wanted is not None
+        return self._drop or self._wanted is not None or self._limit is not None
 
     def through(self, rows: RowStream) -> Iterator[AnyBlock]:
         """Yield the rows that pass."""
@@ -216,6 +224,13 @@ class RowFilter:
             self.rows += len(passed.tokens)
             if len(passed.tokens):
                 yield passed
+            if self._left == 0:
+                return
+
+    @property
+    def _left(self) -> int | None:
+        """How many rows may still come; ``None`` for any number."""
+        return None if self._limit is None else self._limit - self.rows
 
     def missing(self) -> list[str]:
         """Return the tokens that were asked for and did not come."""
@@ -225,6 +240,8 @@ class RowFilter:
     def _chosen(self, block: PackedBlock) -> PackedBlock:
         rows, chosen = [], []
         for row, token in enumerate(block.tokens.split()):
+            if len(rows) == self._left:
+                break
             if self._wanted is not None and token not in self._wanted:
                 continue
             if self._drop and token in self._seen:

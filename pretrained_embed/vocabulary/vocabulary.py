@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, ClassVar, Self, overload
 
@@ -333,6 +334,57 @@ class Vocabulary:
         return cls(
             kept, pad=pad, unk=unk, counts=counts, tokenize=tokenize, lower=lower
         )
+
+    @classmethod
+    def from_source(
+        cls,
+        source: Any,
+        *,
+        limit: int | None = 50_000,
+        pad: str | None = "<pad>",
+        unk: str | None = None,
+        layout: Any = None,
+        library: Any = None,
+    ) -> Self:
+        """Take the first tokens of a source of vectors, for who has no vocabulary.
+
+        Most sources have their tokens by falling frequency, so the first are the most
+        frequent ones.
+
+        Parameters
+        ----------
+        source : name, path, URL, object or Reader
+            As `open_vectors` takes it, with ``layout`` and ``library``.
+        limit : int, optional, default 50_000
+            How many tokens are taken; ``None`` takes all. What follows the block of the
+            last one is not read.
+        pad, unk : str, optional
+            As in the constructor.
+
+        Raises
+        ------
+        OptionError
+            For a limit below 1.
+        VocabularyError
+            Where the source has no token.
+        SourceError, FormatError
+            As `open_vectors` and `Reader.blocks` do.
+
+        Examples
+        --------
+        >>> Vocabulary.from_source("glove-6b-50d", limit=3).tokens  # doctest: +SKIP
+        ('<pad>', 'the', ',', '.')
+        """
+        import pretrained_embed as pe
+
+        checks.positive("limit", limit)
+        taken: dict[str, None] = {}
+        with pe.open_vectors(source, layout=layout, library=library) as reader:
+            for packed, _ in reader.packed_blocks(threads=1):
+                taken.update(dict.fromkeys(packed.unpack()))
+                if limit is not None and len(taken) >= limit:
+                    break
+        return cls(list(islice(taken, limit)), pad=pad, unk=unk)
 
     @property
     def tokens(self) -> tuple[str | None, ...]:
