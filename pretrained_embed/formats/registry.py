@@ -373,19 +373,21 @@ def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
             reader = format.open(stream, known) if fits else None
         if reader is not None:
             return plugins.guarded_reader(reader, format, stream.name)
-    if is_folder:
-        what = "a folder; name the file of vectors in it"
-    else:
-        from pretrained_embed.formats.unknown import diagnosis
+    from pretrained_embed.formats.unknown import diagnosis, folder_diagnosis
 
-        what = diagnosis(head)
+    if is_folder and stream.path is not None:
+        what = folder_diagnosis(stream.path)
+        what = what or "a folder; name the file of vectors in it"
+    else:
+        what = diagnosis(head, stream)
     raise UnknownFormatError(f"{stream.name}: {what}{added.told()}")
 
 
 def is_folder_format(stream: ByteStream) -> bool:
     """Return whether a folder looks like a format that is a folder, of a plug-in too.
 
-    Else it may have files of vectors in it.
+    So does one of another program that is known, and not read. Else it may have files
+    of vectors in it.
     """
     if any(_may_be(format, b"", stream) for format in FORMATS):
         return True
@@ -395,7 +397,9 @@ def is_folder_format(stream: ByteStream) -> bool:
         with plugins.guarded(format, stream.name):
             if _may_be(format, b"", stream):
                 return True
-    return False
+    from pretrained_embed.formats.unknown import folder_diagnosis
+
+    return stream.path is not None and folder_diagnosis(stream.path) is not None
 
 
 def _may_be(format: Format, head: bytes, stream: ByteStream) -> bool:

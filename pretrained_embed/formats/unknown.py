@@ -1,14 +1,40 @@
-"""Saying what a file is that no format recognises."""
+"""Saying what a file or a folder is that no format recognises."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import numpy as np
+
+from pretrained_embed.formats.reader import ByteStream
 
 _UNPACK = "inside the archive; unpack it once more"
 _UTF_16 = "text in UTF-16; save it as UTF-8"
 _PICKLE = "a Python pickle, which can run any code and is never run"
+
+_TO_PARQUET = 'pq.write_table(table, "vectors.parquet")   # pyarrow.parquet'
+_LANCE = (
+    "Lance, which is not read. Write it as Parquet, which is:\n"
+    '  table = lance.dataset("{path}").to_table()   # columns=[token, vector]\n'
+    f"  {_TO_PARQUET}"
+)
+_LANCE_FILE = (
+    "a file of a data set of Lance, which is not read. Write the folder of the data "
+    "set as Parquet, or this file alone:\n"
+    '  table = lance.file.LanceFileReader("{path}").read_all().to_table()\n'
+    f"  {_TO_PARQUET}"
+)
+_LANCE_END = b"LANC"
+_SAVED_MODEL = "saved_model.pb"
+_SAVED_VARIABLES = (
+    "a SavedModel of TensorFlow, which is not read. See the names of its variables, "
+    "write the one that is the table, and its tokens beside it as vectors.txt, one a "
+    "line:\n"
+    '  saved = tf.train.load_checkpoint("{path}/variables/variables")\n'
+    '  np.save("vectors.npy", saved.get_tensor(NAME))   '
+    "# of saved.get_variable_to_shape_map()"
+)
 
 # First bytes, and what they mean to somebody who expected vectors.
 _MARKS = {
@@ -33,6 +59,10 @@ _MARKS = {
     "frame.to_parquet(path) writes it again",
     b"SQLite format 3": "an SQLite database",
 }
+#: The first member of a model of Keras.
+_KERAS = re.compile(
+    rb"PK\x03\x04.{26}(?:metadata\.json|config\.json|model\.weights\.h5)", re.DOTALL
+)
 #: First lines that are looked at, and the bytes at their ends.
 _LINES, _LINE_END = 8, 200
 #: Doubles looked at, and the sizes that the numbers of vectors have.
@@ -47,10 +77,33 @@ _SWAPPED = (
 )
 
 
-def diagnosis(head: bytes) -> str:
+def folder_diagnosis(folder: Path) -> str | None:
+    """Say what a folder is that is known and not read, and the lines that convert it.
+
+    ``None`` for any other.
+    """
+    if (folder / "_versions").is_dir() and (folder / "data").is_dir():
+        return f"this is a data set of {_LANCE.format(path=folder)}"
+    if (folder / _SAVED_MODEL).is_file():
+        return f"this is {_SAVED_VARIABLES.format(path=folder)}"
+    return None
+
+
+def diagnosis(head: bytes, stream: ByteStream) -> str:
     """Say in a sentence what a file with this head is, and what to do."""
     if not head:
         return "the file is empty"
+    if _KERAS.match(head):
+        return (
+            "this is a model of Keras, which is not read; load it and write a table: "
+            'np.save("vectors.npy", model.get_layer(NAME).get_weights()[0]), with its '
+            "tokens beside it as vectors.txt, one a line"
+        )
+    if (path := stream.path) is not None:
+        if path.name == _SAVED_MODEL:
+            return f"this is of {_SAVED_VARIABLES.format(path=path.parent)}"
+        if _end(path, len(_LANCE_END)) == _LANCE_END:
+            return f"this is {_LANCE_FILE.format(path=path)}"
     if (what := mark_of(head)) is not None:
         return f"this is {what}"
     if _HTML.match(head):
@@ -82,6 +135,16 @@ def mark_of(head: bytes) -> str | None:
     """
     known = (what for mark, what in _MARKS.items() if head.startswith(mark))
     return next(known, None)
+
+
+def _end(path: Path, size: int) -> bytes:
+    """Return the last bytes of a file; none where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, file.seek(0, 2) - size))
+            return file.read(size)
+    except OSError:
+        return b""
 
 
 def _cause(head: bytes) -> str | None:
