@@ -219,7 +219,10 @@ def refusal(read: Callable[[], object]) -> bool:
 
 
 @pytest.mark.parametrize(
-    "sample", all_samples(), ids=lambda p: f"{p.parent.name}-{p.name}"
+    "sample",
+    # a folder of gensim's is no format, but files that are read one by one
+    [sample for sample in all_samples() if sample.parent.name != "gensim"],
+    ids=lambda p: f"{p.parent.name}-{p.name}",
 )
 def test_the_budget_of_a_library_is_kept_whoever_reads(sample, monkeypatch):
     little = pe.Library(read_budget=1, stores=False)

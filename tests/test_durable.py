@@ -197,11 +197,13 @@ def test_nothing_else_gives_files_their_names():
     }
 
     assert found == {
+        "build/scan.py: replace",  # of `SafePath`, into the folder of its job
         "formats/hdf5/sink.py: write_bytes",  # a file by its temporary name
         "formats/hugging_face/sink.py: write_bytes",  # in a folder by such a name
         "formats/projector.py: write_text",  # likewise
         "library/cache_folder.py: unlink",  # what was made to see its modes
         "library/place.py: replace",  # of `SafePath`, once all is on the disk
         "sources/download.py: replace",  # likewise
+        "tools/transplant/tokenizer.py: write_bytes",  # in a folder by such a name
         "sources/stream.py: unlink",  # the copy of a stream, in the system's folder
     }

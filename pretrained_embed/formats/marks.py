@@ -137,8 +137,10 @@ def pickled(head: bytes, stream: ByteStream) -> bool:
     """Return whether this is another pickle, or a ``.npy`` that is one inside."""
     if head.startswith(NPY):
         return b"'descr': '|O'" in head[:_CLASS]
-    is_pickle = head.startswith(_PICKLE) and head[1:2] in (b"\2", b"\3", b"\4", b"\5")
-    return is_pickle and not torch(head, stream) and not gensim(head, stream)
+    if not head.startswith(_PICKLE) or head[1:2] not in (b"\2", b"\3", b"\4", b"\5"):
+        return False
+    others = (safetensors, torch, gensim)  # whose first bytes may be the same
+    return not any(known(head, stream) for known in others)
 
 
 def gguf(head: bytes, stream: ByteStream) -> bool:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import BinaryIO, cast
 
 from pretrained_embed.budget import ReadOptions
-from pretrained_embed.errors import SourceError, UnknownSourceError
+from pretrained_embed.errors import SourceError, UnknownSourceError, brief
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.source import from_path, unpacked
@@ -70,8 +70,8 @@ def of_pattern(words: str, read_options: ReadOptions) -> Stream:
         found = _matched(pattern)
     if not found:
         raise UnknownSourceError(
-            f"{words!r}: no such file, and as a pattern of names it matches none; see "
-            "which files there are: a pattern without a folder looks in the working "
+            f"{brief(words)}: no such file, and as a pattern of names it matches none; "
+            "see which files there are: a pattern without a folder looks in the working "
             "folder, * does not stand for a folder, and names that begin with . or _ "
             "are left out"
         )

@@ -345,7 +345,7 @@ def test_a_pickle_of_something_else_is_named_for_what_it_is(tmp_path):
     path = tmp_path / "x.kv"
     path.write_bytes(pickle.dumps({"the": [1.0]}))
 
-    with pytest.raises(UnknownFormatError, match="a Python pickle, which can run any"):
+    with pytest.raises(FormatError, match="a pickle of a dict, in which no vectors"):
         opened(path)
 
 

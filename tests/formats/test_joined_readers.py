@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import gzip
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -346,10 +348,8 @@ def test_parts_with_files_beside_them_have_no_store(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["text", "gzip", "npy"])
 def test_workers_read_parts(kind: str, one: Path, tmp_path: Path) -> None:
-    from concurrent.futures import ProcessPoolExecutor
-
     folder = cut(tmp_path / "parts", KINDS[kind][0], 2, 5, 9)
-    with ProcessPoolExecutor(1) as pool:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
         built = pe.build_matrix(
             ["Cat", "z", "a", "dog"],
             str(folder / ("*.npy" if kind == "npy" else "*")),

@@ -217,7 +217,10 @@ def test_an_interrupted_member_goes_on_where_it_was(host, get, tmp_path):
     assert get(entry(host)).path.read_bytes() == DATA
     spans = [span.removeprefix("bytes=") for _, span in host.asked]
     start = int(spans[before - 1].partition("-")[0])
-    assert int(spans[-1].partition("-")[0]) == start + size
+    # The last bytes of the archive tell what is in it; then comes what is missing,
+    # which is nothing where the whole member had come before the interrupt.
+    asked = [span.partition("-")[0] for span in spans[before:]]
+    assert asked[-1] in ("", str(start + size))
 
 
 def test_an_archive_that_changes_on_the_way_is_not_mixed(host, get):

@@ -210,7 +210,7 @@ def test_the_source_is_not_overwritten(tmp_path, source):
     ("out", "options", "message"),
     [
         ("out.npz", {"format": "words2vec"}, "did you mean 'word2vec'"),
-        ("out.npz", {"dtype": "int8"}, "npz holds float32"),
+        ("out.npz", {"dtype": "int9"}, "did you mean"),
         ("out.txt", {"dtype": "float16"}, "word2vec holds float32"),
         ("out.npz", {"max_bad_rows": 1}, r"limits=pe\.Limits\(bad_rows=\.\.\.\) now"),
         ("out.npz", {"on_bad_row": "skip"}, r"limits=pe\.Limits\(bad_rows=1\.0\) now"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens
-from pretrained_embed.errors import FormatError
+from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats import columns
 from pretrained_embed.formats.arrow.columns import (
     columns_of_schema,
@@ -75,7 +75,8 @@ def choose_tokens(schema: Any, where: str, token: str | None = None) -> Columns:
     if token is not None:
         if schema.names.count(token) != 1:
             raise FormatError(
-                f"{where}: no column is called {token!r}; it has {schema.names[:10]}"
+                f"{where}: no column is called {brief(token)}; it has "
+                f"{schema.names[:10]}"
             )
         return Columns(token, (), True, None, ())
     texts = [name for name, holds in columns_of_schema(schema) if holds == "text"]

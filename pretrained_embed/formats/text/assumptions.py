@@ -177,7 +177,8 @@ def _header_among(found: Found) -> bytes | None:
     integers = (np.flatnonzero(rows.integers[first:]) + first).tolist()
     for place in integers if text.whole else ():
         line, behind = rows.line(place), len(rows) - 1 - place
-        if [*map(int, line.split()[:2])] == [behind, found.dim]:
+        numbers = [*map(int, line.split())]
+        if numbers[:2] == [behind, found.dim] and min(numbers) >= 0:
             return line
     return None
 

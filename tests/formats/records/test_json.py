@@ -207,7 +207,8 @@ def test_a_number_means_float32_of_float(tmp_path_factory, numbers):
         _, vectors = all_rows(reader)
 
     with np.errstate(over="ignore"):
-        expected = np.array(numbers, np.float64).astype(np.float32)
+        read = json.loads(path.read_text())["a"]  # JSON keeps no sign of a NaN
+        expected = np.array(read, np.float64).astype(np.float32)
     assert vectors[0].tobytes() == expected.tobytes()
 
 
