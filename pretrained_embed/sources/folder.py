@@ -71,9 +71,9 @@ def of_pattern(words: str, read_options: ReadOptions) -> Stream:
     if not found:
         raise UnknownSourceError(
             f"{brief(words)}: no such file, and as a pattern of names it matches none; "
-            "see which files there are: a pattern without a folder looks in the working "
-            "folder, * does not stand for a folder, and names that begin with . or _ "
-            "are left out"
+            "see which files there are: a pattern without a folder looks in the "
+            "working folder, * does not stand for a folder, and names that begin with "
+            ". or _ are left out"
         )
     return _joined(words, Path(pattern).expanduser(), found, member, read_options)
 
