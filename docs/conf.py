@@ -67,7 +67,8 @@ MADE: dict[str, Callable[[], str]] = {"catalog": catalog_table}
 def put_in(app: Sphinx, page: str, source: list[str]) -> None:
     """Put what is made in the place of its mark, and let the site have linked files."""
     text = re.sub(r"<!-- made: (\w+) -->", lambda m: MADE[m[1]](), source[0])
-    outside = r"\[([^\]]+)\]\(((?:\.\./)+benchmarks/[^)]+)\)"
+    up = r"\.\./" * (page.count("/") + 1)  # out of this folder
+    outside = rf"(?<!!)\[([^\]]+)\]\(({up}[^)#]+)\)"
     source[0] = re.sub(outside, r"{download}`\1 <\2>`", text)
 
 
