@@ -205,7 +205,7 @@ def test_coverage_counts_what_was_looked_for():
     assert coverage.by_origin == {"exact": 1, "lower": 1}
     assert (special.tokens, special.found) == (2, 1)
     assert str(coverage) == (
-        "Found 2 of 3 tokens (66.7 %): 1 exact, 1 lower. 1 are OOV. First of them: 'c'."
+        "Found 2 of 3 tokens (66.7 %): 1 exact, 1 lower. 1 is OOV. First of them: 'c'."
     )
 
 

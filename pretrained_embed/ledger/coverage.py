@@ -241,11 +241,12 @@ class Coverage:
             text += f", which make up {percent(ratio)} of the text"
         text += "."
         if self.oov:
+            verb = "is" if self.oov == 1 else "are"
             most = "Most frequent" if self.occurrences is not None else "First"
             made = ", ".join(f"{n:,} from {name}" for name, n in self.made_of.items())
             filled = f" (filled {made})" if made else ""
             text += (
-                f" {self.oov:,} are OOV{filled}. {most} of them: "
+                f" {self.oov:,} {verb} OOV{filled}. {most} of them: "
                 f"{', '.join(map(brief, self.oov_examples))}"
                 f"{', ...' if self.oov > len(self.oov_examples) else '.'}"
             )

@@ -74,7 +74,7 @@ class Ledger:
     >>> ledger["the"].how, ledger["cat"].how
     ('found as it stands', 'not found; filled')
     >>> print(ledger.coverage)
-    Found 1 of 2 tokens (50.0 %). 1 are OOV. First of them: 'cat'.
+    Found 1 of 2 tokens (50.0 %). 1 is OOV. First of them: 'cat'.
     """
 
     __module__ = "pretrained_embed"  # a pickle names it by what does not change

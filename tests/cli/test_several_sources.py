@@ -24,7 +24,7 @@ def test_sources_fill_gaps_in_order_and_each_share_is_told():
 
     assert result.exit_code == 0
     assert result.stderr.splitlines()[:3] == [
-        "Found 3 of 4 tokens (75.0 %). 1 are OOV. First of them: 'zebra'.",
+        "Found 3 of 4 tokens (75.0 %). 1 is OOV. First of them: 'zebra'.",
         "  vectors.txt: 2 of 4 tokens looked for there.",
         "  more.txt: 1 of 2 tokens looked for there.",
     ]
