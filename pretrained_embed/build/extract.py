@@ -42,6 +42,7 @@ from pretrained_embed.formats.reader import (
     Selection,
     SplitReport,
     Statistics,
+    first_rows,
 )
 from pretrained_embed.vocabulary.token_rows import cut
 
@@ -291,10 +292,9 @@ class Extracted:
         self._on_bad_row = on_bad_row
         #: Each with the first row of its split in the file.
         self.extracts: list[tuple[Extract, int]] = []
-        first_row = 0
-        for outcome in outcomes:
+        firsts = first_rows(outcome.report for outcome in outcomes)
+        for outcome, first_row in zip(outcomes, firsts, strict=False):
             self.extracts += [(extract, first_row) for extract in outcome.extracts]
-            first_row += outcome.report.findings.rows
 
     @cached_property
     def statistics(self) -> Statistics:

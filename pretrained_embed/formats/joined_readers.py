@@ -31,6 +31,7 @@ from pretrained_embed.formats.reader import (
     Split,
     SplitReport,
     SplitScan,
+    first_rows,
 )
 from pretrained_embed.formats.table_reader import TableReader, join_tables
 from pretrained_embed.kernel import TokenIndex
@@ -337,9 +338,8 @@ class ScannedReader(JoinedReader):
                 progress(self._starts[done.part] + done.end, self._starts[-1])
         findings = self.total(reports)
         self._findings = replace(findings, duplicates=claims.duplicates)
-        rows = np.cumsum([0, *(report.findings.rows for report in reports)])
         positions = claims.positions()
-        starts = rows[positions >> _SPLIT_SHIFT]
+        starts = np.array(first_rows(reports))[positions >> _SPLIT_SHIFT]
         in_source = starts + (positions & ((1 << _SPLIT_SHIFT) - 1))
         rows_of = np.where(positions < 0, -1, in_source)
         return Selection(rows_of, claims.ranks(), self._findings)
@@ -358,28 +358,22 @@ class ScannedReader(JoinedReader):
         """Return a scan of a split of one file. See `Reader`."""
         reader = self._readers[split.part]
         inner = WHOLE if split.first and split.last else split._replace(part=0)
-        return _PartScan(reader.scan(inner, index, on_bad_row), split)
+        return _PartScan(reader.scan(inner, index, on_bad_row), split.part)
 
     def total(self, reports: Iterable[SplitReport]) -> Findings:
         """Return the findings of a whole pass. See `Reader`."""
         found = [Findings() for _ in self._readers]
         for part, its in groupby(reports, lambda report: report.part):
-            *before, last = its
-            rows = last.findings.rows + last.blank_end  # see `_PartScan`
-            last = replace(last, findings=replace(last.findings, rows=rows))
-            found[part] = self._readers[part].total([*before, last])
+            found[part] = self._readers[part].total(its)
         return self._joined(found)
 
 
 class _PartScan:
-    """A scan of a split of one file. Blank lines at its end are no rows of the whole.
+    """A scan of a split of one file, which its report names."""
 
-    Else the rows of the files behind would be counted from another place.
-    """
-
-    def __init__(self, scan: SplitScan, split: Split) -> None:
+    def __init__(self, scan: SplitScan, part: int) -> None:
         self._scan = scan
-        self._split = split
+        self._part = part
 
     def run(self, progress: Progress | None = None) -> Iterator[Hits]:
         """Yield the hits of the split in order."""
@@ -387,9 +381,4 @@ class _PartScan:
 
     def report(self) -> SplitReport:
         """Return what was found, after the last of the hits."""
-        report = self._scan.report()
-        findings = report.findings
-        rows = findings.rows - (report.blank_end if self._split.last else 0)
-        return replace(
-            report, findings=replace(findings, rows=rows), part=self._split.part
-        )
+        return replace(self._scan.report(), part=self._part)

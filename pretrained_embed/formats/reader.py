@@ -153,6 +153,23 @@ class SplitReport:
         findings.notes += mine.notes
 
 
+def first_rows(reports: Iterable[SplitReport]) -> list[int]:
+    """Return the row of the source at which each split begins, then how many there are.
+
+    Blank lines at the end of a file are no rows, whatever splits they are in: else
+    those of the files behind it would be counted from another place.
+    """
+    firsts, row, blank, part = [], 0, 0, 0
+    for report in reports:
+        if report.part != part:
+            row, blank, part = row - blank, 0, report.part
+        firsts.append(row)
+        rows = report.findings.rows
+        row += rows
+        blank = report.blank_end + (blank if report.blank_end == rows else 0)
+    return [*firsts, row - blank]
+
+
 class SplitScan(Protocol):
     """One pass over the rows of a split."""
 

@@ -29,6 +29,7 @@ from pretrained_embed.formats.joined_readers import JoinedReader, ScannedReader
 from pretrained_embed.formats.store import StoreReader
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
+from tests.large import make_parts_small
 
 #: Some stand twice, in one part and in two.
 TOKENS = ["the", "Cat", "a", "cat", "the", "b", "dog", "Cat", "a", "CAT", "é", "z"]
@@ -238,6 +239,32 @@ def test_blank_lines_behind_a_part_move_no_row(one: Path, tmp_path: Path) -> Non
 
     with library(tmp_path).open(folder) as reader:
         assert looked_up(reader) == looked_up(library(tmp_path).open(one))
+
+
+@pytest.mark.parametrize("behind", ["", "owl 1 2 3\n"])
+def test_blank_lines_of_many_splits_move_no_row(
+    behind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_parts_small(monkeypatch)
+    folder = cut(tmp_path / "parts", write_text, 4, 8)
+    first = folder / "part-8.txt"
+    blank = 1 << 17  # lines, so that some splits have no other
+    first.write_text(first.read_text() + "\n" * blank + behind)
+    tokens = ["the", "dog", "z"]
+
+    more = blank + 1 if behind else 0  # bad rows, as a row follows
+    wanted = [TOKENS.index(token) for token in tokens]
+    for out in (None, tmp_path / "m.npy"):
+        built = pe.build_matrix(
+            tokens,
+            folder,
+            library=library(tmp_path),
+            limits=pe.Limits(bad_rows=1.0),
+            out=out,
+        )
+        found = [built.source_rows[built.vocabulary[token]] for token in tokens]
+        assert found == [row + more if row >= 4 else row for row in wanted]
+        assert built.findings.rows == len(TOKENS) + more
 
 
 def test_a_bad_row_is_told_by_its_file(tmp_path: Path) -> None:
