@@ -11,9 +11,6 @@ from typing import NamedTuple
 from benchmarks.scale.bench import Bench, Section, number, table
 
 DIM = 200
-#: Of text: a token, and a number of five digits with its sign, point and space.
-_TOKEN_BYTES, _NUMBER_BYTES = 10, 7
-_MEASURED_DIM = 300  # of the parts that want all rows
 
 _PROBE = 1 << 30
 _CHUNK = 1 << 22
@@ -22,14 +19,13 @@ _CHUNK = 1 << 22
 class Large(NamedTuple):
     """A job of `DIM` numbers a row, all rows wanted."""
 
-    title: str
     rows: int
-    scans: int  # at the same time, each of one thread
+    workers: int  # of one thread each
 
     @property
-    def text(self) -> int:
-        """Bytes of text."""
-        return self.rows * (_TOKEN_BYTES + DIM * _NUMBER_BYTES)
+    def title(self) -> str:
+        """What the column is called."""
+        return f"{self.rows:,} x {DIM}, {self.workers} workers"
 
     @property
     def matrix(self) -> int:
@@ -37,41 +33,41 @@ class Large(NamedTuple):
         return self.rows * DIM * 4
 
 
-JOBS = (
-    Large("78,000,000 x 200, 2 threads", 78_000_000, 2),
-    Large("1,000,000,000 x 200, 100 workers", 1_000_000_000, 100),
-)
+JOBS = (Large(78_000_000, 2), Large(78_000_000, 100), Large(1_000_000_000, 100))
+
+
+class Cost(NamedTuple):
+    """What a token and a number of its row cost: seconds of CPU, or bytes."""
+
+    token: float
+    number: float = 0.0
+
+    @classmethod
+    def of(cls, figures: Mapping[str, float], name: str) -> Cost:
+        """Take what was measured."""
+        return cls(figures[f"{name} per token"], figures.get(f"{name} per number", 0.0))
+
+    def all(self, job: Large) -> float:
+        """Return what the rows of a job come to."""
+        return job.rows * (self.token + DIM * self.number)
 
 
 class Costs(NamedTuple):
-    """Seconds and bytes of one of each, computed from what was measured."""
+    """What was measured on two workers."""
 
-    byte: float  # s to scan
-    found: float  # s for each number of a wanted row, in the process that scans
-    token: float  # s, in the process that calls
-    row_number: float  # s for each number of a row, there
-    token_memory: float  # bytes of vocabulary and build, there
-    token_index: float  # bytes, in each process that scans
+    caller: Cost  # CPU seconds
+    worker: Cost  # CPU seconds that workers share
+    own_index: Cost  # CPU seconds that each worker spends
+    read: Cost  # bytes that workers share, of the source and of what waits
+    written: Cost  # bytes that workers share, of what waits and of rows
+    vocabulary: Cost  # bytes of memory of the caller, before the build
+    peak: Cost  # bytes of memory of the caller, over that
+    worker_peak: Cost  # bytes of memory of each worker
 
     @classmethod
     def of(cls, figures: Mapping[str, float]) -> Costs:
-        """Part the work that two processes share from that of the one that calls.
-
-        With scans S and the rest R, one process takes S + R and two take S/2 + R.
-        """
-        one, two = figures["s, 1 processes"], figures["s, 2 processes"]
-        scans, rest = 2 * (one - two), 2 * two - one
-        numbers = figures["rows"] * _MEASURED_DIM
-        byte, token = figures["s per byte, 1 thread"], figures["s per token"]
-        return cls(
-            byte=byte,
-            found=max(0.0, scans - figures["bytes"] * byte) / numbers,
-            token=token,
-            row_number=max(0.0, rest - figures["rows"] * token) / numbers,
-            token_memory=figures["bytes per token"]
-            + figures["vocabulary bytes per token"],
-            token_index=figures["index bytes per token"],
-        )
+        """Take what was measured; raises `KeyError` for what was not."""
+        return cls(*(Cost.of(figures, name.replace("_", " ")) for name in cls._fields))
 
 
 def arithmetic(bench: Bench, figures: Mapping[str, float]) -> Section:
@@ -83,35 +79,46 @@ def arithmetic(bench: Bench, figures: Mapping[str, float]) -> Section:
         return Section(title, f"Not computed: no part gave {error}.\n", {})
     bench.say("arithmetic: the disk")
     write, read = disk(bench.scratch / "probe")
+    inputs = [
+        (f"`{name}`", f"{cost.token:.4g}", f"{cost.number:.4g}")
+        for name, cost in costs._asdict().items()
+    ]
     measured = (
-        f"Where it is scanned: {costs.byte * 1e9:.2f} ns for each byte and "
-        f"{costs.found * 1e9:.2f} ns for each number of a wanted row. Where it is "
-        f"called: {costs.token * 1e6:.2f} us for each token and "
-        f"{costs.row_number * 1e9:.2f} ns for each number of its row. The disk writes "
-        f"{write / 1e9:.2f} GB/s and reads {read / 1e9:.2f}.\n\n"
+        "Measured on two workers, in seconds of CPU and bytes, for each token, and "
+        "beside that for each number of its row. Workers share `worker`, `read` and "
+        "`written`; `own_index` and `worker_peak` are those of each.\n\n"
+        + table(("input", "a token", "a number"), inputs)
+        + f"\nThe disk writes {write / 1e9:.2f} GB/s and reads {read / 1e9:.2f}.\n\n"
     )
-    columns = [_column(job, costs, write, read) for job in JOBS]
-    rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
+    columns = [column(job, costs, write, read) for job in JOBS]
+    rows = [(name, *(one[name] for one in columns)) for name in columns[0]]
     header = ("", *(job.title for job in JOBS))
     return Section(title, measured + table(header, rows), {})
 
 
-def _column(job: Large, costs: Costs, write: float, read: float) -> dict[str, str]:
-    numbers = job.rows * DIM
-    scans = (job.text * costs.byte + numbers * costs.found) / job.scans
-    rest = job.rows * costs.token + numbers * costs.row_number
-    one_disk = (job.text + job.matrix) / read + 2 * job.matrix / write
+def column(job: Large, costs: Costs, write: float, read: float) -> dict[str, str]:
+    """Return what a job comes to, in words."""
+    index, share = costs.own_index.all(job), costs.worker.all(job) / job.workers
+    caller = costs.caller.all(job)
+    whole = index + share + caller
+    moved = costs.read.all(job), costs.written.all(job)
+    least = moved[0] / read + moved[1] / write
+    disks = sum(moved) / (index + share) / job.workers
     return {
-        "text": _size(job.text),
-        "on the disk: rows that wait, and the matrix": f"2 x {_size(job.matrix)}",
-        "time of the scans, side by side": _time(scans),
-        "time of the process that calls, after them": _time(rest),
-        "sum": _time(scans + rest),
-        "of which workers wait": f"{rest / (scans + rest):.0%}",
-        "time of one such disk, if nothing is cached": _time(one_disk),
-        "index, in each process that scans": _size(job.rows * costs.token_index),
-        "vocabulary and build, where it is called": _size(
-            job.rows * costs.token_memory
+        "matrix; as much waits beside it": _size(job.matrix),
+        "CPU time of each worker: its index": _time(index),
+        "CPU time of each worker: scanning, making and writing rows": _time(share),
+        "CPU time of the caller: plan, ledger, names": _time(caller),
+        "sum, where the disk keeps up": _time(whole),
+        "of which workers wait for the caller": f"{caller / whole:.0%}",
+        "read, written by each worker": ", ".join(
+            _size(x / job.workers) for x in moved
+        ),
+        "what a disk has to move for each worker": f"{disks / 1e6:.0f} MB/s",
+        "time of one disk such as here, if nothing is cached": _time(least),
+        "memory of each worker": _size(costs.worker_peak.all(job)),
+        "memory of the caller: vocabulary, and the build over it": ", ".join(
+            _size(cost.all(job)) for cost in (costs.vocabulary, costs.peak)
         ),
     }
 
