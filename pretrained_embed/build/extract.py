@@ -307,7 +307,7 @@ class RangeReader(Reader):
 
     `select` finds no tokens but those that the range wants; `whole` finds all.
     ``met_again`` is how often each token that was looked for last is met after the
-    first time. See `Reader`.
+    first time, and ``bytes_read`` what was read of the extracts. See `Reader`.
     """
 
     def __init__(self, extracted: Extracted, number: int) -> None:
@@ -319,6 +319,7 @@ class RangeReader(Reader):
         self.composes, self.facts = source.composes, source.facts
         self.statistics = extracted.statistics
         self.met_again: dict[bytes, int] = {}
+        self.bytes_read = 0
 
     @property
     def whole(self) -> Reader:
@@ -356,6 +357,7 @@ class RangeReader(Reader):
             bounds = extract.bounds(self._extracted.ranges, number, self.dim)
             all_bounds.append(bounds)
             positions, tokens = extract.section(bounds, self.dim)
+            self.bytes_read += 12 * len(tokens) + tokens.data.nbytes
             claims.find(tokens.data, tokens.offsets, bases[-1])
             sections.append(tokens)
             in_file.append(positions + first_row)
@@ -370,6 +372,7 @@ class RangeReader(Reader):
             rows = found[slice(*cut_at)]
             if len(rows):
                 vectors = extract.vectors(bounds, self.dim)
+                self.bytes_read += vectors.nbytes
                 kernel.gather(vectors, entries[rows] - base, rows, out)
         counts: Counter[bytes] = Counter()
         if claims.duplicates:

@@ -187,13 +187,14 @@ def finish(
     readers: Callable[[int], Sequence[Reader]],
     target: Keeper,
     record: SafePath | None = None,
+    meter: Meter | None = None,
 ) -> Part:
     """Make the rows of a range and write them at their place, unless they are there.
 
     That is so where the ``record`` of an earlier build of this job says so, and the
-    bytes have its checksum.
+    bytes have its checksum. ``meter`` measures what was done for it before.
     """
-    rows, meter = plan.ranges[number], Meter()
+    rows, meter = plan.ranges[number], meter or Meter()
     known = None if record is None else Part.load(record)
     if known is not None and target.crc32(rows) == known.crc32:
         return known
@@ -202,6 +203,7 @@ def finish(
     part = Part.of(made.ledger, seen, made)
     if not len(made.unfilled):
         crc32, digests = target.write(rows, made.vectors)
+        meter.read = sum(getattr(reader, "bytes_read", 0) for reader in seen)
         meter.written = int(made.vectors.nbytes)
         part = replace(part, crc32=crc32, digests=digests, share=meter.share())
         if record is not None:
@@ -267,8 +269,10 @@ class Order:
 
 def finish_elsewhere(order: Order, number: int, attempt: int) -> Part:
     """Do `finish` in any process."""
+    meter = Meter()
     plan, readers = opening.opened("ranges", order.key, order.opened)
-    return finish(plan, number, readers, order.target, record_of(order.folder, number))
+    record = record_of(order.folder, number)
+    return finish(plan, number, readers, order.target, record, meter)
 
 
 def locate_elsewhere(order: Order, number: int, attempt: int) -> Part:

@@ -191,8 +191,8 @@ def scan_split(
     they are in what is returned. Raises what reading the source raises, and
     `WriteError`.
     """
+    meter = Meter()  # before the index is made, which takes its time
     reader, index = opening.opened("scan", job.key, lambda: job.opened(wanted))
-    meter = Meter()
     scan = reader.scan(split, index, job.on_bad_row)
     gathering = Gathering(index, job.ranges, job.dim)
     extracts: list[Extract] = []
