@@ -305,3 +305,53 @@ def test_no_line_takes_much_longer_than_its_bytes(piece):
         with contextlib.suppress(PretrainedEmbedError):
             read(text)
     assert cause_of_row(piece.encode() * 8 + b" x") != ""
+
+
+@DIMS
+@HEADS
+@pytest.mark.parametrize(
+    "first",
+    ["#", "#hashtag", "# the", "//", "% of", "; and", "--", "6,2", "300d", "20x"],
+)
+@pytest.mark.parametrize("whole", [False, True])
+def test_marks_and_counts_are_tokens_of_line_1(first, head, dim, whole):
+    rows = [["1", "-2", "3", "0", "5", "-6"][:dim] for _ in WORDS] if whole else None
+    lines = written("{word} {row}", dim).splitlines()
+    if rows is not None:
+        lines = [f"{word} {' '.join(r)}" for word, r in zip(WORDS, rows, strict=True)]
+    lines[0] = lines[0].replace(WORDS[0], first, 1)
+    text = head.format(n=len(WORDS), d=dim) + "\n".join(lines) + "\n"
+
+    tokens, vectors, _ = read(text)
+
+    assert tokens == [first, *WORDS[1:]]
+    assert vectors.shape == (len(WORDS), dim)
+
+
+@DIMS
+@HEADS
+@pytest.mark.parametrize("token", ["{i} days", "{year} election {word}"])
+def test_numbers_that_count_are_of_their_tokens_with_a_note(token, head, dim):
+    tokens = [
+        token.format(i=i, year=1990 + i, word=word) for i, word in enumerate(WORDS)
+    ]
+    lines = written("{word} {row}", dim).splitlines()
+    for i, (word, own) in enumerate(zip(WORDS, tokens, strict=True)):
+        lines[i] = own + lines[i][len(word) :]
+    text = head.format(n=len(WORDS), d=dim) + "\n".join(lines) + "\n"
+
+    read_tokens, _, codes = read(text)
+
+    assert read_tokens == tokens
+    assert "text.row-numbers" in codes
+
+
+@DIMS
+@HEADS
+def test_line_ends_the_wrong_way_round_are_named(head, dim):
+    text = written("{word} {row}", dim, head=head).replace("\n", "\n\r")
+
+    code, _ = refused(text)
+
+    assert code == "text.line-ends"
+    assert is_meant(text.replace("\r", ""), dim)

@@ -380,11 +380,11 @@ def test_where_nothing_tells_where_a_token_ends_its_row_is_named(tmp_path):
         all_rows(reader, on_bad_row="skip")
 
 
-@pytest.mark.parametrize("dtype", [">f4", ">f8"])
+@pytest.mark.parametrize("dtype", [">f2", ">f4", ">f8"])
 @pytest.mark.parametrize("short", [True, False])
 def test_big_endian_numbers_are_read_with_a_note(tmp_path, dtype, short):
     numbers = numbers_of(40, 20)
-    if short:
+    if short or dtype == ">f2":
         numbers = numbers.astype(np.float16).astype(np.float32)
     raw = b"40 20\n" + b"".join(
         b"w%d " % n + row.astype(dtype).tobytes() for n, row in enumerate(numbers)
@@ -418,6 +418,28 @@ def test_odd_numbers_are_not_taken_for_big_endian_ones(tmp_path, numbers):
 
     assert tokens == [f"w{n}" for n in range(len(numbers))]
     assert vectors.tobytes() == numbers.tobytes()
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        np.float16(np.random.default_rng(1).normal(0, 0.4, (60, 20))),
+        np.float16(np.random.default_rng(2).integers(-9, 10, (60, 20))),
+        np.float16(np.random.default_rng(3).choice([0.25, -0.5, 1, 16], (60, 20))),
+        np.float16(np.random.default_rng(4).normal(0, 2000, (60, 20))),
+        np.float16(2.0) ** np.random.default_rng(5).integers(-12, 9, (60, 20)),
+    ],
+)
+def test_halves_are_not_taken_for_big_endian_ones(tmp_path, numbers):
+    numbers = numbers.astype("<f2")
+    raw = b"%d %d\n" % numbers.shape + b"".join(
+        b"w%d " % n + row.tobytes() for n, row in enumerate(numbers)
+    )
+
+    tokens, vectors = all_rows(opened(tmp_path / "f", raw))
+
+    assert tokens == [f"w{n}" for n in range(len(numbers))]
+    assert vectors.tobytes() == numbers.astype(np.float32).tobytes()
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ _SAYS = re.compile(
     rb"(?i)[#%=:]|dim|count|size|words|vocab|vectors|tokens|word2vec|"
     rb"^(\+\d+\s+\+?\d+$|\W*\d+(\.0*\s|\s*[,;x]))"
 )
-_COMMENT = re.compile(rb"(#|%|//|;|--)\s*[^ \t]+[ \t]+[^ \t]")
+_COMMENT = re.compile(rb"(#|%|//|;|--)\s*([^ \t]*[A-Za-z][^ \t]*[ \t]+){2}")
 #: What stands before the numbers of columns, or of the rows' own, in line 1.
 _LABELS = (
     b"word words token tokens index id label name key term node entity vocab unnamed"
@@ -99,6 +99,8 @@ def _check_line_1(text: Lines) -> None:
     if len(line) > _LONGEST_LINE_1 or not line or not len(rows):
         return
     dim, own = common_number(rows), int(text.first.numbers[0])
+    if own >= dim > 0 and (most(rows.near == 0) or _has_fractions(line, dim)):
+        return  # a row as the others are, of a token such as #hashtag
     row = "" if own < dim else ", or 'header=no' if it is a row"
     remedy = f"pass layout='header=yes' (--layout header=yes) to leave it out{row}"
     pairs = pairwise(map(int, _INTEGER.findall(line)))
@@ -114,6 +116,12 @@ def _check_line_1(text: Lines) -> None:
         raise text.error(
             "text.comment", f"{brief(line)} is a comment", f"P{remedy[1:]}"
         )
+
+
+def _has_fractions(line: bytes, dim: int) -> bool:
+    """Whether some of the last numbers have a fraction, as 20.5, but not 20.0, has."""
+    values = map(kernel.number, line.split()[-dim:])
+    return not all(value is not None and value.is_integer() for value in values)
 
 
 def columns_error(text: Lines, *, below_header: bool = False) -> FormatError:

@@ -412,6 +412,8 @@ def _readings(text: Lines, styles: Styles) -> Iterator[Reading]:
         place, swapped = divmod(number, 2)
         if place and (of_dl4j or not counted):
             break
+        if more and not (counted or of_dl4j):
+            continue
         notes = [_DIM_FIRST] * swapped + [_more_integers(header, count, dim)] * more
         cost = swapped * _COSTS["dim-first"] + place * _COSTS["elsewhere"]
         cost += (more and not of_dl4j) * _COSTS["more-integers"]

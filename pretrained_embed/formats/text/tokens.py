@@ -96,6 +96,12 @@ _TRAITS = {
     re.compile(trait.pattern, re.DOTALL): trait
     for trait in (
         Trait(
+            rb"\r.*",
+            "a CR stands before most tokens, as where lines end in LF and then CR",
+            "Write LF alone at the end of lines, for example by: tr -d '\\r'",
+            "text.line-ends",
+        ),
+        Trait(
             rb"[ \t].*",
             "a blank stands before most tokens",
             "Let each line begin with its token",
@@ -177,10 +183,17 @@ def _are_counted(places: range, tokens: list[bytes]) -> bool:
         return False
     pattern = re.compile(_NUMBERED.pattern, re.DOTALL)
     found = [pattern.fullmatch(token) for token in tokens]
+    rest = {
+        token[match.end(1) :]
+        for token, match in zip(tokens, found, strict=True)
+        if match
+    }
+    if 2 * len(rest) <= len(tokens):  # 1 day, 2 days, 3 days
+        return False
     numbers = [-1 if match is None else int(match[1][:18]) for match in found]
     steps = sum(b - a == places.step for a, b in pairwise(numbers))
     from_start = min(number for number in numbers if number >= 0) < 2
-    return 2 * steps >= len(tokens) - 1 and (from_start or len(tokens) > _TOO_FEW)
+    return 2 * steps >= len(tokens) - 1 and from_start
 
 
 def are_base64(rows: Shapes) -> bool:

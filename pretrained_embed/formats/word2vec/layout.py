@@ -41,6 +41,9 @@ _SMALLEST, _LARGEST = 1e-25, 1e25
 #: and among those sizes once swapped (a token with a blank makes some of them odd); how
 #: few different ones tell nothing.
 _ELSEWHERE, _MANY_ELSEWHERE, _MANY, _SWAPPED, _FEW = 0.99, 0.25, 64, 0.9, 4
+#: Binary exponents of halves: those that have all their digits are between, and how
+#: they spread where bytes of all values are taken for them, and in vectors.
+_SUBNORMAL, _ALL_SIZES, _WIDE, _NARROW = -14, 16, 6, 3
 #: Binary exponents below and above the median that are usual, and the part of them that
 #: has to be so for this to tell anything.
 _BELOW, _ABOVE, _USUAL = 20, 10, 0.5
@@ -170,7 +173,8 @@ def _with_numbers(layout: Layout, vectors: bytes) -> Layout:
     """Return the layout with what the numbers of a sample tell of all of them."""
     numbers = np.frombuffer(vectors, layout.dtype)
     swapped = numbers.view(layout.dtype.replace("<", ">"))
-    if layout.dtype != "<f2" and _is_swapped(numbers, swapped):
+    is_swapped = _are_halves_swapped if layout.dtype == "<f2" else _is_swapped
+    if is_swapped(numbers, swapped):
         layout, numbers = layout._replace(dtype=swapped.dtype.str), swapped
     exponents = _exponents(numbers)
     if not len(exponents):
@@ -201,6 +205,16 @@ def _is_swapped(numbers: AnyArray, swapped: AnyArray) -> bool:
     return inside > _SWAPPED and elsewhere > enough
 
 
+def _are_halves_swapped(numbers: AnyArray, swapped: AnyArray) -> bool:
+    """Whether halves, which have few sizes, have all of them, and swapped only some."""
+    given, once_swapped = _exponents(numbers), _exponents(swapped)
+    if len(given) < _MANY or not np.isfinite(swapped).all():
+        return False
+    given = np.minimum(given, _ALL_SIZES)  # not finite: larger than any
+    sizes_fit = np.median(once_swapped) > _SUBNORMAL
+    return bool(sizes_fit and given.std() > _WIDE and once_swapped.std() < _NARROW)
+
+
 def _has_usual_size(sizes: Float64Array) -> BoolArray:
     usual: BoolArray = (sizes >= _SMALLEST) & (sizes <= _LARGEST)
     return usual
@@ -210,6 +224,6 @@ def _exponents(numbers: AnyArray) -> Int64Array:
     """Return the binary exponents of those that are not zero; large if not finite."""
     with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
         numbers = numbers[numbers != 0].astype(np.float64)
-    exponents = np.frexp(numbers)[1].astype(np.int64)
+        exponents = np.frexp(numbers)[1].astype(np.int64)
     exponents[~np.isfinite(numbers)] = 1 << 20
     return exponents

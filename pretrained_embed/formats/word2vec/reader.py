@@ -60,6 +60,7 @@ _LF, _SPACE = b"\n", b" "
 #: the exponents of `numpy.frexp` are less. Of few numbers none is so odd that it tells.
 _NONE_USUAL, _BIAS, _FEW = (1, 0), 126, 8
 _STORAGE_NOTES = {
+    ">f2": Note("binary.big-endian", "stored as big-endian float16"),
     ">f4": Note("binary.big-endian", "stored as big-endian float32"),
     ">f8": Note(
         "binary.big-endian", "stored as big-endian float64; rounded to float32"
