@@ -12,7 +12,7 @@ import struct
 import threading
 import weakref
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -62,24 +62,32 @@ def open_local(stream: ByteStream) -> LocalFile:
 
 
 def _copy(stream: ByteStream) -> LocalFile:
+    size = stream.packed_size
+    budget = None
+    if size is not None:
+        budget = stream.read_options.budget_of(stream.name, size)
+    with stream.open() as file:
+        return copied(file, budget, stream.read_options)
+
+
+def copied(file: IO[bytes], budget: Budget | None, options: ReadOptions) -> LocalFile:
+    """Return the bytes of a file as a temporary one; raises `FormatError`, `OSError`.
+
+    It goes when it is closed and no longer mapped.
+    """
     import tempfile
 
     copy = cast(BinaryIO, tempfile.TemporaryFile())  # noqa: SIM115  (handed on open)
     try:
-        size = stream.packed_size
-        budget = None
-        if size is not None:
-            budget = stream.read_options.budget_of(stream.name, size)
-        with stream.open() as file:
-            while piece := file.read(_PIECE):
-                if budget is not None:
-                    budget.take(len(piece))
-                copy.write(piece)
+        while piece := file.read(_PIECE):
+            if budget is not None:
+                budget.take(len(piece))
+            copy.write(piece)
         copy.flush()
     except BaseException:
         copy.close()
         raise
-    return LocalFile(copy, stream.read_options)
+    return LocalFile(copy, options)
 
 
 def file_size(file: BinaryIO) -> int:

@@ -48,6 +48,9 @@ OTHER_WEIGHTS = (
     *(".onnx", "tf_model.h5", "flax_model.msgpack", "adapter_model.safetensors"),
 )
 
+#: Members of a model of Keras that have its layers and its weights.
+KERAS_CONFIG, KERAS_WEIGHTS = "config.json", "model.weights.h5"
+
 #: The key under which this package writes into files of others.
 OWN = "pretrained_embed"
 
@@ -76,6 +79,11 @@ _OF_TORCH = re.compile(
     rb"(?:data\.pkl|version|byteorder|\.\w+|constants\.pkl|data/|code/|extra/)",
     re.DOTALL,
 )
+_OF_KERAS = re.compile(
+    rb"PK\x03\x04.{26}(?:metadata\.json|config\.json|model\.weights\.h5|assets/)",
+    re.DOTALL,
+)
+_KERAS_VARIABLES = b"vars\0"  # the name of a group of HDF5
 _PICKLE = b"\x80"
 _CLASS, _FIELDS = 64, 1 << 10  # bytes in which a pickle names its class, or a field
 _LONGEST_REFERENCE = 100  # bytes; a commit has 40
@@ -97,6 +105,13 @@ def hdf5(head: bytes, stream: ByteStream) -> bool:
     """Return whether the bytes are HDF5, also behind a user block."""
     starts = [0, *(512 << i for i in range(len(head).bit_length()))]
     return any(head.startswith(HDF5, start) for start in starts)
+
+
+def keras(head: bytes, stream: ByteStream) -> bool:
+    """Return whether this may be a model of Keras, or HDF5 with a group it writes."""
+    if _OF_KERAS.match(head):
+        return True
+    return _KERAS_VARIABLES in head and hdf5(head, stream)
 
 
 def safetensors(head: bytes, stream: ByteStream) -> bool:

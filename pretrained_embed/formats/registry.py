@@ -70,6 +70,17 @@ FORMATS = (
         mapped=True,
     ),
     Format(
+        "keras",
+        "models of Keras 3, `.keras` with its `StringLookup` or `TextVectorization`, "
+        "`.weights.h5` with tokens beside it",
+        f"{_OURS}.keras_model:open_reader",
+        "its embedding, or `FILE#LAYER`",
+        marks.keras,
+        layout=("rows",),
+        fragments=True,
+        lies_in="files",
+    ),
+    Format(
         "hdf5",
         "HDF5, ours, one matrix and one data set of strings, or a pandas frame such as "
         "Numberbatch's `mini.h5`",

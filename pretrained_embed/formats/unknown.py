@@ -59,10 +59,6 @@ _MARKS = {
     "frame.to_parquet(path) writes it again",
     b"SQLite format 3": "an SQLite database",
 }
-#: The first member of a model of Keras.
-_KERAS = re.compile(
-    rb"PK\x03\x04.{26}(?:metadata\.json|config\.json|model\.weights\.h5)", re.DOTALL
-)
 #: First lines that are looked at, and the bytes at their ends.
 _LINES, _LINE_END = 8, 200
 #: Doubles looked at, and the sizes that the numbers of vectors have.
@@ -93,12 +89,6 @@ def diagnosis(head: bytes, stream: ByteStream) -> str:
     """Say in a sentence what a file with this head is, and what to do."""
     if not head:
         return "the file is empty"
-    if _KERAS.match(head):
-        return (
-            "this is a model of Keras, which is not read; load it and write a table: "
-            'np.save("vectors.npy", model.get_layer(NAME).get_weights()[0]), with its '
-            "tokens beside it as vectors.txt, one a line"
-        )
     if (path := stream.path) is not None:
         if path.name == _SAVED_MODEL:
             return f"this is of {_SAVED_VARIABLES.format(path=path.parent)}"

@@ -166,6 +166,7 @@ HEADS = {
     "torch": b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.",
     "pickle": b"\x80\x04}.",
     "gguf": b"GGUF",
+    "keras": b"\x89HDF\r\n\x1a\nvars\0",
     "hdf5": b"\x89HDF\r\n\x1a\n",
     "fasttext": struct.pack("<ii", 793712314, 12) + bytes(99),
     "gensim": b"\x80\x04\x95gensim.models",

@@ -23,11 +23,12 @@ _CHUNK_CACHE = 1 << 26  # bytes; h5py's own 1 MiB unpacks wide chunks once a sla
 _HEAP = b"GCOL\x01\0\0\0"
 _CHUNK_SLOTS = 10_007  # a prime, as HDF5 wants it
 _PACKING_RATIO = 1100  # deflate cannot pack better than about 1032 to 1
+_ENTRY = 1 << 10  # bytes that a data set takes that was looked at
 _STRINGS = 1 << 16  # of variable length, that are read at a time
 
 
 class DataFile:
-    """The data sets of an open file, by path: those of its root and one level below.
+    """The data sets of an open file, by path: ``depth`` levels below its root, too.
 
     Only what lies in the file itself counts: no link is followed, no data in other
     files is read. Sizes are checked against what is stored, and taken from the
@@ -35,7 +36,9 @@ class DataFile:
     size, and any number of strings can be the same bytes.
     """
 
-    def __init__(self, file: LocalFile, where: str, budget: Budget) -> None:
+    def __init__(
+        self, file: LocalFile, where: str, budget: Budget, depth: int = 1
+    ) -> None:
         with needing_package(f"{where}: HDF5"):
             import h5py
 
@@ -46,7 +49,7 @@ class DataFile:
         self._sets: dict[str, Any] = {}
         with refusing_damage(where, _DAMAGED):
             self._root = h5py.File(file, "r", rdcc_nbytes=_CHUNK_CACHE)
-            self._list(self._root, "", h5py)
+            self._list(self._root, "", h5py, depth)
         self.names = self._sets.keys()
 
     def __enter__(self) -> Self:
@@ -57,11 +60,11 @@ class DataFile:
         with refusing_damage(self._where, _DAMAGED):
             self._root.close()
 
-    def read(self, name: str) -> AnyArray:
+    def read(self, name: str, kinds: str = "iuf") -> AnyArray:
         """Return a data set of numbers, mapped where that is possible."""
         with refusing_damage(self._where, _DAMAGED):
             dataset = self._checked(name)
-            if dataset.dtype.kind not in "iuf":
+            if dataset.dtype.kind not in kinds:
                 raise FormatError(
                     f"{self._where}, data set {name!r}: {dataset.dtype} is not a "
                     "dtype of plain numbers"
@@ -91,6 +94,17 @@ class DataFile:
             dataset = self._sets[name]
             strings = h5py.check_string_dtype(dataset.dtype) is not None
             return ArrayForm(dataset.shape or (), strings)
+
+    def dtype(self, name: str) -> str:
+        """Return the name of the dtype of a data set."""
+        with refusing_damage(self._where, _DAMAGED):
+            return str(self._sets[name].dtype.name)
+
+    def label(self, group: str) -> str | None:
+        """Return the attribute ``name`` of a group, ``None`` where it has none."""
+        with refusing_damage(self._where, _DAMAGED):
+            label = self._root[group].attrs.get("name")
+        return label if isinstance(label, str) else None
 
     def read_strings(self, name: str) -> list[bytes]:
         """Return a row of strings, of fixed or of variable length, as their bytes."""
@@ -145,16 +159,17 @@ class DataFile:
                 place += step
             at = data.find(_HEAP, max(place, at + 1))
 
-    def _list(self, group: Any, prefix: str, h5py: Any) -> None:
+    def _list(self, group: Any, prefix: str, h5py: Any, depth: int) -> None:
         for name in group:
+            self._budget.take(_ENTRY)  # a group may be in itself
             # Soft links count as links too: they may lead through external ones.
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 continue
             entry = group[name]
             if isinstance(entry, h5py.Dataset):
                 self._sets[prefix + name] = entry
-            elif isinstance(entry, h5py.Group) and not prefix:
-                self._list(entry, f"{name}/", h5py)
+            elif isinstance(entry, h5py.Group) and depth:
+                self._list(entry, f"{prefix}{name}/", h5py, depth - 1)
 
     def _checked(self, name: str) -> Any:
         """Return the data set if all of it is stored in this file."""
