@@ -238,7 +238,8 @@ class RowFilter:
         return sorted(PackedTokens.join(list(left)).unpack())
 
     def _chosen(self, block: PackedBlock) -> PackedBlock:
-        rows, chosen = [], []
+        rows: list[int] = []
+        chosen: list[bytes] = []
         for row, token in enumerate(block.tokens.split()):
             if len(rows) == self._left:
                 break
