@@ -302,7 +302,7 @@ def _is_header(rows: list[list[str]], kinds: list[Holds]) -> bool:
     named = [p for p in numeric if not (is_number(first[p]) or _is_list(first[p]))]
     if numeric and len(named) == len(numeric):
         return len({*first}) == len(first)
-    return _numbers_columns(first)
+    return "lists" not in kinds and _numbers_columns(first)
 
 
 def _numbers_columns(row: list[str]) -> bool:

@@ -96,7 +96,7 @@ _TRAITS = {
     re.compile(trait.pattern, re.DOTALL): trait
     for trait in (
         Trait(
-            rb"\r.*",
+            rb"\r[^\r].*",
             "a CR stands before most tokens, as where lines end in LF and then CR",
             "Write LF alone at the end of lines, for example by: tr -d '\\r'",
             "text.line-ends",
