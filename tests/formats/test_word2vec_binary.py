@@ -380,6 +380,18 @@ def test_where_nothing_tells_where_a_token_ends_its_row_is_named(tmp_path):
         all_rows(reader, on_bad_row="skip")
 
 
+@pytest.mark.parametrize("dtype", [">f4", ">f8"])
+@pytest.mark.parametrize(("rows", "dim"), [(60, 1), (20, 3), (8, 8)])
+def test_few_numbers_are_enough_to_tell_big_endian_ones(tmp_path, dtype, rows, dim):
+    vectors = np.random.default_rng(1).normal(size=(rows, dim)).astype(dtype)
+    lines = [b"w%d " % row + vectors[row].tobytes() + b"\n" for row in range(rows)]
+
+    with opened(tmp_path / "x", b"%d %d\n" % (rows, dim) + b"".join(lines)) as reader:
+        _, read = all_rows(reader)
+
+    np.testing.assert_array_equal(read, vectors.astype(np.float32))
+
+
 @pytest.mark.parametrize("dtype", [">f2", ">f4", ">f8"])
 @pytest.mark.parametrize("short", [True, False])
 def test_big_endian_numbers_are_read_with_a_note(tmp_path, dtype, short):

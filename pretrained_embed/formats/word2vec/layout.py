@@ -37,10 +37,10 @@ _LF, _SPACE = b"\n", b" "
 #: Magnitudes that numbers of vectors have: of big-endian ones that are read as
 #: little-endian ones a good part is elsewhere.
 _SMALLEST, _LARGEST = 1e-25, 1e25
-#: The parts of the numbers that have to be elsewhere as they are, of few and of many,
-#: and among those sizes once swapped (a token with a blank makes some of them odd); how
-#: few different ones tell nothing.
-_ELSEWHERE, _MANY_ELSEWHERE, _MANY, _SWAPPED, _FEW = 0.99, 0.25, 64, 0.9, 4
+#: The part of the numbers that has to be elsewhere as they are, and that among those
+#: sizes once swapped: all of few, of many not quite (a token with a blank makes some of
+#: them odd); how few different ones tell nothing, and how few that are elsewhere.
+_ELSEWHERE, _MANY, _SWAPPED, _FEW, _ODD = 0.1, 64, 0.9, 4, 3
 #: Binary exponents of halves: those that have all their digits are between, and how
 #: they spread where bytes of all values are taken for them, and in vectors.
 _SUBNORMAL, _ALL_SIZES, _WIDE, _NARROW = -14, 16, 6, 3
@@ -201,8 +201,9 @@ def _is_swapped(numbers: AnyArray, swapped: AnyArray) -> bool:
 
     inside = part(once_swapped, _has_usual_size)
     elsewhere = 1 - part(sizes, _has_usual_size)
-    enough = _MANY_ELSEWHERE if len(sizes) >= _MANY else _ELSEWHERE
-    return inside > _SWAPPED and elsewhere > enough
+    if len(sizes) >= _MANY:
+        return inside > _SWAPPED and elsewhere > _ELSEWHERE
+    return inside == 1 and elsewhere > _ELSEWHERE and elsewhere * len(sizes) >= _ODD
 
 
 def _are_halves_swapped(numbers: AnyArray, swapped: AnyArray) -> bool:
