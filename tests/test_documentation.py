@@ -18,6 +18,9 @@ import pretrained_embed
 from pretrained_embed.cli.program import program
 
 ROOT = Path(__file__).parent.parent
+
+#: Without the backend of Keras that other tests of this process may have chosen.
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "KERAS_BACKEND"}
 PACKAGE = Path(pretrained_embed.__file__).parent
 
 PAGES = [
@@ -113,7 +116,7 @@ def test_examples_print_what_the_page_shows(page: str, tmp_path: Path) -> None:
             PREAMBLE + separator.join(example.code for example in shown),
         ],
         cwd=tmp_path,
-        env=os.environ | {"MPLBACKEND": "agg"},
+        env={**ENVIRONMENT, "MPLBACKEND": "agg"},
         capture_output=True,
         encoding="utf-8",
         timeout=600,

@@ -70,6 +70,10 @@ def remedy(error: click.UsageError, args: Sequence[str]) -> str:
     if listed is not None and _LIST.search(str(listed.metavar)):
         values = [args[list(args).index(before) + 1], *words]
         return f"Write {before} {','.join(values)}: commas, and no blanks."
+    if "--vocab" in options and "--vocab-from" in options:
+        given = {arg.partition("=")[0] for arg in args}
+        if given.isdisjoint(("--vocab", "--vocab-from")):
+            return f"Write --vocab {word}."
     if "--source" in options and Path(word).exists():
         return f"Vectors are named by --source: write --source {word}."
     return ""
