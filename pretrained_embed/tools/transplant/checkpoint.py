@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Float64Array
+from pretrained_embed.bits import to_bfloat16
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats.hugging_face import embedding_tensor as known
@@ -88,12 +89,8 @@ def from_float64(values: Float64Array, dtype: str) -> Stored:
     if dtype == "F64":
         return values
     singles = values.astype(np.float32)
-    if dtype != "BF16":
-        return singles.astype(STORED[dtype])
-    bits = singles.view(np.uint32)
-    rounded = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
-    # Rounding could carry a NaN over to infinity or beyond.
-    return np.where(np.isnan(singles), bits >> 16 | 0x40, rounded).astype("<u2")
+    converted = to_bfloat16(singles) if dtype == "BF16" else singles
+    return converted.astype(STORED[dtype])
 
 
 @dataclass(frozen=True)
