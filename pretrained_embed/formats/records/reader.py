@@ -14,24 +14,20 @@ from typing import NamedTuple
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.arrays import Float32Array, Float64Array, Progress
+from pretrained_embed.arrays import Float64Array, Progress
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import BY_READER, OptionError, RowError
-from pretrained_embed.formats.blocks import Hits, PackedBlock, gathered
-from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.blocks import Hits
 from pretrained_embed.formats.findings import EXAMPLES, Doubt, Findings
 from pretrained_embed.formats.reader import (
-    WHOLE,
     ByteStream,
     OnBadRow,
-    Reader,
-    Selection,
     Split,
     SplitReport,
 )
+from pretrained_embed.formats.undivided import BLOCK_BYTES, UndividedReader
 from pretrained_embed.kernel import TokenIndex
 
-_BLOCK_BYTES = 1 << 22
 _ROWS_AT_ONCE = 1024
 
 
@@ -60,8 +56,8 @@ class Fault(NamedTuple):
     code: str
 
 
-class RecordReader(Reader):
-    """Reads records. See `Reader`."""
+class RecordReader(UndividedReader):
+    """Reads records: what stands in quotes or brackets may go over lines."""
 
     def __init__(
         self, stream: ByteStream, format: str, dim: int, notes: Sequence[str]
@@ -77,45 +73,6 @@ class RecordReader(Reader):
     @abstractmethod
     def records(self, progress: Progress | None) -> Iterator[Record | Fault]:
         """Yield all records of the file in order."""
-
-    @property
-    def findings(self) -> Findings:
-        """What the last complete pass over the file found."""
-        return self._findings
-
-    def packed_blocks(
-        self,
-        *,
-        threads: int | None = None,
-        on_bad_row: OnBadRow = "error",
-        progress: Progress | None = None,
-    ) -> Iterator[PackedBlock]:
-        """Yield all rows in file order. See `Reader`."""
-        scan = self.scan(WHOLE, None, on_bad_row)
-        yield from gathered((hits.block() for hits in scan.run(progress)), _BLOCK_BYTES)
-        self._findings = self.total([scan.report()])
-
-    def select(
-        self,
-        index: TokenIndex,
-        out: Float32Array,
-        *,
-        threads: int | None = None,
-        on_bad_row: OnBadRow = "error",
-        progress: Progress | None = None,
-    ) -> Selection:
-        """Write the vector of each wanted token into its row. See `Reader`."""
-        claims = Claims(index, len(out))
-        scan = self.scan(WHOLE, index, on_bad_row)
-        for found in scan.run(progress):
-            claims.place(found.hits, found.size, found.vectors, found.rows_before, out)
-        self._findings = self.total([scan.report()])
-        self._findings.duplicates = claims.duplicates
-        return Selection(claims.positions(), claims.ranks(), self._findings)
-
-    def splits(self, size: int | None = None) -> list[Split]:
-        """Return one split: what stands in quotes or brackets may go over lines."""
-        return [WHOLE]
 
     def scan(
         self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
@@ -195,7 +152,7 @@ class _Waiting:
         self.count = 0
         self._size = 0  # bytes of their tokens
         self._hits = np.zeros((_ROWS_AT_ONCE, kernel.HIT_COLUMNS), np.int64)
-        rows = max(1, min(_ROWS_AT_ONCE, _BLOCK_BYTES // (4 * dim)))
+        rows = max(1, min(_ROWS_AT_ONCE, BLOCK_BYTES // (4 * dim)))
         self._vectors = np.empty((rows, dim), np.float32)
         self._tokens: list[bytes] = []
 

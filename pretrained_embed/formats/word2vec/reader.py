@@ -29,19 +29,16 @@ from pretrained_embed.errors import (
     UnknownFormatError,
     brief,
 )
-from pretrained_embed.formats.blocks import Hits, PackedBlock, gathered
-from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.blocks import Hits
 from pretrained_embed.formats.findings import Doubt, Findings, Note
 from pretrained_embed.formats.reader import (
     HEAD_SIZE,
-    WHOLE,
     ByteStream,
     OnBadRow,
-    Reader,
-    Selection,
     Split,
     SplitReport,
 )
+from pretrained_embed.formats.undivided import UndividedReader
 from pretrained_embed.formats.window import READ_SIZE, Window
 from pretrained_embed.formats.word2vec.blanks import bytes_needed, find_end
 from pretrained_embed.formats.word2vec.layout import (
@@ -54,7 +51,6 @@ from pretrained_embed.kernel import TokenIndex, choice
 
 NAME = "word2vec-binary"
 
-_BLOCK_SIZE = 1 << 22
 _LF, _SPACE = b"\n", b" "
 #: Biased exponents as `kernel.scan_binary` takes them, of which none is usual, and what
 #: the exponents of `numpy.frexp` are less. Of few numbers none is so odd that it tells.
@@ -105,7 +101,7 @@ def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
     return Word2VecBinaryReader(stream, layout)
 
 
-class Word2VecBinaryReader(Reader):
+class Word2VecBinaryReader(UndividedReader):
     """Reads the rows of one word2vec binary file. See `Reader`.
 
     Rows have no borders of their own, so one thread finds them while another reads;
@@ -121,46 +117,6 @@ class Word2VecBinaryReader(Reader):
         self.layout = layout
         self._stream = stream
         self._findings = Findings()
-
-    @property
-    def findings(self) -> Findings:
-        """What the last complete pass over the file found."""
-        return self._findings
-
-    def packed_blocks(
-        self,
-        *,
-        threads: int | None = None,
-        on_bad_row: OnBadRow = "error",
-        progress: Progress | None = None,
-    ) -> Iterator[PackedBlock]:
-        """Yield all rows in file order. See `Reader`."""
-        scan = self.scan(WHOLE, None, on_bad_row)
-        yield from gathered((hit.block() for hit in scan.run(progress)), _BLOCK_SIZE)
-        self._findings = self.total([scan.report()])
-
-    def select(
-        self,
-        index: TokenIndex,
-        out: Float32Array,
-        *,
-        threads: int | None = None,
-        on_bad_row: OnBadRow = "error",
-        progress: Progress | None = None,
-    ) -> Selection:
-        """Write the vector of each wanted token into its row. See `Reader`."""
-        claims = Claims(index, len(out))
-        scan = self.scan(WHOLE, index, on_bad_row)
-        for found in scan.run(progress):
-            claims.place(found.hits, found.size, found.vectors, found.rows_before, out)
-        findings = self.total([scan.report()])
-        findings.duplicates = claims.duplicates
-        self._findings = findings
-        return Selection(claims.positions(), claims.ranks(), findings)
-
-    def splits(self, size: int | None = None) -> list[Split]:
-        """Return one: no byte tells where a row begins. See `Reader`."""
-        return [WHOLE]
 
     def scan(
         self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
