@@ -1,4 +1,4 @@
-"""Local files that are mapped, and bytes that are taken piece by piece.
+"""Local files: mapped, taken piece by piece, or one JSON object.
 
 Formats that are not read from front to back need a file that the system can map.
 """
@@ -6,6 +6,7 @@ Formats that are not read from front to back need a file that the system can map
 from __future__ import annotations
 
 import io
+import json
 import math
 import mmap
 import struct
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget, ReadOptions
+from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError, TruncatedError
 from pretrained_embed.formats.reader import ByteStream
 
@@ -270,3 +272,12 @@ class Cursor:
             f"{self.where}, offset {self.at:,} of {self._what}: {fault}; the file is "
             "damaged, or is none of its format"
         )
+
+
+def json_object(path: Path) -> dict[str, Any]:
+    """Read a file that holds one JSON object; raises `FormatError`, `SourceError`."""
+    with refusing_damage(str(path), "not JSON"):
+        content = json.loads(path.read_bytes())
+    if not isinstance(content, dict):
+        raise FormatError(f"{path}: not a JSON object")
+    return content

@@ -20,7 +20,7 @@ from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.hugging_face.embedding_tensor import Described
-from pretrained_embed.formats.local import ReadRows, file_size, open_file
+from pretrained_embed.formats.local import ReadRows, file_size, json_object, open_file
 from pretrained_embed.formats.marks import INDEX, MODULES, SINGLE
 from pretrained_embed.formats.safetensors.header import (
     DTYPES,
@@ -192,12 +192,3 @@ def read_index(path: Path) -> dict[str, Any]:
         if not isinstance(name, str) or Path(name).name != name:
             raise FormatError(f"{path}: {name!r} is not the name of a file beside it")
     return index
-
-
-def json_object(path: Path) -> dict[str, Any]:
-    """Read a file that holds one JSON object; raises `FormatError`, `SourceError`."""
-    with refusing_damage(str(path), "not JSON"):
-        content = json.loads(path.read_bytes())
-    if not isinstance(content, dict):
-        raise FormatError(f"{path}: not a JSON object")
-    return content

@@ -31,8 +31,8 @@ from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.hugging_face.embedding_tensor import EmbeddingTensor
-from pretrained_embed.formats.hugging_face.model_folder import json_object
 from pretrained_embed.formats.known_layout import KnownLayout
+from pretrained_embed.formats.local import json_object
 from pretrained_embed.formats.marks import CONFIG
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import HOLES

@@ -32,7 +32,6 @@ from pretrained_embed.formats.hugging_face.embedding_tensor import (
 from pretrained_embed.formats.hugging_face.model_folder import (
     Shard,
     TensorFile,
-    json_object,
     module_folder,
     open_pickled,
     open_shard,
@@ -44,6 +43,7 @@ from pretrained_embed.formats.hugging_face.model_tokens import (
     find_file,
     model_reader,
 )
+from pretrained_embed.formats.local import json_object
 from pretrained_embed.formats.marks import (
     CONFIG,
     INDEX,

@@ -17,10 +17,10 @@ from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats.hugging_face import embedding_tensor as known
 from pretrained_embed.formats.hugging_face.model_folder import (
     Shard,
-    json_object,
     open_shard,
     read_index,
 )
+from pretrained_embed.formats.local import json_object
 from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE
 from pretrained_embed.formats.safetensors.header import Tensor
 

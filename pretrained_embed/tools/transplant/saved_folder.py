@@ -10,7 +10,8 @@ from typing import Any, BinaryIO
 
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.replacement import new_folder
-from pretrained_embed.formats.hugging_face.model_folder import Shard, json_object
+from pretrained_embed.formats.hugging_face.model_folder import Shard
+from pretrained_embed.formats.local import json_object
 from pretrained_embed.formats.marks import CONFIG, INDEX
 from pretrained_embed.formats.safetensors.header import DTYPES, Tensor, header_of
 from pretrained_embed.formats.table import write_array

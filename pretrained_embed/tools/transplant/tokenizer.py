@@ -28,7 +28,7 @@ from pretrained_embed.errors import (
     VocabularyError,
     brief,
 )
-from pretrained_embed.formats.hugging_face.model_folder import json_object
+from pretrained_embed.formats.local import json_object
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.markers import (
     Marker,
