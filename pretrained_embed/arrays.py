@@ -1,4 +1,4 @@
-"""What all layers pass to each other: arrays, packed tokens, progress."""
+"""What all layers share: array types, arithmetic on rows, packed tokens, progress."""
 
 from __future__ import annotations
 
@@ -184,7 +184,7 @@ def listener(progress: AnyProgress) -> Progress | None:
     if progress is None or progress is False:
         return None
     if progress is True:
-        return _Bar() if _in_a_notebook() else _Lines()
+        return _NotebookBar() if _in_a_notebook() else _ProgressLines()
     if callable(progress):
         return progress
     raise OptionError(
@@ -198,7 +198,7 @@ def _in_a_notebook() -> bool:
     return "ipykernel" in sys.modules and all(map(find_spec, ("tqdm", "ipywidgets")))
 
 
-class _Bar:
+class _NotebookBar:
     """A bar of tqdm's, and a new one for each part of the work."""
 
     def __init__(self) -> None:
@@ -214,7 +214,7 @@ class _Bar:
             self._bar.close()
 
 
-class _Lines:
+class _ProgressLines:
     """Prints a line a second, and one where a part of the work is finished."""
 
     def __init__(self) -> None:
@@ -235,3 +235,40 @@ class _Lines:
             sys.stderr.write(f"{line}\n")
             sys.stderr.flush()
             self._last = line
+
+
+_BLOCK_NUMBERS = 1 << 18
+
+
+def blocks(rows: int, dim: int) -> Iterator[slice]:
+    """Yield slices of rows, each few enough for its float64 copy to be small."""
+    step = max(1, _BLOCK_NUMBERS // dim)
+    return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
+
+
+def norms(vectors: Float64Array) -> Float64Array:
+    """Return the length of each row, (rows,): squares are added from left to right."""
+    total = np.zeros(len(vectors))
+    for column in vectors.T:
+        total += column * column
+    lengths: Float64Array = np.sqrt(total)
+    return lengths
+
+
+def unit(vectors: Float64Array) -> Float64Array:
+    """Return rows of length 1 in the same directions; a row of zeros stays zeros."""
+    lengths = norms(vectors)
+    scaled: Float64Array = vectors / np.where(lengths == 0.0, 1.0, lengths)[:, None]
+    return scaled
+
+
+def product(rows: Float64Array, factors: Float64Array) -> Float64Array:
+    """Return ``rows @ factors``, each row of which depends on its own row alone.
+
+    What BLAS makes of a row may depend, in its last bit, on how many there are.
+    """
+    out = np.zeros((factors.shape[1], len(rows)))  # turned: long runs are faster
+    term = np.empty_like(out)
+    for column, factor in zip(np.ascontiguousarray(rows.T), factors, strict=True):
+        out += np.multiply(factor[:, None], column, out=term)
+    return np.ascontiguousarray(out.T)

@@ -31,13 +31,14 @@ from typing import Any, Literal, NamedTuple, Protocol, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed.arithmetic import blocks, norms
 from pretrained_embed.arrays import (
     AnyArray,
     Float32Array,
     Float64Array,
     Int64Array,
     PackedTokens,
+    blocks,
+    norms,
 )
 from pretrained_embed.errors import FormatError, OptionError, WriteError, brief
 from pretrained_embed.errors import suggestion as near

@@ -12,13 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pretrained_embed import bits, former_names, former_options, markup
-from pretrained_embed.arithmetic import norms
 from pretrained_embed.arrays import (
     AnyArray,
     Float32Array,
     Int16Array,
     Int64Array,
     PackedTokens,
+    norms,
 )
 from pretrained_embed.bits import Dtype, Stored
 from pretrained_embed.errors import (

@@ -46,7 +46,6 @@ AT_THE_HEAD = {
     "kernel": {"numpy"},
     "formats": {"numpy"},
     "build": {"numpy"},
-    "arithmetic": {"numpy"},
     "bits": {"numpy"},
     "ledger": {"numpy"},
     "lookup": {"numpy"},

@@ -18,8 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pretrained_embed.arithmetic import blocks, unit
-from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array
+from pretrained_embed.arrays import BoolArray, Float32Array, Int64Array, blocks, unit
 from pretrained_embed.build.turning import Turn
 from pretrained_embed.errors import OptionError
 from pretrained_embed.recipe import How, Recipe

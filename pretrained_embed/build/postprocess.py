@@ -28,8 +28,14 @@ from typing import Self
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.arithmetic import blocks, product, unit
-from pretrained_embed.arrays import AnyArray, Float32Array, Float64Array
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Float64Array,
+    blocks,
+    product,
+    unit,
+)
 from pretrained_embed.build.combine import Combination
 from pretrained_embed.errors import OptionError
 from pretrained_embed.fill.source import FIRST_ROWS, first_rows

@@ -16,8 +16,12 @@ from pretrained_embed.build.plan import Plan
 from pretrained_embed.build.ranges import Keeper, Part, Target
 from pretrained_embed.build.work import Output
 from pretrained_embed.files.digests import crc32_joined
-from pretrained_embed.files.replacement import discard_leftovers, writing
-from pretrained_embed.files.room import check_room, reserve
+from pretrained_embed.files.replacement import (
+    check_room,
+    discard_leftovers,
+    reserve,
+    writing,
+)
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import Announced
 from pretrained_embed.formats.format import Place

@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.arithmetic import product, unit
-from pretrained_embed.arrays import BoolArray, Float32Array, Float64Array
+from pretrained_embed.arrays import BoolArray, Float32Array, Float64Array, product, unit
 from pretrained_embed.errors import (
     FormatError,
     OptionError,

@@ -1,8 +1,14 @@
-"""Reading as many bytes as were asked for."""
+"""Reading files: all bytes asked for, named pipes, and what has a name.
+
+For a name that no file can have, too long or with NUL, `pathlib.Path` raises; `exists`,
+`is_file` and `is_folder` say that there is none.
+"""
 
 from __future__ import annotations
 
-from typing import BinaryIO
+import os
+from pathlib import Path
+from typing import BinaryIO, cast
 
 
 def read_fully(file: BinaryIO, size: int) -> bytes:
@@ -12,3 +18,39 @@ def read_fully(file: BinaryIO, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return b"".join(parts)
+
+
+#: Seconds to wait for the first byte of a pipe that nobody may be writing to.
+PATIENCE = 60.0
+
+
+def open_pipe(path: Path) -> BinaryIO:
+    """Open a named pipe, or one that a shell names such as ``/dev/fd/63``.
+
+    Raises `OSError`, a `TimeoutError` where nobody wrote to it in time.
+    """
+    import select
+
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if not poll.poll(PATIENCE * 1000):
+        os.close(descriptor)
+        raise TimeoutError(f"is a pipe that nobody wrote to for {PATIENCE:g} seconds")
+    os.set_blocking(descriptor, True)
+    return cast(BinaryIO, os.fdopen(descriptor, "rb", buffering=0))
+
+
+def exists(path: str | Path) -> bool:
+    """Return whether there is anything of this name."""
+    return os.path.exists(path)  # noqa: PTH110  (see the top)
+
+
+def is_file(path: str | Path) -> bool:
+    """Return whether a file has this name."""
+    return os.path.isfile(path)  # noqa: PTH113  (see the top)
+
+
+def is_folder(path: str | Path) -> bool:
+    """Return whether a folder has this name."""
+    return os.path.isdir(path)  # noqa: PTH112  (see the top)

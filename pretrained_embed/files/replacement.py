@@ -16,6 +16,7 @@ replaced. A `SafePath`, which is no user's, is used through no link.
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -25,8 +26,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pretrained_embed.errors import PretrainedEmbedError, WriteError
-from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.files.temporary import sync_folder, temporary_name
+from pretrained_embed.files.safe_path import SafePath, sync_folder, temporary_name
 
 #: What is to be written, in the user's words or the package's own.
 Output = str | os.PathLike[str] | SafePath
@@ -213,3 +213,52 @@ def _mode(target: Path) -> int | None:
             "would remove it; name a file"
         )
     return stat.S_IMODE(mode)
+
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_CANNOT_SAY = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
+
+
+def free_bytes(folder: Path) -> int | None:
+    """Return the bytes that are free on the disk of a folder; ``None``: not told.
+
+    Raises `OSError` where there is no such folder.
+    """
+    usage = shutil.disk_usage(folder)
+    return usage.free if usage.total else None  # some network disks say 0 of 0
+
+
+def check_room(path: Output, size: int) -> None:
+    """Raise `WriteError` where there is no room for ``size`` new bytes at ``path``."""
+    with writing(path):
+        free = free_bytes(folder_for(path))
+    if free is not None and free < size:
+        raise _no_room(path, size)
+
+
+def reserve(file: BinaryIO, size: int, path: Output) -> bool:
+    """Make a new file, which will be at ``path``, ``size`` bytes long, all its own.
+
+    Where the system cannot do that the file stays as it is, and False is returned.
+    Raises `WriteError` where the disk or a quota has too little room.
+    """
+    if not hasattr(os, "posix_fallocate"):
+        return False
+    try:
+        os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        if error.errno in _FULL:
+            raise _no_room(path, size) from error
+        if error.errno not in _CANNOT_SAY:
+            raise
+        return False
+    return True
+
+
+def _no_room(path: Output, size: int) -> WriteError:
+    with writing(path):
+        free = free_bytes(folder_for(path)) or 0
+    return WriteError(
+        f"cannot write {path}: No space left for the {size:,} bytes that it "
+        f"takes; {free:,} are free there. Nothing was changed"
+    )

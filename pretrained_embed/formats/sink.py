@@ -27,8 +27,7 @@ from pretrained_embed.arrays import (
 from pretrained_embed.bits import Dtype, Stored
 from pretrained_embed.budget import USUAL
 from pretrained_embed.errors import OptionError, WriteError, suggestion
-from pretrained_embed.files.replacement import folder_for, writing
-from pretrained_embed.files.room import check_room
+from pretrained_embed.files.replacement import check_room, folder_for, writing
 from pretrained_embed.formats.blocks import (
     AnyBlock,
     PackedBlock,

@@ -25,7 +25,7 @@ from pretrained_embed.errors import (
     OptionError,
     SourceError,
 )
-from pretrained_embed.files.presence import is_file
+from pretrained_embed.files.reading import is_file
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import HOLES, Rows

@@ -10,7 +10,7 @@ from typing import Any
 from pretrained_embed.bits import Dtype, Loss
 from pretrained_embed.errors import WriteError
 from pretrained_embed.files.digests import fingerprint
-from pretrained_embed.files.presence import is_file
+from pretrained_embed.files.reading import is_file
 
 #: The key of a provenance that tells how far rows moved when they were rounded.
 ROUNDING = "rounding"

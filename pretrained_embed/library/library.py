@@ -27,7 +27,7 @@ from pretrained_embed.errors import (
     brief,
 )
 from pretrained_embed.files.digests import json_digest
-from pretrained_embed.files.presence import exists
+from pretrained_embed.files.reading import exists
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
 from pretrained_embed.library import cache_folder, stores
 from pretrained_embed.sources import Source, open_source

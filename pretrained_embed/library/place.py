@@ -30,8 +30,7 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import json_digest
-from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.files.temporary import is_temporary
+from pretrained_embed.files.safe_path import SafePath, is_temporary
 from pretrained_embed.library import record
 from pretrained_embed.library.cache_folder import DOWNLOADS, LOCK, STORES, inside
 from pretrained_embed.library.entry import Download, entry_of_url, published

@@ -22,7 +22,7 @@ from typing import IO, TYPE_CHECKING, Self
 from pretrained_embed.damage import parser_errors
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import Hashes, hashed
-from pretrained_embed.files.room import free_bytes
+from pretrained_embed.files.replacement import free_bytes
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import http
 from pretrained_embed.sources.http import Answer

@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.errors import OptionError, SourceError, UnknownSourceError
 from pretrained_embed.files.digests import fingerprint
-from pretrained_embed.files.pipes import open_pipe
-from pretrained_embed.files.presence import exists
+from pretrained_embed.files.reading import exists, open_pipe
 from pretrained_embed.sources import archive, compressed
 from pretrained_embed.sources.identity import Identity
 from pretrained_embed.sources.stream import (

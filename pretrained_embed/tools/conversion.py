@@ -13,7 +13,7 @@ from pretrained_embed import formats, former_options
 from pretrained_embed.arrays import AnyProgress, PackedTokens, listener
 from pretrained_embed.bits import DTYPES, MATRIX, Dtype, check_dtype
 from pretrained_embed.errors import BY_LIMITS, OptionError, left_out
-from pretrained_embed.files.presence import exists
+from pretrained_embed.files.reading import exists
 from pretrained_embed.files.replacement import resolved
 from pretrained_embed.formats import (
     HOLES,

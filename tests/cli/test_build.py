@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.files import pipes
+from pretrained_embed.files import reading
 from tests.command_line import run
 
 BUILD = ("build", "--vocab", "vocab.txt", "--source", "vectors.txt")
@@ -252,7 +252,7 @@ def test_a_malformed_row_is_named_with_its_line():
 
 
 def test_a_pipe_that_nobody_writes_to_is_a_message(monkeypatch):
-    monkeypatch.setattr(pipes, "PATIENCE", 0.01)
+    monkeypatch.setattr(reading, "PATIENCE", 0.01)
     os.mkfifo("pipe")
 
     result = run(*BUILD, "--vocab", "pipe")

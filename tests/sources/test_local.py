@@ -16,7 +16,7 @@ from pretrained_embed.errors import (
     SourceError,
     UnknownSourceError,
 )
-from pretrained_embed.files import pipes
+from pretrained_embed.files import reading
 from pretrained_embed.sources import fingerprint, open_source, sha256
 from tests.rights import asked_for_rights
 from tests.sources.packed import DATA, Unseekable, make, read
@@ -166,7 +166,7 @@ def test_a_named_pipe_is_read_once_and_one_nobody_writes_to_is_given_up(
     assert writer.returncode == 0
     assert data == b"a 1\n" * 99999
 
-    monkeypatch.setattr(pipes, "PATIENCE", 0.01)
+    monkeypatch.setattr(reading, "PATIENCE", 0.01)
     with pytest.raises(SourceError, match="nobody wrote"):
         open_source(pipe)
 

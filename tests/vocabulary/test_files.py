@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import OptionError, VocabularyError
-from pretrained_embed.files import pipes
+from pretrained_embed.files import reading
 from pretrained_embed.vocabulary import Vocabulary
 
 # Any text UTF-8 can hold, but the one byte that ends a line and the one before it.
@@ -234,7 +234,7 @@ def test_a_link_that_leads_to_itself_cannot_be_read(tmp_path):
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no FIFOs on this system")
 def test_a_pipe_nobody_writes_to_is_given_up(tmp_path, monkeypatch):
-    monkeypatch.setattr(pipes, "PATIENCE", 0.01)
+    monkeypatch.setattr(reading, "PATIENCE", 0.01)
     os.mkfifo(tmp_path / "pipe")
 
     with pytest.raises(VocabularyError, match=r"pipe cannot be read: .* nobody wrote"):

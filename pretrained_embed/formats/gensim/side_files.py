@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 
 from pretrained_embed.errors import FormatError
-from pretrained_embed.files.presence import is_file
+from pretrained_embed.files.reading import is_file
 from pretrained_embed.formats.reader import ByteStream
 
 #: The name of the model, and that of the array.

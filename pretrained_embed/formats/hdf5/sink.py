@@ -23,8 +23,7 @@ import numpy.typing as npt
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.bits import name_in_file
 from pretrained_embed.errors import needing_package
-from pretrained_embed.files.replacement import replacing_path
-from pretrained_embed.files.room import reserve
+from pretrained_embed.files.replacement import replacing_path, reserve
 from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.hdf5.reader import ARRAYS, VECTORS

@@ -20,8 +20,7 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.bits import Dtype
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.files.presence import is_file
-from pretrained_embed.files.reading import read_fully
+from pretrained_embed.files.reading import is_file, read_fully
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.formats.local import file_size, open_file
 from pretrained_embed.formats.safetensors.header import (

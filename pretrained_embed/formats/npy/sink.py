@@ -14,8 +14,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from pretrained_embed.files.replacement import replacing_with_others
-from pretrained_embed.files.room import reserve
+from pretrained_embed.files.replacement import replacing_with_others, reserve
 from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.npy.header import format_header

@@ -16,8 +16,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.bits import name_in_file
 from pretrained_embed.files.digests import crc32_joined
-from pretrained_embed.files.replacement import replacing
-from pretrained_embed.files.room import reserve
+from pretrained_embed.files.replacement import replacing, reserve
 from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.npy.header import format_header

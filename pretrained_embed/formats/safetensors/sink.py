@@ -21,8 +21,7 @@ from pretrained_embed import bits
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.bits import Dtype
 from pretrained_embed.errors import WriteError
-from pretrained_embed.files.replacement import Output, replacing
-from pretrained_embed.files.room import reserve
+from pretrained_embed.files.replacement import Output, replacing, reserve
 from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
 from pretrained_embed.formats.safetensors.header import format_header

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from pretrained_embed.errors import OptionError, suggestion
-from pretrained_embed.files.presence import is_folder
+from pretrained_embed.files.reading import is_folder
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files import (
     columns,

@@ -16,7 +16,7 @@ import numpy as np
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, VocabularyError, brief
-from pretrained_embed.files.presence import is_file
+from pretrained_embed.files.reading import is_file
 from pretrained_embed.vocabulary.content import Content
 from pretrained_embed.vocabulary.files.file import VocabularyFile
 from pretrained_embed.vocabulary.token_rows import TokenRows

@@ -14,8 +14,7 @@ from typing import Any, BinaryIO
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import VocabularyError
-from pretrained_embed.files.pipes import open_pipe
-from pretrained_embed.files.reading import read_fully
+from pretrained_embed.files.reading import open_pipe, read_fully
 from pretrained_embed.vocabulary.files import mistaken
 
 #: What some editors put before text in UTF-8.
