@@ -46,14 +46,19 @@ class Archive(NamedTuple):
     sha256: str
     brings: str  # the command that puts it into `PACKAGES`
 
-    def open(self) -> zipfile.ZipFile | tarfile.TarFile:
-        """Open it; exit with the command that brings it where it is not there."""
+    def checked(self) -> Path:
+        """Return its path; exit with the command that brings it if it is not there."""
         path = PACKAGES / self.name
         if not path.is_file():
             raise SystemExit(f"{path} is not there; bring it with\n    {self.brings}")
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != self.sha256:
             raise SystemExit(f"{path} is another file: its SHA-256 is {found}")
+        return path
+
+    def open(self) -> zipfile.ZipFile | tarfile.TarFile:
+        """Open it, as `checked` found it."""
+        path = self.checked()
         return zipfile.ZipFile(path) if path.suffix == ".whl" else tarfile.open(path)
 
     def member(self, name: str) -> bytes:
