@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, settings
 from pretrained_embed import kernel
 from tests.s3 import running_store, s3  # noqa: F401  (fixtures)
 from tests.slow import (  # noqa: F401  (hooks)
+    mark_slow,
     pytest_addoption,
-    pytest_collection_modifyitems,
     pytest_configure,
     pytest_ignore_collect,
     pytest_runtest_logreport,
@@ -52,6 +52,17 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     else:
         cpus = os.cpu_count() or 1
     return min(cpus, MOST_PROCESSES)
+
+
+#: Files that take minutes: they run first, so that no process is left with one of them
+#: when the others have nothing left to do.
+LONGEST_FILES = ("tests/adapters/test_keras.py", "tests/test_documentation.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files in front, and mark what is slow."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST_FILES))
+    mark_slow(items)
 
 
 #: What the two kernels both have: all but the constants, which they share.

@@ -73,7 +73,8 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if name.as_posix() in slow_names() else None
 
 
-def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+def mark_slow(items: Iterable[pytest.Item]) -> None:
+    """Mark the tests that are in the list."""
     slow = slow_names()
     for item in items:
         function = item.nodeid.partition("[")[0]

@@ -48,6 +48,8 @@ Pooling = Literal["mean", "max", "sif", "tfidf"]
 _SIF = 1e-3
 #: Numbers that are looked at together for a maximum.
 _NUMBERS = 1 << 22
+#: Texts that are pooled together: their words stay in the processor's cache.
+_TEXTS = 1024
 
 
 class WordVectors(TransformerMixin, BaseEstimator):
@@ -104,13 +106,12 @@ class WordVectors(TransformerMixin, BaseEstimator):
 
     def fit_transform(self, X: Iterable[Any], y: Any = None, **params: Any) -> Any:
         """Fit to texts and return their vectors, float32 (texts, dim)."""
-        texts = self._fitted(X)
-        return self._pooled(texts)
+        return self._pooled(self._fitted(X))
 
     def transform(self, X: Iterable[Any]) -> Float32Array:
         """Return the vector of each text, float32 (texts, dim)."""
         check_is_fitted(self, "frequencies_")
-        return self._pooled(self._texts(X))
+        return self._pooled(self._listed(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
         """Return a name for each dimension: ``wordvectors0`` and so on."""
@@ -136,7 +137,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
                 f"pooling is {self.pooling!r}; it can be {', '.join(known)}"
                 f"{suggestion(str(self.pooling), known)}"
             )
-        texts = self._texts(given)
+        texts = self._words(self._listed(given))
         if not texts:
             raise OptionError("there is no text to fit to; give one at least")
         words = Counter(chain.from_iterable(texts))
@@ -160,8 +161,8 @@ class WordVectors(TransformerMixin, BaseEstimator):
             self.component_ = np.linalg.svd(pooled, full_matrices=False)[2][0]
         return texts
 
-    def _texts(self, given: Iterable[Any]) -> list[list[str]]:
-        """Return the words of each text."""
+    def _listed(self, given: Iterable[Any]) -> list[Any]:
+        """Return texts as a list, if they can be texts."""
         if isinstance(given, str):
             raise OptionError(
                 f"one text, {brief(given)}, is given; give a list of texts"
@@ -173,7 +174,10 @@ class WordVectors(TransformerMixin, BaseEstimator):
                 f"a table of shape {tuple(shape)} is given ({kind}); give one column "
                 "of texts, as in table['text']"
             )
-        listed = list(given)
+        return list(given)
+
+    def _words(self, listed: list[Any]) -> list[list[str]]:
+        """Return the words of each text."""
         if self.tokenizer is None and set(map(type, listed)) == {str}:
             return list(map(str.split, listed))
         read = self.tokenizer or str.split
@@ -244,22 +248,34 @@ class WordVectors(TransformerMixin, BaseEstimator):
                 "fitted: fit it again, or bring the old file back"
             )
 
-    def _places(self, texts: list[list[str]], count: int) -> Int64Array:
-        """Return the place in the table of each word of all texts; -1 for none."""
+    def _places(self, texts: list[list[str]], count: int) -> Int64Array | None:
+        """Return the place in the table of each word of texts, -1 for none.
 
-        def places() -> Int64Array:
+        ``None`` if a word has not been looked for yet.
+        """
+        if not hasattr(self, "_ids"):  # as it comes out of a pickle
+            return None
+        with suppress(KeyError):
             found = map(self._ids.__getitem__, chain.from_iterable(texts))
             return np.fromiter(found, np.int64, count)
+        return None
 
-        if hasattr(self, "_ids") and self._table is not None:
-            with suppress(KeyError):  # a word that has not been looked for
-                return places()
-        self._look_up(chain.from_iterable(texts))
-        return places()
+    def _pooled(self, listed: list[Any]) -> Float32Array:
+        """Return the vectors of texts, some texts at a time."""
+        pooled = []
+        for start in range(0, len(listed), _TEXTS):
+            texts = self._words(listed[start : start + _TEXTS])
+            lengths = np.fromiter(map(len, texts), np.int64, len(texts))
+            places = self._places(texts, int(lengths.sum()))
+            if places is None:  # one pass over the source finds the words of all
+                self._look_up(chain.from_iterable(self._words(listed[start:])))
+                places = cast(Int64Array, self._places(texts, int(lengths.sum())))
+            pooled.append(self._pool(texts, lengths, places))
+        return np.concatenate([np.empty((0, self.dim_), np.float32), *pooled])
 
-    def _pooled(self, texts: list[list[str]]) -> Float32Array:
-        lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-        places = self._places(texts, int(lengths.sum()))
+    def _pool(
+        self, texts: list[list[str]], lengths: Int64Array, places: Int64Array
+    ) -> Float32Array:
         table = cast(Float32Array, self._table)
         there = places >= 0
         which = np.repeat(np.arange(len(texts)), lengths)[there]

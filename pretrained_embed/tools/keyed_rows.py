@@ -19,7 +19,7 @@ from pretrained_embed.arrays import (
     Int64Array,
 )
 from pretrained_embed.errors import OptionError, ShapeError, brief
-from pretrained_embed.tools.nearest_rows import Nearest, squared_lengths, unit_rows
+from pretrained_embed.tools.nearest_rows import Nearest, RowLengths, unit_rows
 from pretrained_embed.vocabulary import Vocabulary
 
 #: A key, a vector, or one of the two with a weight.
@@ -55,7 +55,7 @@ class KeyedRows:
 
     def __init__(self, vocabulary: Vocabulary, vectors: Float32Array) -> None:
         self._vocabulary = vocabulary
-        self._squares: Float32Array | None = None
+        self._known: RowLengths | None = None
         self.vectors = vectors
 
     @property
@@ -171,9 +171,9 @@ class KeyedRows:
             looked = slice(0, restrict_vocab)
         if topn is None:
             return self._cosines(mean, looked)
-        start, _, _ = looked.indices(len(self))
+        start, stop, _ = looked.indices(len(self))
         best = Nearest(mean[None], topn + len(own))
-        best.add(self.vectors[looked], self._squared()[looked])
+        best.add(self.vectors[looked], self._lengths().part(start, max(start, stop)))
         rows = best.rows[0] + start
         found = zip(rows.tolist(), best.scores[0].tolist(), strict=True)
         there = [(row, score) for row, score in found if score == score]  # not NaN
@@ -204,15 +204,16 @@ class KeyedRows:
         ]
         factors = _Factors(unit_rows(np.stack(terms)), len(added))
         looked = slice(0, restrict_vocab or None)
-        vectors, squares = self.vectors[looked], self._squared()[looked]
+        vectors = self.vectors[looked]
+        lengths = self._lengths().part(0, len(vectors))
         if topn is None:
             blocks = [
-                factors.product(factors.cosines(rows, squares[start:]))
+                factors.product(factors.cosines(rows, lengths.reciprocals[start:]))
                 for start, rows in _blocks(vectors)
             ]
             return np.concatenate([np.empty(0, np.float32), *blocks])
         own = {self.get_index(key) for key, _ in added + taken if isinstance(key, str)}
-        found = factors.best(vectors, squares, topn, np.array(sorted(own), np.int64))
+        found = factors.best(vectors, lengths, topn, np.array(sorted(own), np.int64))
         return self._named(found)
 
     def similar_by_vector(
@@ -277,19 +278,19 @@ class KeyedRows:
 
     def _cosines(self, unit: Float32Array, looked: slice) -> Float32Array:
         """Return the cosines of rows with a vector that is 1 long; 0 of zeros."""
-        squares = self._squared()[looked]
-        found = np.empty(len(squares), np.float32)
+        start, stop, _ = looked.indices(len(self))
+        reciprocals = self._lengths().reciprocals[start:stop]
+        found = np.empty(len(reciprocals), np.float32)
         with np.errstate(over="ignore", invalid="ignore"):
-            for start, rows in _blocks(self.vectors[looked]):
-                found[start : start + len(rows)] = rows @ unit
-            found /= np.sqrt(np.where(squares > 0, squares, np.float32(1)))
+            for first, rows in _blocks(self.vectors[looked]):
+                found[first : first + len(rows)] = rows @ unit
+            found *= reciprocals
         return found
 
-    def _squared(self) -> Float32Array:
-        if self._squares is None:
-            squares = [squared_lengths(rows) for _, rows in _blocks(self.vectors)]
-            self._squares = np.concatenate([np.empty(0, np.float32), *squares])
-        return self._squares
+    def _lengths(self) -> RowLengths:
+        if self._known is None:
+            self._known = RowLengths.of(self.vectors)
+        return self._known
 
     def _named(self, found: Iterable[tuple[int, float]]) -> list[tuple[str, float]]:
         pairs = list(found)
@@ -308,11 +309,11 @@ class _Factors:
         # the bound of Higham (2002), 3.5, for the product and for the squares
         self._slack = 2 * (units.shape[1] + 8) * 2.0**-24
 
-    def cosines(self, rows: Float32Array, squares: Float32Array) -> FloatArray:
+    def cosines(self, rows: Float32Array, reciprocals: Float32Array) -> FloatArray:
         """Return the cosines of the terms with rows, (terms, rows); 0 of zeros."""
         with np.errstate(over="ignore", invalid="ignore"):
-            lengths = np.sqrt(np.where(squares > 0, squares, np.float32(1)))
-            found: FloatArray = (self._units @ rows.T) / lengths[: len(rows)]
+            found: FloatArray = self._units @ rows.T
+            found *= reciprocals[: len(rows)]
         return found
 
     def product(self, cosines: FloatArray, wrong: float = 0.0) -> FloatArray:
@@ -330,7 +331,7 @@ class _Factors:
         return found
 
     def best(
-        self, vectors: Float32Array, squares: Float32Array, count: int, own: Int64Array
+        self, vectors: Float32Array, lengths: RowLengths, count: int, own: Int64Array
     ) -> list[tuple[int, float]]:
         """Return the best rows but ``own``, and their products, the best first.
 
@@ -339,11 +340,10 @@ class _Factors:
         rows, least = np.empty(0, np.int64), np.empty(0, np.float32)
         most = np.empty(0, np.float32)
         for start, some in _blocks(vectors):
-            lengths = squares[start : start + len(some)]
-            cosines = self.cosines(some, lengths)
+            cosines = self.cosines(some, lengths.reciprocals[start:])
             at_most = self.product(cosines, self._slack)
-            left = ~((lengths > 0) & np.isfinite(lengths))
-            at_most[left] = -np.inf
+            squares = lengths.squares[start : start + len(some)]
+            at_most[~((squares > 0) & np.isfinite(squares))] = -np.inf
             at_most[own[(own >= start) & (own < start + len(some))] - start] = -np.inf
             floor = np.partition(least, -count)[-count] if len(least) >= count else 0
             new = np.flatnonzero(at_most >= floor)

@@ -7,7 +7,7 @@ block, and no number of threads, changes a bit of it.
 
 from __future__ import annotations
 
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -60,6 +60,41 @@ def _directed(units: Float64Array) -> BoolArray:
     return found
 
 
+class RowLengths(NamedTuple):
+    """The lengths of rows, as a search needs them: made once for many queries.
+
+    ``squares`` is float32 (rows,), ``inf`` on overflow; ``reciprocals`` is 1 through
+    the length, float32 (rows,), 1 for zeros. ``odd`` are the rows, in order, whose
+    squares leave the range in which binary32 is exact enough.
+    """
+
+    squares: Float32Array
+    reciprocals: Float32Array
+    odd: Int64Array
+
+    @classmethod
+    def of(cls, vectors: Float32Array) -> RowLengths:
+        """Return the lengths of rows, float32 (rows, dim)."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            squares: Float32Array = np.einsum("ij,ij->i", vectors, vectors)
+        lengths = np.sqrt(np.where(squares > 0, squares, np.float32(1)))
+        reciprocals = (1 / lengths).astype(np.float32, copy=False)
+        odd = np.flatnonzero(~((squares > _SMALL) & (squares < _LARGE)))
+        return cls(squares, reciprocals, odd)
+
+    def part(self, start: int, stop: int) -> RowLengths:
+        """Return those of the rows from ``start`` to before ``stop``."""
+        first, last = np.searchsorted(self.odd, (start, stop))
+        part = slice(start, stop)
+        odd = self.odd[first:last] - start
+        return RowLengths(self.squares[part], self.reciprocals[part], odd)
+
+    def longest(self) -> float:
+        """Return the greatest length of those that the squares tell."""
+        squares = np.delete(self.squares, self.odd) if len(self.odd) else self.squares
+        return float(np.sqrt(float(squares.max(initial=0.0))))
+
+
 class Nearest:
     """Finds the rows that are nearest to each query.
 
@@ -110,10 +145,10 @@ class Nearest:
         signed = -self._best if self._metric == "euclidean" else self._best
         return np.where(self.rows < 0, np.nan, signed)
 
-    def add(self, vectors: Float32Array, squares: Float32Array | None = None) -> None:
+    def add(self, vectors: Float32Array, lengths: RowLengths | None = None) -> None:
         """Look at the next rows, float32 (rows, dim).
 
-        ``squares`` are their `squared_lengths`, where these are known.
+        ``lengths`` are theirs, where they are known.
         """
         start = 0
         while start < len(vectors):
@@ -121,21 +156,18 @@ class Nearest:
             if self._seen < _FIRST + self._count:
                 step = _FIRST + self._count
             some = vectors[start : start + step]
-            if squares is None:
-                lengths = squared_lengths(some)
+            if lengths is None:
+                known = RowLengths.of(some)
             else:
-                lengths = squares[start : start + step]
-            odd = np.flatnonzero(~((lengths > _SMALL) & (lengths < _LARGE)))
+                known = lengths.part(start, start + len(some))
             for first in range(0, len(self.rows), _QUERIES):
-                self._add(some, lengths, odd, slice(first, first + _QUERIES))
+                self._add(some, known, slice(first, first + _QUERIES))
             self._seen += len(some)
             start += len(some)
 
-    def _add(
-        self, vectors: Float32Array, squares: Float32Array, odd: Int64Array, part: slice
-    ) -> None:
+    def _add(self, vectors: Float32Array, lengths: RowLengths, part: slice) -> None:
         """Look at some rows for some of the queries."""
-        near, slack = self._approximate(vectors, squares, odd, part)
+        near, slack = self._approximate(vectors, lengths, part)
         floor = self._products(self._best[part, -1], part)
         lowest = _below(floor - slack)
         # most blocks have nothing for most queries, and a maximum is soon found
@@ -167,7 +199,7 @@ class Nearest:
         return products
 
     def _approximate(
-        self, vectors: Float32Array, squares: Float32Array, odd: Int64Array, part: slice
+        self, vectors: Float32Array, lengths: RowLengths, part: slice
     ) -> tuple[Float32Array, Float64Array]:
         """Return how near rows are, about, and by how much that may be wrong.
 
@@ -176,29 +208,26 @@ class Nearest:
         lack to that of the query's length. All are divided by the query's scale.
         """
         scales = self._scales[part]
-        regular = np.delete(squares, odd) if len(odd) else squares
-        longest = np.sqrt(float(regular.max(initial=0.0)))
         # the bound of Higham (2002), 3.5, for the product and for the squares
         wrong = 2 * (vectors.shape[1] + 8) * 2.0**-24
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             slack = np.full(len(scales), wrong)
             near: Float32Array
             if self._metric == "cosine" and len(scales) > vectors.shape[1]:
-                lengths = np.sqrt(squares)[:, None]
-                near = self._scaled[part] @ np.divide(vectors, lengths).T
+                near = self._scaled[part] @ (vectors * lengths.reciprocals[:, None]).T
             else:
                 near = self._scaled[part] @ vectors.T
-            if self._metric == "cosine":
-                if len(scales) <= vectors.shape[1]:
-                    near *= 1 / np.sqrt(squares)
-            elif self._metric == "dot":
-                slack *= longest
-            else:
+                if self._metric == "cosine":
+                    near *= lengths.reciprocals
+            if self._metric == "dot":
+                slack *= lengths.longest()
+            elif self._metric == "euclidean":
                 twice: Float32Array = (2 * scales[:, None]).astype(np.float32)
-                near -= np.divide(squares, twice)
+                near -= np.divide(lengths.squares, twice)
+                longest = lengths.longest()
                 slack *= longest + longest**2 / (2 * scales)
-            if len(odd):
-                near[:, odd] = self._of_odd(vectors[odd], part)
+            if len(lengths.odd):
+                near[:, lengths.odd] = self._of_odd(vectors[lengths.odd], part)
         near[~self._directed[part]] = -np.inf
         return near, slack + np.finfo(np.float32).tiny
 
@@ -260,13 +289,6 @@ def _below(bound: Float64Array) -> Float32Array:
     with np.errstate(over="ignore"):
         below: Float32Array = np.nextafter(lowest, np.float32(-np.inf))
     return np.maximum(below, -_MAX)
-
-
-def squared_lengths(vectors: Float32Array) -> Float32Array:
-    """Return the squared length of each row, float32 (rows,); ``inf`` on overflow."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares: Float32Array = np.einsum("ij,ij->i", vectors, vectors)
-    return squares
 
 
 def check_metric(metric: str) -> None:
