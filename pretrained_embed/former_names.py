@@ -43,6 +43,12 @@ FORMER = {
     "pretrained_embed.neighbours.terms": {
         "Query": "pretrained_embed.tools.similar_tokens",
     },
+    "pretrained_embed.library.entry": dict.fromkeys(
+        ("Checksum", "Download", "Entry"), "pretrained_embed.library.catalog"
+    ),
+    "pretrained_embed.sources.retry": dict.fromkeys(
+        ("Failure", "Retry"), "pretrained_embed.sources.http"
+    ),
     "pretrained_embed.packed_tokens": {"PackedTokens": "pretrained_embed.arrays"},
     "pretrained_embed.ledger.advice": {"Advice": "pretrained_embed.ledger.coverage"},
     "pretrained_embed.matrix.advice": {"Advice": "pretrained_embed.ledger.coverage"},

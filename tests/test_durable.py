@@ -202,7 +202,7 @@ def test_nothing_else_gives_files_their_names():
         "formats/hugging_face/sink.py: write_bytes",  # in a folder by such a name
         "formats/projector.py: write_text",  # likewise
         "library/cache_folder.py: unlink",  # what was made to see its modes
-        "library/place.py: replace",  # of `SafePath`, once all is on the disk
+        "library/cache_folder.py: replace",  # of `SafePath`, once all is on the disk
         "sources/download.py: replace",  # likewise
         "tools/transplant/tokenizer.py: write_bytes",  # in a folder by such a name
         "sources/stream.py: unlink",  # the copy of a stream, in the system's folder

@@ -15,7 +15,7 @@ from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import SourceError, WriteError
 from pretrained_embed.library.published import fetch_entry
-from pretrained_embed.sources.retry import Retry
+from pretrained_embed.sources.http import Retry
 from tests.servers import chunked, serving
 from tests.sources.published import DATA, entry, sha256
 

@@ -8,9 +8,8 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.library_options import library_options
-from pretrained_embed.cli.output import answer_json, tell
-from pretrained_embed.cli.remarks import layout_notes
+from pretrained_embed.cli.options import library_options
+from pretrained_embed.cli.output import answer_json, layout_notes, tell
 from pretrained_embed.sources.url import shown
 
 

@@ -12,23 +12,28 @@ import click
 import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.cli import options
-from pretrained_embed.cli.library_options import library_options
-from pretrained_embed.cli.output import answer_json, check_target, tell
-from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.recipe_options import (
+from pretrained_embed.cli.build_options import (
+    VocabFile,
+    check_stdin,
     dask,
     dask_executor,
     limits_options,
     recipe_options,
-    work_options,
-)
-from pretrained_embed.cli.remarks import matrix_facts, remarks, rounding, shares
-from pretrained_embed.cli.vocabulary_options import (
-    VocabFile,
-    check_stdin,
     report,
     spreadsheet,
     vocab_options,
+    work_options,
+)
+from pretrained_embed.cli.options import library_options
+from pretrained_embed.cli.output import (
+    Bar,
+    answer_json,
+    check_target,
+    matrix_facts,
+    remarks,
+    rounding,
+    shares,
+    tell,
 )
 
 _SUFFIXES = tuple(dict.fromkeys((*formats.WRITABLE_SUFFIXES, *formats.TARGET_SUFFIXES)))

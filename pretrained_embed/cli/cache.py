@@ -9,9 +9,8 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.library_options import library_options
-from pretrained_embed.cli.output import answer, answer_json, plural, size, tell
-from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.options import library_options
+from pretrained_embed.cli.output import Bar, answer, answer_json, plural, size, tell
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library.cache import Cached
 from pretrained_embed.markup import columns

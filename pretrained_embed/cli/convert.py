@@ -10,12 +10,9 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.library_options import library_options
-from pretrained_embed.cli.output import answer_json, plural, tell
-from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.recipe_options import limits_options
-from pretrained_embed.cli.remarks import remarks
-from pretrained_embed.cli.vocabulary_options import check_stdin, vocab_kind
+from pretrained_embed.cli.build_options import check_stdin, limits_options, vocab_kind
+from pretrained_embed.cli.options import library_options
+from pretrained_embed.cli.output import Bar, answer_json, plural, remarks, tell
 
 _SHOWN = 5  # missing tokens that are named
 

@@ -9,23 +9,24 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.library_options import library_options
+from pretrained_embed.cli.build_options import (
+    VocabFile,
+    check_stdin,
+    limits_options,
+    recipe_options,
+    report,
+    spreadsheet,
+    vocab_options,
+)
+from pretrained_embed.cli.options import library_options
 from pretrained_embed.cli.output import (
+    Bar,
     answer,
     answer_json,
     check_target,
     number,
+    remarks,
     tell,
-)
-from pretrained_embed.cli.progress import Bar
-from pretrained_embed.cli.recipe_options import limits_options, recipe_options
-from pretrained_embed.cli.remarks import remarks
-from pretrained_embed.cli.vocabulary_options import (
-    VocabFile,
-    check_stdin,
-    report,
-    spreadsheet,
-    vocab_options,
 )
 from pretrained_embed.markup import columns
 

@@ -1,4 +1,7 @@
-"""Options that several commands share, and kinds of values."""
+"""Options that several commands share, and kinds of values.
+
+`value_options` makes several options into one value, such as a `Library`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,14 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from pretrained_embed import DEFAULT_SOURCE, EmbeddingMatrix, Library
+from pretrained_embed.cli.output import tell
 from pretrained_embed.errors import brief
 from pretrained_embed.kernel.choice import SlowKernelWarning
 from pretrained_embed.sources.url import url_or_words
@@ -185,4 +190,60 @@ quiet = click.option(
     callback=_hushed,
     is_eager=True,  # so that others know when they are asked
     help="Say nothing on standard error but errors.",
+)
+
+
+def _remarked(context: click.Context, _: click.Parameter, value: Path | None) -> Any:
+    """Say, once, what the user should know of the cache that is used."""
+    if not context.params.get("quiet") and not context.resilient_parsing:
+        for remark in Library(value).cache.remarks():
+            tell(f"Note: {remark}.")
+    return value
+
+
+#: The options that say where vectors come from, by the field of `Library` they set.
+library_options = value_options(
+    "library",
+    Library,
+    {
+        "cache_dir": click.option(
+            "--cache-dir",
+            type=click.Path(path_type=Path),
+            metavar="FOLDER",
+            callback=_remarked,
+            help="The cache. Left out: what PRETRAINED_EMBED_CACHE names; else cache "
+            "beside this package, if that is a checkout; else your own cache folder.",
+        ),
+        "offline": click.option(
+            "--offline",
+            is_flag=True,
+            default=None,
+            help="Never use the network, nor what is read over it, such as s3://. The "
+            "same as PRETRAINED_EMBED_OFFLINE=1.",
+        ),
+        "catalog": click.option(
+            "--catalog",
+            type=click.Path(path_type=Path),
+            metavar="FILE",
+            help="A catalog of your own, merged into ours. Left out: what "
+            "PRETRAINED_EMBED_CATALOG names.",
+        ),
+        "stores": click.option(
+            "--no-store",
+            "stores",
+            is_flag=True,
+            flag_value=False,
+            default=True,
+            help="Read the source itself, not its store in the cache, and make none.",
+        ),
+        "mmap": click.option(
+            "--no-mmap",
+            "mmap",
+            is_flag=True,
+            flag_value=False,
+            default=True,
+            help="Read files into memory and map none: for files that another program "
+            "may cut short meanwhile, which would end this one by SIGBUS.",
+        ),
+    },
 )

@@ -1,19 +1,27 @@
-"""What a command puts out: text fit for any terminal and encoding, and files."""
+"""What a command prints: text fit for any terminal, remarks, a progress bar."""
 
 from __future__ import annotations
 
 import json
 import os
 import shlex
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TextIO
 
 import click
 
 from pretrained_embed.errors import WriteError
+
+if TYPE_CHECKING:
+    from pretrained_embed import EmbeddingMatrix
+    from pretrained_embed.formats import Findings
 
 _UNITS = ("kB", "MB", "GB", "TB")
 
@@ -141,3 +149,159 @@ def check_target(
                 f"it would take the place of the {name}, {str(path)!r}",
                 param_hint=hint,
             )
+
+
+#: Seconds before a bar appears, and between two looks of it.
+_DELAY = 1.0
+_PERIOD = 0.1
+
+_CELLS = 20
+
+
+class Bar:
+    """Draws how far something has come; called with bytes done and bytes in all.
+
+    Fewer bytes done than before begin the next part of the work. Silent where
+    ``stream`` is no terminal, and when ``quiet``. As a context it leaves a clean line.
+    """
+
+    def __init__(
+        self,
+        *,
+        quiet: bool = False,
+        stream: TextIO | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = sys.stderr if stream is None else stream
+        # there is no standard error where it was closed, or under pythonw
+        self._silent = quiet or self._stream is None or not self._stream.isatty()
+        self._clock = clock
+        self._next = clock() + _DELAY
+        self._begun: tuple[float, int] | None = None  # when, and with how many bytes
+        self._done = 0
+        self._width = 0  # of the line that stands there
+
+    def __call__(self, done: int, total: int | None) -> None:
+        """Draw the bar, if it is time to."""
+        if self._silent:
+            return
+        now = self._clock()
+        if self._begun is None or done < self._done:
+            self._begun = now, done
+        self._done = done
+        if now >= self._next:
+            self._next = now + _PERIOD
+            since, already = self._begun
+            self._draw(_line(done, total, done - already, now - since))
+
+    def _draw(self, line: str) -> None:
+        line = line[: shutil.get_terminal_size().columns - 1]
+        self._stream.write("\r" + line.ljust(self._width))
+        self._stream.flush()
+        self._width = len(line)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._width:
+            self._stream.write("\r" + " " * self._width + "\r")
+            self._stream.flush()
+            self._width = 0
+
+
+def _line(done: int, total: int | None, moved: int, seconds: float) -> str:
+    """Return bar, share, bytes, speed and time left, as far as they are known."""
+    speed = moved / seconds if seconds > 0 else 0.0
+    parts = [size(done)]
+    if total:
+        share = min(done / total, 1.0)
+        cells = int(share * _CELLS)
+        parts = [
+            f"[{'#' * cells}{'-' * (_CELLS - cells)}] {share:4.0%}",
+            f"{size(done)} of {size(total)}",
+        ]
+    if speed:
+        parts.append(f"{size(speed)}/s")
+    if speed and total:
+        minutes, rest = divmod(int(max(total - done, 0) / speed), 60)
+        parts.append(f"{minutes}:{rest:02} left")
+    return "  ".join(parts)
+
+
+def remarks(findings: Findings) -> Iterator[str]:
+    """Yield what was remarkable about a file, a line each."""
+    for note in findings.notes:
+        yield f"Note: {note}."
+    if findings.duplicates:
+        again = plural(findings.duplicates, "row repeats", "rows repeat")
+        yield f"Note: {again} a token; the first row of a token counts."
+    if findings.bad_rows:
+        bad = plural(findings.bad_rows, "malformed row was", "malformed rows were")
+        yield f"Warning: {bad} left out."
+    if findings.suspicious_rows:
+        doubtful = plural(findings.suspicious_rows, "row looks", "rows look")
+        yield f"Warning: {doubtful} one value too long; read as they stand."
+    for doubt in findings.doubts:
+        place = f"row {doubt.row:,}" if doubt.line is None else f"line {doubt.line:,}"
+        yield f"  {place}: {doubt.what}"
+    if hidden := findings.bad_rows + findings.suspicious_rows - len(findings.doubts):
+        yield f"  and {hidden:,} more"
+
+
+def layout_notes(findings: Findings) -> list[str]:
+    """Return the remarks on how a file is laid out: those that have a code."""
+    coded = zip(findings.notes, findings.note_codes, strict=True)
+    return [note for note, code in coded if code is not None]
+
+
+def rounding(matrix: EmbeddingMatrix) -> Iterator[str]:
+    """Yield how far the rows moved when they were rounded, a line."""
+    from pretrained_embed.ledger import rounding_of
+
+    told = [
+        f"{what} {mean:.6f} in the mean, {worst:.6f} at worst"
+        for what, mean, worst in rounding_of(matrix.provenance)
+    ]
+    if told:
+        yield f"Note: rounded to {matrix.dtype}: {'; '.join(told)}."
+
+
+def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
+    """Return the facts of a matrix as JSON can hold them."""
+    import numpy as np
+
+    from pretrained_embed.ledger import Origin
+
+    codes, counts = np.unique(matrix.origin, return_counts=True)
+    origins: Counter[str] = Counter()  # two functions may have one name
+    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+        origins[Origin(code).label(matrix.match)] += count
+    return {
+        "shape": list(matrix.shape),
+        "dtype": matrix.dtype,
+        "coverage": matrix.coverage.to_dict(),
+        "origins": origins,
+        "provenance": matrix.provenance,
+        "findings": matrix.findings.facts,
+    }
+
+
+def shares(matrix: EmbeddingMatrix) -> Iterator[str]:
+    """Yield how many tokens each of several sources had, a line each."""
+    for source in matrix.source_facts:
+        coverage = source.get("coverage")
+        if isinstance(coverage, dict):
+            share = f"{coverage.get('found')} of {coverage.get('tokens')} tokens"
+            yield f"  {source_name(source)}: {share} looked for there."
+
+
+def source_name(source: Mapping[str, Any]) -> str | None:
+    """Return the name of a source in the catalog, or else that of its file."""
+    name = source.get("source") or source.get("name")
+    return None if name is None else str(name)

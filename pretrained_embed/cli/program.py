@@ -8,10 +8,12 @@ with a backspace.
 from __future__ import annotations
 
 import io
+import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -19,7 +21,6 @@ from click.shell_completion import CompletionItem
 
 from pretrained_embed import PretrainedEmbedError, __version__
 from pretrained_embed.cli.output import answer, tell
-from pretrained_embed.cli.wrong_usage import remedy
 from pretrained_embed.errors import FormatError, OptionError
 
 INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
@@ -29,8 +30,7 @@ INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
 _GIVE = "give --bad-rows, such as 10 or 0.1%,"
 _COPY = "make a copy by 'pretrained-embed convert IN OUT --bad-rows 100%'"
 
-#: The commands, each in a module of its own, with what its help begins with: in the
-#: groups of the help, and short enough for a line of it.
+#: The commands in the groups of the help, each with its summary, which fits a line.
 GROUPS = {
     "Build": {
         "build": "Write the matrix whose row I is the vector of token I.",
@@ -58,6 +58,13 @@ GROUPS = {
 }
 SUMMARIES = {name: text for group in GROUPS.values() for name, text in group.items()}
 
+#: The modules of the commands that have none of their own name.
+_MODULES = {
+    **dict.fromkeys(("list", "fetch", "index"), "catalog"),
+    **dict.fromkeys(GROUPS["Look at a matrix"], "matrix"),
+    **dict.fromkeys(("info", "examine"), "inspection"),
+}
+
 
 class Commands(Mapping[str, click.Command]):
     """The commands by name, each imported when it is looked up.
@@ -69,7 +76,7 @@ class Commands(Mapping[str, click.Command]):
         """Return a command."""
         if name not in SUMMARIES:
             raise KeyError(name)
-        module = import_module(f"pretrained_embed.cli.{name}")
+        module = import_module(f"pretrained_embed.cli.{_MODULES.get(name, name)}")
         # `list` is a word of Python's own
         command: click.Command = getattr(module, "list_" if name == "list" else name)
         return command
@@ -196,3 +203,93 @@ def program() -> None:
 def main() -> NoReturn:
     """Run the command line of this process; then exit."""
     program.main(prog_name=program.name)
+
+
+#: Options that other programs have, and what does the same here.
+_ELSEWHERE = {
+    **dict.fromkeys(
+        ("--dim", "--dims", "--dimension", "--size", "--vector-size"),
+        "The dim is that of --source: name vectors of the dim you want, such as "
+        "glove-6b-300d, or make it less with --post pca:50.",
+    ),
+    **dict.fromkeys(
+        ("--lower", "--lowercase", "--ignore-case"),
+        "--match exact,lower looks for tokens in lower case, too.",
+    ),
+    **dict.fromkeys(
+        ("--vectors", "--embeddings", "--input", "--model"), "Vectors are --source."
+    ),
+    "--extend": "It is --onto now.",
+    "--min-token-coverage": "It is --min-text-coverage now.",
+    "--on-bad-row": "It is --bad-rows now: --bad-rows 100% leaves out any number.",
+    "--max-bad-rows": "It is --bad-rows now, which needs no other option.",
+    "--unk-oov": "It is --special-oov unk=POLICY now.",
+    **dict.fromkeys(("--pad",), "The token of the padding row is --pad-token."),
+    **dict.fromkeys(("--unk",), "The token of unknown ones is --unk-token."),
+    **dict.fromkeys(("--format", "--type"), "The suffix of --output names the format."),
+    **dict.fromkeys(
+        ("--force", "--overwrite"), "It is not needed: --output replaces what is there."
+    ),
+}
+#: Commands that had another name.
+_FORMER_COMMANDS = {"doctor": "examine", "report": "page"}
+_OPTION = re.compile(r"--[a-z][a-z-]*")
+_LIST = re.compile(r",\.\.\.$")  # the end of the metavar of an option that takes a list
+
+
+def remedy(error: click.UsageError, args: Sequence[str]) -> str:
+    """Return a sentence that tells what to write instead; "" where none is known."""
+    if error.ctx is None:
+        return ""
+    if isinstance(error.ctx.command, click.Group):
+        now = next((_FORMER_COMMANDS[w] for w in args if w in _FORMER_COMMANDS), None)
+        return f"It is {now} now." if now else ""
+    options = {
+        name: parameter
+        for parameter in error.ctx.command.params
+        for name in parameter.opts
+        if name.startswith("-")
+    }
+    if isinstance(error, click.NoSuchOption):
+        told = _ELSEWHERE.get(error.option_name, "")
+        return told if options.keys() >= {*_OPTION.findall(told)} else ""
+    words = _loose_words(args, error.ctx.command.name, options)
+    if not words:
+        return ""
+    if isinstance(error, click.MissingParameter):
+        name = next(iter(error.param.opts), "") if error.param else ""
+        loose = next(iter(words))
+        return f"Write {name} {loose}." if name in options else ""
+    if not error.message.startswith("Got unexpected extra"):
+        return ""
+    word, before = next(iter(words.items()))
+    listed = options.get(before)
+    if listed is not None and _LIST.search(str(listed.metavar)):
+        values = [args[list(args).index(before) + 1], *words]
+        return f"Write {before} {','.join(values)}: commas, and no blanks."
+    if "--vocab" in options and "--vocab-from" in options:
+        given = {arg.partition("=")[0] for arg in args}
+        if given.isdisjoint(("--vocab", "--vocab-from")):
+            return f"Write --vocab {word}."
+    if "--source" in options and Path(word).exists():
+        return f"Vectors are named by --source: write --source {word}."
+    return ""
+
+
+def _loose_words(
+    args: Sequence[str], command: str | None, options: dict[str, click.Parameter]
+) -> dict[str, str]:
+    """Return the words that belong to no option, each with the option before it."""
+    words: dict[str, str] = {}
+    last, takes = "", False
+    rest = args[args.index(command) + 1 :] if command in args else args
+    for word in rest:
+        if word.startswith("-") and word != "-":
+            last = word.partition("=")[0]
+            flag = getattr(options.get(last), "is_flag", False)
+            takes = not flag and "=" not in word
+        elif takes:
+            takes = False
+        else:
+            words.setdefault(word, last)
+    return words

@@ -8,7 +8,7 @@ import click
 
 import pretrained_embed as pe
 from pretrained_embed.cli import options
-from pretrained_embed.cli.library_options import library_options
+from pretrained_embed.cli.options import library_options
 from pretrained_embed.cli.output import answer_json, plural, tell
 from pretrained_embed.errors import OptionError
 from pretrained_embed.sources.url import url_or_words

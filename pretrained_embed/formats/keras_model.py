@@ -38,12 +38,17 @@ from pretrained_embed.formats.hugging_face.embedding_tensor import (
 )
 from pretrained_embed.formats.hugging_face.model_tokens import tokens_beside
 from pretrained_embed.formats.known_layout import KnownLayout
-from pretrained_embed.formats.local import LocalFile, budget_of, copied, open_local
+from pretrained_embed.formats.local import (
+    LocalFile,
+    Zipped,
+    budget_of,
+    copied,
+    open_local,
+)
 from pretrained_embed.formats.marks import KERAS_CONFIG, KERAS_WEIGHTS
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.zipped import Zipped
 
 NAME = "keras"
 

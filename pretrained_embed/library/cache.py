@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from pretrained_embed.errors import SourceError, UnknownSourceError, suggestion
 from pretrained_embed.files.digests import sha256
 from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.library import place, record
+from pretrained_embed.library import cache_folder, record
 from pretrained_embed.library.cache_folder import (
     DOWNLOADS,
     LOCK,
@@ -118,7 +118,7 @@ class Cache:
             if folder.is_link():
                 freed += _remove(folder)
             else:
-                own = filter(place.is_own_folder, folder.children())
+                own = filter(cache_folder.is_own_folder, folder.children())
                 freed += sum(map(_remove, own))
         return freed
 
@@ -147,7 +147,7 @@ def _cached(file: SafePath) -> Cached | None:
         if known is not None:
             sha256, published = known.sha256, known.published
             return Cached(file.path, known.source, size, sha256, published)
-        if file.name.endswith(place.PART) and not file.name.startswith("."):
+        if file.name.endswith(cache_folder.PART) and not file.name.startswith("."):
             return Cached(file.path, file.parent.name, size, None, None)
     return None
 
@@ -164,7 +164,7 @@ def _remove(folder: SafePath) -> int:
         if lock.is_link():
             lock.remove()
         with lock.locked():
-            for file in place.own_names(folder):
+            for file in cache_folder.own_names(folder):
                 freed += file.path.lstat().st_size
                 file.remove()
     except SourceError:

@@ -45,10 +45,9 @@ if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
     from pretrained_embed.formats.store import Dtype, StoreReader
     from pretrained_embed.library.cache import Cache
-    from pretrained_embed.library.catalog import Catalog
-    from pretrained_embed.library.entry import Entry
+    from pretrained_embed.library.catalog import Catalog, Entry
     from pretrained_embed.library.hub import Place
-    from pretrained_embed.sources.retry import Retry
+    from pretrained_embed.sources.http import Retry
     from pretrained_embed.sources.stream import AnyStream
     from pretrained_embed.sources.url import Url
 
@@ -366,7 +365,7 @@ class Library:
 
     def _downloadable(self, source: str) -> Entry:
         """Return the entry of a name of the catalog or of a URL."""
-        from pretrained_embed.library.entry import entry_of_url
+        from pretrained_embed.library.catalog import entry_of_url
 
         words = url_or_words(source)
         if is_remote(words):
@@ -419,7 +418,7 @@ class Library:
                     )
                 )
             if _URL.match(words):
-                from pretrained_embed.library.entry import entry_of_url
+                from pretrained_embed.library.catalog import entry_of_url
 
                 entry = entry_of_url(words)
                 return _Named(lambda: fetched(entry), entry)

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from pretrained_embed.budget import USUAL, ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import Hashes, json_digest
-from pretrained_embed.library import cache_folder, place, record
+from pretrained_embed.library import cache_folder, record
 from pretrained_embed.library.cache_folder import LOCK
-from pretrained_embed.library.entry import Download, Entry, published
+from pretrained_embed.library.catalog import Download, Entry, published
 from pretrained_embed.library.record import FileRecord
 from pretrained_embed.sources import http
 from pretrained_embed.sources.download import NotPiecewise, Piece, download, unpack
+from pretrained_embed.sources.http import Failure, Retry
 from pretrained_embed.sources.identity import Mark
 from pretrained_embed.sources.remote_zip import download_member
-from pretrained_embed.sources.retry import Failure, Retry
 from pretrained_embed.sources.source import from_path, unpacked
 from pretrained_embed.sources.stream import AnyStream, Stream, with_options
 from pretrained_embed.sources.url import Url
@@ -138,7 +138,7 @@ def mark_of(entry: Entry, root: Path) -> Mark:
             identity += [[c.algorithm, c.of, c.value] for c in wanted.checksums]
         else:
             identity += [*wanted.urls]
-            known = record.read(place.find(root, wanted, member, entry.id))
+            known = record.read(cache_folder.find(root, wanted, member, entry.id))
             state.append(None if known is None else known.sha256)
         identity.append(member)
     compared = state if state and None not in state else None
@@ -151,7 +151,7 @@ def by_hand(entry: Entry, root: Path) -> list[tuple[Url, Path]]:
     What is placed there is verified when it is first asked for.
     """
     downloads = [entry.download(), *([entry.tokens] if entry.tokens else [])]
-    return [(one.urls[0], place.place(root, one).path) for one in downloads]
+    return [(one.urls[0], cache_folder.place(root, one).path) for one in downloads]
 
 
 def obtain(
@@ -208,10 +208,10 @@ class _Goal:
     def __init__(
         self, root: Path, wanted: Download, member: str | None, source: str
     ) -> None:
-        self._here = place.place(root, wanted, member)
-        self.path = place.find(root, wanted, member, source)
+        self._here = cache_folder.place(root, wanted, member)
+        self.path = cache_folder.find(root, wanted, member, source)
         self.source = source
-        self.identity = place.identity(wanted, member)
+        self.identity = cache_folder.identity(wanted, member)
         of = "file" if member is None else "member"
         self.checksum = published(wanted.checksums, of)
         self.algorithms = () if self.checksum is None else (self.checksum.algorithm,)
@@ -227,8 +227,8 @@ class _Goal:
         self.path = self._here
         try:
             with self.locked():
-                if former.status() or former.beside(place.PART).status():
-                    place.settle(former, self._here, self.identity)
+                if former.status() or former.beside(cache_folder.PART).status():
+                    cache_folder.settle(former, self._here, self.identity)
         except SourceError:
             raise
         except OSError:

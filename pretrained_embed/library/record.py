@@ -19,7 +19,7 @@ from pretrained_embed.damage import parser_errors
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import Hashes, hashed
 from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.library.entry import Checksum
+from pretrained_embed.library.catalog import Checksum
 from pretrained_embed.sources.url import public
 
 if TYPE_CHECKING:

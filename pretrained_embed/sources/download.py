@@ -25,8 +25,7 @@ from pretrained_embed.files.digests import Hashes, hashed
 from pretrained_embed.files.replacement import free_bytes
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import http
-from pretrained_embed.sources.http import Answer
-from pretrained_embed.sources.retry import Failure, Retry, persist
+from pretrained_embed.sources.http import Answer, Failure, Retry, persist
 from pretrained_embed.sources.url import Url, public
 
 if TYPE_CHECKING:

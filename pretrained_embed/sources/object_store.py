@@ -17,7 +17,7 @@ from pretrained_embed.errors import (
     SourceError,
     UnknownSourceError,
 )
-from pretrained_embed.sources.retry import Failure
+from pretrained_embed.sources.http import Failure
 from pretrained_embed.sources.stream import Guarded
 from pretrained_embed.sources.url import Url
 

@@ -23,9 +23,9 @@ from io import RawIOBase
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, cast
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import http_file, object_store
+from pretrained_embed.sources import http, object_store
+from pretrained_embed.sources.http import Failure, Result, Retry, persist
 from pretrained_embed.sources.identity import Identity
-from pretrained_embed.sources.retry import Failure, Result, Retry, persist
 from pretrained_embed.sources.stream import AnyStream, OneShot, Stream
 from pretrained_embed.sources.url import Url
 
@@ -309,7 +309,7 @@ def open_remote(
 
 def _find(url: Url, retry: Retry) -> Remote:
     if url.scheme.startswith(DIRECT):
-        return http_file.HttpFile(Url(url.whole[len(DIRECT) :]), str(url), retry)
+        return http.HttpFile(Url(url.whole[len(DIRECT) :]), str(url), retry)
     return object_store.StoredFile(url)
 
 

@@ -17,8 +17,7 @@ from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.sources import http
 from pretrained_embed.sources.archive import member_file, packing_fault
 from pretrained_embed.sources.download import NotPiecewise, Piece, download, unpack
-from pretrained_embed.sources.http import Answer
-from pretrained_embed.sources.retry import Failure, Retry, persist
+from pretrained_embed.sources.http import Answer, Failure, Retry, persist
 from pretrained_embed.sources.url import Url
 
 if TYPE_CHECKING:

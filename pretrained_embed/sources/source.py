@@ -35,7 +35,7 @@ from pretrained_embed.sources.url import url_or_words
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-    from pretrained_embed.sources.retry import Retry
+    from pretrained_embed.sources.http import Retry
 
 
 class Readable(Protocol):

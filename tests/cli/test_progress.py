@@ -4,8 +4,7 @@ import io
 
 import pytest
 
-from pretrained_embed.cli.output import plural, size
-from pretrained_embed.cli.progress import Bar
+from pretrained_embed.cli.output import Bar, plural, size
 
 
 class Terminal(io.StringIO):

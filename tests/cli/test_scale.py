@@ -63,7 +63,7 @@ def test_what_means_nothing_is_wrong_usage(
 def test_a_scheduler_that_does_not_answer_is_named(
     scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("pretrained_embed.cli.recipe_options._PATIENCE", 0.5)
+    monkeypatch.setattr("pretrained_embed.cli.build_options._PATIENCE", 0.5)
 
     result = run(*BUILD, "--dask", scheduler)
 

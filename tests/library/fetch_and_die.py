@@ -21,9 +21,9 @@ import requests  # noqa: F401  (likewise)
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library.cache import Cache
-from pretrained_embed.library.entry import Checksum, Entry
+from pretrained_embed.library.catalog import Checksum, Entry
 from pretrained_embed.library.published import fetch_entry
-from pretrained_embed.sources.retry import Retry
+from pretrained_embed.sources.http import Retry
 
 OPERATIONS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir")
 

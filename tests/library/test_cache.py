@@ -14,7 +14,7 @@ import pretrained_embed as pe
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library import cache_folder
 from pretrained_embed.library.cache import Cache
-from pretrained_embed.library.entry import Checksum, Entry
+from pretrained_embed.library.catalog import Checksum, Entry
 from pretrained_embed.library.published import fetch_entry
 from tests.servers import serving
 

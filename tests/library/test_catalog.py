@@ -7,7 +7,7 @@ import pytest
 
 from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.library import catalog
-from pretrained_embed.library.entry import Entry
+from pretrained_embed.library.catalog import Entry
 
 OURS = catalog.load()
 

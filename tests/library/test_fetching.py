@@ -9,7 +9,7 @@ import pytest
 from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.library import Library
 from pretrained_embed.library.cache import Cache
-from pretrained_embed.library.entry import Download, entry_of_url
+from pretrained_embed.library.catalog import Download, entry_of_url
 from pretrained_embed.library.published import fetch_entry, fetch_stream
 from tests.rights import read_only
 from tests.sources.published import DATA, entry, left, sha256

@@ -13,7 +13,7 @@ import requests  # noqa: F401  (while `without_glove` hides the folder it is in)
 
 from pretrained_embed.errors import MissingPackageError, SourceError
 from pretrained_embed.library import Library, packages
-from pretrained_embed.sources.retry import Retry
+from pretrained_embed.sources.http import Retry
 from tests.servers import serving
 
 GLOVE_TEXT = "d8f717f8dd4b545cb7f418ef9f3d0c3e6e68a6f48b97d32f8b7aae40cb31f96f"

@@ -15,8 +15,8 @@ from urllib.parse import quote
 import pytest
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.library.entry import Checksum, Download, Entry, entry_of_url
-from pretrained_embed.library.place import identity, label, place
+from pretrained_embed.library.cache_folder import identity, label, place
+from pretrained_embed.library.catalog import Checksum, Download, Entry, entry_of_url
 from pretrained_embed.library.published import mark_of
 from pretrained_embed.sources.url import Url, canonical
 from tests.rights import read_only

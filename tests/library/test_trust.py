@@ -6,8 +6,8 @@ import pytest
 
 from pretrained_embed.errors import OptionError, SourceError
 from pretrained_embed.library import Library
-from pretrained_embed.library.entry import Checksum
-from pretrained_embed.library.place import place
+from pretrained_embed.library.cache_folder import place
+from pretrained_embed.library.catalog import Checksum
 from pretrained_embed.library.published import by_hand
 from tests import servers
 from tests.sources.published import DATA, entry, sha256

@@ -3,7 +3,7 @@
 import pytest
 
 from pretrained_embed.library.published import fetch_entry
-from pretrained_embed.sources.retry import Retry
+from pretrained_embed.sources.http import Retry
 from tests import servers
 from tests.sources.published import DATA
 

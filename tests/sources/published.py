@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from pretrained_embed.library.entry import Checksum, Entry
+from pretrained_embed.library.catalog import Checksum, Entry
 
 DATA = b"".join(b"token%d %d.5 -1e-3\n" % (i, i * 7919 % 1000) for i in range(20000))
 

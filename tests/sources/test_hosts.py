@@ -3,9 +3,9 @@
 import pytest
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.library.entry import Entry
+from pretrained_embed.library.catalog import Entry
 from pretrained_embed.sources import download
-from pretrained_embed.sources.retry import Retry
+from pretrained_embed.sources.http import Retry
 from tests import servers
 from tests.sources.published import DATA, entry, left, sha256
 

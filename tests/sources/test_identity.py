@@ -11,7 +11,7 @@ import pytest
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import json_digest, sha256
 from pretrained_embed.library import Library
-from pretrained_embed.library.entry import Checksum, Download, Entry
+from pretrained_embed.library.catalog import Checksum, Download, Entry
 from pretrained_embed.library.published import fetch_stream, mark_of
 from pretrained_embed.sources import open_source
 from pretrained_embed.sources.identity import Identity

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.library.entry import Entry
+from pretrained_embed.library.catalog import Entry
 from pretrained_embed.sources import http
-from pretrained_embed.sources.retry import Retry
+from pretrained_embed.sources.http import Retry
 from tests import servers
 from tests.sources.published import DATA, entry, interrupted, left, sha256
 

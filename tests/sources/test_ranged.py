@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.sources import remote
+from pretrained_embed.sources.http import Failure, Retry
 from pretrained_embed.sources.remote import AT_ONCE, FIRST, RangedFile, Requests
-from pretrained_embed.sources.retry import Failure, Retry
 from pretrained_embed.sources.stream import read_fully
 
 DATA = bytes(range(256)) * 4096  # 1 MiB

@@ -12,8 +12,8 @@ import pretrained_embed as pe
 from pretrained_embed.errors import OptionError, SourceError
 from pretrained_embed.library import Library
 from pretrained_embed.sources import open_source
+from pretrained_embed.sources.http import Retry
 from pretrained_embed.sources.remote import FIRST
-from pretrained_embed.sources.retry import Retry
 from pretrained_embed.sources.stream import OneShot, Stream
 from tests import servers
 from tests.sources.published import DATA

@@ -22,8 +22,8 @@ from pretrained_embed.errors import (
 )
 from pretrained_embed.library import Library
 from pretrained_embed.sources import open_source
+from pretrained_embed.sources.http import Failure, Retry
 from pretrained_embed.sources.object_store import StoredFile
-from pretrained_embed.sources.retry import Failure, Retry
 from pretrained_embed.sources.stream import Stream, rereadable
 from pretrained_embed.sources.url import Url
 from tests.s3 import BUCKET

@@ -7,11 +7,11 @@ import zipfile
 import pytest
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.library.entry import Checksum, Entry
-from pretrained_embed.library.place import place
+from pretrained_embed.library.cache_folder import place
+from pretrained_embed.library.catalog import Checksum, Entry
 from pretrained_embed.library.published import fetch_entry
 from pretrained_embed.sources import remote_zip
-from pretrained_embed.sources.retry import Retry
+from pretrained_embed.sources.http import Retry
 from tests import servers
 
 DATA = b"".join(b"token%d %d.5 -1e-3\n" % (i, i * 7919 % 1000) for i in range(20000))

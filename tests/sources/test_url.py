@@ -14,9 +14,9 @@ import pytest
 import pretrained_embed as pe
 from pretrained_embed.errors import SourceError
 from pretrained_embed.library import catalog
-from pretrained_embed.library.entry import Entry
+from pretrained_embed.library.catalog import Entry
 from pretrained_embed.sources import open_source
-from pretrained_embed.sources.retry import Retry
+from pretrained_embed.sources.http import Retry
 from pretrained_embed.sources.url import Url, public
 from tests import servers
 from tests.command_line import run

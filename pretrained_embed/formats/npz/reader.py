@@ -33,6 +33,7 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import ArrayForm, pick_pair
 from pretrained_embed.formats.local import (
     LocalFile,
+    Zipped,
     budget_of,
     map_array,
     native_integers,
@@ -47,7 +48,6 @@ from pretrained_embed.formats.npz import ARRAYS
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import decode_metadata
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.zipped import Zipped
 
 NAME = "npz"
 

@@ -36,6 +36,7 @@ from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.local import (
     LocalFile,
+    Zipped,
     array_bytes,
     file_size,
     map_array,
@@ -52,7 +53,6 @@ from pretrained_embed.formats.pickles.pickled import (
     text_of,
 )
 from pretrained_embed.formats.safetensors.header import DTYPES
-from pretrained_embed.formats.zipped import Zipped
 
 _PICKLE, _VERSION, _ORDER = "data.pkl", "version", "byteorder"
 _PROTOCOL = 1001  # of the file before it was a zip
