@@ -50,12 +50,19 @@ def test_ranks_are_by_counts_and_only_so_many_are_looked_at():
 
 
 def test_tokens_are_paired_by_name_and_those_of_one_alone_counted():
-    other = {"e": [2, 2], "x": [1, 1], "b": [1, 0.1]}
+    other = {"e": [2, 2], "x": [1, 1], "b": [1, 0.1], "a": [0, 2]}
 
     drift = pe.compare(matrix(BEFORE), matrix(other))
 
-    assert (drift.tokens, drift.unchanged) == (2, 2)
-    assert (drift.only_before, drift.only_after) == (3, 1)
+    assert (drift.tokens, drift.unchanged) == (3, 2)
+    assert (drift.only_before, drift.only_after) == (2, 1)
+    assert [each.token for each in drift.moved] == ["a"]
+
+
+def test_the_picture_shows_growth_across_and_the_cosine_upwards():
+    (dots,) = pe.compare(matrix(BEFORE), matrix(AFTER)).plot().axes[0].collections
+
+    assert dots.get_offsets().tolist() == [[1, 0]]  # twice as long, at a right angle
 
 
 def test_many_rows_that_are_alike_have_no_neighbour_twice():

@@ -200,3 +200,21 @@ def test_nothing_of_gensim_is_needed(tmp_path):
     )
 
     assert run.stdout.startswith("10 w")
+
+
+def test_no_near_tie_of_products_is_lost_among_blocks_of_thousands():
+    """Products closer than binary32 tells, in rows that come after a floor is set."""
+    rng = np.random.default_rng(4)
+    rows = (1000 + rng.integers(0, 64, (150_000, 4)) * 2.0**-13).astype(np.float32)
+    tokens = [f"t{number}" for number in range(len(rows))]
+    keyed = pe.EmbeddingMatrix(rows, pe.Vocabulary(tokens, pad=None)).keyed()
+
+    found = keyed.most_similar_cosmul(["t1", "t2"], ["t3"], topn=5)
+
+    wide = rows.astype(np.float64)
+    wide /= np.linalg.norm(wide, axis=1)[:, None]
+    moved = (wide @ wide[1:4].T + 1) / 2
+    exact = moved[:, 0] * moved[:, 1] / (moved[:, 2] + 1e-6)
+    exact[1:4] = -1
+    worst = min(exact[int(token[1:])] for token, _ in found)
+    assert worst >= np.sort(exact)[-5] * (1 - 1e-14)

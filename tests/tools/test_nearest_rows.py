@@ -112,6 +112,26 @@ def test_rows_that_binary32_cannot_tell_apart_are_told_apart(metric):
     assert best.rows[0].tolist() == expected
 
 
+@pytest.mark.parametrize("metric", METRICS)
+def test_no_near_tie_is_lost_among_blocks_of_thousands(metric):
+    """Scores closer than binary32 tells, in rows that come after a floor is set."""
+    rng = np.random.default_rng(3)
+    rows = (1000 + rng.integers(0, 64, (20_000, 8)) * 2.0**-13).astype(np.float32)
+    query = (1000 + rng.integers(0, 64, (1, 8)) * 2.0**-13).astype(np.float32)
+    best = Nearest(query, 5, metric)
+
+    best.add(rows)
+
+    wide, asked = rows.astype(np.float64), query[0].astype(np.float64)
+    exact = wide @ asked
+    if metric == "cosine":
+        exact /= np.linalg.norm(wide, axis=1) * np.linalg.norm(asked)
+    elif metric == "euclidean":
+        exact = -np.linalg.norm(wide - asked, axis=1)
+    # what comes next to the fifth may differ from it by the rounding of binary64
+    assert exact[best.rows[0]].min() >= np.sort(exact)[-5] * (1 - 1e-15) - 1e-12
+
+
 def test_of_equal_rows_the_first_comes_first():
     best = Nearest(np.float32([[1, 0]]), 3)
 
