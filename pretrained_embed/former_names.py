@@ -1,4 +1,4 @@
-"""Where classes are now that pickles of earlier releases look for elsewhere.
+"""Names of earlier releases: of classes in pickles, public names, and keywords.
 
 A pickle names each class by its module. When a class moves and its old module goes,
 its old name stays here, and nowhere else.
@@ -7,9 +7,12 @@ its old name stays here, and nowhere else.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Any
+
+from pretrained_embed.errors import OptionError, suggestion
 
 #: Modules that are no more: what pickles look for in them, and where it is now, with
 #: ``:`` and its name there if that is another.
@@ -19,10 +22,10 @@ FORMER = {
         "evaluate": "pretrained_embed.tools.evaluation",
     },
     "pretrained_embed.checkup.examination": {
-        "Checkup": "pretrained_embed.tools.examination.examination:Examination",
+        "Checkup": "pretrained_embed.tools.examination:Examination",
     },
     "pretrained_embed.checkup.problems": {
-        "Problem": "pretrained_embed.tools.examination.problems",
+        "Problem": "pretrained_embed.tools.examination",
     },
     "pretrained_embed.language_model.recipe": {
         "RowStart": "pretrained_embed.tools.transplant.new_rows",
@@ -66,6 +69,13 @@ FORMER = {
     "pretrained_embed.pipeline.converting": {
         "Conversion": "pretrained_embed.tools.conversion",
     },
+    "pretrained_embed.tools.examination.examination": {
+        "Examination": "pretrained_embed.tools.examination",
+    },
+    "pretrained_embed.tools.examination.problems": {
+        "Problem": "pretrained_embed.tools.examination",
+    },
+    "pretrained_embed.tools.plot.scatter": {"Point": "pretrained_embed.tools.plot"},
     "pretrained_embed.tools.queries": {
         "Neighbour": "pretrained_embed.tools.similar_tokens:SimilarToken",
         "Neighbours": "pretrained_embed.tools.similar_tokens:Similar",
@@ -182,3 +192,75 @@ def register() -> None:
     """Let imports, and so pickles, find the former modules."""
     for name in FORMER:
         sys.modules[name] = FormerModule(name)
+
+
+#: Keywords that are fields of a `Library` now.
+LIBRARY = {
+    "cache_dir": "library=pe.Library(cache_dir)",
+    "offline": "library=pe.Library(offline=...)",
+    "catalog": "library=pe.Library(catalog=...)",
+    "use_store": "library=pe.Library(stores=...)",
+    "mmap": "library=pe.Library(mmap=...)",
+}
+
+#: Keywords that are fields of a `Recipe` now.
+RECIPE = {
+    name: f"recipe=pe.Recipe({name}=...)"
+    for name in (
+        *("special_oov", "combine", "scale", "normalize_each", "postprocess"),
+        "layout",
+    )
+}
+
+#: Keywords that are the one field of `Limits` now that has to do with rows.
+BAD_ROWS = {
+    "on_bad_row": "limits=pe.Limits(bad_rows=1.0)",
+    "max_bad_rows": "limits=pe.Limits(bad_rows=...)",
+}
+
+#: Keywords that are fields of `Limits` now.
+LIMITS = {
+    "min_coverage": "limits=pe.Limits(coverage=...)",
+    "min_token_coverage": "limits=pe.Limits(text_coverage=...)",
+    **BAD_ROWS,
+}
+
+#: Keywords that are fields of `Work` now.
+WORK = {
+    name: f"work=pe.Work({name}=...)"
+    for name in ("threads", "executor", "memory", "advise")
+}
+
+
+def refuse(
+    former: Mapping[str, object], table: Mapping[str, str], function: Callable[..., Any]
+) -> None:
+    """Raise `OptionError` for keywords that a function does not have.
+
+    ``former`` are those that were given, with their values. ``table`` has, by its old
+    name, what is written in the place of each. Of another name the nearest parameter of
+    ``function`` is told, if one is near.
+
+    >>> def build(*, onto=None): ...
+    >>> refuse({"extend": "m.npz"}, {"extend": "onto="}, build)
+    Traceback (most recent call last):
+    pretrained_embed.errors.OptionError: extend= is onto= now: give it as that
+    >>> refuse({"ontoo": "m.npz"}, {}, build)
+    Traceback (most recent call last):
+    pretrained_embed.errors.OptionError: build has no ontoo=; did you mean 'onto'?
+    >>> refuse({"colour": "red"}, {}, build)
+    Traceback (most recent call last):
+    pretrained_embed.errors.OptionError: build has no colour=; help(build) tells all
+    """
+    import inspect
+
+    for name in former:
+        if name in table:
+            raise OptionError(f"{name}= is {table[name]} now: give it as that")
+        known = [
+            parameter.name
+            for parameter in inspect.signature(function).parameters.values()
+            if parameter.kind is not parameter.VAR_KEYWORD
+        ]
+        told = suggestion(name, known) or f"; help({function.__qualname__}) tells all"
+        raise OptionError(f"{function.__name__} has no {name}={told}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
 import numpy as np
 import numpy.typing as npt
 
-from pretrained_embed import bits, former_names, former_options, markup
+from pretrained_embed import bits, former_names, markup
 from pretrained_embed.arrays import (
     AnyArray,
     Float32Array,
@@ -489,7 +489,7 @@ class EmbeddingMatrix:
         """
         from pretrained_embed.tools import plot
 
-        former_options.refuse(former, {"method": "projection="}, self.plot)
+        former_names.refuse(former, {"method": "projection="}, self.plot)
         if tokens is None:
             rows = self.ledger.frequent_rows(count)
         elif isinstance(tokens, str):

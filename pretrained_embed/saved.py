@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any, overload
 
-from pretrained_embed import formats, former_options
+from pretrained_embed import formats, former_names
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader, objects
 from pretrained_embed.formats.table import JoinedRows, Table, TablePart, bounds
@@ -69,7 +69,7 @@ def load_matrix(
     `OptionError` for a step in ``rows`` and for rows of a file that is read from front
     to back, such as text.
     """
-    former_options.refuse(former, former_options.LIBRARY, load_matrix)
+    former_names.refuse(former, former_names.LIBRARY, load_matrix)
     library = Library.of(library)
     if isinstance(path, Reader):
         if rows is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pretrained_embed import former_options
+from pretrained_embed import former_names
 from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.errors import MissingPackageError
 from pretrained_embed.files.replacement import replacing
@@ -41,7 +41,7 @@ def widget(
     the projection needs is not installed.
     """
     given = {name: value for name, value in options.items() if name == "method"}
-    former_options.refuse(given, {"method": "projection="}, widget)
+    former_names.refuse(given, {"method": "projection="}, widget)
     try:
         import pandas as pd
         from embedding_atlas.widget import EmbeddingAtlasWidget

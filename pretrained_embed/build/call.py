@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
-from pretrained_embed import former_options
+from pretrained_embed import former_names
 from pretrained_embed.arrays import AnyProgress, listener
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.loop import build
@@ -41,10 +41,10 @@ _FORMER = {
     "extend": "onto=",
     "shards": "out=pe.Shards(folder, files)",
     "unk": "recipe=pe.Recipe(special_oov={'unk': ...})",
-    **former_options.RECIPE,
-    **former_options.LIMITS,
-    **former_options.WORK,
-    **former_options.LIBRARY,
+    **former_names.RECIPE,
+    **former_names.LIMITS,
+    **former_names.WORK,
+    **former_names.LIBRARY,
 }
 
 
@@ -155,7 +155,7 @@ def build_matrix(
     ...     work=Work(memory="4GB"),
     ... )  # doctest: +SKIP
     """
-    former_options.refuse(former, _FORMER, build_matrix)
+    former_names.refuse(former, _FORMER, build_matrix)
     library = Library.of(library)
     vocabulary = Vocabulary.of(vocabulary)
     options = Options.of(

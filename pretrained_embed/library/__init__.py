@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pretrained_embed import former_options
+from pretrained_embed import former_names
 from pretrained_embed.library.library import (
     DEFAULT_SOURCE,
     Folder,
@@ -89,7 +89,7 @@ def open_vectors(
     ...     for tokens, vectors in reader.blocks():
     ...         print(len(tokens), vectors.shape)
     """
-    former_options.refuse(former, former_options.LIBRARY, open_vectors)
+    former_names.refuse(former, former_names.LIBRARY, open_vectors)
     return Library.of(library).open(source, layout=layout, progress=progress)
 
 
@@ -117,7 +117,7 @@ def fetch(
 
     >>> fetch("glove-6b-300d")  # doctest: +SKIP
     """
-    former_options.refuse(former, former_options.LIBRARY, fetch)
+    former_names.refuse(former, former_names.LIBRARY, fetch)
     return Library.of(library).fetch(name, progress=progress)
 
 
@@ -154,7 +154,7 @@ def index(
 
     >>> index("vectors.txt")  # doctest: +SKIP
     """
-    former_options.refuse(former, former_options.LIBRARY, index)
+    former_names.refuse(former, former_names.LIBRARY, index)
     return Library.of(library).index(
         source, dtype=dtype, layout=layout, progress=progress
     )

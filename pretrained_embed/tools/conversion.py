@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pretrained_embed as pe
-from pretrained_embed import formats, former_options
+from pretrained_embed import formats, former_names
 from pretrained_embed.arrays import AnyProgress, PackedTokens, listener
 from pretrained_embed.bits import DTYPES, MATRIX, Dtype, check_dtype
 from pretrained_embed.errors import BY_LIMITS, OptionError, left_out
@@ -54,7 +54,7 @@ class Conversion:
 
 
 #: Keywords that `convert` had, and what is written in their place.
-_FORMER = {**former_options.BAD_ROWS, **former_options.LIBRARY}
+_FORMER = {**former_names.BAD_ROWS, **former_names.LIBRARY}
 
 
 @left_out(BY_LIMITS)
@@ -96,7 +96,7 @@ def convert(
     dtype that there is none of, for limits on the coverage, and where ``out`` would
     take the place of the source; else as `open_vectors` and `Reader.blocks` do.
     """
-    former_options.refuse(former, _FORMER, convert)
+    former_names.refuse(former, _FORMER, convert)
     library, progress = Library.of(library), listener(progress)
     chosen = sink.choose(out, format)
     dtype = check_dtype(dtype, DTYPES)

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeGuard
 import numpy as np
 
 import pretrained_embed as pe
-from pretrained_embed import former_options, kernel
+from pretrained_embed import former_names, kernel
 from pretrained_embed.arrays import AnyProgress, Float32Array, Progress, listener
 from pretrained_embed.errors import (
     BY_LIMITS,
@@ -88,7 +88,7 @@ class Similar(NamedTuple):
 
 
 #: Keywords that `similar` had, and what is written in their place.
-_FORMER = {**former_options.BAD_ROWS, **former_options.LIBRARY}
+_FORMER = {**former_names.BAD_ROWS, **former_names.LIBRARY}
 
 
 @left_out(BY_LIMITS)
@@ -135,7 +135,7 @@ def similar(
     >>> for answer in similar("vectors.txt", "king - man + woman"):  # doctest: +SKIP
     ...     print(answer.query, answer.nearest[0].token)
     """
-    former_options.refuse(former, _FORMER, similar)
+    former_names.refuse(former, _FORMER, similar)
     limits = pe.Limits.of_rows(limits, "similar")
     progress = listener(progress)
     asked = parse_queries([queries] if isinstance(queries, str | Query) else queries)

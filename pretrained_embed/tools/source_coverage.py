@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pretrained_embed as pe
-from pretrained_embed import former_options
+from pretrained_embed import former_names
 from pretrained_embed.arrays import AnyProgress, BoolArray, listener
 from pretrained_embed.build.options import Options, recipe_of_call
 from pretrained_embed.build.rows import located_in
@@ -104,11 +104,11 @@ class Comparison:
 
 #: Keywords that `coverage` had, and what is written in their place.
 _FORMER = {
-    "layout": former_options.RECIPE["layout"],
-    "threads": former_options.WORK["threads"],
-    "advise": former_options.WORK["advise"],
-    **former_options.BAD_ROWS,
-    **former_options.LIBRARY,
+    "layout": former_names.RECIPE["layout"],
+    "threads": former_names.WORK["threads"],
+    "advise": former_names.WORK["advise"],
+    **former_names.BAD_ROWS,
+    **former_names.LIBRARY,
 }
 
 
@@ -160,7 +160,7 @@ def coverage(
     --------
     >>> print(coverage(["the", "cat"], ["a.txt", "b.txt"]))  # doctest: +SKIP
     """
-    former_options.refuse(former, _FORMER, coverage)
+    former_names.refuse(former, _FORMER, coverage)
     library, progress = Library.of(library), listener(progress)
     vocabulary = Vocabulary.of(vocabulary)
     work = pe.Work(advise=True) if work is None else work

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.tools.examination.token_checks import check_tokens
+from pretrained_embed.tools.examination import check_tokens
 
 ODD = ["é", "e\u0301", "Å", "A\u030a", "\u212b", " a", "a ", "a", "\u00a0a", "b\tc", ""]
 ODD += [
@@ -104,12 +104,12 @@ def test_control_and_format_characters_are_told_from_others(token, seen):
 
 
 def test_a_collision_of_hashes_repeats_no_token(monkeypatch):
-    from pretrained_embed.tools.examination import token_checks
+    from pretrained_embed.tools import examination
 
     def all_alike(data, offsets, out):
         out[:] = 7
 
-    monkeypatch.setattr(token_checks.kernel, "hash_tokens", all_alike)
+    monkeypatch.setattr(examination.kernel, "hash_tokens", all_alike)
 
     _, found = check_tokens(packed(["a", "b", "a", "e\u0301", "é", "b"]))
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrained_embed.tools.plot.labels import Placed, place_labels
+from pretrained_embed.tools.plot import Placed, place_labels
 
 places = st.floats(0, 50).map(lambda x: round(x, 1))
 labels = st.lists(
@@ -16,9 +16,9 @@ labels = st.lists(
 )
 
 
-def placed(given_labels) -> list[Placed]:
+def placed(given_labels, **options) -> list[Placed]:
     points = np.array([label[:2] for label in given_labels], float).reshape(-1, 2)
-    return place_labels(points, [label[2:] for label in given_labels], 2.0)
+    return place_labels(points, [label[2:] for label in given_labels], 2.0, **options)
 
 
 @given(labels)
@@ -62,11 +62,7 @@ def test_many_labels_of_one_point_lead_back_to_it():
     assert found[-1].away
 
 
-def test_a_label_is_placed_where_the_spiral_is_full(monkeypatch):
-    from pretrained_embed.tools.plot import labels
-
-    monkeypatch.setattr(labels, "_STEPS", 1)
-
-    found = placed([(10.0, 10.0, 30, 10)] * 9)
+def test_a_label_is_placed_where_the_spiral_is_full():
+    found = placed([(10.0, 10.0, 30, 10)] * 9, steps=1)
 
     assert len({(place.x, place.y) for place in found}) == 9
