@@ -21,6 +21,9 @@ FORMER = {
         "Evaluation": "pretrained_embed.tools.evaluation",
         "evaluate": "pretrained_embed.tools.evaluation",
     },
+    "pretrained_embed.adapters._torch_quantized": {
+        "QuantizedEmbedding": "pretrained_embed.adapters.torch",
+    },
     "pretrained_embed.checkup.examination": {
         "Checkup": "pretrained_embed.tools.examination:Examination",
     },

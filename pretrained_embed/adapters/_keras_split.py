@@ -9,11 +9,12 @@ import numpy as np
 from keras import ops
 
 from pretrained_embed.adapters._keras_embedding import (
+    joined,
     look_up,
+    stored,
     warn_of_pad,
     without,
 )
-from pretrained_embed.adapters._keras_files import joined, stored
 from pretrained_embed.arrays import AnyArray, BoolArray
 from pretrained_embed.errors import OptionError, ShapeError
 

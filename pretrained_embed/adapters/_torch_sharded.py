@@ -5,20 +5,25 @@ process that has their row and the rows sent back, each once however often a bat
 its id: the traffic is a row for each distinct id, and every process may have a batch of
 its own shape. (Gathering all ids and summing masked rows, the simpler way, sends the
 rows of all batches to all processes.)
+
+``torch.distributed.checkpoint`` saves a tensor that all processes have under one name
+once, as one of them has it. It asks a tensor with the methods of `Chunk` for its place
+in a larger one instead, and so saves what every process has, and loads whatever rows
+another number of processes wants. Optimisers make what they keep for a parameter by
+``zeros_like`` and the like: so that is a `Chunk`, too, and is saved with it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from pretrained_embed.adapters._torch_chunk import Chunk
-from pretrained_embed.adapters._torch_exchange import Exchange, ask, gather, rank_in
 from pretrained_embed.errors import (
     PretrainedEmbedError,
     ShapeError,
@@ -30,7 +35,208 @@ from pretrained_embed.formats.sharded.sink import ShardedWriter
 from pretrained_embed.saved import part_of
 
 
-class Share(NamedTuple):
+def rank_in(group: Any) -> int:
+    """Return the rank of this process in a group; 0 where it is alone."""
+    return distributed.get_rank(group) if _are_several() else 0
+
+
+def gather(numbers: Sequence[int], group: Any, device: Any) -> list[list[int]]:
+    """Return the numbers that each process of a group gives, as many from each."""
+    own = torch.tensor(numbers, device=device)
+    if not _are_several():
+        return [own.tolist()]
+    everyone = [torch.empty_like(own) for _ in range(distributed.get_world_size(group))]
+    distributed.all_gather(everyone, own, group=group)
+    return [tensor.tolist() for tensor in everyone]
+
+
+def _are_several() -> bool:
+    return bool(distributed.is_available() and distributed.is_initialized())
+
+
+class Asked(NamedTuple):
+    """What all processes want of this one."""
+
+    ids: Tensor  # int64, those of process 0 first
+    counts: list[int]  # how many of them each process wants
+
+
+def ask(ids: Tensor, counts: Tensor | None, group: Any) -> Asked:
+    """Tell every process which ids are wanted of it, and hear the same.
+
+    ``ids`` are int64, those for process 0 first, ``counts``, int64 (world size,), how
+    many are for each. A process that cannot ask gives ``None``: then all of them raise
+    ``IndexError``, since none may go on alone.
+    """
+    size = distributed.get_world_size(group)
+    sent = ids.new_full((size,), -1) if counts is None else counts
+    received = torch.empty_like(sent)
+    distributed.all_to_all_single(received, sent, group=group)
+    wanted = received.tolist()
+    if -1 in wanted:
+        raise IndexError(
+            f"process {wanted.index(-1)} of the group was given ids out of range"
+        )
+    out = ids.new_empty(sum(wanted))
+    distributed.all_to_all_single(out, ids, wanted, sent.tolist(), group=group)
+    return Asked(out, wanted)
+
+
+class Exchange(torch.autograd.Function):
+    """``apply(rows, sends, receives, group)``: rows (sum(sends), dim) to others.
+
+    Process ``i`` gets ``sends[i]`` of them, in order, and gives ``receives[i]``:
+    (sum(receives), dim) come back. Gradients go the other way.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        rows: Tensor,
+        sends: Sequence[int],
+        receives: Sequence[int],
+        group: Any,
+    ) -> Tensor:
+        """Send rows."""
+        ctx.way_back = receives, sends, group
+        return _exchange(rows, sends, receives, group)
+
+    @staticmethod
+    @once_differentiable  # type: ignore[untyped-decorator]  # torch has no types for it
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None, None]:
+        """Send the gradients of rows back."""
+        return _exchange(gradient, *ctx.way_back), None, None, None
+
+
+def _exchange(
+    rows: Tensor, sends: Sequence[int], receives: Sequence[int], group: Any
+) -> Tensor:
+    out = rows.new_empty(sum(receives), rows.shape[1])
+    distributed.all_to_all_single(
+        out, rows.contiguous(), list(receives), list(sends), group=group
+    )
+    return out
+
+
+class Chunk(Tensor):
+    """Rows ``start`` to ``start + len(self)`` - 1 of a table with ``rows`` rows.
+
+    A tensor of these rows, but that ``size()`` is the size of the table, which is what
+    ``torch.distributed.checkpoint`` compares with the one it has saved; ``shape`` is
+    that of the rows. What is computed element by element is a chunk again. Saved by
+    itself, as by ``torch.save``, it is a plain tensor.
+    """
+
+    start: int
+    stop: int
+    rows: int
+
+    @classmethod
+    def of(cls, tensor: Tensor, start: int, stop: int, rows: int) -> Chunk:
+        """Return a tensor as rows ``start`` to ``stop`` - 1; it shares its memory."""
+        chunk: Chunk = tensor.detach().as_subclass(cls)
+        chunk.start, chunk.stop, chunk.rows = start, stop, rows
+        return chunk
+
+    @classmethod
+    def mark(cls, parameter: Tensor, start: int, stop: int, rows: int) -> None:
+        """Make a parameter a chunk, the same object that an optimiser has."""
+        if not isinstance(parameter, cls):
+            parameter.__class__ = cls
+            parameter._is_param = True  # as nn.Parameter asks of a class of its own
+            chunk: Any = parameter
+            chunk.start, chunk.stop, chunk.rows = start, stop, rows
+
+    @classmethod
+    def __torch_function__(
+        cls,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Call ``func``; what has the shape of a chunk is one, unless rows moved."""
+        kwargs = kwargs or {}
+        one = next((a for a in (*args, *kwargs.values()) if isinstance(a, cls)), None)
+        with torch._C.DisableTorchFunctionSubclass():
+            result = func(*args, **kwargs)
+        if one is None or type(result) is not Tensor or func in _MOVING_ROWS:
+            return result
+        fits = result.shape == one.shape and result.layout == torch.strided
+        if fits or func is Tensor.new_empty:
+            result = result.as_subclass(cls)
+            result.start, result.stop, result.rows = one.start, one.stop, one.rows
+        return result
+
+    def size(self, dim: int | None = None) -> Any:
+        """Return the size of the whole table, or of one of its dimensions."""
+        whole = torch.Size([self.rows, *self.shape[1:]])
+        return whole if dim is None else whole[dim]
+
+    def set_(self, *source: Any) -> Any:
+        """Take over a storage, of these rows if ``size()`` is said to be its size."""
+        if len(source) == 4:  # as async_save copies a tensor
+            storage, offset, size, stride = source
+            rows = self.stop - self.start
+            return super().set_(storage, offset, (rows, *size[1:]), stride)
+        return super().set_(*source)
+
+    def __repr__(self, **options: Any) -> str:
+        """Return what a plain tensor of these rows shows."""
+        return self.as_subclass(Tensor).__repr__(**options)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Return a copy, a parameter of a parameter."""
+        copied: Any = self.detach().clone()
+        if isinstance(self, nn.Parameter):
+            copied = nn.Parameter(copied, requires_grad=self.requires_grad)
+        if self.grad is not None:
+            copied.grad = self.grad.clone()
+        memo[id(self)] = copied
+        return copied
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Be saved as a plain tensor, or a plain parameter."""
+        plain = self.detach().as_subclass(Tensor)
+        if isinstance(self, nn.Parameter):
+            plain = nn.Parameter(plain, requires_grad=self.requires_grad)
+        return plain.__reduce_ex__(protocol)
+
+    def __create_write_items__(self, name: str, tensor: Any) -> list[Any]:
+        """Return what is to be saved: these rows, at their place."""
+        from torch.distributed.checkpoint import metadata, planner
+
+        plain = self.as_subclass(Tensor)
+        properties = metadata.TensorProperties.create_from_tensor(plain)
+        return [
+            planner.WriteItem(
+                index=metadata.MetadataIndex(name, chunk.offsets),
+                type=planner.WriteItemType.SHARD,
+                tensor_data=planner.TensorWriteData(chunk, properties, self.size()),
+            )
+            for chunk in self.__create_chunk_list__()
+        ]
+
+    def __create_chunk_list__(self) -> list[Any]:
+        """Return the place of these rows in the table; nothing where there are none."""
+        from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
+
+        offsets = torch.Size([self.start, *(0 for _ in self.shape[1:])])
+        return [ChunkStorageMetadata(offsets, self.shape)] if len(self) else []
+
+    def __get_tensor_shard__(self, index: Any) -> Tensor:
+        """Return the rows at a place of the table: there is but one."""
+        return self.detach().as_subclass(Tensor)
+
+
+#: Functions whose result has other rows, even if it has the shape of a chunk.
+_MOVING_ROWS = (
+    *(functional.embedding, Tensor.__getitem__, Tensor.index_select),
+    *(torch.index_select, Tensor.as_subclass, Tensor.flip, Tensor.sort, torch.sort),
+)
+
+
+class RankRows(NamedTuple):
     """Which rows a process has."""
 
     start: int
@@ -41,12 +247,12 @@ class Share(NamedTuple):
     freeze: int
 
 
-def agree(own: Share, group: Any, device: Any) -> list[Share]:
+def agree(own: RankRows, group: Any, device: Any) -> list[RankRows]:
     """Return the shares of all processes of the group, or of this one alone.
 
     Raises `ShapeError`, on all of them, where their rows do not make up one matrix.
     """
-    everyone = [Share(*line) for line in gather(own, group, device)]
+    everyone = [RankRows(*line) for line in gather(own, group, device)]
     end = 0
     for rank, share in enumerate(everyone):
         if share.start != end or share[3:] != everyone[0][3:]:
@@ -64,7 +270,7 @@ def agree(own: Share, group: Any, device: Any) -> list[Share]:
     return everyone
 
 
-def _said(share: Share) -> str:
+def _said(share: RankRows) -> str:
     state = "frozen" if share.freeze else "trained"
     rows = f"rows {share.start}:{share.stop} of {share.rows} x {share.dim}"
     return f"{rows}, {state}"
@@ -93,7 +299,7 @@ class ShardedEmbedding(nn.Module):
     def __init__(
         self,
         local: nn.Embedding,
-        shares: Sequence[Share],
+        shares: Sequence[RankRows],
         *,
         rank: int = 0,
         group: Any = None,

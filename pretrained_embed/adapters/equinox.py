@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from pretrained_embed.adapters._arguments import checked, missing
-from pretrained_embed.adapters._rows import Rows
+from pretrained_embed.adapters._tables import Rows
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix
@@ -21,13 +21,15 @@ try:
     import jax.numpy as jnp
     import numpy as np
 
-    from pretrained_embed.adapters._jax_rows import Tables, to_bytes, without
     from pretrained_embed.adapters._jax_table import (
         Start,
+        Tables,
         from_layer,
         pretrained,
+        to_bytes,
         training_mask,
         whole_table,
+        without,
     )
 except ImportError as error:
     raise missing("Equinox with JAX", "equinox") from error

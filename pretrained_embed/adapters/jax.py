@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.adapters._arguments import checked, missing, own_dtype
-from pretrained_embed.adapters._rows import Rows
+from pretrained_embed.adapters._tables import Rows
 from pretrained_embed.arrays import BoolArray
 from pretrained_embed.errors import OptionError
 from pretrained_embed.matrix import EmbeddingMatrix
@@ -22,18 +22,21 @@ try:
     import jax.numpy as jnp
     from flax import nnx
 
-    from pretrained_embed.adapters._jax_rows import Tables, numbered, without, zeroed
     from pretrained_embed.adapters._jax_table import (
         LoadRows,
         Start,
+        Tables,
         check_dtype,
         check_load_rows,
         from_layer,
         not_in_the_model,
+        numbered,
         pretrained,
         saved_table,
         training_mask,
         whole_table,
+        without,
+        zeroed,
     )
 except ImportError as error:
     raise missing("JAX with Flax", "jax") from error
@@ -245,9 +248,9 @@ class SplitEmbed(nnx.Module):
         return query.astype(self.dtype) @ table.astype(self.dtype).T
 
     @property
-    def embedding(self) -> JoinedTable:
+    def embedding(self) -> JoinedVariable:
         """The whole table (num_embeddings, features), put together, to read."""
-        return JoinedTable(self._tables().join())
+        return JoinedVariable(self._tables().join())
 
     @embedding.setter
     def embedding(self, table: Any) -> None:
@@ -307,7 +310,7 @@ class SplitEmbed(nnx.Module):
         return Tables(self.trained[...], self.frozen[...], self.trains[...])
 
 
-class JoinedTable(nnx.Variable):
+class JoinedVariable(nnx.Variable):
     """A table put together of two: what is written to it would be lost."""
 
     def set_value(self, *value: Any, **where: Any) -> None:

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from pretrained_embed.adapters._arguments import check_float16, checked, missing
-from pretrained_embed.adapters._rows import Rows, chosen, fixed
 from pretrained_embed.adapters._tables import (
+    Rows,
     check_rows,
+    chosen,
+    fixed,
     not_a_layer,
     rows_missing,
     trained_matrix,

@@ -16,7 +16,7 @@ from functools import cache, partial
 from typing import Any, NamedTuple
 
 from pretrained_embed.adapters._arguments import checked, missing
-from pretrained_embed.adapters._rows import Rows
+from pretrained_embed.adapters._tables import Rows
 from pretrained_embed.errors import OptionError, ShapeError
 from pretrained_embed.matrix import EmbeddingMatrix
 
@@ -28,16 +28,18 @@ try:
     from flax.linen.dtypes import promote_dtype
     from flax.traverse_util import flatten_dict, unflatten_dict
 
-    from pretrained_embed.adapters._jax_rows import Tables, numbered, without
     from pretrained_embed.adapters._jax_table import (
         LoadRows,
         Start,
+        Tables,
         check_dtype,
         check_load_rows,
         from_layer,
         not_in_the_model,
+        numbered,
         pretrained,
         saved_table,
+        without,
     )
 except ImportError as error:
     raise missing("JAX with Flax", "linen", extra="jax") from error

@@ -19,9 +19,11 @@ from pretrained_embed.adapters._arguments import (
     missing,
     own_dtype,
 )
-from pretrained_embed.adapters._rows import Rows, chosen, fixed
 from pretrained_embed.adapters._tables import (
+    Rows,
     check_rows,
+    chosen,
+    fixed,
     not_a_layer,
     rows_missing,
     trained_matrix,
@@ -35,12 +37,11 @@ try:
     import torch
     from torch import Tensor, nn
 
-    from pretrained_embed.adapters._torch_exchange import rank_in
-    from pretrained_embed.adapters._torch_quantized import QuantizedEmbedding
     from pretrained_embed.adapters._torch_sharded import (
+        RankRows,
         ShardedEmbedding,
-        Share,
         agree,
+        rank_in,
         write,
     )
     from pretrained_embed.adapters._torch_split import (
@@ -206,6 +207,44 @@ def embedding_bag(
     )
 
 
+class QuantizedEmbedding(nn.Module):
+    """A frozen table of int8: row ``i`` is ``weight[i] * scales[i]``.
+
+    ``weight``, int8 (rows, dim), and ``scales``, float32 (rows,), are buffers: they are
+    saved, moved and loaded with the module, and no optimiser sees them. What comes out
+    is of ``dtype``; a row of zeros stays zeros.
+    """
+
+    weight: Tensor
+    scales: Tensor
+
+    def __init__(
+        self,
+        weight: Tensor,
+        scales: Tensor,
+        *,
+        padding_idx: int | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        self.register_buffer("weight", weight)
+        self.register_buffer("scales", scales)
+        self.num_embeddings, self.embedding_dim = weight.shape
+        self.padding_idx = padding_idx
+        self.dtype = dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Return the rows of ids: their shape, plus (dim,)."""
+        # The product is rounded once, whatever comes out.
+        whole = self.weight[ids].to(torch.float32)
+        return (whole * self.scales[ids].to(torch.float32).unsqueeze(-1)).to(self.dtype)
+
+    def extra_repr(self) -> str:
+        """Return what ``print`` shows of the layer."""
+        pad = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
+        return f"{self.num_embeddings}, {self.embedding_dim}{pad}, int8"
+
+
 @checked
 def quantized_embedding(
     matrix: EmbeddingMatrix,
@@ -282,7 +321,7 @@ def sharded_embedding(
     and `OptionError` for a ``dtype`` that cannot hold the values.
     """
     pad_id = shard.pad_id
-    own = Share(
+    own = RankRows(
         shard.start,
         shard.stop,
         -1 if pad_id is None else pad_id,

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 import pretrained_embed as pe
 from pretrained_embed.adapters._arguments import check_float16, checked, missing
-from pretrained_embed.adapters._rows import as_array, chosen
+from pretrained_embed.adapters._tables import as_array, chosen
 from pretrained_embed.arrays import BoolArray, Float32Array
 from pretrained_embed.errors import OptionError, ShapeError, VocabularyError, brief
 from pretrained_embed.ledger import Ledger, Origin

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.adapters import _rows
+from pretrained_embed.adapters import _tables
 from pretrained_embed.adapters._arguments import checked
 
 from .conformance import make_matrix
@@ -133,9 +133,9 @@ def check_the_word_for_what_trains(module):
         remedy = re.search(rf"give {right}=(\S+),", said)[1]
 
         chosen = eval(remedy, {"mask": mask})
-        asked = _rows.chosen(matrix, value, wrong)
-        given = _rows.chosen(matrix, chosen, right)
-        never = _rows.fixed(matrix)
+        asked = _tables.chosen(matrix, value, wrong)
+        given = _tables.chosen(matrix, chosen, right)
+        never = _tables.fixed(matrix)
         assert ((asked | never) == (~given | never)).all()
         module.embedding(matrix, **{right: chosen})
 

@@ -2,8 +2,8 @@
 
 A model's folder and two tokenizers go in; out comes a folder in which the tables that
 have a row for each token have the rows of the new tokenizer. Data flows from
-``tokenizer`` and ``checkpoint`` through ``new_rows``, which says what each new row is
-made of, to ``transplanted``, which makes it, and ``saved_folder``.
+``tokenizer`` and ``saved_model`` through ``new_rows``, which says what each new row is
+made of, to ``transplanted``, which makes it and has it written.
 """
 
 from pretrained_embed.tools.transplant.new_rows import RowStart

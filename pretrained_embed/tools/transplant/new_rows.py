@@ -15,7 +15,7 @@ from pretrained_embed.errors import OptionError, ShapeError, brief, commas, sugg
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.tools.transplant import blends
-from pretrained_embed.tools.transplant.checkpoint import (
+from pretrained_embed.tools.transplant.saved_model import (
     Stored,
     from_float64,
     to_float64,

@@ -17,21 +17,22 @@ from pretrained_embed.formats.hugging_face.embedding_tensor import is_bias
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.sources import Source
-from pretrained_embed.tools.transplant import saved_folder, tokenizer
-from pretrained_embed.tools.transplant.checkpoint import (
-    Checkpoint,
-    NewIds,
-    Stored,
-    open_checkpoint,
-    same_bits,
-    to_float64,
-)
+from pretrained_embed.tools.transplant import tokenizer
 from pretrained_embed.tools.transplant.new_rows import (
     NewRows,
     RowStart,
     methods_of,
     new_rows,
     own_rows,
+)
+from pretrained_embed.tools.transplant.saved_model import (
+    NewIds,
+    SavedModel,
+    Stored,
+    open_saved_model,
+    same_bits,
+    save,
+    to_float64,
 )
 from pretrained_embed.tools.transplant.tokenizer import (
     AnyTokenizer,
@@ -62,7 +63,7 @@ class Transplanted:
 
     def __init__(
         self,
-        checkpoint: Checkpoint,
+        checkpoint: SavedModel,
         old: ModelTokenizer,
         new: ModelTokenizer,
         made: NewRows,
@@ -132,7 +133,7 @@ class Transplanted:
         other formats (``pytorch_model.bin``) are left out, as they have the old table.
         All else is copied byte for byte. Raises `WriteError`.
         """
-        saved_folder.save(
+        save(
             self._checkpoint,
             self.tensors,
             len(self.start),
@@ -251,7 +252,7 @@ def transplant(
     if not isinstance(multiple_of, int) or multiple_of < 1:
         raise OptionError(f"multiple_of={multiple_of!r}: give a number from 1 on")
     folder = Path(model)
-    checkpoint = open_checkpoint(folder, Library.of(library).read_options)
+    checkpoint = open_saved_model(folder, Library.of(library).read_options)
     inputs = checkpoint.input_names(tensor)
     old = tokenizer.read(folder if old_tokenizer is None else old_tokenizer, pieces)
     if new_tokenizer is None:
@@ -338,7 +339,7 @@ def _contradicted(one: Vocabulary, other: Vocabulary) -> str | None:
 
 
 def _check_sizes(
-    checkpoint: Checkpoint, tables: dict[str, Stored], old: ModelTokenizer
+    checkpoint: SavedModel, tables: dict[str, Stored], old: ModelTokenizer
 ) -> None:
     first, rows = next((name, len(table)) for name, table in tables.items())
     if checkpoint.vocab_size != rows:

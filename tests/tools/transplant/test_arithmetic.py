@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.tools.transplant.blends import sparsemax
-from pretrained_embed.tools.transplant.checkpoint import from_float64, to_float64
+from pretrained_embed.tools.transplant.saved_model import from_float64, to_float64
 
 pytest.importorskip("torch", reason="torch is not installed")
 import torch
