@@ -36,7 +36,12 @@ from pretrained_embed.cli.output import (
     tell,
 )
 
-_SUFFIXES = tuple(dict.fromkeys((*formats.WRITABLE_SUFFIXES, *formats.TARGET_SUFFIXES)))
+
+def _formats(output: Path) -> tuple[formats.Format, ...]:
+    """Return the formats to choose from; plug-ins only where none of ours fits."""
+    if output.suffix.lower() in formats.WRITABLE_SUFFIXES:
+        return formats.FORMATS
+    return formats.known_formats()
 
 
 @click.command()
@@ -57,8 +62,9 @@ _SUFFIXES = tuple(dict.fromkeys((*formats.WRITABLE_SUFFIXES, *formats.TARGET_SUF
     show_default=True,
     metavar="FILE",
     help="Where the matrix goes, replacing what is there. The suffix names the "
-    f"format: {' '.join(_SUFFIXES)}. Into {' '.join(formats.TARGET_SUFFIXES)} rows go "
-    "as they are made, so that the matrix may be larger than the memory.",
+    f"format: {' '.join(formats.WRITABLE_SUFFIXES)}. "
+    f"Into {' '.join(formats.TARGET_SUFFIXES)} rows go as they are made, so that the "
+    "matrix may be larger than the memory.",
 )
 @click.option(
     "--shards",
@@ -103,17 +109,17 @@ def build(
     """
     check_stdin(vocab.given, source)
     read: Any = {"vocabulary": vocab.given, "sources": source}
-    if shards and output.suffix.lower() in _SUFFIXES:
+    suffix = output.suffix.lower()
+    written = {s: each for each in _formats(output) if each.sink for s in each.suffixes}
+    if shards and suffix in written:
         raise click.UsageError(
             f"--shards goes into a new folder, and {str(output)!r} is a file: name a "
             "folder with --output"
         )
-    check_target(output, "--output", None if shards else _SUFFIXES, **read)
-    streamed = shards is not None or output.suffix.lower() in formats.TARGET_SUFFIXES
-    for format in formats.known_formats():
-        if not shards and output.suffix.lower() in format.suffixes:
-            format.check_dtype(recipe.dtype)
-            break
+    check_target(output, "--output", None if shards else [*written], **read)
+    streamed = shards is not None or suffix in formats.TARGET_SUFFIXES
+    if not shards:
+        written[suffix].check_dtype(recipe.dtype)
     if report is not None:
         check_target(report, "--report", pe.Coverage.REPORT_SUFFIXES, **read)
 

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 import pretrained_embed as pe
-from pretrained_embed import Library, kernel, versions
+from pretrained_embed import Library, formats, kernel, versions
 from pretrained_embed.cli import options
 from pretrained_embed.cli.catalog import entry_facts, entry_text, here
 from pretrained_embed.cli.options import library_options
@@ -31,6 +31,7 @@ from pretrained_embed.cli.output import (
 from pretrained_embed.errors import brief
 from pretrained_embed.kernel import choice
 from pretrained_embed.library import packages
+from pretrained_embed.markup import columns
 
 _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
 
@@ -44,11 +45,18 @@ _FIRST = 5
 @click.command()
 @click.argument("source", required=False, metavar="[FILE|NAME|URL]", **options.source)
 @options.layout
+@click.option(
+    "--formats",
+    "all_formats",
+    is_flag=True,
+    help="List all formats, those of installed plug-ins too.",
+)
 @library_options("cache_dir", "offline", "catalog", "mmap")
 @options.as_json
 def info(
     source: str | None,
     layout: str | None,
+    all_formats: bool,
     library: pe.Library,
     as_json: bool,
 ) -> None:
@@ -64,8 +72,13 @@ def info(
       pretrained-embed info
       pretrained-embed info embedding.npz
       pretrained-embed info glove-6b-300d --json
+      pretrained-embed info --formats
     """
-    if source is None:
+    if all_formats:
+        if source is not None:
+            raise click.UsageError("--formats lists formats: it takes no source")
+        known, text = _formats()
+    elif source is None:
         known = environment_facts(library)
         text = environment_text(known)
     elif (entry := library.entry(source)) is not None:
@@ -79,6 +92,36 @@ def info(
         answer_json(known)
     else:
         answer(text)
+
+
+def _formats() -> tuple[dict[str, Any], str]:
+    """Return all formats, for JSON and as a table."""
+    known: list[dict[str, Any]] = [
+        {
+            "name": each.name,
+            "title": each.title,
+            "read": bool(each.reader),
+            "written": bool(each.sink),
+            "suffixes": [*each.suffixes],
+            "dtypes": [*each.dtypes] if each.sink else [],
+            "plugin": each not in formats.FORMATS,
+        }
+        for each in formats.known_formats()
+    ]
+    table = columns(
+        ("NAME", "READ", "WRITTEN", "SUFFIXES", "FROM"),
+        [
+            (
+                each["name"],
+                "yes" if each["read"] else "no",
+                "yes" if each["written"] else "no",
+                " ".join(each["suffixes"]),
+                "a plug-in" if each["plugin"] else "",
+            )
+            for each in known
+        ],
+    )
+    return {"formats": known}, table
 
 
 def _cached(source: str, library: pe.Library) -> bool:
@@ -188,7 +231,10 @@ def _matrix(matrix: pe.EmbeddingMatrix) -> list[str]:
             ("built from", _each(map(source_name, sources))),
             ("licence", _each(source.get("licence") for source in sources)),
             ("citation", _each(source.get("citation") for source in sources)),
-            *((name, _words(value)) for name, value in _options(matrix).items()),
+            *(
+                (name, _words(value) or None)
+                for name, value in _options(matrix).items()
+            ),
         ]
     )
     return [built, str(matrix.coverage), *remarks(matrix.findings)]
@@ -211,6 +257,8 @@ def _token(token: str | None, id: int | None) -> str:
 
 
 def _words(value: Any) -> str | None:
+    if value == {}:
+        return None
     if isinstance(value, list):
         return ",".join(map(str, value))
     return None if value is None else str(value)

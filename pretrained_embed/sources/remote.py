@@ -38,8 +38,20 @@ if TYPE_CHECKING:
 #: Requests for one file at a time. One connection brings some 50 MB/s from a usual
 #: object store, so ten fill most networks; botocore keeps as many connections.
 AT_ONCE = 10
-#: Bytes of the first request where it is not known how much will be read.
-FIRST = 1 << 16
+
+
+class RequestSizes(NamedTuple):
+    """How many bytes are asked for at a time."""
+
+    #: In one request: its way there and back is then the smaller part of its time.
+    most: int = 1 << 22
+    #: In the first request, where it is not known how much will be read.
+    first: int = 1 << 16
+    #: Behind the end of a named range, asked for with it: the rest of a row.
+    slack: int = 1 << 14
+
+
+USUAL = RequestSizes()
 
 
 class Far(Protocol):
@@ -60,8 +72,11 @@ class Far(Protocol):
 class Requests:
     """The requests for one file, in threads of their own."""
 
-    def __init__(self, far: Far, size: int, retry: Retry) -> None:
+    def __init__(
+        self, far: Far, size: int, retry: Retry, sizes: RequestSizes = USUAL
+    ) -> None:
         self.size = size
+        self.sizes = sizes
         self._far = far
         self._patience = retry
         self._head = b""
@@ -92,7 +107,7 @@ class Requests:
         """Return the first bytes, which are asked for once."""
         size = min(size, self.size)
         if size > len(self._head):
-            stop = min(max(size, FIRST), self.size)
+            stop = min(max(size, self.sizes.first), self.size)
             self._head += self.get(len(self._head), stop)
         return self._head[:size]
 
@@ -129,12 +144,6 @@ class Requests:
             ) from failure
 
 
-#: Bytes of a request: its way there and back is then the smaller part of its time.
-CHUNK = 1 << 22
-#: Bytes behind the end of a named range that are asked for with it: a row's rest.
-_SLACK = 1 << 14
-
-
 class _Asked(NamedTuple):
     start: int
     stop: int
@@ -150,10 +159,11 @@ class RangedFile(io.RawIOBase):
 
     def __init__(self, requests: Requests, begin: int, end: int | None) -> None:
         self._requests = requests
-        self._size = requests.size
-        self._goal = 0 if end is None else min(end + _SLACK, self._size)
+        self._size, self._sizes = requests.size, requests.sizes
+        self._goal = 0 if end is None else min(end + self._sizes.slack, self._size)
         span = max(0, self._goal - begin)
-        self._step = -(-span // max(1, round(span / CHUNK))) or CHUNK
+        most = self._sizes.most
+        self._step = -(-span // max(1, round(span / most))) or most
         self._asked: deque[_Asked] = deque()
         self._start = self._place = self._next = begin
         requests.opened()
@@ -215,7 +225,7 @@ class RangedFile(io.RawIOBase):
         in_order = max(0, self._place - max(self._start, self._goal))
         if self._asked and self._next - self._place > in_order:
             return 0
-        return min(CHUNK, max(FIRST, in_order))
+        return min(self._sizes.most, max(self._sizes.first, in_order))
 
     def _forget(self) -> None:
         while self._asked:

@@ -159,6 +159,7 @@ def test_a_saved_matrix_tells_its_coverage_and_provenance(suffix):
     assert lines["pad token"] == "'<pad>', row 0"
     assert lines["built from"] == "vectors.txt"
     assert (lines["match"], lines["seed"]) == ("exact,lower", "9")
+    assert not {"special_oov", "postprocess", "scale"} & lines.keys()  # are empty
 
 
 @pytest.mark.parametrize(

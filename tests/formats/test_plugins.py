@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import subprocess
 import sys
 import textwrap
@@ -154,6 +155,32 @@ def test_the_command_line_writes_it(mine, path, tmp_path):
 
     assert done.exit_code == 0, done.output
     assert (tmp_path / "new").read_bytes() == path.read_bytes()
+
+
+def test_a_build_writes_it_by_its_suffix(mine, path, tmp_path):
+    (tmp_path / "vocab.txt").write_text("the\nof\n")
+    new = tmp_path / "new.mine"
+    options = ("--vocab", tmp_path / "vocab.txt", "--no-pad", "--source", path)
+
+    done = run("build", *options, "-o", new)
+    refused = run("build", *options, "--dtype", "float16", "-o", new)
+    unknown = run("build", *options, "-o", tmp_path / "new.mime")
+
+    assert done.exit_code == 0, done.output
+    assert new.read_bytes() == path.read_bytes()
+    assert (refused.exit_code, unknown.exit_code) == (2, 2)
+    assert "dtype is 'float16'; mine holds float32" in refused.output
+    assert ".mine" in unknown.output
+
+
+def test_the_command_line_lists_it(mine):
+    table = run("info", "--formats").output.splitlines()
+    known = json.loads(run("info", "--formats", "--json").stdout)["formats"]
+
+    assert table[-1].split() == ["mine", "yes", "yes", ".mine", "a", "plug-in"]
+    assert [each["name"] for each in known if each["plugin"]] == ["mine"]
+    assert {"name": "mine", "read": True, "written": True}.items() <= known[-1].items()
+    assert run("info", "glove-6b-50d", "--formats").exit_code == 2
 
 
 def test_it_is_listed(mine):

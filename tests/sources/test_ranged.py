@@ -12,9 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import SourceError
-from pretrained_embed.sources import remote
 from pretrained_embed.sources.http import Failure, Retry
-from pretrained_embed.sources.remote import AT_ONCE, FIRST, RangedFile, Requests
+from pretrained_embed.sources.remote import (
+    AT_ONCE,
+    USUAL,
+    RangedFile,
+    Requests,
+    RequestSizes,
+)
 from pretrained_embed.sources.stream import read_fully
 
 DATA = bytes(range(256)) * 4096  # 1 MiB
@@ -41,16 +46,14 @@ class Memory:
         self.checks += 1
 
 
-def requests_to(far: Memory, size: int = len(DATA)) -> Requests:
-    return Requests(far, size, Retry(sleep=lambda seconds: None))
+#: Small requests, for which small files are large.
+SMALL = RequestSizes(most=1 << 12, first=1 << 6, slack=1 << 4)
 
 
-@pytest.fixture
-def small(monkeypatch):
-    """Have small requests make large files of small ones."""
-    monkeypatch.setattr(remote, "CHUNK", 1 << 12)
-    monkeypatch.setattr(remote, "FIRST", 1 << 6)
-    monkeypatch.setattr(remote, "_SLACK", 1 << 4)
+def requests_to(
+    far: Memory, size: int = len(DATA), sizes: RequestSizes = USUAL
+) -> Requests:
+    return Requests(far, size, Retry(sleep=lambda seconds: None), sizes)
 
 
 MOVES = st.tuples(
@@ -73,10 +76,8 @@ def test_it_reads_as_a_file_does_wherever_one_seeks(size, begin, length, moves):
     here = io.BytesIO(DATA[:size])
     here.seek(begin)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(remote, "CHUNK", 256)
-        patch.setattr(remote, "FIRST", 16)
-        file = RangedFile(requests_to(Memory(), size), begin, end)
+    sizes = RequestSizes(most=256, first=16)
+    with RangedFile(requests_to(Memory(), size, sizes), begin, end) as file:
         assert read(file, 50) == here.read(50)
         for whence, offset, count in moves:
             base = (0, here.tell(), size)[whence]
@@ -86,10 +87,10 @@ def test_it_reads_as_a_file_does_wherever_one_seeks(size, begin, length, moves):
             assert file.tell() == here.tell()
 
 
-def test_a_named_range_is_asked_for_at_once_and_little_else(small):
+def test_a_named_range_is_asked_for_at_once_and_little_else():
     far = Memory()
 
-    with RangedFile(requests_to(far), 100_000, 120_000) as file:
+    with RangedFile(requests_to(far, sizes=SMALL), 100_000, 120_000) as file:
         file.read(1)
         file.seek(100_000)
         data = b"".join(
@@ -103,8 +104,8 @@ def test_a_named_range_is_asked_for_at_once_and_little_else(small):
     assert all(before[1] == behind[0] for before, behind in pairwise(asked))
 
 
-def test_what_stands_behind_a_named_range_can_be_read_too(small):
-    with RangedFile(requests_to(Memory()), 1000, 2000) as file:
+def test_what_stands_behind_a_named_range_can_be_read_too():
+    with RangedFile(requests_to(Memory(), sizes=SMALL), 1000, 2000) as file:
         assert read_all(file) == DATA[1000:]
 
 
@@ -117,7 +118,7 @@ def test_of_a_file_that_is_looked_into_little_is_asked_for():
             file.seek(place)
             file.read(20)
 
-    assert sum(stop - start for start, stop in far.asked) <= 3 * 2 * FIRST
+    assert sum(stop - start for start, stop in far.asked) <= 3 * 2 * USUAL.first
 
 
 def test_the_more_is_read_in_order_the_more_is_asked_for():
@@ -127,8 +128,8 @@ def test_the_more_is_read_in_order_the_more_is_asked_for():
         assert read_all(file) == far.data
 
     sizes = [stop - start for start, stop in sorted(far.asked)]
-    assert sizes[0] == FIRST
-    assert max(sizes) == remote.CHUNK
+    assert sizes[0] == USUAL.first
+    assert max(sizes) == USUAL.most
     assert sum(sizes) == len(far.data)
     assert len(sizes) < 40
 
@@ -140,7 +141,7 @@ def test_several_requests_are_under_way_at_once():
             return super().get(start, stop)
 
     together = threading.Barrier(AT_ONCE)
-    size = AT_ONCE * remote.CHUNK
+    size = AT_ONCE * USUAL.most
     far = Slow(bytes(size))
 
     with RangedFile(requests_to(far, size), 0, size) as file:
@@ -155,7 +156,7 @@ def test_the_head_is_asked_for_once():
     assert requests.head(512) == DATA[:512]
     assert requests.head(300_000) == DATA[:300_000]
     assert requests.head(1 << 30) == DATA
-    assert far.asked == [(0, FIRST), (FIRST, 300_000), (300_000, len(DATA))]
+    assert far.asked == [(0, USUAL.first), (USUAL.first, 300_000), (300_000, len(DATA))]
 
 
 def test_a_request_that_fails_is_made_again():
@@ -210,7 +211,7 @@ def test_the_last_file_that_is_closed_checks_the_version():
     assert far.checks == 1
 
 
-def test_a_closed_file_asks_for_nothing_more(small):
+def test_a_closed_file_asks_for_nothing_more():
     release = threading.Event()
 
     class Slow(Memory):
@@ -220,7 +221,7 @@ def test_a_closed_file_asks_for_nothing_more(small):
             return super().get(start, stop)
 
     far = Slow()
-    requests = requests_to(far)
+    requests = requests_to(far, sizes=SMALL)
     file = RangedFile(requests, 0, len(DATA))
     other = RangedFile(requests, 0, len(DATA))
     file.read(1)

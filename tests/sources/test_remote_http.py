@@ -13,7 +13,7 @@ from pretrained_embed.errors import OptionError, SourceError
 from pretrained_embed.library import Library
 from pretrained_embed.sources import open_source
 from pretrained_embed.sources.http import Retry
-from pretrained_embed.sources.remote import FIRST
+from pretrained_embed.sources.remote import USUAL
 from pretrained_embed.sources.stream import OneShot, Stream
 from tests import servers
 from tests.sources.published import DATA
@@ -67,7 +67,7 @@ def test_the_head_is_asked_for_once(remote, secure):
     assert stream.head(60_000) == DATA[:60_000]
     assert secure.asked == []  # it was seen when looking for a compression
     assert stream.head(1 << 20) == stream.head(1 << 21) == DATA
-    assert secure.asked == [("v.txt", f"bytes={FIRST}-{len(DATA) - 1}")]
+    assert secure.asked == [("v.txt", f"bytes={USUAL.first}-{len(DATA) - 1}")]
 
 
 def test_what_is_known_goes_into_the_provenance(remote, secure):
