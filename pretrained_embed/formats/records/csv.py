@@ -16,26 +16,22 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import BinaryIO, NamedTuple
 
+from pretrained_embed import kernel
 from pretrained_embed.arrays import Progress
 from pretrained_embed.errors import FormatError, OptionError, brief
 from pretrained_embed.formats.columns import Column, Holds, choose
 from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.known_layout import KnownLayout, with_columns
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream
-from pretrained_embed.formats.records.numbers import (
-    check_count,
-    is_number,
-    numbers_of,
-)
 from pretrained_embed.formats.records.reader import (
     BadRecordError,
-    Fault,
     Record,
     RecordReader,
+    check_count,
 )
 
 NAME = "csv"
@@ -54,6 +50,10 @@ _NOT_OF_VECTORS = frozenset(
 )
 #: What stands above a column of tokens, where line 1 numbers the others.
 _LABELS = frozenset(("", "word", "token", "words", "tokens", "index", "id", "key"))
+
+#: Of fields of these alone `float` thinks as the kernel does.
+_PLAIN = b"0123456789+-.eE,"
+_SHOWN = 40
 
 
 class CsvLayout(NamedTuple):
@@ -92,11 +92,11 @@ class CsvReader(RecordReader):
         super().__init__(stream, NAME, layout.dim, layout.notes)
         self.layout = layout
 
-    def records(self, progress: Progress | None) -> Iterator[Record | Fault]:
+    def records(self, progress: Progress | None) -> Iterator[Record | BadRecordError]:
         """Yield all records. See `RecordReader`."""
         layout, size = self.layout, self._stream.size
         with self._stream.open() as file:
-            lines = _Lines(file, self.name)
+            lines = _DecodedLines(file, self.name)
             rows = csv.reader(lines, delimiter=layout.delimiter, strict=True)
             if layout.header:
                 next(rows, None)
@@ -110,24 +110,24 @@ class CsvReader(RecordReader):
             if progress is not None:
                 progress(lines.read, lines.read if size is None else size)
 
-    def _record(self, fields: list[str], line: int) -> Record | Fault:
+    def _record(self, fields: list[str], line: int) -> Record | BadRecordError:
         layout = self.layout
         if len(fields) != layout.width:
             code = "text.short-row" if len(fields) < layout.width else "text.long-row"
             what = f"{len(fields):,} fields, {layout.width:,} expected"
-            return Fault(line, what, code)
+            return BadRecordError(what, code, line)
 
         def numbers() -> list[float]:
             if layout.lists:
                 return _numbers_of_list(fields[layout.vectors[0]], layout.dim)
-            return numbers_of([fields[place] for place in layout.vectors])
+            return _numbers_of([fields[place] for place in layout.vectors])
 
         return Record(
             line, fields[layout.token].encode("utf-8", "surrogateescape"), numbers
         )
 
 
-class _Lines:
+class _DecodedLines:
     """The lines of a file as text; bytes that are no UTF-8 are kept."""
 
     def __init__(self, file: BinaryIO, where: str) -> None:
@@ -198,20 +198,20 @@ def _is_quoted(head: bytes) -> bool:
 
 def _has_names(rows: list[list[str]]) -> bool:
     """Whether the fields of line 1 are names, and those below are numbers."""
-    if len(rows) < 2 or any(map(is_number, rows[0][1:])):
+    if len(rows) < 2 or any(map(_is_number, rows[0][1:])):
         return False
-    return len({*rows[0]}) == len(rows[0]) and any(map(is_number, rows[1]))
+    return len({*rows[0]}) == len(rows[0]) and any(map(_is_number, rows[1]))
 
 
 def _is_spaced(row: list[str]) -> bool:
     """Whether blanks stand beside separators."""
-    return any(f != f.strip(" \t") and is_number(f.strip(" \t")) for f in row[1:])
+    return any(f != f.strip(" \t") and _is_number(f.strip(" \t")) for f in row[1:])
 
 
 def _holds_numbers(rows: list[list[str]]) -> bool:
     """Whether most first fields are a token, a blank and a number."""
     ends = [re.split("[ \t]", row[0])[1:][-1:] for row in rows]
-    return 2 * sum(bool(end) and is_number(end[0]) for end in ends) > len(rows)
+    return 2 * sum(bool(end) and _is_number(end[0]) for end in ends) > len(rows)
 
 
 def _layout_of(
@@ -277,7 +277,7 @@ def _kinds(rows: list[list[str]]) -> list[Holds]:
         cells = [row[place] for row in rows if row[place]]
         # most tokens may be numbers, too
         most = len(cells) * (0.5 if place else 0.9)
-        if sum(map(is_number, cells)) > most:
+        if sum(map(_is_number, cells)) > most:
             kinds.append("floats")
         else:
             lists = sum(map(_is_list, cells)) > most
@@ -299,7 +299,7 @@ def _is_header(rows: list[list[str]], kinds: list[Holds]) -> bool:
         return False
     numeric = [place for place, kind in enumerate(kinds) if kind != "text"]
     first = rows[0]
-    named = [p for p in numeric if not (is_number(first[p]) or _is_list(first[p]))]
+    named = [p for p in numeric if not (_is_number(first[p]) or _is_list(first[p]))]
     if numeric and len(named) == len(numeric):
         return len({*first}) == len(first)
     return "lists" not in kinds and _numbers_columns(first)
@@ -307,8 +307,8 @@ def _is_header(rows: list[list[str]], kinds: list[Holds]) -> bool:
 
 def _numbers_columns(row: list[str]) -> bool:
     """Whether fields are 0, 1, 2, ... or 1, 2, 3, ..., and the others are names."""
-    numbers = [field for field in row if is_number(field)]
-    others = {field.lower() for field in row if not is_number(field)}
+    numbers = [field for field in row if _is_number(field)]
+    others = {field.lower() for field in row if not _is_number(field)}
     if not numbers or numbers[0] not in ("0", "1") or others.isdisjoint(_LABELS):
         return False
     begin = int(numbers[0])
@@ -318,7 +318,7 @@ def _numbers_columns(row: list[str]) -> bool:
 def _is_list(cell: str) -> bool:
     fields = [field for field in _fields_of(cell) if field != "..."]
     bracketed = cell.lstrip()[:1] == "[" or len(fields) > 1
-    return bool(fields) and bracketed and all(map(is_number, fields[:4]))
+    return bool(fields) and bracketed and all(map(_is_number, fields[:4]))
 
 
 def _fields_of(cell: str) -> list[str]:
@@ -337,4 +337,31 @@ def _numbers_of_list(cell: str, dim: int) -> list[float]:
             "json.dumps(vector.tolist())"
         )
     check_count(len(fields), dim)
-    return numbers_of(fields)
+    return _numbers_of(fields)
+
+
+def _numbers_of(fields: Sequence[str]) -> list[float]:
+    """Return the numbers that fields are; raises `BadRecordError` naming one."""
+    joined = ",".join(fields).encode("utf-8", "surrogateescape")
+    if not joined.translate(None, _PLAIN):
+        try:
+            return [*map(float, fields)]
+        except ValueError:
+            pass  # one of them is none: which, is told below
+    return [_number(field, place) for place, field in enumerate(fields, 1)]
+
+
+def _number(field: str, place: int) -> float:
+    found = _parsed(field)
+    if found is None:
+        raise BadRecordError(f"number {place:,} of the vector is {field[:_SHOWN]!r}")
+    return found
+
+
+def _is_number(field: str) -> bool:
+    """Whether a field is a number."""
+    return _parsed(field) is not None
+
+
+def _parsed(field: str) -> float | None:
+    return kernel.number(field.strip(" ").encode("utf-8", "surrogateescape"))

@@ -26,12 +26,11 @@ from pretrained_embed.errors import FormatError, TruncatedError, brief
 from pretrained_embed.formats.columns import Column, Holds, choose
 from pretrained_embed.formats.known_layout import KnownLayout, with_columns
 from pretrained_embed.formats.reader import ByteStream
-from pretrained_embed.formats.records.numbers import check_count
 from pretrained_embed.formats.records.reader import (
     BadRecordError,
-    Fault,
     Record,
     RecordReader,
+    check_count,
 )
 
 NAME = "json"
@@ -53,7 +52,7 @@ _DIGITS = 18
 Form = Literal["object", "list", "lines"]
 
 
-class Keys(NamedTuple):
+class Fields(NamedTuple):
     """Under which keys an object has its token and its vector."""
 
     token: str
@@ -90,13 +89,13 @@ class JsonReader(RecordReader):
     """Reads the records of a JSON file."""
 
     def __init__(
-        self, stream: ByteStream, form: Form, keys: Keys | None, dim: int
+        self, stream: ByteStream, form: Form, keys: Fields | None, dim: int
     ) -> None:
         super().__init__(stream, NAME, dim, [] if keys is None else keys.notes)
         self._form = form
         self._keys = keys
 
-    def records(self, progress: Progress | None) -> Iterator[Record | Fault]:
+    def records(self, progress: Progress | None) -> Iterator[Record | BadRecordError]:
         """Yield all records. See `RecordReader`."""
         size = self._stream.size
         with self._stream.open() as file:
@@ -113,20 +112,30 @@ class JsonReader(RecordReader):
             if progress is not None:
                 progress(text.read, text.read if size is None else size)
 
-    def _pair(self, line: int | None, token: object, vector: Any) -> Record | Fault:
+    def _pair(
+        self, line: int | None, token: object, vector: Any
+    ) -> Record | BadRecordError:
         if isinstance(token, int | float) and not isinstance(token, bool):
             token = str(token)  # ids
         if not isinstance(token, str):
-            return Fault(line, f"no token, but {brief(token)}", "table.bad-row")
+            return BadRecordError(
+                f"no token, but {brief(token)}", "table.bad-row", line
+            )
         try:
             raw = token.encode("utf-8", "surrogateescape")
         except UnicodeEncodeError:
-            return Fault(line, "the token is half a character", "table.bad-row")
+            return BadRecordError(
+                "the token is half a character", "table.bad-row", line
+            )
         return Record(line, raw, lambda: _vector(vector, self.dim))
 
-    def _object(self, line: int | None, value: Any, keys: Keys) -> Record | Fault:
+    def _object(
+        self, line: int | None, value: Any, keys: Fields
+    ) -> Record | BadRecordError:
         if not isinstance(value, dict):
-            return Fault(line, f"no object, but {brief(value)}", "table.bad-row")
+            return BadRecordError(
+                f"no object, but {brief(value)}", "table.bad-row", line
+            )
         vector: Any = [value.get(key) for key in keys.vectors]
         return self._pair(
             line, value.get(keys.token), vector[0] if keys.lists else vector
@@ -151,7 +160,7 @@ def _is_vector(value: Any) -> bool:
     )
 
 
-def _keys(first: dict[str, Any], where: str, known: KnownLayout) -> Keys:
+def _keys(first: dict[str, Any], where: str, known: KnownLayout) -> Fields:
     columns = [Column(name, _holds(value)) for name, value in first.items()]
     chosen = choose(
         columns, where, token=known.token, vector=known.vector, remedy=_REMEDY
@@ -160,7 +169,7 @@ def _keys(first: dict[str, Any], where: str, known: KnownLayout) -> Keys:
     names = [columns[place].name for place in chosen.vectors]
     dim = len(first[names[0]]) if chosen.listed else len(names)
     token = columns[chosen.token].name
-    return Keys(token, names, chosen.listed, dim, chosen.notes)
+    return Fields(token, names, chosen.listed, dim, chosen.notes)
 
 
 def _holds(value: Any) -> Holds:

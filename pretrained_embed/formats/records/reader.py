@@ -32,12 +32,25 @@ _ROWS_AT_ONCE = 1024
 
 
 class BadRecordError(Exception):
-    """A record that is malformed: what is wrong with it. Stays within these modules."""
+    """A record that is malformed: what is wrong with it. Stays within these modules.
 
-    def __init__(self, what: str, code: str = "text.bad-number") -> None:
+    It is raised by who parses numbers, and yielded where not even a token can be had.
+    """
+
+    def __init__(
+        self, what: str, code: str = "text.bad-number", line: int | None = None
+    ) -> None:
         super().__init__(what)
         self.what = what
         self.code = code
+        self.line = line  # where the record begins, 1-based
+
+
+def check_count(count: int, dim: int) -> None:
+    """Raise `BadRecordError` where a vector has not as many numbers as the others."""
+    if count != dim:
+        code = "text.short-row" if count < dim else "text.long-row"
+        raise BadRecordError(f"{count:,} numbers, {dim:,} expected", code)
 
 
 class Record(NamedTuple):
@@ -46,14 +59,6 @@ class Record(NamedTuple):
     line: int | None  # where it begins, 1-based
     token: bytes
     numbers: Callable[[], Sequence[float] | Float64Array]  # of the vector
-
-
-class Fault(NamedTuple):
-    """A record of which not even the token can be had."""
-
-    line: int | None
-    what: str
-    code: str
 
 
 class RecordReader(UndividedReader):
@@ -71,7 +76,7 @@ class RecordReader(UndividedReader):
         self._findings = Findings()
 
     @abstractmethod
-    def records(self, progress: Progress | None) -> Iterator[Record | Fault]:
+    def records(self, progress: Progress | None) -> Iterator[Record | BadRecordError]:
         """Yield all records of the file in order."""
 
     def scan(
@@ -109,15 +114,15 @@ class RecordScan:
             for record in reader.records(progress):
                 row = found.rows
                 found.rows += 1
-                if isinstance(record, Fault):
-                    self._add(record, row)
+                if isinstance(record, BadRecordError):
+                    self._add(record, record.line, row)
                     continue
                 key = 0 if self._index is None else self._index.key(record.token)
                 if key >= 0:
                     try:
                         numbers = record.numbers()
                     except BadRecordError as bad:
-                        self._add(Fault(record.line, bad.what, bad.code), row)
+                        self._add(bad, record.line, row)
                         continue
                     waiting.add(row, record.token, key, numbers)
                     if waiting.count == _ROWS_AT_ONCE:
@@ -129,20 +134,20 @@ class RecordScan:
         """Return what was found, after the last of the rows."""
         return SplitReport(self._found, skips=self._skip)
 
-    def _add(self, fault: Fault, row: int) -> None:
+    def _add(self, bad: BadRecordError, line: int | None, row: int) -> None:
         """Count a malformed record, unless it has to be an error."""
         if not self._skip:
-            place = f"line {fault.line:,}" if fault.line else f"row {row:,}"
+            place = f"line {line:,}" if line else f"row {row:,}"
             raise RowError(
-                f"{self._reader.name}, {place}: {fault.what}. Mend the row",
-                line=fault.line,
-                found=fault.what,
-                code=fault.code,
+                f"{self._reader.name}, {place}: {bad.what}. Mend the row",
+                line=line,
+                found=bad.what,
+                code=bad.code,
                 way=BY_READER,
             )
         self._found.bad_rows += 1
         if len(self._found.doubts) < EXAMPLES:
-            self._found.doubts.append(Doubt(row, fault.line, fault.what, fault.code))
+            self._found.doubts.append(Doubt(row, line, bad.what, bad.code))
 
 
 class _Waiting:

@@ -108,7 +108,7 @@ def open_reader(
         raise FormatError(
             f"{stream.name}: the metadata.tsv with its tokens is gone; put it back"
         )
-    from pretrained_embed.formats.text import projector  # most files need none of it
+    from pretrained_embed.formats import projector  # most files need none of it
 
     return projector.joined(reader, beside, stream.read_options)
 
