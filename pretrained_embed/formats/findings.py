@@ -56,6 +56,8 @@ CODES = {
     "text.wrapped-rows": "rows are wrapped over several lines",
     "table.bad-row": "a row of a table has no token, or no vector as long as most",
     "binary.big-endian": "numbers have their highest byte first",
+    "binary.byte-order-unknown": "a few numbers are of sizes that vectors hardly have, "
+    "and would be usual with their bytes in the other order",
     "binary.blank-in-token": "tokens hold a blank, which the format does not know",
     "table.no-rows": "a table has no rows",
     "assumed.first-number": "(i) without a header: all tokens may end in a number; the "

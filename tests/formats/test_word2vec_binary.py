@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import struct
 from contextlib import nullcontext, suppress
+from itertools import product
 
 import numpy as np
 import pytest
@@ -381,9 +382,30 @@ def test_where_nothing_tells_where_a_token_ends_its_row_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("dtype", [">f4", ">f8"])
+@pytest.mark.parametrize("places", [2, 9])
+def test_no_big_endian_numbers_are_misread_in_silence(tmp_path, dtype, places):
+    random, right = np.random.default_rng(1), 0
+    for rows, dim in product((1, 2, 3, 5, 60), (2, 3, 8, 20)):
+        vectors = np.round(random.normal(size=(rows, dim)), places).astype(dtype)
+        lines = [b"w%d " % i + row.tobytes() + b"\n" for i, row in enumerate(vectors)]
+        raw = b"%d %d\n" % (rows, dim) + b"".join(lines)
+
+        with opened(tmp_path / "x", raw) as reader:
+            _, read = all_rows(reader)
+
+        same = np.array_equal(read, vectors.astype(np.float32))
+        code = "big-endian" if same else "byte-order-unknown"
+        assert f"binary.{code}" in reader.findings.codes, (rows, dim)
+        assert same or rows * dim < 6
+        right += same
+    assert right >= 16
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">f8"])
 @pytest.mark.parametrize(("rows", "dim"), [(60, 1), (20, 3), (8, 8)])
 def test_few_numbers_are_enough_to_tell_big_endian_ones(tmp_path, dtype, rows, dim):
     vectors = np.random.default_rng(1).normal(size=(rows, dim)).astype(dtype)
+    vectors[0] = -0.0  # whose bytes are a number in the other order
     lines = [b"w%d " % row + vectors[row].tobytes() + b"\n" for row in range(rows)]
 
     with opened(tmp_path / "x", b"%d %d\n" % (rows, dim) + b"".join(lines)) as reader:
@@ -408,6 +430,16 @@ def test_big_endian_numbers_are_read_with_a_note(tmp_path, dtype, short):
     assert vectors.tobytes() == numbers.tobytes()
     (note,) = reader.findings.notes
     assert note.startswith("stored as big-endian")
+
+
+def test_one_row_tells_how_wide_its_numbers_are(tmp_path):
+    for dtype, dim in product(("<f2", "<f4", "<f8"), (2, 6, 20)):
+        vector = np.linspace(-1, 1, dim).astype(dtype)
+        raw = b"1 %d\nthe " % dim + vector.tobytes()
+
+        _, read = all_rows(opened(tmp_path / "x", raw))
+
+        assert read.tolist() == [vector.astype(np.float32).tolist()]
 
 
 @pytest.mark.parametrize(

@@ -9,12 +9,11 @@ assumed where nothing tells.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, BoolArray, Float64Array, Int64Array
+from pretrained_embed.arrays import AnyArray, Int64Array
 
 #: What numbers can be, in the order of likelihood.
 DTYPES = ("<f4", "<f8", "<f2")
@@ -34,13 +33,13 @@ _NUMBER = re.compile(rb"[\[(]*[-+]?(\d+[.,]?\d*|[.,]\d+)([eE][-+]?\d+)?[\])]*")
 _FIELDS, _LINES = re.compile(rb"[ \t,;|]+"), re.compile(rb"[\r\n]+")
 _LF, _SPACE = b"\n", b" "
 
-#: Magnitudes that numbers of vectors have: of big-endian ones that are read as
-#: little-endian ones a good part is elsewhere.
-_SMALLEST, _LARGEST = 1e-25, 1e25
-#: The part of the numbers that has to be elsewhere as they are, and that among those
-#: sizes once swapped: all of few, of many not quite (a token with a blank makes some of
-#: them odd); how few different ones tell nothing, and how few that are elsewhere.
-_ELSEWHERE, _MANY, _SWAPPED, _FEW, _ODD = 0.1, 64, 0.9, 4, 3
+#: Binary exponents that numbers of vectors have, all (1e-25 to 1e25) and most of them:
+#: of big-endian ones that are read as little-endian ones a good part is elsewhere.
+_OF_VECTORS = ((-83, 83), (-30, 14))
+#: The part of many numbers that has to be elsewhere as they are, and that among those
+#: sizes once swapped: not all, for a token with a blank makes some of them odd. Of few
+#: numbers, the part that is elsewhere. How likely they are there by chance.
+_ELSEWHERE, _MANY, _SWAPPED, _OF_FEW, _SURE = 0.1, 64, 0.9, 0.25, 0.001
 #: Binary exponents of halves: those that have all their digits are between, and how
 #: they spread where bytes of all values are taken for them, and in vectors.
 _SUBNORMAL, _ALL_SIZES, _WIDE, _NARROW = -14, 16, 6, 3
@@ -69,6 +68,7 @@ class Layout(NamedTuple):
     skip: int  # bytes of the header
     dtype: str  # of the numbers; nothing in the file tells
     usual: Usual | None  # sizes of the numbers; None: they have any
+    unsure: bool = False  # the numbers may have their highest byte first
 
     @property
     def slots(self) -> int:
@@ -116,19 +116,25 @@ def _is_utf_8(body: bytes) -> bool:
     return True
 
 
-def find_layout(head: bytes) -> Layout | None:
-    """Return the layout of a file that begins with ``head``, ``None`` if no header."""
+def find_layout(head: bytes, *, whole: bool = False) -> Layout | None:
+    """Return the layout of a file that begins with ``head``, ``None`` if no header.
+
+    ``whole`` says that ``head`` is all of it.
+    """
     header = _header(head)
     if header is None:
         return None
     count, dim, skip = header
+    found = []
     for dtype in DTYPES:
         size = dim * int(dtype[-1])
-        tokens, vectors = _sample(head, skip, size)
-        if size % 4 == 0 and _are_tokens(tokens):
-            return _with_numbers(Layout(count, dim, skip, dtype, None), vectors)
-    single = Layout(count, dim, skip, DTYPES[0], None)
-    return _with_numbers(single, _sample(head, skip, 4 * dim)[1])
+        tokens, vectors, end = _sample(head, skip, size)
+        exact = whole and len(tokens) == count and not head[end:].strip(_LF)
+        if size % 4 == 0 and _are_tokens(tokens, 1 if exact else _TELLING_ROWS):
+            found.append((not exact, dtype, vectors))
+    found.append((True, DTYPES[0], _sample(head, skip, 4 * dim)[1]))
+    _, dtype, vectors = min(found, key=lambda each: each[0])
+    return _with_numbers(Layout(count, dim, skip, dtype, None), vectors)
 
 
 def _header(head: bytes) -> tuple[int, int, int] | None:
@@ -141,8 +147,11 @@ def _header(head: bytes) -> tuple[int, int, int] | None:
     return (count, dim, len(line) + 1) if dim >= 1 else None
 
 
-def _sample(head: bytes, position: int, size: int) -> tuple[list[bytes], bytes]:
-    """Return the first tokens and their vectors, if these have ``size`` bytes."""
+def _sample(head: bytes, position: int, size: int) -> tuple[list[bytes], bytes, int]:
+    """Return the first tokens and their vectors, if these have ``size`` bytes.
+
+    And where they end.
+    """
     tokens, vectors = [], []
     for _ in range(_SAMPLE_ROWS):
         space = head.find(_SPACE, position)
@@ -152,13 +161,13 @@ def _sample(head: bytes, position: int, size: int) -> tuple[list[bytes], bytes]:
         tokens.append(head[position:space].lstrip(_LF))
         vectors.append(head[space + 1 : end])
         position = end
-    return tokens, b"".join(vectors)
+    return tokens, b"".join(vectors), position
 
 
-def _are_tokens(sample: list[bytes]) -> bool:
+def _are_tokens(sample: list[bytes], least: int) -> bool:
     """Whether these are tokens: bytes of numbers are seldom UTF-8 twice in a row."""
     odd = sum(not is_token(token) for token in sample)
-    return len(sample) >= _TELLING_ROWS and odd <= _ODD_TOKENS * len(sample)
+    return len(sample) >= least and odd <= _ODD_TOKENS * len(sample)
 
 
 def is_token(raw: bytes) -> bool:
@@ -174,8 +183,10 @@ def _with_numbers(layout: Layout, vectors: bytes) -> Layout:
     numbers = np.frombuffer(vectors, layout.dtype)
     swapped = numbers.view(layout.dtype.replace("<", ">"))
     is_swapped = _are_halves_swapped if layout.dtype == "<f2" else _is_swapped
-    if is_swapped(numbers, swapped):
+    first = is_swapped(numbers, swapped)
+    if first:
         layout, numbers = layout._replace(dtype=swapped.dtype.str), swapped
+    layout = layout._replace(unsure=first is None)
     exponents = _exponents(numbers)
     if not len(exponents):
         return layout
@@ -186,24 +197,25 @@ def _with_numbers(layout: Layout, vectors: bytes) -> Layout:
     return layout._replace(usual=usual)
 
 
-def _is_swapped(numbers: AnyArray, swapped: AnyArray) -> bool:
-    """Whether numbers are of sizes that those of vectors have only once swapped."""
-    with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
-        sizes, once_swapped = (
-            np.abs(given[numbers != 0].astype(np.float64))
-            for given in (numbers, swapped)
-        )
-    if len(np.unique(sizes)) < _FEW:
-        return False
+def _is_swapped(numbers: AnyArray, swapped: AnyArray) -> bool | None:
+    """Whether numbers are of sizes that those of vectors have only once swapped.
 
-    def part(sizes: Float64Array, test: Callable[[Float64Array], BoolArray]) -> float:
-        return float(np.count_nonzero(test(sizes))) / len(sizes)
-
-    inside = part(once_swapped, _has_usual_size)
-    elsewhere = 1 - part(sizes, _has_usual_size)
-    if len(sizes) >= _MANY:
-        return inside > _SWAPPED and elsewhere > _ELSEWHERE
-    return inside == 1 and elsewhere > _ELSEWHERE and elsewhere * len(sizes) >= _ODD
+    ``None``: they seem to be, and are too few to tell.
+    """
+    some = (numbers != 0) & (swapped != 0)  # -0.0 is a number once it is swapped
+    given, once = _exponents(numbers[some]), _exponents(swapped[some])
+    verdict: bool | None = False
+    exponents = 1 << (8 if numbers.itemsize == 4 else 11)
+    for low, high in _OF_VECTORS:
+        odd = (given < low) | (given > high)
+        inside = (once >= low) & (once <= high)
+        most = (_SWAPPED, _ELSEWHERE) if len(given) >= _MANY else (1, _OF_FEW)
+        if odd.any() and np.mean(inside) >= most[0] and np.mean(odd) > most[1]:
+            different = len(np.unique(np.abs(swapped[some][odd & inside])))
+            if ((high - low) / exponents) ** different < _SURE:
+                return True
+            verdict = None
+    return verdict
 
 
 def _are_halves_swapped(numbers: AnyArray, swapped: AnyArray) -> bool:
@@ -214,11 +226,6 @@ def _are_halves_swapped(numbers: AnyArray, swapped: AnyArray) -> bool:
     given = np.minimum(given, _ALL_SIZES)  # not finite: larger than any
     sizes_fit = np.median(once_swapped) > _SUBNORMAL
     return bool(sizes_fit and given.std() > _WIDE and once_swapped.std() < _NARROW)
-
-
-def _has_usual_size(sizes: Float64Array) -> BoolArray:
-    usual: BoolArray = (sizes >= _SMALLEST) & (sizes <= _LARGEST)
-    return usual
 
 
 def _exponents(numbers: AnyArray) -> Int64Array:

@@ -83,7 +83,7 @@ def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
     dim would be absurdly long. Nothing is allocated before.
     """
     head = stream.head(HEAD_SIZE)
-    layout = find_layout(head)
+    layout = find_layout(head, whole=len(head) < HEAD_SIZE)
     if layout is None:
         raise UnknownFormatError(
             f"{stream.name}: the first line is not 'count dim', so this is no word2vec "
@@ -131,6 +131,13 @@ class Word2VecBinaryReader(UndividedReader):
             report.add_to(findings, None)
         if self.layout.dtype != DTYPES[0]:
             findings.notes.append(_STORAGE_NOTES[self.layout.dtype])
+        if self.layout.unsure:
+            what = (
+                "the numbers are of sizes that vectors hardly have, and would be usual "
+                "with their bytes in the other order; they are too few to tell: if "
+                "another program shows others, write the file again in another format"
+            )
+            findings.notes.append(Note("binary.byte-order-unknown", what))
         if findings.rows != self.count:
             what = (
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"

@@ -72,7 +72,7 @@ def _recognised(head: bytes) -> bool:
         text = text_layout.find_layout(head, whole=len(head) < HEAD_SIZE, name="text")
     except FormatError:
         return False
-    layout = word2vec_layout.find_layout(head)
+    layout = word2vec_layout.find_layout(head, whole=len(head) < HEAD_SIZE)
     if text is not None or layout is None or not word2vec_layout.is_binary(head):
         return False
     return layout.dtype == _DTYPE
