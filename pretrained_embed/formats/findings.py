@@ -40,6 +40,7 @@ CODES = {
     "text.dim-1": "rows have one number",
     "text.indented": "a blank stands before most tokens",
     "text.layout-differs": "the file is not laid out as it was said to be",
+    "text.last-number": "the last number of each row is whole, the one before never",
     "text.line-ends": "lines end in CR alone",
     "text.long-row": "a row has more numbers than dim",
     "text.no-final-line-end": "the last line has no line end",

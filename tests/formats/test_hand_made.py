@@ -203,7 +203,7 @@ def test_words_and_numbers_that_all_tokens_have_are_told():
 
 @pytest.mark.parametrize("dim", [2, 6])
 @pytest.mark.parametrize("every", [2, 3, 5])
-def test_many_rows_of_another_separator_are_named_and_not_left_out(every, dim):
+def test_rows_of_another_separator_are_bad_rows_unless_they_are_half(every, dim):
     for ours, other in ((" ", "\t"), ("\t", " ")):
         text = "".join(
             (other if i % every == 0 else ours).join([word, *row]) + "\n"
@@ -211,8 +211,12 @@ def test_many_rows_of_another_separator_are_named_and_not_left_out(every, dim):
         )
         code, message = refused(text)
 
-        assert code == "text.separator"
-        assert "skip" not in message
+        if every == 2:
+            assert code == "text.separator"
+            assert "skip" not in message
+        else:
+            assert "line 1: " in message
+            assert dim == 1 or "separate its fields, where other rows" in message
         assert is_meant(text.replace("\t", " "), dim)
 
 
@@ -223,6 +227,32 @@ def test_a_row_of_another_separator_is_named():
     _, message = refused(text.replace(last, last.replace(" ", "\t")))
 
     assert "tabs separate its fields, where other rows have spaces" in message
+
+
+@DIMS
+def test_a_header_with_more_behind_it_is_named(dim):
+    more = " ".join(["0.1", "2", "7.5", "1", "3", "4"][: dim - 1])
+    text = written("{word} {row}", dim, head=f"{{n}} {{d}} {more}".rstrip() + "\n")
+
+    if dim == 1:  # then it is one of two integers alone
+        assert is_meant(text, dim)
+        return
+    code, message = refused(text)
+
+    assert code in ("header.in-words", "header.three-integers")
+    assert "header=yes" in message
+    assert is_meant(text, dim, "header=yes")
+
+
+def test_a_class_behind_the_vectors_is_told():
+    text = "".join(
+        f"{line} {i % 3}\n"
+        for i, line in enumerate(written("{word} {row}", 4).splitlines())
+    )
+
+    assert "text.last-number" in read(text)[2]
+    assert refused(f"{len(WORDS)} 4\n{text}")[0] == "header.not-borne-out"
+    assert "text.last-number" not in read(written("{word} {row}", 4))[2]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ from pretrained_embed.formats.text.tokens import Trait, are_quoted
 
 #: Rows of fewer numbers may look like a header, or like numbers of columns.
 SHORT = 3
+#: Rows that are not all alike by chance.
+_MANY_ROWS = 5
 _TOKENS = (Owner.TOKEN, Owner.TOKEN_PERHAPS)
 
 #: The least part of lines that begin with a word, where rows are wrapped.
@@ -99,14 +101,19 @@ def _check_line_1(text: Lines) -> None:
     if len(line) > _LONGEST_LINE_1 or not line or not len(rows):
         return
     dim, own = common_number(rows), int(text.first.numbers[0])
-    if own >= dim > 0 and (most(rows.near == 0) or _has_fractions(line, dim)):
+    longer = _begins_with_header(text, dim)
+    if (
+        not longer
+        and own >= dim > 0
+        and (most(rows.near == 0) or _has_fractions(line, dim))
+    ):
         return  # a row as the others are, of a token such as #hashtag
     row = "" if own < dim else ", or 'header=no' if it is a row"
     remedy = f"pass layout='header=yes' (--layout header=yes) to leave it out{row}"
     pairs = pairwise(map(int, _INTEGER.findall(line)))
     for count, number in (pair for a, b in pairs for pair in ((a, b), (b, a))):
         true = count == len(rows) if text.whole else count >= len(rows) and own < dim
-        if number == dim and true and (own < dim or _SAYS.search(line)):
+        if number == dim and true and (own < dim or longer or _SAYS.search(line)):
             raise text.error(
                 "header.in-words",
                 f"{brief(line)} gives count and dim, but not as two integers alone",
@@ -116,6 +123,18 @@ def _check_line_1(text: Lines) -> None:
         raise text.error(
             "text.comment", f"{brief(line)} is a comment", f"P{remedy[1:]}"
         )
+
+
+def _begins_with_header(text: Lines, dim: int) -> bool:
+    """Whether line 1 is a header with more behind it, such as ``20 3 0.1 2``.
+
+    As a row it would be one whose token is the number of the others.
+    """
+    fields, rows = text.first.line(0).split(), text.rows[1:]
+    if not text.first.all_numbers[0] or not all(map(bytes.isdigit, fields[:2])):
+        return False
+    count, declared = map(int, fields[:2])
+    return text.whole and declared == dim and count == len(rows) > 1
 
 
 def _has_fractions(line: bytes, dim: int) -> bool:
@@ -260,6 +279,12 @@ def _assumed(found: Found) -> Iterator[Note]:
             "all fields are numbers, and the first of each row is taken for its token; "
             "if these are vectors alone, their tokens are elsewhere, such as in the "
             "metadata.tsv of the Embedding Projector",
+        )
+    if dim > 1 and len(rows) >= _MANY_ROWS and (rows.near == 2).all():
+        yield Note(
+            "text.last-number",
+            "the last number of each row is whole, the one before never: if it is a "
+            "class or a count, and not of the vector, write the file without it",
         )
     if more := int((found.style.runs > dim).sum()):
         yield Note(

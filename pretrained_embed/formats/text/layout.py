@@ -61,8 +61,6 @@ _OF_ONE_NUMBER = {"text.dim-1", "text.counts"}
 #: Of rows of numbers alone, no more is looked at to tell that they are text.
 _LOOKED_AT = 4096
 
-#: The part of the rows that is no more a few bad rows, if their separator is another.
-_MIXED_SHARE = 0.1
 _MIXED = "tabs and spaces are mixed between the fields"
 _SPACE_THEN_TABS = (
     "a space and then tabs separate the fields, or tokens end in a number before tabs,"
@@ -274,12 +272,8 @@ def _styles(text: Lines) -> Styles | None:
         return Styles((Style.of(text.rows, "tab" if tab else "space"),))
     tabs = int((many.between == kernel.TAB).sum())
     spaces = int((many.between == kernel.SPACE).sum())
-    other = min(tabs, spaces)
     if 2 * max(tabs, spaces) <= len(many):
         raise _separator_error(text, _MIXED)
-    if other > 1 and other >= _MIXED_SHARE * len(many):
-        what = f"tabs stand between the numbers of {tabs:,} rows, spaces in {spaces:,}"
-        raise _separator_error(text, what, f"of the first {len(many):,}")
     return _spaced(text, some) if spaces > tabs else _tabbed(text, some)
 
 

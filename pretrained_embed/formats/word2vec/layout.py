@@ -211,7 +211,7 @@ def _is_swapped(numbers: AnyArray, swapped: AnyArray) -> bool | None:
         inside = (once >= low) & (once <= high)
         most = (_SWAPPED, _ELSEWHERE) if len(given) >= _MANY else (1, _OF_FEW)
         if odd.any() and np.mean(inside) >= most[0] and np.mean(odd) > most[1]:
-            different = len(np.unique(np.abs(swapped[some][odd & inside])))
+            different = len(np.unique(np.abs(swapped[some][inside])))
             if ((high - low) / exponents) ** different < _SURE:
                 return True
             verdict = None
