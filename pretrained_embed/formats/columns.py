@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, NoReturn
 
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, BoolArray, Int64Array, PackedTokens
-from pretrained_embed.errors import FormatError, brief
+from pretrained_embed.errors import BY_READER, FormatError, RowError, brief
 from pretrained_embed.formats.findings import Doubt
 from pretrained_embed.formats.table import Rows
 
@@ -197,30 +197,6 @@ def _names_of(names: Sequence[str]) -> str:
     return f"{shown} and {more:,} more" if more > 0 else shown
 
 
-class ChunkedRows:
-    """Rows in several arrays, one after the other. See `Rows`."""
-
-    def __init__(self, parts: Sequence[Rows]) -> None:
-        self._parts = parts
-        counts = [part.shape[0] for part in parts]
-        self._ends: Int64Array = np.cumsum(counts)
-        self.shape = int(self._ends[-1]), parts[0].shape[1]
-        self.dtype = np.result_type(*{part.dtype for part in parts})
-
-    def __getitem__(self, rows: slice) -> AnyArray:
-        """Return some consecutive rows; a copy only where they are in several."""
-        start, stop, _ = rows.indices(self.shape[0])
-        place = int(np.searchsorted(self._ends, start, "right"))
-        found: list[AnyArray] = []
-        while start < stop or not found:
-            begin = int(self._ends[place - 1]) if place else 0
-            end = min(stop, int(self._ends[place])) if len(self._ends) > place else stop
-            part = self._parts[min(place, len(self._parts) - 1)]
-            found.append(part[start - begin : max(start, end) - begin])
-            start, place = max(start, end), place + 1
-        return found[0] if len(found) == 1 else np.concatenate(found)
-
-
 class ColumnRows:
     """Rows whose numbers are in columns, each an array (rows,). See `Rows`."""
 
@@ -268,35 +244,48 @@ def rows_of_lists(
     lengths: Int64Array,
     present: BoolArray | None,
     where: str,
+    dim: int | None = None,
 ) -> tuple[Rows, list[Doubt]]:
     """Return the rows that lists make, and what is wrong with some.
 
     List ``i`` is ``numbers[starts[i] : starts[i] + lengths[i]]``. ``present``, bool
-    (rows,), tells which are there with all their numbers. dim is the length that most
-    of these have. Where all are there and lie one behind the other it is a view.
-    Raises `FormatError` where there is none at all.
+    (rows,), tells which are there with all their numbers. ``dim``, where it is not
+    given, is the length that most of these have. Where all are there and lie one behind
+    the other it is a view. Raises `FormatError` where no row tells the dim.
     """
     sound = np.ones(len(starts), np.bool_) if present is None else present
-    if not sound.any():
-        raise FormatError(f"{where}: not a single row has a vector")
-    sizes, counts = np.unique(lengths[sound], return_counts=True)
-    dim = int(sizes[np.argmax(counts)])
-    if not dim:
-        raise FormatError(f"{where}: most lists of numbers are empty")
-    if sound.all() and len(sizes) == 1:
-        first, last = int(starts[0]), int(starts[-1]) + dim
-        if last - first == dim * len(starts):
-            return numbers[first:last].reshape(-1, dim), []
+    if dim is None:
+        if not sound.any():
+            raise FormatError(f"{where}: not a single row has a vector")
+        sizes, counts = np.unique(lengths[sound], return_counts=True)
+        dim = int(sizes[np.argmax(counts)])
+        if not dim:
+            raise FormatError(f"{where}: most lists of numbers are empty")
+    fitting = sound & (lengths == dim)
+    if len(starts) and fitting.all():
+        first = int(starts[0])
+        if np.array_equal(starts, np.arange(first, first + dim * len(starts), dim)):
+            return numbers[first : first + dim * len(starts)].reshape(-1, dim), []
     faults = []
-    for row in np.flatnonzero(~sound | (lengths != dim)).tolist():
+    for row in np.flatnonzero(~fitting).tolist():
         what = (
             f"{lengths[row]:,} numbers, {dim:,} expected"
             if sound[row]
             else "no vector, or one with a number missing"
         )
         faults.append(Doubt(row, None, what, "table.bad-row"))
-    fitting = sound & (lengths == dim)
     return ListRows(numbers, starts, dim, fitting), faults
+
+
+def refuse_rows(faults: Sequence[Doubt], where: str) -> NoReturn:
+    """Raise `RowError` for the first of the malformed rows of a table."""
+    first = faults[0]
+    raise RowError(
+        f"{where}, row {first.row:,}: {first.what}. Mend it",
+        found=first.what,
+        code=first.code,
+        way=BY_READER,
+    )
 
 
 def with_missing_tokens(faults: list[Doubt], missing: Int64Array) -> list[Doubt]:

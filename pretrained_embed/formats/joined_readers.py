@@ -16,7 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from pretrained_embed import kernel
-from pretrained_embed.arrays import Float32Array, Progress
+from pretrained_embed.arrays import (
+    Float32Array,
+    Int64Array,
+    Progress,
+)
 from pretrained_embed.errors import FormatError, UnknownFormatError
 from pretrained_embed.formats.blocks import Hits, PackedBlock
 from pretrained_embed.formats.claims import Claims
@@ -96,9 +100,11 @@ def _joined(
     name: str, readers: Sequence[Reader], sizes: Sequence[int], notes: Sequence[str]
 ) -> Reader:
     """Return one reader of all rows, in the way that suits its files."""
-    tables = [reader for reader in readers if type(reader) is TableReader]
+    tables = [reader for reader in readers if isinstance(reader, TableReader)]
     if len(tables) == len(readers):
-        return join_tables(name, tables, notes)
+        if all(type(table) is TableReader for table in tables):
+            return join_tables(name, tables, notes)
+        return LookedUpReader(name, tables, sizes, notes)
     scanned = all(reader.splits() is not None for reader in readers)
     kind = ScannedReader if scanned else JoinedReader
     return kind(name, readers, sizes, notes)
@@ -300,6 +306,62 @@ class JoinedReader(Reader):
 
 
 _OTHER_COUNT = "header.count-differs"
+
+
+class LookedUpReader(JoinedReader):
+    """Tables whose tokens are at hand, and of which any rows are read. See `Reader`."""
+
+    def __init__(
+        self,
+        name: str,
+        tables: Sequence[TableReader],
+        sizes: Sequence[int],
+        notes: Sequence[str],
+    ) -> None:
+        super().__init__(name, tables, sizes, notes)
+        self._tables = tables
+
+    def select(
+        self,
+        index: TokenIndex,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        on_bad_row: OnBadRow = "error",
+        progress: Progress | None = None,
+    ) -> Selection:
+        """Write the vector of each wanted token into its row. See `Reader`.
+
+        The tokens of all files are looked up first; so of each file only the rows are
+        read that win over those of all others.
+        """
+        claims = Claims(index, len(out))
+        positions, start, before = list[Int64Array](), 0, 0
+        for table in self._tables:
+            table.check_rows(on_bad_row)
+            rows = table.find(claims, before)
+            rows = np.arange(len(table.tokens)) if rows is None else rows
+            positions.append(start + rows)
+            before += len(rows)
+            start += len(table.tokens)
+        source_rows = np.concatenate([*positions, [-1]])[claims.positions()]
+        wanted, start = source_rows[: len(out)], 0
+        for part, table in enumerate(self._tables):
+            stop = start + len(table.tokens)
+            here = (wanted >= start) & (wanted < stop)
+            if here.any():
+                table.take(
+                    np.where(here, wanted - start, -1),
+                    out,
+                    threads=threads,
+                    progress=self._told(part, progress),
+                )
+            if progress is not None:
+                progress(self._starts[part + 1], self._starts[-1])
+            start = stop
+        found = self._joined([table.found(0) for table in self._tables])
+        self._findings = replace(found, duplicates=claims.duplicates)
+        return Selection(source_rows, claims.ranks(), self._findings)
 
 
 class ScannedReader(JoinedReader):

@@ -16,7 +16,7 @@ from pretrained_embed.arrays import (
     Progress,
 )
 from pretrained_embed.bits import Stored
-from pretrained_embed.errors import BY_READER, FormatError, RowError
+from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.blocks import (
     AnyBlock,
     PackedBlock,
@@ -24,6 +24,7 @@ from pretrained_embed.formats.blocks import (
     StoredBlock,
 )
 from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.columns import refuse_rows
 from pretrained_embed.formats.findings import (
     EXAMPLES,
     Doubt,
@@ -108,11 +109,7 @@ class TableReader(Reader):
         self._notes = [*notes, *_storage_note(vectors)]
         if len(self._holes):
             self._notes.append(f"{len(self._holes):,} rows without a token")
-        self._faults = faults
-        if faults:  # in all that is skipped they are as holes are
-            bad = np.array([fault.row for fault in faults], np.int64)
-            self._tokens = _emptied(tokens, bad)
-            self._holes = np.union1d(self._holes, bad)
+        self._leave_out(faults)
         self._release = release
         self._findings = Findings()
 
@@ -149,7 +146,7 @@ class TableReader(Reader):
 
     def rows_in(self, span: Span) -> TablePart:
         """Return the consecutive rows that ``span`` wants. See `Reader`."""
-        self._check_rows("error")
+        self.check_rows("error")
         rows = len(self._tokens)
         wanted = span(rows)
         start, stop = wanted.start, wanted.stop
@@ -167,7 +164,7 @@ class TableReader(Reader):
         progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
         """Yield all rows that have a token, in order, duplicates included."""
-        self._check_rows(on_bad_row)
+        self.check_rows(on_bad_row)
         for start, stored in self._stored_slabs(progress):
             tokens, vectors = self._block(start, stored)
             low, high = np.searchsorted(self._holes, (start, start + len(stored)))
@@ -215,7 +212,7 @@ class TableReader(Reader):
         progress: Progress | None = None,
     ) -> Selection:
         """Write the vector of each wanted token into its row of ``out``."""
-        self._check_rows(on_bad_row)
+        self.check_rows(on_bad_row)
         claims = Claims(index, len(out))
         source_rows = self._looked_up(claims)
         self._gather(source_rows[: len(out)], out, progress, threads)
@@ -231,7 +228,7 @@ class TableReader(Reader):
         progress: Progress | None = None,
     ) -> Selection:
         """Return the row of each wanted token; no vector is touched."""
-        self._check_rows(on_bad_row)
+        self.check_rows(on_bad_row)
         claims = Claims(index, 0)
         source_rows = self._looked_up(claims)
         self._findings = self._found(claims.duplicates)
@@ -243,27 +240,68 @@ class TableReader(Reader):
             self._release()
             self._release = None
 
-    def _check_rows(self, on_bad_row: OnBadRow) -> None:
-        """Raise `RowError` for the first malformed row, unless they are skipped."""
-        if self._faults and on_bad_row == "error":
-            first = self._faults[0]
-            raise RowError(
-                f"{self.name}, row {first.row:,}: {first.what}. Mend it",
-                found=first.what,
-                code=first.code,
-                way=BY_READER,
-            )
+    def check_rows(self, on_bad_row: OnBadRow) -> None:
+        """Raise `RowError` for the first malformed row, unless they are skipped.
+
+        Then it is known from here on which they are.
+        """
+        if on_bad_row == "skip":
+            self.find_faults()
+        elif self._faults:
+            refuse_rows(self._faults, self.name)
+
+    def find_faults(self) -> None:
+        """Find the malformed rows that only their vectors tell of, where it matters."""
+
+    def _leave_out(self, faults: Sequence[Doubt]) -> None:
+        """Take rows, which rise, for malformed: in all that is skipped they are holes.
+
+        `HOLES`, which lists the rows without a token, stays as it is.
+        """
+        self._faults = faults
+        if faults:
+            bad = np.array([fault.row for fault in faults], np.int64)
+            self._tokens = _emptied(self._tokens, bad)
+            self._holes = np.union1d(self._holes, bad)
+
+    def find(self, claims: Claims, before: int = 0) -> Int64Array | None:
+        """Claim rows for all tokens, by their positions, counted from ``before`` on.
+
+        Returns the row of the table at each position; ``None``: they are the same. Rows
+        that are left out have no position.
+        """
+        if not len(self._holes):
+            claims.find(self._tokens.data, self._tokens.offsets, before)
+            return None
+        tokens = self._tokens.without(self._holes)
+        claims.find(tokens.data, tokens.offsets, before)
+        return np.delete(np.arange(len(self._tokens)), self._holes)
+
+    def take(
+        self,
+        source_rows: Int64Array,
+        out: Float32Array,
+        *,
+        threads: int | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Write rows, by their numbers in the table, into those of ``out``.
+
+        ``source_rows`` is int64, as long as ``out``; -1 leaves a row as it is. What
+        `select` or `locate` of the same table has found is looked up no more: of a
+        file in parts, only those with rows asked for are read.
+        """
+        self._gather(source_rows, out, progress, threads)
+
+    def found(self, duplicates: int) -> Findings:
+        """Return the findings of a pass that has met so many duplicates."""
+        return self._found(duplicates)
 
     def _looked_up(self, claims: Claims) -> Int64Array:
         """Return the row of the table that each wanted row gets, -1 for none."""
-        tokens = self._tokens.without(self._holes) if len(self._holes) else self._tokens
-        claims.find(tokens.data, tokens.offsets)
-        source_rows = claims.positions()
-        if len(self._holes):
-            present = np.delete(np.arange(len(self._tokens)), self._holes)
-            found = source_rows >= 0
-            source_rows[found] = present[source_rows[found]]
-        return source_rows
+        rows = self.find(claims)
+        places = claims.positions()
+        return places if rows is None else np.append(rows, -1)[places]
 
     def _whole(self, start: int, stop: int) -> Float32Array | Stored:
         if self._keeps_bits and isinstance(self._vectors, Stored):

@@ -222,6 +222,6 @@ def of_tokenizer(content: Mapping[str, Any], path: Path) -> dict[str, Any]:
 
 
 def _read_parquet(path: Path, options: ReadOptions) -> PackedTokens:
-    from pretrained_embed.formats.arrow.token_column import read_column
+    from pretrained_embed.formats.arrow.reader import read_column
 
     return read_column(path, options=options)

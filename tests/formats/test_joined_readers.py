@@ -25,7 +25,11 @@ from pretrained_embed.errors import (
     WriteError,
 )
 from pretrained_embed.formats import HOLES, Reader, Table
-from pretrained_embed.formats.joined_readers import JoinedReader, ScannedReader
+from pretrained_embed.formats.joined_readers import (
+    JoinedReader,
+    LookedUpReader,
+    ScannedReader,
+)
 from pretrained_embed.formats.store import StoreReader
 from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.kernel import TokenIndex
@@ -87,6 +91,8 @@ KINDS: dict[str, tuple[Callable[..., None], type[Reader]]] = {
     "npz": (write_as(".npz"), TableReader),
     "hdf5": (write_as(".h5"), TableReader),
     "safetensors": (write_as(".safetensors"), TableReader),
+    "parquet": (write_as(".parquet"), LookedUpReader),
+    "arrow": (write_as(".arrow"), LookedUpReader),
 }
 
 

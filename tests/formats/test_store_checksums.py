@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import pretrained_embed as pe
 from pretrained_embed.formats import store
-from pretrained_embed.formats.store.checksums import checksums
+from pretrained_embed.formats.store.directory import checksums
 
 ROWS, DIM = 1500, 7  # more than are compared at once
 

@@ -1,14 +1,17 @@
-"""Tokens and rows of a table of pyarrow, which is not copied where that can be.
+"""Tokens and rows of tables of pyarrow, which are not copied where that can be.
 
 Tokens are strings, binary or whole numbers, of any width and also in a dictionary;
 vectors are lists of numbers (also of a fixed size, views, or an extension type of
 these), or columns of numbers. A row without a token, a list or a number is malformed.
+Of a table in memory all of that is at hand; of a file the columns are chosen by its
+schema, and decoded batch by batch.
 
 https://arrow.apache.org/docs/format/Columnar.html
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -21,10 +24,9 @@ from pretrained_embed.arrays import (
     PackedTokens,
     joined,
 )
-from pretrained_embed.errors import FormatError
+from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.columns import (
     Chosen,
-    ChunkedRows,
     Column,
     ColumnRows,
     Holds,
@@ -34,10 +36,17 @@ from pretrained_embed.formats.columns import (
     with_missing_tokens,
 )
 from pretrained_embed.formats.findings import Doubt
-from pretrained_embed.formats.table import Rows
+from pretrained_embed.formats.table import JoinedRows, Rows
 
 if TYPE_CHECKING:
     import pyarrow
+
+    from pretrained_embed.budget import Budget
+
+#: What the column is called, of those of a list of tokens.
+_USUAL = ("token", "tokens", "word", "words", "index", "__index_level_0__")
+
+_REMEDY = "name them: SOURCE#token=COLUMN,vector=COLUMN"
 
 
 def holds(type: pyarrow.DataType) -> Holds:
@@ -164,17 +173,20 @@ def vector_rows(
     columns = [table.column(place) for place in chosen.vectors]
     if chosen.listed:
         return list_rows(columns[0], where)
-    arrays, missing = [], np.zeros(table.num_rows, np.bool_)
+    arrays = [column.to_numpy(zero_copy_only=False) for column in columns]
+    return ColumnRows(arrays), _without_number(columns, table.num_rows)
+
+
+def _without_number(columns: Sequence[Any], rows: int) -> list[Doubt]:
+    """Return the rows of columns of numbers that lack one."""
+    missing = np.zeros(rows, np.bool_)
     for column in columns:
         if column.null_count:
-            missing |= column.is_null().to_numpy()
-            column = column.fill_null(0)
-        arrays.append(column.to_numpy())
-    faults = [
+            missing |= column.is_null().to_numpy(zero_copy_only=False)
+    return [
         Doubt(row, None, "a number is missing", "table.bad-row")
         for row in np.flatnonzero(missing).tolist()
     ]
-    return ColumnRows(arrays), faults
 
 
 class _Lists(NamedTuple):
@@ -192,7 +204,6 @@ class _Lists(NamedTuple):
 
         while isinstance(chunk, pyarrow.ExtensionArray):
             chunk = chunk.storage
-        numbers = chunk.values
         if hasattr(chunk, "sizes"):  # views
             starts = chunk.offsets.to_numpy().astype(np.int64)
             lengths = chunk.sizes.to_numpy().astype(np.int64)
@@ -203,13 +214,20 @@ class _Lists(NamedTuple):
             size = chunk.type.list_size
             starts = (np.arange(len(chunk)) + chunk.offset) * size
             lengths = np.full(len(chunk), size)
-        present = ~chunk.is_null().to_numpy(False)
+        present = np.ones(len(chunk), np.bool_)
+        if chunk.null_count:
+            present = ~chunk.is_null().to_numpy(False)
+            lengths = lengths * present
+        # a slice has the numbers of all rows
+        first = int(starts.min(initial=len(chunk.values), where=present))
+        last = int((starts + lengths).max(initial=first, where=present))
+        numbers = chunk.values.slice(first, last - first)
+        starts = np.where(present, starts - first, 0)
         if numbers.null_count:
             absent = numbers.is_null().to_numpy(False)
             before = np.concatenate([[0], np.cumsum(absent)])
-            present &= before[starts] == before[starts + lengths * present]
-            numbers = numbers.fill_null(0)
-        return cls(numbers.to_numpy(), starts, lengths, present)
+            present &= before[starts] == before[starts + lengths]
+        return cls(numbers.to_numpy(zero_copy_only=False), starts, lengths, present)
 
     @classmethod
     def join(cls, several: Sequence[_Lists]) -> _Lists:
@@ -239,11 +257,142 @@ def list_rows(
     if len(chunks) > 1 and all(lists.present.all() for lists in chunks):
         dims = np.unique(np.concatenate([lists.lengths for lists in chunks]))
         if len(dims) == 1:
-            return ChunkedRows(
-                [rows_of_lists(*lists, where)[0] for lists in chunks]
-            ), []
+            return JoinedRows([rows_of_lists(*lists, where)[0] for lists in chunks]), []
     lists = chunks[0] if len(chunks) == 1 else _Lists.join(chunks)
     return rows_of_lists(*lists, where)
+
+
+class Projection(NamedTuple):
+    """The columns of a file that are read, and notes on the others."""
+
+    token: str
+    vectors: tuple[str, ...]
+    lists: bool  # one column of lists, not one column a number
+    dim: int | None  # ``None`` where only the rows tell
+    notes: tuple[str, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """All that are read."""
+        return [self.token, *self.vectors]
+
+
+def project(
+    schema: Any, where: str, token: str | None = None, vector: str | None = None
+) -> Projection:
+    """Return the columns of a schema that have the tokens and the vectors.
+
+    ``token`` and ``vector`` are their names, where the user has told them. Raises
+    `FormatError` that lists the columns there are.
+    """
+    found = choose(
+        columns_of_schema(schema), where, token=token, vector=vector, remedy=_REMEDY
+    )
+    assert found.token is not None  # for a table of Arrow has no index
+    called = schema.names
+    names = [called[place] for place in (found.token, *found.vectors)]
+    often = Counter(called)
+    for name in names:
+        if often[name] > 1:
+            raise FormatError(f"{where}: two columns are called {name!r}; rename one")
+    dim: int | None = len(found.vectors)
+    if found.listed:
+        listed = _plain_type(schema.field(found.vectors[0]).type)
+        dim = getattr(listed, "list_size", None) or None
+    return Projection(names[0], tuple(names[1:]), found.listed, dim, tuple(found.notes))
+
+
+def project_tokens(schema: Any, where: str, token: str | None = None) -> Projection:
+    """Return the column of a schema that has tokens without vectors."""
+    if token is not None:
+        if schema.names.count(token) != 1:
+            raise FormatError(
+                f"{where}: no column is called {brief(token)}; it has "
+                f"{schema.names[:10]}"
+            )
+        return Projection(token, (), True, None, ())
+    texts = [name for name, holds in columns_of_schema(schema) if holds == "text"]
+    usual = [name for name in _USUAL if name in texts]
+    chosen = texts if len(texts) == 1 else usual
+    if not chosen:
+        raise FormatError(
+            f"{where}: no column of tokens among {schema.names[:10]}; a column of "
+            f"strings named {_USUAL[0]!r} would be one"
+        )
+    return Projection(chosen[0], (), True, None, ())
+
+
+def _plain_type(type: Any) -> Any:
+    """Return what values of an extension type are stored as; others as they are."""
+    return getattr(type, "storage_type", type)
+
+
+def number_dtype(schema: Any, columns: Projection) -> np.dtype[Any]:
+    """Return the dtype that holds all numbers of the columns of vectors."""
+    import pyarrow
+
+    types = [_plain_type(schema.field(name).type) for name in columns.vectors]
+    if columns.lists:
+        types = [type.value_type for type in types]
+    return np.result_type(*(_dtype(type) for type in types or [pyarrow.float32()]))
+
+
+def _dtype(type: Any) -> np.dtype[Any]:
+    """Return what numbers of a type are read as: whole ones of 32 bits as float64."""
+    dtype = np.dtype(type.to_pandas_dtype())
+    return dtype if dtype.kind == "f" or dtype.itemsize < 4 else np.dtype(np.float64)
+
+
+def tokens_of(array: Any, budget: Budget) -> tuple[PackedTokens, Int64Array]:
+    """Return the tokens of an array of a column, and the rows of it that have none.
+
+    What is made of one that is dictionary-encoded is taken from the ``budget``.
+    """
+    if hasattr(array, "dictionary"):
+        words, _ = packed_tokens(array.dictionary)
+        used = array.indices.drop_null().to_numpy()
+        # one word of a megabyte can stand a million times
+        budget.take(int(np.diff(words.offsets)[used].sum()))
+    return packed_tokens(array)
+
+
+def decoded(
+    arrays: Sequence[Any], dim: int, dtype: np.dtype[Any], where: str, row: int = 0
+) -> tuple[AnyArray, list[Doubt]]:
+    """Return the vectors of arrays of their columns, and the malformed rows.
+
+    One array is of lists, or of a number a row, as are several. The vectors are
+    (rows, dim), those of malformed rows without a meaning; the first has the number
+    ``row``.
+    """
+    if len(arrays) == 1 and holds(arrays[0].type) == "lists":
+        rows, faults = rows_of_lists(*_Lists.of(arrays[0]), where, dim)
+        vectors = rows[:]
+    else:
+        arrays = [getattr(array, "storage", array) for array in arrays]
+        vectors = np.empty((len(arrays[0]), len(arrays)), dtype)
+        with np.errstate(invalid="ignore"):  # what is missing, among whole numbers
+            for place, array in enumerate(arrays):
+                vectors[:, place] = array.to_numpy(zero_copy_only=False)
+        faults = _without_number(arrays, len(vectors))
+    with np.errstate(invalid="ignore"):  # as above
+        vectors = vectors.astype(dtype, copy=False)
+    return vectors, [fault._replace(row=row + fault.row) for fault in faults]
+
+
+def usual_length(array: Any) -> int:
+    """Return the length that most lists of an array have; 0 where there is none."""
+    lists = _Lists.of(array)
+    sizes, counts = np.unique(lists.lengths[lists.present], return_counts=True)
+    return int(sizes[np.argmax(counts)]) if len(sizes) else 0
+
+
+def numbers_of(array: Any, where: str) -> AnyArray:
+    """Return a column of numbers as it is stored; `FormatError` where one is null."""
+    if array.null_count:
+        raise FormatError(f"{where}, column of an array: a number is null")
+    numbers: AnyArray = array.to_numpy()
+    return numbers
 
 
 #: The tests of `pyarrow.types`, not all of which an older pyarrow has.

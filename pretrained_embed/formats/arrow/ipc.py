@@ -17,24 +17,30 @@ from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, joined
 from pretrained_embed.budget import OBJECT
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, needing_package
-from pretrained_embed.formats.arrow.batches import (
+from pretrained_embed.formats.arrow.columns import (
+    decoded,
     number_dtype,
     numbers_of,
     tokens_of,
-    vectors_of,
+    usual_length,
 )
-from pretrained_embed.formats.arrow.messages import blocks_of_file, unpacked_size
-from pretrained_embed.formats.arrow.parts import BLOCK_BYTES, Parts
-from pretrained_embed.formats.arrow.sources import Source
+from pretrained_embed.formats.arrow.headers import blocks_of_file, unpacked_size
+from pretrained_embed.formats.arrow.parts import (
+    BLOCK_BYTES,
+    Decoder,
+    PartedTable,
+    TableFile,
+)
+from pretrained_embed.formats.findings import Doubt
 from pretrained_embed.formats.marks import ARROW
 
 
-class IpcParts(Parts):
-    """The record batches of a file or a stream; see `Parts`."""
+class IpcTable(PartedTable):
+    """The record batches of a file or a stream; see `PartedTable`."""
 
     def __init__(
         self,
-        source: Source,
+        source: TableFile,
         token: str | None = None,
         vector: str | None = None,
         *,
@@ -55,14 +61,14 @@ class IpcParts(Parts):
             self.columns = self._choose(schema, token, vector, alone=tokens_alone)
             self.dtype = number_dtype(schema, self.columns)
             self._found = self._read_tokens()
-            self.dim = self.columns.dim or (0 if tokens_alone else self._first_length())
+            self.dim = self.columns.dim or (0 if tokens_alone else self._usual_length())
 
     def tokens(self) -> tuple[PackedTokens, Int64Array]:
-        """Return the tokens of all rows; see `Parts`."""
+        """Return the tokens of all rows; see `PartedTable`."""
         return self._found
 
     def numbers(self, names: list[str]) -> dict[str, AnyArray]:
-        """Return columns of numbers of all rows; see `Parts`."""
+        """Return columns of numbers of all rows; see `PartedTable`."""
         found: dict[str, list[AnyArray]] = {name: [] for name in names}
         with self._refusing():
             for batch in self._batches(names) if names else ():
@@ -72,8 +78,8 @@ class IpcParts(Parts):
                     found[name].append(numbers_of(array, self.where))
             return {name: np.concatenate(parts) for name, parts in found.items()}
 
-    def reader(self) -> Callable[[int], Iterator[AnyArray]]:
-        """Return what yields vectors; see `Parts`."""
+    def decoder(self) -> Decoder:
+        """Return what yields vectors; see `PartedTable`."""
         names = list(self.columns.vectors)
         step = max(1, BLOCK_BYTES // (self.dim * self.dtype.itemsize))
         batches = _InOrder(lambda: self._batches(names))
@@ -83,7 +89,7 @@ class IpcParts(Parts):
         else:
             get = batches.get
 
-        def blocks(part: int) -> Iterator[AnyArray]:
+        def blocks(part: int) -> Iterator[tuple[AnyArray, list[Doubt]]]:
             with self._refusing():
                 batch = get(part)
                 start, stop = self.bounds[part : part + 2].tolist()
@@ -92,7 +98,7 @@ class IpcParts(Parts):
                 arrays = [_checked(batch.column(name)) for name in names]
                 for at in range(0, stop - start, step):
                     some = [array.slice(at, step) for array in arrays]
-                    yield vectors_of(some, self.dim, self.where, start + at)
+                    yield decoded(some, self.dim, self.dtype, self.where, start + at)
 
         return blocks
 
@@ -164,14 +170,12 @@ class IpcParts(Parts):
         self.bounds = np.array(bounds, np.int64)
         return joined(found), np.concatenate(without)
 
-    def _first_length(self) -> int:
-        """Return the length of the first list."""
+    def _usual_length(self) -> int:
+        """Return the length of most lists of the first batch that has some."""
         name = self.columns.vectors[0]
-        for batch in self._batches([name]):
-            if batch.num_rows:
-                first = _checked(batch.column(name))[0].values
-                return 1 if first is None else max(1, len(first))
-        return 0
+        columns = (batch.column(name) for batch in self._batches([name]))
+        lengths = (usual_length(_checked(column)) for column in columns)
+        return next(filter(None, lengths), 1 if self.bounds[-1] else 0)
 
 
 class _InOrder:

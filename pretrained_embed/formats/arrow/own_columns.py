@@ -75,7 +75,7 @@ def _numbered(stem: str, array: AnyArray) -> dict[str, AnyArray]:
     return {f"{stem}{number}": row for number, row in enumerate(array)}
 
 
-class Content:
+class OwnMetadata:
     """What the metadata of one of our tables says."""
 
     def __init__(self, raw: bytes, where: str) -> None:

@@ -2,16 +2,16 @@
 
 The file is mapped; of one on another machine only the bytes are asked for that are
 needed. What the headers of pages say is compared with the budget of the file before
-pyarrow makes anything of them: see `pages`.
+pyarrow makes anything of them: see `headers`.
 
 https://parquet.apache.org/docs/file-format/
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -19,18 +19,22 @@ from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, joined
 from pretrained_embed.budget import OBJECT
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, TruncatedError, needing_package
-from pretrained_embed.formats.arrow.batches import (
+from pretrained_embed.formats.arrow.columns import (
+    decoded,
     number_dtype,
     numbers_of,
     tokens_of,
-    vectors_of,
+    usual_length,
 )
-from pretrained_embed.formats.arrow.pages import DELTA_STRINGS, pages
-from pretrained_embed.formats.arrow.parts import BLOCK_BYTES, Parts
-from pretrained_embed.formats.arrow.sources import Content, Source
-
-if TYPE_CHECKING:
-    pass
+from pretrained_embed.formats.arrow.headers import DELTA_STRINGS, pages
+from pretrained_embed.formats.arrow.parts import (
+    BLOCK_BYTES,
+    Decoder,
+    FileBytes,
+    PartedTable,
+    TableFile,
+)
+from pretrained_embed.formats.findings import Doubt
 
 _MAGIC = b"PAR1"
 #: Bytes of one call in which strings are unfolded that refer to the ones before.
@@ -39,6 +43,8 @@ _UNFOLDED = 1 << 26
 _BLOCK_OF_COLUMNS = 4
 #: Rows whose tokens are taken from the budget at first, and checked by what is read.
 _TOKEN = OBJECT // 2
+#: Rows of which the usual length of a list is found out.
+_SAMPLE = 1024
 
 
 class _Chunk(NamedTuple):
@@ -48,12 +54,12 @@ class _Chunk(NamedTuple):
     size: int
 
 
-class ParquetParts(Parts):
-    """The row groups of a file; see `Parts`."""
+class ParquetTable(PartedTable):
+    """The row groups of a file; see `PartedTable`."""
 
     def __init__(
         self,
-        source: Source,
+        source: TableFile,
         token: str | None = None,
         vector: str | None = None,
         *,
@@ -105,7 +111,7 @@ class ParquetParts(Parts):
         )
 
     def tokens(self) -> tuple[PackedTokens, Int64Array]:
-        """Return the tokens of all rows; see `Parts`."""
+        """Return the tokens of all rows; see `PartedTable`."""
         found, without = [PackedTokens.join([])], [np.empty(0, np.int64)]
         with self.refusing():
             file = self._file(self._content, read_dictionary=[self.columns.token])
@@ -139,7 +145,7 @@ class ParquetParts(Parts):
             yield array
 
     def numbers(self, names: list[str]) -> dict[str, AnyArray]:
-        """Return columns of numbers of all rows; see `Parts`."""
+        """Return columns of numbers of all rows; see `PartedTable`."""
         with self.refusing():
             for name in names:
                 leaf = self._leaf(name)
@@ -151,7 +157,7 @@ class ParquetParts(Parts):
             read = self._file(self._content).read(names)
             return {name: numbers_of(read.column(name), self.where) for name in names}
 
-    def reader(self) -> Callable[[int], Iterator[AnyArray]]:
+    def decoder(self) -> Decoder:
         """Return a function of the number of a part that yields its vectors in order.
 
         It has a place of its own in the file: a thread has one for itself.
@@ -161,7 +167,7 @@ class ParquetParts(Parts):
         size = BLOCK_BYTES if self.columns.lists else _BLOCK_OF_COLUMNS * BLOCK_BYTES
         rows = max(1, size // (self.dim * self.dtype.itemsize))
 
-        def blocks(group: int) -> Iterator[AnyArray]:
+        def blocks(group: int) -> Iterator[tuple[AnyArray, list[Doubt]]]:
             with self.refusing():
                 start, stop = self.bounds[group : group + 2].tolist()
                 if not self._chunks[group]:
@@ -173,9 +179,9 @@ class ParquetParts(Parts):
                     rows, [group], names, use_threads=not self.columns.lists
                 ):
                     arrays = [batch.column(name) for name in names]
-                    vectors = vectors_of(arrays, self.dim, self.where, start)
-                    start += len(vectors)
-                    yield vectors
+                    found = decoded(arrays, self.dim, self.dtype, self.where, start)
+                    start += len(found[0])
+                    yield found
                 if start != stop:
                     raise self.damaged(f"row group {group} has other rows than it says")
 
@@ -185,7 +191,7 @@ class ParquetParts(Parts):
         """Release the file."""
         self._source.close()
 
-    def _file(self, content: Content, **options: Any) -> Any:
+    def _file(self, content: FileBytes, **options: Any) -> Any:
         from pyarrow import parquet
 
         return parquet.ParquetFile(
@@ -225,12 +231,12 @@ class ParquetParts(Parts):
         return chunks
 
     def _view(
-        self, group: int, place: int, content: Content | None = None
+        self, group: int, place: int, content: FileBytes | None = None
     ) -> memoryview:
         start, size = self._chunks[group][place]
         return (content or self._content).view(start, size)
 
-    def _check_pages(self, content: Content, group: int, place: int) -> None:
+    def _check_pages(self, content: FileBytes, group: int, place: int) -> None:
         """Raise `FormatError` for pages that ask for more memory than there may be."""
         values = 0
         for page in pages(self._view(group, place, content), self.where):
@@ -255,23 +261,25 @@ class ParquetParts(Parts):
         return found[0]
 
     def _dim(self) -> int:
-        """Return the length of the first list, as the counts say or the row shows."""
-        for group in range(len(self.bounds) - 1):
-            of_group = self._metadata.row_group(group)
-            values = of_group.column(self._leaves[1]).num_values
-            if of_group.num_rows and values > 0:
-                if values % of_group.num_rows == 0:
-                    return int(values // of_group.num_rows)
-                return self._first_length(group)
-        return 0
-
-    def _first_length(self, group: int) -> int:
-        self._check_pages(self._content, group, 1)
-        file = self._file(self._content)
+        """Return the length of the lists: as the counts say, or as most have it."""
+        counts = [
+            (group.column(self._leaves[1]).num_values, group.num_rows)
+            for group in map(self._metadata.row_group, range(len(self._chunks)))
+            if group.num_rows
+        ]
+        if not counts:
+            return 0
+        dim = int(counts[0][0] // counts[0][1])
+        if dim and all(values == dim * rows for values, rows in counts):
+            return dim
         name = self.columns.vectors[0]
-        batch = next(file.iter_batches(1, [group], [name]))
-        first = batch.column(name)[0].as_py()
-        return len(first) if first else 1  # a null is told of with its row
+        for group in np.flatnonzero(np.diff(self.bounds)).tolist():
+            self._check_pages(self._content, group, 1)
+            file = self._file(self._content)
+            for batch in file.iter_batches(_SAMPLE, [group], [name]):
+                if dim := usual_length(batch.column(name)):
+                    return dim
+        return 1  # no row has a vector, as is told with the first
 
 
 def _chunk(column: Any) -> _Chunk:

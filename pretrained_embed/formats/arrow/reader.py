@@ -1,21 +1,36 @@
 """Tables of Arrow as files of vectors: Parquet, Arrow IPC.
 
 Ours, which `sink` describes, and those of other writers, of which `columns` finds out
-the columns.
+the columns. A column of tokens without vectors is read, too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, Progress
+from pretrained_embed.arrays import (
+    AnyArray,
+    Float32Array,
+    Int64Array,
+    PackedTokens,
+    Progress,
+)
 from pretrained_embed.bits import Stored
-from pretrained_embed.formats.arrow.parts import PartedRows, Parts
-from pretrained_embed.formats.arrow.sources import Source
+from pretrained_embed.budget import USUAL, ReadOptions
+from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.arrow.parts import (
+    Blocks,
+    PartedRows,
+    PartedTable,
+    TableFile,
+)
 from pretrained_embed.formats.columns import with_missing_tokens
+from pretrained_embed.formats.findings import Doubt
 from pretrained_embed.formats.known_layout import KnownLayout, with_columns
+from pretrained_embed.formats.marks import PARQUET
 from pretrained_embed.formats.parallel import per_thread, run_in_order, thread_count
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import HOLES
@@ -28,21 +43,23 @@ def open_parquet(stream: ByteStream, layout: KnownLayout | None = None) -> Arrow
     ``layout`` may name the columns. Raises `FormatError` where it is damaged, or has no
     such columns, and `MissingPackageError` where pyarrow is not installed.
     """
-    from pretrained_embed.formats.arrow.parquet import ParquetParts
+    from pretrained_embed.formats.arrow.parquet import ParquetTable
 
     known = with_columns(layout, stream)
-    return _opened("parquet", ParquetParts(Source(stream), known.token, known.vector))
+    return _opened(
+        "parquet", ParquetTable(TableFile(stream), known.token, known.vector)
+    )
 
 
 def open_ipc(stream: ByteStream, layout: KnownLayout | None = None) -> ArrowReader:
     """Open a file or a stream of Arrow IPC for reading; see `open_parquet`."""
-    from pretrained_embed.formats.arrow.ipc import IpcParts
+    from pretrained_embed.formats.arrow.ipc import IpcTable
 
     known = with_columns(layout, stream)
-    return _opened("arrow", IpcParts(Source(stream), known.token, known.vector))
+    return _opened("arrow", IpcTable(TableFile(stream), known.token, known.vector))
 
 
-def _opened(format: str, parts: Parts) -> ArrowReader:
+def _opened(format: str, parts: PartedTable) -> ArrowReader:
     try:
         return ArrowReader(format, parts)
     except BaseException:
@@ -50,10 +67,40 @@ def _opened(format: str, parts: Parts) -> ArrowReader:
         raise
 
 
+def read_column(
+    path: Path, column: str | None = None, options: ReadOptions = USUAL
+) -> PackedTokens:
+    """Return the tokens of a column, by default of the only one that has some.
+
+    Raises `FormatError` where there is none, or it has a row without a token, and
+    `MissingPackageError` where pyarrow is not installed.
+    """
+    parts = _of_path(TableFile(path, options), column)
+    try:
+        tokens, missing = parts.tokens()
+    finally:
+        parts.close()
+    if len(missing):
+        raise FormatError(f"{path}, row {missing[0]:,}: the token is null")
+    return tokens
+
+
+def _of_path(source: TableFile, column: str | None) -> PartedTable:
+    with open(source.name, "rb") as file:  # noqa: PTH123  (it is the name of the path)
+        is_parquet = file.read(len(PARQUET)) == PARQUET
+    if is_parquet:
+        from pretrained_embed.formats.arrow.parquet import ParquetTable
+
+        return ParquetTable(source, column, tokens_alone=True)
+    from pretrained_embed.formats.arrow.ipc import IpcTable
+
+    return IpcTable(source, column, tokens_alone=True)
+
+
 class ArrowReader(TableReader):
     """Reads a table in parts; of vectors, those parts that have wanted rows."""
 
-    def __init__(self, format: str, parts: Parts) -> None:
+    def __init__(self, format: str, parts: PartedTable) -> None:
         tokens, missing = parts.tokens()
         arrays, own, faults = {}, parts.own, []
         if own is not None:
@@ -74,6 +121,26 @@ class ArrowReader(TableReader):
             release=parts.close,
         )
         self._parts = parts
+        self._searched = False
+
+    def find_faults(self) -> None:
+        """Read all vectors, once: only so it is known which rows are malformed."""
+        if self._searched:
+            return
+        decoder_of = per_thread(self._parts.decoder)
+
+        def work(part: int) -> list[Doubt]:
+            return [one for _, faults in decoder_of()(part) for one in faults]
+
+        parts = len(self._parts.bounds) - 1
+        found = {fault.row: fault for fault in self._faults}
+        for faults in run_in_order(work, parts, thread_count(None)):
+            found |= {fault.row: fault for fault in faults}
+        self._leave_out([found[row] for row in sorted(found)])
+        self._searched = True
+
+    def _reader(self) -> Blocks:
+        return self._parts.reader(skips=self._searched)
 
     def _stored_slabs(
         self, progress: Progress | None
@@ -81,7 +148,7 @@ class ArrowReader(TableReader):
         if isinstance(self._vectors, Stored):  # of ours, whose row groups are small
             yield from super()._stored_slabs(progress)
             return
-        blocks, bounds = self._parts.reader(), self._parts.bounds
+        blocks, bounds = self._reader(), self._parts.bounds
         total = int(bounds[-1])
         for part, at in enumerate(bounds[:-1].tolist()):
             for block in blocks(part):
@@ -119,7 +186,7 @@ class ArrowReader(TableReader):
         bounds = self._parts.bounds
         cuts = np.searchsorted(wanted, bounds)
         needed = np.flatnonzero(np.diff(cuts)).tolist()
-        blocks_of = per_thread(self._parts.reader)
+        blocks_of = per_thread(self._reader)
 
         def work(number: int) -> None:
             part = needed[number]

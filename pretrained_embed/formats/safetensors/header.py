@@ -56,7 +56,7 @@ _NAMES = {
 }
 
 
-class Tensor(NamedTuple):
+class TensorInfo(NamedTuple):
     """What a header says of one tensor."""
 
     dtype: str
@@ -68,7 +68,7 @@ class Tensor(NamedTuple):
 class SafetensorsHeader(NamedTuple):
     """A checked header: the tensors lie within the file, side by side."""
 
-    tensors: dict[str, Tensor]
+    tensors: dict[str, TensorInfo]
     metadata: dict[str, str]
     data: int  # offset of the data in the file
 
@@ -132,7 +132,7 @@ def _parse(raw: bytes, where: str) -> dict[str, Any]:
     return content
 
 
-def _tensor(name: str, entry: object, where: str) -> Tensor:
+def _tensor(name: str, entry: object, where: str) -> TensorInfo:
     where = f"{where}, tensor {name!r}"
     match entry:
         case {
@@ -154,14 +154,14 @@ def _tensor(name: str, entry: object, where: str) -> Tensor:
             f"{where}: {dtype} of shape {shape} takes {nbytes:,} bytes, but its "
             f"offsets span {end - begin:,}"
         )
-    return Tensor(dtype, tuple(shape), begin, end)
+    return TensorInfo(dtype, tuple(shape), begin, end)
 
 
 def _is_size(value: object) -> bool:
     return type(value) is int and 0 <= value < 1 << 63
 
 
-def _check_layout(tensors: Mapping[str, Tensor], held: int, where: str) -> None:
+def _check_layout(tensors: Mapping[str, TensorInfo], held: int, where: str) -> None:
     position = 0
     for name, tensor in sorted(tensors.items(), key=lambda item: item[1][2:]):
         if tensor.begin != position:

@@ -12,7 +12,7 @@ reading its vectors. It holds all rows of the source, duplicates included::
     /index/hashes    uint64  (rows,) ascending: the hashes of the tokens
     /index/rows      int64   (rows,) the row of each hash; of equal hashes, ascending
     /statistics      float64 (2, dim) mean and deviation of the source's first rows
-    /checksums       uint32  (rows,) of each row of the vectors: see `checksums`
+    /checksums       uint32  (rows,) of each row of the vectors: see `directory`
     /metadata        uint8   a JSON object: format, findings, provenance
 
 After the end of what HDF5 knows there are a directory (see `directory`), which says

@@ -23,8 +23,7 @@ from pretrained_embed.formats import Reader
 from pretrained_embed.formats.findings import Findings
 from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.formats.store import directory
-from pretrained_embed.formats.store.checksums import checksums
-from pretrained_embed.formats.store.directory import Buckets, Dtype
+from pretrained_embed.formats.store.directory import Buckets, Dtype, checksums
 from pretrained_embed.formats.table import encode_metadata
 
 

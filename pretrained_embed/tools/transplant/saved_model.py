@@ -25,7 +25,7 @@ from pretrained_embed.formats.hugging_face.model_folder import (
 )
 from pretrained_embed.formats.local import json_object
 from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE
-from pretrained_embed.formats.safetensors.header import DTYPES, Tensor, header_of
+from pretrained_embed.formats.safetensors.header import DTYPES, TensorInfo, header_of
 from pretrained_embed.formats.table import write_array
 from pretrained_embed.tools.transplant.tokenizer import FILES
 
@@ -107,7 +107,7 @@ class SavedModel:
     index: dict[str, Any] | None  # of a model in several files
     shards: dict[str, Shard]  # by the name of the file
 
-    def tensors(self) -> dict[str, Tensor]:
+    def tensors(self) -> dict[str, TensorInfo]:
         """Return what the headers say, by name."""
         return {
             name: tensor
@@ -308,7 +308,9 @@ def _write_shard(shard: Shard, tables: dict[str, Stored], path: Path) -> None:
                 _copy_range(source, shard.header.data, tensors[name], file)
 
 
-def _copy_range(source: BinaryIO, data: int, tensor: Tensor, file: BinaryIO) -> None:
+def _copy_range(
+    source: BinaryIO, data: int, tensor: TensorInfo, file: BinaryIO
+) -> None:
     source.seek(data + tensor.begin)
     left = tensor.end - tensor.begin
     while left:

@@ -53,7 +53,7 @@ def read(path: str | os.PathLike[str]) -> Content | None:
 
 
 def _typed(name: str, column: str | None) -> PackedTokens:
-    from pretrained_embed.formats.arrow.token_column import read_column
+    from pretrained_embed.formats.arrow.reader import read_column
 
     try:
         return read_column(Path(name), column)

@@ -15,7 +15,12 @@ from tables import example, stream_of
 import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
-from pretrained_embed.errors import FormatError, OptionError, PretrainedEmbedError
+from pretrained_embed.errors import (
+    FormatError,
+    OptionError,
+    PretrainedEmbedError,
+    RowError,
+)
 from pretrained_embed.formats import marks
 from pretrained_embed.formats.arrow import parts, sink
 from pretrained_embed.formats.table import HOLES, Table
@@ -208,14 +213,14 @@ def test_columns_are_named_behind_the_source_or_in_the_layout(tmp_path):
             "all hold lists of numbers; name them.*vector=COL",
         ),
         ({"w": ["x", None], "v": [[1.0]] * 2}, "row 1: no token"),
-        ({"w": ["x"] * 3, "v": [[1.0], None, [2.0]]}, "row 1: the vector is null"),
-        ({"w": ["x"] * 3, "v": [[1.0], [2.0], [None]]}, "row 2: a number of the vec"),
-        ({"w": ["x"] * 2, "v": [1.0, None]}, "row 1: a number of the vector is null"),
+        ({"w": ["x"] * 3, "v": [[1.0], None, [2.0]]}, "row 1: no vector, or one with"),
+        ({"w": ["x"] * 3, "v": [[1.0], [2.0], [None]]}, "row 2: .* a number missing"),
+        ({"w": ["x"] * 2, "v": [1.0, None]}, "row 1: a number is missing"),
         (
             {"w": ["x"] * 3, "v": [[1.0, 2.0], [3.0, 4.0], [5.0]]},
-            r"row 2: the vector has 1 numbers, and that of row 0 2; all vectors",
+            "row 2: 1 numbers, 2 expected",
         ),
-        ({"w": ["x"] * 2, "v": [[], [1.0]]}, "row . the vector has|row .: the vector"),
+        ({"w": ["x"] * 2, "v": [[], [1.0]]}, "row 0: 0 numbers, 1 expected"),
     ],
 )
 @every_writer
@@ -235,8 +240,56 @@ def test_a_bad_row_behind_the_first_row_group_is_named_by_its_number(tmp_path):
     vectors = [*map(list, VECTORS.tolist()[:70]), [1.0], *VECTORS.tolist()[71:]]
     write_parquet(pa.table({"w": WORDS, "v": vectors}), tmp_path / "x")
 
-    with pytest.raises(FormatError, match="row 70: the vector has 1 numbers"):
+    with pytest.raises(FormatError, match="row 70: 1 numbers, 3 expected"):
         pe.build_matrix(["w94", WORDS[71]], tmp_path / "x")
+
+
+@pytest.mark.parametrize("numbers", [pa.float32(), pa.int32(), pa.float16()])
+@every_writer
+def test_malformed_rows_are_left_out_and_counted(tmp_path, write, numbers):
+    if numbers == pa.float16():
+        ones, twos = [np.float16(1)] * 2, [np.float16(2)] * 2
+    else:
+        ones, twos = [1, 1], [2, 2]
+    rows = [("a", None), ("b", twos), ("a", [None, ones[0]]), ("a", ones)]
+    rows += [(None, ones), ("c", ones[:1]), ("c", twos), ("d", []), ("e", [*ones, 1])]
+    rows = [(word, [*row, *row] if word == "e" else row) for word, row in rows]
+    tokens, vectors = zip(*rows, strict=True)
+    lists = pa.array(vectors, pa.list_(numbers))
+    write(pa.table({"w": pa.array(tokens), "v": lists}), tmp_path / "x", 2)
+
+    with pe.open_vectors(tmp_path / "x") as reader:
+        with pytest.raises(RowError, match="row 4: no token"):
+            select(reader, [("a", 0, 0)])
+        wanted = [(token, row, 0) for row, token in enumerate("abcde")]
+        out, selection = select(reader, wanted, on_bad_row="skip")
+        found, its = all_rows(reader, on_bad_row="skip")
+        with pytest.raises(RowError, match="row 0: no vector"):
+            all_rows(reader)
+
+    assert selection.source_rows[:5].tolist() == [3, 1, 6, -1, -1]
+    assert out[:3].tolist() == [[1, 1], [2, 2], [2, 2]]
+    assert (selection.findings.bad_rows, selection.findings.rows) == (6, 9)
+    assert [doubt.row for doubt in selection.findings.doubts] == [0, 2, 4, 5, 7, 8]
+    assert (found, its.tolist()) == (["b", "a", "c"], [[2, 2], [1, 1], [2, 2]])
+    limits = pe.Limits(bad_rows=6)
+    matrix = pe.build_matrix([*"abcde"], tmp_path / "x", limits=limits)
+    assert [matrix[token].tolist() for token in "ab"] == [[1, 1], [2, 2]]
+    pe.convert(tmp_path / "x", tmp_path / "y.txt", limits=limits)
+    assert (tmp_path / "y.txt").read_text().split()[2:] == [*"b22a11c22"]
+
+
+def test_a_row_that_lacks_a_number_of_a_column_is_left_out(tmp_path):
+    columns = {"w": ["a", "b", "c"], "x": [1, None, 3], "y": [0, 1, 2]}
+    write_parquet(pa.table(columns), tmp_path / "x")
+
+    with pe.open_vectors(tmp_path / "x") as reader:
+        wanted = [("a", 0, 0), ("b", 1, 0), ("c", 2, 0)]
+        out, selection = select(reader, wanted, on_bad_row="skip")
+
+    assert out[[0, 2]].tolist() == [[1, 0], [3, 2]]
+    assert selection.source_rows[:3].tolist() == [0, -1, 2]
+    assert selection.findings.bad_rows == 1
 
 
 def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
@@ -253,15 +306,15 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path):
 def test_only_row_groups_with_wanted_rows_are_read(tmp_path, monkeypatch):
     write_parquet(table_of(WORDS, VECTORS), tmp_path / "x", 10)
     read = []
-    from pretrained_embed.formats.arrow.parquet import ParquetParts
+    from pretrained_embed.formats.arrow.parquet import ParquetTable
 
-    plain = ParquetParts.reader
+    plain = ParquetTable.decoder
 
     def counted(self):
         blocks = plain(self)
         return lambda part: read.append(part) or blocks(part)
 
-    monkeypatch.setattr(ParquetParts, "reader", counted)
+    monkeypatch.setattr(ParquetTable, "decoder", counted)
     with pe.open_vectors(tmp_path / "x") as reader:
         select(reader, [("w94", 0, 0), ("w20", 1, 0)], threads=1)
         assert read == [2, 9]
