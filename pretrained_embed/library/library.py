@@ -35,6 +35,7 @@ from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.source import (
     FolderStream,
     is_remote,
+    of_folder,
     unpacked,
     words_of,
 )
@@ -584,8 +585,6 @@ def _whole(stream: AnyStream) -> AnyStream:
     """Return the same, or the files of a folder where no format is this folder."""
     if not isinstance(stream, FolderStream) or formats.is_folder_format(stream):
         return stream
-    from pretrained_embed.sources.folder import of_folder
-
     return of_folder(stream)
 
 

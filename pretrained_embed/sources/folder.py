@@ -1,4 +1,4 @@
-"""A folder of files, or the files that a pattern matches, as one source in parts.
+"""The files of a folder, or those that a pattern matches, as one source in parts.
 
 Parts stand in the natural order of their names: where names have a number, by the
 number, so that ``part-2`` comes before ``part-10``, with zeros in front of it or not.
@@ -14,14 +14,13 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import BinaryIO, NamedTuple
 
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import SourceError, UnknownSourceError, brief
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.sources.identity import Identity
-from pretrained_embed.sources.source import from_path, unpacked
-from pretrained_embed.sources.stream import Stream, rereadable, with_options
+from pretrained_embed.sources.stream import Stream
 from pretrained_embed.sources.url import with_member
 
 _NUMBER = re.compile(r"([0-9]+)")
@@ -29,15 +28,22 @@ _BESIDE = (".", "_")
 _CHECKSUMS = ".crc"
 
 
-def of_folder(stream: Stream) -> Stream:
-    """Return the files of a folder as one stream in parts.
+class Matched(NamedTuple):
+    """What a pattern of names stands for."""
+
+    pattern: str
+    paths: list[Path]  # in the order of their names
+    member: str | None  # what is wanted of each file, named behind a ``#``
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Return the files of a folder that are parts, in the order of their names.
 
     Raises `UnknownSourceError` where there is no file, and `SourceError` where a folder
     is among them.
     """
-    folder = cast(Path, stream.path)
     try:
-        found = [one for one in folder.iterdir() if _is_data(one.name)]
+        found = [one for one in folder.iterdir() if is_data(one.name)]
     except OSError as error:
         raise SourceError(f"cannot read {folder}: {error.strerror or error}") from error
     for one in found:
@@ -51,23 +57,21 @@ def of_folder(stream: Stream) -> Stream:
         raise UnknownSourceError(
             f"{folder}: a folder without a file of vectors; name another one"
         )
-    words = str(stream.provenance["source"])
-    return _joined(words, folder, found, stream.fragment, stream.read_options)
+    return sorted(found, key=lambda path: natural(path.parts))
 
 
-def of_pattern(words: str, read_options: ReadOptions) -> Stream:
-    """Return the files that a pattern of names matches as one stream in parts.
+def files_matching(words: str) -> Matched:
+    """Return the files that a pattern of names matches.
 
     The pattern is one of `glob`: ``*``, ``?``, ``[a-c]``, and ``**`` for folders in
-    folders. What stands behind a ``#`` is wanted of each file. Raises
-    `UnknownSourceError` where it matches no file, and `SourceError` where it matches a
-    folder.
+    folders. Raises `UnknownSourceError` where it matches no file, and `SourceError`
+    where it matches a folder.
     """
     pattern, member = words, None
-    found = _matched(pattern)
+    found = _matching(pattern)
     if not found and "#" in words:
         pattern, _, member = words.partition("#")
-        found = _matched(pattern)
+        found = _matching(pattern)
     if not found:
         raise UnknownSourceError(
             f"{brief(words)}: no such file, and as a pattern of names it matches none; "
@@ -75,17 +79,17 @@ def of_pattern(words: str, read_options: ReadOptions) -> Stream:
             "working folder, * does not stand for a folder, and names that begin with "
             ". or _ are left out"
         )
-    return _joined(words, Path(pattern).expanduser(), found, member, read_options)
+    ordered = sorted(found, key=lambda path: natural(path.parts))
+    return Matched(pattern, ordered, member)
 
 
-def _matched(pattern: str) -> list[Path]:
+def _matching(pattern: str) -> list[Path]:
     full = os.path.expanduser(pattern)  # noqa: PTH111  (Path would change a pattern)
-    asked = os.path.basename(full).startswith(_BESIDE)  # noqa: PTH119  (see above)
     try:
         matched = {Path(one) for one in glob.glob(full, recursive=True)}  # noqa: PTH207  (see above)
     except (OSError, ValueError, re.error):  # of a name that no file can have
         return []
-    found = [one for one in matched if asked or _is_data(one.name)]
+    found = [one for one in matched if is_data(one.name, full)]
     folders = [one for one in found if one.is_dir()]
     if folders and "**" not in full:
         raise SourceError(
@@ -95,40 +99,45 @@ def _matched(pattern: str) -> list[Path]:
     return [one for one in found if one not in folders]
 
 
-def _is_data(name: str) -> bool:
-    return not (name.startswith(_BESIDE) or name.endswith(_CHECKSUMS))
+def is_data(name: str, pattern: str = "") -> bool:
+    """Whether a file of this name is a part, where a pattern has matched it."""
+    asked = pattern.rpartition("/")[2].startswith(_BESIDE)
+    return asked or not (name.startswith(_BESIDE) or name.endswith(_CHECKSUMS))
 
 
-def _natural(path: Path) -> list[tuple[list[str | int], str]]:
-    """Return what sorts paths by their names, and these by the numbers in them."""
-    pieces = [(_NUMBER.split(name), name) for name in path.parts]
+def natural(names: Sequence[str]) -> list[tuple[list[str | int], str]]:
+    """Return what sorts paths, given as names, by these, and by the numbers in them."""
+    pieces = [(_NUMBER.split(name), name) for name in names]
     return [
         ([int(one) if i % 2 else one for i, one in enumerate(split)], name)
         for split, name in pieces
     ]
 
 
-def _joined(
+def joined(
     words: str,
-    place: Path,
-    paths: Sequence[Path],
+    place: str | Path,
+    parts: Sequence[Stream],
     member: str | None,
     read_options: ReadOptions,
+    files: Sequence[Path] = (),
 ) -> Stream:
-    """Return files as one stream; ``place`` is the folder or the pattern."""
-    ordered = sorted(paths, key=_natural)
-    parts = [_part(path, member, read_options) for path in ordered]
+    """Return open parts, in order, as one stream; ``words`` are the user's for it.
+
+    ``place`` is the folder or the pattern, and each part that ``member`` of its file.
+    ``files`` are those of the parts, where they are on this machine.
+    """
     facts = [
         {name: value for name, value in part.provenance.items() if name != "source"}
         for part in parts
     ]
-    known = zip(ordered, facts, strict=True)
-    digest = json_digest([[path.name, one.get("fingerprint")] for path, one in known])
-    fingerprint = f"parts:{digest}"
+    known = "fingerprint" if files else "version"
+    names = [file.name for file in files] or [part.name for part in parts]
+    listed = zip(names, facts, strict=True)
+    told = f"parts:{json_digest([[name, one.get(known)] for name, one in listed])}"
     size = sum(part.packed_size or 0 for part in parts)
     name = str(place) if member is None else f"{place}#{member}"
-    address = str(place.absolute())
-    told: dict[str, object] = {"source": words, "name": name, "size": size}
+    address = str(place.absolute()) if isinstance(place, Path) else place
 
     def opened() -> BinaryIO:
         raise SourceError(
@@ -139,22 +148,18 @@ def _joined(
     return Stream(
         name,
         opened,
-        told | {"fingerprint": fingerprint, "parts": facts},
+        {"source": words, "name": name, "size": size, known: told, "parts": facts},
         size=size,
         address=address if member is None else with_member(address, member),
         identity=Identity(
             words,
             size,
-            fingerprint,
-            files=tuple(ordered),
+            fingerprint=told if files else None,
+            version=None if files else told,
+            files=tuple(files),
             member=member,
-            in_parts=True,
+            in_parts=bool(files),
         ),
         read_options=read_options,
         parts=tuple(parts),
     )
-
-
-def _part(path: Path, member: str | None, read_options: ReadOptions) -> Stream:
-    stream = with_options(from_path(path, str(path)), read_options)
-    return rereadable(unpacked(stream, member))

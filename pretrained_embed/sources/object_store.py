@@ -17,6 +17,7 @@ from pretrained_embed.errors import (
     SourceError,
     UnknownSourceError,
 )
+from pretrained_embed.sources.folder import is_data, natural
 from pretrained_embed.sources.http import Failure
 from pretrained_embed.sources.stream import Guarded
 from pretrained_embed.sources.url import Url
@@ -49,7 +50,10 @@ class StoredFile:
         with _translated(url):
             info = self._filesystem.info(self._path)
         if info["type"] != "file":
-            raise SourceError(f"{url}: is a folder; name a file in it")
+            raise SourceError(
+                f"{url}: is a folder; name a file in it, or end its name with a slash: "
+                "then all of its files are the parts of one source"
+            )
         self.size: int | None = info.get("size")
         self.version = _version(info)
         handle = self._open()
@@ -118,13 +122,51 @@ class _WholeObject(Guarded):
         return len(data)
 
 
+def names_several(url: Url) -> bool:
+    """Whether a URL is that of a folder, which ends with a slash, or is a pattern."""
+    place = url.whole.partition("://")[2].partition("?")[0]
+    return place.endswith("/") or "*" in place
+
+
+def listed(url: Url) -> list[Url]:
+    """Return the files of a folder, or those that a pattern matches, in order.
+
+    ``*`` stands for any part of a name, ``**`` for folders in folders, too. Raises
+    `UnknownSourceError` where there is no file, `SourceError` for a folder with folders
+    in it, and `Failure`.
+    """
+    filesystem, path = _located(url)
+    with _translated(url):
+        if "*" in path:
+            found = filesystem.glob(path, detail=True)
+        else:
+            entries = filesystem.ls(path, detail=True)
+            found = {entry["name"]: entry for entry in entries}
+    files: list[str] = []
+    for name, entry in found.items():
+        last = name.rstrip("/").rpartition("/")[2]
+        if name.rstrip("/") == path.rstrip("/") or not is_data(last, path):
+            continue  # of a folder, S3 may list an object of its own name
+        if entry["type"] == "file":
+            files.append(name)
+        elif "**" not in path:
+            raise SourceError(
+                f"{url}: {last!r} in it is a folder; name the files by a pattern, such "
+                f"as {str(url).rstrip('/*')}/**/part-*"
+            )
+    if not files:
+        raise UnknownSourceError(f"{url}: no file is there that could be vectors")
+    files.sort(key=lambda name: natural(name.split("/")))
+    return [Url(filesystem.unstrip_protocol(name)) for name in files]
+
+
 def _located(url: Url) -> tuple[Any, str]:
     """Return the file system that a URL names, and the path in it."""
     protocol = url.partition("://")[0].lower()
-    if "::" in url or "*" in url:
+    if "::" in url:
         raise SourceError(
-            f"{url}: name one file, without '*' or '::'; a member of an archive is "
-            "named behind a #"
+            f"{url}: name files without '::'; a member of an archive is named behind "
+            "a #"
         )
     try:
         import fsspec.core

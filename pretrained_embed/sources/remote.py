@@ -317,6 +317,21 @@ def open_remote(
     return _stream(found, url, facts, retry), member or None
 
 
+def parts_of(words: str, retry: Retry | None = None) -> list[Url] | None:
+    """Return the files that the URL of a folder, or of a pattern, stands for.
+
+    ``None`` for the URL of one file. A member behind a ``#`` is not looked at. Raises
+    as `open_remote` does.
+    """
+    url, _ = Url(words).parted()
+    if url.scheme.startswith(DIRECT) or not object_store.names_several(url):
+        return None
+    try:
+        return persist(lambda: object_store.listed(url), retry or Retry())
+    except Failure as failure:
+        raise SourceError(f"{url}: cannot be listed: {failure}") from failure
+
+
 def _find(url: Url, retry: Retry) -> Remote:
     if url.scheme.startswith(DIRECT):
         return http.HttpFile(Url(url.whole[len(DIRECT) :]), str(url), retry)

@@ -12,6 +12,7 @@ import os
 import re
 import stat
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
@@ -30,7 +31,7 @@ from pretrained_embed.sources.stream import (
     with_fragment,
     with_options,
 )
-from pretrained_embed.sources.url import url_or_words
+from pretrained_embed.sources.url import Url, url_or_words
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -92,7 +93,8 @@ def open_source(
     ``s3://`` and the like, and ``remote+https://``, are read where they are, unless
     ``offline``. Compression and archives are recognised by content and read as streams.
     ``read_options`` are those of the stream. A pattern of names that is no file, such
-    as ``part-*.txt``, is one source of all files that it matches; in a URL it is none.
+    as ``part-*.txt``, is one source of all files that it matches; so are, in an object
+    store, a pattern with ``*``, and a folder whose URL ends with a slash.
     Raises `UnknownSourceError` where there is no such file, `SourceError` where it
     cannot be read, `MissingPackageError` where a package for it is not installed, and
     `FormatError` where an archive is damaged.
@@ -112,9 +114,14 @@ def _raw(
         if words == "-":
             return from_stdin(), None
         if is_remote(words):
-            from pretrained_embed.sources.remote import open_remote
+            from pretrained_embed.sources.remote import open_remote, parts_of
 
-            return open_remote(words, offline=offline, retry=retry)
+            urls = None if offline else parts_of(words, retry)
+            if urls is None:
+                return open_remote(words, offline=offline, retry=retry)
+            found = [open_remote(url, offline=offline, retry=retry)[0] for url in urls]
+            url, member = Url(words).parted()
+            return _in_parts(words, url, found, member or None, read_options), None
     return _from_path(words, read_options)
 
 
@@ -130,10 +137,54 @@ def _from_path(words: str, read_options: ReadOptions) -> tuple[AnyStream, str | 
         if exists(before):
             return from_path(before, words), words[mark.end() :]
     if _MAGIC.search(words) and not os.path.lexists(path):
-        from pretrained_embed.sources import folder  # most sources are no pattern
-
-        return folder.of_pattern(words, read_options), None
+        return of_pattern(words, read_options), None
     return from_path(path, words), None
+
+
+def of_folder(stream: Stream) -> Stream:
+    """Return the files of a folder as one stream in parts.
+
+    Raises `UnknownSourceError` where there is no file, and `SourceError` where a folder
+    is among them.
+    """
+    from pretrained_embed.sources.folder import files_in  # most sources are none
+
+    folder = cast(Path, stream.path)
+    words, paths = str(stream.provenance["source"]), files_in(folder)
+    options, member = stream.read_options, stream.fragment
+    return _in_parts(words, folder, _opened(paths), member, options, paths)
+
+
+def of_pattern(words: str, read_options: ReadOptions) -> Stream:
+    """Return the files that a pattern of names matches as one stream in parts.
+
+    What stands behind a ``#`` is wanted of each file. Raises as `files_matching` does.
+    """
+    from pretrained_embed.sources.folder import files_matching  # as above
+
+    pattern, paths, member = files_matching(words)
+    place = Path(pattern).expanduser()
+    return _in_parts(words, place, _opened(paths), member, read_options, paths)
+
+
+def _opened(paths: Sequence[Path]) -> list[AnyStream]:
+    return [from_path(path, str(path)) for path in paths]
+
+
+def _in_parts(
+    words: str,
+    place: str | Path,
+    found: Sequence[AnyStream],
+    member: str | None,
+    read_options: ReadOptions,
+    paths: Sequence[Path] = (),
+) -> Stream:
+    """Return files, in order, as one stream; see `joined`."""
+    from pretrained_embed.sources.folder import joined
+
+    streams = [with_options(stream, read_options) for stream in found]
+    parts = [rereadable(unpacked(stream, member)) for stream in streams]
+    return joined(words, place, parts, member, read_options, paths)
 
 
 def _path_of(url: str) -> str:

@@ -10,8 +10,12 @@ import pytest
 from pretrained_embed.budget import USUAL
 from pretrained_embed.errors import SourceError, UnknownSourceError
 from pretrained_embed.sources import Stream
-from pretrained_embed.sources.folder import of_folder, of_pattern
-from pretrained_embed.sources.source import from_path, open_source
+from pretrained_embed.sources.source import (
+    from_path,
+    of_folder,
+    of_pattern,
+    open_source,
+)
 
 
 def filled(folder: Path, *names: str) -> Path:

@@ -12,14 +12,19 @@ from hashlib import sha256
 from importlib import import_module
 from io import BytesIO
 
+import numpy as np
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
+from pretrained_embed import build_matrix
 from pretrained_embed.errors import (
     MissingPackageError,
     OptionError,
     SourceError,
     UnknownSourceError,
 )
+from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.library import Library
 from pretrained_embed.sources import open_source
 from pretrained_embed.sources.http import Failure, Retry
@@ -205,15 +210,63 @@ def test_a_file_that_is_gone_is_an_error(stream, s3):
         all_of(stream)
 
 
+@pytest.mark.parametrize("words", ["parts/", "parts/part-*", "**/part-*", "p*/*"])
+def test_a_folder_or_a_pattern_is_one_source(s3, words):
+    for number in (10, 2, 1):
+        s3.put(f"parts/part-{number}.txt", b"w%d %d 0.5\nsame %d 1\n" % ((number,) * 3))
+    for name in ("parts/_SUCCESS", "parts/.part-1.txt.crc"):
+        s3.put(name, b"none")
+    url = f"s3://{BUCKET}/{words}"
+
+    stream = open_source(url)
+    with Library().open(url) as reader:
+        tokens = [token for block in reader.blocks() for token in block.tokens]
+    matrix = build_matrix(["same", "w10", "w2"], url)
+
+    assert [part.name[-6:] for part in stream.parts] == ["-1.txt", "-2.txt", "10.txt"]
+    assert tokens == ["w1", "same", "w2", "same", "w10", "same"]
+    assert matrix["same"].tolist() == [1, 1]
+    assert matrix["w10"].tolist() == [10, 0.5]
+    assert matrix.provenance["source"]["parts"][2]["version"].startswith("ETag")
+    again = open_source(stream.address)
+    assert again.provenance == stream.provenance
+    s3.put("parts/part-2.txt", b"w2 2 0.25\n")
+    assert open_source(url).provenance["version"] != stream.provenance["version"]
+
+
+def test_of_parts_of_parquet_only_what_is_wanted_is_asked_for(s3):
+    for part in range(3):
+        words = [f"w{part}-{row}" for row in range(40)] + ["same"]
+        vectors = np.full((41, 3000), part, np.float32)
+        table = pa.table({"w": words, "v": list(vectors)})
+        sink = BytesIO()
+        parquet.write_table(table, sink, row_group_size=20, use_dictionary=False)
+        s3.put(f"parquet/part-{part}.parquet", sink.getvalue())
+
+    with Library().open(f"s3://{BUCKET}/parquet/*.parquet") as reader:
+        s3.asked.clear()
+        out = np.zeros((2, 3000), np.float32)
+        index = TokenIndex([b"w1-30", b"same"], np.arange(2), np.zeros(2, np.uint8))
+        selection = reader.select(index, out)
+
+    assert selection.source_rows.tolist() == [41 + 30, 40]
+    assert selection.findings.duplicates == 2
+    assert out[:, 0].tolist() == [1, 0]
+    read = sum(last + 1 - first for first, last in s3.spans())
+    assert read < 2 * 20 * 3000 * 4  # of 6 row groups
+
+
 @pytest.mark.parametrize(
     ("url", "kind", "message"),
     [
         (f"s3://{BUCKET}/none.txt", UnknownSourceError, "there is no such file"),
         (f"s3://{BUCKET}/folder", SourceError, "is a folder; name a file in it"),
         (f"s3://{BUCKET}", SourceError, "is a folder; name a file in it"),
-        (f"s3://{BUCKET}/*.txt", SourceError, "name one file"),
-        (f"simplecache::s3://{BUCKET}/v.txt", SourceError, "name one file"),
-        (f"zip://v.txt::s3://{BUCKET}/v.zip", SourceError, "name one file"),
+        (f"s3://{BUCKET}/none*.txt", UnknownSourceError, "no file is there"),
+        (f"s3://{BUCKET}/none/", UnknownSourceError, "there is no such file"),
+        (f"s3://{BUCKET}/f*", SourceError, "'folder' in it is a folder"),
+        (f"simplecache::s3://{BUCKET}/v.txt", SourceError, "name files without"),
+        (f"zip://v.txt::s3://{BUCKET}/v.zip", SourceError, "name files without"),
         ("nosuch://bucket/v.txt", UnknownSourceError, "no package for nosuch://"),
     ],
 )
