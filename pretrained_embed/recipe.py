@@ -24,7 +24,7 @@ from pretrained_embed.fill import (
 )
 from pretrained_embed.formats.known_layout import AnyLayout, parse_layout
 from pretrained_embed.ledger.provenance import options_of, sources_of
-from pretrained_embed.lookup import FORMS, Match, chain_names, match_chain
+from pretrained_embed.lookup import FORMS, Chain, Match, chain_names, match_chain
 from pretrained_embed.lookup.match import Callback
 
 How = Literal["fill", "concat", "average"]
@@ -195,7 +195,7 @@ class Recipe:
         dtype: Dtype = "float32",
     ) -> None:
         forms = _entries(match)
-        match_chain(forms)
+        chain = match_chain(forms)
         draws.check_seed(seed)
         if combine not in COMBINATIONS:
             raise OptionError(
@@ -208,6 +208,7 @@ class Recipe:
             )
         self.__dict__.update(  # which a frozen dataclass has no other way to do
             match=forms,
+            _chain=chain,
             oov=policy_chain(oov),
             special_oov=MappingProxyType(_special(special_oov)),
             seed=seed,
@@ -219,6 +220,12 @@ class Recipe:
             layout=_layouts(layout),
             dtype=check_dtype(dtype),
         )
+
+    @property
+    def chain(self) -> Chain:
+        """The forms of ``match``, with what each does."""
+        chain: Chain = self.__dict__["_chain"]
+        return chain
 
     @staticmethod
     def choices() -> dict[str, tuple[str, ...]]:
@@ -325,7 +332,7 @@ class Recipe:
 def facts(recipe: Recipe) -> dict[str, Any]:
     """Return what a provenance says of a recipe: `to_dict`, functions as names."""
     values = _values(recipe)
-    values["match"] = [*chain_names(match_chain(recipe.match))]
+    values["match"] = [*chain_names(recipe.chain)]
     values["oov"] = chain_name(recipe.oov)
     values["special_oov"] = {
         name: chain_name(chain) for name, chain in recipe.special_oov.items()

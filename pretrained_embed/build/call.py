@@ -12,8 +12,7 @@ from pretrained_embed import former_names
 from pretrained_embed.arrays import AnyProgress, listener
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.loop import build
-from pretrained_embed.build.options import Options, recipe_of_call
-from pretrained_embed.build.plan import Plan
+from pretrained_embed.build.plan import Plan, recipe_of_call
 from pretrained_embed.build.work import Output, Shards, Work
 from pretrained_embed.errors import BY_LIMITS, OptionError, brief, left_out
 from pretrained_embed.fill import Policies
@@ -158,9 +157,9 @@ def build_matrix(
     former_names.refuse(former, _FORMER, build_matrix)
     library = Library.of(library)
     vocabulary = Vocabulary.of(vocabulary)
-    options = Options.of(
-        recipe_of_call(recipe, match=match, oov=oov, seed=seed),
+    plan = Plan.of(
         vocabulary,
+        recipe_of_call(recipe, match=match, oov=oov, seed=seed),
         limits=limits,
         work=work,
         progress=listener(progress),
@@ -172,28 +171,27 @@ def build_matrix(
         old, name = _earlier(onto, library)
         if old.missing(vocabulary) is None:  # nothing is to be read
             listed = ()
-        chain = chain_names(options.match) if listed else ()
+        chain = chain_names(plan.recipe.chain) if listed else ()
         kept = Onto.of(old.stored, old.ledger, name, vocabulary, chain, len(listed))
-    if options.composes:  # subword pieces are in the source itself
+    if plan.composes:  # subword pieces are in the source itself
         library = replace(library, stores=False)
     opened: list[OpenSource] = []
-    layouts = layouts_of(options.recipe.layout, len(listed)) if listed else []
+    layouts = layouts_of(plan.recipe.layout, len(listed)) if listed else []
     with ExitStack() as stack:
         for one, layout in zip(listed, layouts, strict=True):
             opened.append(
                 library.opened(
                     one,
                     layout=layout,
-                    progress=options.progress,
-                    make_store=options.on_bad_row == "error",
+                    progress=plan.progress,
+                    make_store=plan.on_bad_row == "error",
                 )
             )
             if opened[-1].reader is not one:
                 stack.callback(opened[-1].reader.close)
         if output.path is not None:
             check_place(output.path, [one.provenance for one in opened])
-        plan = Plan.of(vocabulary, opened, options, kept)
-        return build(plan, options.work, output)
+        return build(plan.with_sources(opened, kept), output)
 
 
 def _earlier(

@@ -27,7 +27,7 @@ import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, Progress
-from pretrained_embed.build.executors import NOTHING, Share
+from pretrained_embed.build.workers import NOTHING, Spent
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.reading import read_fully
@@ -221,7 +221,7 @@ class Outcome:
 
     report: SplitReport
     extracts: list[Extract]
-    share: Share = NOTHING
+    spent: Spent = NOTHING
 
     def to_record(self, key: str) -> bytes:
         """Return the record that is kept of a split of a job, unless it was stopped."""
@@ -272,29 +272,32 @@ def _outcome(facts: Any, paths: Iterator[SafePath]) -> Outcome:
     return Outcome(report, [Extract(size, crc, path) for (size, crc), path in placed])
 
 
-class Extracted:
-    """What one pass over a source has come to.
+class Pass:
+    """What one pass over a source, for some of the ranges, has found.
 
-    ``findings`` are those of the pass, without duplicates. Raises `RowError` for the
-    bad row that the pass was stopped by.
+    ``numbers`` are those of its ranges, of which there are ``ranges`` in all,
+    ``findings`` those of the pass, without duplicates, and ``extracts`` what was found,
+    each with the first row of its split in the source. Raises `RowError` for the bad
+    row that the pass was stopped by.
     """
 
     def __init__(
         self,
         reader: Reader,
-        outcomes: Sequence[Outcome],
+        numbers: range,
         ranges: int,
         on_bad_row: OnBadRow,
+        outcomes: Sequence[Outcome],
     ) -> None:
-        self.reader = reader
-        self.ranges = ranges
-        self.findings = reader.total([outcome.report for outcome in outcomes])
+        self.reader, self.numbers, self.ranges = reader, numbers, ranges
         self._on_bad_row = on_bad_row
-        #: Each with the first row of its split in the file.
-        self.extracts: list[tuple[Extract, int]] = []
+        self.findings = reader.total([outcome.report for outcome in outcomes])
         firsts = first_rows(outcome.report for outcome in outcomes)
-        for outcome, first_row in zip(outcomes, firsts, strict=False):
-            self.extracts += [(extract, first_row) for extract in outcome.extracts]
+        self.extracts = [
+            (extract, first_row)
+            for outcome, first_row in zip(outcomes, firsts, strict=False)
+            for extract in outcome.extracts
+        ]
 
     @cached_property
     def statistics(self) -> Statistics:
@@ -310,14 +313,13 @@ class RangeReader(Reader):
     first time, and ``bytes_read`` what was read of the extracts. See `Reader`.
     """
 
-    def __init__(self, extracted: Extracted, number: int) -> None:
-        self._extracted = extracted
-        self._number = number
-        self._source = source = extracted.reader
+    def __init__(self, found: Pass, number: int) -> None:
+        self._pass, self._number = found, number
+        self._source = source = found.reader
         self.format, self.name, self.dim = source.format, source.name, source.dim
         self.count, self.dtype = source.count, source.dtype
         self.composes, self.facts = source.composes, source.facts
-        self.statistics = extracted.statistics
+        self.statistics = found.statistics
         self.met_again: dict[bytes, int] = {}
         self.bytes_read = 0
 
@@ -349,12 +351,12 @@ class RangeReader(Reader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`."""
         claims, number = Claims(index, len(out)), self._number
-        extracts = self._extracted.extracts
+        extracts = self._pass.extracts
         sections: list[PackedTokens] = []
         bases, in_file = [0], []  # the first entry of each extract, and behind the last
         all_bounds = []
         for extract, first_row in extracts:
-            bounds = extract.bounds(self._extracted.ranges, number, self.dim)
+            bounds = extract.bounds(self._pass.ranges, number, self.dim)
             all_bounds.append(bounds)
             positions, tokens = extract.section(bounds, self.dim)
             self.bytes_read += 12 * len(tokens) + tokens.data.nbytes
@@ -389,4 +391,15 @@ class RangeReader(Reader):
     @property
     def findings(self) -> Findings:
         """What the pass over the source found."""
-        return self._extracted.findings
+        return self._pass.findings
+
+
+def reader_of(reader: Reader, passes: Sequence[Pass], number: int) -> Reader:
+    """Return a source as a range sees it: what was found for it, or else all there is.
+
+    ``passes`` are those over the source.
+    """
+    for found in passes:
+        if number in found.numbers:
+            return RangeReader(found, number)
+    return reader

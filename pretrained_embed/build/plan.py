@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
 
 from pretrained_embed import __version__
-from pretrained_embed.arrays import Int64Array
-from pretrained_embed.bits import Dtype
-from pretrained_embed.build.combine import Combination
-from pretrained_embed.build.nothing_found import nothing_found
-from pretrained_embed.build.options import Options
+from pretrained_embed.arrays import AnyArray, Int64Array, Progress
+from pretrained_embed.bits import Dtype, Loss
+from pretrained_embed.build.combine import Combination, Turn, turns
+from pretrained_embed.build.limits import Limits, given, nothing_found
 from pretrained_embed.build.postprocess import Changes, resolve, sample
-from pretrained_embed.build.turning import turns
-from pretrained_embed.errors import ShapeError
+from pretrained_embed.build.work import Work
+from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.fill import PolicyChain, special_chains
 from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.table import bounds
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.ledger.kept import Onto
+from pretrained_embed.ledger.provenance import ROUNDING
 from pretrained_embed.library import OpenSource
 from pretrained_embed.lookup.match import chain_names
-from pretrained_embed.recipe import Step, facts, parse_steps
+from pretrained_embed.recipe import Recipe, Step, facts, parse_steps
 from pretrained_embed.vocabulary import Vocabulary
 
 #: Bytes of the vectors of a range: few, so that memory that was used for one is used
@@ -42,55 +44,102 @@ class Plan:
     """
 
     vocabulary: Vocabulary
-    sources: tuple[OpenSource, ...]
-    options: Options
-    combination: Combination
-    steps: tuple[Step, ...]  # with all their numbers
-    dim: int  # of the rows in the end
-    onto: Onto | None
+    recipe: Recipe
+    special_oov: Mapping[str, PolicyChain]  # by token
+    limits: Limits
+    work: Work
+    progress: Progress | None
     ranges: tuple[range, ...]
+    sources: tuple[OpenSource, ...] = ()
+    combination: Combination = field(default_factory=Combination)
+    steps: tuple[Step, ...] = ()  # with all their numbers
+    dim: int = 0  # of the rows in the end
+    onto: Onto | None = None
     fitted: Changes | None = None  # the steps, where another process has fitted them
 
     @classmethod
     def of(
         cls,
         vocabulary: Vocabulary,
-        sources: Sequence[OpenSource],
-        options: Options,
-        onto: Onto | None,
+        recipe: Recipe,
+        *,
+        limits: Limits | None = None,
+        work: Work | None = None,
+        progress: Progress | None = None,
     ) -> Self:
-        """Return the plan of a build of one range.
+        """Return the plan of a build of one range, still without sources.
 
-        Raises `ShapeError` and `OptionError` where sources, recipe and the rows to be
+        Raises `OptionError` for special tokens that the vocabulary does not have, for
+        limits on a text that the vocabulary does not count, and for what is no `Limits`
+        and no `Work`.
+        """
+        limits = given("limits", limits, Limits)
+        work = given("work", work, Work)
+        if limits.text_coverage and vocabulary.counts is None:
+            raise OptionError(
+                "text_coverage needs to know how often tokens occur, and the "
+                "vocabulary has no counts"
+            )
+        special = special_chains(recipe.special_oov, vocabulary)
+        whole = (range(len(vocabulary)),)
+        return cls(vocabulary, recipe, special, limits, work, progress, whole)
+
+    def with_sources(
+        self,
+        sources: Sequence[OpenSource],
+        onto: Onto | None = None,
+        *,
+        turned: Sequence[Turn | None] | None = None,
+        learned: Mapping[str, AnyArray] | None = None,
+    ) -> Self:
+        """Return the same with sources, and the rows to be kept.
+
+        ``turned`` and ``learned`` are what another process has learned of the sources.
+        Raises `ShapeError` and `OptionError` where they, the recipe and the rows to be
         kept do not fit each other.
         """
-        combination = Combination.of(options.recipe)
-        steps = parse_steps(options.recipe.postprocess)
+        recipe, combination = self.recipe, Combination.of(self.recipe)
+        steps = parse_steps(recipe.postprocess)
         names = [source.reader.name for source in sources]
         dim = 0 if onto is None else onto.dim
         if sources:
-            dims = [source.reader.dim for source in sources]
+            readers = [source.reader for source in sources]
+            dims = [reader.dim for reader in readers]
             steps, dim = resolve(steps, combination.dim(dims, names))
-            if options.recipe.align is not None:
-                readers = [source.reader for source in sources]
-                found = turns(readers, options.recipe.align, options.on_bad_row)
-                combination = replace(combination, turns=found)
+            if turned is None and recipe.align is not None:
+                turned = turns(readers, recipe.align, self.on_bad_row)
+            combination = replace(combination, turns=tuple(turned or ()))
         if onto is not None and dim != onto.dim:
             raise ShapeError(
                 f"{' and '.join(names)} would give rows of {dim} dimensions; those to "
                 f"be kept have {onto.dim}"
             )
-        whole = (range(len(vocabulary)),)
-        return cls(
-            vocabulary,
-            tuple(sources),
-            options,
-            combination,
-            steps,
-            dim,
-            onto,
-            whole,
+        return replace(
+            self,
+            sources=tuple(sources),
+            combination=combination,
+            steps=steps,
+            dim=dim,
+            onto=onto,
+            fitted=None if learned is None else Changes.of(steps, learned),
         )
+
+    @property
+    def on_bad_row(self) -> OnBadRow:
+        """What a reader does with a malformed row."""
+        return self.limits.on_bad_row
+
+    @property
+    def composes(self) -> bool:
+        """Whether subword pieces are asked for, which no store of a source has."""
+        chains = (self.recipe.oov, *self.special_oov.values())
+        return any("subword" in chain for chain in chains)
+
+    @property
+    def calls(self) -> bool:
+        """Whether functions of the caller's are asked for."""
+        chains = (self.recipe.oov, *self.special_oov.values(), self.recipe.match)
+        return any(callable(one) for chain in chains for one in chain)
 
     def step(self) -> int:
         """Return how many rows a range has at most, if there are many ranges.
@@ -124,7 +173,7 @@ class Plan:
     @property
     def dtype(self) -> Dtype:
         """What the finished rows are kept as."""
-        return self.options.recipe.dtype
+        return self.recipe.dtype
 
     @property
     def in_place(self) -> bool:
@@ -135,7 +184,7 @@ class Plan:
     @property
     def needs_coverage(self) -> bool:
         """Whether it is an error that too little is found, beside nothing at all."""
-        limits = self.options.limits
+        limits = self.limits
         return max(limits.coverage, limits.text_coverage) > 0
 
     def asked(self, rows: range) -> Int64Array:
@@ -156,30 +205,54 @@ class Plan:
         """What changes finished rows by the steps of post-processing."""
         if self.fitted is not None:
             return self.fitted
-        first = sample(self.readers, self.combination, self.options.on_bad_row)
+        first = sample(self.readers, self.combination, self.on_bad_row)
         return Changes.fit(self.steps, first)
 
     def check(self, ledger: Ledger) -> None:
         """Raise `CoverageError` if nothing was found, or less than was asked for."""
-        options, readers, asked = self.options, self.readers, ledger.asked
+        readers, asked = self.readers, ledger.asked
         any_found = (asked & ledger.found).any()
         if not self.needs_coverage and (any_found or not asked.any()):
             return  # most builds: nothing is counted that nobody asks for
-        names = chain_names(options.match)
+        names = chain_names(self.recipe.chain)
         if self.onto is not None:
             names = (*(names if readers else ()), *self.onto.more_forms)
         coverage = ledger.covered(names)
-        composing = "subword" in options.oov and any(r.composes for r in readers)
+        composing = "subword" in self.recipe.oov and any(r.composes for r in readers)
         if readers and coverage.tokens and not coverage.found and not composing:
-            raise nothing_found(self.vocabulary, readers, options, coverage)
-        options.limits.check(coverage)
+            raise nothing_found(
+                self.vocabulary, readers, self.recipe.chain, self.on_bad_row, coverage
+            )
+        self.limits.check(coverage)
+
+    def together(self, parts: Sequence[Sequence[Contribution]]) -> list[Contribution]:
+        """Return what came of each source in all parts of the vocabulary."""
+        total = [Contribution(Findings()) for _ in self.sources]
+        for part in filter(None, parts):
+            total = [one.plus(other) for one, other in zip(total, part, strict=True)]
+        return total
+
+    def told(
+        self, ledger: Ledger, contributions: Sequence[Contribution], loss: Loss
+    ) -> Ledger:
+        """Return the ledger of all rows with its provenance and its findings.
+
+        ``loss`` is what rounding did to the rows.
+        """
+        provenance, findings = (
+            self.provenance(contributions),
+            self.findings(contributions),
+        )
+        if self.dtype != "float32":
+            provenance[ROUNDING] = loss.facts(self.dtype)
+        return replace(ledger, provenance=provenance, findings=findings)
 
     def provenance(self, contributions: Sequence[Contribution]) -> dict[str, Any]:
         """Return how to make the same rows again."""
         used = {"versions": versions()}
         if not self.sources and self.onto is not None:
             return self.onto.provenance(used, [])
-        asked = facts(self.options.recipe)
+        asked = facts(self.recipe)
         each = [
             {
                 **source.provenance,
@@ -255,3 +328,19 @@ class Contribution:
             self.tokens + other.tokens,
             self.found + other.found,
         )
+
+
+def recipe_of_call(recipe: Recipe | None, **fields: Any) -> Recipe:
+    """Return the recipe of a call that was given one, or some of its fields.
+
+    Raises `OptionError` for both.
+    """
+    fields = {name: value for name, value in fields.items() if value is not None}
+    if recipe is None:
+        return Recipe(**fields)
+    for name in fields:
+        raise OptionError(
+            f"{name}= is a field of the recipe that is given, too: write "
+            f"recipe=pe.Recipe({name}=..., ...), or leave recipe= out"
+        )
+    return given("recipe", recipe, Recipe)

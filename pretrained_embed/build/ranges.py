@@ -1,126 +1,49 @@
 """A range of rows, made and written at its place: by this process, or by a worker.
 
 What a range needs is in an `Order`, of which a task carries some kilobytes; all that is
-large is in a folder that the workers see. What it leaves is a `Part`.
+large is in a folder that the workers see. What it leaves is a `RangePart`; those of all
+ranges are `Joined`.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Self
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Float32Array, Int64Array, PackedTokens
-from pretrained_embed.bits import SCALES, Dtype, Loss, Stored, row_bytes
-from pretrained_embed.build import columns, opening
-from pretrained_embed.build.combine import Combination
-from pretrained_embed.build.executors import NOTHING, Meter, Share
+from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens
+from pretrained_embed.bits import SCALES, Loss, Stored
+from pretrained_embed.build.combine import Turn
 from pretrained_embed.build.limits import Limits
-from pretrained_embed.build.opening import Opening
-from pretrained_embed.build.options import Options
 from pretrained_embed.build.plan import Contribution, Plan
-from pretrained_embed.build.postprocess import Changes
 from pretrained_embed.build.rows import Made, locate, make
-from pretrained_embed.build.scan import Pass, ScannedSource
-from pretrained_embed.build.turning import Turn
+from pretrained_embed.build.scan import Left, Scan, pass_again, readers_of
+from pretrained_embed.build.sinks import Keeper, Target, Written
 from pretrained_embed.build.work import Work
-from pretrained_embed.build.work_folder import cannot_write
+from pretrained_embed.build.work_folder import (
+    cannot_write,
+    chosen,
+    read_arrays,
+    write_arrays,
+)
+from pretrained_embed.build.workers import NOTHING, Meter, Opening, Spent, opened
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.files.replacement import writing
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import Findings, Reader
-from pretrained_embed.formats.safetensors.sink import HEADER
-from pretrained_embed.formats.sharded.index import file_name
-from pretrained_embed.formats.sharded.row_digests import RowDigests
-from pretrained_embed.formats.table import bounds, write_array
-from pretrained_embed.ledger import Ledger
+from pretrained_embed.ledger import Advice, Ledger
 from pretrained_embed.ledger.kept import Onto
+from pretrained_embed.ledger.ledger import codes_of
+from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.ledger.saved import vocabulary_of
 from pretrained_embed.library import OpenSource
-from pretrained_embed.recipe import Recipe, Step
+from pretrained_embed.recipe import Recipe
 from pretrained_embed.vocabulary import TokenRows
 
-_PIECE = 1 << 22
-
-#: Finished rows, (rows, dim).
-Rows = Float32Array | Stored
-
 
 @dataclass(frozen=True)
-class Target:
-    """Where the rows of a matrix lie, in files that grow in a folder.
-
-    ``name`` is that of the one file, in which they begin at byte ``begin``; without it
-    they are in ``files`` shards, whose rows have a digest each ``block``.
-    """
-
-    folder: str
-    rows: int
-    dim: int
-    name: str = ""
-    begin: int = HEADER
-    files: int = 1
-    block: int = 0
-    dtype: Dtype = "float32"
-
-    @property
-    def row_bytes(self) -> int:
-        """How many bytes a row has."""
-        return row_bytes(self.dtype, self.dim)
-
-    def place(self, rows: range) -> tuple[Path, int]:
-        """Return the file that has a range of rows, and where in it they begin."""
-        folder = Path(self.folder)
-        if self.name:
-            return folder / self.name, self.begin + self.row_bytes * rows.start
-        number = ((rows.start + 1) * self.files - 1) // self.rows
-        first = rows.start - bounds(self.rows, self.files)[number][0]
-        return folder / file_name(number, self.files), HEADER + self.row_bytes * first
-
-    def write(self, rows: range, vectors: Rows) -> tuple[int, tuple[str, ...]]:
-        """Write rows at their place; return their CRC-32, and their digests."""
-        raw = vectors.checked() if isinstance(vectors, Stored) else vectors
-        path, begin = self.place(rows)
-        with writing(path), path.open("r+b", buffering=0) as file:
-            file.seek(begin)
-            write_array(file, raw)
-        digests: tuple[str, ...] = ()
-        if self.block:
-            state = RowDigests(self.block)
-            state.update(raw)
-            digests = state.finish()
-        kind = raw.dtype.newbyteorder("<")
-        return zlib.crc32(np.ascontiguousarray(raw, kind).data), digests
-
-    def crc32(self, rows: range) -> int | None:
-        """Return the CRC-32 of what lies there; ``None`` where that is too little."""
-        path, begin = self.place(rows)
-        crc, left = 0, self.row_bytes * len(rows)
-        with suppress(OSError), path.open("rb", buffering=0) as file:
-            file.seek(begin)
-            while left and (piece := file.read(min(left, _PIECE))):
-                crc, left = zlib.crc32(piece, crc), left - len(piece)
-            return None if left else crc
-        return None
-
-
-class Keeper(Protocol):
-    """What rows are written to: a `Target`, or memory."""
-
-    def write(self, rows: range, vectors: Rows) -> tuple[int, tuple[str, ...]]:
-        """Write rows at their place; return their CRC-32, and their digests."""
-
-    def crc32(self, rows: range) -> int | None:
-        """Return the CRC-32 of what lies there; ``None`` where that is too little."""
-
-
-@dataclass(frozen=True)
-class Part:
+class RangePart:
     """What became of a range: all but its rows, which are at their place."""
 
     arrays: Mapping[str, AnyArray]  # of its ledger
@@ -128,10 +51,9 @@ class Part:
     contributions: tuple[Contribution, ...]  # of each source; none where none was asked
     unfilled: Int64Array  # ids whose rows the policy "error" leaves
     met: tuple[Mapping[bytes, int], ...]  # of each source, see `RangeReader`
-    crc32: int = 0
-    digests: tuple[str, ...] = ()
-    share: Share = NOTHING
-    loss: Loss = Loss()  # noqa: RUF009  (a tuple)
+    loss: Loss
+    written: Written = Written()  # noqa: RUF009  (a tuple)
+    spent: Spent = NOTHING
 
     @classmethod
     def of(cls, ledger: Ledger, readers: Sequence[Reader], made: Made | None) -> Self:
@@ -149,7 +71,7 @@ class Part:
             () if made is None else tuple(made.contributions),
             np.empty(0, np.int64) if made is None else made.unfilled,
             tuple(getattr(reader, "met_again", {}) for reader in readers),
-            loss=Loss() if made is None else made.loss,
+            Loss() if made is None else made.loss,
         )
 
     def save(self, path: SafePath) -> None:
@@ -159,14 +81,14 @@ class Part:
             for one in self.contributions
         ]
         met = [{token.hex(): n for token, n in each.items()} for each in self.met]
-        facts = [self.forms, told, met, self.crc32, self.digests, self.loss]
-        columns.write(path, [*self.arrays.items(), ("unfilled", self.unfilled)], facts)
+        facts = [self.forms, told, met, self.loss, self.written]
+        write_arrays(path, [*self.arrays.items(), ("unfilled", self.unfilled)], facts)
 
     @classmethod
     def load(cls, path: SafePath) -> Self | None:
         """Return what `save` wrote; ``None`` for what is not there, or damaged."""
         try:
-            (forms, told, met, crc32, digests, loss), arrays = columns.read(path)
+            (forms, told, met, loss, (crc32, digests)), arrays = read_arrays(path)
         except (OSError, FormatError):
             return None
         return cls(
@@ -175,9 +97,8 @@ class Part:
             tuple(Contribution(Findings.from_dict(f), t, n) for f, t, n in told),
             arrays["unfilled"],
             tuple({bytes.fromhex(k): n for k, n in each.items()} for each in met),
-            crc32,
-            tuple(digests),
-            loss=Loss(*loss),
+            Loss(*loss),
+            Written(crc32, tuple(digests)),
         )
 
 
@@ -185,27 +106,27 @@ def finish(
     plan: Plan,
     number: int,
     readers: Callable[[int], Sequence[Reader]],
-    target: Keeper,
+    keeper: Keeper,
     record: SafePath | None = None,
     meter: Meter | None = None,
-) -> Part:
+) -> RangePart:
     """Make the rows of a range and write them at their place, unless they are there.
 
     That is so where the ``record`` of an earlier build of this job says so, and the
     bytes have its checksum. ``meter`` measures what was done for it before.
     """
     rows, meter = plan.ranges[number], meter or Meter()
-    known = None if record is None else Part.load(record)
-    if known is not None and target.crc32(rows) == known.crc32:
+    known = None if record is None else RangePart.load(record)
+    if known is not None and keeper.crc32(rows) == known.written.crc32:
         return known
     seen = readers(number)
     made = make(plan, number, seen)
-    part = Part.of(made.ledger, seen, made)
+    part = RangePart.of(made.ledger, seen, made)
     if not len(made.unfilled):
-        crc32, digests = target.write(rows, made.vectors)
+        written = keeper.write(rows, made.vectors)
         meter.read = sum(getattr(reader, "bytes_read", 0) for reader in seen)
         meter.written = int(made.vectors.nbytes)
-        part = replace(part, crc32=crc32, digests=digests, share=meter.share())
+        part = replace(part, written=written, spent=meter.spent())
         if record is not None:
             try:
                 part.save(record)
@@ -217,7 +138,7 @@ def finish(
 #: What the names of files begin with that say what became of a range.
 RECORD = "range-"
 
-NO_PART = Part({}, None, (), np.empty(0, np.int64), ())
+NO_PART = RangePart({}, None, (), np.empty(0, np.int64), (), Loss())
 
 
 def record_of(folder: SafePath, number: int) -> SafePath:
@@ -225,13 +146,87 @@ def record_of(folder: SafePath, number: int) -> SafePath:
     return folder / f"{RECORD}{number:06}"
 
 
+class Joined:
+    """What is known of the ranges of a plan, which come in any order."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._parts: list[RangePart] = [NO_PART] * len(plan.ranges)  # without arrays
+        self._plan = plan
+        self._blank = codes_of(plan.vocabulary, Origin.OOV)
+        self._arrays: dict[str, AnyArray] = {}
+        self._advice: dict[int, Advice] = {}
+
+    def add(self, number: int, part: RangePart) -> None:
+        """Take what became of a range."""
+        rows = self._plan.ranges[number]
+        place = slice(rows.start, rows.stop)
+        for name, array in part.arrays.items():
+            if name == "advice":
+                self._advice[number] = Advice(part.forms or (), array)
+                continue
+            if name not in self._arrays:
+                self._arrays[name] = self._of_all(name, array)
+            self._arrays[name][..., place] = array
+        self._parts[number] = replace(part, arrays={})
+
+    def _of_all(self, name: str, array: AnyArray) -> AnyArray:
+        """Return an array for all rows; a range without a token may lack its own."""
+        shape = (*array.shape[:-1], len(self._blank))
+        if name == SCALES:
+            return np.zeros(shape, array.dtype)
+        if name.endswith("rows") or name == "sources":
+            return np.full(shape, -1, array.dtype)
+        return np.broadcast_to(self._blank, shape).copy()
+
+    def unfilled(self) -> Int64Array:
+        """Return the ids of rows that are left as they are."""
+        return np.concatenate([part.unfilled for part in self._parts])
+
+    def ledger(self, scan: Scan) -> Ledger:
+        """Return that of all rows. What was added is not added to any more."""
+        plan, arrays = self._plan, self._arrays
+        for array in arrays.values():
+            array.flags.writeable = False  # and so need not be copied
+        advised = [
+            (advice, np.arange(plan.ranges[number].start, plan.ranges[number].stop))
+            for number, advice in sorted(self._advice.items())
+        ]
+        ledger = Ledger.from_arrays(plan.vocabulary, arrays)
+        if advised:
+            every = np.ones(len(ledger), np.bool_)
+            ledger = replace(ledger, advice=Advice.of_rows(advised, every))
+        found = plan.together([part.contributions for part in self._parts])
+        met: list[dict[bytes, int]] = [{} for _ in plan.sources]
+        for part in self._parts:
+            for whole, its in zip(met, part.met, strict=False):
+                whole |= its
+        counted = [one.findings.duplicates for one in found]
+        counts = scan.duplicates(ledger, counted, met)
+        found = [
+            replace(one, findings=replace(one.findings, duplicates=count))
+            for one, count in zip(found, counts, strict=True)
+        ]
+        loss = Loss.sum(part.loss for part in self._parts)
+        return plan.told(ledger, found, loss)
+
+    @property
+    def written(self) -> list[Written]:
+        """What is known of the bytes of the ranges, in order."""
+        return [part.written for part in self._parts]
+
+    @property
+    def scales(self) -> AnyArray | None:
+        """Those of all rows, where the dtype has such."""
+        return self._arrays.get(SCALES)
+
+
 @dataclass(frozen=True)
 class Order:
     """All that a worker needs to make ranges of a plan.
 
     The large things are in ``folder``: the vocabulary, what was fitted, the rows that
-    are kept; there it says what became of ranges. ``passes`` are those over each
-    source.
+    are kept; there it says what became of ranges. ``left`` is what
+    passes over each source left.
     """
 
     key: str
@@ -240,9 +235,7 @@ class Order:
     limits: Limits
     work: Work  # as a worker does it
     sources: tuple[Opening, ...]
-    passes: tuple[tuple[Pass, ...], ...]
-    steps: tuple[Step, ...]
-    dim: int
+    left: tuple[tuple[Left, ...], ...]
     cut: tuple[int, int]  # how many files, and rows of a range
     target: Target
 
@@ -258,28 +251,26 @@ class Order:
                 f"{self.folder}: cannot be read: {error}. Every worker needs the "
                 "folder that the output is in, at the same place"
             ) from error
-        seen = [
-            ScannedSource(
-                reader, [(one.numbers, one.extracted(reader)) for one in each]
-            )
-            for reader, each in zip(plan.readers, self.passes, strict=True)
+        passes = [
+            [pass_again(reader, *left) for left in each]
+            for reader, each in zip(plan.readers, self.left, strict=True)
         ]
-        return plan, lambda number: [source.reader(number) for source in seen]
+        return plan, lambda number: readers_of(plan, passes, number)
 
 
-def finish_elsewhere(order: Order, number: int, attempt: int) -> Part:
+def finish_elsewhere(order: Order, number: int, attempt: int) -> RangePart:
     """Do `finish` in any process."""
     meter = Meter()
-    plan, readers = opening.opened("ranges", order.key, order.opened)
+    plan, readers = opened("ranges", order.key, order.opened)
     record = record_of(order.folder, number)
     return finish(plan, number, readers, order.target, record, meter)
 
 
-def locate_elsewhere(order: Order, number: int, attempt: int) -> Part:
+def locate_elsewhere(order: Order, number: int, attempt: int) -> RangePart:
     """Return the part of a range before its rows are filled; no vector is read."""
-    plan, readers = opening.opened("ranges", order.key, order.opened)
+    plan, readers = opened("ranges", order.key, order.opened)
     seen = readers(number)
-    return Part.of(locate(plan, number, seen), seen, None)
+    return RangePart.of(locate(plan, number, seen), seen, None)
 
 
 _PLAN = "plan"
@@ -304,7 +295,7 @@ def save_plan(plan: Plan, folder: SafePath) -> None:
         "turns": len(plan.combination.turns),
     }
     if onto is not None:
-        kept = Part.of(onto.ledger, (), None)
+        kept = RangePart.of(onto.ledger, (), None)
         arrays |= {f"onto {name}": array for name, array in kept.arrays.items()}
         arrays |= {"missing": onto.missing, "kept": onto.vectors.values[:]}
         if onto.vectors.scales is not None:
@@ -313,14 +304,14 @@ def save_plan(plan: Plan, folder: SafePath) -> None:
         facts["onto"] = [kept.forms, onto.more_forms, *said]
     path = folder / _PLAN
     try:
-        columns.write(path, arrays.items(), facts)
+        write_arrays(path, arrays.items(), facts)
     except OSError as error:
         raise cannot_write(path, error) from error
 
 
 def _plan(order: Order) -> Plan:
     """Return the plan again, its sources open."""
-    facts, arrays = columns.read(order.folder / _PLAN, mapped=True)
+    facts, arrays = read_arrays(order.folder / _PLAN, mapped=True)
     rows = TokenRows(PackedTokens(arrays["data"], arrays["offsets"]), arrays["holes"])
     vocabulary = vocabulary_of(facts["vocabulary"], rows, arrays, whole=True)
     turns = tuple(
@@ -332,20 +323,15 @@ def _plan(order: Order) -> Plan:
         forms, more, dtype, dim = facts["onto"]
         onto = Onto(
             Stored(dtype, arrays["kept"], arrays.get("scales"), dim),
-            Ledger.from_arrays(vocabulary, columns.chosen(arrays, "onto "), forms),
+            Ledger.from_arrays(vocabulary, chosen(arrays, "onto "), forms),
             arrays["missing"],
             tuple(more),
             {},
         )
-    plan = Plan(
-        vocabulary,
-        tuple(OpenSource(source.reader(), {}, []) for source in order.sources),
-        Options.of(order.recipe, vocabulary, limits=order.limits, work=order.work),
-        replace(Combination.of(order.recipe), turns=turns),
-        order.steps,
-        order.dim,
+    plan = Plan.of(vocabulary, order.recipe, limits=order.limits, work=order.work)
+    return plan.with_sources(
+        [OpenSource(source.reader(), {}, []) for source in order.sources],
         onto,
-        (),
-        Changes.of(order.steps, columns.chosen(arrays, "step ")),
-    )
-    return plan.cut(*order.cut)
+        turned=turns,
+        learned=chosen(arrays, "step "),
+    ).cut(*order.cut)

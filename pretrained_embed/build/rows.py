@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,9 +17,7 @@ from pretrained_embed import bits
 from pretrained_embed import fill as oov
 from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.bits import Loss, Stored
-from pretrained_embed.build.options import Options
 from pretrained_embed.build.plan import Contribution, Plan
-from pretrained_embed.fill import PolicyChain
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.ledger import Advice, Ledger, Origin
 from pretrained_embed.ledger.origin import OriginArray
@@ -129,12 +127,12 @@ def locate(plan: Plan, number: int, readers: Sequence[Reader]) -> Ledger:
     return _with_kept(plan, rows, asked, united)
 
 
-def located_in(vocabulary: Vocabulary, reader: Reader, options: Options) -> Ledger:
-    """Return where one source has the tokens of a vocabulary; no vector is read.
+def located_in(plan: Plan, reader: Reader) -> Ledger:
+    """Return where one source has the tokens of a plan; no vector is read.
 
     Its name, format and dim are in the provenance.
     """
-    _, ledger = _hits(vocabulary, reader, options, None, vectors=False)
+    _, ledger = _hits(plan, plan.vocabulary, reader, None, vectors=False)
     source = {"name": reader.name, "format": reader.format, "dim": reader.dim}
     return replace(ledger, provenance={"source": source})
 
@@ -143,8 +141,8 @@ def missing_in(plan: Plan, rows: Int64Array, reader: Reader) -> Int64Array:
     """Return those of some rows whose tokens a source does not have in any form."""
     if not len(rows):
         return rows
-    options = replace(plan.options, advise=False)
-    _, ledger = _hits(_part(plan, rows), reader, options, None, vectors=False)
+    here = _part(plan, rows)
+    _, ledger = _hits(plan, here, reader, None, vectors=False, advise=False)
     return rows[ledger.missing]
 
 
@@ -206,7 +204,7 @@ def _look_up(
             continue
         here = vocabulary if len(rows) == len(vocabulary) else vocabulary.part(rows)
         place = out if plan.in_place and not number else None
-        found, ledger = _hits(here, reader, plan.options, place, vectors=vectors)
+        found, ledger = _hits(plan, here, reader, place, vectors=vectors)
         each.append(_Found(rows, found, ledger))
         if plan.combination.how == "fill":
             rows = rows[ledger.missing]
@@ -214,51 +212,35 @@ def _look_up(
 
 
 def _hits(
+    plan: Plan,
     vocabulary: Vocabulary,
     reader: Reader,
-    options: Options,
     out: Float32Array | None,
     *,
     vectors: bool,
+    advise: bool = True,
 ) -> tuple[Float32Array, Ledger]:
     """Return the vectors of the tokens that ``reader`` has in a form asked for."""
-    search = Search(vocabulary, options.match, advise=options.advise)
+    advise = advise and plan.work.advise
+    search = Search(vocabulary, plan.recipe.chain, advise=advise)
     if out is None or search.rows > len(out) or not vectors:
         out = np.zeros((search.rows if vectors else 0, reader.dim), np.float32)
-    selection = reader.select(
-        search.index,
-        out,
-        threads=options.threads,
-        on_bad_row=options.on_bad_row,
-        progress=options.progress,
-    )
-    options.limits.check_rows(selection.findings, reader.name)
+    asked: Any = {"threads": plan.work.threads, "on_bad_row": plan.on_bad_row}
+    selection = reader.select(search.index, out, progress=plan.progress, **asked)
+    findings = selection.findings
+    plan.limits.check_rows(findings, reader.name)
     ledger = search.hits(selection, out if vectors else None)
-    findings = _own_findings(selection.findings, vocabulary, reader, options)
+    if advise and findings.duplicates:
+        # those of tokens that are only tried are among them: look for the others alone
+        index = Search(vocabulary, plan.recipe.chain).index
+        own = reader.locate(index, **asked).findings
+        findings = replace(findings, duplicates=own.duplicates)
     if vectors and len(out) > len(vocabulary):
         # What lies beyond are parts of compounds. `out` was made above for this search:
         # it owns its memory, and no view of it is left that could see it go.
         assert out.base is None, "the rows of a sink are not for this function to cut"
         out.resize((len(vocabulary), reader.dim), refcheck=False)
     return out, replace(ledger, findings=findings)
-
-
-def _own_findings(
-    findings: Findings, vocabulary: Vocabulary, reader: Reader, options: Options
-) -> Findings:
-    """Return findings whose duplicates are of tokens that the chain looks for.
-
-    A pass for advice, too, counts also those of tokens that are only tried. Only where
-    it has met duplicates does another pass tell the two apart.
-    """
-    if not (options.advise and findings.duplicates):
-        return findings
-    selection = reader.locate(
-        Search(vocabulary, options.match).index,
-        threads=options.threads,
-        on_bad_row=options.on_bad_row,
-    )
-    return replace(findings, duplicates=selection.findings.duplicates)
 
 
 def _united(vocabulary: Vocabulary, each: Sequence[_Found | None]) -> Ledger:
@@ -296,9 +278,9 @@ def _fill_gaps(
             here = np.flatnonzero(found.ledger.found)
             prepare(found.vectors, here, number)
             vectors[found.rows[here]] = found.vectors[here]
-    empty, filler = ledger.missing, _filler(readers, plan.options)
+    empty, filler = ledger.missing, _filler(plan, readers)
     origin, unfilled = _fill(
-        vocabulary, readers[filler], vectors, empty, ledger.origin, plan.options
+        plan, vocabulary, readers[filler], vectors, empty, ledger.origin
     )
     prepare(vectors, empty, filler)
     prepare(vectors, np.flatnonzero(ledger.sources == 0), 0)
@@ -332,13 +314,14 @@ def _put_together(
         if plan.combination.how == "average":
             rows = rows[nowhere[rows]]
         origin, left = _fill(
+            plan,
             vocabulary,
             reader,
             one.vectors,
             rows,
             one.ledger.origin,
-            _possible(plan.options, reader, readers),
-            number,
+            part=number,
+            spells=reader.composes or not any(other.composes for other in readers),
         )
         unfilled[left] = True
         parts.append(replace(one.ledger, origin=origin))
@@ -359,17 +342,20 @@ def _there(found: _Found | None) -> _Found:
 
 
 def _fill(
+    plan: Plan,
     vocabulary: Vocabulary,
     reader: Reader,
     vectors: Float32Array,
     rows: Int64Array,
     origin: OriginArray,
-    options: Options,
+    *,
     part: int = 0,
+    spells: bool = True,
 ) -> tuple[OriginArray, Int64Array]:
     """Fill rows of tokens that were not found, each by the policies for it.
 
     ``part`` is the place of the source among those whose vectors are put together.
+    ``spells`` is false where others of these have subword pieces, and this has none.
     Returns ``origin`` as it is now, and which rows "error" leaves as they are.
     """
     if not len(rows):
@@ -378,46 +364,32 @@ def _fill(
     lookup = oov.Lookup(
         reader.whole,
         vocabulary,
-        options.match,
-        options.on_bad_row,
-        options.threads,
-        options.progress,
+        plan.recipe.chain,
+        plan.on_bad_row,
+        plan.work.threads,
+        plan.progress,
     )
-    statistics = cache(lambda: oov.source_statistics(reader, options.on_bad_row))
+    statistics = cache(lambda: oov.source_statistics(reader, plan.on_bad_row))
     left = [
         oov.fill(
-            chain,
+            tuple(policy for policy in chain if spells or policy != "subword"),
             vocabulary.strings(chosen),
             chosen,
             vectors,
             origin,
             lookup=lookup,
-            seed=options.seed,
+            seed=plan.recipe.seed,
             part=part,
             statistics=statistics,
         )
         for chain, chosen in oov.by_chain(
-            vocabulary, rows, options.oov, options.special_oov
+            vocabulary, rows, plan.recipe.oov, plan.special_oov
         )
     ]
     return origin, np.sort(np.concatenate(left))
 
 
-def _filler(readers: Sequence[Reader], options: Options) -> int:
+def _filler(plan: Plan, readers: Sequence[Reader]) -> int:
     """Return which source fills the rows of tokens that none has."""
-    if "subword" in options.oov:
-        composing = [number for number, r in enumerate(readers) if r.composes]
-        return composing[0] if composing else 0
-    return 0
-
-
-def _possible(options: Options, reader: Reader, readers: Sequence[Reader]) -> Options:
-    """Return the options without "subword", if others have such pieces but not this."""
-    if reader.composes or not any(other.composes for other in readers):
-        return options
-
-    def without(chain: PolicyChain) -> PolicyChain:
-        return tuple(policy for policy in chain if policy != "subword")
-
-    special = {token: without(chain) for token, chain in options.special_oov.items()}
-    return replace(options, oov=without(options.oov), special_oov=special)
+    composing = [number for number, reader in enumerate(readers) if reader.composes]
+    return composing[0] if composing and "subword" in plan.recipe.oov else 0

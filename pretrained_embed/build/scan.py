@@ -21,21 +21,33 @@ import numpy as np
 
 from pretrained_embed import __version__, kernel
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, Progress, joined
-from pretrained_embed.build import columns, opening
-from pretrained_embed.build.executors import Meter, Share, Tasks
+from pretrained_embed.build import workers
 from pretrained_embed.build.extract import (
     Extract,
-    Extracted,
     Gathering,
     Outcome,
-    RangeReader,
+    Pass,
+    reader_of,
 )
-from pretrained_embed.build.opening import Opening, close, state_of
-from pretrained_embed.build.options import Options
 from pretrained_embed.build.plan import Plan
 from pretrained_embed.build.rows import missing_in
 from pretrained_embed.build.work import WholeProgress
-from pretrained_embed.build.work_folder import WorkFolder, cannot_write
+from pretrained_embed.build.work_folder import (
+    VERSION,
+    WorkFolder,
+    cannot_write,
+    read_arrays,
+    write_arrays,
+)
+from pretrained_embed.build.workers import (
+    Meter,
+    Opening,
+    Spent,
+    Tasks,
+    close,
+    scatters,
+    state_of,
+)
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
@@ -149,7 +161,7 @@ def _write(path: SafePath, parts: Sequence[bytes | memoryview]) -> None:
         raise cannot_write(path, error) from error
 
 
-def _columns(wanted: Iterator[Wanted]) -> Iterator[tuple[str, AnyArray]]:
+def _arrays(wanted: Iterator[Wanted]) -> Iterator[tuple[str, AnyArray]]:
     for number, tokens in wanted:
         yield f"{number} data", tokens.data
         yield f"{number} offsets", tokens.offsets
@@ -159,7 +171,7 @@ def _index(wanted: SafePath | list[Wanted] | None) -> TokenIndex:
     """Return the index of all that is wanted, whose rows are the ranges."""
     if isinstance(wanted, SafePath):
         try:
-            arrays = columns.read(wanted).arrays
+            _, arrays = read_arrays(wanted)
         except (OSError, FormatError) as error:
             raise SourceError(
                 f"{wanted}: the tokens that this build looks for cannot be read: "
@@ -192,7 +204,7 @@ def scan_split(
     `WriteError`.
     """
     meter = Meter()  # before the index is made, which takes its time
-    reader, index = opening.opened("scan", job.key, lambda: job.opened(wanted))
+    reader, index = workers.opened("scan", job.key, lambda: job.opened(wanted))
     scan = reader.scan(split, index, job.on_bad_row)
     gathering = Gathering(index, job.ranges, job.dim)
     extracts: list[Extract] = []
@@ -209,7 +221,7 @@ def scan_split(
     report = scan.report()
     meter.read = max(0, report.read - split.begin)
     meter.written = sum(extract.size for extract in extracts)
-    outcome = Outcome(report, extracts, meter.share())
+    outcome = Outcome(report, extracts, meter.spent())
     job.record(number, outcome)
     return outcome
 
@@ -218,13 +230,13 @@ def scan_split(
 Asked = Callable[[int], Int64Array]
 
 
-def passes(wanted: Sequence[int], options: Options, memory: int) -> list[range]:
+def passes(plan: Plan, wanted: Sequence[int], memory: int) -> list[range]:
     """Return the ranges, by number, that are looked for in one pass each.
 
     ``wanted`` are the rows that each looks for. An index of all tokens of a pass takes
     ``memory`` bytes at most, as far as a single range allows.
     """
-    forms = len(options.match) + _TRIED * options.advise
+    forms = len(plan.recipe.chain) + _TRIED * plan.work.advise
     limit = max(1, memory // (_INDEX_ENTRY * forms))
     begins, held = [0], 0
     for number, rows in enumerate(wanted):
@@ -238,43 +250,23 @@ def passes(wanted: Sequence[int], options: Options, memory: int) -> list[range]:
 
 def planned_passes(plan: Plan, memory: int) -> int:
     """Return how often a source is read that all rows are looked for in."""
-    return len(passes([*map(len, plan.ranges)], plan.options, memory))
+    return len(passes(plan, [*map(len, plan.ranges)], memory))
 
 
-class Pass(NamedTuple):
-    """What one pass over a source has left, for any process."""
-
-    numbers: range  # of the ranges that it was for
-    job: Job  # without the source, and what was wanted
-    splits: int
-
-    def extracted(self, reader: Reader) -> Extracted:
-        """Return it from the records in the folder; raises `SourceError`."""
-        outcomes = [self.job.outcome(number) for number in range(self.splits)]
-        there = [outcome for outcome in outcomes if outcome is not None]
-        if len(there) < self.splits:
-            raise SourceError(
-                f"{self.job.folder}: what was found in {reader.name} is not there; "
-                "every worker needs the folder of the output, at the same place"
-            )
-        return Extracted(reader, there, self.job.ranges, self.job.on_bad_row)
+#: What is left of a pass for any process: its ranges, its job, how many splits it had.
+Left = tuple[range, Job, int]
 
 
-class ScannedSource:
-    """A source as ranges see it: what was extracted for them, or else the source."""
-
-    def __init__(
-        self, reader: Reader, extracted: Sequence[tuple[range, Extracted]] = ()
-    ) -> None:
-        self.source = reader
-        self.extracted = [*extracted]
-
-    def reader(self, number: int) -> Reader:
-        """Return a reader of what a range wants."""
-        for numbers, extracted in self.extracted:
-            if number in numbers:
-                return RangeReader(extracted, number)
-        return self.source
+def pass_again(reader: Reader, numbers: range, job: Job, splits: int) -> Pass:
+    """Return a pass by what its job has left in the folder; raises `SourceError`."""
+    outcomes = [job.outcome(number) for number in range(splits)]
+    there = [outcome for outcome in outcomes if outcome is not None]
+    if len(there) < splits:
+        raise SourceError(
+            f"{job.folder}: what was found in {reader.name} is not there; "
+            "every worker needs the folder of the output, at the same place"
+        )
+    return Pass(reader, numbers, job.ranges, job.on_bad_row, there)
 
 
 class Scan:
@@ -282,34 +274,33 @@ class Scan:
 
     def __init__(self, plan: Plan, means: Means) -> None:
         self._plan, self._means = plan, means
-        self.sources: list[ScannedSource] = []
-        self.passes: list[tuple[Pass, ...]] = []  # of each source
-        self.shares: list[Share] = []
+        self.passes: list[list[Pass]] = []  # over each source
+        self.left: list[list[Left]] = []  # the same for other processes
+        self.spent: list[Spent] = []
         self._asked: list[Asked] = []  # of each source
 
         def every(place: int) -> Int64Array:
             return plan.asked(plan.ranges[place])
 
         asked: Asked = every
-        for number, one in enumerate(plan.sources):
+        for number, source in enumerate(plan.sources):
             self._asked.append(asked)
-            source = ScannedSource(one.reader)
-            if _is_scanned(one):
-                source.extracted = [*self._scanned(number, one, asked)]
-            self.sources.append(source)
-            if len(self.passes) <= number:
-                self.passes.append(())
+            self.left.append([])
+            self.passes.append([])
+            if _is_scanned(source):
+                self._scan(number, source, asked)
             behind = plan.sources[number + 1 :]
             if plan.combination.how == "fill" and any(map(_is_scanned, behind)):
+                reader, found = source.reader, self.passes[number]
                 left = [
-                    missing_in(plan, asked(place), source.reader(place))
+                    missing_in(plan, asked(place), reader_of(reader, found, place))
                     for place in range(len(plan.ranges))
                 ]
                 asked = left.__getitem__
 
     def readers(self, number: int) -> list[Reader]:
         """Return the sources as far as a range wants something of them."""
-        return [source.reader(number) for source in self.sources]
+        return readers_of(self._plan, self.passes, number)
 
     def duplicates(
         self, ledger: Ledger, counted: Sequence[int], met: Sequence[Mapping[bytes, int]]
@@ -322,7 +313,7 @@ class Scan:
         """
         return [
             self._in_index(number, ledger)
-            if count and not self.sources[number].extracted
+            if count and not self.passes[number]
             else sum(met[number].values())
             for number, count in enumerate(counted)
         ]
@@ -334,24 +325,20 @@ class Scan:
         if plan.combination.how == "fill":  # and no source before has them
             before = ledger.found & (ledger.sources < number)
             rows = rows[~before[rows]]
-        index = Search(plan.vocabulary.part(rows), plan.options.match).index
+        index = Search(plan.vocabulary.part(rows), plan.recipe.chain).index
         reader = plan.sources[number].reader
-        selection = reader.locate(index, on_bad_row=plan.options.on_bad_row)
+        selection = reader.locate(index, on_bad_row=plan.on_bad_row)
         return selection.findings.duplicates
 
-    def _scanned(
-        self, number: int, source: OpenSource, asked: Asked
-    ) -> Iterator[tuple[range, Extracted]]:
-        """Read a source in one pass or several; yield what each has found."""
-        plan, means = self._plan, self._means
-        options, ranges = plan.options, len(plan.ranges)
+    def _scan(self, number: int, source: OpenSource, asked: Asked) -> None:
+        """Read a source in one pass or several, and keep what each has found."""
+        plan, means, ranges = self._plan, self._means, len(self._plan.ranges)
         if means.executor is not None and source.address is None:
             source.notes.append("was read by one process: no other can open it")
         wanted = [len(asked(place)) for place in range(ranges)]
-        numbers_of = passes(wanted, options, means.memory) if any(wanted) else []
+        numbers_of = passes(plan, wanted, means.memory) if any(wanted) else []
         if spared := planned_passes(plan, means.memory) - len(numbers_of):
             means.progress.add(spared * (source.size or 0))
-        made: list[Pass] = []
         for numbers in numbers_of:
             every = ((n, _wanted(plan, asked(n))) for n in numbers)
             with self._job(source, f"source-{number}-{numbers.start}", every) as (
@@ -360,12 +347,11 @@ class Scan:
                 more,
             ):
                 outcomes = self._done(job, splits, more, source.size)
-            given = replace(job, reader=None, wanted=None)
-            made.append(Pass(numbers, given, len(splits)))
-            self.shares += [outcome.share for outcome in outcomes]
-            reader = source.reader
-            yield numbers, Extracted(reader, outcomes, ranges, options.on_bad_row)
-        self.passes.append(tuple(made))
+            found = Pass(source.reader, numbers, ranges, plan.on_bad_row, outcomes)
+            self.passes[number].append(found)
+            left = numbers, replace(job, reader=None, wanted=None), len(splits)
+            self.left[number].append(left)
+            self.spent += [outcome.spent for outcome in outcomes]
 
     @contextmanager
     def _job(
@@ -373,7 +359,7 @@ class Scan:
     ) -> Iterator[tuple[Job, list[Split], Any]]:
         """Give the job of a pass, its splits, and what goes with each task."""
         plan, means = self._plan, self._means
-        reader, on_bad_row = source.reader, plan.options.on_bad_row
+        reader, on_bad_row = source.reader, plan.on_bad_row
         size = source.size or 0
         least = max(_SMALLEST, size // _MOST_SPLITS)
         splits = reader.splits(max(least, min(_LARGEST, size // _SPLITS))) or []
@@ -386,10 +372,17 @@ class Scan:
             assert folder is not None
             held = folder / "wanted"
             try:
-                digest = columns.write(held, _columns(wanted))
+                digest = write_arrays(held, _arrays(wanted))
             except OSError as error:
                 raise cannot_write(held, error) from error
-        facts = [__version__, reader.format, reader.dim, on_bad_row, len(plan.ranges)]
+        facts = [
+            __version__,
+            VERSION,
+            reader.format,
+            reader.dim,
+            on_bad_row,
+            len(plan.ranges),
+        ]
         facts += [splits, opening and opening.facts, digest]
         if opening is None:
             facts.append(state_of(source.identity))
@@ -459,17 +452,22 @@ def _is_scanned(opened: OpenSource) -> bool:
     return opened.reader.splits() is not None
 
 
-def scatters(executor: Executor) -> bool:
-    """Whether an executor is Dask's, which gives its workers what tasks share."""
-    return hasattr(getattr(executor, "_client", None), "scatter")
-
-
 def _wanted(plan: Plan, rows: Int64Array) -> PackedTokens:
     """Return all that a range looks for in a source: each once."""
     if not len(rows):
         return PackedTokens.pack(())
-    options = plan.options
-    search = Search(plan.vocabulary.part(rows), options.match, advise=options.advise)
+    vocabulary, chain = plan.vocabulary.part(rows), plan.recipe.chain
+    search = Search(vocabulary, chain, advise=plan.work.advise)
     if len(search.index) == len(search.texts):
         return search.texts
     return PackedTokens.pack(dict.fromkeys(search.texts.unpack()))
+
+
+def readers_of(
+    plan: Plan, passes: Sequence[Sequence[Pass]], number: int
+) -> list[Reader]:
+    """Return the sources of a plan as a range sees them, after passes over each."""
+    return [
+        reader_of(reader, found, number)
+        for reader, found in zip(plan.readers, passes, strict=True)
+    ]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 
 from pretrained_embed import formats
 from pretrained_embed.arrays import AnyArray, Float32Array
-from pretrained_embed.bits import Stored, joined, row_bytes
+from pretrained_embed.bits import Dtype, Stored, joined, row_bytes
 from pretrained_embed.build.plan import Plan
-from pretrained_embed.build.ranges import Keeper, Part, Target
 from pretrained_embed.build.work import Output
 from pretrained_embed.files.digests import crc32_joined
 from pretrained_embed.files.replacement import (
@@ -28,74 +30,146 @@ from pretrained_embed.formats.format import Place
 from pretrained_embed.formats.local import map_array, open_file
 from pretrained_embed.formats.safetensors.sink import HEADER
 from pretrained_embed.formats.sharded.index import file_name
-from pretrained_embed.formats.table import cut_arrays
+from pretrained_embed.formats.sharded.row_digests import RowDigests
+from pretrained_embed.formats.table import bounds, cut_arrays, write_array
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
 
 #: About how many bytes an output has for each row beside its vector.
 _BESIDE = 32
 
+_PIECE = 1 << 22
 
-class Rows(Protocol):
-    """The rows of a plan on their way out."""
+#: The finished rows of a range, (rows, dim).
+Finished = Float32Array | Stored
 
-    keeper: Keeper  # what those of a range are written to
+
+class Written(NamedTuple):
+    """What is known of the bytes of a range that are at their place."""
+
+    crc32: int = 0
+    digests: tuple[str, ...] = ()  # of the blocks of rows that shards have some of
+
+
+class Keeper(Protocol):
+    """What the rows of ranges are written to, by any process or by this one."""
+
+    def write(self, rows: range, vectors: Finished) -> Written:
+        """Write the rows of a range at their place."""
+
+    def crc32(self, rows: range) -> int | None:
+        """Return the CRC-32 of what lies there; ``None`` where that is too little."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the rows of a matrix lie, in files that grow in a folder; see `Keeper`.
+
+    ``name`` is that of the one file, in which they begin at byte ``begin``; without it
+    they are in ``files`` shards, whose rows have a digest each ``block``.
+    """
+
+    folder: str
+    rows: int
+    dim: int
+    dtype: Dtype
+    name: str = ""
+    begin: int = HEADER
+    files: int = 1
+    block: int = 0
+
+    @property
+    def row_bytes(self) -> int:
+        """How many bytes a row has."""
+        return row_bytes(self.dtype, self.dim)
+
+    def place(self, rows: range) -> tuple[Path, int]:
+        """Return the file that has a range of rows, and where in it they begin."""
+        folder = Path(self.folder)
+        if self.name:
+            return folder / self.name, self.begin + self.row_bytes * rows.start
+        number = ((rows.start + 1) * self.files - 1) // self.rows
+        first = rows.start - bounds(self.rows, self.files)[number][0]
+        return folder / file_name(number, self.files), HEADER + self.row_bytes * first
+
+    def write(self, rows: range, vectors: Finished) -> Written:
+        """Write the rows of a range at their place."""
+        raw = vectors.checked() if isinstance(vectors, Stored) else vectors
+        path, begin = self.place(rows)
+        with writing(path), path.open("r+b", buffering=0) as file:
+            file.seek(begin)
+            write_array(file, raw)
+        digests: tuple[str, ...] = ()
+        if self.block:
+            state = RowDigests(self.block)
+            state.update(raw)
+            digests = state.finish()
+        kind = raw.dtype.newbyteorder("<")
+        return Written(zlib.crc32(np.ascontiguousarray(raw, kind).data), digests)
+
+    def crc32(self, rows: range) -> int | None:
+        """Return the CRC-32 of what lies there; ``None`` where that is too little."""
+        path, begin = self.place(rows)
+        crc, left = 0, self.row_bytes * len(rows)
+        with suppress(OSError), path.open("rb", buffering=0) as file:
+            file.seek(begin)
+            while left and (piece := file.read(min(left, _PIECE))):
+                crc, left = zlib.crc32(piece, crc), left - len(piece)
+            return None if left else crc
+        return None
+
+
+class RowSink(ABC):
+    """The rows of a plan on their way out. ``keeper`` takes those of a range."""
+
+    keeper: Keeper
 
     def place(self) -> Float32Array | None:
         """Return all rows, (rows, dim), zeros to be filled where they lie.
 
         ``None`` where the rows that were made have to be written.
         """
+        return None
 
     def finish(
-        self, ledger: Ledger, parts: Sequence[Part], scales: AnyArray | None
+        self, ledger: Ledger, written: Sequence[Written], scales: AnyArray | None
     ) -> None:
         """Write what belongs to all rows, which are there.
 
-        ``parts`` are what became of the ranges, unless all was made at once, and
-        ``scales`` those of the rows, where their dtype has such.
+        ``written`` is that of the ranges, unless all was made at once, and ``scales``
+        those of the rows, where their dtype has such.
         """
+        return
 
+    @abstractmethod
     def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
         """Return the matrix, once what was written has its name."""
 
 
-class MemoryRows:
-    """Keeps rows in memory; see `Rows` and `Keeper`."""
+class MemoryRows(RowSink):
+    """Keeps rows in memory: see `RowSink` and `Keeper`."""
 
     def __init__(self, plan: Plan) -> None:
         self._shape = len(plan.vocabulary), plan.dim
         self._vectors = np.empty((0, plan.dim), np.float32)
         self._stored: list[Stored] = []  # in the bits of another dtype
-        self.keeper: Keeper = self
+        self.keeper = self
 
-    def place(self) -> Float32Array | None:
-        """Return nothing: rows that are made at once are in memory already."""
-        return None
-
-    def write(
-        self, rows: range, vectors: Float32Array | Stored
-    ) -> tuple[int, tuple[str, ...]]:
+    def write(self, rows: range, vectors: Finished) -> Written:
         """Keep the rows of a range, which come in order."""
         if isinstance(vectors, Stored):
             self._stored.append(vectors)
-            return 0, ()
-        if len(rows) == self._shape[0]:
+        elif len(rows) == self._shape[0]:
             self._vectors = vectors
-            return 0, ()
-        if not len(self._vectors):
-            self._vectors = np.empty(self._shape, np.float32)
-        self._vectors[rows.start : rows.stop] = vectors
-        return 0, ()
+        else:
+            if not len(self._vectors):
+                self._vectors = np.empty(self._shape, np.float32)
+            self._vectors[rows.start : rows.stop] = vectors
+        return Written()
 
     def crc32(self, rows: range) -> int | None:
         """Return nothing: no rows are there from an earlier build."""
         return None
-
-    def finish(
-        self, ledger: Ledger, parts: Sequence[Part], scales: AnyArray | None
-    ) -> None:
-        """Do nothing more."""
 
     def matrix(self, ledger: Ledger) -> EmbeddingMatrix:
         """Return the matrix in memory."""
@@ -105,8 +179,8 @@ class MemoryRows:
         return EmbeddingMatrix(self._vectors, ledger)
 
 
-class FileRows:
-    """Puts rows into one file; see `Rows`."""
+class FileRows(RowSink):
+    """Puts rows into one file: see `RowSink`."""
 
     def __init__(self, plan: Plan, output: Output, sink: formats.FileSink) -> None:
         self._shape = len(plan.vocabulary), plan.dim
@@ -117,9 +191,7 @@ class FileRows:
         path, begin = self._place.path, self._place.begin
         folder = str(path.parent.absolute())
         self._dtype = plan.dtype
-        self.keeper: Keeper = Target(
-            folder, *self._shape, path.name, begin, dtype=plan.dtype
-        )
+        self.keeper = Target(folder, *self._shape, plan.dtype, path.name, begin)
 
     def place(self) -> Float32Array | None:
         """Return the rows of the file, mapped, where that can be done."""
@@ -128,15 +200,14 @@ class FileRows:
         return self._place.map(self._shape)
 
     def finish(
-        self, ledger: Ledger, parts: Sequence[Part], scales: AnyArray | None
+        self, ledger: Ledger, written: Sequence[Written], scales: AnyArray | None
     ) -> None:
         """Write what belongs to all rows."""
-        if parts:
-            self._place.crc32 = 0
-            for part, rows in zip(parts, self._ranges, strict=True):
-                size = row_bytes(self._dtype, self._shape[1]) * len(rows)
-                crc = self._place.crc32
-                self._place.crc32 = crc32_joined(crc, part.crc32, size)
+        if written:
+            crc, row = 0, row_bytes(self._dtype, self._shape[1])
+            for one, rows in zip(written, self._ranges, strict=True):
+                crc = crc32_joined(crc, one.crc32, row * len(rows))
+            self._place.crc32 = crc
         self._place.scales = scales
         self._sink.finish(ledger.arrays(), ledger.metadata())
 
@@ -151,8 +222,8 @@ class FileRows:
         return EmbeddingMatrix(rows, ledger)
 
 
-class ShardRows:
-    """Puts rows into several files; see `Rows`."""
+class ShardRows(RowSink):
+    """Puts rows into several files: see `RowSink`."""
 
     def __init__(
         self, plan: Plan, output: Output, waiting: int, folder: Path, job: str
@@ -173,29 +244,21 @@ class ShardRows:
             growing=folder,
         )
         there = sum(file.stat().st_size for file in folder.iterdir())
-        needed = (row_bytes(plan.dtype, plan.dim) + _BESIDE) * rows + waiting - there
+        size = row_bytes(plan.dtype, plan.dim)
+        needed = (size + _BESIDE) * rows + waiting - there
         check_room(cast(Path, output.path) / "index", max(0, needed))
         self._starts = [one.start for one in plan.ranges]
-        self.keeper: Keeper = Target(
-            str(folder.absolute()),
-            rows,
-            plan.dim,
-            files=files,
-            block=plan.digested(),
-            dtype=plan.dtype,
+        place, shape = str(folder.absolute()), (rows, plan.dim)
+        self.keeper = Target(
+            place, *shape, plan.dtype, files=files, block=plan.digested()
         )
-        size = row_bytes(plan.dtype, plan.dim)
         for number, (start, stop) in enumerate(self._writer.bounds):
             path = folder / file_name(number, files)
             with writing(path), path.open("ab") as file:
                 reserve(file, HEADER + size * (stop - start), path)
 
-    def place(self) -> Float32Array | None:
-        """Return nothing: rows of several files do not lie in one place."""
-        return None
-
     def finish(
-        self, ledger: Ledger, parts: Sequence[Part], scales: AnyArray | None
+        self, ledger: Ledger, written: Sequence[Written], scales: AnyArray | None
     ) -> None:
         """Write what belongs to the rows of each file, and the index."""
         arrays, metadata = ledger.arrays(), ledger.metadata()
@@ -204,7 +267,7 @@ class ShardRows:
                 first, end = np.searchsorted(self._starts, (start, stop)).tolist()
                 place = cast(Place, shard.place())
                 place.digests = tuple(
-                    digest for part in parts[first:end] for digest in part.digests
+                    digest for one in written[first:end] for digest in one.digests
                 )
                 place.scales = None if scales is None else scales[start:stop]
                 cut = cut_arrays(arrays, len(ledger), start, stop)
@@ -218,9 +281,9 @@ class ShardRows:
         return EmbeddingMatrix(open_reader(self._output.stream()).stored, ledger)
 
 
-def rows_of(
+def sink_of(
     plan: Plan, output: Output, waiting: int, growing: SafePath | None, job: str
-) -> AbstractContextManager[Rows]:
+) -> AbstractContextManager[RowSink]:
     """Return what takes the rows of a plan; its file has its name at the end.
 
     Nobody else is writing to the output: its work folder is this build's alone.
@@ -239,7 +302,7 @@ def rows_of(
 @contextmanager
 def _file(
     plan: Plan, output: Output, waiting: int, growing: Path | None
-) -> Iterator[Rows]:
+) -> Iterator[RowSink]:
     path, rows = cast(Path, output.path), len(plan.vocabulary)
     discard_leftovers(path)
     announced = Announced(

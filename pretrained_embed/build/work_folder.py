@@ -2,20 +2,111 @@
 
 It stands beside the output, lives until that is written, and outlives a build that was
 killed: the next build of the same kind goes on from it. What is found there is used if
-its record is whole and of this very job, and the bytes have their checksum.
+its record is whole and of this very job, and the bytes have their checksum. Files of
+named arrays are what tasks are given, and what they leave::
+
+    file = arrays directory size crc32
+
+The bytes of the arrays, each from a multiple of 8 on; JSON that says what they are, and
+what else there is to say; its size, and the CRC-32 of all before, both uint64, little-
+endian. Numbers are those of the machine: such a file lives as long as its build, on
+machines of one kind.
 """
 
 from __future__ import annotations
 
+import json
+import math
 import os
-from collections.abc import Iterator
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from hashlib import blake2b
 from pathlib import Path
+from typing import Any
 
-from pretrained_embed.errors import WriteError
+import numpy as np
+
+from pretrained_embed.arrays import AnyArray
+from pretrained_embed.damage import refusing_damage
+from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.files.replacement import reason
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats.marks import INDEX
+from pretrained_embed.formats.table import in_pieces
+
+#: Of what waits in it. Raised where what an older release left would be misread: from
+#: 2 on, rows of several files are counted without the blank lines at their ends.
+VERSION = 2
+
+_ALIGNMENT = 8
+_END = struct.Struct("<QQ")
+
+
+def write_arrays(
+    path: SafePath, arrays: Iterable[tuple[str, AnyArray]], facts: Any = None
+) -> str:
+    """Write a file that appears whole, and return its digest; raises `OSError`.
+
+    Arrays come one after the other: no two of them need be in memory.
+    """
+    directory: dict[str, Any] = {}
+    crc, place, digest = 0, 0, blake2b(digest_size=16)
+    with path.replacing() as file:
+
+        def put(piece: bytes | memoryview) -> None:
+            nonlocal crc, place
+            file.write(piece)
+            digest.update(piece)
+            crc, place = zlib.crc32(piece, crc), place + len(piece)
+
+        for name, array in arrays:
+            directory[name] = [array.dtype.str, array.shape, place]
+            for piece in in_pieces(array):
+                put(piece)
+            put(bytes(-place % _ALIGNMENT))
+        text = json.dumps([facts, directory]).encode("ascii")
+        put(text)
+        put(len(text).to_bytes(8, "little"))
+        file.write(crc.to_bytes(8, "little"))
+    return digest.hexdigest()
+
+
+def read_arrays(
+    path: SafePath, *, mapped: bool = False
+) -> tuple[Any, dict[str, AnyArray]]:
+    """Return the facts and the arrays that `write_arrays` wrote.
+
+    Where the arrays are ``mapped``, their bytes are not compared with the checksum.
+    Raises `OSError`, and `FormatError` for other bytes.
+    """
+    raw: AnyArray
+    if mapped:
+        raw = np.memmap(path.checked(), np.uint8, "r")
+    else:
+        raw = np.frombuffer(path.read(), np.uint8)
+    with refusing_damage(str(path), "is no file of this build, or damaged"):
+        size, crc = _END.unpack(raw[-_END.size :].tobytes())
+        if not mapped and zlib.crc32(raw[:-8].data) != crc:
+            raise FormatError(f"{path}: its checksum is another")
+        end = len(raw) - _END.size
+        facts, directory = json.loads(raw[end - size : end].tobytes())
+        arrays = {}
+        for name, (dtype, shape, begin) in directory.items():
+            kind = np.dtype(dtype)
+            part = raw[begin : begin + math.prod(shape) * kind.itemsize]
+            arrays[name] = part.view(kind).reshape(shape)
+    return facts, arrays
+
+
+def chosen(arrays: Mapping[str, AnyArray], prefix: str) -> dict[str, AnyArray]:
+    """Return the arrays whose names begin with a prefix, without it."""
+    return {
+        name.removeprefix(prefix): array
+        for name, array in arrays.items()
+        if name.startswith(prefix)
+    }
 
 
 class WorkFolder:

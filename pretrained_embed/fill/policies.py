@@ -109,22 +109,16 @@ def chain_name(chain: PolicyChain) -> str:
 
 
 def special_chains(
-    given: Mapping[str, Policies] | None, vocabulary: Vocabulary
+    given: Mapping[str, PolicyChain], vocabulary: Vocabulary
 ) -> dict[str, PolicyChain]:
     """Return the chains of special tokens, which go by their names or by themselves.
 
-    Raises `OptionError` as `policy_chain` does, for what is not in the vocabulary, for
-    a token with two settings, and for a pad row that is not zeros.
+    Raises `OptionError` for what is not in the vocabulary, for a token with two
+    settings, and for a pad row that is not zeros.
     """
-    given = {} if given is None else given
-    if not isinstance(given, Mapping):
-        raise OptionError(
-            f"special_oov is {brief(given)}; it goes from special tokens to policies, "
-            "as {'mask': 'zeros'} does"
-        )
     known = vocabulary.special_tokens
     chains: dict[str, PolicyChain] = {}
-    for name, policies in given.items():
+    for name, chain in given.items():
         token = known.get(name, name)
         if token not in vocabulary:
             raise OptionError(
@@ -137,8 +131,8 @@ def special_chains(
                 f"the token {brief(token)} has two settings, one of them "
                 f"special_oov[{brief(name)}]"
             )
-        chains[token] = policy_chain(policies, f"special_oov[{brief(name)}]")
-        if token == vocabulary.pad_token and chains[token] != ("zeros",):
+        chains[token] = chain
+        if token == vocabulary.pad_token and chain != ("zeros",):
             raise OptionError(
                 f"special_oov has {brief(name)}, but the row of the pad token is "
                 "zeros, always; a vocabulary with pad=None has no such row"

@@ -20,7 +20,7 @@ import numpy as np
 
 import pretrained_embed as pe
 from pretrained_embed.arrays import Float32Array, Float64Array, FloatArray, Int64Array
-from pretrained_embed.build.turning import procrustes, read_pairs
+from pretrained_embed.build.combine import procrustes, read_pairs
 from pretrained_embed.errors import (
     OptionError,
     ShapeError,

@@ -12,7 +12,7 @@ import numpy as np
 import pretrained_embed as pe
 from pretrained_embed import former_names
 from pretrained_embed.arrays import AnyProgress, BoolArray, listener
-from pretrained_embed.build.options import Options, recipe_of_call
+from pretrained_embed.build.plan import Plan, recipe_of_call
 from pretrained_embed.build.rows import located_in
 from pretrained_embed.errors import BY_LIMITS, left_out
 from pretrained_embed.ledger import Coverage, Ledger, Origin
@@ -165,9 +165,9 @@ def coverage(
     vocabulary = Vocabulary.of(vocabulary)
     work = pe.Work(advise=True) if work is None else work
     recipe = recipe_of_call(recipe, match=match)
-    options = Options.of(
-        Recipe(match=recipe.match, layout=recipe.layout),
+    plan = Plan.of(
         vocabulary,
+        Recipe(match=recipe.match, layout=recipe.layout),
         limits=pe.Limits.of_rows(limits, "coverage"),
         work=work,
         progress=progress,
@@ -179,12 +179,12 @@ def coverage(
     for source, known in zip(listed, layouts, strict=True):
         opened = library.opened(source, layout=known, progress=progress)
         try:
-            located.append(located_in(vocabulary, opened.reader, options))
+            located.append(located_in(plan, opened.reader))
         finally:
             if opened.reader is not source:
                 opened.reader.close()
         located[-1].findings.notes.extend(opened.notes)
-    return _compared(vocabulary, located, chain_names(options.match))
+    return _compared(vocabulary, located, chain_names(plan.recipe.chain))
 
 
 def _compared(

@@ -18,9 +18,9 @@ from pretrained_embed import kernel
 from pretrained_embed.build import extract
 from pretrained_embed.build.extract import (
     Extract,
-    Extracted,
     Gathering,
     Outcome,
+    Pass,
     RangeReader,
 )
 from pretrained_embed.errors import SourceError, WriteError
@@ -188,7 +188,7 @@ BY = {b"a": {0, 1}, b"b": {1}, b"c": {0}}
 
 
 @pytest.fixture
-def extracted() -> Extracted:
+def extracted() -> Pass:
     """Two splits, of ten rows and of three; the numbers of a vector are its place."""
     index = index_of(BY)
     outcomes = [
@@ -201,11 +201,11 @@ def extracted() -> Extracted:
         )
         for number, (tokens, rows) in enumerate(zip(SPLITS, (10, 3), strict=True))
     ]
-    return Extracted(Lines(), outcomes, RANGES, "error")
+    return Pass(Lines(), range(RANGES), RANGES, "error", outcomes)
 
 
 def test_a_range_selects_from_its_extracts_as_from_the_file(
-    extracted: Extracted,
+    extracted: Pass,
 ) -> None:
     wanted = [(b"a", 0, 0), (b"c", 1, 1), (b"b", 1, 2), (b"zz", 2, 0), (b"c", 3, 0)]
     texts, rows, ranks = zip(*wanted, strict=True)
@@ -225,7 +225,7 @@ def test_a_range_selects_from_its_extracts_as_from_the_file(
     assert reader.met_again == {b"a": 2}
 
 
-def test_a_range_sees_nothing_of_what_others_want(extracted: Extracted) -> None:
+def test_a_range_sees_nothing_of_what_others_want(extracted: Pass) -> None:
     index = kernel.TokenIndex([b"b", b"a"], np.array([0, 1]), np.zeros(2, np.uint8))
     out = np.zeros((2, DIM), np.float32)
 

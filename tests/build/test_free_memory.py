@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pretrained_embed.build.memory import free_memory
+from pretrained_embed.build.work import free_memory
 
 GB = 1 << 30
 MEMINFO = "MemTotal:  32000000 kB\nMemAvailable:  16777216 kB\nHugePages_Total:  0\n"

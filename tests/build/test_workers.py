@@ -16,7 +16,7 @@ import pytest
 from grouped import grouped
 
 import pretrained_embed as pe
-from pretrained_embed.build import ranges
+from pretrained_embed.build import ranges, sinks
 from tests.build.test_one_build import DIM as SMALL
 from tests.build.test_one_build import RECIPES, Case, in_ranges, reverse
 from tests.large import DIM, assert_same, make_parts_small, tokens, write_source
@@ -256,7 +256,7 @@ def test_a_disk_that_is_full_is_one_error_and_the_next_build_goes_on(
     out: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: Any = tmp_path / out if "." in out else pe.Shards(tmp_path / out, 2)
-    write = ranges.write_array
+    write = sinks.write_array
     written: list[int] = []
 
     def full(file: Any, array: Any) -> None:
@@ -266,7 +266,7 @@ def test_a_disk_that_is_full_is_one_error_and_the_next_build_goes_on(
         write(file, array)
 
     with monkeypatch.context() as patch:
-        patch.setattr(ranges, "write_array", full)
+        patch.setattr(sinks, "write_array", full)
         with pytest.raises(pe.errors.WriteError, match="No space left"):
             pe.build_matrix(
                 tokens(), source, out=given, work=pe.Work(executor=Inline())
@@ -276,7 +276,7 @@ def test_a_disk_that_is_full_is_one_error_and_the_next_build_goes_on(
     assert finished == len(written) - 1 > 2
     after: list[int] = []
     monkeypatch.setattr(
-        ranges, "write_array", lambda f, a: (after.append(len(a)), write(f, a))
+        sinks, "write_array", lambda f, a: (after.append(len(a)), write(f, a))
     )
 
     built = pe.build_matrix(
