@@ -17,6 +17,7 @@ from benchmarks.data import QUICK_ROWS, ROWS, Files
 from benchmarks.scale.arithmetic import arithmetic
 from benchmarks.scale.bench import Bench, Section
 from benchmarks.scale.beyond import limited, scans
+from benchmarks.scale.pairs import caller, dask, pool, store, within
 from benchmarks.scale.sizes import file_sizes, vocabulary_sizes
 from benchmarks.scale.workers import workers
 
@@ -31,6 +32,15 @@ PARTS: dict[str, Callable[[Bench], Section]] = {
     "limited": limited,  # reads the largest file, which the one before may have made
 }
 
+#: Single figures, each by two ways in turns.
+PAIRS: dict[str, Callable[[Bench], Section]] = {
+    "pool": pool,
+    "dask": dask,
+    "caller": caller,
+    "within": within,
+    "store": store,
+}
+
 
 def main() -> None:
     """Run the parts that are asked for, and write one page."""
@@ -42,9 +52,18 @@ def main() -> None:
         "--only",
         nargs="+",
         action="extend",
-        choices=PARTS,
+        choices=PARTS | PAIRS,
         metavar="PART",
-        help=f"these parts: {', '.join(PARTS)}",
+        help=f"these parts: {', '.join(PARTS)}; by name alone: {', '.join(PAIRS)}",
+    )
+    parser.add_argument(
+        "--size",
+        type=lambda text: int(float(text)),
+        help=f"of what the parts {', '.join(PAIRS)} measure, in bytes such as 4e9",
+    )
+    parser.add_argument("--pairs", type=int, default=5, help="turns of these parts")
+    parser.add_argument(
+        "--old", type=Path, help="a checkout of another commit, for the part within"
     )
     parser.add_argument("--output", type=Path, help="where the page goes")
     options = parser.parse_args()
@@ -59,16 +78,20 @@ def main() -> None:
     }
     sections: list[Section] = []
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        bench = Bench(files, Path(scratch), options.quick, _say)
+        bench = Bench(
+            *(files, Path(scratch), options.quick, _say),
+            *(options.size, options.pairs, options.old and options.old.resolve()),
+        )
         for name in options.only or PARTS:
-            sections.append(PARTS[name](bench))
+            sections.append((PARTS | PAIRS)[name](bench))
             output.write_text(_page(facts, sections))
         measured = {
             name: value
             for section in sections
             for name, value in section.figures.items()
         }
-        sections.append(arithmetic(bench, measured))
+        if not PAIRS.keys() >= {*(options.only or PARTS)}:
+            sections.append(arithmetic(bench, measured))
     facts["load after"] = machine.load()
     page = _page(facts, sections)
     output.write_text(page)

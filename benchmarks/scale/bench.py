@@ -37,16 +37,26 @@ class Bench:
     scratch: Path  # for what is written and goes
     quick: bool
     say: Callable[[str], None]
+    size: int | None = None  # of what is measured, where that was asked for
+    pairs: int = 5  # turns of what is measured in pairs
+    old: Path | None = None  # another checkout, to measure beside this one
 
-    def run(self, job: Job) -> Outcome:
-        """Run a job in a fresh process; what it wrote goes with the next one."""
+    def bytes(self, full: int, quick: int) -> int:
+        """Return the size that is asked for, or the usual one."""
+        return self.size or (quick if self.quick else full)
+
+    def run(self, job: Job, tree: Path = ROOT) -> Outcome:
+        """Run a job in a fresh process; what it wrote goes with the next one.
+
+        ``tree`` is the checkout whose package builds.
+        """
         command = [sys.executable, "-m", "benchmarks.scale.job"]
         # the buffers of numpy's linear algebra would count as memory of ours
         quiet = environment() | {"OPENBLAS_NUM_THREADS": "1"}
         done = subprocess.run(
             [*command, json.dumps(asdict(job))],
-            cwd=ROOT,
-            env=quiet,
+            cwd=tree,
+            env=quiet | {"PYTHONPATH": str(tree)},
             capture_output=True,
             text=True,
         )
