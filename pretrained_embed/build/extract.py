@@ -15,13 +15,15 @@ machines of one kind.
 from __future__ import annotations
 
 import json
+import os
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, pairwise
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
@@ -123,6 +125,7 @@ class Extract:
     crc32: int
     path: SafePath | None = None
     data: bytes = b""
+    folder: Path | None = None  # that of the path, which was looked at: it is no link
 
     def bounds(self, ranges: int, number: int, dim: int) -> Int64Array:
         """Return where one of so many ranges begins, the next does, and the ends.
@@ -184,7 +187,7 @@ class Extract:
             return [self.data[begin : begin + length] for begin, length in spans]
         parts = []
         try:
-            with self.path.open(buffering=0) as file:
+            with self._open() as file:
                 for begin, length in spans:
                     file.seek(begin)
                     parts.append(read_fully(file, length))
@@ -199,6 +202,21 @@ class Extract:
                 "build again"
             )
         return parts
+
+    def _open(self) -> BinaryIO:
+        """Open the file: by its name alone in a folder that was looked at before.
+
+        Each range reads of each extract, so there are many such calls.
+        """
+        path = cast(SafePath, self.path)
+        if self.folder is None:
+            return path.open(buffering=0)
+
+        def opener(name: str, flags: int) -> int:
+            return os.open(name, flags | getattr(os, "O_NOFOLLOW", 0))
+
+        # by a descriptor; handed on open
+        return open(self.folder / path.name, "rb", 0, opener=opener)
 
     def is_whole(self) -> bool:
         """Whether the file has the bytes that were written to it."""
@@ -293,8 +311,15 @@ class Pass:
         self._on_bad_row = on_bad_row
         self.findings = reader.total([outcome.report for outcome in outcomes])
         firsts = first_rows(outcome.report for outcome in outcomes)
+        folders = {e.path.parent for one in outcomes for e in one.extracts if e.path}
+        looked = {folder: folder.checked() for folder in folders}
+
+        def looked_at(extract: Extract) -> Extract:
+            path = extract.path
+            return replace(extract, folder=looked[path.parent]) if path else extract
+
         self.extracts = [
-            (extract, first_row)
+            (looked_at(extract), first_row)
             for outcome, first_row in zip(outcomes, firsts, strict=False)
             for extract in outcome.extracts
         ]
@@ -319,9 +344,13 @@ class RangeReader(Reader):
         self.format, self.name, self.dim = source.format, source.name, source.dim
         self.count, self.dtype = source.count, source.dtype
         self.composes, self.facts = source.composes, source.facts
-        self.statistics = found.statistics
         self.met_again: dict[bytes, int] = {}
         self.bytes_read = 0
+
+    @property
+    def statistics(self) -> Statistics:  # type: ignore[override]  # it is only read
+        """Those of the source, which are made where a policy asks for them."""
+        return self._pass.statistics
 
     @property
     def whole(self) -> Reader:

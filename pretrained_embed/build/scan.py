@@ -154,7 +154,7 @@ class Job:
 def _write(path: SafePath, parts: Sequence[bytes | memoryview]) -> None:
     """Write a file that appears whole; it is checked if it is used later."""
     try:
-        with path.replacing() as file:
+        with path.replacing(durable=False) as file:
             for part in parts:
                 file.write(part)
     except OSError as error:

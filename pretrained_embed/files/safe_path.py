@@ -19,7 +19,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
 from typing import BinaryIO, Literal, Self, cast
@@ -69,7 +69,10 @@ class SafePath:
             name
         ):
             raise ValueError(f"{name!r} is not the name of a file in a folder")
-        return replace(self, names=(*self.names, name))
+        return self._named((*self.names, name))
+
+    def _named(self, names: tuple[str, ...]) -> Self:
+        return type(self)(self.folder, self.real, self.error, self.remedy, names)
 
     def beside(self, suffix: str) -> Self:
         """Return the path whose name is this one's and ``suffix``."""
@@ -78,7 +81,7 @@ class SafePath:
     @property
     def parent(self) -> Self:
         """The folder that this is in; of the first folder the folder itself."""
-        return replace(self, names=self.names[:-1])
+        return self._named(self.names[:-1])
 
     @property
     def name(self) -> str:
@@ -118,10 +121,13 @@ class SafePath:
 
     def children(self) -> list[Self]:
         """Return what is in this folder, by name; links among it are not followed."""
+        return [self / name for name in sorted(self._held())]
+
+    def _held(self) -> list[str]:
+        """Return the names of what is in this folder."""
         try:
             with self._opened() as folder:
-                held = os.listdir(self._real_path if folder is None else folder)  # noqa: PTH208  (by a descriptor)
-                return [self / name for name in sorted(held)]
+                return os.listdir(self._real_path if folder is None else folder)  # noqa: PTH208  (by a descriptor)
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -168,10 +174,12 @@ class SafePath:
             file.write(data)
 
     @contextmanager
-    def replacing(self) -> Iterator[BinaryIO]:
+    def replacing(self, *, durable: bool = True) -> Iterator[BinaryIO]:
         """Give a new file to write to, in this folder; give it this name at the end.
 
-        Then it is on the disk. Whatever goes wrong before leaves what was there.
+        Then it is on the disk, if it is to be ``durable``: of what has a checksum, and
+        can be made again, nobody need wait for the disk. Whatever goes wrong before
+        leaves what was there.
         """
         with self.among_writers():
             temporary = self.parent / temporary_name(self.name)
@@ -180,8 +188,9 @@ class SafePath:
                 with file:
                     yield file
                     file.flush()
-                    os.fsync(file.fileno())
-                temporary.replace(self)
+                    if durable:
+                        os.fsync(file.fileno())
+                temporary.replace(self, durable=durable)
             except BaseException:
                 temporary.remove()
                 raise
@@ -224,15 +233,18 @@ class SafePath:
             except OSError:  # there are no locks on this disk
                 return
 
-    def replace(self, target: Self) -> None:
+    def replace(self, target: Self, *, durable: bool = True) -> None:
         """Give a file, which is on the disk, another name, in this folder or another.
 
-        The other one has to be there, on the same disk.
+        The other one has to be there, on the same disk. The new name is on the disk
+        then, if it is to be ``durable``.
         """
         target.status()
         with self._parent() as at, target._parent() as to:
             new = target._step(to)
             os.replace(self._step(at), new, src_dir_fd=at, dst_dir_fd=to)
+            if not durable:
+                return
             sync_folder(target._real_path.parent if to is None else to)
             if target.parent != self.parent:
                 sync_folder(self._real_path.parent if at is None else at)
@@ -259,9 +271,9 @@ class SafePath:
 
         For a file that nobody else is writing to.
         """
-        for path in self.parent.children():
-            if is_leftover(path.name, self.name):
-                path.remove_folder()
+        for name in self.parent._held():  # of which there may be many
+            if name.endswith(".part") and is_leftover(name, self.name):
+                (self.parent / name).remove_folder()
 
     @contextmanager
     def locked(self) -> Iterator[int]:
@@ -296,7 +308,7 @@ class SafePath:
     def _steps(self) -> list[Self]:
         """Return the paths from the first step below the folder to this."""
         counts = range(1, len(self.names) + 1)
-        return [replace(self, names=self.names[:count]) for count in counts]
+        return [self._named(self.names[:count]) for count in counts]
 
     def _step(self, at: int | None) -> str:
         """Return what to call this from the folder that is open as ``at``."""
