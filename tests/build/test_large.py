@@ -619,7 +619,7 @@ def test_what_a_killed_build_has_left_of_its_own_is_made_anew(
     assert_same(built, pe.build_matrix(tokens(), source))
 
 
-@pytest.mark.parametrize("change", ["source", "tokens"])
+@pytest.mark.parametrize("change", ["source", "tokens", "release"])
 def test_nothing_is_taken_from_another_build(
     change: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -629,8 +629,10 @@ def test_nothing_is_taken_from_another_build(
     words = tokens()
     if change == "source":
         source.write_text(source.read_text().replace("1", "2", 1))
-    else:
+    elif change == "tokens":
         words.append("w5999")
+    else:  # one whose work folder means something else
+        monkeypatch.setattr(scan, "VERSION", scan.VERSION + 1)
 
     built = pe.build_matrix(words, source, out=out)
 
