@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from pretrained_embed.errors import (
     FormatError,
@@ -18,6 +19,8 @@ from pretrained_embed.errors import (
     SourceError,
     TruncatedError,
 )
+
+Value = TypeVar("Value")
 
 #: Python's own kinds. What means a fault of ours is none of them: `AttributeError`,
 #: `NameError`, `AssertionError`.
@@ -44,6 +47,21 @@ def parser_errors() -> tuple[type[Exception], ...]:
         if module in sys.modules
     ]
     return (*_OWN, *found)
+
+
+def unless_damaged(read: Callable[[], Value]) -> Value | None:
+    """Return what ``read`` does; ``None`` where it is not there, or damaged.
+
+    `SourceError` comes through.
+    """
+    try:
+        return read()
+    except SourceError:
+        raise
+    except OSError:
+        return None
+    except parser_errors():
+        return None
 
 
 @contextmanager

@@ -29,6 +29,9 @@ import re
 import reprlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import TypeVar
+
+Value = TypeVar("Value")
 
 #: How many characters of a value a message shows.
 _LENGTH = 60
@@ -228,3 +231,17 @@ def brief(value: object) -> str:
 
 
 _BRIEF = _Brief()
+
+
+def given(name: str, value: Value | None, kind: type[Value]) -> Value:
+    """Return an argument of a kind, by default the usual one of it.
+
+    Raises `OptionError` for another kind.
+    """
+    if value is None:
+        return kind()
+    if not isinstance(value, kind):
+        raise OptionError(
+            f"{name} is {brief(value)}; give {name}=pe.{kind.__name__}(...)"
+        )
+    return value

@@ -86,7 +86,7 @@ FORMER = {
     },
     "pretrained_embed.matrix.origin": {
         "Origin": "pretrained_embed.ledger.origin",
-        "Part": "pretrained_embed.former_names",
+        "Part": "pretrained_embed.former_names:FormerPart",
     },
     "pretrained_embed.matrix.embedding_matrix": {"EmbeddingMatrix": "pretrained_embed"},
     "pretrained_embed.matrix.shard": {"EmbeddingShard": "pretrained_embed"},
@@ -154,7 +154,7 @@ class FormerModule(ModuleType):
         return getattr(import_module(module), new_name or name)
 
 
-class Part:
+class FormerPart:
     """The ledger of one of several sources, now a `Ledger`: its two arrays."""
 
     def __new__(cls, *arrays: Any) -> Any:

@@ -7,17 +7,14 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
 
-from pretrained_embed.errors import CoverageError, OptionError, brief
+from pretrained_embed.errors import CoverageError, OptionError, brief, given
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.findings import check_bad_rows
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.ledger.coverage import Coverage, percent
 from pretrained_embed.lookup.match import Chain, chain_names
 from pretrained_embed.vocabulary import Vocabulary
-
-Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -106,20 +103,6 @@ class Limits:
                 f"the tokens found make up {percent(share)} of the text, "
                 f"{percent(self.text_coverage)} are asked for. {coverage}"
             )
-
-
-def given(name: str, value: Value | None, kind: type[Value]) -> Value:
-    """Return an argument of a kind, by default the usual one of it.
-
-    Raises `OptionError` for another kind.
-    """
-    if value is None:
-        return kind()
-    if not isinstance(value, kind):
-        raise OptionError(
-            f"{name} is {brief(value)}; give {name}=pe.{kind.__name__}(...)"
-        )
-    return value
 
 
 def _is_number(given: object) -> bool:

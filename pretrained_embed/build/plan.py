@@ -13,10 +13,10 @@ from pretrained_embed import __version__
 from pretrained_embed.arrays import AnyArray, Int64Array, Progress
 from pretrained_embed.bits import Dtype, Loss
 from pretrained_embed.build.combine import Combination, Turn, turns
-from pretrained_embed.build.limits import Limits, given, nothing_found
+from pretrained_embed.build.limits import Limits, nothing_found
 from pretrained_embed.build.postprocess import Changes, resolve, sample
 from pretrained_embed.build.work import Work
-from pretrained_embed.errors import OptionError, ShapeError
+from pretrained_embed.errors import OptionError, ShapeError, given
 from pretrained_embed.fill import PolicyChain, special_chains
 from pretrained_embed.formats import Findings, Reader
 from pretrained_embed.formats.reader import OnBadRow

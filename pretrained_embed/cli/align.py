@@ -22,14 +22,15 @@ from pretrained_embed.sources.url import shown
     type=click.Path(path_type=Path),
     required=True,
     metavar="FILE",
-    help="Where the turned vectors go, in the format of the suffix.",
+    help="The file to write; its suffix names the format.",
 )
 @click.option(
     "--pairs",
     default="shared",
     show_default=True,
     metavar="shared|FILE",
-    help="Tokens that mean the same: those that both have, or two words a line.",
+    help="Tokens that mean the same: those that both sides have, or a file with two "
+    "words on each line.",
 )
 @click.option(
     "--unit/--no-unit",
@@ -37,29 +38,32 @@ from pretrained_embed.sources.url import shown
     show_default=True,
     help="Fit to vectors of length 1.",
 )
-@click.option("--center", is_flag=True, help="Take the mean from each side first.")
+@click.option("--center", is_flag=True, help="Subtract the mean of each side first.")
 @click.option(
     "--refine",
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="How often to fit again to words that are each other's nearest by CSLS.",
+    help="How many times to fit again, to words that are each other's nearest "
+    "neighbour by CSLS.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=2),
     default=10_000,
     show_default=True,
-    help="Of how many first rows of each side --refine chooses.",
+    help="How many of the first rows of each side --refine uses.",
 )
 @click.option(
     "--holdout",
     type=float,
     default=0.1,
     show_default=True,
-    help="The share of the pairs that is kept for the score.",
+    help="The share of the pairs that is held out for the score.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of that share.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Seed for that share."
+)
 @library_options("mmap")
 @options.as_json
 @options.quiet
@@ -80,9 +84,9 @@ def align(
 ) -> None:
     """Turn vectors into the space of others.
 
-    By tokens that mean the same in both: vectors of two languages, or of two years of
-    the same one. The map is orthogonal: among the turned vectors no angle changes. Both
-    need the same dim.
+    The map is fitted to tokens that mean the same in both, such as vectors of two
+    languages, or of two years of one language. It is orthogonal: no angle between the
+    turned vectors changes. Both need the same dim.
 
     \b
     Example:

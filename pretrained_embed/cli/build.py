@@ -51,7 +51,7 @@ def _formats(output: Path) -> tuple[formats.Format, ...]:
 @click.option(
     "--onto",
     metavar="FILE",
-    help="A saved matrix: the tokens it has keep its rows, as they are.",
+    help="A saved matrix, whose tokens keep their rows as they are.",
 )
 @limits_options()
 @click.option(
@@ -61,10 +61,10 @@ def _formats(output: Path) -> tuple[formats.Format, ...]:
     default="embedding.npz",
     show_default=True,
     metavar="FILE",
-    help="Where the matrix goes, replacing what is there. The suffix names the "
+    help="The file to write; an existing one is replaced. The suffix names the "
     f"format: {' '.join(formats.WRITABLE_SUFFIXES)}. "
-    f"Into {' '.join(formats.TARGET_SUFFIXES)} rows go as they are made, so that the "
-    "matrix may be larger than the memory.",
+    f"{' '.join(formats.TARGET_SUFFIXES)} are written as rows are made, so the matrix "
+    "may be larger than the memory.",
 )
 @click.option(
     "--shards",
@@ -98,8 +98,8 @@ def build(
 ) -> None:
     """Write the matrix whose row I is the vector of token I.
 
-    How much of the vocabulary was found, and what was remarkable about the source, is
-    said on standard error; with --json, standard output has it all.
+    Coverage, and remarks on the source, are printed to standard error; --json prints
+    all of it to standard output.
 
     \b
     Example:

@@ -83,9 +83,9 @@ recipe_options = options.value_options(
         "align": click.option(
             "--align",
             metavar="shared|FILE",
-            help="Turn further sources into the space of the first one, by the tokens "
-            "that both have, or by a file with two a line, one of the other source "
-            "first.",
+            help="Turn the other sources into the space of the first, by the tokens "
+            "that both have, or by a file with two tokens on each line: that of the "
+            "other source, then that of the first.",
         ),
         "scale": click.option(
             "--scale",
@@ -105,7 +105,7 @@ recipe_options = options.value_options(
             metavar="STEP,...",
             callback=lambda _, __, given: () if given is None else given,
             help=f"Steps that change the finished rows: {_CHOICES['postprocess']}. "
-            "all-but-the-top:D takes D directions away, pca:K keeps K, truncate:K "
+            "all-but-the-top:D removes D directions, pca:K keeps K, truncate:K "
             "keeps the first K numbers.  "
             "[default: none]",
         ),
@@ -116,7 +116,7 @@ recipe_options = options.value_options(
             show_default=True,
             metavar="FORM,...",
             help="The forms of a token that are looked for, in this order: "
-            f"{_CHOICES['match']}. With a language: lemma:en. One after the other: "
+            f"{_CHOICES['match']}. With a language: lemma:en. Combined: "
             "lower+strip-accents.",
         ),
         "oov": click.option(
@@ -135,24 +135,24 @@ recipe_options = options.value_options(
             metavar="TOKEN=POLICY,...",
             multiple=True,
             callback=_by_token,
-            help="The same for a special token, by what it is for (unk, mask, cls, "
-            "sep, bos, eos) or as it stands; may be repeated.  [default: the last of "
-            "--oov]",
+            help="The same for one special token, named by its role (unk, mask, cls, "
+            "sep, bos, eos) or as it is written; may be repeated.  "
+            "[default: the last of --oov]",
         ),
         "seed": click.option(
             "--seed",
             type=int,
             default=0,
             show_default=True,
-            help="Of the numbers that normal and uniform draw.",
+            help="Seed for the numbers that normal and uniform draw.",
         ),
         "dtype": click.option(
             "--dtype",
             **options.one_of(pe.Recipe.choices()["dtype"]),
             default="float32",
             show_default=True,
-            help="What the finished rows are kept as. int8, int4 and binary have a "
-            "scale a row.",
+            help="The dtype of the finished rows. int8, int4 and binary have a scale "
+            "for each row.",
         ),
         "layout": options.layouts,
     },
@@ -168,7 +168,7 @@ limits_options = options.value_options(
             type=click.FloatRange(0, 1),
             default=0.0,
             show_default=True,
-            help="The least share of tokens to be found; fewer are an error.",
+            help="The least share of the tokens to be found; less is an error.",
         ),
         "text_coverage": click.option(
             "--min-text-coverage",
@@ -176,8 +176,8 @@ limits_options = options.value_options(
             type=click.FloatRange(0, 1),
             default=0.0,
             show_default=True,
-            help="The least share of the text that they make up, by the counts of the "
-            "vocabulary.",
+            help="The least share of the text that the found tokens make up, by the "
+            "counts of the vocabulary.",
         ),
         "bad_rows": click.option(
             "--bad-rows",
@@ -209,8 +209,8 @@ work_options = options.value_options(
         "memory": click.option(
             "--memory",
             metavar="SIZE",
-            help="What the index of the tokens may take, such as 4GB; tokens that need "
-            "more are looked for in several passes.  [default: half of what is free]",
+            help="Memory for the index of the tokens, such as 4GB; a larger index is "
+            "made in several passes.  [default: half of what is free]",
         ),
     },
 )
@@ -218,8 +218,8 @@ work_options = options.value_options(
 dask = click.option(
     "--dask",
     metavar="SCHEDULER",
-    help="Read the source with the workers of a Dask scheduler, by its address or its "
-    "file. They need the same files at the same places.",
+    help="Use the workers of this Dask scheduler, named by its address or its file. "
+    "They need the same files at the same paths.",
 )
 
 

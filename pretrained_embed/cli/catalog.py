@@ -31,9 +31,11 @@ from pretrained_embed.markup import columns
 
 
 @click.command("list")
-@click.option("--language", metavar="CODE", help="Of this language, such as de.")
-@click.option("--family", help="Of this family, such as glove or fasttext.")
-@click.option("--dim", type=click.IntRange(min=1), help="Of this many dimensions.")
+@click.option("--language", metavar="CODE", help="Only this language, such as de.")
+@click.option("--family", help="Only this family, such as glove or fasttext.")
+@click.option(
+    "--dim", type=click.IntRange(min=1), help="Only vectors of this many dimensions."
+)
 @library_options("cache_dir", "catalog")
 @options.as_json
 def list_(
@@ -121,8 +123,8 @@ _DTYPES = ("float32", "float16", "bfloat16", "int8")
     **options.one_of(_DTYPES),
     default="float32",
     show_default=True,
-    help="What the vectors are kept as. float16 and bfloat16 take half the room, int8 "
-    "a quarter; all of them round.",
+    help="The dtype of the store. float16 and bfloat16 take half the space, int8 a "
+    "quarter; all three round.",
 )
 @options.layout
 @library_options("cache_dir", "offline", "catalog")

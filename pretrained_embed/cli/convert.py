@@ -39,7 +39,7 @@ _SHOWN = 5  # missing tokens that are named
     **options.one_of([*pe.Recipe.choices()["dtype"], "float64"]),
     default="float32",
     show_default=True,
-    help="What the vectors are kept as, where the format can hold it. All but float32 "
+    help="The dtype of the new file, where its format can hold it. All but float32 "
     "and float64 round them; int8, int4 and binary have a scale a row.",
 )
 @click.option(
@@ -77,7 +77,7 @@ def convert(
 
     IN is a name that 'list' shows, a URL, a path, archive.zip#member, a folder of parts
     or a pattern of their names, or - for standard input. All rows are written, in their
-    order. What OUT could not give back as it was is an error, and nothing is written.
+    order. What OUT cannot hold exactly is an error, and nothing is written.
 
     \b
     Example:

@@ -155,7 +155,7 @@ def _paragraph(found: pe.Similar) -> str:
     default=Path("page.html"),
     show_default=True,
     metavar="FILE",
-    help="Where the page goes.",
+    help="The page to write.",
 )
 @library_options("mmap")
 @options.projection
@@ -223,7 +223,7 @@ _SUFFIXES = pe.EmbeddingMatrix.PICTURE_SUFFIXES
     default="map.png",
     show_default=True,
     metavar="FILE",
-    help=f"Where the picture goes: {' '.join(_SUFFIXES)}.",
+    help=f"The picture to write: {' '.join(_SUFFIXES)}.",
 )
 @click.option(
     "--tokens",
@@ -241,7 +241,7 @@ _SUFFIXES = pe.EmbeddingMatrix.PICTURE_SUFFIXES
 @library_options("mmap")
 @options.projection
 @options.projection_seed
-@click.option("--title", help="What stands above the picture.")
+@click.option("--title", help="The title of the picture.")
 @options.quiet
 def plot(
     matrix: str,
@@ -292,7 +292,7 @@ def plot(
     type=click.IntRange(min=1),
     default=20,
     show_default=True,
-    help="How many of the tokens that moved most.",
+    help="How many of the tokens that moved most to show.",
 )
 @click.option(
     "--neighbours",
@@ -306,7 +306,7 @@ def plot(
     type=click.IntRange(min=1),
     default=20_000,
     show_default=True,
-    help="Of how many of the most frequent tokens.",
+    help="How many of the most frequent tokens to compare.",
 )
 @click.option(
     "--output",
@@ -367,10 +367,10 @@ def compare(
     type=click.IntRange(min=0),
     default=1000,
     show_default=True,
-    help="How often items are drawn anew for an interval; 0: no intervals.",
+    help="How many samples of the items an interval is made of; 0: no intervals.",
 )
 @click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the intervals."
+    "--seed", type=int, default=0, show_default=True, help="Seed for the intervals."
 )
 @options.layout
 @library_options("cache_dir", "offline", "catalog", "mmap")

@@ -136,11 +136,11 @@ projection = click.option(
     **one_of(EmbeddingMatrix.PROJECTIONS),
     default="pca",
     show_default=True,
-    help="How places are found: pca; tsne needs scikit-learn, umap needs umap-learn.",
+    help="How points are placed: pca; tsne needs scikit-learn, umap needs umap-learn.",
 )
 
 projection_seed = click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of tsne and umap."
+    "--seed", type=int, default=0, show_default=True, help="Seed for tsne and umap."
 )
 
 sources = click.option(
@@ -157,7 +157,7 @@ sources = click.option(
 )
 
 _LAYOUT_HELP = (
-    "What is known of how the file is laid out, for where that cannot be seen: "
+    "The layout of the file, where it cannot be found out: "
     "dim=300,header=yes,separator=tab,rows=1000 or some of these."
 )
 
@@ -189,7 +189,7 @@ quiet = click.option(
     is_flag=True,
     callback=_hushed,
     is_eager=True,  # so that others know when they are asked
-    help="Say nothing on standard error but errors.",
+    help="Print nothing to standard error but errors.",
 )
 
 
@@ -218,7 +218,7 @@ library_options = value_options(
             "--offline",
             is_flag=True,
             default=None,
-            help="Never use the network, nor what is read over it, such as s3://. The "
+            help="Never use the network, not for s3:// and the like either. The "
             "same as PRETRAINED_EMBED_OFFLINE=1.",
         ),
         "catalog": click.option(
@@ -234,7 +234,7 @@ library_options = value_options(
             is_flag=True,
             flag_value=False,
             default=True,
-            help="Read the source itself, not its store in the cache, and make none.",
+            help="Read the source itself; use no store in the cache, and make none.",
         ),
         "mmap": click.option(
             "--no-mmap",
@@ -242,8 +242,9 @@ library_options = value_options(
             is_flag=True,
             flag_value=False,
             default=True,
-            help="Read files into memory and map none: for files that another program "
-            "may cut short meanwhile, which would end this one by SIGBUS.",
+            help="Read files into memory instead of mapping them: for files that "
+            "another program may cut short meanwhile, which would end this one "
+            "(SIGBUS).",
         ),
     },
 )

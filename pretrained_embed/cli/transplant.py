@@ -34,8 +34,8 @@ from pretrained_embed.sources.url import url_or_words
     "--add",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     metavar="TOKENS",
-    help="In place of --tokenizer: a file of tokens, one a line, that the model's own "
-    "is to have beside its own.",
+    help="Instead of --tokenizer: a file of tokens, one a line, to add to the model's "
+    "own tokenizer.",
 )
 @click.option(
     "--old-tokenizer",
@@ -48,7 +48,7 @@ from pretrained_embed.sources.url import url_or_words
     default="pieces",
     show_default=True,
     metavar="NAME,...",
-    help="What new rows start from, in the order they are tried: pieces, omp, "
+    help="How new rows are made, in the order they are tried: pieces, omp, "
     "similarity, mean.",
 )
 @click.option(
@@ -61,7 +61,7 @@ from pretrained_embed.sources.url import url_or_words
     "--override",
     type=url_or_words,
     metavar="FILE",
-    help="Rows of one's own: vectors of tokens, as long as those of the model.",
+    help="Your own rows: vectors of tokens, of the same dim as those of the model.",
 )
 @click.option(
     "--match-norms",

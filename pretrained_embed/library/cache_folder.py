@@ -35,14 +35,17 @@ from contextlib import suppress
 from dataclasses import replace
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath, is_temporary
 from pretrained_embed.library import record
-from pretrained_embed.library.catalog import Download, entry_of_url, published
 from pretrained_embed.sources.url import canonical
+
+if TYPE_CHECKING:
+    from pretrained_embed.library.catalog import Download
 
 ENVIRONMENT = "PRETRAINED_EMBED_CACHE"
 DOWNLOADS = "downloads"
@@ -253,8 +256,8 @@ _BESIDE = tuple(
 
 def identity(download: Download, member: str | None = None) -> record.FileIdentity:
     """Return what a published file is, or a member of it: never who asks, or how."""
-    checksum = member and published(download.checksums, "member")
-    checksum = checksum or published(download.checksums, "file")
+    checksum = member and download.published("member")
+    checksum = checksum or download.published("file")
     return (checksum.words if checksum else canonical(download.urls[0]), member)
 
 
@@ -350,7 +353,7 @@ def _former(
     """Return where an earlier release put a file, if what lies there is this one."""
     url = download.urls[0]
     name, start = _former_name(member or url), _former_name(url)
-    checksum = published(download.checksums, "file")
+    checksum = download.published("file")
     downloads = inside(root) / DOWNLOADS
     for text in (checksum.value,) if checksum else (str(url), url.whole):
         mark = blake2b(text.encode(), digest_size=4).hexdigest()
@@ -385,7 +388,7 @@ def _is_meant(
     known = record.read(file)
     if known is None or file.status() is None:
         return False
-    checksum = published(download.checksums, "file" if member is None else "member")
+    checksum = download.published("file" if member is None else "member")
     if checksum is not None and known.published is not None:
         return known.published == checksum.words
     if known.source == source:
@@ -399,7 +402,7 @@ def _is_meant(
 
 def _meant_by(source: str) -> list[tuple[Download, str | None]]:
     """Return the files that a name or a URL, which is in a record, stands for."""
-    from pretrained_embed.library.catalog import load
+    from pretrained_embed.library.catalog import entry_of_url, load
 
     try:
         entry = entry_of_url(source) if "://" in source else load().get_entry(source)

@@ -58,6 +58,12 @@ class Download:
     def __post_init__(self) -> None:
         object.__setattr__(self, "urls", tuple(map(Url, self.urls)))
 
+    def published(self, of: str) -> Checksum | None:
+        """Return the strongest published checksum of the file, or of its member."""
+        order = get_args(Algorithm)
+        fitting = [checksum for checksum in self.checksums if checksum.of == of]
+        return min(fitting, key=lambda c: order.index(c.algorithm), default=None)
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -135,13 +141,6 @@ def entry_of_url(url: str) -> Entry:
     named = Url(url)
     address, member = named.parted()
     return Entry(id=str(named), urls=(address,), member=unquote(member) or None)
-
-
-def published(checksums: tuple[Checksum, ...], of: str) -> Checksum | None:
-    """Return the strongest published checksum of the file or of its member."""
-    order = get_args(Algorithm)
-    fitting = [checksum for checksum in checksums if checksum.of == of]
-    return min(fitting, key=lambda c: order.index(c.algorithm), default=None)
 
 
 ENVIRONMENT = "PRETRAINED_EMBED_CATALOG"

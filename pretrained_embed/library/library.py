@@ -25,6 +25,7 @@ from pretrained_embed.errors import (
     SourceError,
     UnknownSourceError,
     brief,
+    given,
 )
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.reading import exists
@@ -163,13 +164,7 @@ class Library:
     @classmethod
     def of(cls, library: Library | None) -> Library:
         """Return a library, by default that of this user; `OptionError` for no such."""
-        if library is None:
-            return cls()
-        if not isinstance(library, cls):
-            raise OptionError(
-                f"library is {brief(library)}; give pe.Library(cache_dir, offline=...)"
-            )
-        return library
+        return given("library", library, cls)
 
     def open(
         self,

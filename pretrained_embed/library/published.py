@@ -17,7 +17,7 @@ from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import Hashes, json_digest
 from pretrained_embed.library import cache_folder, record
 from pretrained_embed.library.cache_folder import LOCK
-from pretrained_embed.library.catalog import Download, Entry, published
+from pretrained_embed.library.catalog import Download, Entry
 from pretrained_embed.library.record import FileRecord
 from pretrained_embed.sources import http
 from pretrained_embed.sources.download import NotPiecewise, Piece, download, unpack
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from pretrained_embed.sources.connections import Session
 
 
-class Fetched(NamedTuple):
+class FetchedEntry(NamedTuple):
     """A source in the cache."""
 
     path: Path
@@ -49,7 +49,7 @@ def fetch_entry(
     progress: Progress | None = None,
     retry: Retry | None = None,
     read_options: ReadOptions = USUAL,
-) -> Fetched:
+) -> FetchedEntry:
     """Bring an entry into the cache ``root``, unless it is there.
 
     With ``offline`` no socket is opened. ``progress`` is called with (bytes so far,
@@ -67,7 +67,7 @@ def fetch_entry(
     )
     path, known = get(entry.download(), member=entry.member)
     tokens_path = get(entry.tokens)[0] if entry.tokens else None
-    return Fetched(path, known, tokens_path)
+    return FetchedEntry(path, known, tokens_path)
 
 
 def fetch_stream(
@@ -213,7 +213,7 @@ class _Goal:
         self.source = source
         self.identity = cache_folder.identity(wanted, member)
         of = "file" if member is None else "member"
-        self.checksum = published(wanted.checksums, of)
+        self.checksum = wanted.published(of)
         self.algorithms = () if self.checksum is None else (self.checksum.algorithm,)
 
     def settle(self) -> None:

@@ -15,15 +15,15 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from pretrained_embed.damage import parser_errors
+from pretrained_embed.damage import unless_damaged
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import Hashes, hashed
 from pretrained_embed.files.safe_path import SafePath
-from pretrained_embed.library.catalog import Checksum
 from pretrained_embed.sources.url import public
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import Progress
+    from pretrained_embed.library.catalog import Checksum
 
 
 SUFFIX = ".json"
@@ -46,18 +46,15 @@ class FileRecord:
 
 def read(path: SafePath) -> FileRecord | None:
     """Return the record of the file ``path``, ``None`` if it has no readable one."""
-    try:
+
+    def kept() -> FileRecord:
         known = FileRecord(**json.loads(path.beside(SUFFIX).read()))
         if known.identity is not None:
             what, member = known.identity  # JSON has no tuples
             known = replace(known, identity=(what, member))
         return replace(known, source=public(known.source))  # older ones are whole
-    except SourceError:
-        raise
-    except OSError:
-        return None
-    except parser_errors():
-        return None
+
+    return unless_damaged(kept)
 
 
 def write(
@@ -67,7 +64,7 @@ def write(
     published: Checksum | None,
     identity: FileIdentity | None = None,
 ) -> FileRecord:
-    """FileRecord the file ``path`` as verified."""
+    """Record the file ``path`` as verified."""
     status = path.checked().stat()
     record = FileRecord(
         source,

@@ -16,10 +16,9 @@ import json
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, replace
-from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
-from pretrained_embed.damage import parser_errors
+from pretrained_embed.damage import unless_damaged
 from pretrained_embed.errors import SourceError
 from pretrained_embed.files.digests import Hashes, hashed
 from pretrained_embed.files.replacement import free_bytes
@@ -78,15 +77,11 @@ class Partial:
         self.resumed = self.size > 0
 
     def _read_note(self) -> Version | None:
-        try:
+        def noted() -> Version:
             known = Version(**json.loads(self._note.read()))
             return replace(known, url=public(known.url))  # older ones are whole
-        except SourceError:
-            raise
-        except OSError:
-            return None
-        except parser_errors():
-            return None
+
+        return unless_damaged(noted)
 
     def restart(self, version: Version | None = None) -> None:
         """Throw the bytes away; what comes is a part of ``version``."""
@@ -123,12 +118,7 @@ class Partial:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._file.close()
         left = self.path.status()
         if left is not None and left.st_size == 0:

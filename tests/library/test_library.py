@@ -123,7 +123,7 @@ def test_a_former_keyword_names_the_library(function, former, vectors):
     with pytest.raises(pe.errors.OptionError, match=f"{function} has no bogus="):
         getattr(pe, function)(*given, bogus=1)
     with pytest.raises(
-        pe.errors.OptionError, match=r"library is 'cache'; give pe\.Lib"
+        pe.errors.OptionError, match=r"library is 'cache'; give library=pe\.Lib"
     ):
         getattr(pe, function)(*given, library="cache")
 
