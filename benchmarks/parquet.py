@@ -13,7 +13,8 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +48,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, path, columns in files(Path(folder), ROWS // share):
             wanted = draw(ROWS // share, WANTED // share)
-            lines += measured(name, path, columns, wanted, options.rounds)
+            readers = {
+                reader: partial(read, path, wanted, columns)
+                for reader, read in READERS.items()
+            }
+            lines += in_turns(name, readers, options.rounds)
             path.unlink()
     facts["load after"] = machine.load()
     table = "".join(f"| {' | '.join(row)} |\n" for row in lines)
@@ -86,7 +91,7 @@ def _kept(folder: Path, table: pa.Table) -> str:
     return "kept.parquet"
 
 
-def ours(path: Path, wanted: list[str], columns: Columns) -> Float32Array:
+def ours(path: Path, wanted: list[str], columns: Columns | None = None) -> Float32Array:
     """Build a matrix."""
     library = pe.Library(stores=False)
     vocabulary = pe.Vocabulary(wanted, pad=None)
@@ -169,17 +174,20 @@ READERS: dict[str, Reader] = {
 }
 
 
-def measured(
-    name: str, path: Path, columns: Columns, wanted: list[str], rounds: int
+def in_turns(
+    name: str, readers: Mapping[str, Callable[[], Float32Array]], rounds: int
 ) -> list[tuple[str, ...]]:
-    """Time all readers in turns, after a first turn that does not count."""
-    seconds: dict[str, list[float]] = {reader: [] for reader in READERS}
+    """Time all readers in turns, after a first turn that does not count.
+
+    All have to give the same bytes.
+    """
+    seconds: dict[str, list[float]] = {reader: [] for reader in readers}
     answer: bytes | None = None
     for turn in range(rounds + 1):
-        for reader, read in READERS.items():
+        for reader, read in readers.items():
             begun = time.perf_counter()
             try:
-                vectors = read(path, wanted, columns)
+                vectors = read()
             except ImportError:
                 continue
             if turn:

@@ -19,14 +19,18 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import pickle
 import pickletools
 import re
 import resource
+import shutil
 import sys
 import tarfile
 import tempfile
 import time
 import traceback
+import warnings
+import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -237,7 +241,12 @@ def fuzz_pickle(random: Random, folder: Path) -> None:
         if (DATA / "gensim" / release / name).exists()
     ]
     seed = random.choice(seeds(*names))
-    opcodes = list(opcodes_of(seed.content))
+    read_vectors(put(folder, seed, opcodes_mutated(random, seed.content)))
+
+
+def opcodes_mutated(random: Random, raw: bytes) -> bytes:
+    """Leave out, repeat and change some opcodes of a pickle."""
+    opcodes = list(opcodes_of(raw))
     for _ in range(random.choice([1, 1, 2, 4])):
         at = random.randrange(len(opcodes))
         what = random.randrange(5)
@@ -253,8 +262,8 @@ def fuzz_pickle(random: Random, folder: Path) -> None:
             made = random.choice(pickletools.opcodes).code.encode("latin-1")
             opcodes[at:at] = [made + random.choice([b"", b"a\nb\n", edge(random, 4)])]
         if not opcodes:
-            return
-    read_vectors(put(folder, seed, b"".join(opcodes)))
+            break
+    return b"".join(opcodes)
 
 
 @cache
@@ -262,6 +271,198 @@ def opcodes_of(raw: bytes) -> tuple[bytes, ...]:
     """Cut a pickle into its opcodes."""
     starts = [place or 0 for _, _, place in pickletools.genops(raw)]
     return tuple(raw[a:b] for a, b in zip(starts, [*starts[1:], len(raw)], strict=True))
+
+
+@cache
+def plain_pickles() -> list[Seed]:
+    table = np.arange(6, dtype=np.float32).reshape(3, 2)
+    words = ["the", "a", "of"]
+    held: list[Any] = [dict(zip(words, table, strict=True)), (words, table)]
+    held += [{"itos": words, "vectors": table.T}, [{"word2id": {"the": 2}, "v": table}]]
+    held += [{"the": [0.5, 1.5], "a": [2.0, 3.0]}, {"o": np.array(words, object)}]
+    made = [Seed("x.pkl", pickle.dumps(v, n)) for v in held for n in (2, 3, 4, 5)]
+    for value in held[:3]:
+        file = io.BytesIO()
+        np.save(file, np.array([value, None], object)[:1], allow_pickle=True)
+        made.append(Seed("x.npy", file.getvalue()))
+    return made
+
+
+def fuzz_plain_pickle(random: Random, folder: Path) -> None:
+    """Mutate the opcodes of dictionaries, lists and arrays, bare and in ``.npy``."""
+    seed = random.choice(plain_pickles())
+    start = seed.content.find(b"\n") + 1 if seed.name.endswith("npy") else 0
+    raw = seed.content[:start] + opcodes_mutated(random, seed.content[start:])
+    path = put(folder, seed, raw)
+    read_vectors(Path(f"{path}{random.choice(['', '', '#vectors', '#0'])}"))
+
+
+def fuzz_torch(random: Random, folder: Path) -> None:
+    """Mutate what torch.save wrote: its pickles, its members, and its storages."""
+    seed = random.choice(seeds("checkpoints/state.pt", "checkpoints/old.pt"))
+    path = put(folder, seed, torch_mutated(random, seed.content))
+    folder.joinpath(f"{path.stem}.tokens").write_text("the\na\nof\nb\n")
+    read_vectors(
+        Path(f"{path}{random.choice(['', '#embedding.weight', '#half.weight'])}")
+    )
+
+
+def torch_mutated(random: Random, raw: bytes) -> bytes:
+    """Mutate a file of torch.save, a zip or one pickle behind the other."""
+    if not raw.startswith(b"PK"):
+        ends = [len(raw) - at for at in pickles_of(raw)]
+        parts = [raw[a:b] for a, b in zip([0, *ends], [*ends, len(raw)], strict=True)]
+        at = random.randrange(2, len(parts))
+        if at < len(parts) - 1:
+            parts[at] = opcodes_mutated(random, parts[at])
+        else:
+            places = [*range(0, len(parts[at]), 8)]
+            parts[at] = with_fields(random, parts[at], places, "little")
+        return b"".join(parts)
+
+    def changed(name: str, content: bytes) -> tuple[str, bytes]:
+        if name.endswith("data.pkl"):
+            return name, opcodes_mutated(random, content)
+        other = random.choice([name, name + "0", "state/data/" + "9" * 30, "../x"])
+        return other, random.choice([b"", content * 2, content[:5], b"big"])
+
+    return members_changed(random, raw, ("data.pkl",), changed)
+
+
+def pickles_of(raw: bytes) -> Iterator[int]:
+    """Yield how many bytes are left behind each pickle that a file begins with."""
+    file = io.BytesIO(raw)
+    for _ in range(5):  # magic, version, machine, object, keys
+        list(pickletools.genops(file))
+        yield len(raw) - file.tell()
+
+
+def members_changed(
+    random: Random,
+    raw: bytes,
+    often: tuple[str, ...],
+    changed: Callable[[str, bytes], tuple[str, bytes]],
+) -> bytes:
+    """Return a zip of which one member is another, its directory and checksums right.
+
+    Half the time that is one whose name ends as ``often`` has it.
+    """
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        held = [(name, archive.read(name)) for name in archive.namelist()]
+    first = [at for at, (name, _) in enumerate(held) if name.endswith(often)]
+    at = random.choice(random.choice([first, range(len(held))]))
+    what = random.randrange(12)
+    if what == 0:
+        del held[at]
+    elif what == 1:
+        held.append((held[at][0], b"twice"))
+    else:
+        held[at] = changed(*held[at])
+    made = io.BytesIO()
+    with warnings.catch_warnings(), zipfile.ZipFile(made, "w") as archive:
+        warnings.simplefilter("ignore", UserWarning)  # of two members of one name
+        for name, content in held:
+            archive.writestr(name, content)
+    return made.getvalue()
+
+
+def fuzz_keras(random: Random, folder: Path) -> None:
+    """Mutate models of Keras: configs, vocabularies, groups and their attributes."""
+    names = ("model.keras", "model.keras", "model.h5", "model.weights.h5")
+    seed = random.choice(seeds(*(f"checkpoints/{name}" for name in names), beside="no"))
+    marks = (b"TREE", b"HEAP", b"SNOD", b"GCOL", b"OHDR", b"\x0c\0", b"\x08\0")
+
+    def hdf5(content: bytes) -> bytes:
+        starts = [at for mark in marks for at in all_of(content, mark)]
+        places = [at + step for at in starts for step in range(2, 60, 2)]
+        return with_fields(random, content, places, "little")
+
+    def changed(name: str, content: bytes) -> tuple[str, bytes]:
+        if name.endswith(".json"):
+            return name, json_mutated(random, content)
+        if name.endswith(".h5"):
+            return name, hdf5(content)
+        return name, random.choice([b"", b"\xff\n", content + content, b"\n" * 5000])
+
+    raw = seed.content
+    if seed.name.endswith(".keras"):
+        raw = members_changed(random, raw, ("config.json", ".h5"), changed)
+    else:
+        raw = hdf5(raw)
+    path = put(folder, seed, raw)
+    if seed.name.endswith(".keras") and random.random() < 0.3:
+        with zipfile.ZipFile(path) as archive:
+            archive.extractall(folder / "unzipped")
+        path = folder / "unzipped"
+    if random.random() < 0.2:
+        shards = {"weight_map": {"/a/vars": path.name, "/b/vars": [path.name]}}
+        listed = folder / "x.weights.json"
+        listed.write_bytes(json_mutated(random, json.dumps(shards).encode()))
+        path = listed
+    path.with_suffix(".tokens").write_text("the\na\nof\nb\n")
+    read_vectors(Path(f"{path}{random.choice(['', '#emb_a', '#emb_b'])}"))
+
+
+def fuzz_gguf(random: Random, folder: Path) -> None:
+    """Put GGUF files together of entries and tensors of which some are wrong."""
+
+    def text(value: bytes) -> bytes:
+        size = len(value) if random.random() < 0.97 else random.choice(EDGES)
+        return size.to_bytes(8, "little") + value
+
+    def number(value: int, size: int) -> bytes:
+        if random.random() < 0.04:
+            return edge(random, size)
+        return value.to_bytes(size, "little")
+
+    def entry(name: bytes, kind: int, value: bytes) -> bytes:
+        return text(name) + number(kind, 4) + value
+
+    tokens = [b"the", b"a", b"of", "\u00e0".encode()]
+    listed = number(8, 4) + number(len(tokens), 8) + b"".join(map(text, tokens))
+    nested = (number(9, 4) + number(1, 8)) * random.choice([1, 2, 5000])
+    entries = [
+        entry(b"general.architecture", 8, text(b"llama")),
+        entry(b"general.alignment", 4, number(32, 4)),
+        entry(b"tokenizer.ggml.tokens", 9, listed),
+        entry(b"tokenizer.ggml.scores", 9, number(6, 4) + number(4, 8) + bytes(16)),
+    ]
+    if random.random() < 0.1:
+        entries.append(entry(b"x", 9, nested))
+    types = [(0, 2), (1, 2), (30, 2), (8, 32), (2, 32), (random.randrange(40), 256)]
+    tensors = []
+    for name in (b"token_embd.weight", b"output.weight"):
+        kind, dim = random.choice(types)
+        sizes = number(dim, 8) + number(len(tokens), 8)
+        place = number(random.choice([0, 32, 64]), 8)
+        tensors.append(text(name) + number(2, 4) + sizes + number(kind, 4) + place)
+    if random.random() < 0.2:
+        entries = pieces_mutated(random, entries)
+        tensors = pieces_mutated(random, tensors)
+    head = b"GGUF" + number(3, 4) + number(len(tensors), 8) + number(len(entries), 8)
+    raw = head + b"".join(entries) + b"".join(tensors)
+    raw += bytes(-len(raw) % 32) + random.randbytes(random.choice([64, 2000, 5000]))
+    path = folder / "x.gguf"
+    path.write_bytes(raw)
+    read_vectors(Path(f"{path}{random.choice(['', '#output.weight'])}"))
+
+
+def fuzz_model(random: Random, folder: Path) -> None:
+    """Mutate folders of models whose weights are files of torch.save."""
+    shutil.copytree(DATA / "hugging_face" / "bert", folder, dirs_exist_ok=True)
+    folder.joinpath("model.safetensors").unlink()
+    raw = (DATA / "checkpoints" / random.choice(["state.pt", "old.pt"])).read_bytes()
+    if random.random() < 0.6:
+        raw = torch_mutated(random, raw)
+    (folder / "vocab.json").write_text('{"the": 0, "a": 1, "of": 2, "b": 3}')
+    (folder / "tokenizer.json").unlink(missing_ok=True)
+    name = random.choice(["pytorch_model.bin", "pytorch_model-1.bin"])
+    (folder / name).write_bytes(raw)
+    if name != "pytorch_model.bin":
+        index = {"weight_map": {"embedding.weight": name, "tied.weight": name}}
+        content = json_mutated(random, json.dumps(index).encode())
+        (folder / "pytorch_model.bin.index.json").write_bytes(content)
+    read_vectors(Path(f"{folder}{random.choice(['', '#embedding.weight'])}"))
 
 
 def fuzz_tar(random: Random, folder: Path) -> None:
@@ -692,6 +893,11 @@ def fuzz_states(random: Random, folder: Path) -> None:
 #: What is mutated, and what makes one input of it and reads that in a folder.
 FUZZERS: dict[str, Callable[[Random, Path], None]] = {
     "pickle": fuzz_pickle,
+    "plain pickle": fuzz_plain_pickle,
+    "torch": fuzz_torch,
+    "keras": fuzz_keras,
+    "gguf": fuzz_gguf,
+    "model": fuzz_model,
     "tar": fuzz_tar,
     "zip": fuzz_zip,
     "json": fuzz_json,

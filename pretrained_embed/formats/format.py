@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib import import_module
@@ -56,6 +56,20 @@ class ReadPart(Protocol):
 
     def __call__(self, stream: ByteStream, span: Span) -> TablePart | None:
         """Return the rows, or ``None`` where the folder is of another format."""
+
+
+class Listing(NamedTuple):
+    """The files of a folder that is elsewhere, of which few are to be fetched."""
+
+    names: Sequence[str]  # with slashes, in order
+    get: Callable[[str], Path]  # fetches one
+    asked: str | None  # the part of it that is named
+    where: str
+
+
+#: Fetches what the reader of a folder needs: the function that `Format.fetch` names. It
+#: returns the folder, or ``None`` where the names are not those of the format.
+FetchFolder = Callable[[Listing], Path | None]
 
 
 class Announced(NamedTuple):
@@ -161,6 +175,10 @@ class Format:
     reads: str = "yes"  # what of it is read, for the table of formats
     sniff: SniffFile | None = None
     sniff_folder: SniffFolder | None = None
+    fetch: str = ""  # a `FetchFolder`, where a folder may be elsewhere
+    endings: tuple[str, ...] = ()  # of the names of files that are often of it
+    #: Patterns of the names of what a reader looks for beside its file.
+    beside: tuple[str, ...] = ()
     part: str = ""  # a `ReadPart`, where it need not open the whole folder
     layout: tuple[str, ...] = ()  # the fields of a `KnownLayout` that the reader takes
     fragments: bool = False  # whether a part of it can be named: FILE#PART

@@ -146,11 +146,19 @@ def _rows(
         if dim % block:
             raise FormatError(f"{where}: rows of {dim:,}, which {block} do not divide")
         width, dtype, shape = 1, "u1", (count, dim // block * packed)
+        kind = gguf.GGMLQuantizationType(tensor.type)
+        try:
+            gguf.quants.dequantize(np.zeros((1, packed), np.uint8), kind)
+        except NotImplementedError as error:
+            raise FormatError(
+                f"{where}: stored as {kind.name}, which the package gguf does not "
+                "restore; make a file of it that is read: llama-quantize "
+                "--allow-requantize MODEL.gguf NEW.gguf F16"
+            ) from error
     if place + array_bytes(shape, width, where) > size:
         raise FormatError(f"{where}: it does not lie within the file; get it again")
     array = map_array(file, dtype, shape, place)
     if plain is None:
-        kind = gguf.GGMLQuantizationType(tensor.type)
         return _Quantised(array, kind, dim), [f"stored as {kind.name}, restored"]
     if tensor.type == _BF16:
         return Stored("bfloat16", array, None, dim, where), ["stored as bfloat16"]

@@ -1,19 +1,27 @@
-"""Models that Keras 3 saved: ``.keras`` and ``.weights.h5``.
+"""Models that Keras saved: files, folders, and weights alone, of Keras 3 and before.
 
 ::
 
-    MODEL.keras                       a zip of
-      config.json                     the layers, an object each
+    MODEL.keras                       a zip of, or with zipped=False a folder with
+      config.json                     the layers, see `keras_config`
       model.weights.h5                what .weights.h5 is alone
-      assets/LAYER/vocabulary.txt     tokens of StringLookup and TextVectorization
+      assets/PATH/vocabulary.txt      tokens of StringLookup and TextVectorization
+    MODEL.weights.json                names shards of weights, which lie beside it:
+                                      {"weight_map": {"/PATH/vars": NAME, ...}}
     PATH/vars/0, PATH/vars/1, ...     in HDF5: the variables of a layer
     PATH/vars, attribute "name"       the name of the layer
 
-A layer is known by its name, ``FILE#NAME``, or its path where two have one name. A
-vocabulary has the mask and the OOV tokens first, as ``get_vocabulary`` has them; of
-several OOV tokens, all alike, those behind the first are told apart by a number. One
-that was given to its layer, not adapted, is in the config. A `SplitEmbedding` of this
-package has two tables and a mask. Nothing is imported from Keras, and nothing run.
+    MODEL.h5                          before, in HDF5:
+      attribute "model_config"        as config.json, where the model was saved
+      [model_weights/]LAYER/.../NAME  variables, of an embedding "embeddings"
+
+A layer is known by its name, ``FILE#NAME``, or its path where two have one name. Its
+tokens are those of the vocabulary that feeds it, else of the only one that fits the
+rows. A vocabulary has the mask and the OOV tokens first, as ``get_vocabulary`` has
+them; of several OOV tokens, all alike, those behind the first are told apart by a
+number. One that was given to its layer, not adapted, is in the config. A
+`SplitEmbedding` of this package has two tables and a mask. Nothing is imported from
+Keras, and nothing run.
 
 https://keras.io/guides/serialization_and_saving/
 """
@@ -21,8 +29,9 @@ https://keras.io/guides/serialization_and_saving/
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,39 +39,50 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
-from pretrained_embed.errors import FormatError
+from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.hdf5.data import DataFile
-from pretrained_embed.formats.hugging_face.embedding_tensor import (
-    EmbeddingTensor,
-    choose,
-)
-from pretrained_embed.formats.hugging_face.model_tokens import tokens_beside
+from pretrained_embed.formats.keras_config import KerasConfig, read_config
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import (
     LocalFile,
     Zipped,
     budget_of,
     copied,
+    file_size,
+    json_object,
+    open_file,
     open_local,
 )
 from pretrained_embed.formats.marks import KERAS_CONFIG, KERAS_WEIGHTS
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.tensors.embedding import EmbeddingTensor, choose
+from pretrained_embed.formats.tensors.tokens import tokens_beside
 
 NAME = "keras"
 
 _VARS, _FIRST = "vars", "/vars/0"
 _DEPTH = 24  # of layers in layers
-_VOCABULARY = "/vocabulary.txt"
-_LOOKUPS = ("StringLookup", "TextVectorization")
+_ASSETS, _VOCABULARY = "assets/", "/vocabulary.txt"
 _DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16"}
+_BEFORE = "model_weights"  # the group of the weights in a model that is one HDF5 file
 
 
 class _Layer(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     path: str
+    data: DataFile  # the file that it is in
+    variables: bool = True  # whether the path has these below it, else it is one
+
+
+class _Saved(NamedTuple):
+    """What a model consists of."""
+
+    weights: list[LocalFile]
+    config: Any = None
+    assets: Mapping[str, str] = {}
 
 
 def open_reader(
@@ -75,59 +95,69 @@ def open_reader(
     """
     where = stream.name
     with ExitStack() as held:
-        file = held.enter_context(open_local(stream))
-        budget = budget_of(stream, file)
-        vocabularies: dict[str, list[str]] = {}
-        file.seek(0)
-        if file.read(2) == b"PK":
-            file, vocabularies = _unpacked(file, where, budget)
-            held.callback(file.close)
-        data = held.enter_context(DataFile(file, where, budget, _DEPTH))
-        layers = _layers(data)
+        saved, budget = _saved(stream, held)
+        layers: dict[str, _Layer] = {}
+        config = saved.config
+        for file in saved.weights:
+            data = held.enter_context(DataFile(file, where, budget, _DEPTH))
+            layers |= _layers(data)
+            config = config or _old_config(data, where, budget)
         if not layers:
-            if not vocabularies and stream.fragment is None:
+            if config is None and stream.fragment is None:
                 return None
             raise FormatError(f"{where}: a model of Keras without a layer of weights")
+        said = read_config(config if isinstance(config, dict) else {})
         asked = stream.fragment
         by_path = {layer.path: name for name, layer in layers.items()}
         name = choose(layers, where, by_path.get(asked or "", asked))
-        rows = _table(data, layers[name], f"{where}, layer {name!r}", budget)
+        rows = _table(layers[name], f"{where}, layer {name!r}", budget)
         told = EmbeddingTensor(rows, [f"vectors from layer {name}"])
+        vocabularies = {**said.vocabularies, **_adapted(saved.assets, said)}
         if stream.tokens_path is None and vocabularies:
-            reader = _with_tokens(stream, told, vocabularies, budget)
+            reader = _with_tokens(stream, name, told, vocabularies, said, budget)
         else:
             reader = tokens_beside(NAME, stream, told, layout)
         reader.facts = {"layer": name}
         return reader
 
 
-def _unpacked(
-    file: LocalFile, where: str, budget: Budget
-) -> tuple[LocalFile, dict[str, list[str]]]:
-    """Return the weights of a zip as a file, and its vocabularies by their layers."""
-    found: dict[str, list[str]] = {}
+def _saved(stream: ByteStream, held: ExitStack) -> tuple[_Saved, Budget]:
+    """Open the parts of a model, and the budget for all of them."""
+    where = stream.name
+    if stream.path is not None and stream.path.is_dir():
+        return _of_folder(stream, stream.path, held)
+    file = held.enter_context(open_local(stream))
+    budget = budget_of(stream, file)
+    file.seek(0)
+    first = file.read(2)
+    if first == b"PK":
+        saved = _unpacked(file, where, budget)
+        held.callback(saved.weights[0].close)
+        return saved, budget
+    if first[:1] == b"{" and stream.path is not None:
+        return _sharded(stream, stream.path, held)
+    return _Saved([file]), budget
+
+
+def _unpacked(file: LocalFile, where: str, budget: Budget) -> _Saved:
+    """Return the parts of a zip, its weights as a file."""
+    assets: dict[str, str] = {}
     with Zipped(file, where) as archive:
         for name in (KERAS_CONFIG, KERAS_WEIGHTS):
             if name not in archive.members:
                 raise archive.damaged(f"there is no member {name!r}")
         with refusing_damage(where, f"cannot read its {KERAS_CONFIG}"):
-            raw = _member(archive, KERAS_CONFIG, budget)
-            budget.take(len(raw) * 8)
-            config = json.loads(raw)
-            for layer, tokens in _of_config(config):
-                found[layer] = tokens
+            config = _config(_member(archive, KERAS_CONFIG, budget), budget)
         for name in archive.members:
-            if name.endswith(_VOCABULARY):
+            if name.startswith(_ASSETS) and name.endswith(_VOCABULARY):
                 with refusing_damage(where, f"cannot read its {name}"):
-                    text = _member(archive, name, budget).decode()
-                budget.take(len(text) + OBJECT * text.count("\n"))
-                layer = name.removesuffix(_VOCABULARY).removesuffix("/_lookup_layer")
-                found[layer.rpartition("/")[2]] = text.split("\n")
+                    assets[name] = _member(archive, name, budget).decode()
+                budget.take(OBJECT * assets[name].count("\n"))
         with (
             refusing_damage(where, f"cannot read its {KERAS_WEIGHTS}"),
             archive.zip.open(KERAS_WEIGHTS) as weights,
         ):
-            return copied(weights, budget, file.options), found
+            return _Saved([copied(weights, budget, file.options)], config, assets)
 
 
 def _member(archive: Zipped, name: str, budget: Budget) -> bytes:
@@ -136,55 +166,125 @@ def _member(archive: Zipped, name: str, budget: Budget) -> bytes:
         return member.read(archive.members[name].file_size)
 
 
-def _of_config(config: Any) -> Iterator[tuple[str, list[str]]]:
-    """Yield the vocabularies that layers were given, with what is put in front."""
-    left = [config]
-    while left:
-        value = left.pop()
-        if isinstance(value, list):
-            left += value
-            continue
-        if not isinstance(value, dict):
-            continue
-        left += value.values()
-        inner = value.get("config")
-        if value.get("class_name") not in _LOOKUPS or not isinstance(inner, dict):
-            continue
-        tokens = inner.get("vocabulary")
-        if not isinstance(tokens, list) or not all(type(t) is str for t in tokens):
-            continue
-        oov, count = inner.get("oov_token", "[UNK]"), inner.get("num_oov_indices", 1)
-        mask = inner.get("mask_token")
-        if value["class_name"] == "TextVectorization":
-            mask = ""
-        if not isinstance(oov, str) or type(count) is not int or count > len(tokens):
-            continue
-        first = [oov] * count if mask is None else [str(mask), *[oov] * count]
-        if tokens[: len(first)] != first:
-            tokens = [*first, *tokens]
-        yield str(inner.get("name")), tokens
+def _config(raw: bytes, budget: Budget) -> Any:
+    budget.take(len(raw) * 8)
+    return json.loads(raw)
+
+
+def _of_folder(
+    stream: ByteStream, folder: Path, held: ExitStack
+) -> tuple[_Saved, Budget]:
+    """Open the parts of a model that was saved unzipped."""
+    where = stream.name
+    try:
+        file = held.enter_context(
+            open_file(folder / KERAS_WEIGHTS, stream.read_options)
+        )
+        paths = sorted((folder / _ASSETS).rglob(_VOCABULARY[1:]))
+        raw = (folder / KERAS_CONFIG).read_bytes()
+        texts = {path: path.read_bytes() for path in paths if path.is_file()}
+    except OSError as error:
+        raise SourceError(f"cannot read {where}: {error.strerror or error}") from error
+    size = file_size(file) + len(raw) + sum(map(len, texts.values()))
+    budget = stream.read_options.budget_of(where, size)
+    with refusing_damage(where, f"cannot read its {KERAS_CONFIG}"):
+        config = _config(raw, budget)
+    assets: dict[str, str] = {}
+    for path, text in texts.items():
+        name = path.relative_to(folder).as_posix()
+        budget.take(len(text) + OBJECT * text.count(b"\n"))
+        with refusing_damage(where, f"cannot read its {name}"):
+            assets[name] = text.decode()
+    return _Saved([file], config, assets), budget
+
+
+def _sharded(stream: ByteStream, path: Path, held: ExitStack) -> tuple[_Saved, Budget]:
+    """Open all shards that a file names, which lie beside it."""
+    shards = json_object(path).get("weight_map")
+    names: set[str] = set()
+    for held_in in shards.values() if isinstance(shards, dict) else ():
+        for name in held_in if isinstance(held_in, list) else [held_in]:
+            if not isinstance(name, str) or Path(name).name != name:
+                raise FormatError(
+                    f"{path}: {name!r} is not the name of a file beside it"
+                )
+            names.add(name)
+    if not names:
+        raise FormatError(f"{path}: names no shards of weights; get it again")
+    files = []
+    for name in sorted(names):
+        try:
+            shard = open_file(path.with_name(name), stream.read_options)
+        except OSError as error:
+            raise SourceError(
+                f"{path}: cannot read its shard {name}: {error.strerror or error}; all "
+                "shards have to lie beside it"
+            ) from error
+        files.append(held.enter_context(shard))
+    size = sum(map(file_size, files))
+    return _Saved(files), stream.read_options.budget_of(stream.name, size)
+
+
+def _old_config(data: DataFile, where: str, budget: Budget) -> Any:
+    text = data.label("/", "model_config")
+    if text is None:
+        return None
+    with refusing_damage(where, "cannot read its model_config"):
+        return _config(text.encode("utf-8", "surrogateescape"), budget)
+
+
+def _adapted(assets: Mapping[str, str], said: KerasConfig) -> dict[str, list[str]]:
+    """Return the vocabularies that layers were adapted to, by their names."""
+    found = {}
+    for name, text in assets.items():
+        path = name.removeprefix(_ASSETS).removesuffix(_VOCABULARY)
+        path = path.removesuffix("/_lookup_layer")
+        found[said.paths.get(path, path.rpartition("/")[2])] = text.split("\n")
+    return found
 
 
 def _layers(data: DataFile) -> dict[str, _Layer]:
     """Return the layers whose first variable is a matrix, by their names."""
     found: dict[str, _Layer] = {}
     for name in data.names:
-        if not f"/{name}".endswith(_FIRST):
-            continue
+        variables = f"/{name}".endswith(_FIRST)
         path = name.removesuffix("0").removesuffix(f"{_VARS}/").rstrip("/")
         shape, dtype = data.form(name).shape, data.dtype(name)
-        own = data.label(name.removesuffix("/0")) or path
-        layer = _Layer(_DTYPES.get(dtype, dtype), shape, path)
+        if variables:
+            own = data.label(name.removesuffix("/0"), "name") or path
+        elif (before := _before(name, data)) is not None:
+            own, path = before, name
+        else:
+            continue
+        layer = _Layer(_DTYPES.get(dtype, dtype), shape, path, data, variables)
         found[path if own in found else own] = layer
     return found
 
 
-def _table(data: DataFile, layer: _Layer, where: str, budget: Budget) -> AnyArray:
+def _before(name: str, data: DataFile) -> str | None:
+    """Return what a variable of a file of before Keras 3 is known by.
+
+    An embedding has the name of its layer, others that and their own.
+    """
+    steps = name.removesuffix(":0").split("/")
+    if steps[0] == _BEFORE:
+        del steps[0]
+    elif not data.has_label("/", "layer_names"):
+        return None
+    if len(steps) < 2:
+        return None
+    return steps[-2] if steps[-1] == "embeddings" else ".".join(steps[-2:])
+
+
+def _table(layer: _Layer, where: str, budget: Budget) -> AnyArray:
     """Return the rows of a layer: those of both tables, where it has two.
 
     The mask is bool, or int32 of an earlier release of this package, ``j >= 0`` for row
     ``j`` of the first table and ``~k < 0`` for row ``k`` of the second.
     """
+    data = layer.data
+    if not layer.variables:
+        return data.read(layer.path)
     path = f"{layer.path}/{_VARS}/".lstrip("/")
     mask = f"{path}2"
     if mask not in data.names or data.dtype(mask) not in ("bool", "int32"):
@@ -214,21 +314,32 @@ def _table(data: DataFile, layer: _Layer, where: str, budget: Budget) -> AnyArra
 
 def _with_tokens(
     stream: ByteStream,
+    layer: str,
     table: EmbeddingTensor,
     vocabularies: dict[str, list[str]],
+    said: KerasConfig,
     budget: Budget,
 ) -> TableReader:
-    """Return a reader with the one vocabulary that fits the rows."""
+    """Return a reader with the vocabulary that feeds a layer, or the one that fits."""
     rows = table.rows.shape[0]
-    equal = {name for name, tokens in vocabularies.items() if len(tokens) == rows}
-    fitting = equal or {n for n, tokens in vocabularies.items() if len(tokens) < rows}
-    texts = {"\n".join(vocabularies[name]): name for name in sorted(fitting)}
+    feeding = said.lookups_before(layer)
+    possible = {n: t for n, t in vocabularies.items() if n in feeding or not feeding}
+    equal = {name for name, tokens in possible.items() if len(tokens) == rows}
+    fitting = equal or {n for n, tokens in possible.items() if len(tokens) < rows}
+    texts = {"\n".join(possible[name]): name for name in sorted(fitting)}
     if len(texts) != 1:
         shown = ", ".join(f"{n} {len(t):,}" for n, t in vocabularies.items())
+        fed = f", fed by {', '.join(sorted(feeding))}" if feeding else ""
+        if lost := sorted(feeding - vocabularies.keys()):
+            fed += (
+                f" (the vocabulary that {', '.join(lost)} was adapted to is not in the "
+                "file: only .keras has such)"
+            )
         raise FormatError(
-            f"{stream.name}: {rows:,} rows, and {'several' if texts else 'none'} of "
-            f"its vocabularies could be theirs ({shown}); give the list of tokens, one "
-            "a line, as tokens= (--tokens)"
+            f"{stream.name}: {rows:,} rows in layer {layer!r}{fed}, and "
+            f"{'several' if texts else 'none'} of its vocabularies could be theirs "
+            f"({shown}); name another layer, as FILE#LAYER, or give the list of "
+            "tokens, one a line, as tokens= (--tokens)"
         )
     (name,) = texts.values()
     tokens = vocabularies[name]

@@ -102,7 +102,7 @@ _HEAD = 100  # bytes of the head of a database
 _LONGEST_VALUE = 1 << 20  # bytes of a row, a key or a statement
 
 
-class Keys(NamedTuple):
+class DatabaseKeys(NamedTuple):
     """The keys of all rows."""
 
     tokens: PackedTokens
@@ -158,7 +158,7 @@ class Database:
             if type(key) is bytes
         }
 
-    def keys(self) -> Keys:
+    def keys(self) -> DatabaseKeys:
         """Return all keys, in the order of the rows."""
         keys: list[bytes] = []
         numbers: list[int] = []
@@ -177,7 +177,7 @@ class Database:
                 if type(length) is float:  # NULL stands for what is no number
                     least, most = min(least, length), max(most, length)
         packed = PackedTokens.join(keys)
-        return Keys(packed, np.array(numbers, np.int64), least, most)
+        return DatabaseKeys(packed, np.array(numbers, np.int64), least, most)
 
     def vectors(self, numbers: Int64Array) -> Int64Array:
         """Return the integers of some rows, int64 (rows, dim)."""

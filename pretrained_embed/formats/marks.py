@@ -42,6 +42,20 @@ INDEX = "model.safetensors.index.json"
 #: The same, as they were before safetensors.
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
+#: Files of which a model's tokenizer has one, in the order they are looked for.
+TOKENIZERS = (
+    "tokenizer.json",
+    "vocab.json",
+    "vocab.txt",
+    "whitespacetokenizer_config.json",
+)
+#: Files that belong to these.
+ADDED_TOKENS, TOKENIZER_CONFIG = "added_tokens.json", "tokenizer_config.json"
+TOKENIZER_FILES = (*TOKENIZERS, ADDED_TOKENS, TOKENIZER_CONFIG)
+
+#: Ends of the name that a list of tokens has beside a file of vectors.
+TOKEN_LISTS = (".tokens", ".vocab", ".parquet", ".json", ".txt")
+
 #: Ends of the names of weights that are not read, but named in an error.
 OTHER_WEIGHTS = (
     *(".pt", ".pth", ".gguf"),
@@ -56,6 +70,7 @@ OWN = "pretrained_embed"
 
 #: Files of the vectors of a spaCy pipeline.
 SPACY_VECTORS, SPACY_KEYS, SPACY_CONFIG = "vectors", "key2row", "vectors.cfg"
+SPACY_STRINGS = "strings.json"
 
 #: Of a fastText model from before 2017, which has no first mark: ``dim`` and eleven
 #: more numbers, of which the seventh and the eighth are its loss and its kind.
@@ -83,7 +98,11 @@ _OF_KERAS = re.compile(
     rb"PK\x03\x04.{26}(?:metadata\.json|config\.json|model\.weights\.h5|assets/)",
     re.DOTALL,
 )
-_KERAS_VARIABLES = b"vars\0"  # the name of a group of HDF5
+#: Names of groups and attributes of HDF5 that Keras writes, the first those of Keras 3.
+_KERAS_NAMES = (b"vars\0", b"model_weights\0", b"layer_names\0")
+_KERAS_SHARDS = re.compile(
+    rb'\s*\{[^\[]{0,512}"weight_map".{0,8192}\.weights\.h5"', re.DOTALL
+)
 _PICKLE = b"\x80"
 _CLASS, _FIELDS = 64, 1 << 10  # bytes in which a pickle names its class, or a field
 _LONGEST_REFERENCE = 100  # bytes; a commit has 40
@@ -108,10 +127,10 @@ def hdf5(head: bytes, stream: ByteStream) -> bool:
 
 
 def keras(head: bytes, stream: ByteStream) -> bool:
-    """Return whether this may be a model of Keras, or HDF5 with a group it writes."""
-    if _OF_KERAS.match(head):
+    """Return whether this may be a model of Keras, or HDF5 with a name it writes."""
+    if _OF_KERAS.match(head) or _KERAS_SHARDS.match(head):
         return True
-    return _KERAS_VARIABLES in head and hdf5(head, stream)
+    return any(name in head for name in _KERAS_NAMES) and hdf5(head, stream)
 
 
 def safetensors(head: bytes, stream: ByteStream) -> bool:
@@ -224,6 +243,11 @@ def hugging_face(folder: Path) -> bool:
         return any(path.name.endswith(OTHER_WEIGHTS) for path in folder.iterdir())
     except OSError as error:
         raise SourceError(f"cannot read {folder}: {error.strerror or error}") from error
+
+
+def keras_folder(folder: Path) -> bool:
+    """Return whether a folder has the weights of Keras in it, beside a config."""
+    return all((folder / name).is_file() for name in (KERAS_WEIGHTS, KERAS_CONFIG))
 
 
 def spacy(folder: Path) -> bool:

@@ -30,8 +30,8 @@ from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.reader import Reader
 from pretrained_embed.formats.table import Annotations
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.tensors.tokens import read_tokens
 from pretrained_embed.formats.text.decimals import NUMBERS, rows_of_decimals
-from pretrained_embed.formats.token_file import read_tokens
 
 _CONFIG = """embeddings {
   tensor_name: "vectors"

@@ -5,6 +5,13 @@ Packages of others add formats by entry points: see `plugins`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from glob import escape
+from pathlib import Path
+from typing import cast
+
 import numpy as np
 
 from pretrained_embed.arrays import joined
@@ -18,13 +25,22 @@ from pretrained_embed.errors import (
     left_out,
 )
 from pretrained_embed.formats import marks
-from pretrained_embed.formats.format import Format
+from pretrained_embed.formats.format import FetchFolder, Format, Listing, code
 from pretrained_embed.formats.known_layout import AnyLayout, parse_layout
 from pretrained_embed.formats.reader import HEAD_SIZE, ByteStream, Reader
 from pretrained_embed.formats.table import Span, Table, TablePart
 
 _OURS = "pretrained_embed.formats"
 _FLOAT32 = FLOATS[:1]
+_TOKENS = tuple("{stem}" + end for end in marks.TOKEN_LISTS)
+_TOKENIZER = (marks.CONFIG, *marks.TOKENIZER_FILES)
+#: Of names: how files are packed, and what is about a repository, not in it.
+_PACKED = re.compile(r"\.(?:gz|bz2|xz|zst)$")
+_ABOUT = re.compile(
+    r"(?:.*/)?(?:readme|licen[cs]e|notice|requirements|vocab|merges|special_tokens)"
+    r"[^/]*|(?:.*/)?\..*",
+    re.IGNORECASE,
+)
 
 #: All formats of this package. Files and folders are asked for them in this order. Text
 #: comes before word2vec binary, whose header it shares, and behind floret, whose rows
@@ -42,6 +58,7 @@ FORMATS = (
         holds="table",
         needs="count",
         mapped=True,
+        endings=(".npz",),
     ),
     Format(
         "pickle",
@@ -68,17 +85,22 @@ FORMATS = (
         lies_in="files",
         needs="count",
         mapped=True,
+        endings=(".npy",),
+        beside=_TOKENS,
     ),
     Format(
         "keras",
-        "models of Keras 3, `.keras` with its `StringLookup` or `TextVectorization`, "
-        "`.weights.h5` with tokens beside it",
+        "models of Keras, `.keras` with the `StringLookup` or `TextVectorization` that "
+        "feeds the layer; `.weights.h5`, shards of it, `.h5` of before, with tokens "
+        "beside them",
         f"{_OURS}.keras_model:open_reader",
         "its embedding, or `FILE#LAYER`",
         marks.keras,
         layout=("rows",),
         fragments=True,
         lies_in="files",
+        endings=(".keras", ".h5"),
+        beside=_TOKENS,
     ),
     Format(
         "hdf5",
@@ -92,6 +114,7 @@ FORMATS = (
         dtypes=DTYPES,
         holds="table",
         mapped=True,
+        endings=(".h5", ".hdf5"),
     ),
     Format(
         "safetensors",
@@ -108,17 +131,21 @@ FORMATS = (
         lies_in="files",
         needs="all",
         mapped=True,
+        endings=(".safetensors",),
+        beside=("{stem}.rows.safetensors", *_TOKENIZER, *_TOKENS),
     ),
     Format(
         "torch",
         "PyTorch's `.pt`, `.pth`, `.bin`, old and new: a tensor, a state dict, a "
         "checkpoint, a whole module, torchtext's cache; tokens in it or beside it",
-        f"{_OURS}.torch.reader:open_reader",
+        f"{_OURS}.torch_file:open_reader",
         "its embedding, or `FILE#NAME`, mapped",
         marks.torch,
         layout=("rows",),
         fragments=True,
         lies_in="files",
+        endings=(".pt", ".pth", ".bin"),
+        beside=(*_TOKENIZER, *_TOKENS),
     ),
     Format(
         "gguf",
@@ -128,6 +155,7 @@ FORMATS = (
         "its embedding, or `FILE#NAME`, mapped",
         marks.gguf,
         fragments=True,
+        endings=(".gguf",),
     ),
     Format(
         "fasttext",
@@ -137,6 +165,7 @@ FORMATS = (
         "only the wanted rows",
         marks.fasttext,
         holds="subwords",
+        endings=(".bin", ".ftz"),
     ),
     Format(
         "gensim",
@@ -149,6 +178,8 @@ FORMATS = (
         suffixes=(".kv",),
         holds="subwords",
         lies_in="files",
+        endings=(".kv", ".model"),
+        beside=("{name}.*",),
     ),
     Format(
         "finalfusion",
@@ -157,12 +188,14 @@ FORMATS = (
         "yes, mapped",
         marks.finalfusion,
         holds="subwords",
+        endings=(".fifu",),
     ),
     Format(
         "magnitude",
         "Magnitude `.magnitude` (SQLite)",
         f"{_OURS}.magnitude:open_reader",
         sniff=marks.magnitude,
+        endings=(".magnitude",),
     ),
     Format(
         "parquet",
@@ -177,6 +210,7 @@ FORMATS = (
         dtypes=DTYPES,
         holds="table",
         needs="all",
+        endings=(".parquet",),
     ),
     Format(
         "arrow",
@@ -191,6 +225,7 @@ FORMATS = (
         dtypes=DTYPES,
         holds="table",
         needs="all",
+        endings=(".arrow", ".feather"),
     ),
     Format(
         "floret",
@@ -199,6 +234,7 @@ FORMATS = (
         "every token composed",
         marks.floret,
         holds="subwords",
+        endings=(".floret",),
     ),
     Format(
         "json",
@@ -223,6 +259,7 @@ FORMATS = (
         f"{_OURS}.text.reader:open_text",
         "yes, by several threads",
         layout=("dim", "header", "separator"),
+        endings=(".txt", ".vec", ".zip"),
     ),
     Format(
         "word2vec",
@@ -265,6 +302,16 @@ FORMATS = (
         needs="all",
     ),
     Format(
+        "keras-folder",
+        "folders of Keras, saved with `zipped=False`",
+        f"{_OURS}.keras_model:open_reader",
+        "its embedding, or `FOLDER#LAYER`",
+        sniff_folder=marks.keras_folder,
+        layout=("rows",),
+        fragments=True,
+        lies_in="folder",
+    ),
+    Format(
         "hugging-face",
         "folders of Hugging Face models, safetensors or `pytorch_model.bin`, in one "
         "file or several: BERT, GPT-2, Llama, T5, ...; model2vec, "
@@ -274,6 +321,7 @@ FORMATS = (
         sniff_folder=marks.hugging_face,
         fragments=True,
         lies_in="folder",
+        fetch=f"{_OURS}.hugging_face.model_folder:fetch",
     ),
     Format(
         "sentence-transformers",
@@ -293,6 +341,7 @@ FORMATS = (
         sniff_folder=marks.spacy,
         holds="subwords",
         lies_in="folder",
+        fetch=f"{_OURS}.spacy.reader:fetch",
     ),
     Format(
         "projector",
@@ -411,6 +460,54 @@ def is_folder_format(stream: ByteStream) -> bool:
     from pretrained_embed.formats.unknown import folder_diagnosis
 
     return stream.path is not None and folder_diagnosis(stream.path) is not None
+
+
+def fetch_folder(listing: Listing) -> Path | None:
+    """Fetch what a reader needs of a folder; ``None`` where no format knows it."""
+    for format in FORMATS:
+        if format.fetch:
+            folder = cast(FetchFolder, code(format.fetch))(listing)
+            if folder is not None:
+                return folder
+    return None
+
+
+def files_of_vectors(names: Sequence[str]) -> list[str]:
+    """Return the names of files that hold vectors, as far as names tell.
+
+    Arrays that lie beside one of them, as of ``w.kv`` ``w.kv.vectors.npy``, are not.
+    """
+    endings = tuple({ending for format in FORMATS for ending in format.endings})
+    held = [
+        name
+        for name in names
+        if _PACKED.sub("", name).endswith(endings) and not _ABOUT.fullmatch(name)
+    ]
+    return [n for n in held if not any(n.startswith(f"{other}.") for other in held)]
+
+
+def fetch_file(listing: Listing, name: str) -> Path:
+    """Fetch a file, and what a reader looks for beside it."""
+    for other in _beside(name, listing.names):
+        listing.get(other)
+    return listing.get(name)
+
+
+def _beside(name: str, names: Sequence[str]) -> list[str]:
+    """Return those names that a reader of a file looks for beside it."""
+    folder, slash, own = name.rpartition("/")
+    stem = escape(own.rpartition(".")[0])
+    patterns = [
+        f"{escape(folder)}{slash}{pattern.format(name=escape(own), stem=stem)}"
+        for format in FORMATS
+        if own.endswith(format.endings)
+        for pattern in format.beside
+    ]
+    return [
+        other
+        for other in names
+        if other != name and any(fnmatchcase(other, pattern) for pattern in patterns)
+    ]
 
 
 def _may_be(format: Format, head: bytes, stream: ByteStream) -> bool:

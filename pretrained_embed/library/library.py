@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from pretrained_embed.formats.store import Dtype, StoreReader
     from pretrained_embed.library.cache import Cache
     from pretrained_embed.library.catalog import Catalog, Entry
-    from pretrained_embed.library.hub import Place
+    from pretrained_embed.library.hub import Repository
     from pretrained_embed.sources.http import Retry
     from pretrained_embed.sources.stream import AnyStream
     from pretrained_embed.sources.url import Url
@@ -526,7 +526,7 @@ def layouts_of(
     return [formats.parse_layout(one) for one in layout]
 
 
-def _hub_place(words: str) -> Place | None:
+def _hub_place(words: str) -> Repository | None:
     """Return the repository of the hub that is named; ``None`` where none is."""
     if "://" not in words:  # most sources: they need nothing of this
         return None

@@ -18,13 +18,19 @@ TABLE = (np.arange(4 * 256, dtype=np.float32).reshape(4, 256) - 500) / 77
 KINDS = gguf.GGMLQuantizationType
 
 
-def written(path: Path, kind: KINDS, tokens: list[str] = TOKENS) -> Path:
+def written(
+    path: Path,
+    kind: KINDS,
+    tokens: list[str] = TOKENS,
+    packed: np.ndarray | None = None,
+) -> Path:
     writer = gguf.GGUFWriter(path, "llama")
     writer.add_name("small")
     writer.add_token_list(tokens)
     writer.add_token_types([1] * len(tokens))
     writer.add_array("of.arrays", [1.5, 2.5])
-    packed = gguf.quants.quantize(TABLE, kind)
+    if packed is None:
+        packed = gguf.quants.quantize(TABLE, kind)
     shape = None if kind in (KINDS.F32, KINDS.F16) else packed.shape
     writer.add_tensor("output.weight", np.ones((2, 4), np.float32))
     writer.add_tensor("token_embd.weight", packed, raw_shape=shape, raw_dtype=kind)
@@ -53,6 +59,30 @@ def test_rows_are_what_the_package_restores(kind, tmp_path):
 
     assert tokens == TOKENS
     assert vectors.tobytes() == expected.astype(np.float32).reshape(4, 256).tobytes()
+
+
+PLAIN = {KINDS.F32, KINDS.F16, KINDS.F64, KINDS.BF16}
+
+
+@pytest.mark.parametrize("kind", sorted({*gguf.GGML_QUANT_SIZES} - PLAIN))
+def test_every_kind_is_restored_or_named(kind, tmp_path):
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    shape = (4, 256 // block * size)
+    packed = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    path = written(tmp_path / "m.gguf", kind, packed=packed)
+    try:
+        with np.errstate(all="ignore"):
+            expected = gguf.quants.dequantize(packed, kind).astype(np.float32)
+    except NotImplementedError:
+        with pytest.raises(FormatError, match=f"{kind.name}, .* llama-quantize"):
+            rows_of(path)
+        return
+    finite = np.isfinite(expected).all(axis=1)
+
+    with formats.open_reader(sources.open_source(path)) as reader:
+        read = reader.table().vectors[0:4]
+
+    assert read[finite].tobytes() == expected[finite].tobytes()
 
 
 def test_rows_behind_the_tokens_have_none(tmp_path):

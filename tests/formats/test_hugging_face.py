@@ -18,8 +18,8 @@ from tables import stream_of
 from pretrained_embed import formats, sources
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.hugging_face.embedding_tensor import inputs_of_encoder
 from pretrained_embed.formats.table import HOLES
+from pretrained_embed.formats.tensors.embedding import inputs_of_encoder
 
 DATA = Path(__file__).parents[1] / "data" / "hugging_face"
 ANSWERS = json.loads((DATA / "answers.json").read_text("ascii"))

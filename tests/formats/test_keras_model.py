@@ -13,7 +13,8 @@ import pytest
 from conformance import all_rows
 
 from pretrained_embed import formats, sources
-from pretrained_embed.errors import FormatError, PretrainedEmbedError
+from pretrained_embed.errors import FormatError, PretrainedEmbedError, SourceError
+from pretrained_embed.formats.keras_config import read_config
 from pretrained_embed.formats.table import HOLES
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
@@ -197,3 +198,90 @@ def test_damaged_files_are_our_errors(one):
             rows_of(path)
         except PretrainedEmbedError:
             continue
+
+
+@pytest.fixture(scope="module")
+def several(tmp_path_factory):
+    """Models with a vocabulary for each of their embeddings, as Keras saves them."""
+    folder = tmp_path_factory.mktemp("several")
+    inputs = [keras.Input((), dtype="string", name=name) for name in "ab"]
+    given = keras.layers.StringLookup(vocabulary=["x", "y", "z"], name="given")
+    adapted = keras.layers.StringLookup(name="adapted")
+    adapted.adapt(np.array(["p", "q", "q", "r", "r", "r"]))
+    ids = [given(inputs[0]), keras.layers.Reshape((1,))(adapted(inputs[1]))]
+    tables = [keras.layers.Embedding(4, 2, name=f"emb_{name}") for name in "ab"]
+    made = keras.Model(
+        inputs, [table(one) for table, one in zip(tables, ids, strict=True)]
+    )
+    made.save(folder / "m.keras")
+    keras.saving.save_model(made, folder / "unzipped", zipped=False)
+    made.save(folder / "m.h5")
+    made.save_weights(folder / "m.weights.h5")
+    made.save_weights(folder / "s.weights.json", max_shard_size=50 / 2**30)
+    cutting = keras.Sequential([keras.layers.TextVectorization(vocabulary=["u", "v"])])
+    inner = keras.Sequential([keras.layers.Embedding(4, 2, name="emb_c")])
+    text = keras.Input((1,), dtype="string")
+    keras.Model(text, inner(cutting(text))).save(folder / "nested.keras")
+    return folder, [table.get_weights()[0] for table in tables]
+
+
+GIVEN, ADAPTED = ["[UNK]", "x", "y", "z"], ["[UNK]", "r", "q", "p"]
+
+
+@pytest.mark.parametrize("name", ["m.keras", "unzipped"])
+def test_a_vocabulary_belongs_to_the_layer_that_it_feeds(name, several):
+    folder, tables = several
+    for layer, tokens, table in zip("ab", (GIVEN, ADAPTED), tables, strict=True):
+        read, rows = all_rows(opened(f"{folder / name}#emb_{layer}"))
+        assert read == tokens
+        assert rows.tobytes() == table.tobytes()
+    with pytest.raises(FormatError, match=r"(?s)FILE#NAME.*'emb_a' .*'emb_b'"):
+        opened(folder / name)
+
+
+def test_a_vocabulary_is_found_behind_models_in_models(several):
+    assert rows_of(several[0] / "nested.keras")[0] == ["", "[UNK]", "u", "v"]
+
+
+def test_an_old_file_has_the_vocabularies_that_were_given(several):
+    folder, (table, _) = several
+    tokens, rows = rows_of(f"{folder / 'm.h5'}#emb_a")
+    assert tokens == GIVEN
+    assert rows.tobytes() == table.tobytes()
+    with pytest.raises(FormatError, match=r"adapted was adapted to .* only \.keras"):
+        opened(f"{folder / 'm.h5'}#emb_b")
+
+
+def test_weights_alone_take_tokens_from_beside_them(several, tmp_path):
+    folder, tables = several
+    assert len(list(folder.glob("s_*.weights.h5"))) == 2
+    for name in ("m.weights.h5", "s.weights.json"):
+        folder.joinpath(name).with_suffix(".tokens").write_text("a\nb\nc\nd\n")
+        for layer, table in zip("ab", tables, strict=True):
+            tokens, rows = rows_of(f"{folder / name}#emb_{layer}")
+            assert tokens == ["a", "b", "c", "d"]
+            assert rows.tobytes() == table.tobytes()
+
+
+def test_shards_have_to_lie_beside_their_list(tmp_path):
+    path = tmp_path / "s.weights.json"
+    for name, kind, told in (
+        ("s_0.weights.h5", SourceError, "all shards have to lie beside it"),
+        ("../s_0.weights.h5", FormatError, "not the name of a file beside it"),
+    ):
+        path.write_text(json.dumps({"weight_map": {"/a/vars": name}}))
+        with pytest.raises(kind, match=told):
+            opened(path)
+
+
+def test_a_graph_in_circles_is_gone_through_once():
+    def node(name, *before, kind="Dense"):
+        into = [{"args": [{"config": {"keras_history": [b, 0, 0]}}]} for b in before]
+        return {"class_name": kind, "config": {"name": name}, "inbound_nodes": into}
+
+    layers = [node("a", "b"), node("b", "a", "s"), node("s", kind="StringLookup")]
+    said = read_config({"class_name": "Functional", "config": {"layers": layers}})
+
+    assert said.lookups_before("a") == {"s"}
+    for odd in ([], {}, {"config": 3}, {"config": {"layers": [3, {}, {"config": {}}]}}):
+        assert read_config(odd).lookups == set()

@@ -16,7 +16,7 @@ from pretrained_embed.budget import USUAL
 from pretrained_embed.errors import FormatError, SourceError, TruncatedError
 from pretrained_embed.formats import marks
 from pretrained_embed.formats.npy import reader as npy
-from pretrained_embed.formats.token_file import read_tokens
+from pretrained_embed.formats.tensors.tokens import read_tokens
 
 VECTORS = np.array([[1, 2], [3, 4], [5, 6]], np.float32)
 TOKENS = ["the", "\u00a0", "b c"]

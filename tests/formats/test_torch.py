@@ -471,3 +471,26 @@ def test_a_stream_is_read_as_a_file_is(tmp_path):
     with formats.open_reader(sources.open_source(io.BytesIO(raw))) as reader:
         assert all_rows(reader)[0] == TOKENS
     assert formats.open_reader(stream_of(tmp_path / "x.pt")).count == 4
+
+
+def test_a_bit_that_changed_fails_a_checksum(tmp_path):
+    path = saved({"embedding.weight": TABLE, "other": torch.ones(2, 2)}, tmp_path)
+    raw = path.read_bytes()
+    at = raw.find(TABLE.numpy().tobytes())
+    for place, what in ((at, "storage '0'"), (raw.find(b"embedding.w"), "data.pkl'")):
+        path.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
+        with pytest.raises(FormatError, match=rf"{what} fails its checksum; get the"):
+            rows_of(path)
+    other = raw.find(torch.ones(2, 2).numpy().tobytes())  # of what is not read
+    path.write_bytes(raw[:other] + b"\1" + raw[other + 1 :])
+    assert rows_of(path)[1].tobytes() == TABLE.numpy().tobytes()
+
+
+def test_checksums_that_were_not_written_are_not_compared(tmp_path):
+    torch.serialization.set_crc32_options(False)
+    try:
+        path = saved({"embedding.weight": TABLE}, tmp_path)
+    finally:
+        torch.serialization.set_crc32_options(True)
+
+    assert rows_of(path)[1].tobytes() == TABLE.numpy().tobytes()

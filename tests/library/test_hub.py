@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -40,6 +41,7 @@ class Hub(ThreadingHTTPServer):
         self.commits = iter([COMMIT] * 1000)
         self.extra: list[str] = []  # names that are listed and not there
         self.status = 200
+        self.lists = False  # whether it lists files, whatever the status
 
 
 class _Asked(BaseHTTPRequestHandler):
@@ -59,6 +61,7 @@ class _Asked(BaseHTTPRequestHandler):
         headers: dict[str, str] = {}
         code, raw = self.server.status, b"{}"
         if path.startswith("api/"):
+            code = 200 if self.server.lists else code
             organisation, name = path.split("/")[2:4]
             folder = self.server.folder / organisation / name
             if not folder.is_dir() or path.split("/")[4:] not in (
@@ -78,7 +81,11 @@ class _Asked(BaseHTTPRequestHandler):
                 }
             ).encode()
         else:
-            repository, _, rest = path.removeprefix("datasets/").partition("/resolve/")
+            repository, _, rest = (
+                path.removeprefix("datasets/")
+                .removeprefix("spaces/")
+                .partition("/resolve/")
+            )
             name = rest.partition("/")[2]
             raw = (self.server.folder / repository / name).read_bytes()
             headers["ETag"] = f'"{hashlib.sha1(raw).hexdigest()}"'
@@ -235,6 +242,44 @@ def test_one_with_terms_says_what_to_do(hub, library):
         library.open("hf://org/name")
 
 
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (401, "401: the hub does not let you have it; 'hf auth login'"),
+        (429, "429: the hub is asked too often; wait some minutes"),
+        (500, "500: the hub is out of order; try again later"),
+        (418, "418: get its files with a browser"),
+    ],
+)
+@pytest.mark.parametrize("listed", [False, True], ids=["list", "file"])
+def test_what_the_hub_refuses_has_a_remedy(
+    status, remedy, listed, hub, library, monkeypatch
+):
+    monkeypatch.setattr("time.sleep", lambda seconds: None)  # it asks again by itself
+    published(hub, DATA / "hugging_face" / "bert")
+    hub.status, hub.lists = status, listed
+
+    told = re.escape(f"hf://org/name: the hub answers {remedy}")
+    with pytest.raises(SourceError, match=told):
+        library.open("hf://org/name")
+
+
+def test_offline_says_what_to_do(hub, library, tmp_path):
+    offline = pe.Library(tmp_path / "cache", offline=True)
+
+    with pytest.raises(SourceError, match="once with the network, without --offline"):
+        offline.open("hf://org/name")
+
+
+def test_a_folder_of_a_repository_is_read_alone(hub, library):
+    published(hub, DATA / "hugging_face" / "bert", "org/name/small")
+    published(hub, DATA / "hugging_face" / "llama", "org/name/large")
+
+    with library.open(f"{hub.url}/org/name/tree/main/small") as reader:
+        assert reader.count == 17
+    assert all(name.startswith("small/") for name in hub.fetched)
+
+
 def test_two_revisions_are_not_mixed(hub, library):
     published(hub, DATA / "hugging_face" / "bert")
     hub.commits = iter([COMMIT, COMMIT, *["b" * 40] * 99])
@@ -274,6 +319,14 @@ def test_without_the_package_the_extra_is_named(library, monkeypatch):
         ("hf://a/b@v1/", ("a/b", "model", "v1", None)),
         ("hf://a/b@refs/pr/1", ("a/b", "model", "refs/pr/1", None)),
         ("hf://datasets/a/b", ("a/b", "dataset", "main", None)),
+        ("hf://spaces/a/b", ("a/b", "space", "main", None)),
+        ("https://huggingface.co/spaces/a/b", ("a/b", "space", "main", None)),
+        ("https://huggingface.co/a/b?library=x", ("a/b", "model", "main", None)),
+        (
+            "https://huggingface.co/a/b/tree/refs%2Fpr%2F1",
+            ("a/b", "model", "refs/pr/1", None),
+        ),
+        ("https://huggingface.co/models/a", None),
         ("https://huggingface.co/a/b", ("a/b", "model", "main", None)),
         ("https://huggingface.co/a/b/tree/v1", ("a/b", "model", "v1", None)),
         ("https://hf.co/datasets/a/b/", ("a/b", "dataset", "main", None)),
@@ -292,6 +345,6 @@ def test_without_the_package_the_extra_is_named(library, monkeypatch):
 def test_places_are_told_from_other_words(words, expected):
     place = place_of(words)
 
-    assert (place and (place.repository, place.kind, place.revision, place.file)) == (
+    assert (place and (place.name, place.kind, place.revision, place.file)) == (
         expected
     )

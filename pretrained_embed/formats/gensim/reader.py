@@ -54,7 +54,7 @@ from pretrained_embed.formats.pickles.pickled import (
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.subwords.readers import SubwordTableReader
 from pretrained_embed.formats.table import HOLES
-from pretrained_embed.formats.token_file import in_row_order
+from pretrained_embed.formats.tensors.tokens import in_row_order
 
 NAME = "gensim"
 

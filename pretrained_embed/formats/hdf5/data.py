@@ -46,6 +46,7 @@ class DataFile:
         self._size = file_size(file)
         self._where = where
         self._budget = budget
+        self._heaps_are_right = False  # until they are looked at
         self._sets: dict[str, Any] = {}
         with refusing_damage(where, _DAMAGED):
             self._root = h5py.File(file, "r", rdcc_nbytes=_CHUNK_CACHE)
@@ -100,11 +101,21 @@ class DataFile:
         with refusing_damage(self._where, _DAMAGED):
             return str(self._sets[name].dtype.name)
 
-    def label(self, group: str) -> str | None:
-        """Return the attribute ``name`` of a group, ``None`` where it has none."""
+    def label(self, group: str, name: str) -> str | None:
+        """Return an attribute of a group that is text, ``None`` where it has none."""
         with refusing_damage(self._where, _DAMAGED):
-            label = self._root[group].attrs.get("name")
+            if name not in self._root[group].attrs:
+                return None
+            self._check_heaps()
+            label = self._root[group].attrs[name]
+        if isinstance(label, bytes):
+            return label.decode("utf-8", "surrogateescape")
         return label if isinstance(label, str) else None
+
+    def has_label(self, group: str, name: str) -> bool:
+        """Return whether a group has an attribute."""
+        with refusing_damage(self._where, _DAMAGED):
+            return name in self._root[group].attrs
 
     def read_strings(self, name: str) -> list[bytes]:
         """Return a row of strings, of fixed or of variable length, as their bytes."""
@@ -142,6 +153,8 @@ class DataFile:
             heap   = "GCOL" version reserved:3 size:uint64 *object
             object = index:uint16 references:uint16 reserved:4 size:uint64 *byte
         """
+        if self._heaps_are_right:
+            return
         data = map_file(self._file)
         at = data.find(_HEAP)
         while at >= 0:
@@ -158,6 +171,7 @@ class DataFile:
                     )
                 place += step
             at = data.find(_HEAP, max(place, at + 1))
+        self._heaps_are_right = True
 
     def _list(self, group: Any, prefix: str, h5py: Any, depth: int) -> None:
         for name in group:

@@ -19,9 +19,17 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.formats.hugging_face.embedding_tensor import Described
+from pretrained_embed.formats.format import Listing
 from pretrained_embed.formats.local import ReadRows, file_size, json_object, open_file
-from pretrained_embed.formats.marks import INDEX, MODULES, SINGLE
+from pretrained_embed.formats.marks import (
+    CONFIG,
+    INDEX,
+    MODULES,
+    PICKLED,
+    PICKLED_INDEX,
+    SINGLE,
+    TOKENIZER_FILES,
+)
 from pretrained_embed.formats.safetensors.header import (
     DTYPES,
     SafetensorsHeader,
@@ -29,9 +37,10 @@ from pretrained_embed.formats.safetensors.header import (
     read_header,
 )
 from pretrained_embed.formats.table import Rows
+from pretrained_embed.formats.tensors.embedding import Described, pick
 
 if TYPE_CHECKING:
-    from pretrained_embed.formats.torch.checkpoint import Checkpoint, Tensor
+    from pretrained_embed.formats.torch_file import StoredTensor, TorchFile
 
 #: Parts of a sentence-transformers model that have an embedding.
 _WITH_EMBEDDING = ("StaticEmbedding", "WordEmbeddings", "Transformer")
@@ -70,6 +79,44 @@ def module_folder(folder: Path) -> Path:
     if not safe:
         raise FormatError(f"{path}: {inside[0]!r} is not a folder beside it")
     return folder / inside[0]
+
+
+def fetch(listing: Listing) -> Path | None:
+    """Fetch what a model's embedding needs; ``None`` where no model is listed.
+
+    Of weights in several files that is the one with the embedding. Raises
+    `FormatError` where none has it, `SourceError` where there are no such weights.
+    """
+    names = listing.names
+    pairs = ((SINGLE, INDEX), (PICKLED, PICKLED_INDEX))
+    weights = [name for pair in pairs for name in pair]
+    if not any(name.rpartition("/")[2] in weights for name in names):
+        return None
+    first = next((name for name in (MODULES, CONFIG) if name in names), None)
+    if first is None:
+        return None
+    folder = listing.get(first).parent
+    inside = module_folder(folder).relative_to(folder).as_posix()
+    prefix = "" if inside == "." else f"{inside}/"
+    for name in (CONFIG, INDEX, PICKLED_INDEX, *TOKENIZER_FILES):
+        if prefix + name in names:
+            listing.get(prefix + name)
+    for single, index in pairs:
+        if prefix + index in names:
+            path = folder / prefix / index
+            files = read_index(path)["weight_map"]
+            table = listing.asked or pick(list(files), str(path))
+            if table not in files:
+                raise FormatError(f"{path}: names no tensor {table!r}")
+            listing.get(prefix + files[table])
+            return folder
+        if prefix + single in names:
+            listing.get(prefix + single)
+            return folder
+    raise SourceError(
+        f"{listing.where}: the part of the model that has an embedding has no weights "
+        f"that can be read: none of {', '.join(weights)} is in {inside!r}"
+    )
 
 
 def other_weights(folder: Path) -> dict[str, str]:
@@ -152,8 +199,8 @@ class PickledShard(NamedTuple):
     """One file of ``torch.save`` of a model."""
 
     path: Path
-    tensors: Mapping[str, Tensor]
-    checkpoint: Checkpoint
+    tensors: Mapping[str, StoredTensor]
+    checkpoint: TorchFile
 
     def load(self, name: str) -> AnyArray:
         """Return a tensor, the bits of BF16 as uint16. Raises `FormatError`."""
@@ -166,13 +213,13 @@ def open_pickled(path: Path, options: ReadOptions) -> PickledShard:
     Raises `FormatError` and `SourceError`.
     """
     from pretrained_embed.formats.pickles.holdings import find
-    from pretrained_embed.formats.torch.checkpoint import Checkpoint
+    from pretrained_embed.formats.torch_file import TorchFile
 
     where = str(path)
     try:
         with open_file(path, options) as file:
             budget = options.budget_of(where, file_size(file))
-            checkpoint = Checkpoint(file, where, budget)
+            checkpoint = TorchFile(file, where, budget)
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror or error}") from error
     found = find(checkpoint.root, checkpoint.describe, where, budget)

@@ -4,7 +4,7 @@
 
     config.json         what model it is
     model.safetensors   all tensors, or model.safetensors.index.json and its files
-    tokenizer.json      the tokens, or one of the other files that `model_tokens` reads
+    tokenizer.json      the tokens, or one of the other files that `tokens` reads
     modules.json        in a model of sentence-transformers: its parts and their folders
 
 Of a language model the input embedding is read, of static models (model2vec,
@@ -24,11 +24,6 @@ from typing import Any
 
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError, UnknownFormatError
-from pretrained_embed.formats.hugging_face.embedding_tensor import (
-    choose,
-    load_embedding,
-    pick,
-)
 from pretrained_embed.formats.hugging_face.model_folder import (
     Shard,
     TensorFile,
@@ -38,11 +33,6 @@ from pretrained_embed.formats.hugging_face.model_folder import (
     other_weights,
     read_index,
 )
-from pretrained_embed.formats.hugging_face.model_tokens import (
-    FILES,
-    find_file,
-    model_reader,
-)
 from pretrained_embed.formats.local import json_object
 from pretrained_embed.formats.marks import (
     CONFIG,
@@ -50,11 +40,21 @@ from pretrained_embed.formats.marks import (
     PICKLED,
     PICKLED_INDEX,
     SINGLE,
+    TOKENIZERS,
     snapshot,
 )
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors import reader as safetensors
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.tensors.embedding import (
+    choose,
+    load_embedding,
+    pick,
+)
+from pretrained_embed.formats.tensors.tokens import (
+    find_file,
+    model_reader,
+)
 
 NAME = "hugging-face"
 
@@ -86,8 +86,8 @@ def open_reader(stream: ByteStream) -> TableReader:
     tokens = find_file(folder)
     if tokens is None:
         raise FormatError(
-            f"{folder} has no tokens: none of {', '.join(FILES)} is there. Get the "
-            "files of its tokenizer; transformers makes a tokenizer.json with "
+            f"{folder} has no tokens: none of {', '.join(TOKENIZERS)} is there. Get "
+            "the files of its tokenizer; transformers makes a tokenizer.json with "
             "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
         )
     reader = model_reader(NAME, stream, embedding, tokens)

@@ -1,6 +1,6 @@
 """A bare ``.npy`` matrix of floats, with its tokens in another file.
 
-`header` gives the form of the matrix and `token_file` that of the tokens. The
+`header` gives the form of the matrix and `tokens` that of the tokens. The
 tokens come from the file that the source names, else from one beside the matrix:
 ``vectors.npy`` goes with ``vectors.rows.safetensors``, which has all that belongs to
 the rows, see `rows`, else with ``vectors.tokens``, ``.vocab``, ``.parquet``,
@@ -15,12 +15,12 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import LocalFile, file_size, map_array, open_local
+from pretrained_embed.formats.marks import TOKEN_LISTS
 from pretrained_embed.formats.npy.header import HEADER_LIMIT, parse_header
 from pretrained_embed.formats.npy.rows import find_rows_file, read_rows_file
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.token_file import (
-    SIBLINGS,
+from pretrained_embed.formats.tensors.tokens import (
     find_tokens,
     fitted,
     read_tokens,
@@ -40,7 +40,7 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
     try:
         return _open(stream, layout)
     except FormatError:
-        from pretrained_embed.formats.gensim.side_files import refuse_part
+        from pretrained_embed.formats.gensim.arrays import refuse_part
 
         refuse_part(stream)
         raise
@@ -66,7 +66,7 @@ def _open(stream: ByteStream, layout: KnownLayout | None) -> TableReader:
                 notes=[f"tokens from {rows.name}"],
             )
     stem = stream.path.stem if stream.path is not None else stream.name
-    path = find_tokens(stream, [stem + suffix for suffix in SIBLINGS])
+    path = find_tokens(stream, [stem + suffix for suffix in TOKEN_LISTS])
     tokens, holes, notes = fitted(
         read_tokens(path, stream.read_options), path, vectors, stream, layout
     )

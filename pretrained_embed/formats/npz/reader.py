@@ -64,7 +64,7 @@ def open_reader(stream: ByteStream) -> TableReader:
             try:
                 return _foreign(archive, where, budget)
             except FormatError:
-                from pretrained_embed.formats.gensim.side_files import refuse_part
+                from pretrained_embed.formats.gensim.arrays import refuse_part
 
                 refuse_part(stream)
                 raise

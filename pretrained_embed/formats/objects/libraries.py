@@ -10,7 +10,6 @@ from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.budget import USUAL
 from pretrained_embed.errors import FormatError, OptionError
 from pretrained_embed.formats.gensim.fasttext import BucketRows
-from pretrained_embed.formats.hugging_face.embedding_tensor import shared_rows
 from pretrained_embed.formats.objects.classes import is_a, named
 from pretrained_embed.formats.objects.held import Held
 from pretrained_embed.formats.objects.python import of_parts
@@ -21,6 +20,7 @@ from pretrained_embed.formats.spacy.keys import KeyRows
 from pretrained_embed.formats.subwords.readers import SubwordTableReader
 from pretrained_embed.formats.table import HOLES, Rows
 from pretrained_embed.formats.table_reader import TableReader
+from pretrained_embed.formats.tensors.embedding import shared_rows
 
 
 def of_matrix(value: Any, name: str) -> Held:

@@ -21,12 +21,6 @@ from pretrained_embed.bits import Stored
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import TOKENS
-from pretrained_embed.formats.hugging_face.embedding_tensor import (
-    Described,
-    choose,
-    load_embedding,
-)
-from pretrained_embed.formats.hugging_face.model_tokens import tokens_beside
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.pickles.pickled import (
     Digits,
@@ -42,7 +36,16 @@ from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors.header import DTYPES
 from pretrained_embed.formats.table import HOLES, Rows
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.token_file import in_row_order, refuse_layout
+from pretrained_embed.formats.tensors.embedding import (
+    Described,
+    choose,
+    load_embedding,
+)
+from pretrained_embed.formats.tensors.tokens import (
+    in_row_order,
+    refuse_layout,
+    tokens_beside,
+)
 
 _Tensor = TypeVar("_Tensor", bound=Described)
 

@@ -13,9 +13,9 @@ https://github.com/huggingface/safetensors
 
 `own_tensors` names the tensors of our own tables. Where the metadata says ``rows``,
 the vectors are the first so many; what follows them is there for others. Files of other
-writers are read where `embedding_tensor` finds one matrix (F64, F32, F16, BF16 or I8);
+writers are read where `embedding` finds one matrix (F64, F32, F16, BF16 or I8);
 another one is named behind a ``#``. Its tokens come from the file that the source
-names, else from those of a tokenizer beside it, see `model_tokens`.
+names, else from those of a tokenizer beside it, see `tokens`.
 """
 
 from __future__ import annotations
@@ -24,11 +24,6 @@ from collections.abc import Callable
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.bits import check_told
-from pretrained_embed.formats.hugging_face.embedding_tensor import (
-    choose,
-    load_embedding,
-)
-from pretrained_embed.formats.hugging_face.model_tokens import find_file, model_reader
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
@@ -45,9 +40,15 @@ from pretrained_embed.formats.safetensors.own_tensors import (
     vectors_among,
 )
 from pretrained_embed.formats.table_reader import TableReader
-from pretrained_embed.formats.token_file import (
+from pretrained_embed.formats.tensors.embedding import (
+    choose,
+    load_embedding,
+)
+from pretrained_embed.formats.tensors.tokens import (
+    find_file,
     find_tokens,
     fitted,
+    model_reader,
     read_tokens,
     refuse_layout,
 )

@@ -33,10 +33,12 @@ from pretrained_embed.arrays import (
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.format import Listing
 from pretrained_embed.formats.local import open_file
 from pretrained_embed.formats.marks import (
     SPACY_CONFIG,
     SPACY_KEYS,
+    SPACY_STRINGS,
     SPACY_VECTORS,
     spacy_folder,
 )
@@ -53,7 +55,18 @@ from pretrained_embed.formats.table_reader import TableReader
 
 NAME = "spacy-vectors"
 
-_STRINGS = "strings.json"
+
+def fetch(listing: Listing) -> Path | None:
+    """Fetch the vectors of a pipeline; ``None`` where none is listed."""
+    names = (SPACY_VECTORS, SPACY_KEYS, SPACY_CONFIG, SPACY_STRINGS)
+    held = [n for n in listing.names if n.endswith(f"vocab/{SPACY_VECTORS}")]
+    if not held:
+        return None
+    inside = held[0].removesuffix(SPACY_VECTORS)
+    for name in names:
+        if inside + name in listing.names:
+            path = listing.get(inside + name)
+    return path.parent
 
 
 def open_reader(stream: ByteStream) -> Reader:
@@ -93,10 +106,10 @@ def _table(stream: ByteStream, matrix: AnyArray, folder: Path) -> TableReader:
     except OSError as error:
         raise _unreadable(path, error) from error
     key_rows = parse_key_rows(raw, str(path))
-    strings = _json(folder / _STRINGS, list)
+    strings = _json(folder / SPACY_STRINGS, list)
     if not all(isinstance(text, str) for text in strings):
-        raise FormatError(f"{folder / _STRINGS}: holds more than strings")
-    size = len(raw) + (folder / _STRINGS).stat().st_size
+        raise FormatError(f"{folder / SPACY_STRINGS}: holds more than strings")
+    size = len(raw) + (folder / SPACY_STRINGS).stat().st_size
     budget = stream.read_options.budget_of(stream.name, size)
     return table_reader(NAME, stream.name, matrix, key_rows, strings, budget)
 

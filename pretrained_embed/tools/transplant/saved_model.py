@@ -17,7 +17,6 @@ from pretrained_embed.bits import to_bfloat16
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, OptionError, WriteError
 from pretrained_embed.files.replacement import new_folder
-from pretrained_embed.formats.hugging_face import embedding_tensor as known
 from pretrained_embed.formats.hugging_face.model_folder import (
     Shard,
     open_shard,
@@ -27,6 +26,7 @@ from pretrained_embed.formats.local import json_object
 from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE
 from pretrained_embed.formats.safetensors.header import DTYPES, TensorInfo, header_of
 from pretrained_embed.formats.table import write_array
+from pretrained_embed.formats.tensors import embedding as known
 from pretrained_embed.tools.transplant.tokenizer import FILES
 
 #: The dtypes of safetensors that a table can have, as numpy holds them. numpy has no

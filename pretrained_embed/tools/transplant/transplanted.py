@@ -13,7 +13,7 @@ import numpy as np
 from pretrained_embed.arrays import Float32Array
 from pretrained_embed.errors import OptionError, ShapeError, VocabularyError, brief
 from pretrained_embed.files.replacement import replacing
-from pretrained_embed.formats.hugging_face.embedding_tensor import is_bias
+from pretrained_embed.formats.tensors.embedding import is_bias
 from pretrained_embed.library import Library
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.sources import Source

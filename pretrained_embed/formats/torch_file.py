@@ -1,4 +1,9 @@
-r"""The parts of a file of ``torch.save``: a pickle, and the storages it refers to.
+r"""What ``torch.save`` writes: a pickle, and the storages it refers to.
+
+Read is a table of a tensor, a state dict, a checkpoint, a module: `holdings` has what
+is looked for. Of several tables the input embedding is taken where names tell which
+that is, else the one that the source names, ``FILE#NAME``. Its tokens are in the file,
+or beside it.
 
 Since PyTorch 1.6 the file is a zip, of which no member is packed::
 
@@ -18,8 +23,8 @@ other, in little-endian order whatever machine wrote it::
 A tensor is a call of a function of ``torch._utils``: a storage, at which of its numbers
 the tensor begins, its shape, and by how many numbers each step along an axis leads on.
 Several may lie in the same numbers, as tied weights and views do. Nothing is called: a
-call is a name with what it is given. Checksums of members are not compared: PyTorch can
-be told to write none, and with mapped files does not compare them itself.
+call is a name with what it is given. Checksums of members that are read are compared,
+but those that are 0: PyTorch can be told to write none.
 
 https://github.com/pytorch/pytorch/blob/main/torch/serialization.py, torch/_utils.py
 """
@@ -27,6 +32,7 @@ https://github.com/pytorch/pytorch/blob/main/torch/serialization.py, torch/_util
 from __future__ import annotations
 
 import zipfile
+import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,17 +40,20 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import (
     LocalFile,
     Zipped,
     array_bytes,
+    budget_of,
     file_size,
     map_array,
     native_integers,
+    open_local,
 )
 from pretrained_embed.formats.marks import TORCH
 from pretrained_embed.formats.pickles import unpickling
-from pretrained_embed.formats.pickles.holdings import array_tensor
+from pretrained_embed.formats.pickles.holdings import array_tensor, find, open_table
 from pretrained_embed.formats.pickles.pickled import (
     ELSEWHERE,
     Global,
@@ -52,7 +61,11 @@ from pretrained_embed.formats.pickles.pickled import (
     array_of,
     text_of,
 )
+from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors.header import DTYPES
+from pretrained_embed.formats.table_reader import TableReader
+
+NAME = "torch"
 
 _PICKLE, _VERSION, _ORDER = "data.pkl", "version", "byteorder"
 _PROTOCOL = 1001  # of the file before it was a zip
@@ -114,7 +127,20 @@ _OTHERS = {
 _WRAPPED = 4  # parameters in parameters
 
 
-class Tensor(NamedTuple):
+def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableReader:
+    """Open a file for reading; ``rows`` of a layout is how many have a token.
+
+    Raises `FormatError` where it is damaged, where several tensors could be the table,
+    or none, and where no tokens are found.
+    """
+    with open_local(stream) as file:
+        budget = budget_of(stream, file)
+        held = TorchFile(file, stream.name, budget)
+        found = find(held.root, held.describe, stream.name, budget)
+        return open_table(NAME, stream, layout, found, held.load, budget)
+
+
+class StoredTensor(NamedTuple):
     """What a pickle says of a tensor. Two that are equal have the same numbers."""
 
     dtype: str  # as safetensors has it, or in words
@@ -128,9 +154,10 @@ class Tensor(NamedTuple):
 class _Storage(NamedTuple):
     begin: int  # place in the file
     size: int  # bytes
+    crc32: int = 0  # if one was written
 
 
-class Checkpoint:
+class TorchFile:
     """An open file of ``torch.save``; raises `FormatError` where it is damaged."""
 
     def __init__(self, file: LocalFile, where: str, budget: Budget) -> None:
@@ -141,10 +168,11 @@ class Checkpoint:
         is_zip = file.read(2) == b"PK"
         self._data = map_array(file, np.uint8, (file_size(file),), 0)
         self._storages: dict[str, _Storage] = {}
+        self._compared: set[str] = set()  # whose checksums were right
         pickle = self._of_zip(budget) if is_zip else self._of_old(budget)
         self.root, self.names = pickle.value, pickle.names
 
-    def describe(self, value: Any) -> Tensor | None:
+    def describe(self, value: Any) -> StoredTensor | None:
         """Return what is said of a tensor or an array, ``None`` for what is neither."""
         if type(value) is not PickledObject:
             return None
@@ -160,7 +188,7 @@ class Checkpoint:
                 break
         if value.is_array():
             array = array_tensor(value, self._where)
-            return Tensor(array.dtype, array.shape, array=value)
+            return StoredTensor(array.dtype, array.shape, array=value)
         kind, name = str(value.kind), value.kind.name
         if kind in _TENSORS:
             return _tensor(value.args, own_dtype=kind.endswith("v3"))
@@ -168,10 +196,10 @@ class Checkpoint:
             args = value.args
             if name == "_rebuild_sparse_tensor" and args and type(args[-1]) is tuple:
                 args = args[-1]
-            return Tensor(_OTHERS[name], _sizes(args[2:3]) or ())
+            return StoredTensor(_OTHERS[name], _sizes(args[2:3]) or ())
         return None
 
-    def load(self, tensor: Tensor) -> AnyArray:
+    def load(self, tensor: StoredTensor) -> AnyArray:
         """Return a tensor as it lies in the file, the bits of BF16 as uint16.
 
         Raises `FormatError` where it does not lie there.
@@ -190,6 +218,14 @@ class Checkpoint:
             raise FormatError(
                 f"{where}: the file has no storage {tensor.storage!r}; get it again"
             )
+        if storage.crc32 and tensor.storage not in self._compared:
+            data = self._data[storage.begin :][: storage.size]
+            if zlib.crc32(data.data) != storage.crc32:
+                raise FormatError(
+                    f"{where}: storage {tensor.storage!r} fails its checksum; get the "
+                    "file again"
+                )
+            self._compared.add(tensor.storage)
         array_bytes(tensor.shape, dtype.itemsize, where)
         count = int(np.prod(tensor.shape, dtype=object))
         steps = zip(tensor.shape, tensor.strides, strict=True)
@@ -237,12 +273,15 @@ class Checkpoint:
                 info = archive.members.get(f"{folder}data/{key}")
                 if info is not None and key not in self._storages:
                     place = self._place(archive, info)
-                    self._storages[key] = _Storage(place, info.file_size)
+                    self._storages[key] = _Storage(place, info.file_size, info.CRC)
             return pickle
 
     def _member(self, archive: Zipped, info: zipfile.ZipInfo) -> memoryview:
         place = self._place(archive, info)
-        return self._data.data[place : place + info.file_size]
+        member = self._data.data[place : place + info.file_size]
+        if info.CRC and zlib.crc32(member) != info.CRC:
+            raise archive.damaged(f"member {info.filename!r} fails its checksum")
+        return member
 
     def _place(self, archive: Zipped, info: zipfile.ZipInfo) -> int:
         if info.compress_type != zipfile.ZIP_STORED:
@@ -307,7 +346,7 @@ def _storage(id: Any) -> tuple[str, str, int]:
     return "", "of no storage", 1
 
 
-def _tensor(args: tuple[Any, ...], *, own_dtype: bool) -> Tensor | None:
+def _tensor(args: tuple[Any, ...], *, own_dtype: bool) -> StoredTensor | None:
     """Return what the arguments of a call say; ``None`` where no call has them."""
     match args:
         case (PickledObject() as storage, int(start), tuple(), tuple(), *rest):
@@ -325,7 +364,7 @@ def _tensor(args: tuple[Any, ...], *, own_dtype: bool) -> Tensor | None:
         dtype = _NAMED.get(name, name)
     if type(rest[-1]) is dict and rest[-1].get("neg"):
         dtype = f"{dtype} of the other sign"
-    return Tensor(dtype, shape, key, start, strides)
+    return StoredTensor(dtype, shape, key, start, strides)
 
 
 def _sizes(held: tuple[Any, ...]) -> tuple[int, ...] | None:

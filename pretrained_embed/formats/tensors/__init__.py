@@ -1,0 +1,1 @@
+"""Tables among the tensors of files, and the tokens of their rows."""
