@@ -194,6 +194,8 @@ class TorchFile:
             return _tensor(value.args, own_dtype=kind.endswith("v3"))
         if name in _OTHERS and value.kind.module == "torch._utils":
             args = value.args
+            if name == "_rebuild_meta_tensor_no_storage":
+                args = args[:1] + args  # shape after the dtype
             if name == "_rebuild_sparse_tensor" and args and type(args[-1]) is tuple:
                 args = args[-1]
             return StoredTensor(_OTHERS[name], _sizes(args[2:3]) or ())

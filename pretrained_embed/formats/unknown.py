@@ -13,6 +13,18 @@ _UNPACK = "inside the archive; unpack it once more"
 _UTF_16 = "text in UTF-16; save it as UTF-8"
 _PICKLE = "a Python pickle, which can run any code and is never run"
 
+_OLD_PICKLE = (
+    "a Python pickle of protocol 0 or 1; those of 2 to 5 are read as data. If you "
+    "trust it, write it again:\n"
+    "  with open(OLD, 'rb') as old, open(NEW, 'wb') as new:\n"
+    "      pickle.dump(pickle.load(old), new, 4)"
+)
+_ZLIB = (
+    "zlib data, as joblib.dump packs it with compress=. What it writes without is "
+    "read as data; if you trust it, write it again:\n"
+    "  joblib.dump(joblib.load(OLD), NEW)"
+)
+
 _TO_PARQUET = 'pq.write_table(table, "vectors.parquet")   # pyarrow.parquet'
 _LANCE = (
     "Lance, which is not read. Write it as Parquet, which is:\n"
@@ -36,11 +48,25 @@ _SAVED_VARIABLES = (
     "# of saved.get_variable_to_shape_map()"
 )
 
+_DISTRIBUTED = ".metadata"
+_CHECKPOINT_OF_MANY = (
+    "a checkpoint of torch.distributed, which is not read. Write it as one file, which "
+    "is:\n"
+    "  from torch.distributed.checkpoint import format_utils\n"
+    '  format_utils.dcp_to_torch_save("{path}", "model.pt")'
+)
+_PIPELINE = (
+    "this is a pipeline of diffusers; its tokens and their vectors are in "
+    "{path}/text_encoder, name that"
+)
+
 # First bytes, and what they mean to somebody who expected vectors.
 _MARKS = {
     b"\x80": f"{_PICKLE}; as a source its arrays are read, if there are some",
     b"ccopy_reg\n_reconstructor\n": f"{_PICKLE}; of gensim's those of pickle protocol "
     "2 to 5 are read: load it with gensim, and save it again as model.save(path)",
+    **dict.fromkeys((b"(dp0\n", b"(lp0\n", b"}q\0", b"]q\0", b"(lp1\n"), _OLD_PICKLE),
+    **dict.fromkeys((b"x\x01", b"x^", b"x\x9c", b"x\xda"), _ZLIB),
     b"PK": "a zip archive without vectors; name its member as archive.zip#member",
     b"\x1f\x8b": f"gzip data {_UNPACK}",
     b"BZh": f"bzip2 data {_UNPACK}",
@@ -82,6 +108,14 @@ def folder_diagnosis(folder: Path) -> str | None:
         return f"this is a data set of {_LANCE.format(path=folder)}"
     if (folder / _SAVED_MODEL).is_file():
         return f"this is {_SAVED_VARIABLES.format(path=folder)}"
+    if (folder / _DISTRIBUTED).is_file():
+        return f"this is {_CHECKPOINT_OF_MANY.format(path=folder)}"
+    if (folder / "model_index.json").is_file():
+        return _PIPELINE.format(path=folder)
+    states = sorted(folder.glob("global_step*/*model_states.pt"))
+    states += sorted(folder.glob("*model_states.pt"))
+    if states:
+        return f"this is a checkpoint of DeepSpeed; name the file {states[0]}"
     return None
 
 

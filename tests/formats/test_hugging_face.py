@@ -439,3 +439,21 @@ def test_two_tensors_that_may_be_the_embedding_are_refused(tmp_path):
         FormatError, match=r"several.*\n  'a\.wte\.weight' \(2, 2\) F32\n  'b\.wte"
     ):
         formats.open_reader(stream_of(path))
+
+
+def test_the_encoder_of_a_pipeline_has_its_tokens_in_the_folder_beside(tmp_path):
+    (tmp_path / "tokenizer_2").mkdir()
+    folder = copied("bert", tmp_path).rename(tmp_path / "text_encoder_2")
+    (folder / "tokenizer.json").rename(tmp_path / "tokenizer_2" / "tokenizer.json")
+
+    with open_folder(folder) as reader, open_folder(DATA / "bert") as expected:
+        assert all_rows(reader)[0] == all_rows(expected)[0]
+
+
+def test_tokens_of_a_folder_can_be_given(tmp_path):
+    folder = copied("bert", tmp_path)
+    (tmp_path / "t.txt").write_text("".join(f"t{i}\n" for i in range(17)))
+
+    source = sources.open_source(folder, tokens=tmp_path / "t.txt")
+    with formats.open_reader(source) as reader:
+        assert all_rows(reader)[0][:2] == ["t0", "t1"]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -110,3 +111,30 @@ def test_damaged_pickles_are_errors_of_ours(tmp_path):
         path.write_bytes(raw[:size])
         with pytest.raises(FormatError):
             rows_of(path)
+
+
+@pytest.mark.parametrize("kind", HELD)
+def test_what_joblib_writes_is_read(kind, tmp_path):
+    joblib.dump(HELD[kind](), tmp_path / "v.joblib")
+
+    tokens, vectors = rows_of(tmp_path / "v.joblib")
+
+    assert (tokens, vectors.tobytes()) == (TOKENS, TABLE.tobytes())
+
+
+def test_arrays_of_joblib_lie_within_the_file(tmp_path):
+    path = tmp_path / "v.joblib"
+    joblib.dump({"words": TOKENS, "vectors": TABLE, "same": [TABLE.T]}, path)
+    raw = path.read_bytes()
+    assert rows_of(f"{path}#vectors")[1].tobytes() == TABLE.tobytes()
+    for size in range(2, len(raw), 7):
+        path.write_bytes(raw[:size])
+        with pytest.raises(FormatError):
+            rows_of(path)
+    at = raw.index(b"K\x03K\x02\x86")  # the shape
+    path.write_bytes(raw[:at] + b"J\xff\xff\xff\x7fK\x02\x86" + raw[at + 5 :])
+    with pytest.raises(FormatError):
+        rows_of(path)
+    joblib.dump(np.array([{}, "a"], object), path)
+    with pytest.raises(FormatError, match="not one of plain numbers or strings"):
+        rows_of(path)

@@ -494,3 +494,17 @@ def test_checksums_that_were_not_written_are_not_compared(tmp_path):
         torch.serialization.set_crc32_options(True)
 
     assert rows_of(path)[1].tobytes() == TABLE.numpy().tobytes()
+
+
+def test_bytes_that_need_a_scale_are_refused(tmp_path):
+    table = torch.ones(4, 3, dtype=torch.int8)
+    for scale in ("e.weight.absmax", "e.SCB", "e.weight_scale", "e.scales"):
+        path = saved({"e.weight": table, scale: torch.ones(4)}, tmp_path)
+        with pytest.raises(FormatError, match=f"to be multiplied by '{scale}'"):
+            rows_of(path)
+
+
+def test_positions_are_not_taken_for_tokens(tmp_path):
+    for other in ("pos_emb.weight", "x.position_embeddings", "token_type_embeddings.w"):
+        path = saved({"tok_emb.weight": TABLE, other: torch.ones(9, 3)}, tmp_path)
+        assert rows_of(path)[1].tobytes() == TABLE.numpy().tobytes()

@@ -1,5 +1,8 @@
 """What is not read is named, with the lines that convert it."""
 
+import pickle
+import zlib
+
 import pytest
 
 import pretrained_embed as pe
@@ -46,3 +49,25 @@ def test_a_saved_model_is_named(tmp_path):
         assert "a SavedModel of TensorFlow" in told
         assert f'("{tmp_path}/variables/variables")\n' in told
         assert 'np.save("vectors.npy", saved.get_tensor(NAME))' in told
+
+
+def test_pickles_that_are_written_again_are_read(tmp_path):
+    for name, raw in (
+        ("pickle", pickle.dumps({"a": [1.0, 2.0]}, 0)),
+        ("pickle", pickle.dumps({"a": [1.0, 2.0]}, 1)),
+        ("joblib", zlib.compress(b"x" * 99, 3)),
+    ):
+        (tmp_path / "v").write_bytes(raw)
+        assert f"{name}.dump({name}.load(" in refused(tmp_path / "v")
+
+
+def test_folders_of_checkpoints_say_what_to_name(tmp_path):
+    (tmp_path / ".metadata").write_bytes(b"x")
+    assert f'dcp_to_torch_save("{tmp_path}", "model.pt")' in refused(tmp_path)
+    (tmp_path / ".metadata").unlink()
+    states = tmp_path / "global_step9" / "mp_rank_00_model_states.pt"
+    states.parent.mkdir()
+    states.write_bytes(b"x")
+    assert refused(tmp_path).endswith(f"name the file {states}")
+    (tmp_path / "model_index.json").write_text("{}")
+    assert f"are in {tmp_path / 'text_encoder'}, name that" in refused(tmp_path)

@@ -54,6 +54,7 @@ from pretrained_embed.formats.tensors.embedding import (
 from pretrained_embed.formats.tensors.tokens import (
     find_file,
     model_reader,
+    tokens_beside,
 )
 
 NAME = "hugging-face"
@@ -83,12 +84,15 @@ def open_reader(stream: ByteStream) -> TableReader:
         if own is not None:
             return own
     embedding = load_embedding(name, shard.tensors, shard.load, str(shard.path))
+    if stream.tokens_path is not None:
+        return tokens_beside(NAME, stream, embedding, None)
     tokens = find_file(folder)
     if tokens is None:
         raise FormatError(
             f"{folder} has no tokens: none of {', '.join(TOKENIZERS)} is there. Get "
             "the files of its tokenizer; transformers makes a tokenizer.json with "
-            "AutoTokenizer.from_pretrained(folder).save_pretrained(folder)"
+            "AutoTokenizer.from_pretrained(folder).save_pretrained(folder). Or give "
+            "the list of tokens, one a line, as tokens= (--tokens)"
         )
     reader = model_reader(NAME, stream, embedding, tokens)
     reader.facts = {

@@ -25,6 +25,7 @@ from pretrained_embed.formats.local import array_bytes
 
 _DTYPE = re.compile(r"[iuf][1248]")
 _STRINGS = re.compile(r"[US]\d{1,9}")
+_PLAIN = re.compile(f"{_DTYPE.pattern}|{_STRINGS.pattern}")
 _ORDERS = ("<", ">", "=", "|")
 _ARRAY, _BUFFER = "multiarray._reconstruct", "numeric._frombuffer"
 _SCALAR = "multiarray.scalar"
@@ -41,6 +42,10 @@ ARRAY_NAMES = frozenset(
         ),
     }
 )
+
+
+#: What stands for an array whose bytes joblib writes behind its opcodes.
+_BEHIND = "joblib.numpy_pickle.NumpyArrayWrapper"
 
 
 class Global(NamedTuple):
@@ -85,6 +90,28 @@ class PickledObject:
     def is_array(self) -> bool:
         """Return whether this is an array of NumPy."""
         return str(self.kind).endswith((_ARRAY, _BUFFER))
+
+    def bytes_behind(self, where: str) -> int | None:
+        """Return how many bytes of an array of joblib follow; ``None`` for others.
+
+        Raises `FormatError` for an array of objects, which is a pickle of its own.
+        """
+        if str(self.kind) != _BEHIND or self.is_array():
+            return None
+        what = "an array of joblib is not one of plain numbers or strings"
+        with refusing_damage(where, what, ""):
+            shape = tuple(self.state["shape"])
+            if not all(type(size) is int and size >= 0 for size in shape):
+                raise ValueError
+            dtype = _dtype_of(self.state["dtype"], _PLAIN)
+        return array_bytes(shape, dtype.itemsize, where)
+
+    def become_array(self, raw: memoryview) -> None:
+        """Take the bytes that follow as those of an array of NumPy."""
+        state = self.attributes
+        self.kind = Global("numpy.core", _ARRAY)
+        order = state.get("order") == "F"
+        self.state = (1, state["shape"], state["dtype"], order, raw)
 
 
 def array_of(record: PickledObject, where: str) -> AnyArray:

@@ -356,6 +356,11 @@ class _Machine:
         target = self._top(PickledObject, list, dict, bytes, memoryview)
         if type(target) is PickledObject:
             target.state = state
+            size = target.bytes_behind(self._where)
+            if size is not None:
+                if target.attributes.get("numpy_array_alignment_bytes") is not None:
+                    self._cursor.take(self._cursor.unsigned(1))
+                target.become_array(self._cursor.take(size))
 
     # --- What is refused
 

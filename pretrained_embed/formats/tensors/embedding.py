@@ -31,6 +31,7 @@ whether it is stored, and ``tie_word_embeddings`` need not be known.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
@@ -52,6 +53,11 @@ _OF_OPTIMIZERS = {
     *("acc_delta", "grad_avg", "exp_inf", "sum"),
 }
 _LISTED = 20  # tensors in an error
+
+#: Names of embeddings, but of those of positions and kinds of tokens.
+_EMBEDDING = re.compile(r"(?i)^(?!.*(?:position|(?:pos|type|segment)_?emb)).*emb")
+#: Ends of the names of what quantised tables are to be multiplied by.
+_SCALES = ("absmax", "SCB", "scale", "scales", "weight_scale", "quant_state")
 
 
 class Described(Protocol):
@@ -117,6 +123,17 @@ def choose(tensors: Mapping[str, Described], where: str, asked: str | None) -> s
         )
     (name,) = found
     dtype, shape = tensors[name].dtype, tensors[name].shape
+    if dtype == "I8":
+        stem = name.removesuffix("weight").rstrip(".")
+        starts = [f"{begin}{dot}" for begin in (stem, name) for dot in "._"]
+        beside = [begin + end for begin in starts for end in _SCALES]
+        scales = [other for other in beside if other in tensors]
+        if scales:
+            raise FormatError(
+                f"{where}, tensor {name!r}: int8, to be multiplied by {scales[0]!r}, "
+                "which is not done: restore it with what quantised it, and save it "
+                "as float16"
+            )
     if len(shape) != 2 or dtype not in _STORED:
         raise FormatError(
             f"{where}, tensor {name!r}: {dtype or 'objects'} of shape {shape}; what is "
@@ -138,6 +155,7 @@ def _tables(tables: Mapping[str, Described]) -> list[str]:
     }
     found = (
         inputs_of_encoder(own)
+        or [name for name in own if _EMBEDDING.search(name)]
         or [name for name in own if "emb" in name.lower()]
         or [name for name, tensor in own.items() if tensor.dtype in _STORED]
         or list(own)

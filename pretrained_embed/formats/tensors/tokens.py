@@ -57,9 +57,15 @@ from pretrained_embed.formats.tensors.embedding import EmbeddingTensor
 _BLOCK = 1 << 14
 
 
+_ENCODER = "text_encoder"
+
+
 def find_file(folder: Path) -> Path | None:
     """Return the file of a folder that has the tokens, if there is one."""
-    paths = (folder / name for name in TOKENIZERS)
+    folders = [folder]
+    if folder.name.startswith(_ENCODER):  # of a pipeline of diffusers
+        folders.append(folder.parent / folder.name.replace(_ENCODER, "tokenizer"))
+    paths = (folder / name for folder in folders for name in TOKENIZERS)
     return next((path for path in paths if path.is_file()), None)
 
 
