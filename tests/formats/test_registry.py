@@ -189,6 +189,7 @@ FOLDERS = {
         marks.INDEX,
         b'{"metadata": {"pretrained_embed": {}}, "weight_map": {}}',
     ),
+    "keras-folder": (marks.KERAS_WEIGHTS, b""),
     "hugging-face": (marks.CONFIG, b"{}"),
     "spacy-vectors": ("vocab/vectors", b""),
 }
@@ -247,6 +248,7 @@ def one_of_each(tmp_path):
         (tmp_path / name / file).parent.mkdir(parents=True)
         (tmp_path / name / file).write_bytes(content)
     (tmp_path / "spacy-vectors" / "vocab" / "key2row").write_bytes(b"")
+    (tmp_path / "keras-folder" / marks.KERAS_CONFIG).write_bytes(b"{}")
     with (tmp_path / "npy").open("wb") as file:
         np.save(file, np.ones((2, 2), np.float32))
     (tmp_path / "npy.txt").write_bytes(b"the\nof\n")
@@ -289,6 +291,7 @@ def test_a_row_of_the_table_names_functions_that_are_there(format):
     for path, taken in [
         (format.reader, ["stream"]),
         (format.part, ["stream", "span"]),
+        (format.fetch, ["listing"]),
         (format.sink, ["path", "announced"]),
     ]:
         if path:
