@@ -94,6 +94,7 @@ _FIELDS = _table(
         rb"%b-\d[-\d.eE+]*$" % _NUMBER,
         "nothing stands between a number and the minus sign of the next one",
     ),
+    (rb"[-+]{2,}[\d.]", "two signs stand before a number; write one"),
     (rb"[\w.]+=%b$" % _NUMBER, "a name stands before each number (name=0.25)"),
     (rb"[-+]?\d+\.?\d*[dD][-+]?\d+$", "Fortran's exponents (1.0D-05); write 1.0e-05"),
     (rb"[-+]?\d*\.\d+[fFlLdD]$", "a letter stands behind each number, as in C source"),

@@ -10,9 +10,11 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+from itertools import product
 
 import numpy as np
 import pytest
+from layouts import FAULTS, SEPARATORS, Layout, faulty
 
 from pretrained_embed.errors import PretrainedEmbedError
 from pretrained_embed.formats import open_reader
@@ -193,6 +195,76 @@ def test_tokens_that_have_something_in_common_are_read(token, head):
 
     assert tokens == [token.format(i=i, word=w) for i, w in enumerate(WORDS)]
     assert vectors.tolist() == np.array(numbers(4), np.float32).tolist()
+
+
+@DIMS
+@HEADS
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        *((f"{{i}}{mark}{{word}} {{row}}", "text.row-numbers") for mark in ":.)"),
+        ("{word} 0.25 -0.5 {word} {row}", "text.numbers-in-tokens"),
+        *(
+            (f"{mark}{{word}} {{row}}", "text.same-word")
+            for mark in ("+", ">", "> ", "en ", "glove.txt:")
+        ),
+    ],
+)
+def test_what_programs_put_before_tokens_is_named_or_told(line, code, head, dim):
+    text = written(line, dim, head=head)
+
+    if code == "text.same-word":
+        assert code in read(text)[2]
+        return
+    found, message = refused(text)
+
+    assert found == code
+    assert "layout='separator=space'" in message
+
+
+@pytest.mark.parametrize(
+    "token", ["{i}:30", "{i}.5.2020", "+{i}x", ">{i}", "{word}.txt:{i}", "1:{word}"]
+)
+def test_tokens_that_are_like_what_programs_put_there_are_read(token):
+    text = written(token + " {row}", 4)
+
+    tokens, vectors, _ = read(text)
+
+    assert tokens == [token.format(i=i, word=w) for i, w in enumerate(WORDS)]
+    assert vectors.tolist() == np.array(numbers(4), np.float32).tolist()
+
+
+REMEDY = re.compile(r"layout='([^']*)'|'((?:header|dim|separator)=[^']*)'")
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_no_remedy_leads_to_another_wrong_layout(fault):
+    """What an error says can be passed gives the rows, an error, or what was told."""
+    for (rows, dim), header, separator, kind in product(
+        [(2, 1), (12, 3)],
+        ["none", "count-dim"],
+        SEPARATORS,
+        ("word", "ends-in-integer"),
+    ):
+        made = faulty(Layout(rows, dim, header, "fixed", kind, 1, separator, fault))
+        text = made.raw.decode()
+        try:
+            read(text)
+            continue
+        except PretrainedEmbedError as error:
+            message = str(error)
+        for sentence in message.split(". "):
+            for one, other in REMEDY.findall(sentence):
+                try:
+                    tokens, vectors, codes = read(text, one or other)
+                except PretrainedEmbedError:
+                    continue
+                if re.search(r"(?i)\bif\b", sentence):  # what was told is so
+                    told = re.search(r"dim=(\d+)", one or other)
+                    assert told is None or vectors.shape[1] == int(told[1])
+                else:
+                    same = np.array_equal(vectors, made.vectors)
+                    assert (tokens, same) == (made.tokens, True), (made.layout, codes)
 
 
 def test_words_and_numbers_that_all_tokens_have_are_told():

@@ -48,6 +48,8 @@ _BETWEEN = re.compile(r"[\s,;]+")
 _NOT_OF_VECTORS = frozenset(
     ("", "id", "index", "count", "counts", "freq", "frequency", "rank", "unnamed: 0")
 )
+#: Whole numbers, and those that are rather the parts of one with a decimal comma.
+_WHOLE, _IN_PARTS = re.compile(r"[-+]?\d+"), re.compile(r"-0$|[-+]?0\d")
 #: What stands above a column of tokens, where line 1 numbers the others.
 _LABELS = frozenset(("", "word", "token", "words", "tokens", "index", "id", "key"))
 
@@ -117,6 +119,9 @@ class CsvReader(RecordReader):
             what = f"{len(fields):,} fields, {layout.width:,} expected"
             return BadRecordError(what, code, line)
 
+        if not fields[layout.token]:
+            return BadRecordError("no token", "text.row-without-token", line)
+
         def numbers() -> list[float]:
             if layout.lists:
                 return _numbers_of_list(fields[layout.vectors[0]], layout.dim)
@@ -162,7 +167,8 @@ def _find_layout(stream: ByteStream, known: KnownLayout) -> CsvLayout | None:
     head = stream.head(HEAD_SIZE)
     for delimiter in _DELIMITERS:
         rows = _sample(head, delimiter, whole=len(head) < HEAD_SIZE)
-        if delimiter == "\t" and not _is_quoted(head) and not _has_names(rows):
+        marked = _is_quoted(head) or _has_names(rows) or _has_lists(rows)
+        if delimiter == "\t" and not marked:
             continue  # text reads it, or says what is wrong
         if rows and (found := _layout_of(rows, delimiter, stream.name, known)):
             return found
@@ -185,7 +191,7 @@ def _sample(head: bytes, delimiter: str, *, whole: bool) -> list[list[str]]:
     width, often = max(widths.items(), key=lambda item: item[1], default=(0, 0))
     if width < 2 or 2 * often <= len(rows) or len(rows[0]) != width:
         return []
-    if rows and any(_is_spaced(row) for row in rows[:_SAMPLE]):
+    if any(_is_spaced(row) or _cuts_list(row) for row in rows):
         return []
     return [row for row in rows if len(row) == width]
 
@@ -203,9 +209,20 @@ def _has_names(rows: list[list[str]]) -> bool:
     return len({*rows[0]}) == len(rows[0]) and any(map(_is_number, rows[1]))
 
 
+def _has_lists(rows: list[list[str]]) -> bool:
+    """Whether brackets stand around the last fields, which are lists of numbers."""
+    last = [row[-1] for row in rows[1:] or rows]
+    return bool(last) and all(f[:1] == "[" and f[-1:] == "]" for f in last)
+
+
 def _is_spaced(row: list[str]) -> bool:
     """Whether blanks stand beside separators."""
     return any(f != f.strip(" \t") and _is_number(f.strip(" \t")) for f in row[1:])
+
+
+def _cuts_list(row: list[str]) -> bool:
+    """Whether separators stand within brackets that no quotes keep together."""
+    return any("[" in f and "]" not in f for f in row) and row[-1][-1:] == "]"
 
 
 def _holds_numbers(rows: list[list[str]]) -> bool:
@@ -238,7 +255,8 @@ def _layout_of(
             f"{where}: line 1 has no names of columns, so none can be named"
         )
     names = rows[0] if header else [f"field {place + 1}" for place in range(len(kinds))]
-    if "text" not in kinds:  # as in text, the first are the tokens
+    numbers = "text" not in kinds
+    if numbers:  # as in text, the first are the tokens
         kinds[0] = "text"
     columns = [
         Column(name, _held(name, kind, [row[place] for row in below], header=header))
@@ -261,7 +279,20 @@ def _layout_of(
             f"{where}: the layout says dim={known.dim}, and rows have {dim} numbers",
             code="text.layout-differs",
         )
+    vectors = [row[place] for row in below for place in chosen.vectors]
+    whole = not header and all(map(_WHOLE.fullmatch, vectors))
+    if whole and delimiter == "," and any(map(_IN_PARTS.match, vectors)):
+        raise FormatError(
+            f"{where}: the numbers have decimal commas, and commas separate the "
+            "fields; write points",
+            code="text.bad-number",
+        )
     notes: list[str] = [*chosen.notes]
+    if numbers:
+        what = (
+            "all fields are numbers, and the first of each row is taken for its token"
+        )
+        notes.append(Note("assumed.numbers-are-tokens", what))
     if header and _numbers_columns(rows[0]):
         what = "line 1 numbers the columns, and was left out"
         notes.append(Note("text.column-numbers", what))
@@ -307,7 +338,7 @@ def _is_header(rows: list[list[str]], kinds: list[Holds]) -> bool:
 
 def _numbers_columns(row: list[str]) -> bool:
     """Whether fields are 0, 1, 2, ... or 1, 2, 3, ..., and the others are names."""
-    numbers = [field for field in row if _is_number(field)]
+    numbers = [field.removesuffix(".0") for field in row if _is_number(field)]
     others = {field.lower() for field in row if not _is_number(field)}
     if not numbers or numbers[0] not in ("0", "1") or others.isdisjoint(_LABELS):
         return False

@@ -74,10 +74,22 @@ _NUMBERED = Trait(
     "text.row-numbers",
 )
 _GLUED = Trait(
-    rb".*[^ \t\d,;:|=&/](?P<same>%b|[,;:|=&/]|[-=]>)%b" % (_BLANKS, _NUMBER),
+    rb".*[^ \t\d,;:|=&/](?P<same>%b|[^ \t\w.+\x80-\xff-]|[-=]>)%b" % (_BLANKS, _NUMBER),
     "{} stands between most tokens and their first numbers",
     _REMEDY,
     "text.separator",
+)
+_COUNTED = Trait(
+    rb"(\d+)[:.)][^ \t\d].*",
+    "the numbers of the rows stand before their tokens",
+    "Remove them",
+    "text.row-numbers",
+)
+_PASTED = Trait(
+    rb".*[ \t][-+]?\d*\.\d+([eE][-+]?\d+)?[ \t]+[-+]?\d*\.\d+([eE][-+]?\d+)?[ \t].*",
+    "numbers stand within most tokens, as where two files were pasted side by side",
+    "Write each token and its numbers on a line of their own",
+    "text.numbers-in-tokens",
 )
 _TWO_COLUMNS = Trait(
     rb"[^\t]+\t.+",
@@ -88,6 +100,12 @@ _TWO_COLUMNS = Trait(
 _SAME_WORD = Trait(
     rb".*[ \t](?P<same>[^ \t]*[\w\x80-\xff][^ \t]*)",
     "{} is the last word of most tokens",
+    "",
+    "text.same-word",
+)
+_SAME_START = Trait(
+    rb"(?P<same>[+>|]|[^ \t:/]+\.(?:txt|vec|csv|tsv|emb|dat):)[^ \t\d].*",
+    "{} stands before most tokens",
     "",
     "text.same-word",
 )
@@ -119,8 +137,11 @@ _TRAITS = {
             _REMEDY,
             "text.separator",
         ),
+        _PASTED,
         _GLUED,
+        _COUNTED,
         _NUMBERED,
+        _SAME_START,
         _TWO_COLUMNS,
         _SAME_WORD,
     )
@@ -143,7 +164,11 @@ def common_trait(rows: Shapes, *, tabs: bool) -> Trait | None:
         traits = Counter(map(_trait, tokens))
         (found, count), *_ = traits.most_common(1)
         if found is None or 2 * count <= len(tokens):
-            return None
+            begins = Counter(t.split(None, 1)[0] for t in tokens if b" " in t)
+            first, count = max(begins.items(), key=lambda b: b[1], default=(b"", 0))
+            if 2 * count <= len(tokens) or len(tokens) < _TOO_FEW:
+                return None
+            found = _SAME_START, first
     assert found is not None
     trait, same = found
     if trait is _TWO_COLUMNS and not tabs:
@@ -154,6 +179,8 @@ def common_trait(rows: Shapes, *, tabs: bool) -> Trait | None:
         sure = sum(_OF_VECTOR.search(token) is not None for token in tokens)
         if sure < _SURE * len(tokens):
             return None
+    if trait is _COUNTED and not _are_counted(places, tokens):
+        return None
     if trait is _NUMBERED and not _are_counted(places, tokens):
         what = "most tokens begin with a whole number, and it is taken for theirs"
         return trait._replace(what=what, remedy="")
@@ -181,8 +208,8 @@ def _are_counted(places: range, tokens: list[bytes]) -> bool:
     """Whether the numbers before most tokens are those of their rows."""
     if len(tokens) < 2:
         return False
-    pattern = re.compile(_NUMBERED.pattern, re.DOTALL)
-    found = [pattern.fullmatch(token) for token in tokens]
+    patterns = [re.compile(t.pattern, re.DOTALL) for t in (_NUMBERED, _COUNTED)]
+    found = [patterns[0].fullmatch(t) or patterns[1].fullmatch(t) for t in tokens]
     rest = {
         token[match.end(1) :]
         for token, match in zip(tokens, found, strict=True)

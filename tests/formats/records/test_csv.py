@@ -14,7 +14,12 @@ from tables import stream_of
 
 import pretrained_embed as pe
 from pretrained_embed import formats
-from pretrained_embed.errors import FormatError, OptionError, RowError
+from pretrained_embed.errors import (
+    FormatError,
+    OptionError,
+    PretrainedEmbedError,
+    RowError,
+)
 
 VECTORS = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
 WORDS = ["the", "a,b", 'say "hi"', "two\nlines"]
@@ -282,3 +287,43 @@ def test_a_line_that_ends_in_commas_names_no_columns(tmp_path):
 
     with pytest.raises(pe.errors.FormatError, match="commas separate the fields"):
         pe.open_vectors(tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("the,-0,4848,0,0167\nof,0,3141,-0,0030\n", "text.bad-number"),
+        (",0.5,1\nthe,0.5,0.25\nof,0.5,1\n", "text.row-without-token"),
+    ],
+)
+def test_decimal_commas_and_rows_without_a_token_are_named(tmp_path, text, code):
+    path = tmp_path / "v.csv"
+    path.write_text(text)
+
+    with pytest.raises(PretrainedEmbedError) as caught, pe.open_vectors(path) as reader:
+        list(reader.blocks())
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("head", ["", "word\tvector\n"])
+def test_lists_behind_a_tab_are_read(tmp_path, head):
+    path = tmp_path / "v.tsv"
+    path.write_text(f"{head}the\t[0.5,-1]\nof\t[0.25, 2]\n")
+
+    with pe.open_vectors(path) as reader:
+        (block,) = reader.blocks()
+
+    assert list(block.tokens) == ["the", "of"]
+    assert block.vectors.tolist() == [[0.5, -1], [0.25, 2]]
+
+
+def test_numbers_alone_are_told(tmp_path):
+    path = tmp_path / "v.csv"
+    path.write_text(",0.0,1.0\n7,0.5,0.25\n8,0.5,1\n")
+
+    with pe.open_vectors(path) as reader:
+        list(reader.blocks())
+
+    codes = reader.findings.codes
+    assert {"assumed.numbers-are-tokens", "text.column-numbers"} <= {*codes}
