@@ -88,6 +88,10 @@ FORMER = {
         "Origin": "pretrained_embed.ledger.origin",
         "Part": "pretrained_embed.former_names:FormerPart",
     },
+    "pretrained_embed.vocabulary.tokens": {
+        "OwnTokenizer": "pretrained_embed.vocabulary.encoding",
+        "Tokenizer": "pretrained_embed.vocabulary.encoding",
+    },
     "pretrained_embed.matrix.embedding_matrix": {"EmbeddingMatrix": "pretrained_embed"},
     "pretrained_embed.matrix.shard": {"EmbeddingShard": "pretrained_embed"},
 }

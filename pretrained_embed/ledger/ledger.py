@@ -29,8 +29,8 @@ from pretrained_embed.ledger.provenance import (
 )
 from pretrained_embed.ledger.story import RowStory, Teller
 from pretrained_embed.vocabulary import Vocabulary, checks
-from pretrained_embed.vocabulary.special_tokens import nearest
-from pretrained_embed.vocabulary.tokens import Tokenizer
+from pretrained_embed.vocabulary.content import nearest
+from pretrained_embed.vocabulary.encoding import Tokenizer
 
 #: Version of what a saved ledger consists of. Raised when an older release could not
 #: read it.

@@ -28,7 +28,7 @@ from pretrained_embed.ledger.provenance import (
     rounding_of,
 )
 from pretrained_embed.vocabulary import Vocabulary
-from pretrained_embed.vocabulary.files.report import GUARDED_TOKEN, guarded
+from pretrained_embed.vocabulary.files.tables import GUARDED_TOKEN, guarded
 
 
 def write_report(

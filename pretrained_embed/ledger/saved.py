@@ -20,7 +20,7 @@ from pretrained_embed.formats.table import SHARD, Rows, cut_arrays
 from pretrained_embed.ledger.ledger import VERSION, Ledger
 from pretrained_embed.ledger.origin import OWN_CODES, Origin
 from pretrained_embed.vocabulary import NO_HOLES, TokenRows, Vocabulary, some_rows
-from pretrained_embed.vocabulary.tokens import OwnTokenizer, Tokenizer
+from pretrained_embed.vocabulary.encoding import OwnTokenizer, Tokenizer
 
 #: The pad token that a file without metadata is asked for.
 _PAD = "<pad>"

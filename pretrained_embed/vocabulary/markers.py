@@ -17,7 +17,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
+
+from pretrained_embed.errors import OptionError
+
+#: How the tokens of a subword tokenizer show whether they begin a word: ``##`` before
+#: those that do not (``wordpiece``, BERT), ``▁`` before those that do
+#: (``sentencepiece``), or ``Ġ`` before those that do, with each byte written as a
+#: printable character (``byte-level``, GPT-2).
+Marks = Literal["wordpiece", "sentencepiece", "byte-level"]
 
 Marker = Literal["Ġ", "▁", "##", ""]
 
@@ -29,6 +37,12 @@ MARKERS: dict[str, Marker] = {
 }
 
 _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
+
+
+def check_marks(marks: Marks | None) -> None:
+    """Raise `OptionError` for marks that we do not know."""
+    if marks is not None and marks not in get_args(Marks):
+        raise OptionError(f"marks is {marks!r}; it can be {', '.join(get_args(Marks))}")
 
 
 class TokenText(NamedTuple):

@@ -13,20 +13,32 @@ from pretrained_embed import markup
 from pretrained_embed.arrays import Int64Array, PackedTokens
 from pretrained_embed.errors import UnknownTokenError, VocabularyError, brief
 from pretrained_embed.vocabulary import checks, files, objects
-from pretrained_embed.vocabulary import special_tokens as specials
 from pretrained_embed.vocabulary.content import (
     Choice,
-    Content,
+    RawVocabulary,
     Special,
     check_room,
+    named,
     settle,
+    unknown,
 )
-from pretrained_embed.vocabulary.encoding import Encoder, Truncate
-from pretrained_embed.vocabulary.markers import MARKERS, Marker, marker_of
+from pretrained_embed.vocabulary.encoding import (
+    Encoder,
+    Text,
+    Tokenize,
+    Tokenizer,
+    Truncate,
+    frequent,
+)
+from pretrained_embed.vocabulary.markers import (
+    MARKERS,
+    Marker,
+    Marks,
+    check_marks,
+    marker_of,
+)
 from pretrained_embed.vocabulary.rows import counts_of, rows_of
-from pretrained_embed.vocabulary.special_tokens import Marks
 from pretrained_embed.vocabulary.token_rows import TokenRows
-from pretrained_embed.vocabulary.tokens import Text, Tokenize, Tokenizer, frequent
 
 #: How many bytes of the tokens the hash of a vocabulary is made of.
 _HASHED = 1 << 12
@@ -133,16 +145,16 @@ class Vocabulary:
         checks.specials(pad, unk)
         if counts is None and isinstance(tokens, Counter):
             counts = tokens
-        specials.check_marks(marks)
+        check_marks(marks)
         self._rows = rows_of(tokens, pad, unk)
         self._counts = counts_of(counts, tokens, self._rows)
-        special = specials.named(special_tokens, pad=pad, unk=unk)
+        special = named(special_tokens, pad=pad, unk=unk)
         self._special_ids = self._rows.find([*special.values()])
         if pad not in self._special_ids and "pad" not in (special_tokens or ()):
             special.pop("pad", None)  # a mapping without room for it
         for name, token in special.items():
             if token not in self._special_ids:
-                raise specials.unknown(name, token, self._rows)
+                raise unknown(name, token, self._rows)
         self._special = special
         self._pad, self._unk = special.get("pad"), unk
         self._marks = marks
@@ -183,7 +195,7 @@ class Vocabulary:
             return vocabulary._with(pad, unk)
         content = objects.read(vocabulary)
         if content is None:
-            content = Content(vocabulary)
+            content = RawVocabulary(vocabulary)
         return cls._of_content(content, pad, unk)
 
     def _with(self, pad: Special, unk: Special) -> Vocabulary:
@@ -276,7 +288,7 @@ class Vocabulary:
     @classmethod
     def _of_content(
         cls,
-        content: Content,
+        content: RawVocabulary,
         pad: Special,
         unk: Special,
         tokenize: Tokenize | None = None,

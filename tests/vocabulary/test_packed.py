@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pretrained_embed import kernel
 from pretrained_embed.arrays import PackedTokens
 from pretrained_embed.errors import ShapeError, VocabularyError
-from pretrained_embed.vocabulary import TokenRows, Vocabulary, hashes, token_rows
+from pretrained_embed.vocabulary import TokenRows, Vocabulary, token_rows
 
 pieces = ["a", "b", "é", "🙂", "\udcff", "\udc80", "\n", "\0", " ", ""]
 texts = st.lists(st.sampled_from(pieces), max_size=3).map("".join)
@@ -111,7 +111,7 @@ def test_what_repeats_is_found_also_where_all_hashes_are_alike(listed, alike):
     with pytest.MonkeyPatch.context() as patch:
         if alike:
             zeros = lambda packed: np.zeros(len(packed), np.uint64)  # noqa: E731  (short)
-            patch.setattr(hashes, "_hashed", zeros)
+            patch.setattr(token_rows, "_hashed", zeros)
         rows = TokenRows(PackedTokens.pack(listed))
 
         assert list(rows.repeats()) == expected

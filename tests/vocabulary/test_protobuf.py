@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pretrained_embed.vocabulary.files.protobuf import WireError, fields
+from pretrained_embed.vocabulary.files.sentencepiece import WireError, fields
 from tests.vocabulary.messages import field, varint
 
 numbers = st.integers(0, 2**64 - 1)

@@ -30,6 +30,7 @@ from pretrained_embed.errors import (
 )
 from pretrained_embed.formats.local import json_object
 from pretrained_embed.vocabulary import Vocabulary
+from pretrained_embed.vocabulary.content import PARTS, parts_of
 from pretrained_embed.vocabulary.markers import (
     Marker,
     TokenText,
@@ -37,7 +38,6 @@ from pretrained_embed.vocabulary.markers import (
     marker_of,
     text_of,
 )
-from pretrained_embed.vocabulary.special_tokens import PARTS, parts_of
 
 Pieces = Callable[[str], Iterable[str]]
 Writer = Callable[[Path], None]  # of a tokenizer's files, into a folder

@@ -2,15 +2,15 @@
 
 Where the kind is not given, the first that recognises the content reads it:
 
-- a column of a table, of Parquet and the like, or ``FILE#COLUMN`` (`columns`);
+- a column of a table, of Parquet and the like, or ``FILE#COLUMN`` (`tables`);
 - a folder: that of a spaCy model, then that of a Hugging Face tokenizer (`folders`);
-- a report of coverage as CSV, by its first line (`report`);
+- a report of coverage as CSV, by its first line (`tables`);
 - a ``.model`` of SentencePiece (`sentencepiece`);
 - a ``tokenizer.json`` of Hugging Face (`json_files`);
 - JSON: a name that ends in ``.json``, and content that starts with ``[`` or ``{`` and
   is JSON from start to end (so that BERT's vocabulary, whose first token is ``[PAD]``,
   is text) (`json_files`);
-- a dictionary of gensim or of fastText, by its first two lines (`dictionaries`);
+- a dictionary of gensim or of fastText, by its first two lines (`text`);
 - a ``.vocab`` of SentencePiece, by all of its scores (`sentencepiece`);
 - counts, by the first line, BERT's ``vocab.txt``, by its special tokens, and else text
   (`text`).
@@ -25,14 +25,12 @@ from typing import Literal, NamedTuple, get_args
 
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.files.reading import is_folder
-from pretrained_embed.vocabulary.content import Content
+from pretrained_embed.vocabulary.content import RawVocabulary
 from pretrained_embed.vocabulary.files import (
-    columns,
-    dictionaries,
     folders,
     json_files,
-    report,
     sentencepiece,
+    tables,
     text,
 )
 from pretrained_embed.vocabulary.files.file import VocabularyFile
@@ -57,18 +55,18 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 class _FileKind(NamedTuple):
     kind: Kind
     recognise: Callable[[VocabularyFile], bool]
-    read: Callable[[VocabularyFile], Content]
+    read: Callable[[VocabularyFile], RawVocabulary]
 
 
 #: In the order in which they are asked.
 _READINGS = (
-    _FileKind("report", report.recognise, report.read),
+    _FileKind("report", tables.is_report, tables.read_report),
     _FileKind("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
     _FileKind("tokenizer", json_files.recognise, json_files.read),
     _FileKind("json", lambda file: file.is_json, json_files.read_plain),
     _FileKind("spacy", lambda _: False, json_files.read_spacy),
-    _FileKind("gensim", dictionaries.is_gensim, dictionaries.read_gensim),
-    _FileKind("fasttext", dictionaries.is_fasttext, dictionaries.read_fasttext),
+    _FileKind("gensim", text.is_gensim, text.read_gensim),
+    _FileKind("fasttext", text.is_fasttext, text.read_fasttext),
     _FileKind("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read),
     _FileKind("counts", text.holds_counts, text.read_counts),
     _FileKind("bert", text.is_bert, text.read_bert),
@@ -76,7 +74,7 @@ _READINGS = (
 )
 
 
-def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
+def read(path: str | os.PathLike[str], kind: Kind | None) -> RawVocabulary:
     """Read a file or folder that holds a vocabulary.
 
     Raises `VocabularyError` naming the file, and the line or byte where there is one,
@@ -89,7 +87,7 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> Content:
         )
     if kind in (None, "tokenizer", "spacy") and is_folder(Path(path)):
         return folders.read(Path(path), kind)
-    if kind is None and (column := columns.read(path)) is not None:
+    if kind is None and (column := tables.read_column_of(path)) is not None:
         return column
     file = VocabularyFile(path, told=kind is not None)
     reading = next(

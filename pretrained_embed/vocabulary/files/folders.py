@@ -27,15 +27,14 @@ from typing import Any, cast
 
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import VocabularyError, brief
-from pretrained_embed.vocabulary.content import Content
+from pretrained_embed.vocabulary.content import PARTS, RawVocabulary, parts_of
+from pretrained_embed.vocabulary.encoding import OwnTokenizer
 from pretrained_embed.vocabulary.files import (
     json_files,
     sentencepiece,
     text,
 )
 from pretrained_embed.vocabulary.files.file import JsonObject, VocabularyFile
-from pretrained_embed.vocabulary.special_tokens import PARTS, parts_of
-from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 _PIECES = ("spiece.model", "tokenizer.model", "spm.model", "sentencepiece.bpe.model")
 
@@ -45,7 +44,7 @@ _SAME_IDS = frozenset(
 )
 
 
-def read(folder: Path, kind: str | None) -> Content:
+def read(folder: Path, kind: str | None) -> RawVocabulary:
     """Return what the folder of a tokenizer or of a spaCy model says.
 
     ``kind`` is "tokenizer", "spacy", or ``None`` for either. Raises `VocabularyError`.
@@ -63,13 +62,13 @@ def read(folder: Path, kind: str | None) -> Content:
     )
 
 
-def _model(folder: Path) -> Content | None:
+def _model(folder: Path) -> RawVocabulary | None:
     if (path := folder / "tokenizer.json").is_file():
         return json_files.read(VocabularyFile(path))
     if (path := folder / "vocab.json").is_file():
         ids = _object(path)
         byte_level = any(token.startswith("Ġ") for token in ids)
-        return Content(ids, marks="byte-level" if byte_level else None)
+        return RawVocabulary(ids, marks="byte-level" if byte_level else None)
     if (path := folder / "vocab.txt").is_file() and text.is_bert(
         file := VocabularyFile(path)
     ):
@@ -91,7 +90,7 @@ def _check_class(folder: Path, path: Path) -> None:
         )
 
 
-def _completed(folder: Path, found: Content) -> Content:
+def _completed(folder: Path, found: RawVocabulary) -> RawVocabulary:
     """Return the content with what the other files of a tokenizer add."""
     config = _object(folder / "tokenizer_config.json")
     named = _object(folder / "special_tokens_map.json") | config
@@ -115,7 +114,7 @@ def _completed(folder: Path, found: Content) -> Content:
     runs = (folder / "tokenizer.json").is_file() and ids == found.tokens
     others = [t for name, t in found.special_tokens.items() if name == t]
     before = {name: t for name, t in found.special_tokens.items() if name != t}
-    return Content(
+    return RawVocabulary(
         ids,
         special_tokens=parts_of([*special, *others], before | said),
         marks=found.marks,

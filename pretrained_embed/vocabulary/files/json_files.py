@@ -24,10 +24,10 @@ from typing import Any
 
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import MissingPackageError, VocabularyError, brief
-from pretrained_embed.vocabulary.content import Content, numbered
+from pretrained_embed.vocabulary.content import RawVocabulary, numbered, parts_of
+from pretrained_embed.vocabulary.encoding import OwnTokenizer
 from pretrained_embed.vocabulary.files.file import BOM, JsonObject, VocabularyFile
-from pretrained_embed.vocabulary.special_tokens import Marks, parts_of
-from pretrained_embed.vocabulary.tokens import OwnTokenizer
+from pretrained_embed.vocabulary.markers import Marks
 
 
 def recognise(file: VocabularyFile) -> bool:
@@ -38,7 +38,7 @@ def recognise(file: VocabularyFile) -> bool:
     return isinstance(model, JsonObject) and "vocab" in model
 
 
-def read(file: VocabularyFile) -> Content:
+def read(file: VocabularyFile) -> RawVocabulary:
     """Return the tokens of the model and the added ones."""
     content = content_of(file.json, file.name)
     return replace(content, own=_own_of_file(file.data, file.name))
@@ -91,7 +91,7 @@ def unpadded(ids: Iterable[int], mask: Iterable[int]) -> list[int]:
     return [id for id, real in zip(ids, mask, strict=True) if real]
 
 
-def content_of(value: Any, where: str) -> Content:
+def content_of(value: Any, where: str) -> RawVocabulary:
     """Return what such JSON says; ``where`` names it in errors.
 
     Raises `VocabularyError` for JSON of another form, for a token with two ids and an
@@ -111,7 +111,7 @@ def content_of(value: Any, where: str) -> Content:
                 raise TypeError("a special token that is no string")
         except VocabularyError as error:
             raise VocabularyError(f"{where}: {error}") from error
-    return Content(ids, special_tokens=parts, marks=marks)
+    return RawVocabulary(ids, special_tokens=parts, marks=marks)
 
 
 def _model_ids(vocab: Any, where: str) -> dict[str, int]:
@@ -168,21 +168,21 @@ def _components(value: Any) -> Iterator[Any]:
                 yield from _components(dict(part).get(name) or ())
 
 
-def read_plain(file: VocabularyFile) -> Content:
+def read_plain(file: VocabularyFile) -> RawVocabulary:
     """Return the list or object; its items are checked where all tokens are."""
     value = file.json
     if isinstance(value, list):
-        return Content(value)
+        return RawVocabulary(value)
     if not isinstance(value, JsonObject):
         raise VocabularyError(
             f"{file.name}: expected a list of tokens or an object from token to id, "
             f"found {type(value).__name__}"
         )
     check_keys(value, file.name)
-    return Content(value)
+    return RawVocabulary(value)
 
 
-def read_spacy(file: VocabularyFile) -> Content:
+def read_spacy(file: VocabularyFile) -> RawVocabulary:
     """Return the strings of a model of spaCy, whose pipeline cuts texts up."""
     own = OwnTokenizer(
         "a pipeline of spaCy",

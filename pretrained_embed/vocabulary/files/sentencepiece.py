@@ -15,6 +15,17 @@ that of the pad is looked at, which promises that there is one.
 A vocab is lines ``PIECE TAB SCORE`` in order of id. Scores are logarithms of
 probabilities or negative ranks, so some are below 0 and none above; of special pieces
 they are 0.
+
+The wire format of Protocol Buffers, as far as messages need it to be read:
+
+A message is fields one after the other: a varint ``number << 3 | wire type``, then
+a varint (type 0), 8 bytes (1), a varint of a length and so many bytes (2), or 4 bytes
+(5).
+Types 3 and 4, groups, are obsolete and refused.
+https://protobuf.dev/programming-guides/encoding/
+
+Nothing is allocated by what a message declares: a length is held against the bytes that
+are there, and what is handed out is where it stands.
 """
 
 from __future__ import annotations
@@ -26,11 +37,69 @@ from functools import cache
 from typing import Any
 
 from pretrained_embed.errors import MissingPackageError, VocabularyError, brief
-from pretrained_embed.vocabulary.content import Content, numbered
+from pretrained_embed.vocabulary.content import RawVocabulary, numbered, parts_of
+from pretrained_embed.vocabulary.encoding import OwnTokenizer
 from pretrained_embed.vocabulary.files.file import VocabularyFile
-from pretrained_embed.vocabulary.files.protobuf import fields
-from pretrained_embed.vocabulary.special_tokens import parts_of
-from pretrained_embed.vocabulary.tokens import OwnTokenizer
+
+_FIXED = {1: 8, 5: 4}
+
+
+class WireError(VocabularyError):
+    """The bytes are no message; ``offset`` is where they cease to be."""
+
+    def __init__(self, message: str, offset: int) -> None:
+        super().__init__(f"at byte {offset}: {message}")
+        self.offset = offset
+
+
+def fields(
+    data: bytes, start: int = 0, end: int | None = None
+) -> Iterator[tuple[int, int | slice]]:
+    """Yield number and value of the fields of ``data[start:end]``.
+
+    The value is the number of a varint, or where the other kinds stand in ``data``.
+    Raises `WireError`.
+    """
+    place, end = start, len(data) if end is None else end
+    while place < end:
+        at = place
+        key, place = _varint(data, place, end)
+        number, wire = key >> 3, key & 7
+        if number == 0:
+            raise WireError("a field with number 0", at)
+        if wire == 0:
+            value, place = _varint(data, place, end)
+            yield number, value
+            continue
+        if wire == 2:
+            size, place = _varint(data, place, end)
+        elif wire in _FIXED:
+            size = _FIXED[wire]
+        else:
+            raise WireError(f"a field of wire type {wire}, which is not in use", at)
+        if size > end - place:
+            raise WireError(
+                f"a field of {size} bytes where {end - place} are left; is the file "
+                "cut off?",
+                at,
+            )
+        yield number, slice(place, place + size)
+        place += size
+
+
+def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
+    """Return the number that starts there and the place after it."""
+    if start < end and data[start] < 0x80:  # as most are
+        return data[start], start + 1
+    number = 0
+    for place in range(start, min(end, start + 10)):
+        byte = data[place]
+        number |= (byte & 0x7F) << 7 * (place - start)
+        if byte < 0x80:
+            return number, place + 1
+    what = "a number of more than 10 bytes" if end - start >= 10 else "a number cut off"
+    raise WireError(what, start)
+
 
 _NORMAL, _UNKNOWN, _CONTROL = 1, 2, 3
 _SPACES_AT_END, _PAD_ID = 24, 43
@@ -49,7 +118,7 @@ def recognise_model(file: VocabularyFile) -> bool:
     return file.data[end : end + 1] == b"\x15"
 
 
-def read(file: VocabularyFile) -> Content:
+def read(file: VocabularyFile) -> RawVocabulary:
     """Return the pieces of a vocab where the file is text, or else of a model."""
     if recognise_model(file) or _CONTROL_CHARACTER.search(file.data):
         content = model_content(file.data, file.name)
@@ -87,7 +156,7 @@ def own(name: str, processor: Any) -> OwnTokenizer:
     return OwnTokenizer(name, lambda texts, _: processor.encode(texts, out_type=int))
 
 
-def model_content(data: bytes, where: str) -> Content:
+def model_content(data: bytes, where: str) -> RawVocabulary:
     """Return the pieces that a serialised model has; ``where`` names it in errors.
 
     Raises `VocabularyError`.
@@ -98,7 +167,7 @@ def model_content(data: bytes, where: str) -> Content:
         raise VocabularyError(f"{where}: not a SentencePiece model: {error}") from error
 
 
-def _content(data: bytes) -> Content:
+def _content(data: bytes) -> RawVocabulary:
     pieces: list[str] = []
     kinds: list[int] = []
     told = _Told()
@@ -121,7 +190,7 @@ def _content(data: bytes) -> Content:
             said[part] = told.names[part]
     if told.has_pad and told.names["pad"] not in ids:
         said["pad"] = told.names["pad"]  # which is refused where the pad is wanted
-    return Content(
+    return RawVocabulary(
         ids,
         special_tokens={**said, **{c: c for c in control if c not in said.values()}},
         marks=None if told.spaces_at_end else "sentencepiece",
@@ -188,7 +257,7 @@ def recognise_vocab(file: VocabularyFile) -> bool:
     )
 
 
-def _read_vocab(file: VocabularyFile) -> Content:
+def _read_vocab(file: VocabularyFile) -> RawVocabulary:
     """Return the pieces of a vocab.
 
     The special ones are known by score and name.
@@ -208,7 +277,7 @@ def _read_vocab(file: VocabularyFile) -> Content:
         ids = numbered(pieces)
     except VocabularyError as error:
         raise VocabularyError(f"{file.name}: {error}") from error
-    return Content(
+    return RawVocabulary(
         ids,
         special_tokens=parts_of(special, {}),
         marks="sentencepiece",

@@ -15,6 +15,15 @@ bert
     ``[CLS]``, ``[SEP]`` and ``[MASK]`` are special, too. A token that goes on in a word
     begins with ``##``.
     https://github.com/google-research/bert/blob/master/tokenization.py
+gensim
+    ``Dictionary.save_as_text``: a line with the number of documents, which old versions
+    leave out, then ``ID TAB TOKEN TAB DOCUMENTS`` lines in any order. The count is the
+    number of documents with the token.
+    https://github.com/piskvorky/gensim/blob/develop/gensim/corpora/dictionary.py
+fasttext
+    ``fasttext dump MODEL dict``: a line with the number of entries, then ``TOKEN COUNT
+    word`` lines in order of id, and ``LABEL COUNT label`` lines, which are no tokens.
+    https://github.com/facebookresearch/fastText/blob/main/src/dictionary.cc
 """
 
 from __future__ import annotations
@@ -25,11 +34,10 @@ import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Int64Array, PackedTokens, UInt8Array
 from pretrained_embed.errors import VocabularyError, brief
-from pretrained_embed.vocabulary.content import Content
+from pretrained_embed.vocabulary.content import RawVocabulary, numbered, parts_of
+from pretrained_embed.vocabulary.encoding import OwnTokenizer
 from pretrained_embed.vocabulary.files.file import VocabularyFile
-from pretrained_embed.vocabulary.special_tokens import parts_of
 from pretrained_embed.vocabulary.token_rows import TokenRows, cut
-from pretrained_embed.vocabulary.tokens import OwnTokenizer
 
 _COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit int64
 _BLANK_COUNT = re.compile(r".+ [0-9]{1,18}")
@@ -41,9 +49,9 @@ _WORDPIECE = (
 _BERT = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
 
-def read_text(file: VocabularyFile) -> Content:
+def read_text(file: VocabularyFile) -> RawVocabulary:
     """Return the lines as tokens."""
-    return Content(_rows(file.lines, file.name))
+    return RawVocabulary(_rows(file.lines, file.name))
 
 
 def holds_counts(file: VocabularyFile) -> bool:
@@ -51,7 +59,7 @@ def holds_counts(file: VocabularyFile) -> bool:
     return _COUNT.fullmatch(file.lines[0]) is not None
 
 
-def read_counts(file: VocabularyFile) -> Content:
+def read_counts(file: VocabularyFile) -> RawVocabulary:
     """Return the tokens and their counts.
 
     A blank is between them where it is in the first line, as GloVe writes it.
@@ -71,7 +79,7 @@ def read_counts(file: VocabularyFile) -> Content:
             f"counts, COUNT a whole number of at most {_DIGITS} digits, found "
             f'{brief(lines[number])}; kind="text" takes each line as a token'
         )
-    return Content(_rows(cut(lines.data, starts, last), file.name), counts=counts)
+    return RawVocabulary(_rows(cut(lines.data, starts, last), file.name), counts=counts)
 
 
 def _numbers(
@@ -93,12 +101,12 @@ def is_bert(file: VocabularyFile) -> bool:
     return len(TokenRows(file.lines).find(_BERT[:2])) == 2
 
 
-def read_bert(file: VocabularyFile) -> Content:
+def read_bert(file: VocabularyFile) -> RawVocabulary:
     """Return the lines as tokens, the special ones by their names."""
     ids = _rows(file.lines, file.name).ids
     special = [token for token in _BERT if token in ids]
     pieces = any(token.startswith("##") for token in ids)
-    return Content(
+    return RawVocabulary(
         ids,
         special_tokens=parts_of(special, {}),
         marks="wordpiece",
@@ -121,3 +129,63 @@ def _rows(lines: PackedTokens, name: str) -> TokenRows:
             f"{first + 1}; a token has one id"
         )
     return rows
+
+
+_NUMBER = re.compile(r"[0-9]{1,18}")
+_GENSIM = re.compile(r"([0-9]{1,18})\t(.+)\t([0-9]{1,18})")
+_FASTTEXT = re.compile(r"(.+) ([0-9]{1,18}) (word|label)")
+
+
+def is_gensim(file: VocabularyFile) -> bool:
+    """Tell whether a number is followed by a line of id, token and count."""
+    return _begins(file, _GENSIM)
+
+
+def is_fasttext(file: VocabularyFile) -> bool:
+    """Tell whether a number is followed by a line of token, count and what it is."""
+    return _begins(file, _FASTTEXT)
+
+
+def _begins(file: VocabularyFile, entry: re.Pattern[str]) -> bool:
+    first, *rest = file.lines[:2].unpack()
+    return bool(_NUMBER.fullmatch(first) and rest and entry.fullmatch(rest[0]))
+
+
+def read_gensim(file: VocabularyFile) -> RawVocabulary:
+    """Return tokens, ids and numbers of documents."""
+    ids: dict[str, int] = {}
+    counts: dict[str, int] = {}
+    for number, entry in _entries(file, _GENSIM, "ID<TAB>TOKEN<TAB>DOCUMENTS"):
+        id, token, count = int(entry[1]), entry[2], int(entry[3])
+        if token in ids:
+            raise VocabularyError(
+                f"{file.name}:{number}: token {brief(token)} has id {id}, and in a "
+                f"line before id {ids[token]}"
+            )
+        ids[token], counts[token] = id, count
+    return RawVocabulary(ids, counts=counts)
+
+
+def read_fasttext(file: VocabularyFile) -> RawVocabulary:
+    """Return tokens and counts."""
+    entries = _entries(file, _FASTTEXT, "TOKEN COUNT word")
+    counted = [(entry[1], int(entry[2])) for _, entry in entries if entry[3] == "word"]
+    try:
+        ids = numbered(token for token, _ in counted)
+    except VocabularyError as error:
+        raise VocabularyError(f"{file.name}: {error}") from error
+    return RawVocabulary(list(ids), counts=dict(counted))
+
+
+def _entries(
+    file: VocabularyFile, entry: re.Pattern[str], expected: str
+) -> list[tuple[int, re.Match[str]]]:
+    found = []
+    for number, line in enumerate(file.lines.unpack(), 1):
+        if match := entry.fullmatch(line):
+            found.append((number, match))
+        elif number > 1 or not _NUMBER.fullmatch(line):
+            raise VocabularyError(
+                f"{file.name}:{number}: expected {expected}, found {brief(line)}"
+            )
+    return found

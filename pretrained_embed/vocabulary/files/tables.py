@@ -1,0 +1,162 @@
+"""Tables with a column of tokens: Parquet, Arrow IPC or Feather, CSV, our own reports.
+
+``words.parquet`` is read where one column alone holds text, or one is called ``token``
+or the like; ``words.parquet#word`` and ``words.csv#word`` name the column.
+
+Reports of coverage as CSV, a line for each token: written here, and read again.
+
+RFC 4180 in UTF-8, its first line the names of the columns: ``id``, ``token``,
+``count`` and what else is told. Tokens are there to the byte; what is no UTF-8 too.
+
+A spreadsheet runs a cell that begins with ``=`` and the like as a formula. So in a
+report for one such cells have an apostrophe in front of them, which spreadsheets do not
+show, and cells that begin with an apostrophe another; the column is called ``guarded
+token`` then, and reading takes the apostrophes off.
+
+https://owasp.org/www-community/attacks/CSV_Injection
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.damage import refusing_damage
+from pretrained_embed.errors import FormatError, VocabularyError, brief
+from pretrained_embed.files.reading import is_file
+from pretrained_embed.vocabulary.content import RawVocabulary
+from pretrained_embed.vocabulary.files.file import BOM, VocabularyFile
+from pretrained_embed.vocabulary.files.mistaken import REPORT
+from pretrained_embed.vocabulary.token_rows import TokenRows
+
+#: First bytes of tables whose columns have types.
+_TYPED = (b"PAR1", b"ARROW1\0\0", b"\xff\xff\xff\xff")
+#: Bytes below it are in no text; a token may begin with PAR1.
+_CONTROL = 9
+_DELIMITERS = ",;\t"
+
+
+def read_column_of(path: str | os.PathLike[str]) -> RawVocabulary | None:
+    """Return the tokens of a column, ``None`` where the path names no table's column.
+
+    Raises `VocabularyError` where there is no such column, or a row has no token or one
+    that stands before.
+    """
+    words = os.fsdecode(path)
+    name, mark, column = words.rpartition("#")
+    if not mark or os.path.lexists(words) or not is_file(Path(name)):
+        name, column = words, ""
+    if not is_file(Path(name)):
+        return None
+    try:
+        with Path(name).open("rb") as file:
+            head = file.read(16)
+            typed = head.startswith(_TYPED) and min(head) < _CONTROL
+    except OSError:
+        return None  # whoever opens it next says why
+    if not (typed or column):
+        return None
+    tokens = _typed(name, column or None) if typed else _csv(name, column)
+    return RawVocabulary(_distinct(tokens, name))
+
+
+def _typed(name: str, column: str | None) -> PackedTokens:
+    from pretrained_embed.formats.arrow.reader import read_column
+
+    try:
+        return read_column(Path(name), column)
+    except FormatError as error:
+        raise VocabularyError(str(error)) from error
+
+
+def _csv(name: str, column: str) -> PackedTokens:
+    text = VocabularyFile(name, told=True).text
+    with refusing_damage(name, "not CSV", "", kind=VocabularyError):
+        for delimiter in _DELIMITERS:
+            lines = io.StringIO(text, newline="")
+            rows = csv.reader(lines, delimiter=delimiter, strict=True)
+            names = next(rows, [])
+            if names.count(column) == 1:
+                place = names.index(column)
+                cells = [row[place] if place < len(row) else "" for row in rows if row]
+                return PackedTokens.pack(cells)
+    first = text.partition("\n")[0]
+    raise VocabularyError(
+        f"{name}: line 1 names no column {brief(column)}; it is {brief(first)}"
+    )
+
+
+def _distinct(tokens: PackedTokens, name: str) -> TokenRows:
+    empty = np.flatnonzero(tokens.offsets[1:] == tokens.offsets[:-1])
+    if len(empty):
+        raise VocabularyError(f"{name}, row {empty[0]:,}: no token; leave the row out")
+    rows = TokenRows(tokens)
+    for first, second in rows.repeats():
+        raise VocabularyError(
+            f"{name}, row {second:,}: token {brief(tokens[second])} is already in row "
+            f"{first:,}; a token has one id"
+        )
+    return rows
+
+
+GUARDED_TOKEN = "guarded token"
+#: With what a cell begins that a spreadsheet would run; some are of full width.
+_RUN = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20'")
+_LONGEST_CELL = 1 << 30
+
+
+def guarded(cell: str) -> str:
+    """Return a cell that no spreadsheet runs.
+
+    >>> guarded("=1+1"), guarded("'tis"), guarded("plain")
+    ("'=1+1", "''tis", 'plain')
+    """
+    return f"'{cell}" if cell.startswith(_RUN) else cell
+
+
+def is_report(file: VocabularyFile) -> bool:
+    """Tell whether the first line is that of a report."""
+    return file.data.removeprefix(BOM).startswith(REPORT)
+
+
+def read_report(file: VocabularyFile) -> RawVocabulary:
+    """Return the tokens of a report, in their order, and their counts.
+
+    Lines may have been taken out. Raises `VocabularyError` where a line has no token,
+    or a count that is none.
+    """
+    tokens, counts = [], {}
+    for line, cells in _report_lines(file):
+        if len(cells) < 3 or not cells[1]:
+            raise VocabularyError(
+                f"{file.name}:{line}: no token in this line; remove the line"
+            )
+        if not (cells[2].isdecimal() or not cells[2]):
+            raise VocabularyError(f"{file.name}:{line}: {cells[2]!r} is no count")
+        tokens.append(cells[1])
+        if cells[2]:
+            counts[cells[1]] = int(cells[2])
+    return RawVocabulary(tokens, counts=counts if len(counts) == len(tokens) else None)
+
+
+def _report_lines(file: VocabularyFile) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the last line of each row, and its cells, without guards."""
+    text = file.data.removeprefix(BOM).decode("utf-8", "surrogateescape")
+    before = csv.field_size_limit(_LONGEST_CELL)
+    try:
+        rows = csv.reader(io.StringIO(text, newline=""))
+        is_guarded = next(rows, ["", ""])[1:2] == [GUARDED_TOKEN]
+        for cells in rows:
+            if is_guarded and len(cells) > 1:
+                cells[1] = cells[1].removeprefix("'")
+            yield rows.line_num, cells
+    except csv.Error as error:
+        raise VocabularyError(f"{file.name}: not CSV: {error}") from error
+    finally:
+        csv.field_size_limit(before)
