@@ -272,3 +272,82 @@ def product(rows: Float64Array, factors: Float64Array) -> Float64Array:
     for column, factor in zip(np.ascontiguousarray(rows.T), factors, strict=True):
         out += np.multiply(factor[:, None], column, out=term)
     return np.ascontiguousarray(out.T)
+
+
+#: Powers of 10 that a uint64 holds, and how many numbers are written at a time.
+_POWERS = np.array([10**place for place in range(20)], np.uint64)
+_NUMBERS = 1 << 16
+_ZERO, _MINUS = ord("0"), ord("-")
+
+
+def digits_of(numbers: AnyArray) -> PackedTokens:
+    """Return whole numbers (n,) as tokens: their decimal digits, ``-`` before negative.
+
+    >>> digits_of(np.array([0, 12, -7])).unpack()
+    ['0', '12', '-7']
+    """
+    lengths = np.empty(len(numbers), np.int64)
+    for start in range(0, len(numbers), _NUMBERS):
+        size, negative = _magnitude(numbers[start : start + _NUMBERS])
+        lengths[start : start + _NUMBERS] = (
+            np.searchsorted(_POWERS[1:], size, side="right") + 1 + negative
+        )
+    offsets = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(lengths, out=offsets[1:])
+    data = np.full(offsets[-1], _MINUS, np.uint8)
+    for start in range(0, len(numbers), _NUMBERS):
+        size, negative = _magnitude(numbers[start : start + _NUMBERS])
+        ends = offsets[start + 1 : start + 1 + len(size)]
+        width = lengths[start : start + len(size)] - negative
+        for place in range(int(width.max(initial=0))):
+            if place:
+                longer = width > place
+                size, ends, width = size[longer] // 10, ends[longer], width[longer]
+            data[ends - 1 - place] = size % 10 + _ZERO
+    return PackedTokens(data, offsets)
+
+
+def _magnitude(numbers: AnyArray) -> tuple[UInt64Array, BoolArray]:
+    """Return numbers without their signs, and which are negative."""
+    negative: BoolArray = numbers < 0
+    size = numbers.astype(np.uint64)
+    return np.where(negative, ~size + np.uint64(1), size), negative
+
+
+def numbers_of(tokens: PackedTokens) -> tuple[Int64Array, BoolArray]:
+    """Return tokens as the numbers that they write, int64, and which of them do.
+
+    Those do that `digits_of` makes of an int64: ``007``, ``+7``, ``7.0`` and ``-0`` do
+    not, and have 0.
+
+    >>> numbers_of(PackedTokens.pack(["7", "007", "-12"]))
+    (array([  7,   0, -12]), array([ True, False,  True]))
+    """
+    numbers = np.zeros(len(tokens), np.int64)
+    good = np.zeros(len(tokens), np.bool_)
+    for start in range(0, len(tokens), _NUMBERS):
+        block = slice(start, start + _NUMBERS)
+        numbers[block], good[block] = _parsed(tokens[block])
+    return numbers, good
+
+
+def _parsed(tokens: PackedTokens) -> tuple[Int64Array, BoolArray]:
+    data, ends = tokens.data, tokens.offsets[1:]
+    lengths = np.diff(tokens.offsets)
+    first = np.zeros(len(tokens), np.uint8)  # the first byte of each, 0 of none
+    there = lengths > 0
+    first[there] = data[tokens.offsets[:-1][there]]
+    negative = first == _MINUS
+    width = lengths - negative
+    good: BoolArray = (width > 0) & (width < 20)
+    size = np.zeros(len(tokens), np.uint64)
+    digit = np.zeros(len(tokens), np.uint8)  # in the end the first of each
+    for place in range(int(width[good].max(initial=0))):
+        rows = np.flatnonzero(good & (width > place))
+        digit[rows] = data[ends[rows] - 1 - place] - np.uint8(_ZERO)  # others wrap
+        good[rows] = digit[rows] < 10
+        size[rows] += digit[rows].astype(np.uint64) * _POWERS[place]
+    good &= (digit > 0) | ((width == 1) & ~negative)
+    good &= size <= np.uint64(2**63 - 1) + negative.astype(np.uint64)
+    size[~good] = 0
+    return np.where(negative, ~size + np.uint64(1), size).astype(np.int64), good

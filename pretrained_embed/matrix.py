@@ -590,12 +590,14 @@ class EmbeddingMatrix:
         ]
         return ["id", "token", "origin", *map(str, range(shown)), *more], lines
 
-    def __getitem__(self, token: str) -> Float32Array:
+    def __getitem__(self, token: str | int) -> Float32Array:
         """Return the vector of a token, float32 (dim,).
+
+        Of a vocabulary of whole numbers ``matrix[7]`` is the vector of the number 7.
 
         Raises `UnknownTokenError`, a ``KeyError``. Of ids, `lookup` gives the vectors.
         """
-        if not isinstance(token, str):
+        if not isinstance(token, str) and self.vocabulary.numbers is None:
             raise UnknownTokenError(
                 f"{brief(token)} is no token; matrix.lookup(ids) gives vectors of ids"
             )

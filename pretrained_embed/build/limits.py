@@ -114,7 +114,8 @@ def _is_number(given: object) -> bool:
 #: Tokens of either side that are compared, and that are shown.
 _SAMPLE, _SHOWN = 200, 5
 
-_NUMBER = re.compile(r"\d+").fullmatch
+_NUMBER = re.compile(r"-?\d+").fullmatch
+_SPELLED = re.compile(r" ?\+?(-?)0*(\d+)(?:\.0*)?").fullmatch
 _MARKED = re.compile(r"##|\u2581|\u0120|.*(?:@@|</w>)$").match
 _SEPARATED = re.compile(r"[\t,;]|\s\S*\d$").search
 
@@ -159,6 +160,12 @@ def _advice(ours: list[str], theirs: list[str], chain: str) -> str:
     """Return what two samples of tokens tell that have none in common."""
     if not theirs:
         return "Is it the right file?"
+    if all(map(_NUMBER, ours)) and (other := _other_spelling(theirs)):
+        return (
+            f"The source writes numbers in another way, such as {other!r}, and tokens "
+            "are compared as they are written; a form of one's own makes that of them, "
+            "such as match=lambda token: token.zfill(8)."
+        )
     if all(map(_NUMBER, ours)) and not all(map(_NUMBER, theirs)):
         return (
             "Those of the vocabulary are numbers: give it the tokens, not their ids or "
@@ -188,6 +195,14 @@ def _advice(ours: list[str], theirs: list[str], chain: str) -> str:
     if not (_scripts(ours) & _scripts(theirs)):
         return "The two are not in the same script: take vectors of the language."
     return "Is it the right language, and the same kind of token?"
+
+
+def _other_spelling(tokens: list[str]) -> str | None:
+    """Return the first number that Python writes in another way: ``007``, ``7.0``."""
+    for token in tokens:
+        if (parts := _SPELLED(token)) and token != f"{parts[1]}{parts[2]}":
+            return token
+    return None
 
 
 def _most(tokens: list[str], test: Callable[[str], object]) -> bool:

@@ -230,11 +230,14 @@ def _hits(
     findings = selection.findings
     plan.limits.check_rows(findings, reader.name)
     ledger = search.hits(selection, out if vectors else None)
-    if advise and findings.duplicates:
+    notes = search.notes(selection)
+    if (advise or notes) and findings.duplicates:
         # those of tokens that are only tried are among them: look for the others alone
-        index = Search(vocabulary, plan.recipe.chain).index
+        index = Search(vocabulary, plan.recipe.chain, respell=False).index
         own = reader.locate(index, **asked).findings
         findings = replace(findings, duplicates=own.duplicates)
+    if notes:
+        findings = replace(findings, notes=[*findings.notes, *notes])
     if vectors and len(out) > len(vocabulary):
         # What lies beyond are parts of compounds. `out` was made above for this search:
         # it owns its memory, and no view of it is left that could see it go.

@@ -260,7 +260,9 @@ vocab_kind = click.option(
     "json: a list of tokens or an object from token to id; bert: vocab.txt; "
     "tokenizer: tokenizer.json of Hugging Face, or the folder of a tokenizer; "
     "sentencepiece: .model or .vocab; spacy: the folder of a model; gensim, fasttext: "
-    "a dictionary as text; report: what --report wrote as .csv. Left out: found out.",
+    "a dictionary as text; report: what --report wrote as .csv; numbers: a whole "
+    "number a line, kept as int64; saved: what Vocabulary.save wrote. Left out: "
+    "found out.",
 )
 
 

@@ -30,7 +30,7 @@ from pretrained_embed.ledger.provenance import (
 from pretrained_embed.ledger.story import RowStory, Teller
 from pretrained_embed.vocabulary import Vocabulary, checks
 from pretrained_embed.vocabulary.content import nearest
-from pretrained_embed.vocabulary.encoding import Tokenizer
+from pretrained_embed.vocabulary.files import saved
 
 #: Version of what a saved ledger consists of. Raised when an older release could not
 #: read it.
@@ -264,18 +264,9 @@ class Ledger:
 
     def metadata(self) -> dict[str, Any]:
         """Return what a file holds of the ledger beside tokens and `arrays`."""
-        vocabulary = self.vocabulary
         return {
             "pretrained_embed": VERSION,
-            "vocabulary": {
-                "pad": vocabulary.pad_token,
-                "unk": vocabulary.unk_token,
-                "lower": vocabulary.tokenizer.lower,
-                "tokenize": vocabulary.tokenizer.name,
-                **_split(vocabulary.tokenizer),
-                "special_tokens": dict(vocabulary.special_tokens),
-                "marks": vocabulary.marks,
-            },
+            "vocabulary": saved.settings(self.vocabulary),
             "origins": {origin.name.lower(): int(origin) for origin in Origin},
             "advice": None if self.advice is None else list(self.advice.forms),
             "provenance": self.provenance,
@@ -522,10 +513,3 @@ def asked_of(vocabulary: Vocabulary, origin: OriginArray) -> BoolArray:
     asked: BoolArray = origin >= Origin.OOV
     asked[[vocabulary[token] for token in vocabulary.special_tokens.values()]] = False
     return asked
-
-
-def _split(tokenizer: Tokenizer) -> dict[str, bool]:
-    """Return whether texts are split at white space, nothing where it is not known."""
-    if not tokenizer.recorded:
-        return {}
-    return {"splits_at_white_space": tokenizer.name is None}

@@ -20,7 +20,8 @@ from pretrained_embed.formats.table import SHARD, Rows, cut_arrays
 from pretrained_embed.ledger.ledger import VERSION, Ledger
 from pretrained_embed.ledger.origin import OWN_CODES, Origin
 from pretrained_embed.vocabulary import NO_HOLES, TokenRows, Vocabulary, some_rows
-from pretrained_embed.vocabulary.encoding import OwnTokenizer, Tokenizer
+from pretrained_embed.vocabulary.files.saved import tokenizer_of
+from pretrained_embed.vocabulary.number_rows import NumberRows
 
 #: The pad token that a file without metadata is asked for.
 _PAD = "<pad>"
@@ -82,7 +83,11 @@ def _is_own(table: Table) -> bool:
 
 
 def _rows(table: Table) -> TokenRows:
-    return TokenRows(table.tokens, table.arrays.get(HOLES, NO_HOLES))
+    holes = table.arrays.get(HOLES, NO_HOLES)
+    said = table.metadata.get("vocabulary")
+    if isinstance(said, dict) and said.get("numbers"):
+        return NumberRows.of_packed(table.tokens, holes)
+    return TokenRows(table.tokens, holes)
 
 
 # Tables of this package
@@ -154,7 +159,7 @@ def vocabulary_of(
     """Return the vocabulary; raises ``KeyError`` and ``TypeError`` too."""
     pad, unk = saved["pad"], saved["unk"]
     named, marks = saved.get("special_tokens"), saved.get("marks")
-    tokenizer, counts = _tokenizer(saved), arrays.get("counts")
+    tokenizer, counts = tokenizer_of(saved), arrays.get("counts")
     if whole:
         return Vocabulary(
             rows,
@@ -176,16 +181,6 @@ def vocabulary_of(
         counts=counts,
         tokenize=tokenizer,
         marks=marks,
-    )
-
-
-def _tokenizer(saved: Mapping[str, Any]) -> Tokenizer:
-    """Return how a saved vocabulary reads texts: a function is there as its name."""
-    name = saved.get("tokenize")
-    return Tokenizer(
-        lower=bool(saved.get("lower", False)),
-        own=None if name is None else OwnTokenizer(str(name)),
-        recorded=name is not None or "splits_at_white_space" in saved,
     )
 
 

@@ -221,6 +221,41 @@ def _in_lower_case(made: Texts, lowered: list[str]) -> Texts:
     return new
 
 
+#: Of how many whole numbers other spellings are looked for.
+_RESPELLED = 1000
+_WIDTH = 20  # digits of the longest int64, and one
+
+
+class Respelled:
+    """Other spellings of whole numbers, which are not those numbers: ``007``, ``7.0``.
+
+    They are looked for to say so where a source has them: of up to 1,000 of the numbers
+    that are wanted. No token gets the vector of one.
+    """
+
+    def __init__(self, numbers: Int64Array, first_row: int) -> None:
+        step = max(1, len(numbers) // _RESPELLED)
+        self.texts = RowNumbers(first_row)
+        for number in numbers[::step][:_RESPELLED].tolist():
+            sign, digits = "-" * (number < 0), str(abs(number))
+            padded = range(len(digits) + 1, _WIDTH + 1)
+            self.texts.of(sign + digits.zfill(width) for width in padded)
+            self.texts.of([f"{number}.0", f" {number}", f"+{number}"])
+
+    def note(self, found: BoolArray) -> str | None:
+        """Return what is said where some of the rows were found."""
+        names = [name for name, row in self.texts.items() if found[row]]
+        if not names:
+            return None
+        plain = int(float(names[0]))
+        return (
+            f"the source has tokens such as {names[0]!r}, which are not the number "
+            f"{plain}: whole numbers are matched as they are written, without zeros in "
+            "front, +, blanks or a fraction. A form of one's own tries them, as "
+            f'match=["exact", lambda token: token.zfill({len(names[0])})]'
+        )
+
+
 class Search:
     """What is looked for in a source, and what came of it.
 
@@ -238,7 +273,12 @@ class Search:
     """
 
     def __init__(
-        self, vocabulary: Vocabulary, chain: Chain, *, advise: bool = False
+        self,
+        vocabulary: Vocabulary,
+        chain: Chain,
+        *,
+        advise: bool = False,
+        respell: bool = True,
     ) -> None:
         self._vocabulary, self._blank = vocabulary, codes_of(vocabulary, Origin.OOV)
         asked = asked_of(vocabulary, self._blank)
@@ -253,6 +293,11 @@ class Search:
         }
         self.rows = parts.stop
         self._trial = Trial(vocabulary, chain, tokens, ids, parts) if advise else None
+        self._respelled = None
+        if respell and vocabulary.numbers is not None and chain == (EXACT,):
+            rows = np.flatnonzero(asked)
+            stop = parts.stop if self._trial is None else self._trial.texts.stop
+            self._respelled = Respelled(vocabulary.numbers[rows], stop)
 
         tokens += parts
         every = np.concatenate([ids, parts.rows()])
@@ -287,11 +332,22 @@ class Search:
         if self._trial is not None:
             packed, tried = PackedTokens.pack(self._trial.texts), self._trial.texts
             wanted.append(Wanted.as_they_stand(packed, tried.rows(), 0))
+        if self._respelled is not None:
+            respelled = self._respelled.texts
+            packed = PackedTokens.pack(respelled)
+            wanted.append(Wanted.as_they_stand(packed, respelled.rows(), 0))
         all_texts, all_rows, all_ranks = zip(*wanted, strict=True)
         self.texts = joined(all_texts)
         self.index = kernel.TokenIndex(
             self.texts, _joined(all_rows), _joined(all_ranks)
         )
+
+    def notes(self, selection: Selection) -> list[str]:
+        """Return what there is to say of tokens that were met and are not wanted."""
+        if self._respelled is None:
+            return []
+        note = self._respelled.note(selection.source_rows >= 0)
+        return [] if note is None else [note]
 
     def hits(self, selection: Selection, out: Float32Array | None = None) -> Ledger:
         """Return what a selection by `index` has found, still to be filled.

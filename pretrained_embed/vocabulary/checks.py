@@ -37,9 +37,11 @@ def strings(values: Iterable[object]) -> list[str]:
 
 def _string(token: object, position: int) -> str:
     if not isinstance(token, str):
+        whole = isinstance(token, int | np.integer) and not isinstance(token, bool)
         raise VocabularyError(
             f"the token at position {position} is {brief(token)}, of type "
             f"{type(token).__name__}; a token is a str"
+            + ("; whole numbers are given as numpy.array(numbers)" if whole else "")
         )
     return str.__str__(token)  # of np.str_ and the like
 

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple, TypeGuard, cast
 from pretrained_embed.arrays import Int64Array
 from pretrained_embed.errors import OptionError, VocabularyError, brief
 from pretrained_embed.vocabulary.checks import repeated, specials
-from pretrained_embed.vocabulary.encoding import OwnTokenizer
+from pretrained_embed.vocabulary.encoding import OwnTokenizer, Tokenizer
 from pretrained_embed.vocabulary.markers import Marks
 from pretrained_embed.vocabulary.rows import inserted
 from pretrained_embed.vocabulary.token_rows import TokenRows
@@ -133,7 +133,9 @@ class RawVocabulary:
 
     ``tokens`` and ``counts`` are those of `Vocabulary`, ``special_tokens`` and
     ``marks`` its properties, and ``own`` is what reads texts. Nothing is checked yet. A
-    `TokenRows` is a list here: pad and unk can be put into it.
+    `TokenRows` is a list here: pad and unk can be put into it. Where there is a
+    ``tokenizer``, a `Vocabulary` was saved: its ids stay, and it has no pad that it
+    does not name.
     """
 
     tokens: Iterable[str] | Mapping[str, int] | TokenRows
@@ -141,6 +143,7 @@ class RawVocabulary:
     special_tokens: Mapping[str, str] = field(default_factory=dict)
     marks: Marks | None = None
     own: OwnTokenizer | None = None
+    tokenizer: Tokenizer | None = None
 
 
 class Settled(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from pretrained_embed.errors import (
     brief,
 )
 from pretrained_embed.vocabulary import checks
+from pretrained_embed.vocabulary.number_rows import NumberRows
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
 #: Gives the tokens of a text.
@@ -189,7 +190,7 @@ class Encoder(NamedTuple):
     unk_id: int | None
 
     def encode(
-        self, texts: Iterable[Text], max_length: int | None, truncate: Truncate
+        self, texts: Iterable[Any], max_length: int | None, truncate: Truncate
     ) -> Int64Array:
         """Return the ids of texts: see `Vocabulary.encode`."""
         if truncate not in get_args(Truncate):
@@ -198,14 +199,22 @@ class Encoder(NamedTuple):
                 f"{', '.join(get_args(Truncate))}"
             )
         checks.positive("max_length", max_length)
+        if isinstance(self.rows, NumberRows) and not isinstance(texts, str | bytes):
+            if max_length is None and hasattr(texts, "shape"):
+                return self._rows_of(array(texts), "")
+            texts = list(texts)
+            if max_length is None and texts and all(map(_is_whole, texts)):
+                return self._rows_of(np.array(texts), "")
         rows = [
             _cut(ids, row, max_length, truncate)
             for row, ids in enumerate(self._ids_of(texts, keep_pad=max_length is None))
         ]
         return _filled(rows, self.pad_id, max_length)
 
-    def _ids_of(self, texts: Iterable[Text], *, keep_pad: bool) -> list[list[int]]:
+    def _ids_of(self, texts: Iterable[Any], *, keep_pad: bool) -> list[list[int]]:
         """Return the ids of each text."""
+        if isinstance(self.rows, NumberRows) and not isinstance(texts, str | bytes):
+            return [self._ids_of_row(text, row) for row, text in enumerate(texts)]
         own = self.tokenizer.own
         if own is None or own.encode is None or self.tokenizer.tokenize is not None:
             rows: Iterable[list[str]] = self.tokenizer.rows(texts)
@@ -231,6 +240,43 @@ class Encoder(NamedTuple):
                     f"{max(row)}, and the vocabulary has {len(self.rows)} rows; make "
                     "it anew if the tokenizer was changed since"
                 )
+        return ids
+
+    def _ids_of_row(self, given: Any, row: int) -> list[int]:
+        """Return the ids of a row of numbers, or of a text with their digits."""
+        if hasattr(given, "shape"):
+            numbers = array(given)
+        else:
+            text = (
+                given.lower()
+                if isinstance(given, str) and self.tokenizer.lower
+                else given
+            )
+            is_text = isinstance(text, str)
+            tokens = self.tokenizer.tokens(text, row) if is_text else list(text)
+            if not tokens or not all(map(_is_whole, tokens)):
+                return self._looked_up(_strings(tokens, row), row)
+            numbers = np.array(tokens)
+        ids: list[int] = self._rows_of(numbers, f"text {row}: ").tolist()
+        return ids
+
+    def _rows_of(self, numbers: npt.NDArray[Any], where: str) -> Int64Array:
+        """Return the ids of an array of numbers, of the same shape."""
+        if numbers.dtype.kind not in "iu" and numbers.size:
+            raise VocabularyError(
+                f"{where}an array of {numbers.dtype} has no whole numbers that int64 "
+                "holds; the tokens of this vocabulary are such"
+            )
+        ids = cast(NumberRows, self.rows).rows_of_numbers(numbers)
+        unknown = ids < 0
+        if not unknown.any():
+            return ids
+        if self.unk_id is None:
+            raise UnknownTokenError(
+                f"{where}the number {numbers[unknown][0]} is not in the vocabulary, "
+                'which has no unk token; make it with unk="<unk>"'
+            )
+        ids[unknown] = self.unk_id
         return ids
 
     def _looked_up(self, tokens: list[str], row: int) -> list[int]:

@@ -12,12 +12,14 @@ from typing import Any
 
 import numpy as np
 
+from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import OptionError, VocabularyError, brief
 from pretrained_embed.vocabulary.checks import strings, whole_numbers
 from pretrained_embed.vocabulary.content import PARTS, RawVocabulary, numbered, parts_of
 from pretrained_embed.vocabulary.encoding import OwnTokenizer, array, offers
 from pretrained_embed.vocabulary.files import json_files, sentencepiece
 from pretrained_embed.vocabulary.markers import Marks
+from pretrained_embed.vocabulary.number_rows import are_numbers, rows_of_array
 
 #: What a tokenizer in Python has where its tokens are marked so.
 _PYTHON_MARKS: dict[str, Marks] = {
@@ -304,10 +306,12 @@ def _check_ids(tokens: list[str], ids: Any) -> None:
 def of_array(value: object) -> RawVocabulary | None:
     """Return the tokens of an array of ``str`` or ``bytes``, one dimension.
 
-    Bytes are UTF-8; those that are not become surrogate escapes.
+    Or of whole numbers. Bytes are UTF-8; those that are not become surrogate escapes.
     """
     if not isinstance(value, np.ndarray):
         return None
+    if are_numbers(value):
+        return RawVocabulary(rows_of_array(value))
     if value.ndim != 1 or value.dtype.kind not in "USOT":
         raise VocabularyError(
             f"an array of {value.dtype} and shape {value.shape} is no list of tokens; "
@@ -322,9 +326,37 @@ def of_series(value: Any) -> RawVocabulary | None:
         return None
     if value.dtype.kind not in "biuf":
         return RawVocabulary([_text(token) for token in value])
+    if type(value.index).__name__ == "RangeIndex":  # it numbers the rows
+        return of_array(_whole(value))
+    if value.index.dtype.kind in "iu":
+        rows = rows_of_array(_whole(value.index))
+        return RawVocabulary(rows, counts=_whole(value))
     tokens = [_text(token) for token in value.index]
     counts = whole_numbers(tokens, value.tolist(), "count")
     return RawVocabulary(tokens, counts=dict(zip(tokens, counts, strict=True)))
+
+
+def _whole(series: Any) -> AnyArray:
+    """Return the numbers of a ``Series`` or an index as an array."""
+    if series.dtype.kind not in "iu" or series.hasnans:
+        raise VocabularyError(
+            f"a {type(series).__name__} of {series.dtype} has no whole numbers alone: "
+            "leave out what is missing, and give series.astype('int64')"
+        )
+    return np.asarray(series.to_numpy(np.int64))
+
+
+def of_tensor(value: Any) -> RawVocabulary | None:
+    """Return the whole numbers of a tensor or a column of another library."""
+    if offers(value, "to_pylist", "to_numpy"):  # of pyarrow
+        if value.null_count or not str(value.type).startswith(("int", "uint")):
+            return RawVocabulary(value.to_pylist())
+        return of_array(value.to_numpy(zero_copy_only=False))
+    kind = type(value)
+    if not hasattr(kind, "__array__") or len(getattr(value, "shape", ())) != 1:
+        return None
+    found = array(value)
+    return of_array(found) if are_numbers(found) else None
 
 
 def of_frame(value: Any) -> RawVocabulary | None:
@@ -374,6 +406,7 @@ _FAMILIES = (
     of_array,
     of_frame,
     of_series,
+    of_tensor,
 )
 
 

@@ -7,13 +7,23 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, joined
 from pretrained_embed.errors import OptionError, ShapeError, VocabularyError, brief
 from pretrained_embed.vocabulary import checks
+from pretrained_embed.vocabulary.number_rows import (
+    NumberRows,
+    array_of_keys,
+    rows_of_array,
+)
 from pretrained_embed.vocabulary.token_rows import TokenRows
+
+#: What a vocabulary is made of, and the counts of its tokens.
+Tokens = Iterable[str] | Mapping[str, int] | Mapping[int, int] | AnyArray | TokenRows
+Counts = Mapping[str, int] | Mapping[int, int] | Int64Array
 
 #: The highest id there may be is the larger of `MAX_ID` and `MAX_ID_RATIO` times the
 #: number of tokens: every id up to the highest costs a row of the matrix, so an id
@@ -23,7 +33,7 @@ MAX_ID_RATIO = 100
 
 
 def rows_of(
-    tokens: Iterable[str] | Mapping[str, int] | TokenRows,
+    tokens: Tokens,
     pad: str | None,
     unk: str | None,
 ) -> TokenRows:
@@ -47,8 +57,14 @@ def rows_of(
         )
     if isinstance(tokens, Counter):
         # checked here because what is no number cannot be sorted either
-        checks.whole_numbers(checks.strings(tokens), tokens.values(), "count")
-        return _in_order((token for token, _ in tokens.most_common()), pad, unk)
+        numbers = array_of_keys(tokens.keys())
+        names = tokens if numbers is not None else checks.strings(tokens)
+        checks.whole_numbers(names, tokens.values(), "count")
+        falling = (token for token, _ in tokens.most_common())
+        if numbers is None:
+            return _in_order(falling, pad, unk)
+        array = np.fromiter(falling, np.int64, len(tokens))
+        return inserted(rows_of_array(array), None, pad, unk)[0]
     if isinstance(tokens, Mapping):
         return completed(_of_mapping(tokens), pad, unk)
     if isinstance(tokens, set | frozenset):
@@ -73,6 +89,19 @@ def _in_order(tokens: Iterable[str], pad: str | None, unk: str | None) -> TokenR
     return rows
 
 
+def in_order(
+    numbers: AnyArray, counts: object, pad: str | None, unk: str | None
+) -> tuple[TokenRows, Any]:
+    """Return the rows of an array of numbers with pad and unk, as in a list.
+
+    And the counts, whose array (numbers,) gets zeros for what is new.
+    """
+    rows = rows_of_array(numbers)
+    if not isinstance(counts, np.ndarray):
+        return inserted(rows, None, pad, unk)[0], counts
+    return inserted(rows, counts_of(counts, rows, rows), pad, unk)
+
+
 def inserted(
     rows: TokenRows, counts: Int64Array | None, pad: str | None, unk: str | None
 ) -> tuple[TokenRows, Int64Array | None]:
@@ -84,21 +113,29 @@ def inserted(
     if not new:
         return rows, counts
     place = found[pad] + 1 if pad in found else 0
-    before, after = rows.packed[:place], rows.packed[place:]
     if counts is not None:
         counts = np.insert(counts, place, np.zeros(len(new), np.int64))
+    if isinstance(rows, NumberRows):
+        return rows.completed(new, insert=place), counts
+    before, after = rows.packed[:place], rows.packed[place:]
     return TokenRows(joined([before, PackedTokens.pack(new), after])), counts
 
 
 def completed(rows: TokenRows, pad: str | None, unk: str | None) -> TokenRows:
     """Return rows that keep their numbers with pad and unk, as in a mapping."""
     _, new = _looked_up(rows, pad, unk)
+    if not new:
+        return rows
+    if isinstance(rows, NumberRows):
+        if pad is not None and pad in new and len(rows.holes) and rows.holes[0] == 0:
+            rows = rows.with_row_0(pad)
+        return rows.completed([unk], insert=None) if unk in new else rows
     packed, holes = rows.packed, rows.holes
     if pad is not None and pad in new and len(holes) and holes[0] == 0:
         packed, holes = joined([PackedTokens.pack([pad]), packed[1:]]), holes[1:]
     if unk is not None and unk in new:
         packed = joined([packed, PackedTokens.pack([unk])])
-    return rows if packed is rows.packed else TokenRows(packed, holes)
+    return TokenRows(packed, holes)
 
 
 def _looked_up(
@@ -110,8 +147,10 @@ def _looked_up(
     return found, [token for token in asked if token not in found]
 
 
-def _of_mapping(mapping: Mapping[str, int]) -> TokenRows:
-    tokens = checks.strings(mapping.keys())
+def _of_mapping(mapping: Mapping[Any, int]) -> TokenRows:
+    inverse = str in {*map(type, mapping.values())}  # from id to token
+    keys = None if inverse else array_of_keys(mapping.keys())
+    tokens = checks.strings(mapping.keys()) if keys is None else [*mapping.keys()]
     numbers = checks.whole_numbers(tokens, mapping.values(), "id")
     if again := checks.repeated(numbers):
         first, second = again
@@ -128,10 +167,13 @@ def _of_mapping(mapping: Mapping[str, int]) -> TokenRows:
             f"{limit}"
         )
     ids = np.array(numbers, np.int64)
-    order = np.argsort(ids)
-    packed = TokenRows.pack(tokens).part(order).packed
     taken = np.zeros(highest + 1, np.bool_)
     taken[ids] = True
+    if keys is not None:
+        by_row = np.zeros(highest + 1, np.int64)
+        by_row[ids] = keys
+        return NumberRows(by_row, {}, np.flatnonzero(~taken))
+    packed = TokenRows.pack(tokens).part(np.argsort(ids)).packed
     before = np.concatenate([[0], np.cumsum(taken)])  # tokens before each row
     return TokenRows(
         PackedTokens(packed.data, packed.offsets[before]), np.flatnonzero(~taken)
@@ -139,7 +181,7 @@ def _of_mapping(mapping: Mapping[str, int]) -> TokenRows:
 
 
 def counts_of(
-    counts: Mapping[str, int] | AnyArray | None, tokens: object, rows: TokenRows
+    counts: Counts | None, tokens: object, rows: TokenRows
 ) -> Int64Array | None:
     """Return the count of each row, int64 (rows,), read-only; 0 where none is known.
 
@@ -160,9 +202,12 @@ def counts_of(
     return by_row
 
 
-def _by_token(counts: Mapping[str, int], rows: TokenRows) -> Int64Array:
+def _by_token(counts: Mapping[Any, int], rows: TokenRows) -> Int64Array:
     tokens = list(rows)
-    given = map(counts.get, tokens, repeat(0))
+    given: Iterable[int] = map(counts.get, tokens, repeat(0))
+    if isinstance(rows, NumberRows) and array_of_keys(counts.keys()) is not None:
+        words = {*rows.words.values()}
+        given = (0 if t in words else counts.get(int(t), 0) for t in tokens)
     by_row = np.zeros(len(rows), np.int64)
     has_token = np.ones(len(rows), np.bool_)
     has_token[rows.holes] = False

@@ -106,16 +106,21 @@ class TokenRows:
     Only these take memory, until all tokens are asked for as ``str``.
     """
 
-    __slots__ = ("_hashes", "_ids", "_tokens", "holes", "packed")
+    __slots__ = ("_hashes", "_ids", "_packed", "_tokens", "holes")
 
     def __init__(self, packed: PackedTokens, holes: Int64Array = NO_HOLES) -> None:
         self._tokens: tuple[str | None, ...] | None = None
         self._ids: dict[str, int] | None = None
         self._hashes: TokenHashes | None = None
-        self.packed = packed
+        self._packed = packed
         self.holes = holes
         for array in (packed.data, packed.offsets, holes):
             array.flags.writeable = False
+
+    @property
+    def packed(self) -> PackedTokens:
+        """The tokens of all rows in order."""
+        return self._packed
 
     @classmethod
     def pack(cls, tokens: list[str]) -> Self:

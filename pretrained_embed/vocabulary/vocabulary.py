@@ -7,11 +7,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from types import MappingProxyType
-from typing import Any, ClassVar, Self, overload
+from typing import Any, ClassVar, Self, cast, overload
+
+import numpy as np
 
 from pretrained_embed import markup
-from pretrained_embed.arrays import Int64Array, PackedTokens
+from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens
 from pretrained_embed.errors import UnknownTokenError, VocabularyError, brief
+from pretrained_embed.files.replacement import replacing
 from pretrained_embed.vocabulary import checks, files, objects
 from pretrained_embed.vocabulary.content import (
     Choice,
@@ -30,6 +33,7 @@ from pretrained_embed.vocabulary.encoding import (
     Truncate,
     frequent,
 )
+from pretrained_embed.vocabulary.files import saved
 from pretrained_embed.vocabulary.markers import (
     MARKERS,
     Marker,
@@ -37,11 +41,18 @@ from pretrained_embed.vocabulary.markers import (
     check_marks,
     marker_of,
 )
-from pretrained_embed.vocabulary.rows import counts_of, rows_of
+from pretrained_embed.vocabulary.number_rows import NumberRows, are_numbers
+from pretrained_embed.vocabulary.rows import (
+    Counts,
+    Tokens,
+    counts_of,
+    in_order,
+    rows_of,
+)
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
-#: How many bytes of the tokens the hash of a vocabulary is made of.
-_HASHED = 1 << 12
+#: Of how many tokens the hash of a vocabulary is made.
+_HASHED = 1 << 9
 
 #: Rows that a notebook shows.
 _SHOWN = 10
@@ -67,6 +78,8 @@ class Vocabulary:
     * any other mapping, from token to id: it keeps its ids, and an id that no token has
       is a hole. The highest id may be 1,000,000 or 100 times the number of tokens,
       whichever is more;
+    * a numpy array (n,) of **whole numbers**, such as ids of items or nodes, or a
+      mapping or ``Counter`` of such: see below;
     * a ``TokenRows``: packed tokens, which keep their rows as a mapping's keep their
       ids; ``counts`` may be an int64 array (rows,) then.
 
@@ -86,6 +99,13 @@ class Vocabulary:
     ``special_tokens`` names the tokens that stand for no text, all of them in the
     vocabulary (``{"mask": "[MASK]"}``), and ``marks`` says how subword tokens are
     marked; see the properties of these names.
+
+    **Whole numbers.** They take 8 bytes each, and no ``str``. A number is the token of
+    its decimal digits: 7 is found in a source that has ``7``, and not in one that has
+    ``007``, ``+7`` or ``7.0``. ``vocab[7]`` and ``vocab["7"]`` are both its id;
+    `encode` takes arrays of numbers, `numbers` has them by id. They go from -2**63 to
+    2**63 - 1. ``counts`` may be an array (n,) then, and a pad or unk that is written as
+    a number (``pad="0"``) is that number.
 
     An empty ``str`` is a token like any other here and in JSON (Keras'
     ``TextVectorization`` has one), but not in text files. A token holding bytes that
@@ -113,11 +133,11 @@ class Vocabulary:
 
     def __init__(
         self,
-        tokens: Iterable[str] | Mapping[str, int] | TokenRows,
+        tokens: Tokens,
         *,
         pad: str | None = "<pad>",
         unk: str | None = None,
-        counts: Mapping[str, int] | Int64Array | None = None,
+        counts: Counts | None = None,
         tokenize: Tokenize | Tokenizer | None = None,
         lower: bool = False,
         special_tokens: Mapping[str, str] | None = None,
@@ -133,10 +153,10 @@ class Vocabulary:
 
     def _fill(
         self,
-        tokens: Iterable[str] | Mapping[str, int] | TokenRows,
+        tokens: Tokens,
         pad: str | None,
         unk: str | None,
-        counts: Mapping[str, int] | Int64Array | None,
+        counts: Counts | None,
         tokenizer: Tokenizer,
         special_tokens: Mapping[str, str] | None,
         marks: Marks | None,
@@ -145,6 +165,8 @@ class Vocabulary:
         checks.specials(pad, unk)
         if counts is None and isinstance(tokens, Counter):
             counts = tokens
+        if isinstance(tokens, np.ndarray) and are_numbers(tokens):
+            tokens, counts = in_order(tokens, counts, pad, unk)
         check_marks(marks)
         self._rows = rows_of(tokens, pad, unk)
         self._counts = counts_of(counts, tokens, self._rows)
@@ -180,7 +202,9 @@ class Vocabulary:
           ``Vocab``, the vectorizers of scikit-learn;
         * gensim's ``Dictionary`` and ``KeyedVectors``, spaCy's ``Vocab`` and pipelines;
         * numpy arrays of strings, and a pandas ``Series`` of tokens, or of counts with
-          tokens for index.
+          tokens for index;
+        * whole numbers (n,): arrays, tensors, columns of pandas, polars, pyarrow. A
+          ``Series`` of them that has an index of numbers is their counts.
 
         Ids, counts, special tokens and marks are the object's. ``pad`` and ``unk`` name
         others, or ``None`` for none; a pad that is not there needs id 0 to be free, and
@@ -267,6 +291,10 @@ class Vocabulary:
         * ``"sentencepiece"``: a ``.model`` or ``.vocab``;
         * ``"spacy"``: a model's folder, or its ``strings.json``;
         * ``"gensim"``, ``"fasttext"``: a dictionary written as text;
+        * ``"numbers"``: a whole number a line, which is kept as int64 (a column of a
+          table too: ``"ratings.csv#item"``); an array of them in ``.npy`` is told from
+          its content;
+        * ``"saved"``: what `save` has written;
 
         and ``None`` finds out by the content, as the modules in ``files`` describe,
         byte by byte; then a column of Parquet, Arrow or CSV may be named, too:
@@ -294,6 +322,20 @@ class Vocabulary:
         tokenize: Tokenize | None = None,
         lower: bool = False,
     ) -> Self:
+        if content.tokenizer is not None:  # it was saved, and keeps its ids
+            special = dict(content.special_tokens)
+            made = cls(
+                content.tokens,
+                pad=special.get("pad"),
+                unk=special.get("unk"),
+                counts=content.counts,
+                special_tokens=special,
+                marks=content.marks,
+                tokenize=content.tokenizer
+                if tokenize is None
+                else Tokenizer(tokenize, lower),
+            )
+            return cast(Self, made._with(pad, unk))
         parts = settle(content, pad, unk)
         own = content.own if tokenize is None else None
         return cls(
@@ -435,6 +477,15 @@ class Vocabulary:
         return self._counts
 
     @property
+    def numbers(self) -> Int64Array | None:
+        """The whole numbers by id, int64 (len,), read-only; ``None`` of text tokens.
+
+        ``vocab.numbers[ids]`` is the way back from ids. Pad, unk and other tokens that
+        are no number have 0 there, and so have holes.
+        """
+        return self._rows.numbers if isinstance(self._rows, NumberRows) else None
+
+    @property
     def holes(self) -> Int64Array:
         """The ids that no token has, int64 (number of holes,), rising."""
         return self._rows.holes
@@ -494,8 +545,10 @@ class Vocabulary:
         """The ids of pad and unk, as far as there are such."""
         return frozenset(row for row in (self.pad_id, self.unk_id) if row is not None)
 
-    def __getitem__(self, token: str) -> int:
+    def __getitem__(self, token: str | int) -> int:
         """Return the id of a token, or raise `UnknownTokenError`, a ``KeyError``.
+
+        An ``int`` is a token of a vocabulary of whole numbers alone.
 
         Up to a million tokens the first question makes `ids`; beyond, an index of 8
         bytes a token.
@@ -509,20 +562,23 @@ class Vocabulary:
         return id
 
     @overload
-    def get(self, token: str, default: None = None) -> int | None: ...
+    def get(self, token: str | int, default: None = None) -> int | None: ...
     @overload
-    def get(self, token: str, default: int) -> int: ...
-    def get(self, token: str, default: int | None = None) -> int | None:
+    def get(self, token: str | int, default: int) -> int: ...
+    def get(self, token: str | int, default: int | None = None) -> int | None:
         """Return the id of a token, or ``default``."""
         if not isinstance(token, str):
-            return default
+            whole = isinstance(token, int | np.integer) and self.numbers is not None
+            id = self._rows.get(token) if whole else None
+            return default if id is None else id
         id = self._special_ids.get(token)
         if id is None:
             id = self._rows.get(token)
         return default if id is None else id
 
     def __contains__(self, token: object) -> bool:
-        return isinstance(token, str) and self.get(token) is not None
+        known = isinstance(token, str | int | np.integer)
+        return known and self.get(cast(str, token)) is not None
 
     def __eq__(self, other: object) -> bool:
         """Tell whether both have the same tokens at the same ids, special ones too.
@@ -537,7 +593,8 @@ class Vocabulary:
         )
 
     def __hash__(self) -> int:
-        head = self.packed.data[:_HASHED].tobytes()
+        few = np.arange(min(len(self), _HASHED))
+        head = self._rows.part(few).packed.data.tobytes()
         return hash((len(self), head, self._pad, self._unk))
 
     def __iter__(self) -> Iterator[str]:
@@ -548,6 +605,20 @@ class Vocabulary:
         """Return the highest id plus one: ``input_dim``, ``num_embeddings``."""
         return len(self._rows)
 
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all that makes the vocabulary, as JSON; `from_file` reads it again.
+
+        Tokens and ids, holes, pad and unk, other special tokens, marks, counts, and how
+        texts are read; of a function its name alone. The form is described under
+        "Saved files" in the documentation. What is there is replaced.
+
+        Raises `WriteError` where the file cannot be written.
+
+        >>> Vocabulary(["see", "you"]).save("vocabulary.json")  # doctest: +SKIP
+        """
+        with replacing(path) as file:
+            file.write(saved.written(self))
+
     @property
     def tokenizer(self) -> Tokenizer:
         """How `encode` reads a text."""
@@ -555,12 +626,16 @@ class Vocabulary:
 
     def encode(
         self,
-        texts: Iterable[Text],
+        texts: Iterable[Text] | Iterable[Iterable[int]] | AnyArray,
         *,
         max_length: int | None = None,
         truncate: Truncate = "error",
     ) -> Int64Array:
         """Return the ids of texts, int64 (number of texts, max_length), C-contiguous.
+
+        Of a vocabulary of whole numbers ``texts`` may also be an array or a tensor of
+        numbers, whose ids are an array of the same shape, or lists of numbers, whose
+        rows are filled up as texts are.
 
         A text is a ``str`` or a list of tokens, taken as they are. A ``str`` is read
         as the vocabulary was told to; else by what it was made of, where that reads
@@ -622,7 +697,8 @@ class Vocabulary:
         return Encoder(self._rows, self._tokenizer, self.pad_id, self.unk_id)
 
     def _repr_html_(self) -> str:
-        tokens = self.packed[:_SHOWN].unpack()
+        few = np.arange(min(len(self), _SHOWN))
+        tokens = self._rows.part(few).packed.unpack()
         caption = repr(self).strip("<>")
         if self.counts is None:
             return markup.table(caption, ("id", "token"), enumerate(tokens))

@@ -5,6 +5,7 @@ import shutil
 import struct
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -270,3 +271,40 @@ def test_any_bytes_are_a_map_or_our_error(raw):
     with suppress(FormatError):
         keys, rows = parse_key_rows(raw, "f")
         assert len(keys) == len(rows)
+
+
+WORDS_IN_MEMORY = ["the", "café", "b", "New York"]
+ROWS_IN_MEMORY = np.arange(12, dtype=np.float32).reshape(4, 3) / 7
+
+
+class SpacyVectors:
+    """What ``spacy.vectors.Vectors`` has: rows, and the row of a string's hash."""
+
+    data = ROWS_IN_MEMORY
+    mode = "default"
+    key2row = MappingProxyType(
+        {key_of(word): row for row, word in enumerate(WORDS_IN_MEMORY)}
+    )
+
+
+class Vocab:
+    """What ``spacy.Vocab`` has: strings, some of them without a vector."""
+
+    strings = ("NOUN", *reversed(WORDS_IN_MEMORY))
+    vectors = SpacyVectors
+
+
+class Language:
+    """What a pipeline of spaCy has."""
+
+    vocab = Vocab
+
+
+@pytest.mark.parametrize("kind", [Vocab, Language])
+def test_the_vectors_of_spacy_are_those_of_its_strings(kind, monkeypatch):
+    """By what stands in for it: spaCy and its packages are too large for the tests."""
+    monkeypatch.setattr(kind, "__module__", "spacy.module")
+    matrix = pe.build_matrix([*WORDS_IN_MEMORY, "NOUN"], kind(), oov="zeros")
+    for token, vector in zip(WORDS_IN_MEMORY, ROWS_IN_MEMORY, strict=True):
+        assert matrix[token].tobytes() == vector.tobytes()
+    assert matrix.coverage.found == 4

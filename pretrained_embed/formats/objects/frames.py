@@ -57,8 +57,10 @@ def of_pandas(value: Any, name: str) -> Held:
         Column(str(label), _holds(value.iloc[:, place]))
         for place, label in enumerate(value.columns)
     ]
-    # The index of a frame that was given none numbers the rows.
-    plain = is_a(value.index, "pandas.RangeIndex", "pandas.MultiIndex")
+    # The index of a frame that was given none numbers the rows. One that was made of a
+    # column has its name, and may be a range all the same.
+    numbers_rows = is_a(value.index, "pandas.RangeIndex") and value.index.name is None
+    plain = numbers_rows or is_a(value.index, "pandas.MultiIndex")
     chosen = choose(
         columns,
         name,

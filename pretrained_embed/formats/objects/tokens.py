@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens
+from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, digits_of
 from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.objects.classes import is_a
 from pretrained_embed.formats.table import HOLES
@@ -24,7 +24,7 @@ from pretrained_embed.vocabulary import objects as vocabularies
 _LISTS = (
     *("builtins.list", "builtins.tuple", "builtins.range", "builtins.dict_keys"),
     *("numpy.ndarray", "pandas.Series", "pandas.Index", "polars.Series"),
-    *("pyarrow.Array", "pyarrow.ChunkedArray"),
+    *("pyarrow.Array", "pyarrow.ChunkedArray", "torch.Tensor"),
 )
 
 
@@ -39,7 +39,7 @@ class TokensOfRows(NamedTuple):
 
 def holds_tokens(value: object) -> bool:
     """Tell whether an object can be the tokens of rows."""
-    if is_a(value, *_LISTS):
+    if is_a(value, *_LISTS) or _whole_numbers(value) is not None:
         return True
     return isinstance(value, Vocabulary) or vocabularies.read(value) is not None
 
@@ -50,6 +50,10 @@ def tokens_of(value: Any, rows: int, where: str) -> TokensOfRows:
     Raises `FormatError` where there are more or fewer, or one is none, and
     `VocabularyError` where the object has no vocabulary yet.
     """
+    numbers = _whole_numbers(value)
+    if numbers is not None:
+        notes = [f"{len(numbers):,} tokens are numbers, read as their digits"]
+        return TokensOfRows(digits_of(numbers), {}, np.empty(0, np.int64), notes)
     if is_a(value, *_LISTS):
         packed, missing, notes = packed_list(_listed(value), where)
         return TokensOfRows(packed, {}, missing, notes)
@@ -70,6 +74,16 @@ def tokens_of(value: Any, rows: int, where: str) -> TokensOfRows:
         notes = [f"no tokens for the last {rows - count:,} rows"]
     arrays: dict[str, AnyArray] = {HOLES: holes} if len(holes) else {}
     return TokensOfRows(packed, arrays, np.empty(0, np.int64), notes)
+
+
+def _whole_numbers(value: Any) -> AnyArray | None:
+    """Return an array or a tensor (n,) of whole numbers as an array, else ``None``."""
+    if len(getattr(value, "shape", ())) != 1 or not hasattr(type(value), "__array__"):
+        return None
+    if is_a(value, "torch.Tensor"):
+        value = value.detach().cpu()
+    array = np.asarray(value)
+    return array if array.dtype.kind in "iu" else None
 
 
 def packed_list(

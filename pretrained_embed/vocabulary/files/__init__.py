@@ -2,11 +2,13 @@
 
 Where the kind is not given, the first that recognises the content reads it:
 
-- a column of a table, of Parquet and the like, or ``FILE#COLUMN`` (`tables`);
+- a column of a table, of Parquet and the like, or ``FILE#COLUMN``, and an array of
+  whole numbers in ``.npy`` (`tables`);
 - a folder: that of a spaCy model, then that of a Hugging Face tokenizer (`folders`);
 - a report of coverage as CSV, by its first line (`tables`);
 - a ``.model`` of SentencePiece (`sentencepiece`);
 - a ``tokenizer.json`` of Hugging Face (`json_files`);
+- what `Vocabulary.save` has written (`saved`);
 - JSON: a name that ends in ``.json``, and content that starts with ``[`` or ``{`` and
   is JSON from start to end (so that BERT's vocabulary, whose first token is ``[PAD]``,
   is text) (`json_files`);
@@ -29,6 +31,7 @@ from pretrained_embed.vocabulary.content import RawVocabulary
 from pretrained_embed.vocabulary.files import (
     folders,
     json_files,
+    saved,
     sentencepiece,
     tables,
     text,
@@ -46,6 +49,8 @@ Kind = Literal[
     "gensim",
     "fasttext",
     "report",
+    "numbers",
+    "saved",
 ]
 
 #: The kinds of file and folder.
@@ -61,8 +66,10 @@ class _FileKind(NamedTuple):
 #: In the order in which they are asked.
 _READINGS = (
     _FileKind("report", tables.is_report, tables.read_report),
+    _FileKind("numbers", lambda _: False, text.read_numbers),
     _FileKind("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
     _FileKind("tokenizer", json_files.recognise, json_files.read),
+    _FileKind("saved", saved.is_saved, saved.read_saved),
     _FileKind("json", lambda file: file.is_json, json_files.read_plain),
     _FileKind("spacy", lambda _: False, json_files.read_spacy),
     _FileKind("gensim", text.is_gensim, text.read_gensim),
@@ -87,8 +94,10 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> RawVocabulary:
         )
     if kind in (None, "tokenizer", "spacy") and is_folder(Path(path)):
         return folders.read(Path(path), kind)
-    if kind is None and (column := tables.read_column_of(path)) is not None:
-        return column
+    if kind in (None, "numbers"):
+        read_column = tables.read_column_of(path, numbers=kind == "numbers")
+        if read_column is not None:
+            return read_column
     file = VocabularyFile(path, told=kind is not None)
     reading = next(
         reading

@@ -76,7 +76,8 @@ _KINDS = (
     _Kind(
         b"\x93NUMPY",
         "a NumPy array",
-        "if it holds tokens, Vocabulary.of(numpy.load({0!r})) takes them; "
+        "an array (n,) of whole numbers is read; if it holds tokens, "
+        "Vocabulary.of(numpy.load({0!r})) takes them; "
         + _MATRIX.replace("{!r}", "{0!r}"),
     ),
     _Kind(b"\xff\xfe", "UTF-16 text", "save it as UTF-8"),

@@ -33,17 +33,24 @@ from pretrained_embed.files.reading import is_file
 from pretrained_embed.vocabulary.content import RawVocabulary
 from pretrained_embed.vocabulary.files.file import BOM, VocabularyFile
 from pretrained_embed.vocabulary.files.mistaken import REPORT
+from pretrained_embed.vocabulary.files.text import numbers_in
+from pretrained_embed.vocabulary.number_rows import rows_of_array
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
 #: First bytes of tables whose columns have types.
 _TYPED = (b"PAR1", b"ARROW1\0\0", b"\xff\xff\xff\xff")
 #: Bytes below it are in no text; a token may begin with PAR1.
 _CONTROL = 9
+_NUMPY = b"\x93NUMPY"
 _DELIMITERS = ",;\t"
 
 
-def read_column_of(path: str | os.PathLike[str]) -> RawVocabulary | None:
+def read_column_of(
+    path: str | os.PathLike[str], *, numbers: bool
+) -> RawVocabulary | None:
     """Return the tokens of a column, ``None`` where the path names no table's column.
+
+    ``numbers`` says that they are to be whole numbers; an array of such is a column.
 
     Raises `VocabularyError` where there is no such column, or a row has no token or one
     that stands before.
@@ -60,10 +67,25 @@ def read_column_of(path: str | os.PathLike[str]) -> RawVocabulary | None:
             typed = head.startswith(_TYPED) and min(head) < _CONTROL
     except OSError:
         return None  # whoever opens it next says why
+    if head.startswith(_NUMPY) and not column:
+        return _array(name)
     if not (typed or column):
         return None
     tokens = _typed(name, column or None) if typed else _csv(name, column)
-    return RawVocabulary(_distinct(tokens, name))
+    rows = numbers_in(tokens, name, first=0) if numbers else _distinct(tokens, name)
+    return RawVocabulary(rows)
+
+
+def _array(name: str) -> RawVocabulary | None:
+    """Return the whole numbers of a ``.npy``, ``None`` where it has others."""
+    try:
+        with refusing_damage(name, "damaged", "", kind=VocabularyError):
+            array = np.load(name, mmap_mode="r", allow_pickle=False)
+    except VocabularyError:
+        return None  # `mistaken` says what it is and what would do
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        return None
+    return RawVocabulary(rows_of_array(array))
 
 
 def _typed(name: str, column: str | None) -> PackedTokens:

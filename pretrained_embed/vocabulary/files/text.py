@@ -10,6 +10,9 @@ counts
     The same, but each line is ``TOKEN TAB DIGITS``, split at its last tab. With a blank
     in place of the tab it has to be asked for, since tokens may hold blanks and end in
     numbers.
+numbers
+    Text whose tokens are whole numbers, of ids from outside: see `number_rows`. It has
+    to be asked for.
 bert
     Text in which ``[PAD]`` and ``[UNK]`` are lines: they are pad and unk, and
     ``[CLS]``, ``[SEP]`` and ``[MASK]`` are special, too. A token that goes on in a word
@@ -32,11 +35,18 @@ import re
 
 import numpy as np
 
-from pretrained_embed.arrays import BoolArray, Int64Array, PackedTokens, UInt8Array
+from pretrained_embed.arrays import (
+    BoolArray,
+    Int64Array,
+    PackedTokens,
+    UInt8Array,
+    numbers_of,
+)
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import RawVocabulary, numbered, parts_of
 from pretrained_embed.vocabulary.encoding import OwnTokenizer
 from pretrained_embed.vocabulary.files.file import VocabularyFile
+from pretrained_embed.vocabulary.number_rows import NumberRows
 from pretrained_embed.vocabulary.token_rows import TokenRows, cut
 
 _COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit int64
@@ -94,6 +104,33 @@ def _numbers(
         numbers[there] += digits.astype(np.int64) * 10**place
         good[there] = digits < 10
     return numbers, good
+
+
+def read_numbers(file: VocabularyFile) -> RawVocabulary:
+    """Return the lines as whole numbers, each written as `digits_of` writes it."""
+    return RawVocabulary(numbers_in(file.lines, file.name, first=1))
+
+
+def numbers_in(tokens: PackedTokens, name: str, *, first: int) -> TokenRows:
+    """Return tokens as whole numbers; ``first`` is the number of the first line.
+
+    Raises `VocabularyError` that names the line for what is no number, or is written
+    in another way, and for one that comes twice.
+    """
+    numbers, good = numbers_of(tokens)
+    for row in np.flatnonzero(~good).tolist():
+        raise VocabularyError(
+            f"{name}:{row + first}: {brief(tokens[row])} is no whole number of int64 "
+            "as it is written here: digits alone, without blanks, +, a fraction or "
+            "zeros in front"
+        )
+    rows = NumberRows(numbers)
+    for one, again in rows.repeats():
+        raise VocabularyError(
+            f"{name}:{again + first}: the number {numbers[again]} is already in line "
+            f"{one + first}; a token has one id"
+        )
+    return rows
 
 
 def is_bert(file: VocabularyFile) -> bool:

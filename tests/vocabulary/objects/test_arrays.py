@@ -86,7 +86,7 @@ def test_a_series_of_strings_is_a_list_of_tokens(series, dtype):
 
 def test_a_series_that_is_neither_is_refused(series):
     for wrong, what in (
-        (series([1, 2]), "position 0 is 0, of type int"),
+        (series([1, 1]), "the number 1 is at position 0 and again at position 1"),
         (series(["a", None]), "position 1 is "),
         (series({"a": 1, "b": 1.5}), "count of token 'a' is 1.0"),
         (series({"a": 1, "b": -1}), "count of token 'b' is -1"),

@@ -70,6 +70,8 @@ def test_keyed_vectors_keep_their_order_and_counts():
 def test_keys_that_are_no_strings_are_named():
     vectors = KeyedVectors(2)
     vectors.add_vectors([1, 2], np.ones((2, 2)))
+    assert Vocabulary.of(vectors).numbers.tolist() == [1, 2]
 
+    vectors.add_vectors(["a"], np.ones((1, 2)))
     with pytest.raises(VocabularyError, match="position 0 is 1, of type int"):
         Vocabulary.of(vectors)

@@ -1,0 +1,131 @@
+"""Vocabularies that `Vocabulary.save` has written: a JSON object in UTF-8.
+
+- ``pretrained_embed_vocabulary``: 1, the version of this form;
+- ``tokens``: the token of each id, in order; ``null`` is an id that no token has. Of a
+  vocabulary of whole numbers those are JSON numbers, and ``numbers`` is true;
+- ``pad``, ``unk``: tokens, or ``null``; ``special_tokens``: an object from what a token
+  is for to the token, pad and unk included; ``marks``;
+- ``lower``, ``tokenize``, ``splits_at_white_space``: how texts are read. Of a function
+  the name is there;
+- ``counts``: how often each token occurs, by id, where that is known.
+
+Bytes of a token that are not UTF-8 are there as ``\\udc80`` to ``\\udcff``, the
+surrogate escapes of Python.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.damage import refusing_damage
+from pretrained_embed.errors import VocabularyError, brief
+from pretrained_embed.vocabulary.content import RawVocabulary
+from pretrained_embed.vocabulary.encoding import OwnTokenizer, Tokenizer
+from pretrained_embed.vocabulary.files.file import JsonObject, VocabularyFile
+from pretrained_embed.vocabulary.number_rows import NumberRows
+from pretrained_embed.vocabulary.token_rows import TokenRows
+
+if TYPE_CHECKING:
+    from pretrained_embed.vocabulary.vocabulary import Vocabulary
+
+_VERSION_KEY, _VERSION = "pretrained_embed_vocabulary", 1
+
+
+def settings(vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return what a file says of a vocabulary beside its tokens and counts."""
+    tokenizer = vocabulary.tokenizer
+    split = {"splits_at_white_space": tokenizer.name is None}
+    return {
+        "pad": vocabulary.pad_token,
+        "unk": vocabulary.unk_token,
+        "lower": tokenizer.lower,
+        "tokenize": tokenizer.name,
+        **(split if tokenizer.recorded else {}),
+        "special_tokens": dict(vocabulary.special_tokens),
+        "marks": vocabulary.marks,
+        **({} if vocabulary.numbers is None else {"numbers": True}),
+    }
+
+
+def tokenizer_of(said: Mapping[str, Any]) -> Tokenizer:
+    """Return how a saved vocabulary reads texts: a function is there as its name."""
+    name = said.get("tokenize")
+    return Tokenizer(
+        lower=bool(said.get("lower", False)),
+        own=None if name is None else OwnTokenizer(str(name)),
+        recorded=name is not None or "splits_at_white_space" in said,
+    )
+
+
+def written(vocabulary: Vocabulary) -> bytes:
+    """Return the file of a vocabulary, a line for each of its keys."""
+    rows = vocabulary.token_rows
+    tokens: list[Any] = rows.packed.unpack()
+    if isinstance(rows, NumberRows):
+        tokens = [*rows.numbers.tolist()]
+        for row, word in rows.words.items():
+            tokens[row] = word
+    for hole in rows.holes.tolist():
+        tokens[hole] = None
+    said = {_VERSION_KEY: _VERSION, **settings(vocabulary), "tokens": tokens}
+    if vocabulary.counts is not None:
+        said["counts"] = vocabulary.counts.tolist()
+    lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in said.items()]
+    return ("{" + ",\n ".join(lines) + "}\n").encode()
+
+
+def is_saved(file: VocabularyFile) -> bool:
+    """Tell whether it is JSON that `written` has made."""
+    json_object = file.is_json and isinstance(file.json, JsonObject)
+    return json_object and _VERSION_KEY in file.json
+
+
+def read_saved(file: VocabularyFile) -> RawVocabulary:
+    """Return the vocabulary as it was, its ids too.
+
+    Raises `VocabularyError` for another version, and for what `written` does not make.
+    """
+    said = file.json
+    version = said.get(_VERSION_KEY) if isinstance(said, JsonObject) else None
+    if version != _VERSION:
+        raise VocabularyError(
+            f"{file.name}: no vocabulary that Vocabulary.save of this release has "
+            f"written; its version is {brief(version)}, and {_VERSION} is read here"
+        )
+    with refusing_damage(
+        file.name, "a saved vocabulary that is damaged", "", kind=VocabularyError
+    ):
+        tokens, counts = list(said["tokens"]), said.get("counts")
+        special = dict(said["special_tokens"])
+        pad, unk = (special.get(name) for name in ("pad", "unk"))
+        if (pad, unk) != (said["pad"], said["unk"]):
+            raise VocabularyError(
+                f"{file.name}: pad and unk are not those of its special_tokens"
+            )
+        return RawVocabulary(
+            _rows(tokens, file.name, numbers=bool(said.get("numbers"))),
+            counts=None if counts is None else np.array(counts, np.int64),
+            special_tokens=special,
+            marks=said["marks"],
+            tokenizer=tokenizer_of(said),
+        )
+
+
+def _rows(tokens: list[Any], name: str, *, numbers: bool) -> TokenRows:
+    holes = np.array([id for id, token in enumerate(tokens) if token is None], np.int64)
+    allowed = (str, int, type(None)) if numbers else (str, type(None))
+    for id, token in enumerate(tokens):
+        if not isinstance(token, allowed) or isinstance(token, bool):
+            raise VocabularyError(f"{name}: the token of id {id} is {brief(token)}")
+    if not numbers:
+        return TokenRows(
+            PackedTokens.pack("" if token is None else token for token in tokens), holes
+        ).checked()
+    words = {id: token for id, token in enumerate(tokens) if isinstance(token, str)}
+    whole = [token if isinstance(token, int) else 0 for token in tokens]
+    return NumberRows(np.array(whole, np.int64), words, holes).checked()
