@@ -94,7 +94,8 @@ class VocabularyFile:
             raise VocabularyError(f"{self.name}: the vocabulary is empty")
         if not _is_utf8(data):
             _ = self.text  # which tells where it is not
-        data = data.replace(b"\r\n", b"\n")
+        if b"\r" in data:
+            data = data.replace(b"\r\n", b"\n")
         if not data.endswith(b"\n"):
             data = data.removesuffix(b"\r") + b"\n"
         return PackedTokens.of_lines(data)
