@@ -44,6 +44,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 import filelock  # noqa: E402, F401  (once here, not in every fork)
+import gensim.models  # noqa: E402, F401
 import h5py  # noqa: E402, F401
 import requests  # noqa: E402, F401
 
@@ -269,17 +270,17 @@ def keep(_: object) -> None:
 
 
 def damaged(folder: Path, choose: random.Random) -> None:
-    """Change a byte of rows, or of what waits, that a killed build has left there."""
-    files = [
+    """Change bytes of rows, or of what waits, that a killed build has left there."""
+    rows = [
         path
-        for pattern in ("*.work/*/*.extract", "*.work/rows-*/files/*")
-        for path in folder.glob(pattern)
-        if path.stat().st_size and path.suffix != ".h5"  # whose end is no row
+        for path in sorted(folder.glob("*.work/rows-*/files/*"))
+        if path.suffix != ".h5"  # of which other parts are behind the rows
     ]
-    if files:
-        path = choose.choice(sorted(files))
+    for path in rows or sorted(folder.glob("*.work/*/*.extract"))[-1:]:
         raw = bytearray(path.read_bytes())
-        raw[choose.randrange(len(raw) // 2, len(raw))] ^= 0xFF
+        begin = max(0, len(raw) - 4 * DIM * len(WORDS)) if rows else 0
+        for place in range(begin, len(raw), choose.randint(1, 4 * DIM)):
+            raw[place] ^= 0xFF
         path.write_bytes(raw)
 
 
