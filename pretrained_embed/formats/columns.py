@@ -26,6 +26,8 @@ Holds = Literal["text", "lists", "floats", "whole", "other"]
 
 #: The name of one of many columns: ``0``, ``d0``, ``dim_0``, ``emb.0``.
 _NUMBER_AT_THE_END = re.compile(r"(.*?)([0-9]{1,7})", re.DOTALL)
+#: What pandas calls the numbers of rows in a file, where they have no name.
+_INDEX = ("", "Unnamed: 0", "__index_level_0__")
 _SHOWN = 10  # columns that a message names
 _ROWS_AT_ONCE = 4096
 
@@ -35,6 +37,7 @@ class Column(NamedTuple):
 
     name: str
     holds: Holds
+    type: str = ""  # what whoever has written it calls that, where it is of no use
 
 
 class Chosen(NamedTuple):
@@ -133,7 +136,10 @@ def _number_columns(
     if numbered := _numbered(columns, floats):
         return numbered
     whole = [place for place in _places(columns, "whole") if place != token]
-    if floats and whole:
+    whole = [place for place in whole if columns[place].name not in _INDEX] or whole
+    if floats and all(columns[place].name in _INDEX for place in whole):
+        return floats
+    if whole and floats:
         names = _names(columns[place] for place in whole)
         raise FormatError(
             f"{where}: {names} {'hold' if len(whole) > 1 else 'holds'} whole numbers "
@@ -143,7 +149,8 @@ def _number_columns(
     if not floats and not whole:
         raise FormatError(
             f"{where}: no column holds vectors, lists of numbers or numbers; there are "
-            f"{_names(columns)}; {remedy}"
+            f"{_names(columns)}; write decimals, texts and bytes as floats, what is "
+            f"nested as one list a row; {remedy}"
         )
     return floats or whole
 
@@ -188,7 +195,9 @@ def _named(
 
 
 def _names(columns: Any) -> str:
-    return _names_of([f"{column.name} ({column.holds})" for column in columns])
+    return _names_of(
+        [f"{column.name} ({column.type or column.holds})" for column in columns]
+    )
 
 
 def _names_of(names: Sequence[str]) -> str:

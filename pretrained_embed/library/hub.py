@@ -15,6 +15,7 @@ read where it is.
 
 from __future__ import annotations
 
+import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple, cast
 from urllib.parse import unquote, urlsplit
 
+from pretrained_embed.budget import USUAL
 from pretrained_embed.errors import (
     MissingPackageError,
     PretrainedEmbedError,
@@ -32,7 +34,7 @@ from pretrained_embed.errors import (
 )
 from pretrained_embed.formats import registry
 from pretrained_embed.formats.format import Listing
-from pretrained_embed.sources.source import from_path, unpacked
+from pretrained_embed.sources.source import from_path, of_pattern, unpacked
 from pretrained_embed.sources.stream import AnyStream, Stream
 
 _HOSTS = ("huggingface.co", "www.huggingface.co", "hf.co")
@@ -45,6 +47,8 @@ _PAGE = re.compile(rf"/{_NAME}(?:/(tree|blob)/([^/]+)(?:/(.+?))?)?/?")
 #: First steps of the hub's own pages.
 _OTHER_PAGES = {"docs", "spaces", "datasets", "papers", "blog", "collections", "api"}
 _OTHER_PAGES |= {"models", "join", "login", "settings", "tasks", "learn", "pricing"}
+#: The names that the hub gives the parts of one table.
+_OF_SEVERAL = re.compile(r"(.+)-[0-9]{5}-of-([0-9]{5})(\.[a-z.]+)")
 _LISTED, _BASE = 20, "HTTPError"
 _LOGIN = "'hf auth login', or HF_TOKEN, says who you are"
 
@@ -105,7 +109,7 @@ def place_of(words: str) -> Repository | None:
 class Snapshot(NamedTuple):
     """What a repository holds, on this disk."""
 
-    path: Path  # a folder, or a file
+    path: Path  # a folder, a file, or a pattern of the names of parts
     facts: dict[str, object]
 
 
@@ -117,6 +121,11 @@ def open_place(place: Repository, *, offline: bool) -> AnyStream:
     or holds no vectors that are recognised by their names.
     """
     path, facts = fetch_place(place, offline=offline)
+    if "*" in path.name:  # all parts of one source
+        part = "" if place.fragment is None else f"#{place.fragment}"
+        several = of_pattern(f"{path}{part}", USUAL)
+        known = {**several.provenance, "source": place.words, **facts}
+        return replace(several, provenance=known)
     stream = from_path(path, place.words)
     if isinstance(stream, Stream):
         stream = replace(stream, provenance={**stream.provenance, **facts})
@@ -206,6 +215,13 @@ def _fetched(place: Repository, listing: Listing) -> Path:
     files = registry.files_of_vectors(listing.names)
     if len(files) == 1:
         return registry.fetch_file(listing, files[0])
+    numbered = [_OF_SEVERAL.fullmatch(name) for name in files]
+    ends = {(m[1], m[2], m[3]) if m else None for m in numbered}
+    if len(ends) == 1 and (end := ends.pop()) and int(end[1]) == len(files):
+        parts = [listing.get(name) for name in files]
+        begin = end[0].rpartition("/")[2]
+        pattern = f"{glob.escape(begin)}-*-of-{end[1]}{glob.escape(end[2])}"
+        return Path(glob.escape(str(parts[0].parent))) / pattern
     raise SourceError(
         f"{place.words}: {'several files' if files else 'no file'} of vectors in it; "
         f"name one, as {place.address}/FILE:{_shown(files or listing.names)}"

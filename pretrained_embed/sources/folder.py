@@ -4,7 +4,8 @@ Parts stand in the natural order of their names: where names have a number, by t
 number, so that ``part-2`` comes before ``part-10``, with zeros in front of it or not.
 Names that begin with ``.`` or ``_``, and those that end in ``.crc``, are those of files
 that Hadoop and Spark write beside the data, and are no parts, unless a pattern asks for
-such names: its last name begins with ``.`` or ``_``.
+such names: its last name begins with ``.`` or ``_``. So are the two files that
+``datasets`` writes beside a data set that it saves in a folder.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from pretrained_embed.sources.url import with_member
 _NUMBER = re.compile(r"([0-9]+)")
 _BESIDE = (".", "_")
 _CHECKSUMS = ".crc"
+#: What `datasets` writes beside the data into a folder: both, where it has saved one.
+_SAVED_BESIDE = {"dataset_info.json", "state.json"}
 
 
 class Matched(NamedTuple):
@@ -46,6 +49,9 @@ def files_in(folder: Path) -> list[Path]:
         found = [one for one in folder.iterdir() if is_data(one.name)]
     except OSError as error:
         raise SourceError(f"cannot read {folder}: {error.strerror or error}") from error
+    names = {one.name for one in found}
+    if names >= _SAVED_BESIDE and len(names) > len(_SAVED_BESIDE):
+        found = [one for one in found if one.name not in _SAVED_BESIDE]
     for one in found:
         if one.is_dir():
             raise SourceError(

@@ -12,10 +12,12 @@ from pathlib import Path
 from threading import Thread
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from conformance import all_rows
 from huggingface_hub import constants
+from pyarrow import parquet
 from safetensors.torch import load_file
 
 import pretrained_embed as pe
@@ -193,6 +195,30 @@ def test_of_several_files_one_is_to_be_named(hub, library):
     assert hub.fetched == ["b.vec"]
     with pytest.raises(UnknownSourceError, match="no such file"):
         library.open(f"{hub.url}/org/name/blob/main/d.vec")
+
+
+def test_the_parts_of_a_data_set_are_one_source(hub, library):
+    folder = hub.folder / "org" / "name" / "data"
+    folder.mkdir(parents=True)
+    for part in range(3):
+        table = pa.table(
+            {"w": [f"w{part}", "same"], "v": [[part, 1.0]] * 2, "x": [1, 2]}
+        )
+        parquet.write_table(table, folder / f"train-{part:05}-of-00003.parquet")
+
+    with library.open("hf://datasets/org/name") as reader:
+        tokens, vectors = all_rows(reader)
+    matrix = pe.build_matrix(["w2"], "hf://datasets/org/name#vector=v", library=library)
+
+    assert tokens == ["w0", "same", "w1", "same", "w2", "same"]
+    assert vectors[:, 0].tolist() == [0, 0, 1, 1, 2, 2]
+    assert matrix["w2"].tolist() == [2, 1]
+    source = matrix.provenance["source"]
+    assert source["source"] == "hf://datasets/org/name#vector=v"
+    assert (source["licence"], len(source["parts"])) == ("mit", 3)
+    (folder / "train-00001-of-00003.parquet").unlink()
+    with pytest.raises(SourceError, match="several files of vectors"):
+        library.open("hf://datasets/org/name")
 
 
 def test_the_provenance_has_revision_and_licence(hub, library):

@@ -69,7 +69,12 @@ def holds(type: pyarrow.DataType) -> Holds:
 
 def columns_of_schema(schema: pyarrow.Schema) -> list[Column]:
     """Return what the columns of a table are called and hold."""
-    return [Column(field.name, holds(field.type)) for field in schema]
+    return [_column(field.name, field.type) for field in schema]
+
+
+def _column(name: str, type: pyarrow.DataType) -> Column:
+    held = holds(type)
+    return Column(name, held, str(type) if held == "other" else "")
 
 
 def tokens_and_rows(
@@ -310,8 +315,16 @@ def project_tokens(schema: Any, where: str, token: str | None = None) -> Project
                 f"{where}: no column is called {brief(token)}; it has "
                 f"{schema.names[:10]}"
             )
+        from pyarrow import types
+
+        type = _plain_type(schema.field(token).type)
+        if types.is_nested(type):
+            raise FormatError(
+                f"{where}: column {brief(token)} holds {type}; tokens are text, or "
+                "numbers: name another column, or write one token a row"
+            )
         return Projection(token, (), True, None, ())
-    texts = [name for name, holds in columns_of_schema(schema) if holds == "text"]
+    texts = [one.name for one in columns_of_schema(schema) if one.holds == "text"]
     usual = [name for name in _USUAL if name in texts]
     chosen = texts if len(texts) == 1 else usual
     if not chosen:

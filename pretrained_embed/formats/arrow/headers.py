@@ -35,6 +35,8 @@ _INDEX_PAGE, _DICTIONARY_PAGE = 1, 2
 
 #: An encoding whose strings begin as the ones before: a page may unfold without bound.
 DELTA_STRINGS = 7
+#: One of strings whose lengths come first: pyarrow makes no dictionary of it.
+DELTA_LENGTHS = 6
 
 
 class Page(NamedTuple):

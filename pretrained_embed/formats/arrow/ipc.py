@@ -95,6 +95,8 @@ class IpcTable(PartedTable):
                 start, stop = self.bounds[part : part + 2].tolist()
                 if batch.num_rows != stop - start:
                     raise self._damaged(f"batch {part} has other rows than before")
+                if (stop - start) * self.dim * self.dtype.itemsize > self._budget.total:
+                    raise self._budget.spent()  # views may share their numbers
                 arrays = [_checked(batch.column(name)) for name in names]
                 for at in range(0, stop - start, step):
                     some = [array.slice(at, step) for array in arrays]

@@ -26,7 +26,7 @@ from pretrained_embed.formats.arrow.columns import (
     tokens_of,
     usual_length,
 )
-from pretrained_embed.formats.arrow.headers import DELTA_STRINGS, pages
+from pretrained_embed.formats.arrow.headers import DELTA_LENGTHS, DELTA_STRINGS, pages
 from pretrained_embed.formats.arrow.parts import (
     BLOCK_BYTES,
     Decoder,
@@ -129,13 +129,15 @@ class ParquetTable(PartedTable):
         if not self._chunks[group]:
             return
         self.budget.take(int(np.diff(self.bounds)[group]) * _TOKEN)
-        longest, unfolds = 1, False
+        longest, unfolds, plain = 1, False, False
         for page in pages(self._view(group, 0), self.where):
             self.budget.take(page.size)
             longest = max(longest, page.size)
             unfolds |= page.encoding == DELTA_STRINGS
+            plain |= page.encoding == DELTA_LENGTHS
         name = self.columns.token
         if not unfolds:
+            file = self._file(self._content) if plain else file
             yield from file.read_row_group(group, columns=[name]).column(name).chunks
             return
         rows = max(1, min(1 << 16, _UNFOLDED // longest))

@@ -20,6 +20,7 @@ from pretrained_embed.errors import (
     OptionError,
     PretrainedEmbedError,
     RowError,
+    VocabularyError,
 )
 from pretrained_embed.formats import marks
 from pretrained_embed.formats.arrow import parts, sink
@@ -431,6 +432,80 @@ def test_other_tools_open_what_is_written(tmp_path):
     ):
         assert [*frame["origin"]] == table.arrays["origin"].tolist()
         assert np.stack([*frame["vector"]]).tobytes() == table.vectors.tobytes()
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_datasets_opens_what_is_written(tmp_path, suffix):
+    import datasets
+
+    vectors = {"the": VECTORS[0], "cat": VECTORS[1]}
+    pe.build_matrix(["cat", "the"], vectors).save(tmp_path / f"m{suffix}")
+
+    table = datasets.load_dataset(
+        {".parquet": "parquet", ".arrow": "arrow"}[suffix],
+        data_files=str(tmp_path / f"m{suffix}"),
+        cache_dir=str(tmp_path / "cache"),
+        split="train",
+    ).with_format("numpy")
+    table.save_to_disk(tmp_path / "saved")
+
+    assert table["token"][:].tolist() == ["<pad>", "cat", "the"]
+    assert table["vector"][1:].tobytes() == VECTORS[[1, 0]].tobytes()
+    columns = "token=token,vector=vector"
+    again = pe.build_matrix(["the"], f"{tmp_path / 'saved'}#{columns}")
+    assert again["the"].tobytes() == VECTORS[0].tobytes()
+
+
+@pytest.mark.parametrize("encoding", ["DELTA_LENGTH_BYTE_ARRAY", "DELTA_BYTE_ARRAY"])
+def test_tokens_of_every_encoding_are_read(tmp_path, encoding):
+    columns = {"w": WORDS, "v": lists(pa.list_(pa.float32()))}
+    parquet.write_table(
+        pa.table(columns),
+        tmp_path / "x",
+        use_dictionary=False,
+        column_encoding={"w": encoding, "v.list.element": "BYTE_STREAM_SPLIT"},
+    )
+
+    with pe.open_vectors(tmp_path / "x") as reader:
+        tokens, vectors = all_rows(reader)
+
+    assert (tokens, vectors.tobytes()) == (WORDS, VECTORS.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("suffix", "index"),
+    [(".parquet", "__index_level_0__"), (".csv", ""), (".csv", "Unnamed: 0")],
+)
+def test_the_numbers_of_rows_that_pandas_writes_are_left_out(tmp_path, suffix, index):
+    frame = pd.DataFrame({index: [3, 1], "w": ["a", "b"], "x": [1.5, 2], "y": [0.5, 4]})
+    path = tmp_path / f"x{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+
+    matrix = pe.build_matrix(["b"], path)
+
+    assert matrix["b"].tolist() == [2, 4]
+
+
+@pytest.mark.parametrize("words", [[["a"], ["b"]], [{"a": "b"}] * 2])
+@pytest.mark.parametrize("suffix", [".parquet", ".arrow"])
+def test_a_column_that_cannot_be_a_vocabulary_is_told(tmp_path, suffix, words):
+    write = write_parquet if suffix == ".parquet" else write_file
+    write(pa.table({"w": pa.array(words)}), tmp_path / f"x{suffix}")
+
+    with pytest.raises(VocabularyError, match=r"column 'w' holds .*; tokens are text"):
+        pe.Vocabulary.from_file(f"{tmp_path / 'x'}{suffix}#w")
+
+
+def test_numbers_of_a_kind_that_is_not_read_are_told_with_their_type(tmp_path):
+    decimals = pa.array([[1], [2]], pa.list_(pa.decimal128(5, 2)))
+    write_parquet(pa.table({"w": ["a", "b"], "v": decimals}), tmp_path / "x")
+
+    message = r"v \(list<element: decimal128.*>\); write decimals.* as floats"
+    with pytest.raises(FormatError, match=message):
+        pe.open_vectors(tmp_path / "x")
 
 
 def test_frames_of_pandas_and_polars_are_read(tmp_path):
