@@ -13,9 +13,7 @@ from typing import NamedTuple
 from pretrained_embed.errors import OptionError, brief, commas, suggestion
 from pretrained_embed.ledger.origin import OWN_FORMS, Origin
 from pretrained_embed.lookup import match_text as text
-from pretrained_embed.lookup.match_conceptnet import conceptnet
-from pretrained_embed.lookup.match_text import Variants
-from pretrained_embed.lookup.match_words import lemmatizer, stemmer
+from pretrained_embed.lookup.match_text import Variants, conceptnet, lemmatizer, stemmer
 from pretrained_embed.vocabulary import Vocabulary
 from pretrained_embed.vocabulary.markers import text_of
 

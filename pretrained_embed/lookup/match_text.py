@@ -1,15 +1,28 @@
-"""What the named forms of a token look like, where no word list is needed.
+"""What the named forms of a token look like.
 
 Each function takes a token and returns the form; or several, the likelier first, where
 sources differ in what they do. A token to which a form does nothing comes back as it
 is.
+
+Keys of ConceptNet Numberbatch: ``/c/en/new_york``, or just ``new_york``.
+
+A key is a language and the words of a term, standardised as ConceptNet does it:
+https://github.com/commonsense/conceptnet-numberbatch/blob/master/text_to_uri.py. Words
+are runs of letters, digits and marks; ``'``, ``.`` and ``:`` may stand between letters,
+``'``, ``.`` and ``,`` between digits. ``l'`` and the like are words of their own before
+a vowel. Words are case-folded and joined by ``_``; in English the articles go, and "to"
+at the beginning. Where two digits follow each other, every digit is a ``#``. The files
+that are English alone leave ``/c/en/`` out.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
+
+from pretrained_embed.errors import MissingPackageError, OptionError, suggestion
 
 #: A form of a token, or several of them in the order in which they are tried.
 Variants = str | tuple[str, ...]
@@ -113,3 +126,130 @@ def parts(token: str) -> tuple[str, ...]:
         return ()
     words = tuple(filter(None, _DIVIDERS.split(token)))
     return words if len(words) > 1 else ()
+
+
+#: Languages of Snowball's stemmers by their ISO 639-1 codes.
+#: https://snowballstem.org/algorithms/
+_SNOWBALL = {
+    **{"ar": "arabic", "ca": "catalan", "cs": "czech", "da": "danish", "de": "german"},
+    **{"el": "greek", "en": "english", "eo": "esperanto", "es": "spanish"},
+    **{"et": "estonian", "eu": "basque", "fa": "persian", "fi": "finnish"},
+    **{"fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian"},
+    **{"hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian"},
+    **{"ne": "nepali", "nl": "dutch", "no": "norwegian", "pl": "polish"},
+    **{"pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian"},
+    **{"st": "sesotho", "sv": "swedish", "ta": "tamil", "tr": "turkish"},
+    **{"yi": "yiddish"},
+}
+
+
+def lemmatizer(language: str) -> Callable[[str], str]:
+    """Return what gives the lemma of a word, by simplemma.
+
+    Raises `OptionError` for a language that it has not, and `MissingPackageError`.
+    """
+    try:
+        import simplemma
+    except ImportError as error:
+        raise _missing("lemma", "simplemma") from error
+    lemma = partial(simplemma.lemmatize, lang=language)
+    try:
+        lemma("a")
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            f"lemma:{language}: simplemma has no such language; use a code such as en"
+        ) from error
+    return lemma
+
+
+def stemmer(language: str) -> Callable[[str], str]:
+    """Return what gives the stem of a word, by the Snowball algorithms.
+
+    The language is a code or a name, such as ``en`` or ``english``. Raises
+    `OptionError` for one that they have not, and `MissingPackageError`.
+    """
+    try:
+        import snowballstemmer
+    except ImportError as error:
+        raise _missing("stem", "snowballstemmer") from error
+    name = _SNOWBALL.get(language, language)
+    known = snowballstemmer.algorithms()
+    if name not in known:
+        raise OptionError(
+            f"stem:{language}: there is no such stemmer; known: {', '.join(known)}"
+            f"{suggestion(language, known)}"
+        )
+    stem: Callable[[str], str] = snowballstemmer.stemmer(name).stemWord
+    return stem
+
+
+def _missing(form: str, package: str) -> MissingPackageError:
+    return MissingPackageError(
+        f"the form {form} needs the package {package}: pip install {package}"
+    )
+
+
+_ARTICLES = {"a", "an", "the"}
+_ELISION = re.compile(
+    r"\b(\w\w?)'(?=[aehiouyáéíóúàèìòùâêîôûåïöœ])", re.IGNORECASE
+)  # before a vowel or h, as in "l'arc" and "d'heure"
+_LANGUAGE = re.compile("[a-z]{2,3}([_-][a-z]+)*")
+_LAST_PLANE_WITH_MARKS = 0x1FFFF  # variation selectors beyond it are in no key
+
+
+def conceptnet(language: str) -> Callable[[str], Variants]:
+    """Return what gives the keys of a token in a language, the whole key first.
+
+    A token that is such a key already keeps its words. Raises `OptionError` for what
+    is no code of a language.
+
+    >>> conceptnet("en")("The 24-hour Test"), conceptnet("de")("Straße")
+    (('/c/en/##_hour_test', '##_hour_test'), ('/c/de/strasse', 'strasse'))
+    """
+    if not _LANGUAGE.fullmatch(language):
+        raise OptionError(f"conceptnet:{language}: a code of a language goes here: en")
+
+    def keys(token: str) -> Variants:
+        if token.isascii() and token.isalpha():  # as most are, and one word as it is
+            term = token.lower()
+            return f"/c/{language}/{term}", term
+        if token.startswith("/c/"):
+            return _without_numbers(token)
+        words = _words(token)
+        if language == "en":
+            words = _english(words)
+        term = _without_numbers("_".join(words))
+        return (f"/c/{language}/{term}", term) if term else ()
+
+    return keys
+
+
+def _words(token: str) -> list[str]:
+    text = unicodedata.normalize("NFC", token.replace("_", " "))
+    text = _ELISION.sub(r"\1 ", text)
+    return [word.casefold() for word in _word_pattern().findall(text)]
+
+
+@cache
+def _word_pattern() -> re.Pattern[str]:
+    marks = "".join(
+        character
+        for character in map(chr, range(0x300, _LAST_PLANE_WITH_MARKS))
+        if unicodedata.category(character).startswith("M")
+    )
+    letter, run = rf"[^\W\d_]|[{marks}]", rf"(?:[^\W_]|[{marks}])+"
+    between = rf"(?<=[^\W\d_])['’.:·](?={letter})|(?<=\d)['.,;](?=\d)"
+    return re.compile(rf"{run}(?:(?:{between}){run})*")
+
+
+def _english(words: list[str]) -> list[str]:
+    kept = [word for word in words if word not in _ARTICLES]
+    while kept and kept[0] == "to":
+        del kept[0]
+    return kept or words
+
+
+def _without_numbers(term: str) -> str:
+    if re.search("[0-9]{2}", term):
+        return re.sub("[0-9]", "#", term)
+    return term

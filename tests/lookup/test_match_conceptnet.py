@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import pretrained_embed as pe
-from pretrained_embed.lookup.match_conceptnet import conceptnet
+from pretrained_embed.lookup.match_text import conceptnet
 
 WORDS = json.loads(
     Path(__file__).parents[1].joinpath("data/conceptnet/words.json").read_text("utf-8")

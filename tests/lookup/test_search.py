@@ -11,7 +11,7 @@ from vectors import reader_of
 
 import pretrained_embed as pe
 from pretrained_embed.lookup import match_text
-from pretrained_embed.lookup.match_conceptnet import conceptnet
+from pretrained_embed.lookup.match_text import conceptnet
 
 pytestmark = pytest.mark.usefixtures("both_kernels")
 
