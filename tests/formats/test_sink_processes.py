@@ -51,8 +51,16 @@ def test_a_writer_killed_anywhere_leaves_a_whole_matrix_or_none(suffix, tmp_path
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does")
-@pytest.mark.parametrize("suffix", [".npy", ".h5", ".safetensors"])
-def test_a_matrix_larger_than_memory_is_written_and_loaded(suffix, tmp_path):
-    output = run("write_in_little_memory.py", tmp_path / f"m{suffix}")
+@pytest.mark.parametrize(
+    ("suffix", "dtype"),
+    [
+        (".npy", "bfloat16"),
+        (".h5", "float32"),
+        (".safetensors", "int8"),
+        (".npz", "int4"),
+    ],
+)
+def test_a_matrix_larger_than_memory_is_written_and_loaded(suffix, dtype, tmp_path):
+    output = run("write_in_little_memory.py", tmp_path / f"m{suffix}", dtype)
 
     assert output == "whole, and too large to copy"

@@ -1,6 +1,7 @@
 """Write, then load, a matrix that is larger than the memory there is.
 
-Run by ``test_sink_processes.py`` with the path of the file as its argument.
+Run by ``test_sink_processes.py`` with the path of the file and the dtype of its rows.
+What is written in few bits is so block by block: no copy of all in float32 would fit.
 """
 
 import re
@@ -27,7 +28,8 @@ used = 1024 * int(re.search(r"VmData:\s*(\d+)", status)[1])
 resource.setrlimit(resource.RLIMIT_DATA, (used + ALLOWED,) * 2)
 
 block = np.ones((1000, DIM), np.float32)
-known = formats.Announced(ROWS, DIM, tokens=small.tokens)
+dtype = sys.argv[2]
+known = formats.Announced(ROWS, DIM, dtype, tokens=small.tokens)
 with formats.new_sink(sys.argv[1], known) as sink:
     for row in range(0, ROWS, len(block)):
         block[:, 0] = np.arange(row, row + len(block))
@@ -35,8 +37,10 @@ with formats.new_sink(sys.argv[1], known) as sink:
     sink.finish(small.arrays, small.metadata)
 
 matrix = pe.load_matrix(sys.argv[1])
-assert matrix.vectors.shape == (ROWS, DIM)
-assert matrix["w49999"][:2].tolist() == [49999, 1]
+assert (len(matrix), matrix.dim, matrix.dtype) == (ROWS, DIM, dtype)
+first, second = matrix["w49999"][:2].tolist()
+assert abs(first / 49999 - 1) < 0.002  # bfloat16 has eight bits
+assert second == (0 if dtype in ("int8", "int4") else 1)
 try:
     matrix.vectors.copy()
 except MemoryError:
