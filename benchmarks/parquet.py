@@ -1,14 +1,16 @@
-"""``python -m benchmarks.parquet``: tokens out of a Parquet file, ours and by hand.
+"""``python -m benchmarks.parquet``: tokens out of a table, ours and by hand.
 
 20,000 tokens, drawn at random, of 400,000 x 300, into a matrix in the order that was
 asked for. All take turns in one process, and all give the same bytes. The files are
 written by pyarrow, as a list column in one row group and in many, by this package, and
-as a column for each number.
+as a column for each number. Last come frames in memory, of pandas and of Polars. The
+page says how much memory all of it took at most.
 """
 
 from __future__ import annotations
 
 import argparse
+import resource
 import statistics
 import sys
 import tempfile
@@ -46,15 +48,18 @@ def main() -> None:
     facts = {**machine.describe(), "load before": machine.load()}
     lines = [HEADER, ("---",) * len(HEADER)]
     with tempfile.TemporaryDirectory() as folder:
+        wanted = draw(ROWS // share, WANTED // share)
         for name, path, columns in files(Path(folder), ROWS // share):
-            wanted = draw(ROWS // share, WANTED // share)
             readers = {
                 reader: partial(read, path, wanted, columns)
                 for reader, read in READERS.items()
             }
             lines += in_turns(name, readers, options.rounds)
             path.unlink()
-    facts["load after"] = machine.load()
+    for name, of_frame in frames(ROWS // share, wanted):
+        lines += in_turns(name, of_frame, options.rounds)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    facts |= {"load after": machine.load(), "peak memory": f"{peak / 1e9:.1f} GB"}
     table = "".join(f"| {' | '.join(row)} |\n" for row in lines)
     page = f"# Parquet\n\n{report.head(facts)}\n{table}"
     sys.stdout.write(page)
@@ -172,6 +177,42 @@ READERS: dict[str, Reader] = {
     "polars": by_polars,
     "duckdb": by_duckdb,
 }
+
+
+def frames(
+    rows: int, wanted: list[str]
+) -> Iterator[tuple[str, Mapping[str, Callable[[], Float32Array]]]]:
+    """Give frames with a column for each number, and who takes the rows of tokens."""
+    import pandas
+    import polars
+
+    vectors = np.random.default_rng(0).normal(size=(rows, DIM)).astype(np.float32)
+    words = [f"token{number}" for number in range(rows)]
+    names = [f"d{place}" for place in range(DIM)]
+    vocabulary = pe.Vocabulary(wanted, pad=None)
+    indexed = pandas.DataFrame(vectors, index=words, columns=names)
+    yield (
+        "pandas, in memory",
+        {
+            "ours": lambda: pe.build_matrix(vocabulary, indexed).vectors,
+            "reindex": lambda: indexed.reindex(wanted).to_numpy(),
+        },
+    )
+    columns = dict(zip(names, vectors.T, strict=True))
+    frame = polars.DataFrame({"token": words, **columns})
+    asked = polars.DataFrame({"token": wanted})
+
+    def joined() -> Float32Array:
+        found = asked.join(frame, on="token", how="left", maintain_order="left")
+        return np.ascontiguousarray(found.select(names).to_numpy())
+
+    yield (
+        "Polars, in memory",
+        {
+            "ours": lambda: pe.build_matrix(vocabulary, frame).vectors,
+            "join": joined,
+        },
+    )
 
 
 def in_turns(
