@@ -53,12 +53,24 @@ def owner(rows: Shapes, dim: int) -> Owner:
     if len(sample) > 1 and len(names) <= max(1, len(sample) // 3):
         return Owner.TOKEN  # what is before them would be one token of many rows
     first, *others = zip(*numbers, strict=True)
+    of_vector = any(n.startswith(b"-") or not _is_short(n) for n in first)
+    if of_vector and _are_alike(first, others):
+        return Owner.VECTOR  # as in most files, without a look at each number
     chance = _chance(first, others)
     if chance < _SURELY:
         return Owner.TOKEN
-    if any(n.startswith(b"-") or len(_places(n)) > _FEW_PLACES for n in first):
+    if of_vector:
         return Owner.VECTOR
     return Owner.TOKEN_PERHAPS if chance <= _PERHAPS else Owner.UNKNOWN
+
+
+def _are_alike(first: Sequence[bytes], others: Sequence[Sequence[bytes]]) -> bool:
+    """Whether all numbers have a point, and nothing tells the first ones apart."""
+    if not all(b"." in number for column in (first, *others) for number in column):
+        return False
+    if all(map(_is_short, first)) or any(map(_ZEROS.match, first)):
+        return False
+    return len(first) < _SORTED or not _is_sorted(list(map(_value, first)))
 
 
 def _chance(first: Sequence[bytes], others: Sequence[Sequence[bytes]]) -> float:
