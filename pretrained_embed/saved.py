@@ -7,9 +7,8 @@ from typing import Any, overload
 
 from pretrained_embed import formats, former_names
 from pretrained_embed.errors import OptionError
-from pretrained_embed.formats import Reader, objects
+from pretrained_embed.formats import Reader
 from pretrained_embed.formats.table import JoinedRows, Table, TablePart, bounds
-from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.library import Given, Library
 from pretrained_embed.matrix import (
     EmbeddingMatrix,
@@ -78,6 +77,8 @@ def load_matrix(
                 "path"
             )
         return _whole(path)
+    from pretrained_embed.formats import objects
+
     if not isinstance(path, str | bytes | os.PathLike) and objects.find(path):
         if rows is not None:
             raise OptionError(
@@ -143,6 +144,8 @@ def _unread(reader: Reader) -> Table | None:
 
     ``None`` for any other; files that are joined without an index have no metadata.
     """
+    from pretrained_embed.formats.table_reader import TableReader
+
     if not (isinstance(reader, TableReader) and isinstance(reader.stored, JoinedRows)):
         return None
     tokens, arrays, metadata = reader.annotations

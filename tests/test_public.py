@@ -185,6 +185,42 @@ def test_a_build_from_text_loads_nothing_heavy(tmp_path):
     assert loaded(f"{build}.save({str(tmp_path / 'm.npz')!r})") == set()
 
 
+#: A build of three tokens, saved: prints how many files are entered, and how many
+#: modules of formats and of the package are loaded.
+SMALL_BUILD = """
+import sys
+import pretrained_embed as pe
+
+pe.build_matrix, pe.Vocabulary  # so that their modules are run now
+entered = set()
+sys.setprofile(lambda frame, *_: entered.add(frame.f_code.co_filename))
+matrix = pe.build_matrix(pe.Vocabulary(["the", "of", "to"]), "v.txt")
+matrix.save("m.npz")
+sys.setprofile(None)
+names = [name.split(".") for name in sys.modules if "pretrained_embed" in name]
+ours = [name for name in names if name[0] == "pretrained_embed"]
+files = [name for name in entered if "pretrained_embed" in name]
+print(len(files), sum("formats" in name for name in ours), len(ours))
+"""
+
+
+def test_a_small_build_enters_and_loads_little(tmp_path):
+    (tmp_path / "v.txt").write_text("the 0.1 0.2\nof 0.3 0.4\nto 0.5 0.6\n")
+
+    done = subprocess.run(
+        [sys.executable, "-c", SMALL_BUILD],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+    )
+
+    entered, formats, modules = map(int, done.stdout.split())
+    assert 20 < entered <= 80
+    assert 10 < formats <= 30
+    assert 50 < modules <= 140
+
+
 @pytest.mark.parametrize("name", ["h5py", "requests", "click"])
 def test_what_is_loaded_would_be_seen(name):
     assert name in loaded(f"import pretrained_embed, {name}")

@@ -16,7 +16,7 @@ from pretrained_embed.build.plan import Plan, recipe_of_call
 from pretrained_embed.build.work import Output, Shards, Work
 from pretrained_embed.errors import BY_LIMITS, OptionError, brief, left_out
 from pretrained_embed.fill import Policies
-from pretrained_embed.formats import Reader, objects
+from pretrained_embed.formats import Reader
 from pretrained_embed.ledger import check_place
 from pretrained_embed.ledger.kept import Onto
 from pretrained_embed.library import (
@@ -200,6 +200,8 @@ def _earlier(
     """Return the matrix whose rows are to be kept, and what to call it."""
     if isinstance(onto, EmbeddingMatrix):
         return onto, "an earlier matrix"
+    from pretrained_embed.formats import objects
+
     if isinstance(onto, Reader) or objects.find(onto) is not None:
         reader = library.open(onto)
         return load_matrix(reader, library=library), reader.name

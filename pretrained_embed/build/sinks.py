@@ -28,9 +28,6 @@ from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import Announced
 from pretrained_embed.formats.format import Place
 from pretrained_embed.formats.local import map_array, open_file
-from pretrained_embed.formats.safetensors.sink import HEADER
-from pretrained_embed.formats.sharded.index import file_name
-from pretrained_embed.formats.sharded.row_digests import RowDigests
 from pretrained_embed.formats.table import bounds, cut_arrays, write_array
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
@@ -74,7 +71,7 @@ class Target:
     dim: int
     dtype: Dtype
     name: str = ""
-    begin: int = HEADER
+    begin: int = 0
     files: int = 1
     block: int = 0
 
@@ -88,6 +85,9 @@ class Target:
         folder = Path(self.folder)
         if self.name:
             return folder / self.name, self.begin + self.row_bytes * rows.start
+        from pretrained_embed.formats.safetensors.sink import HEADER
+        from pretrained_embed.formats.sharded.index import file_name
+
         number = ((rows.start + 1) * self.files - 1) // self.rows
         first = rows.start - bounds(self.rows, self.files)[number][0]
         return folder / file_name(number, self.files), HEADER + self.row_bytes * first
@@ -101,6 +101,8 @@ class Target:
             write_array(file, raw)
         digests: tuple[str, ...] = ()
         if self.block:
+            from pretrained_embed.formats.sharded.row_digests import RowDigests
+
             state = RowDigests(self.block)
             state.update(raw)
             digests = state.finish()
@@ -228,6 +230,8 @@ class ShardRows(RowSink):
     def __init__(
         self, plan: Plan, output: Output, waiting: int, folder: Path, job: str
     ) -> None:
+        from pretrained_embed.formats.safetensors.sink import HEADER
+        from pretrained_embed.formats.sharded.index import file_name
         from pretrained_embed.formats.sharded.sink import ShardedWriter
 
         self._tokens, self._output = plan.vocabulary.packed, output

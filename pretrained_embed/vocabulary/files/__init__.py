@@ -23,20 +23,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, NamedTuple, get_args
 
 from pretrained_embed.errors import OptionError, suggestion
 from pretrained_embed.files.reading import is_folder
 from pretrained_embed.vocabulary.content import RawVocabulary
-from pretrained_embed.vocabulary.files import (
-    folders,
-    json_files,
-    saved,
-    sentencepiece,
-    tables,
-    text,
-)
-from pretrained_embed.vocabulary.files.file import VocabularyFile
+
+if TYPE_CHECKING:
+    from pretrained_embed.vocabulary.files.file import VocabularyFile
 
 Kind = Literal[
     "text",
@@ -63,22 +57,34 @@ class _FileKind(NamedTuple):
     read: Callable[[VocabularyFile], RawVocabulary]
 
 
-#: In the order in which they are asked.
-_READINGS = (
-    _FileKind("report", tables.is_report, tables.read_report),
-    _FileKind("numbers", lambda _: False, text.read_numbers),
-    _FileKind("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
-    _FileKind("tokenizer", json_files.recognise, json_files.read),
-    _FileKind("saved", saved.is_saved, saved.read_saved),
-    _FileKind("json", lambda file: file.is_json, json_files.read_plain),
-    _FileKind("spacy", lambda _: False, json_files.read_spacy),
-    _FileKind("gensim", text.is_gensim, text.read_gensim),
-    _FileKind("fasttext", text.is_fasttext, text.read_fasttext),
-    _FileKind("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read),
-    _FileKind("counts", text.holds_counts, text.read_counts),
-    _FileKind("bert", text.is_bert, text.read_bert),
-    _FileKind("text", lambda _: True, text.read_text),
-)
+def _readings() -> tuple[_FileKind, ...]:
+    """Return all kinds in the order in which they are asked.
+
+    Their code is loaded for a file alone: most vocabularies are none.
+    """
+    from pretrained_embed.vocabulary.files import (
+        json_files,
+        saved,
+        sentencepiece,
+        tables,
+        text,
+    )
+
+    return (
+        _FileKind("report", tables.is_report, tables.read_report),
+        _FileKind("numbers", lambda _: False, text.read_numbers),
+        _FileKind("sentencepiece", sentencepiece.recognise_model, sentencepiece.read),
+        _FileKind("tokenizer", json_files.recognise, json_files.read),
+        _FileKind("saved", saved.is_saved, saved.read_saved),
+        _FileKind("json", lambda file: file.is_json, json_files.read_plain),
+        _FileKind("spacy", lambda _: False, json_files.read_spacy),
+        _FileKind("gensim", text.is_gensim, text.read_gensim),
+        _FileKind("fasttext", text.is_fasttext, text.read_fasttext),
+        _FileKind("sentencepiece", sentencepiece.recognise_vocab, sentencepiece.read),
+        _FileKind("counts", text.holds_counts, text.read_counts),
+        _FileKind("bert", text.is_bert, text.read_bert),
+        _FileKind("text", lambda _: True, text.read_text),
+    )
 
 
 def read(path: str | os.PathLike[str], kind: Kind | None) -> RawVocabulary:
@@ -92,6 +98,9 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> RawVocabulary:
             f"kind is {kind!r}; it can be {', '.join(KINDS)}"
             f"{suggestion(str(kind), KINDS)}"
         )
+    from pretrained_embed.vocabulary.files import folders, tables
+    from pretrained_embed.vocabulary.files.file import VocabularyFile
+
     if kind in (None, "tokenizer", "spacy") and is_folder(Path(path)):
         return folders.read(Path(path), kind)
     if kind in (None, "numbers"):
@@ -101,7 +110,7 @@ def read(path: str | os.PathLike[str], kind: Kind | None) -> RawVocabulary:
     file = VocabularyFile(path, told=kind is not None)
     reading = next(
         reading
-        for reading in _READINGS
+        for reading in _readings()
         if reading.kind == kind or (kind is None and reading.recognise(file))
     )
     return reading.read(file)
