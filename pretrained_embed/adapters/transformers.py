@@ -71,10 +71,12 @@ def initialise(
     padded to a multiple, stay as they are.
 
     Frozen rows keep every bit under any optimiser of PyTorch, weight decay, averaging
-    and gradient clipping, in ``Trainer``, under accelerate and after ``deepcopy``. They
-    may be loaded: what is loaded stays from then on. The choice belongs to the model in
-    memory and to no file: call ``initialise(model, tokenizer, train=...)`` without a
-    source again after ``from_pretrained``. Rows that ``resize_token_embeddings`` adds
+    and gradient clipping, in ``Trainer``, under accelerate and ``fully_shard``, and
+    after ``deepcopy``. What is no ``torch.optim.Optimizer``, as DeepSpeed, is undone
+    before the next forward or a state is taken, with a warning. They may be loaded:
+    what is loaded stays from then on. The choice belongs to the model in memory and to
+    no file: call ``initialise(model, tokenizer, train=...)`` without a source again
+    after ``from_pretrained``. Rows that ``resize_token_embeddings`` adds
     train. LoRA on the table moves every row of it; ``trainable_token_indices`` and
     ``modules_to_save`` do not.
 

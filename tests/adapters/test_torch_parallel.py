@@ -1,4 +1,4 @@
-"""A split layer in DistributedDataParallel and fully_shard, with two processes."""
+"""Frozen rows in DistributedDataParallel and fully_shard, with two processes."""
 
 from __future__ import annotations
 
@@ -61,3 +61,16 @@ def test_what_needs_the_whole_table_says_how_to_gather_it(results):
     for done in results:
         assert len(done["weight_of_shards"]) == 3
         assert all("plain_state_dict" in said for said in done["weight_of_shards"])
+
+
+@pytest.mark.parametrize("how", ["tied_language_model", "untied_language_model"])
+def test_rows_of_a_sharded_language_model_stay(results, how):
+    for done in results:
+        before, gradient, first, loaded = done[how]
+        frozen = torch.arange(len(before)) % 3 == 0
+        for now in (first, loaded):
+            assert same_bits(now[frozen].numpy(), before[frozen].numpy())
+        assert (first != before).any(1)[~frozen].all()
+        assert (loaded != first).any(1)[~frozen].all()
+        assert not gradient[frozen].any()
+        assert gradient.any()

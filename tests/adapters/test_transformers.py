@@ -356,6 +356,93 @@ def test_other_optimisers(model, source, words, kind, options):
     check_frozen(model, before)
 
 
+class Loop:
+    """Trains parameters, and is nothing that PyTorch knows."""
+
+    def __init__(self, parameters):
+        self.parameters = list(parameters)
+
+    @torch.no_grad()
+    def step(self):
+        for parameter in self.parameters:
+            parameter.mul_(0.9).sub_(parameter.grad, alpha=0.1)
+
+
+class Copies:
+    """Trains copies of float32, as DeepSpeed and apex do, and copies them back."""
+
+    def __init__(self, parameters):
+        self.parameters = list(parameters)
+        self.copies = [nn.Parameter(p.detach().float()) for p in self.parameters]
+        self.inner = torch.optim.AdamW(self.copies, lr=0.1, weight_decay=0.5)
+
+    def step(self):
+        for own, copied in zip(self.parameters, self.copies, strict=True):
+            copied.grad = own.grad.float()
+        self.inner.step()
+        for own, copied in zip(self.parameters, self.copies, strict=True):
+            own.data.copy_(copied.data)
+
+
+@pytest.mark.parametrize("kind", [Loop, Copies])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_no_optimiser_of_pytorch_is_undone_and_told(
+    model, source, words, kind, dtype
+):
+    model.to(dtype)
+    initialise(model, words, source, "new")
+    before = table_of(model).clone()
+    optimizer = kind(model.parameters())
+
+    for step in range(3):
+        if step:
+            with pytest.warns(UserWarning, match="put back"):
+                loss = loss_of(model)
+            assert same_bits(table_of(model)[FROZEN], before[FROZEN])
+        else:
+            loss = loss_of(model)
+        model.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with pytest.warns(UserWarning, match="put back"):
+        model.state_dict()
+
+    check_frozen(model, before)
+
+
+def test_an_optimiser_of_ones_own_that_overrides_step(model, source, words):
+    class Lion(torch.optim.Optimizer):
+        @torch.no_grad()
+        def step(self, closure=None):
+            for parameter in self.param_groups[0]["params"]:
+                parameter.mul_(0.9).sub_(parameter.grad.sign() + 0.1, alpha=0.1)
+
+    initialise(model, words, source, "new")
+    before = table_of(model).clone()
+
+    loss_of(model).backward()
+    Lion(model.parameters(), {"lr": 0.1}).step()
+
+    check_frozen(model, before)
+
+
+@pytest.mark.parametrize("between", ["load_state_dict", "half"])
+@pytest.mark.filterwarnings("error:frozen rows")
+def test_what_is_loaded_or_cast_after_a_backward_stays(model, source, words, between):
+    initialise(model, words, source, "new")
+    loss_of(model).backward()
+    if between == "half":
+        model.to(torch.bfloat16)
+    else:
+        model.load_state_dict(model_of("llama", seed=1).state_dict())
+    before = table_of(model).clone()
+
+    loss_of(model)
+    train(model, steps=1)
+
+    check_frozen(model, before)
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of what PyTorch itself does
 def test_a_compiled_table_and_a_compiled_step(model, source, words):
     initialise(model, words, source, "new")
@@ -629,15 +716,16 @@ def test_what_is_no_model(words, source):
         initialise(nn.DataParallel(nn.Linear(2, 2)), words, source)
 
 
-def test_a_table_that_was_flattened_is_told_of(model, source, words):
+@pytest.mark.parametrize("kept", [True, False])  # use_orig_params of FSDP
+def test_a_table_that_was_flattened_is_told_of(model, source, words, kept):
     initialise(model, words, source, "new")
     layer = model.get_input_embeddings()
     flat = layer.weight.detach()
     del layer._parameters["weight"]
-    layer.weight = flat
-    optimizer = torch.optim.SGD([nn.Parameter(torch.ones(1))])
+    layer.weight = nn.Parameter(flat.flatten()[:40]) if kept else flat
+    optimizer = torch.optim.SGD([layer.weight if kept else nn.Parameter(flat)])
 
-    with pytest.raises(pe.errors.OptionError, match="flattened or sharded"):
+    with pytest.raises(pe.errors.OptionError, match="was flattened, or sharded"):
         optimizer.step()
     initialise_all = [m for m in model.modules() if m._forward_pre_hooks]
     assert initialise_all

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from torch import distributed, nn
+from torch.distributed import checkpoint
 from torch.distributed.checkpoint.state_dict import (
     StateDictOptions,
     get_model_state_dict,
@@ -23,9 +24,11 @@ from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from pretrained_embed.adapters import torch as pe_torch
+from pretrained_embed.adapters.transformers import initialise
 from pretrained_embed.errors import OptionError
 
 from .conformance import make_matrix
+from .language_models import BATCH, ROWS, model_of, table_of, tokenizer
 
 IDS = [[[2, 6, 0]], [[6, 3, 1]]]  # of each process; 3 and 6 train, as they are OOV
 FULL = StateDictOptions(full_state_dict=True)
@@ -50,8 +53,9 @@ def steps(net: nn.Module, ids: torch.Tensor, optimizers: list[Any]) -> Iterator[
 class Parts:
     """All that a process does, each in a method."""
 
-    def __init__(self, rank: int) -> None:
+    def __init__(self, rank: int, folder: Path) -> None:
         self.ids = torch.tensor(IDS[rank])
+        self.folder = folder
         self.rank = rank
 
     def copies(self) -> Any:
@@ -135,6 +139,44 @@ class Parts:
             fully_shard(part, **options)
         return net
 
+    def tied_language_model(self) -> Any:
+        return self._language_model(tied=True)
+
+    def untied_language_model(self) -> Any:
+        return self._language_model(tied=False)
+
+    def _language_model(self, *, tied: bool) -> Any:
+        """Train a sharded language model; save it, load it into another, train that."""
+        made, before = _initialised(tied)
+        net = fully_shard(made)
+        optimizer = torch.optim.AdamW(net.parameters(), 0.1, weight_decay=0.5)
+        self._step(net, optimizer)
+        gradient = net.get_input_embeddings().weight.grad.full_tensor()
+        first = table_of(net).full_tensor()
+        folder = self.folder / f"saved-{tied}"
+        checkpoint.save(get_model_state_dict(net), checkpoint_id=folder)
+
+        other, _ = _initialised(tied, seed=1)
+        other = fully_shard(other)
+        state = get_model_state_dict(other)
+        checkpoint.load(state, checkpoint_id=folder)
+        set_model_state_dict(other, state)
+        self._step(other, torch.optim.AdamW(other.parameters(), 0.1, weight_decay=0.5))
+        return before, gradient, first, table_of(other).full_tensor()
+
+    def _step(self, net: Any, optimizer: Any) -> None:
+        optimizer.zero_grad()
+        batch = BATCH[self.rank :][:1]
+        net(input_ids=batch, labels=batch).loss.backward()
+        nn.utils.clip_grad_norm_(net.parameters(), 0.5)
+        optimizer.step()
+
+
+def _initialised(tied: bool, seed: int = 0) -> Any:
+    made = model_of("llama", tied, seed)
+    initialise(made, tokenizer(), train=torch.arange(ROWS) % 3 > 0)
+    return made, table_of(made).clone()
+
 
 def main() -> None:
     rank, world_size = map(int, sys.argv[1:3])
@@ -143,7 +185,7 @@ def main() -> None:
     distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=world_size
     )
-    process = Parts(rank)
+    process = Parts(rank, folder)
     names = [name for name in vars(Parts) if name[0] != "_"]
     done = {name: getattr(process, name)() for name in names}
     torch.save(done, folder / f"rank-{rank}.pt")
