@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,12 +19,20 @@ from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, OptionError, WriteError
 from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.hugging_face.model_folder import (
+    PickledShard,
     Shard,
+    open_pickled,
     open_shard,
     read_index,
 )
 from pretrained_embed.formats.local import json_object
-from pretrained_embed.formats.marks import CONFIG, INDEX, SINGLE
+from pretrained_embed.formats.marks import (
+    CONFIG,
+    INDEX,
+    PICKLED,
+    PICKLED_INDEX,
+    SINGLE,
+)
 from pretrained_embed.formats.safetensors.header import DTYPES, TensorInfo, header_of
 from pretrained_embed.formats.table import write_array
 from pretrained_embed.formats.tensors import embedding as known
@@ -39,6 +48,8 @@ Stored = AnyArray
 _LISTS = ("suppress_tokens", "begin_suppress_tokens")
 
 _PARTS = ("pad", "bos", "eos")
+
+_WEIGHTS = (SINGLE, INDEX, PICKLED, PICKLED_INDEX)
 
 
 @dataclass(frozen=True)
@@ -104,21 +115,21 @@ class SavedModel:
 
     folder: Path
     config: dict[str, Any]
-    index: dict[str, Any] | None  # of a model in several files
-    shards: dict[str, Shard]  # by the name of the file
+    index: dict[str, Any] | None  # of a model in several files, as it is written
+    shards: dict[str, Shard | PickledShard]  # by the name of the file that is written
 
-    def tensors(self) -> dict[str, TensorInfo]:
+    def tensors(self) -> dict[str, known.Described]:
         """Return what the headers say, by name."""
         return {
             name: tensor
             for shard in self.shards.values()
-            for name, tensor in shard.header.tensors.items()
+            for name, tensor in shard.tensors.items()
         }
 
     def load(self, name: str) -> Stored:
         """Map a tensor; raises `FormatError` if it is no table of floats."""
-        shard = next(s for s in self.shards.values() if name in s.header.tensors)
-        dtype = shard.header.tensors[name].dtype
+        shard = next(s for s in self.shards.values() if name in s.tensors)
+        dtype = shard.tensors[name].dtype
         if dtype not in STORED:
             raise FormatError(
                 f"{shard.path}, tensor {name!r}: {dtype} is not one of "
@@ -174,22 +185,55 @@ class SavedModel:
 def open_saved_model(folder: Path, options: ReadOptions) -> SavedModel:
     """Read and check all headers; ``options`` say how tensors are read.
 
+    A ``pytorch_model.bin`` is read, as data, where there are no safetensors files.
     Raises `SourceError` for what cannot be read, `FormatError` for what is damaged.
     """
     config = json_object(folder / CONFIG)
-    index = read_index(folder / INDEX) if (folder / INDEX).is_file() else None
-    names = {SINGLE} if index is None else set(index["weight_map"].values())
-    if SINGLE not in names and (folder / SINGLE).is_file():
+    single, index_name = SINGLE, INDEX
+    there = {name for name in _WEIGHTS if (folder / name).is_file()}
+    if there and there.isdisjoint((SINGLE, INDEX)):
+        single, index_name = PICKLED, PICKLED_INDEX
+    at = folder / index_name
+    index = read_index(at) if at.is_file() else None
+    files = {single} if index is None else set(index["weight_map"].values())
+    if single not in files and (folder / single).is_file():
         raise FormatError(
-            f"{folder}: there are {SINGLE} and {INDEX}, which names other files; which "
-            "of them is the model cannot be known: take one away"
+            f"{folder}: there are {single} and {index_name}, which names other files; "
+            "which of them is the model cannot be known: take one away"
         )
-    shards = {name: open_shard(folder / name, options) for name in sorted(names)}
+    shards: dict[str, Shard | PickledShard] = {}
+    for name in sorted(files):
+        opener = open_shard if single == SINGLE else _open_pickled
+        shards[_written_as(name)] = opener(folder / name, options)
     if index is not None:
-        for tensor, name in index["weight_map"].items():
-            if tensor not in shards[name].header.tensors:
-                raise FormatError(f"{folder / name}: tensor {tensor!r} is missing")
+        names = {key: _written_as(name) for key, name in index["weight_map"].items()}
+        for tensor, name in names.items():
+            if tensor not in shards[name].tensors:
+                path = shards[name].path
+                raise FormatError(f"{path}: tensor {tensor!r} is missing")
+        index = index | {"weight_map": names}
     return SavedModel(folder, config, index, shards)
+
+
+def _written_as(name: str) -> str:
+    """Return the name of the safetensors file in the place of a file of weights."""
+    if not name.endswith(".bin"):
+        return name
+    return name.removesuffix(".bin").replace("pytorch_model", "model") + ".safetensors"
+
+
+def _open_pickled(path: Path, options: ReadOptions) -> PickledShard:
+    """Read a state dict; raises `FormatError` for what would not be copied whole."""
+    shard = open_pickled(path, options)
+    root = shard.checkpoint.root
+    odd = [name for name, t in shard.tensors.items() if t.dtype not in DTYPES]
+    if odd or type(root) is not dict or {*map(str, root)} != {*shard.tensors}:
+        raise FormatError(
+            f"{path}: is no state dict of plain tensors"
+            + (f", {odd[0]!r} is {shard.tensors[odd[0]].dtype}" if odd else "")
+            + "; load the model with transformers and save it: save_pretrained(folder)"
+        )
+    return shard
 
 
 def _telling_vocab_size(config: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -248,9 +292,11 @@ def _fill(
     changed = {
         name
         for name, shard in checkpoint.shards.items()
-        if not tables.keys().isdisjoint(shard.header.tensors)
+        if isinstance(shard, PickledShard)
+        or not tables.keys().isdisjoint(shard.tensors)
     }
     written = {CONFIG, INDEX, *changed, *FILES}
+    written |= {checkpoint.shards[name].path.name for name in changed}
     generation = checkpoint.folder / _GENERATION
     if ids is not None and generation.is_file():
         settings = json_object(generation)
@@ -274,7 +320,7 @@ def _index(checkpoint: SavedModel, tables: dict[str, Stored]) -> dict[str, Any]:
     tensors, index = checkpoint.tensors(), dict(checkpoint.index or {})
     totals = dict(index.get("metadata") or {})
     for name, table in tables.items():
-        grown = table.nbytes - (tensors[name].end - tensors[name].begin)
+        grown = table.nbytes - math.prod(tensors[name].shape) * table.itemsize
         for total, growth in (
             ("total_size", grown),
             ("total_parameters", grown // table.itemsize),
@@ -284,14 +330,14 @@ def _index(checkpoint: SavedModel, tables: dict[str, Stored]) -> dict[str, Any]:
     return index | {"metadata": totals}
 
 
-def _write_shard(shard: Shard, tables: dict[str, Stored], path: Path) -> None:
-    tensors = shard.header.tensors
+def _write_shard(
+    shard: Shard | PickledShard, tables: dict[str, Stored], path: Path
+) -> None:
+    tensors = shard.tensors
+    header = shard.header if isinstance(shard, Shard) else None
     # The widest numbers first, so that each tensor begins at a multiple of its own,
     # however many rows there are now.
-    names = sorted(
-        tensors,
-        key=lambda name: (-DTYPES[tensors[name].dtype].itemsize, tensors[name].begin),
-    )
+    names = sorted(tensors, key=lambda name: -DTYPES[tensors[name].dtype].itemsize)
     with path.open("xb") as file, shard.path.open("rb") as source:
         forms = {
             name: (
@@ -300,12 +346,24 @@ def _write_shard(shard: Shard, tables: dict[str, Stored], path: Path) -> None:
             )
             for name in names
         }
-        file.write(header_of(forms, shard.header.metadata or None))
+        metadata = {"format": "pt"} if header is None else header.metadata or None
+        file.write(header_of(forms, metadata))
         for name in names:
             if name in tables:
                 write_array(file, tables[name])
+            elif isinstance(shard, PickledShard):
+                write_array(file, _bits(shard, name))
             else:
-                _copy_range(source, shard.header.data, tensors[name], file)
+                _copy_range(source, shard.header.data, shard.header.tensors[name], file)
+
+
+def _bits(shard: PickledShard, name: str) -> AnyArray:
+    """Return a tensor of any dtype, also of one that numpy lacks, as whole numbers."""
+    tensor = shard.tensors[name]
+    if tensor.array is not None:
+        return shard.load(name)
+    whole = f"U{8 * DTYPES[tensor.dtype].itemsize}"
+    return shard.checkpoint.load(tensor._replace(dtype=whole))
 
 
 def _copy_range(

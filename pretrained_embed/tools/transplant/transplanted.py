@@ -129,8 +129,9 @@ class Transplanted:
         the ids of pad, bos, eos and other tokens in both configs are brought up to
         date; an id of a token that is left behind becomes ``null``. In the place of
         the old tokenizer's files come those of the new one: copies of those that were
-        given, or what the object itself saves; a plain mapping has none. Weights in
-        other formats (``pytorch_model.bin``) are left out, as they have the old table.
+        given, or what the object itself saves; a plain mapping has none. Weights are
+        written as safetensors; those in other formats beside them are left out, as
+        they have the old table.
         All else is copied byte for byte. Raises `WriteError`.
         """
         save(
@@ -183,7 +184,7 @@ def transplant(
     ----------
     model : path
         A folder with ``config.json`` and safetensors files, as ``save_pretrained``
-        writes it.
+        writes it, or ``pytorch_model.bin``, which is read and not run.
     old_tokenizer : tokenizer, optional
         The one the model was made with; by default that in its folder. The path of a
         ``tokenizer.json`` or of its folder, a tokenizer of ``tokenizers`` or

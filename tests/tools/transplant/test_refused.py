@@ -126,10 +126,17 @@ def test_a_quantised_embedding(tmp_path):
         moved(model)
 
 
-def test_a_model_that_is_only_a_pickle(tmp_path, model):
+def test_a_model_without_weights(tmp_path, model):
+    (model / "model.safetensors").rename(model / "model.pickle")
+
+    with pytest.raises(pe.errors.SourceError, match=r"cannot read.*model\.safetensors"):
+        moved(model)
+
+
+def test_a_pickle_that_is_none(tmp_path, model):
     (model / "model.safetensors").rename(model / "pytorch_model.bin")
 
-    with pytest.raises(pe.errors.SourceError, match="never from a pickle"):
+    with pytest.raises(pe.errors.FormatError, match="is no opcode"):
         moved(model)
 
 

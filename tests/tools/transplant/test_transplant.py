@@ -1,6 +1,7 @@
 """Row by row: what the tables of a model become under another tokenizer."""
 
 import json
+from collections import OrderedDict
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 import torch
+from safetensors.torch import load_file
 
 import pretrained_embed as pe
 from pretrained_embed import RowStart
@@ -69,6 +71,60 @@ def test_every_row_of_the_new_table(tmp_path, dtype, shards):
     assert [RowStart(code).name for code in result.start] == [
         *("SHARED", "SHARED", "PIECES", "PIECES", "MEAN", "SHARED", "MEAN")
     ]
+
+
+@pytest.mark.parametrize("shards", [False, True])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_model_of_torch_save_becomes_one_of_safetensors(tmp_path, dtype, shards):
+    tables = {INPUT: table(dtype), "lm_head.weight": table(dtype)}
+    model = write_model(tmp_path / "model", tables, shards=shards)
+    moved(model).save(tmp_path / "expected")
+    pickled(model)
+
+    moved(model).save(tmp_path / "out")
+
+    expected, new = read_model(tmp_path / "expected"), read_model(tmp_path / "out")
+    assert new.keys() == expected.keys()
+    assert all(same_bits(new[name], tensor) for name, tensor in expected.items())
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    assert not any("pytorch" in name or name.endswith(".bin") for name in names)
+    if shards:
+        index, known = (
+            json.loads((tmp_path / folder / "model.safetensors.index.json").read_text())
+            for folder in ("out", "expected")
+        )
+        assert index == known
+
+
+def pickled(model):
+    """Turn the files of a model into those of torch.save."""
+    for path in model.glob("*.safetensors"):
+        tensors = load_file(path)
+        name = path.name.replace("model.", "pytorch_model.")
+        torch.save(OrderedDict(tensors), (model / name).with_suffix(".bin"))
+        path.unlink()
+    index = model / "model.safetensors.index.json"
+    if index.is_file():
+        text = index.read_text().replace(".safetensors", ".bin")
+        (model / "pytorch_model.bin.index.json").write_text(text)
+        index.unlink()
+
+
+@pytest.mark.parametrize(
+    ("state", "said"),
+    [
+        ({"step": 3}, "no state dict of plain tensors; load"),
+        ({"more": {"weight": torch.ones(2)}}, "no state dict"),
+        ({"odd": torch.ones(2, dtype=torch.complex128)}, "'odd' is complex128"),
+    ],
+)
+def test_a_file_that_would_lose_something_is_refused(tmp_path, state, said):
+    model = write_model(tmp_path / "model", {INPUT: table()})
+    (model / "model.safetensors").unlink()
+    torch.save({INPUT: table()} | state, model / "pytorch_model.bin")
+
+    with pytest.raises(pe.errors.FormatError, match=said):
+        moved(model)
 
 
 @pytest.mark.parametrize("shards", [False, True])
