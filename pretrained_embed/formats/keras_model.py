@@ -50,6 +50,7 @@ from pretrained_embed.formats.local import (
     copied,
     file_size,
     json_object,
+    name_beside,
     open_file,
     open_local,
 )
@@ -204,11 +205,7 @@ def _sharded(stream: ByteStream, path: Path, held: ExitStack) -> tuple[_Saved, B
     names: set[str] = set()
     for held_in in shards.values() if isinstance(shards, dict) else ():
         for name in held_in if isinstance(held_in, list) else [held_in]:
-            if not isinstance(name, str) or Path(name).name != name:
-                raise FormatError(
-                    f"{path}: {name!r} is not the name of a file beside it"
-                )
-            names.add(name)
+            names.add(name_beside(name, path))
     if not names:
         raise FormatError(f"{path}: names no shards of weights; get it again")
     files = []

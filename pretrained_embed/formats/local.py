@@ -9,6 +9,7 @@ import io
 import json
 import math
 import mmap
+import os
 import struct
 import threading
 import weakref
@@ -273,6 +274,21 @@ class Cursor:
             f"{self.where}, offset {self.at:,} of {self._what}: {fault}; the file is "
             "damaged, or is none of its format"
         )
+
+
+def name_beside(name: object, path: Path) -> str:
+    """Return the name that a file gives of one beside it.
+
+    Raises `FormatError` for what is no such name.
+    """
+    if isinstance(name, str) and Path(name).name == name and "\0" not in name:
+        try:
+            os.fsencode(name)
+        except UnicodeEncodeError:  # half a character
+            pass
+        else:
+            return name
+    raise FormatError(f"{path}: {name!r} is not the name of a file beside it")
 
 
 def json_object(path: Path) -> dict[str, Any]:

@@ -270,6 +270,8 @@ def test_shards_have_to_lie_beside_their_list(tmp_path):
     for name, kind, told in (
         ("s_0.weights.h5", SourceError, "all shards have to lie beside it"),
         ("../s_0.weights.h5", FormatError, "not the name of a file beside it"),
+        ("\ud800.weights.h5", FormatError, "not the name of a file beside it"),
+        ("s\0.weights.h5", FormatError, "not the name of a file beside it"),
     ):
         path.write_text(json.dumps({"weight_map": {"/a/vars": name}}))
         with pytest.raises(kind, match=told):

@@ -20,7 +20,13 @@ from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats.format import Listing
-from pretrained_embed.formats.local import ReadRows, file_size, json_object, open_file
+from pretrained_embed.formats.local import (
+    ReadRows,
+    file_size,
+    json_object,
+    name_beside,
+    open_file,
+)
 from pretrained_embed.formats.marks import (
     CONFIG,
     INDEX,
@@ -236,6 +242,5 @@ def read_index(path: Path) -> dict[str, Any]:
     if not isinstance(names, dict) or not names:
         raise FormatError(f"{path}: no weight_map")
     for name in names.values():
-        if not isinstance(name, str) or Path(name).name != name:
-            raise FormatError(f"{path}: {name!r} is not the name of a file beside it")
+        name_beside(name, path)
     return index
