@@ -65,6 +65,7 @@ NAME = "keras"
 
 _VARS, _FIRST = "vars", "/vars/0"
 _DEPTH = 24  # of layers in layers
+_TOKENS = ".tokens"  # of the name of a list that comes before vocabularies
 _ASSETS, _VOCABULARY = "assets/", "/vocabulary.txt"
 _DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16"}
 _BEFORE = "model_weights"  # the group of the weights in a model that is one HDF5 file
@@ -114,12 +115,19 @@ def open_reader(
         rows = _table(layers[name], f"{where}, layer {name!r}", budget)
         told = EmbeddingTensor(rows, [f"vectors from layer {name}"])
         vocabularies = {**said.vocabularies, **_adapted(saved.assets, said)}
-        if stream.tokens_path is None and vocabularies:
+        if vocabularies and not _has_list(stream):
             reader = _with_tokens(stream, name, told, vocabularies, said, budget)
         else:
             reader = tokens_beside(NAME, stream, told, layout)
         reader.facts = {"layer": name}
         return reader
+
+
+def _has_list(stream: ByteStream) -> bool:
+    """Return whether a list of tokens was named, or lies beside a model as one."""
+    if stream.path is None or stream.tokens_path is not None:
+        return stream.tokens_path is not None
+    return stream.path.with_suffix(_TOKENS).is_file()
 
 
 def _saved(stream: ByteStream, held: ExitStack) -> tuple[_Saved, Budget]:
@@ -335,8 +343,8 @@ def _with_tokens(
         raise FormatError(
             f"{stream.name}: {rows:,} rows in layer {layer!r}{fed}, and "
             f"{'several' if texts else 'none'} of its vocabularies could be theirs "
-            f"({shown}); name another layer, as FILE#LAYER, or give the list of "
-            "tokens, one a line, as tokens= (--tokens)"
+            f"({shown}); name another layer, as FILE#LAYER, or put the list of its "
+            f"tokens, one a line, beside the model with the ending {_TOKENS}"
         )
     (name,) = texts.values()
     tokens = vocabularies[name]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -454,6 +455,6 @@ def test_tokens_of_a_folder_can_be_given(tmp_path):
     folder = copied("bert", tmp_path)
     (tmp_path / "t.txt").write_text("".join(f"t{i}\n" for i in range(17)))
 
-    source = sources.open_source(folder, tokens=tmp_path / "t.txt")
+    source = replace(sources.open_source(folder), tokens_path=tmp_path / "t.txt")
     with formats.open_reader(source) as reader:
         assert all_rows(reader)[0][:2] == ["t0", "t1"]

@@ -91,8 +91,8 @@ def open_reader(stream: ByteStream) -> TableReader:
         raise FormatError(
             f"{folder} has no tokens: none of {', '.join(TOKENIZERS)} is there. Get "
             "the files of its tokenizer; transformers makes a tokenizer.json with "
-            "AutoTokenizer.from_pretrained(folder).save_pretrained(folder). Or give "
-            "the list of tokens, one a line, as tokens= (--tokens)"
+            "AutoTokenizer.from_pretrained(folder).save_pretrained(folder). Or put the "
+            "list of its tokens there, one a line, as vocab.txt"
         )
     reader = model_reader(NAME, stream, embedding, tokens)
     reader.facts = {
