@@ -1,15 +1,19 @@
 """Which array of another writer's file has the vectors, and which the tokens.
 
 Names tell, in whatever group they are. Where none does, the only matrix of numbers is
-the vectors and the only row of strings the tokens.
+the vectors and the only row of strings the tokens. An array that gensim keeps beside a
+model has its tokens there.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection
 from typing import NamedTuple
 
 from pretrained_embed.errors import FormatError
+from pretrained_embed.files.reading import is_file
+from pretrained_embed.formats.reader import ByteStream
 
 #: Names that vectors and tokens have, the most telling first.
 VECTORS = (
@@ -19,6 +23,13 @@ VECTORS = (
 TOKENS = (
     *("tokens", "words", "vocab", "vocabulary", "index_to_key", "index2word"),
     *("token", "word", "keys", "labels", "index", "axis1"),  # the last is of pandas
+)
+
+#: What packs a pickle of gensim's; its other files are .npz.
+PACKED = (".gz", ".bz2")
+#: The name of the model, and that of the array.
+_BESIDE = re.compile(
+    r"(?P<model>.+?)(\.wv|\.docvecs|\.dv|\.trainables)?\.(vectors\w*|syn[01]\w*)\.np[yz]"
 )
 
 
@@ -71,3 +82,32 @@ def pick_pair(
     left = sorted({*names} - {vectors, tokens})
     notes = [f"{kind}s left out: {', '.join(left[:10])}"] if left else []
     return Pair(vectors, tokens, notes)
+
+
+def refuse_part(stream: ByteStream) -> None:
+    """Raise `FormatError` for an array that gensim keeps beside a model, by its name.
+
+    The message names the model, which has the tokens.
+    """
+    name = stream.name if stream.path is None else stream.path.name
+    found = _BESIDE.fullmatch(name.rpartition("/")[2])
+    if found is None:
+        return
+    beside = stream.path and next(
+        (
+            path
+            for suffix in ("", *PACKED)
+            if is_file(path := stream.path.with_name(found["model"] + suffix))
+        ),
+        None,
+    )
+    if beside:
+        raise FormatError(
+            f"{stream.name} is a part of {beside.name}, which gensim saved beside it "
+            f"and which has the tokens: give {str(beside)!r} instead"
+        )
+    raise FormatError(
+        f"{stream.name} is a part of a model, as gensim saves it, and has no tokens: "
+        f"put {found['model']!r}, which gensim wrote with it, beside it, and give that "
+        "instead"
+    )

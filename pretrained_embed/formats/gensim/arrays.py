@@ -7,11 +7,10 @@ imported or called. `reader` has the names of the files.
 from __future__ import annotations
 
 import errno
-import re
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, SourceError
-from pretrained_embed.files.reading import is_file
+from pretrained_embed.formats.foreign import PACKED
 from pretrained_embed.formats.local import file_size, open_file
 from pretrained_embed.formats.marks import NPY
 from pretrained_embed.formats.npy.reader import map_matrix
@@ -27,11 +26,6 @@ from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.unknown import mark_of
 
 _ELSEWHERE = "__numpys"  # the attribute that lists the arrays kept in other files
-_PACKED = (".gz", ".bz2")  # of such a pickle, the other files are .npz
-#: The name of the model, and that of the array.
-_BESIDE = re.compile(
-    r"(?P<model>.+?)(\.wv|\.docvecs|\.dv|\.trainables)?\.(vectors\w*|syn[01]\w*)\.np[yz]"
-)
 _MARK, _ARRAYS = 64, (NPY, b"PK")  # bytes that tell what is an array, or is none
 
 
@@ -77,9 +71,7 @@ class Arrays:
             )
         own = path.name
         usual = f"{own}{self._prefix}.{name}.npy"
-        packed = [
-            f"{own}{suffix}{self._prefix}.{name}.npz" for suffix in ("", *_PACKED)
-        ]
+        packed = [f"{own}{suffix}{self._prefix}.{name}.npz" for suffix in ("", *PACKED)]
         for sibling in (usual, *packed):
             try:
                 with open_file(path.with_name(sibling), options) as file:
@@ -145,32 +137,3 @@ KNOWN = (
         "numpy.random._mt19937.MT19937",
     }
 )
-
-
-def refuse_part(stream: ByteStream) -> None:
-    """Raise `FormatError` for an array that gensim keeps beside a model, by its name.
-
-    The message names the model, which has the tokens.
-    """
-    name = stream.name if stream.path is None else stream.path.name
-    found = _BESIDE.fullmatch(name.rpartition("/")[2])
-    if found is None:
-        return
-    beside = stream.path and next(
-        (
-            path
-            for suffix in ("", *_PACKED)
-            if is_file(path := stream.path.with_name(found["model"] + suffix))
-        ),
-        None,
-    )
-    if beside:
-        raise FormatError(
-            f"{stream.name} is a part of {beside.name}, which gensim saved beside it "
-            f"and which has the tokens: give {str(beside)!r} instead"
-        )
-    raise FormatError(
-        f"{stream.name} is a part of a model, as gensim saves it, and has no tokens: "
-        f"put {found['model']!r}, which gensim wrote with it, beside it, and give that "
-        "instead"
-    )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.foreign import refuse_part
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import LocalFile, file_size, map_array, open_local
 from pretrained_embed.formats.marks import TOKEN_LISTS
@@ -40,8 +41,6 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
     try:
         return _open(stream, layout)
     except FormatError:
-        from pretrained_embed.formats.gensim.arrays import refuse_part
-
         refuse_part(stream)
         raise
 

@@ -30,7 +30,7 @@ from pretrained_embed.bits import check_told, found_in_file
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
-from pretrained_embed.formats.foreign import ArrayForm, pick_pair
+from pretrained_embed.formats.foreign import ArrayForm, pick_pair, refuse_part
 from pretrained_embed.formats.local import (
     LocalFile,
     Zipped,
@@ -64,8 +64,6 @@ def open_reader(stream: ByteStream) -> TableReader:
             try:
                 return _foreign(archive, where, budget)
             except FormatError:
-                from pretrained_embed.formats.gensim.arrays import refuse_part
-
                 refuse_part(stream)
                 raise
 
