@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 import pretrained_embed as pe
-from pretrained_embed import formats
 from pretrained_embed.cli import options
 from pretrained_embed.cli.build_options import (
     VocabFile,
@@ -37,11 +36,11 @@ from pretrained_embed.cli.output import (
 )
 
 
-def _formats(output: Path) -> tuple[formats.Format, ...]:
+def _formats(output: Path) -> tuple[pe.formats.Format, ...]:
     """Return the formats to choose from; plug-ins only where none of ours fits."""
-    if output.suffix.lower() in formats.WRITABLE_SUFFIXES:
-        return formats.FORMATS
-    return formats.known_formats()
+    if output.suffix.lower() in options.WRITABLE_SUFFIXES:
+        return pe.formats.FORMATS
+    return pe.formats.known_formats()
 
 
 @click.command()
@@ -62,8 +61,8 @@ def _formats(output: Path) -> tuple[formats.Format, ...]:
     show_default=True,
     metavar="FILE",
     help="The file to write; an existing one is replaced. The suffix names the "
-    f"format: {' '.join(formats.WRITABLE_SUFFIXES)}. "
-    f"{' '.join(formats.TARGET_SUFFIXES)} are written as rows are made, so the matrix "
+    f"format: {' '.join(options.WRITABLE_SUFFIXES)}. "
+    f"{' '.join(options.TARGET_SUFFIXES)} are written as rows are made, so the matrix "
     "may be larger than the memory.",
 )
 @click.option(
@@ -117,11 +116,11 @@ def build(
             "folder with --output"
         )
     check_target(output, "--output", None if shards else [*written], **read)
-    streamed = shards is not None or suffix in formats.TARGET_SUFFIXES
+    streamed = shards is not None or suffix in options.TARGET_SUFFIXES
     if not shards:
         written[suffix].check_dtype(recipe.dtype)
     if report is not None:
-        check_target(report, "--report", pe.Coverage.REPORT_SUFFIXES, **read)
+        check_target(report, "--report", options.REPORT_SUFFIXES, **read)
 
     vocabulary = vocab.read(library)
     workers: list[Any] = []

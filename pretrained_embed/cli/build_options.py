@@ -7,10 +7,9 @@ one value: ``vocab``, ``recipe``, ``limits``, ``work``.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
@@ -18,14 +17,17 @@ import pretrained_embed as pe
 from pretrained_embed.cli import options
 from pretrained_embed.errors import MissingPackageError, WorkerError, brief
 
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
 #: Seconds that a scheduler has to answer.
 _PATIENCE = 30
 
-_CHOICES = {name: ", ".join(words) for name, words in pe.Recipe.choices().items()}
+_CHOICES = {name: ", ".join(words) for name, words in options.CHOICES.items()}
 
 
 def _completed(field: str) -> dict[str, Any]:
-    return options.completing(lambda: pe.Recipe.choices()[field], several=True)
+    return options.completing(lambda: options.CHOICES[field], several=True)
 
 
 def _by_token(
@@ -70,11 +72,11 @@ def _bad_rows(_: click.Context, __: click.Parameter, value: str) -> int | float:
 
 recipe_options = options.value_options(
     "recipe",
-    pe.Recipe,
+    lambda **given: pe.Recipe(**given),
     {
         "combine": click.option(
             "--combine",
-            **options.one_of(pe.Recipe.choices()["combine"]),
+            **options.one_of(options.CHOICES["combine"]),
             default="fill",
             show_default=True,
             help="Of several sources. fill: a token's vector is from the first that "
@@ -148,7 +150,7 @@ recipe_options = options.value_options(
         ),
         "dtype": click.option(
             "--dtype",
-            **options.one_of(pe.Recipe.choices()["dtype"]),
+            **options.one_of(options.CHOICES["dtype"]),
             default="float32",
             show_default=True,
             help="The dtype of the finished rows. int8, int4 and binary have a scale "
@@ -160,7 +162,7 @@ recipe_options = options.value_options(
 
 limits_options = options.value_options(
     "limits",
-    pe.Limits,
+    lambda **given: pe.Limits(**given),
     {
         "coverage": click.option(
             "--min-coverage",
@@ -255,7 +257,7 @@ def dask_executor(scheduler: str | None) -> Iterator[Executor | None]:
 
 vocab_kind = click.option(
     "--vocab-kind",
-    **options.one_of(pe.Vocabulary.KINDS),
+    **options.one_of(options.KINDS),
     help="text: one token a line; counts: TOKEN<TAB>COUNT lines, or with a blank; "
     "json: a list of tokens or an object from token to id; bert: vocab.txt; "
     "tokenizer: tokenizer.json of Hugging Face, or the folder of a tokenizer; "
@@ -358,7 +360,7 @@ report = click.option(
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="Also write all that is known of the coverage. The suffix names the form: "
-    f"{' '.join(pe.Coverage.REPORT_SUFFIXES)}.",
+    f"{' '.join(options.REPORT_SUFFIXES)}.",
 )
 
 spreadsheet = click.option(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,8 +12,10 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.options import library_options
 from pretrained_embed.cli.output import Bar, answer, answer_json, plural, size, tell
 from pretrained_embed.errors import SourceError
-from pretrained_embed.library.cache import Cached
 from pretrained_embed.markup import columns
+
+if TYPE_CHECKING:
+    from pretrained_embed.library.cache import Cached
 
 
 @click.group()
@@ -101,15 +103,19 @@ def verify(library: pe.Library, as_json: bool) -> None:
     tell(f"{total([file for file, _ in checked])}, all as recorded.")
 
 
+def _kept() -> set[str]:
+    from pretrained_embed.library.cache import Cache
+
+    return {file.source for file in Cache().entries()}
+
+
 @cache.command()
 @click.argument(
     "names",
     metavar="NAME...",
     nargs=-1,
     required=True,
-    **options.completing(
-        lambda: {file.source for file in pe.Library().cache.entries()}
-    ),
+    **options.completing(_kept),
 )
 @library_options("cache_dir")
 def remove(names: tuple[str, ...], library: pe.Library) -> None:

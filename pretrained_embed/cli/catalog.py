@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -24,10 +24,10 @@ from pretrained_embed.cli.output import (
     size,
     tell,
 )
-from pretrained_embed.library import packages
-from pretrained_embed.library.cache import Cached
-from pretrained_embed.library.catalog import Entry
 from pretrained_embed.markup import columns
+
+if TYPE_CHECKING:
+    from pretrained_embed.library.catalog import Entry
 
 
 @click.command("list")
@@ -88,6 +88,9 @@ def fetch(
     Example:
       pretrained-embed fetch glove-6b-300d
     """
+    from pretrained_embed.library import packages
+    from pretrained_embed.library.cache import Cached
+
     if (installed := packages.find(name)) is not None:
         if not quiet:
             tell(
@@ -185,6 +188,8 @@ Here = Mapping[str, str]
 
 def here(library: pe.Library) -> Here:
     """Return what is on this machine; a package comes before the cache."""
+    from pretrained_embed.library import packages
+
     cached = {
         file.source: "cached"
         for file in library.cache.entries()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,24 @@ from pretrained_embed.cli.output import Bar, answer_json, plural, remarks, tell
 _SHOWN = 5  # missing tokens that are named
 
 
+def _all_formats() -> Sequence[str]:
+    """Return the formats that are written; those of plug-ins where there are any."""
+    from importlib.metadata import entry_points
+
+    if not entry_points(group=options.PLUGINS):
+        return options.WRITABLE_FORMATS
+    return pe.formats.writable_formats()
+
+
 @click.command()
 @click.argument("source", metavar="IN", **options.source)
 @click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
 @click.option(
     "--to",
     "format",
-    **options.one_of(pe.formats.WRITABLE_FORMATS, pe.formats.writable_formats),
+    **options.one_of(options.WRITABLE_FORMATS, _all_formats),
     help="The new format. Left out: as the suffix of OUT says, "
-    f"{' '.join(pe.formats.WRITABLE_SUFFIXES)}.",
+    f"{' '.join(options.WRITABLE_SUFFIXES)}.",
 )
 @click.option(
     "--vocab",
@@ -36,7 +45,7 @@ _SHOWN = 5  # missing tokens that are named
 @vocab_kind
 @click.option(
     "--dtype",
-    **options.one_of([*pe.Recipe.choices()["dtype"], "float64"]),
+    **options.one_of([*options.CHOICES["dtype"], "float64"]),
     default="float32",
     show_default=True,
     help="The dtype of the new file, where its format can hold it. All but float32 "

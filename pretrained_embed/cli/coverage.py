@@ -67,7 +67,7 @@ def coverage(
         check_target(
             report,
             "--report",
-            pe.Coverage.REPORT_SUFFIXES,
+            options.REPORT_SUFFIXES,
             vocabulary=vocab.given,
             sources=source,
         )

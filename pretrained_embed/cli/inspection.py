@@ -11,7 +11,6 @@ from typing import Any
 import click
 
 import pretrained_embed as pe
-from pretrained_embed import Library, formats, kernel, versions
 from pretrained_embed.cli import options
 from pretrained_embed.cli.catalog import entry_facts, entry_text, here
 from pretrained_embed.cli.options import library_options
@@ -29,8 +28,6 @@ from pretrained_embed.cli.output import (
     source_name,
 )
 from pretrained_embed.errors import brief
-from pretrained_embed.kernel import choice
-from pretrained_embed.library import packages
 from pretrained_embed.markup import columns
 
 _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
@@ -104,9 +101,9 @@ def _formats() -> tuple[dict[str, Any], str]:
             "written": bool(each.sink),
             "suffixes": [*each.suffixes],
             "dtypes": [*each.dtypes] if each.sink else [],
-            "plugin": each not in formats.FORMATS,
+            "plugin": each not in pe.formats.FORMATS,
         }
-        for each in formats.known_formats()
+        for each in pe.formats.known_formats()
     ]
     table = columns(
         ("NAME", "READ", "WRITTEN", "SUFFIXES", "FROM"),
@@ -268,10 +265,14 @@ def _words(value: Any) -> str | None:
 _FRAMEWORKS = ("torch", "keras", "jax", "flax", "equinox", "gensim")
 
 
-def environment_facts(library: Library) -> dict[str, Any]:
+def environment_facts(library: pe.Library) -> dict[str, Any]:
     """Return versions, kernel, cache, data packages and frameworks, for JSON."""
+    from pretrained_embed import kernel
+    from pretrained_embed.kernel import choice
+    from pretrained_embed.library import packages
+
     return {
-        **versions(),
+        **pe.versions(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "kernel": kernel.IMPLEMENTATION,

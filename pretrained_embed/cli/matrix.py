@@ -211,9 +211,6 @@ def page(
         tell(f"Wrote {output}.")
 
 
-_SUFFIXES = pe.EmbeddingMatrix.PICTURE_SUFFIXES
-
-
 @click.command()
 @click.argument("matrix", metavar="MATRIX")
 @click.option(
@@ -223,7 +220,7 @@ _SUFFIXES = pe.EmbeddingMatrix.PICTURE_SUFFIXES
     default="map.png",
     show_default=True,
     metavar="FILE",
-    help=f"The picture to write: {' '.join(_SUFFIXES)}.",
+    help=f"The picture to write: {' '.join(options.PICTURE_SUFFIXES)}.",
 )
 @click.option(
     "--tokens",
@@ -263,9 +260,10 @@ def plot(
       pretrained-embed plot embedding.npz -o map.png
       pretrained-embed plot embedding.npz --tokens king,queen,man,woman -o map.svg
     """
-    if output.suffix.lower() not in _SUFFIXES:
+    if output.suffix.lower() not in options.PICTURE_SUFFIXES:
+        suffixes = " ".join(options.PICTURE_SUFFIXES)
         raise click.BadParameter(
-            f"{str(output)!r} does not end in one of {' '.join(_SUFFIXES)}",
+            f"{str(output)!r} does not end in one of {suffixes}",
             param_hint="'--output'",
         )
     loaded = pe.load_matrix(matrix, library=library)
@@ -313,7 +311,7 @@ def plot(
     "-o",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help=f"A page or a picture: .html {' '.join(pe.EmbeddingMatrix.PICTURE_SUFFIXES)}.",
+    help=f"A page or a picture: .html {' '.join(options.PICTURE_SUFFIXES)}.",
 )
 @options.as_json
 @options.quiet

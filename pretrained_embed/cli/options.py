@@ -16,13 +16,63 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from pretrained_embed import DEFAULT_SOURCE, EmbeddingMatrix, Library
+import pretrained_embed as pe
 from pretrained_embed.cli.output import tell
 from pretrained_embed.errors import brief
-from pretrained_embed.kernel.choice import SlowKernelWarning
-from pretrained_embed.sources.url import url_or_words
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+
+# What options can be, as the public names beside each say: Tab must not wait for numpy,
+# which they need. A test compares.
+
+#: `Recipe.choices()`
+CHOICES = {
+    "match": (
+        *("exact", "lower", "title", "upper", "nfc", "nfkc", "strip-accents"),
+        *("digits-hash", "digits-zero", "quotes", "joined", "compound", "unmarked"),
+        *("conceptnet", "lemma", "stem"),
+    ),
+    "oov": (
+        *("zeros", "normal", "uniform", "mean", "error"),
+        *("subword", "parts", "ngram"),
+    ),
+    "combine": ("fill", "concat", "average"),
+    "postprocess": ("unit-norm", "center", "all-but-the-top", "pca", "truncate"),
+    "dtype": ("float32", "float16", "bfloat16", "int8", "int4", "binary"),
+}
+
+#: `Vocabulary.KINDS`
+KINDS = (
+    *("text", "counts", "json", "bert", "tokenizer", "sentencepiece"),
+    *("spacy", "gensim", "fasttext", "report"),
+)
+
+#: `EmbeddingMatrix.PROJECTIONS`
+PROJECTIONS = ("pca", "tsne", "umap")
+
+#: `EmbeddingMatrix.PICTURE_SUFFIXES`
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
+
+#: `Coverage.REPORT_SUFFIXES`
+REPORT_SUFFIXES = (".md", ".json", ".csv")
+
+#: `formats.WRITABLE_FORMATS`
+WRITABLE_FORMATS = (
+    *("npz", "npy", "hdf5", "safetensors", "gensim", "parquet", "arrow", "word2vec"),
+    *("glove", "word2vec-binary", "sharded", "sentence-transformers", "projector"),
+)
+
+#: `formats.plugins.GROUP`
+PLUGINS = "pretrained_embed.formats"
+
+#: `formats.WRITABLE_SUFFIXES`
+WRITABLE_SUFFIXES = (
+    *(".npz", ".npy", ".h5", ".hdf5", ".safetensors", ".kv"),
+    *(".parquet", ".arrow", ".feather", ".txt", ".vec", ".bin"),
+)
+
+#: `formats.TARGET_SUFFIXES`
+TARGET_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".safetensors")
 
 
 def value_options(
@@ -112,15 +162,24 @@ def completing(
 
 
 def _names() -> Iterator[str]:
-    for entry in Library().list():
+    from pretrained_embed.library import catalog
+
+    for entry in catalog.load().entries():
         if entry.is_template:
             yield from (entry.for_language(code).id for code in entry.languages)
         else:
             yield entry.id
 
 
+def source_words(given: str) -> str:
+    """Return a name or a path as it is, and a URL so that it shows no secret."""
+    from pretrained_embed.sources.url import url_or_words
+
+    return url_or_words(given)
+
+
 #: What is any source: a name, a URL or a file.
-source: dict[str, Any] = {"type": url_or_words, **completing(_names, files=True)}
+source: dict[str, Any] = {"type": source_words, **completing(_names, files=True)}
 
 
 def _check_word(word: str, words: Sequence[str]) -> None:
@@ -133,7 +192,7 @@ def _check_word(word: str, words: Sequence[str]) -> None:
 
 projection = click.option(
     "--projection",
-    **one_of(EmbeddingMatrix.PROJECTIONS),
+    **one_of(PROJECTIONS),
     default="pca",
     show_default=True,
     help="How points are placed: pca; tsne needs scikit-learn, umap needs umap-learn.",
@@ -148,7 +207,7 @@ sources = click.option(
     **source,
     metavar="SOURCE",
     multiple=True,
-    default=(DEFAULT_SOURCE,),
+    default=(pe.DEFAULT_SOURCE,),
     show_default=True,
     help="The vectors: a name that 'list' shows, a URL, a path, archive.zip#member, a "
     "folder of parts or a pattern of their names in quotes ('part-*.txt'), or - for "
@@ -179,6 +238,8 @@ as_json = click.option(
 
 def _hushed(_: click.Context, __: click.Parameter, value: bool) -> bool:
     if value:
+        from pretrained_embed.kernel.choice import SlowKernelWarning
+
         warnings.simplefilter("ignore", SlowKernelWarning)
     return value
 
@@ -196,7 +257,7 @@ quiet = click.option(
 def _remarked(context: click.Context, _: click.Parameter, value: Path | None) -> Any:
     """Say, once, what the user should know of the cache that is used."""
     if not context.params.get("quiet") and not context.resilient_parsing:
-        for remark in Library(value).cache.remarks():
+        for remark in pe.Library(value).cache.remarks():
             tell(f"Note: {remark}.")
     return value
 
@@ -204,7 +265,7 @@ def _remarked(context: click.Context, _: click.Parameter, value: Path | None) ->
 #: The options that say where vectors come from, by the field of `Library` they set.
 library_options = value_options(
     "library",
-    Library,
+    lambda **given: pe.Library(**given),
     {
         "cache_dir": click.option(
             "--cache-dir",

@@ -11,7 +11,6 @@ from pretrained_embed.cli import options
 from pretrained_embed.cli.options import library_options
 from pretrained_embed.cli.output import answer_json, plural, tell
 from pretrained_embed.errors import OptionError
-from pretrained_embed.sources.url import url_or_words
 
 
 @click.command()
@@ -53,13 +52,13 @@ from pretrained_embed.sources.url import url_or_words
 )
 @click.option(
     "--static",
-    type=url_or_words,
+    type=options.source_words,
     metavar="SOURCE",
     help="Vectors of words or of the new tokens, for omp and similarity.",
 )
 @click.option(
     "--override",
-    type=url_or_words,
+    type=options.source_words,
     metavar="FILE",
     help="Your own rows: vectors of tokens, of the same dim as those of the model.",
 )

@@ -2,6 +2,7 @@
 
 `Library` has the catalog, the cache and the stores in it. It hands over readers, and
 knows of no matrix. `open_vectors`, `fetch` and `index` are its methods as functions.
+`Library` is loaded when it is first used: the catalog and the cache need no numpy.
 """
 
 from __future__ import annotations
@@ -10,20 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretrained_embed import former_names
-from pretrained_embed.library.library import (
-    DEFAULT_SOURCE,
-    Folder,
-    Given,
-    Library,
-    OpenSource,
-    layouts_of,
-    listed_sources,
-)
 
 if TYPE_CHECKING:
     from pretrained_embed.arrays import AnyProgress
     from pretrained_embed.formats import AnyLayout, Reader
     from pretrained_embed.formats.store import Dtype
+    from pretrained_embed.library.library import (
+        Folder,
+        Given,
+        Library,
+        OpenSource,
+        layouts_of,
+        listed_sources,
+    )
     from pretrained_embed.sources import Source
 
 __all__ = [
@@ -38,6 +38,19 @@ __all__ = [
     "listed_sources",
     "open_vectors",
 ]
+
+#: What is read when no source is named.
+DEFAULT_SOURCE = "glove-6b-50d"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from pretrained_embed.library import library
+
+    value = getattr(library, name)
+    globals()[name] = value
+    return value
 
 
 def open_vectors(
@@ -89,6 +102,8 @@ def open_vectors(
     ...     for tokens, vectors in reader.blocks():
     ...         print(len(tokens), vectors.shape)
     """
+    from pretrained_embed.library.library import Library
+
     former_names.refuse(former, former_names.LIBRARY, open_vectors)
     return Library.of(library).open(source, layout=layout, progress=progress)
 
@@ -117,6 +132,8 @@ def fetch(
 
     >>> fetch("glove-6b-300d")  # doctest: +SKIP
     """
+    from pretrained_embed.library.library import Library
+
     former_names.refuse(former, former_names.LIBRARY, fetch)
     return Library.of(library).fetch(name, progress=progress)
 
@@ -154,6 +171,8 @@ def index(
 
     >>> index("vectors.txt")  # doctest: +SKIP
     """
+    from pretrained_embed.library.library import Library
+
     former_names.refuse(former, former_names.LIBRARY, index)
     return Library.of(library).index(
         source, dtype=dtype, layout=layout, progress=progress

@@ -30,7 +30,7 @@ from pretrained_embed.errors import (
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.reading import exists
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
-from pretrained_embed.library import cache_folder, stores
+from pretrained_embed.library import DEFAULT_SOURCE, cache_folder, stores
 from pretrained_embed.sources import Source, open_source
 from pretrained_embed.sources.identity import Identity, Mark
 from pretrained_embed.sources.source import (
@@ -58,9 +58,6 @@ Folder = str | os.PathLike[str]
 Held = Any
 
 Given = Source | Reader | Held
-
-#: What is read when no source is named.
-DEFAULT_SOURCE = "glove-6b-50d"
 
 #: The environment variable that says whether the network is off.
 OFFLINE = "PRETRAINED_EMBED_OFFLINE"
