@@ -44,7 +44,7 @@ CHOICES = {
 #: `Vocabulary.KINDS`
 KINDS = (
     *("text", "counts", "json", "bert", "tokenizer", "sentencepiece"),
-    *("spacy", "gensim", "fasttext", "report"),
+    *("spacy", "gensim", "fasttext", "report", "numbers", "saved"),
 )
 
 #: `EmbeddingMatrix.PROJECTIONS`
