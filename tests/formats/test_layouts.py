@@ -127,6 +127,7 @@ SOUND_KINDS: dict[tuple[str, str, str], tuple[int, int]] = {
     ("error", "ends-in-decimal", BROKEN): (0, 15),
     ("error", "ends-in-integer", "(i)"): (1, 18),
     ("error", "integer", "(iv)"): (0, 4),
+    ("error", "integer", "(v)"): (0, 1),
     ("error", "thousands", "(v)"): (0, 1),
     ("wrong", "ends-in-decimal", "(i)"): (12, 278),
     ("wrong", "ends-in-decimal", "(vi)"): (0, 2),
