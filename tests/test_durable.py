@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -120,8 +121,15 @@ def test_of_a_build_and_what_waits_for_it(disk, source, tmp_path, monkeypatch, n
         tokens()[:900], source, **grouped(out=tmp_path / name, files=shards)
     )
 
+    # nobody waits for the disk here: a checksum tells what is whole, or made again
+    waiting = [
+        path
+        for path in disk.missed
+        if re.match(r"\.?(wanted$|wanted\.|split-\d|range-\d)", path)
+    ]
+    assert len(waiting) > 10
+    disk.missed = [path for path in disk.missed if path not in waiting]
     wrote(disk, tmp_path, name)
-    assert disk.named > 10  # extracts and their records among them
 
 
 @pytest.mark.parametrize("suffix", [*pe.Coverage.REPORT_SUFFIXES, ".html", ".svg"])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from tables import stream_of
 
@@ -23,6 +23,7 @@ tokens = st.binary(min_size=1, max_size=8) | st.text(
     st.integers(1, 3),
     st.booleans(),
 )
+@example([(b"\x00", [0]), (b" \x0b", [0])], 1, True)  # a token of blanks alone
 def test_what_the_writer_accepts_reads_back_to_the_bit(
     tmp_path_factory, rows, dim, header
 ):

@@ -164,7 +164,9 @@ def common_trait(rows: Shapes, *, tabs: bool) -> Trait | None:
         traits = Counter(map(_trait, tokens))
         (found, count), *_ = traits.most_common(1)
         if found is None or 2 * count <= len(tokens):
-            begins = Counter(t.split(None, 1)[0] for t in tokens if b" " in t)
+            begins = Counter(
+                words[0] for t in tokens if b" " in t and (words := t.split(None, 1))
+            )
             first, count = max(begins.items(), key=lambda b: b[1], default=(b"", 0))
             if 2 * count <= len(tokens) or len(tokens) < _TOO_FEW:
                 return None
