@@ -12,16 +12,23 @@ It takes texts, as scikit-learn's own ``CountVectorizer`` does, and fails the ch
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
-from itertools import chain, repeat
-from typing import Any, Literal, cast, get_args
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 
 import pretrained_embed as pe
+from pretrained_embed import kernel
 from pretrained_embed.adapters._arguments import missing
-from pretrained_embed.arrays import Float32Array, Float64Array, Int64Array
+from pretrained_embed.arrays import (
+    BoolArray,
+    Float32Array,
+    Float64Array,
+    Int64Array,
+    PackedTokens,
+    joined,
+)
 from pretrained_embed.errors import (
     BY_COPY,
     CoverageError,
@@ -48,8 +55,12 @@ Pooling = Literal["mean", "max", "sif", "tfidf"]
 _SIF = 1e-3
 #: Numbers that are looked at together for a maximum.
 _NUMBERS = 1 << 22
-#: Texts that are pooled together: their words stay in the processor's cache.
-_TEXTS = 1024
+#: Texts that are pooled together: what is made of their words stays small.
+_TEXTS = 1 << 12
+#: The bytes of ASCII at which ``str.split`` splits.
+_BLANK = np.isin(np.arange(256), [*b"\t\n\v\f\r\x1c\x1d\x1e\x1f "])
+#: The position of a word that is not known: claims of positions are smaller.
+_UNKNOWN = np.iinfo(np.int64).max
 
 
 class WordVectors(TransformerMixin, BaseEstimator):
@@ -126,40 +137,48 @@ class WordVectors(TransformerMixin, BaseEstimator):
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
-        for name in ("_ids", "_table"):
+        for name in ("_known", "_places", "_table"):
             state.pop(name, None)
         return state
 
-    def _fitted(self, given: Iterable[Any]) -> list[list[str]]:
+    def _fitted(self, given: Iterable[Any]) -> list[Any]:
         if self.pooling not in get_args(Pooling):
             known = get_args(Pooling)
             raise OptionError(
                 f"pooling is {self.pooling!r}; it can be {', '.join(known)}"
                 f"{suggestion(str(self.pooling), known)}"
             )
-        texts = self._words(self._listed(given))
+        texts = self._listed(given)
         if not texts:
             raise OptionError("there is no text to fit to; give one at least")
-        words = Counter(chain.from_iterable(texts))
-        total = max(1, words.total())
-        self.frequencies_ = {word: count / total for word, count in words.items()}
-        within = Counter(chain.from_iterable(map(set, texts)))
+        read = self._words(texts)
+        words = read.packed.unpack()
+        counts = Counter(words)
+        total = max(1, counts.total())
+        self.frequencies_ = {word: count / total for word, count in counts.items()}
+        parts = zip(read.ends[:-1].tolist(), read.ends[1:].tolist(), strict=True)
+        within = Counter(chain.from_iterable(set(words[a:b]) for a, b in parts))
         self.idf_ = {
             word: float(np.log((1 + len(texts)) / (1 + count))) + 1
             for word, count in within.items()
         }
         self._rare = float(np.log(1 + len(texts))) + 1
-        self._ids: dict[str, int] = {}
         self._content: Any = None
-        self._table: Float32Array | None = None
-        self._look_up(words)
-        found = sum(self._ids[word] >= 0 for word in words)
-        self.coverage_ = found / len(words) if words else 0.0
+        self._forget()
+        self._look_up(list(counts))
+        found = int((self._places >= 0).sum())
+        self.coverage_ = found / len(counts) if counts else 0.0
         self.component_: Float64Array | None = None
         if self.pooling == "sif":
             pooled = self._pooled(texts).astype(np.float64)
             self.component_ = np.linalg.svd(pooled, full_matrices=False)[2][0]
         return texts
+
+    def _forget(self) -> None:
+        """Know no word and no vector."""
+        self._known = PackedTokens.pack([])
+        self._places: Int64Array = np.empty(0, np.int64)
+        self._table: Float32Array | None = None
 
     def _listed(self, given: Iterable[Any]) -> list[Any]:
         """Return texts as a list, if they can be texts."""
@@ -176,10 +195,10 @@ class WordVectors(TransformerMixin, BaseEstimator):
             )
         return list(given)
 
-    def _words(self, listed: list[Any]) -> list[list[str]]:
-        """Return the words of each text."""
+    def _words(self, listed: list[Any]) -> _Words:
+        """Return the words of texts."""
         if self.tokenizer is None and set(map(type, listed)) == {str}:
-            return list(map(str.split, listed))
+            return _Words.split(listed)
         read = self.tokenizer or str.split
         texts = []
         for text in listed:
@@ -189,16 +208,11 @@ class WordVectors(TransformerMixin, BaseEstimator):
                     "or a list of words; a missing one is to be filled, with '' say"
                 )
             texts.append(list(read(text) if isinstance(text, str) else text))
-        return texts
+        return _Words.of(texts)
 
     @left_out(BY_COPY)
-    def _look_up(self, words: Iterable[str]) -> None:
+    def _look_up(self, new: list[str]) -> None:
         """Find the vectors of words that have not been looked for."""
-        if not hasattr(self, "_ids"):  # as it comes out of a pickle
-            self._ids, self._table = {}, None
-        new = [word for word in dict.fromkeys(words) if word not in self._ids]
-        if not new and self._table is not None:
-            return
         asked = [word for word in new if word]
         found = None
         if asked:
@@ -221,9 +235,11 @@ class WordVectors(TransformerMixin, BaseEstimator):
             self._check(found.provenance.get("source"))
         rows = vectors.any(axis=1) & np.isfinite(vectors).all(axis=1)
         table = vectors[:0] if self._table is None else self._table
-        places = np.where(rows, len(table) + np.cumsum(rows) - 1, -1).tolist()
-        self._ids |= dict.fromkeys(new, -1)
-        self._ids |= dict(zip(asked, places, strict=True))
+        places = np.where(rows, len(table) + np.cumsum(rows) - 1, -1)
+        silent = [""] * (len(new) - len(asked))
+        self._known = joined([self._known, PackedTokens.pack([*asked, *silent])])
+        none = np.full(len(silent), -1)
+        self._places = np.concatenate([self._places, places, none])
         self._table = np.vstack([table, vectors[rows]])
         self.dim_ = vectors.shape[1]
 
@@ -248,59 +264,118 @@ class WordVectors(TransformerMixin, BaseEstimator):
                 "fitted: fit it again, or bring the old file back"
             )
 
-    def _places(self, texts: list[list[str]], count: int) -> Int64Array | None:
-        """Return the place in the table of each word of texts, -1 for none.
-
-        ``None`` if a word has not been looked for yet.
-        """
-        if not hasattr(self, "_ids"):  # as it comes out of a pickle
+    def _numbers(self) -> Float64Array | None:
+        """Return what each known word weighs; ``None`` where all weigh the same."""
+        of, other = {
+            "tfidf": (self.idf_, self._rare),
+            "sif": (self.frequencies_, 0.0),
+        }.get(self.pooling, ({}, 1.0))
+        if not of:
             return None
-        with suppress(KeyError):
-            found = map(self._ids.__getitem__, chain.from_iterable(texts))
-            return np.fromiter(found, np.int64, count)
-        return None
+        numbers = np.array([of.get(word, other) for word in self._known], np.float64)
+        return _SIF / (_SIF + numbers) if self.pooling == "sif" else numbers
 
     def _pooled(self, listed: list[Any]) -> Float32Array:
         """Return the vectors of texts, some texts at a time."""
-        pooled = []
+        if not hasattr(self, "_known"):  # as it comes out of a pickle
+            self._forget()
+        pooled: list[Float32Array] = []
+        numbers = self._numbers()
         for start in range(0, len(listed), _TEXTS):
-            texts = self._words(listed[start : start + _TEXTS])
-            lengths = np.fromiter(map(len, texts), np.int64, len(texts))
-            places = self._places(texts, int(lengths.sum()))
-            if places is None:  # one pass over the source finds the words of all
-                self._look_up(chain.from_iterable(self._words(listed[start:])))
-                places = cast(Int64Array, self._places(texts, int(lengths.sum())))
-            pooled.append(self._pool(texts, lengths, places))
+            words = self._words(listed[start : start + _TEXTS])
+            found = words.find(self._known)
+            if (found == _UNKNOWN).any() or self._table is None:
+                # one pass over the source finds the words of all texts that are left
+                rest = self._words(listed[start:])
+                self._look_up(rest.at(rest.find(self._known) == _UNKNOWN))
+                found, numbers = words.find(self._known), self._numbers()
+            pooled.append(self._pool(words, found, numbers))
         return np.concatenate([np.empty((0, self.dim_), np.float32), *pooled])
 
     def _pool(
-        self, texts: list[list[str]], lengths: Int64Array, places: Int64Array
+        self, words: _Words, found: Int64Array, numbers: Float64Array | None
     ) -> Float32Array:
         table = cast(Float32Array, self._table)
+        places = self._places[found]
         there = places >= 0
-        which = np.repeat(np.arange(len(texts)), lengths)[there]
-        ends = np.append(0, np.cumsum(np.bincount(which, minlength=len(texts))))
+        count = len(words.ends) - 1
+        which = np.repeat(np.arange(count), np.diff(words.ends))[there]
+        ends = np.append(0, np.cumsum(np.bincount(which, minlength=count)))
         places = places[there]
         if self.pooling == "max":
             return _largest(table, places, ends)
         weights = np.ones(len(places), np.float32)
-        if self.pooling == "tfidf":
-            idf = _numbers(self.idf_, self._rare, texts, len(there))[there]
-            weights = idf.astype(np.float32)
-        elif self.pooling == "sif":
-            often = _numbers(self.frequencies_, 0.0, texts, len(there))[there]
-            weights = (_SIF / (_SIF + often)).astype(np.float32)
-        shape = (len(texts), len(table))
-        pooled = csr_array((weights, places, ends), shape=shape) @ table
+        if numbers is not None:
+            weights = numbers[found[there]].astype(np.float32)
+        pooled = csr_array((weights, places, ends), shape=(count, len(table))) @ table
         # SIF divides by the number of words, a weighted mean by the sum of weights
         sums = np.ones_like(weights) if self.pooling == "sif" else weights
-        totals = np.bincount(which, sums, len(texts))
+        totals = np.bincount(which, sums, count)
         totals = np.where(totals > 0, totals, 1)[:, None]
-        found: Float32Array = (pooled / totals).astype(np.float32)
+        mean: Float32Array = (pooled / totals).astype(np.float32)
         if self.pooling == "sif" and getattr(self, "component_", None) is not None:
             component = cast(Float64Array, self.component_)
-            found = (found - np.outer(found @ component, component)).astype(np.float32)
+            mean = (mean - np.outer(mean @ component, component)).astype(np.float32)
+        return mean
+
+
+class _Words(NamedTuple):
+    """The words of some texts, one after the other, without a ``str`` for each."""
+
+    packed: PackedTokens
+    ends: Int64Array  # (texts + 1,): those of text i are from ends[i] to ends[i + 1]
+
+    @classmethod
+    def split(cls, texts: list[str]) -> _Words:
+        """Split texts at blanks, as ``str.split`` does."""
+        # what is left of the blanks of other scripts are spaces
+        plain = (text if text.isascii() else " ".join(text.split()) for text in texts)
+        raws = list(map(_encoded, plain))
+        data = np.frombuffer(b"\n".join([b"", *raws, b""]), np.uint8)
+        blank = _BLANK[data]
+        edges = np.flatnonzero(blank[1:] != blank[:-1]) + 1  # it begins with a blank
+        starts, stops = edges[::2], edges[1::2]
+        offsets = np.append(0, np.cumsum(stops - starts))
+        sizes = np.fromiter(map(len, raws), np.int64, len(raws))
+        ends = np.searchsorted(starts, np.append(0, np.cumsum(sizes + 1)))
+        return cls(PackedTokens(data[~blank], offsets), ends)
+
+    @classmethod
+    def of(cls, texts: list[list[str]]) -> _Words:
+        """Return words that were split already."""
+        for word in chain.from_iterable(texts):
+            if not isinstance(word, str):
+                kind = type(word).__name__
+                raise OptionError(f"a word, {brief(word)}, is of type {kind}, not str")
+        raws = [_encoded(word) for word in chain.from_iterable(texts)]
+        ends = np.append(0, np.cumsum(list(map(len, texts)), dtype=np.int64))
+        return cls(PackedTokens.join(raws), ends)
+
+    def find(self, known: PackedTokens) -> Int64Array:
+        """Return the place of each word among known ones, `_UNKNOWN` for others."""
+        count = len(self.packed)
+        index = kernel.TokenIndex(
+            self.packed, np.arange(count), np.zeros(count, np.uint8)
+        )
+        found = np.full(count, _UNKNOWN)
+        seen = np.zeros(len(index), np.uint8)
+        kernel.find_rows(index, known.data.data, known.offsets, 0, found, seen)
         return found
+
+    def at(self, chosen: BoolArray) -> list[str]:
+        """Return the words at the places that are chosen, each once."""
+        places = np.flatnonzero(chosen).tolist()
+        return list(dict.fromkeys(self.packed[place] for place in places))
+
+
+def _encoded(text: str) -> bytes:
+    try:
+        return text.encode(errors="surrogateescape")
+    except UnicodeEncodeError as error:
+        raise OptionError(
+            f"{brief(text)} has half of a surrogate pair at place {error.start}; it is "
+            "no text: leave it out, or replace what stands there"
+        ) from None
 
 
 def column_vectors(column: Any, source: Any = pe.DEFAULT_SOURCE, **options: Any) -> Any:
@@ -328,14 +403,6 @@ def column_vectors(column: Any, source: Any = pe.DEFAULT_SOURCE, **options: Any)
         )
     model = WordVectors(source, **options).set_output(transform=package)
     return model.fit_transform(column)
-
-
-def _numbers(
-    of: Mapping[str, float], other: float, texts: list[list[str]], count: int
-) -> Float64Array:
-    """Return the number of each word of all texts, ``other`` where it has none."""
-    numbers = map(of.get, chain.from_iterable(texts), repeat(other))
-    return np.fromiter(numbers, np.float64, count)
 
 
 def _largest(table: Float32Array, places: Int64Array, ends: Int64Array) -> Float32Array:

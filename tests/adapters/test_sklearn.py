@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from collections import Counter
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pretrained_embed as pe
 
@@ -101,6 +104,39 @@ def test_words_that_come_later_are_looked_up(source):
     assert model.coverage_ == 1
     assert WordVectors(source).fit(["the xyzzy"]).coverage_ == 0.5
     assert not WordVectors(source).fit_transform(["xyzzy"]).any()
+
+
+BLANKS = [chr(code) for code in range(0x3001) if chr(code).isspace()]
+
+
+@given(st.lists(st.text(st.sampled_from([*"catdog\u00e9\u4e2d\U0001f408", *BLANKS]))))
+def test_texts_are_split_as_str_split_does(texts):
+    texts = [text for text in texts for _ in range(2)]
+    words = sorted({word for text in texts for word in text.split()})
+    vectors = np.eye(len(words) + 1, dtype=np.float32)
+    matrix = pe.EmbeddingMatrix(vectors, pe.Vocabulary([*words, "x"], pad=None))
+    counts = [Counter(text.split()) for text in [*texts, "x"]]
+    expected = [[count[word] for word in [*words, "x"]] for count in counts]
+    expected /= np.maximum(1, np.sum(expected, axis=1, keepdims=True))
+
+    model = WordVectors(matrix, match="exact").fit(["x"])
+    found = model.transform([*texts, "x"])
+
+    # words have their place in the order in which they were looked for
+    np.testing.assert_array_equal(found, expected.astype(np.float32))
+
+
+def test_thousands_of_texts_are_pooled_as_one_by_one(source):
+    texts = [" ".join(TEXTS[n % 6 : n % 7]) for n in range(9000)]
+    model = WordVectors(source).fit(["the"])
+
+    found = model.transform([*texts, "a mat"])
+
+    for start in (0, 4090, 8190, 8990):
+        some = texts[start : start + 12]
+        expected = [WordVectors(source).fit_transform([text])[0] for text in some]
+        np.testing.assert_array_equal(found[start : start + len(some)], expected)
+    assert found[-1].any()
 
 
 def test_a_pickle_holds_no_vectors_and_knows_its_source(source):
@@ -223,6 +259,8 @@ def test_sklearns_own_transformers_of_texts_fail_them_all(vectorizer):
         ({}, "a text", "give a list of texts"),
         ({}, [1], "of type int; a text is a str"),
         ({}, [], "no text to fit to"),
+        ({}, ["a \ud800"], "half of a surrogate pair at place 2"),
+        ({}, [["a", 5]], "a word, 5, is of type int, not str"),
     ],
 )
 def test_what_means_nothing_is_refused(source, options, texts, message):
