@@ -32,8 +32,9 @@ _MAX = np.finfo(np.float32).max
 
 #: Of so many queries and rows the products are held at once, as the caches of a core
 #: hold them; so many rows come first, so that there is a floor for those behind; and so
-#: many numbers of rows are measured again at once.
+#: many numbers of rows are measured again at once. Of one query it is `_ROWS`.
 _QUERIES, _PRODUCTS, _FIRST, _NUMBERS = 1 << 8, 1 << 20, 1 << 12, 1 << 21
+_ROWS = 1 << 16
 
 
 def unit_rows(vectors: FloatArray) -> Float32Array:
@@ -152,7 +153,8 @@ class Nearest:
         """
         start = 0
         while start < len(vectors):
-            step = max(1 << 11, _PRODUCTS // max(1, min(_QUERIES, len(self.rows))))
+            step = _PRODUCTS // max(1, min(_QUERIES, len(self.rows)))
+            step = min(max(1 << 11, step), _ROWS)
             if self._seen < _FIRST + self._count:
                 step = _FIRST + self._count
             some = vectors[start : start + step]
