@@ -9,6 +9,7 @@ from itertools import chain
 import numpy as np
 import pandas as pd
 import pytest
+
 import pretrained_embed as pe
 
 pytest.importorskip("sklearn", reason="scikit-learn is not installed")
