@@ -1,4 +1,6 @@
-"""Tables: HTML for notebooks, text for terminals.
+"""How a matrix is shown: tables, and the names of kinds of pictures.
+
+Tables are HTML for notebooks and text for terminals.
 
 Every text is data. In HTML it is escaped, and never becomes markup; in a terminal what
 would move the cursor is shown as its number.
@@ -8,7 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Literal
 from unicodedata import combining, east_asian_width
+
+#: How vectors are given places in the plane: see `EmbeddingMatrix.plot`.
+Projection = Literal["pca", "tsne", "umap"]
+
+#: What a picture of `EmbeddingMatrix.plot` can be saved as.
+PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def visible(content: object) -> str:

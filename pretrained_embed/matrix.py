@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -37,6 +37,7 @@ from pretrained_embed.ledger.ledger import Ledger, frozen
 from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.ledger.provenance import check_place, rounded
 from pretrained_embed.ledger.story import RowStory
+from pretrained_embed.markup import Projection
 from pretrained_embed.vocabulary import Vocabulary, checks
 
 if TYPE_CHECKING:
@@ -44,9 +45,6 @@ if TYPE_CHECKING:
 
     from pretrained_embed.recipe import Recipe
     from pretrained_embed.tools.keyed_rows import KeyedRows
-
-#: How vectors are given places in the plane: see `EmbeddingMatrix.plot`.
-Projection = Literal["pca", "tsne", "umap"]
 
 #: Rows of shards that are taken at a time, of which not all need be asked for.
 _READ_ROWS = 1024
@@ -84,7 +82,7 @@ class EmbeddingMatrix:
     PROJECTIONS: ClassVar[tuple[Projection, ...]] = get_args(Projection)
 
     #: What `save_picture` can save the figure of `plot` as.
-    PICTURE_SUFFIXES: ClassVar[tuple[str, ...]] = (".png", ".svg", ".pdf")
+    PICTURE_SUFFIXES: ClassVar[tuple[str, ...]] = markup.PICTURE_SUFFIXES
 
     __module__ = "pretrained_embed"  # a pickle names it by what does not change
 

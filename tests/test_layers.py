@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,6 +184,53 @@ def source_of(module: str) -> str:
     path = ROOT.joinpath(*module.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     return path.read_text("utf-8")
+
+
+def files_imported(sources: Mapping[str, str]) -> dict[str, set[str]]:
+    """Return which modules each imports, to check types or when called included.
+
+    A folder that a name comes from is none of them: packages name what is in them.
+    """
+    return {
+        module: {
+            found
+            for name, _ in imports(ast.parse(source))
+            for below in [name.removeprefix(PACKAGE).removeprefix(".")]
+            for found in [below if below in sources else below.rpartition(".")[0]]
+            if name.startswith(PACKAGE) and found in sources
+        }
+        - {module}
+        for module, source in sources.items()
+    }
+
+
+def circle(sources: Mapping[str, str]) -> tuple[str, ...]:
+    """Return modules that import one another in a circle, or none."""
+    try:
+        TopologicalSorter(files_imported(sources)).prepare()
+    except CycleError as error:
+        return tuple(error.args[1])
+    return ()
+
+
+def test_no_modules_import_one_another_in_a_circle():
+    files = [
+        module for module in modules() if not ROOT.joinpath(*module.split(".")).is_dir()
+    ]
+    assert (
+        circle({module: source_of(module) for module in files if module != "__init__"})
+        == ()
+    )
+
+
+def test_a_circle_is_seen_wherever_it_is_imported():
+    sources = {
+        "matrix": "from pretrained_embed.ledger import kept",
+        "ledger.kept": "def f():\n    from pretrained_embed.tools.plot import scatter",
+        "tools.plot": "if TYPE_CHECKING:\n    from pretrained_embed.matrix import A",
+    }
+    assert set(circle(sources)) == set(sources)
+    assert circle(sources | {"tools.plot": "import numpy"}) == ()
 
 
 @pytest.mark.parametrize("module", modules())

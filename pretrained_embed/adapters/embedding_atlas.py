@@ -18,7 +18,8 @@ from pretrained_embed.adapters._arguments import checked
 from pretrained_embed.errors import MissingPackageError
 from pretrained_embed.files.replacement import replacing
 from pretrained_embed.ledger import Origin
-from pretrained_embed.matrix import EmbeddingMatrix, Projection
+from pretrained_embed.markup import Projection
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.tools import plot
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from pretrained_embed.ledger.provenance import (
 from pretrained_embed.ledger.story import RowStory, Teller
 from pretrained_embed.vocabulary import Vocabulary, checks
 from pretrained_embed.vocabulary.content import nearest
-from pretrained_embed.vocabulary.files import saved
+from pretrained_embed.vocabulary.vocabulary import settings
 
 #: Version of what a saved ledger consists of. Raised when an older release could not
 #: read it.
@@ -266,7 +266,7 @@ class Ledger:
         """Return what a file holds of the ledger beside tokens and `arrays`."""
         return {
             "pretrained_embed": VERSION,
-            "vocabulary": saved.settings(self.vocabulary),
+            "vocabulary": settings(self.vocabulary),
             "origins": {origin.name.lower(): int(origin) for origin in Origin},
             "advice": None if self.advice is None else list(self.advice.forms),
             "provenance": self.provenance,

@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence, Set
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, get_args
 
 import numpy as np
 
 from pretrained_embed.arrays import BoolArray, Float32Array, Float64Array
 from pretrained_embed.errors import MissingPackageError, OptionError, suggestion
 from pretrained_embed.files.replacement import replacing
-from pretrained_embed.matrix import EmbeddingMatrix, Projection
+from pretrained_embed.markup import PICTURE_SUFFIXES, Projection
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,7 +119,7 @@ def project(
     Raises `OptionError` for another method, and `MissingPackageError` where its
     package is not installed.
     """
-    known = EmbeddingMatrix.PROJECTIONS
+    known = get_args(Projection)
     if method not in known:
         raise OptionError(
             f"unknown method {method!r}; known: {', '.join(known)}"
@@ -283,10 +283,9 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
     from matplotlib import rc_context
 
     suffix = Path(path).suffix.lower()
-    known = EmbeddingMatrix.PICTURE_SUFFIXES
-    if suffix not in known:
+    if suffix not in PICTURE_SUFFIXES:
         raise OptionError(
-            f"{os.fspath(path)!r} does not end in one of {' '.join(known)}"
+            f"{os.fspath(path)!r} does not end in one of {' '.join(PICTURE_SUFFIXES)}"
         )
     undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     # Text as text, to be searched and read aloud; names in the file from one salt.

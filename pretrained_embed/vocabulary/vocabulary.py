@@ -617,7 +617,7 @@ class Vocabulary:
         >>> Vocabulary(["see", "you"]).save("vocabulary.json")  # doctest: +SKIP
         """
         with replacing(path) as file:
-            file.write(saved.written(self))
+            file.write(saved.written(self._rows, self.counts, settings(self)))
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -739,6 +739,22 @@ def some_rows(
         marks,
     )
     return made
+
+
+def settings(vocabulary: Vocabulary) -> dict[str, Any]:
+    """Return what a saved file says of a vocabulary beside its tokens and counts."""
+    tokenizer = vocabulary.tokenizer
+    split = {"splits_at_white_space": tokenizer.name is None}
+    return {
+        "pad": vocabulary.pad_token,
+        "unk": vocabulary.unk_token,
+        "lower": tokenizer.lower,
+        "tokenize": tokenizer.name,
+        **(split if tokenizer.recorded else {}),
+        "special_tokens": dict(vocabulary.special_tokens),
+        "marks": vocabulary.marks,
+        **({} if vocabulary.numbers is None else {"numbers": True}),
+    }
 
 
 #: What `Vocabulary.of` takes: also objects of other libraries, told by their interface.

@@ -33,7 +33,8 @@ from pretrained_embed.files.replacement import replacing
 from pretrained_embed.ledger import Origin
 from pretrained_embed.ledger.provenance import options_of
 from pretrained_embed.library import Library
-from pretrained_embed.matrix import EmbeddingMatrix, Projection
+from pretrained_embed.markup import Projection
+from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 from pretrained_embed.tools.page.elements import html, shown, tag
 from pretrained_embed.tools.page.sections import (

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.arrays import Int64Array, PackedTokens
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import VocabularyError, brief
 from pretrained_embed.vocabulary.content import RawVocabulary
@@ -30,26 +30,7 @@ from pretrained_embed.vocabulary.files.file import JsonObject, VocabularyFile
 from pretrained_embed.vocabulary.number_rows import NumberRows
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
-if TYPE_CHECKING:
-    from pretrained_embed.vocabulary.vocabulary import Vocabulary
-
 _VERSION_KEY, _VERSION = "pretrained_embed_vocabulary", 1
-
-
-def settings(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Return what a file says of a vocabulary beside its tokens and counts."""
-    tokenizer = vocabulary.tokenizer
-    split = {"splits_at_white_space": tokenizer.name is None}
-    return {
-        "pad": vocabulary.pad_token,
-        "unk": vocabulary.unk_token,
-        "lower": tokenizer.lower,
-        "tokenize": tokenizer.name,
-        **(split if tokenizer.recorded else {}),
-        "special_tokens": dict(vocabulary.special_tokens),
-        "marks": vocabulary.marks,
-        **({} if vocabulary.numbers is None else {"numbers": True}),
-    }
 
 
 def tokenizer_of(said: Mapping[str, Any]) -> Tokenizer:
@@ -62,9 +43,10 @@ def tokenizer_of(said: Mapping[str, Any]) -> Tokenizer:
     )
 
 
-def written(vocabulary: Vocabulary) -> bytes:
+def written(
+    rows: TokenRows, counts: Int64Array | None, settings: Mapping[str, Any]
+) -> bytes:
     """Return the file of a vocabulary, a line for each of its keys."""
-    rows = vocabulary.token_rows
     tokens: list[Any] = rows.packed.unpack()
     if isinstance(rows, NumberRows):
         tokens = [*rows.numbers.tolist()]
@@ -72,9 +54,9 @@ def written(vocabulary: Vocabulary) -> bytes:
             tokens[row] = word
     for hole in rows.holes.tolist():
         tokens[hole] = None
-    said = {_VERSION_KEY: _VERSION, **settings(vocabulary), "tokens": tokens}
-    if vocabulary.counts is not None:
-        said["counts"] = vocabulary.counts.tolist()
+    said = {_VERSION_KEY: _VERSION, **settings, "tokens": tokens}
+    if counts is not None:
+        said["counts"] = counts.tolist()
     lines = [f"{json.dumps(key)}: {json.dumps(value)}" for key, value in said.items()]
     return ("{" + ",\n ".join(lines) + "}\n").encode()
 
