@@ -32,7 +32,6 @@ https://github.com/pytorch/pytorch/blob/main/torch/serialization.py, torch/_util
 from __future__ import annotations
 
 import zipfile
-import zlib
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -40,6 +39,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError
+from pretrained_embed.files.digests import crc32
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import (
     LocalFile,
@@ -222,7 +222,7 @@ class TorchFile:
             )
         if storage.crc32 and tensor.storage not in self._compared:
             data = self._data[storage.begin :][: storage.size]
-            if zlib.crc32(data.data) != storage.crc32:
+            if crc32(data.data) != storage.crc32:
                 raise FormatError(
                     f"{where}: storage {tensor.storage!r} fails its checksum; get the "
                     "file again"
@@ -281,7 +281,7 @@ class TorchFile:
     def _member(self, archive: Zipped, info: zipfile.ZipInfo) -> memoryview:
         place = self._place(archive, info)
         member = self._data.data[place : place + info.file_size]
-        if info.CRC and zlib.crc32(member) != info.CRC:
+        if info.CRC and crc32(member) != info.CRC:
             raise archive.damaged(f"member {info.filename!r} fails its checksum")
         return member
 

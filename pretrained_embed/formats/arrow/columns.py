@@ -69,12 +69,14 @@ def holds(type: pyarrow.DataType) -> Holds:
 
 def columns_of_schema(schema: pyarrow.Schema) -> list[Column]:
     """Return what the columns of a table are called and hold."""
-    return [_column(field.name, field.type) for field in schema]
-
-
-def _column(name: str, type: pyarrow.DataType) -> Column:
-    held = holds(type)
-    return Column(name, held, str(type) if held == "other" else "")
+    known: dict[Any, tuple[Holds, str]] = {}  # of types, which may be asked for often
+    columns = []
+    for name, type in zip(schema.names, schema.types, strict=True):
+        if type not in known:
+            held = holds(type)
+            known[type] = held, str(type) if held == "other" else ""
+        columns.append(Column(name, *known[type]))
+    return columns
 
 
 def tokens_and_rows(

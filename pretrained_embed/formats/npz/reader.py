@@ -20,7 +20,6 @@ https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html
 from __future__ import annotations
 
 import zipfile
-import zlib
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from pretrained_embed.bits import check_told, found_in_file
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
+from pretrained_embed.files.digests import crc32
 from pretrained_embed.formats.foreign import ArrayForm, pick_pair, refuse_part
 from pretrained_embed.formats.local import (
     LocalFile,
@@ -159,7 +159,7 @@ class Archive(Zipped):
     def _map(self, info: zipfile.ZipInfo) -> AnyArray:
         start = self.place(info)
         member = map_array(self.file, np.uint8, (info.file_size,), start)
-        if zlib.crc32(member.data) != info.CRC:
+        if crc32(member.data) != info.CRC:
             raise self.damaged(f"member {info.filename!r} fails its checksum")
         header = self._header(info, member[:HEADER_LIMIT].tobytes())
         return map_array(

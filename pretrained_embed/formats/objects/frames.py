@@ -53,10 +53,7 @@ def of_pandas(value: Any, name: str) -> Held:
     """Open a ``DataFrame``; its tokens are in a column of text, or else its index."""
     if not len(value):
         raise FormatError(f"{name}: no rows")
-    columns = [
-        Column(str(label), _holds(value.iloc[:, place]))
-        for place, label in enumerate(value.columns)
-    ]
+    columns = _columns(value)
     # The index of a frame that was given none numbers the rows. One that was made of a
     # column has its name, and may be a range all the same.
     numbers_rows = is_a(value.index, "pandas.RangeIndex") and value.index.name is None
@@ -74,6 +71,17 @@ def of_pandas(value: Any, name: str) -> Held:
     faults = with_missing_tokens(faults, missing)
     notes = [*chosen.notes, *notes, *more]
     return table("pandas", name, TokensAndRows(tokens, rows, faults, notes))
+
+
+def _columns(frame: Any) -> list[Column]:
+    """Return what the columns of a frame are called and hold."""
+    known: dict[Any, Holds] = {}  # of dtypes; of objects each column tells
+    columns = []
+    for number, (label, dtype) in enumerate(frame.dtypes.items()):
+        if dtype not in known or dtype.kind == "O":
+            known[dtype] = _holds(frame.iloc[:, number])
+        columns.append(Column(str(label), known[dtype]))
+    return columns
 
 
 def _holds(series: Any) -> Holds:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
+from pretrained_embed.files.digests import crc32
 from pretrained_embed.formats.columns import TokensAndRows
 from pretrained_embed.formats.reader import Reader
 from pretrained_embed.formats.table import Rows
@@ -39,7 +39,6 @@ class Held(NamedTuple):
         state = blake2b(digest_size=16)
         for array in (self.tokens.offsets.astype("<i8"), self.tokens.data):
             state.update(array.data)
-        crc32 = _crc32()
         for rows in self.rows:
             state.update(f"{rows.shape} {rows.dtype.name}\n".encode())
             width = max(1, rows.shape[1] * rows.dtype.itemsize)
@@ -67,13 +66,3 @@ def table(
 
 def _little(array: AnyArray) -> AnyArray:
     return array.astype(array.dtype.newbyteorder("<"), copy=False)
-
-
-def _crc32() -> Callable[[memoryview], int]:
-    """Return the fastest CRC-32 there is; they all give the same number."""
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        return zlib.crc32
-    fast: Callable[[memoryview], int] = isal_zlib.crc32
-    return fast

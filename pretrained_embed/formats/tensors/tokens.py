@@ -123,35 +123,33 @@ def model_reader(
     are not, where the file of tokens is damaged, or has tokens beyond the rows.
     """
     name, rows = stream.name, embedding.rows.shape[0]
-    tokens = [b""] * rows
-    hole = np.ones(rows, np.bool_)
-    replaced = 0
-    for id, token in _pairs(path, stream.read_options):
-        if type(id) is not int or id < 0:
-            raise FormatError(f"{path}: token {brief(token)} has no id but {brief(id)}")
-        if id >= rows:
-            raise FormatError(
-                f"{path}: token {brief(token)} has id {id:,}, but {name} has {rows:,} "
-                "rows; the tokenizer is not that of the model, or the model was not "
-                "resized when tokens were added"
-            )
-        try:
-            raw = token.encode("utf-8", "surrogateescape")
-        except UnicodeEncodeError as error:
-            raise FormatError(f"{path}: token {id:,} is half a character") from error
-        replaced += not hole[id] and tokens[id] != raw
-        tokens[id], hole[id] = raw, False
+    ids, spelled = _ids(path, stream.read_options)
+    _check_ids(ids, spelled, path, name, rows)
+    last = np.full(rows, -1)  # place of the token that a row has, of several the last
+    last[ids] = np.arange(len(ids))
+    hole = last < 0
+    tokens = [spelled[place] for place in last[~hole].tolist()]
+    try:
+        packed = PackedTokens.pack(tokens)
+    except UnicodeEncodeError as error:
+        halved = error.object[: error.end].rpartition("\n")[2]
+        raise FormatError(
+            f"{path}: token {brief(halved)} is half a character, or has one"
+        ) from error
+    ends = np.zeros(rows + 1, np.int64)
+    ends[1:][~hole] = np.diff(packed.offsets)
+    packed = PackedTokens(packed.data, np.cumsum(ends))
     notes = [*embedding.notes, f"tokens from {path.name}"]
     if bare:
         count = int(np.flatnonzero(~hole)[-1]) + 1 if not hole.all() else 0
         declared = _declared_rows(path.parent)
         notes += padding(count, path, embedding.rows, name, layout, declared)
-    if replaced:
+    if replaced := _replaced(ids, spelled) if len(ids) > len(tokens) else 0:
         notes.append(f"{replaced:,} tokens gave their rows to added ones")
     return TableReader(
         format,
         name,
-        PackedTokens.join(tokens),
+        packed,
         embedding.rows,
         arrays={HOLES: np.flatnonzero(hole)} if hole.any() else {},
         notes=notes,
@@ -167,16 +165,48 @@ def _declared_rows(folder: Path) -> int | None:
     return next((size for size in sizes if type(size) is int), None)
 
 
-def _pairs(path: Path, options: ReadOptions) -> Iterator[tuple[Any, str]]:
-    """Yield ids and tokens, those that were added last."""
-    if path.name == "tokenizer.json":
-        yield from ((id, t) for t, id in of_tokenizer(json_object(path), path).items())
+def _check_ids(
+    ids: list[Any], spelled: list[str], path: Path, name: str, rows: int
+) -> None:
+    """Raise `FormatError` for the first id that is none of a table's rows."""
+    if not ids or ({*map(type, ids)} == {int} and min(ids) >= 0 and max(ids) < rows):
         return
+    for id, token in zip(ids, spelled, strict=True):
+        if type(id) is not int or id < 0:
+            raise FormatError(f"{path}: token {brief(token)} has no id but {brief(id)}")
+        if id >= rows:
+            raise FormatError(
+                f"{path}: token {brief(token)} has id {id:,}, but {name} has {rows:,} "
+                "rows; the tokenizer is not that of the model, or the model was not "
+                "resized when tokens were added"
+            )
+
+
+def _replaced(ids: list[int], spelled: list[str]) -> int:
+    """Return how often a token got the row of another one."""
+    held: dict[int, str] = {}
+    count = 0
+    for id, token in zip(ids, spelled, strict=True):
+        count += held.get(id, token) != token
+        held[id] = token
+    return count
+
+
+def _ids(path: Path, options: ReadOptions) -> tuple[list[Any], list[str]]:
+    """Return ids and their tokens, those that were added last."""
+    if path.name == "tokenizer.json":
+        known = of_tokenizer(json_object(path), path)
+        return [*known.values()], [*known]
     if path.name == "vocab.json":
-        yield from ((id, token) for token, id in json_object(path).items())
+        known = json_object(path)
+        ids, spelled = [*known.values()], [*known]
     else:
-        yield from enumerate(_listed(path, options))
-    yield from _added(path.parent)
+        spelled = _listed(path, options)
+        ids = [*range(len(spelled))]
+    for id, token in _added(path.parent):
+        ids.append(id)
+        spelled.append(token)
+    return ids, spelled
 
 
 def _listed(path: Path, options: ReadOptions) -> list[str]:
