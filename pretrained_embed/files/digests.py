@@ -41,17 +41,6 @@ def fingerprint(path: Path) -> str:
     return state.hexdigest()
 
 
-def crc32(data: memoryview) -> int:
-    """Return the CRC-32 of some bytes, by the fastest code there is for it."""
-    try:
-        from isal import isal_zlib
-    except ImportError:
-        import zlib
-
-        return zlib.crc32(data)
-    return int(isal_zlib.crc32(data))
-
-
 def crc32_joined(first: int, second: int, size: int) -> int:
     """Return the CRC-32 of two runs of bytes, given that of each.
 

@@ -39,13 +39,13 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.budget import Budget
 from pretrained_embed.errors import FormatError
-from pretrained_embed.files.digests import crc32
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import (
     LocalFile,
     Zipped,
     array_bytes,
     budget_of,
+    crc32,
     file_size,
     map_array,
     native_integers,

@@ -29,12 +29,12 @@ from pretrained_embed.bits import check_told, found_in_file
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError
-from pretrained_embed.files.digests import crc32
 from pretrained_embed.formats.foreign import ArrayForm, pick_pair, refuse_part
 from pretrained_embed.formats.local import (
     LocalFile,
     Zipped,
     budget_of,
+    crc32,
     map_array,
     native_integers,
     open_local,

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
-from pretrained_embed.files.digests import crc32
 from pretrained_embed.formats.columns import TokensAndRows
+from pretrained_embed.formats.local import crc32
 from pretrained_embed.formats.reader import Reader
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.formats.table_reader import TableReader
