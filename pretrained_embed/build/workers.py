@@ -125,7 +125,8 @@ def _seconds(address: str) -> list[int]:
     return [time // 10**9 for time in same_file(address, None)[:1]]
 
 
-#: What was opened last for tasks of one kind, by process, and by the key of the job.
+#: What was opened last for tasks of one kind, with the key of the job and the process.
+#: A fork has a copy of it, but not its own place in the files: it opens them again.
 _opened: dict[str, tuple[str, int, Any]] = {}
 _lock = threading.Lock()
 

@@ -12,6 +12,18 @@ from pretrained_embed.kernel import TokenIndex
 
 _POSITION_MASK = (1 << kernel.RANK_SHIFT) - 1
 
+#: In a file that is scanned in splits a position is ``split << _SPLIT_SHIFT | row``.
+#: The rank of a claim stands above it, which leaves 20 bits for the number of a split.
+_SPLIT_SHIFT = 36
+MOST_SPLITS = 1 << (kernel.RANK_SHIFT - _SPLIT_SHIFT)
+
+
+def position_of(split: int, row: int) -> int:
+    """Return the position of a row that is counted from the begin of its split."""
+    assert 0 <= split < MOST_SPLITS, "the number of a split would reach the rank"
+    assert 0 <= row < 1 << _SPLIT_SHIFT, "the row would reach the number of the split"
+    return split << _SPLIT_SHIFT | row
+
 
 class Claims:
     """Collects the hits of one pass over a file, from any number of threads.
@@ -84,6 +96,16 @@ class Claims:
     def positions(self) -> Int64Array:
         """Return the position of each row's winner, -1 where there is none."""
         return np.where(self._best == kernel.UNCLAIMED, -1, self._best & _POSITION_MASK)
+
+    def rows(self, starts: Int64Array) -> Int64Array:
+        """Return the row of each winner, -1 for none, from positions in splits.
+
+        ``starts`` has the first row of each split, int64 (splits,).
+        """
+        positions = self.positions()
+        rows = starts[positions >> _SPLIT_SHIFT]
+        rows += positions & ((1 << _SPLIT_SHIFT) - 1)
+        return np.where(positions < 0, -1, rows)
 
     def ranks(self) -> UInt8Array:
         """Return the rank of each row's winner, 0 where there is none."""

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pretrained_embed import kernel
 from pretrained_embed.arrays import (
     Float32Array,
     Int64Array,
@@ -23,7 +22,7 @@ from pretrained_embed.arrays import (
 )
 from pretrained_embed.errors import FormatError, UnknownFormatError
 from pretrained_embed.formats.blocks import Hits, PackedBlock
-from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.claims import MOST_SPLITS, Claims, position_of
 from pretrained_embed.formats.findings import EXAMPLES, Findings, gathered_notes
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import (
@@ -50,10 +49,7 @@ _LF, _BLANKS = b"\n", b" \t\r\n"
 #: The header of word2vec's text and binary for a file of no rows.
 _NO_ROWS = re.compile(rb"0[ \t]+[0-9]+")
 
-#: A position is ``split << _SPLIT_SHIFT | row within the split``, as for one text.
-_SPLIT_SHIFT = 36
 _LARGEST_SPLIT = 1 << 25
-_MOST_SPLITS = 1 << (kernel.RANK_SHIFT - _SPLIT_SHIFT)
 
 
 def open_parts(stream: ByteStream, open_part: Callable[[ByteStream], Reader]) -> Reader:
@@ -379,14 +375,13 @@ class ScannedReader(JoinedReader):
         """Write the vector of each wanted token into its row. See `Reader`."""
         threads = thread_count(threads)
         size = min(_LARGEST_SPLIT, self._starts[-1] // (8 * threads))
-        splits = self.splits(max(size, self._starts[-1] // (_MOST_SPLITS // 2)))
+        splits = self.splits(max(size, self._starts[-1] // (MOST_SPLITS // 2)))
         claims = Claims(index, len(out))
-        assert len(splits) <= _MOST_SPLITS, "the number of a split would reach the rank"
 
         def work(number: int) -> SplitReport:
             scan = self.scan(splits[number], index, on_bad_row)
             for found in scan.run():
-                base = number << _SPLIT_SHIFT | found.rows_before
+                base = position_of(number, found.rows_before)
                 claims.place(found.hits, found.size, found.vectors, base, out)
             return scan.report()
 
@@ -400,11 +395,8 @@ class ScannedReader(JoinedReader):
                 progress(self._starts[done.part] + done.end, self._starts[-1])
         findings = self.total(reports)
         self._findings = replace(findings, duplicates=claims.duplicates)
-        positions = claims.positions()
-        starts = np.array(first_rows(reports))[positions >> _SPLIT_SHIFT]
-        in_source = starts + (positions & ((1 << _SPLIT_SHIFT) - 1))
-        rows_of = np.where(positions < 0, -1, in_source)
-        return Selection(rows_of, claims.ranks(), self._findings)
+        rows = claims.rows(np.array(first_rows(reports)))
+        return Selection(rows, claims.ranks(), self._findings)
 
     def splits(self, size: int | None = None) -> list[Split]:
         """Return the splits of all files. One that cannot be cut is one split."""

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Progress
 from pretrained_embed.errors import FormatError, UnknownFormatError
 from pretrained_embed.formats.blocks import PackedBlock, gathered
-from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.claims import Claims, position_of
 from pretrained_embed.formats.faults import blank_lines, row_error
 from pretrained_embed.formats.findings import EXAMPLES, Findings, Note
 from pretrained_embed.formats.known_layout import KnownLayout
@@ -46,10 +45,6 @@ NAME = "text"
 _SMALLEST_SPLIT, _LARGEST_SPLIT = 1 << 20, 1 << 25
 #: Bytes of text, or of vectors, behind one block: some thousand rows.
 _BLOCK_SPLIT = _BLOCK_SIZE = 1 << 22
-#: A position is ``split << _SPLIT_SHIFT | row within the split``. In a claim the rank
-#: stands above it, so there is room for so many splits. None has 2**36 rows.
-_SPLIT_SHIFT = 36
-_MOST_SPLITS = 1 << (kernel.RANK_SHIFT - _SPLIT_SHIFT)
 #: Threads that scan a file which is not on this machine, by default at least.
 _AFAR = 8
 
@@ -195,12 +190,10 @@ class TextReader(Reader):
         live = progress if len(splits) == 1 else None
         scratch = per_thread(lambda: Scratch(self.dim))
 
-        assert len(splits) <= _MOST_SPLITS, "the number of a split would reach the rank"
-
         def work(number: int) -> SplitReport:
             scan = self.scan(splits[number], index, on_bad_row, scratch())
             for found in scan.run(live):
-                base = number << _SPLIT_SHIFT | found.rows_before
+                base = position_of(number, found.rows_before)
                 claims.place(found.hits, found.size, found.vectors, base, out)
             return scan.report()
 
@@ -216,10 +209,7 @@ class TextReader(Reader):
         self._findings = findings
 
         rows = np.cumsum([0, *(report.findings.rows for report in reports)])
-        positions = claims.positions()
-        starts = rows[positions >> _SPLIT_SHIFT]
-        in_file = starts + (positions & ((1 << _SPLIT_SHIFT) - 1))
-        return Selection(np.where(positions < 0, -1, in_file), claims.ranks(), findings)
+        return Selection(claims.rows(rows), claims.ranks(), findings)
 
     def splits(self, size: int | None = None) -> list[Split]:
         """Cut a file that has ranges; any other is one split. See `Reader`."""
