@@ -9,9 +9,7 @@ import numpy as np
 from pretrained_embed.arrays import Float32Array, Int64Array
 from pretrained_embed.errors import OptionError
 from pretrained_embed.fill import draws
-from pretrained_embed.fill.parts import average_parts
 from pretrained_embed.fill.policies import Callback, Policy, PolicyChain, policy_name
-from pretrained_embed.fill.prediction import predict
 from pretrained_embed.fill.source import Lookup, Spelled
 from pretrained_embed.formats.reader import Statistics
 from pretrained_embed.ledger.origin import Origin, OriginArray
@@ -133,9 +131,22 @@ def compose(tokens: Sequence[str], lookup: Lookup) -> Spelled:
         yield start + places, vectors[places]
 
 
-#: The policies that go by spelling: what makes the vectors, and how the ledger has it.
+def _average_parts(tokens: Sequence[str], lookup: Lookup) -> Spelled:
+    from pretrained_embed.fill.parts import average_parts
+
+    return average_parts(tokens, lookup)
+
+
+def _predict(tokens: Sequence[str], lookup: Lookup) -> Spelled:
+    from pretrained_embed.fill.prediction import predict
+
+    return predict(tokens, lookup)
+
+
+#: The policies that go by spelling: what makes the vectors, and their code in the
+#: ledger.
 _MAKERS: dict[Policy, tuple[Callable[[Sequence[str], Lookup], Spelled], Origin]] = {
     "subword": (compose, Origin.SUBWORD),
-    "parts": (average_parts, Origin.PARTS),
-    "ngram": (predict, Origin.NGRAM),
+    "parts": (_average_parts, Origin.PARTS),
+    "ngram": (_predict, Origin.NGRAM),
 }
