@@ -8,7 +8,7 @@ from typing import Any, overload
 from pretrained_embed import formats, former_names
 from pretrained_embed.errors import OptionError
 from pretrained_embed.formats import Reader
-from pretrained_embed.formats.table import JoinedRows, Table, TablePart, bounds
+from pretrained_embed.formats.table import Table, TablePart, bounds
 from pretrained_embed.library import Given, Library
 from pretrained_embed.matrix import (
     EmbeddingMatrix,
@@ -135,24 +135,8 @@ def part_of(
 
 def _whole(reader: Reader) -> EmbeddingMatrix:
     """Return all that a reader has, with what it found."""
-    table = _shown(_unread(reader) or formats.table_of(reader))
+    table = _shown(reader.unread() or formats.table_of(reader))
     return from_table(table, reader.name, reader.findings)
-
-
-def _unread(reader: Reader) -> Table | None:
-    """Return the table of shards, which are read as far as they are asked for.
-
-    ``None`` for any other; files that are joined without an index have no metadata.
-    """
-    from pretrained_embed.formats.table_reader import TableReader
-
-    if not (isinstance(reader, TableReader) and isinstance(reader.stored, JoinedRows)):
-        return None
-    tokens, arrays, metadata = reader.annotations
-    if not metadata:
-        return None
-    vectors: Any = reader.stored
-    return Table(tokens, vectors, dict(arrays), dict(metadata))
 
 
 def _shown(table: Table) -> Table:

@@ -339,6 +339,16 @@ class Reader(ABC):
         """
         return None
 
+    def unread(self) -> Table | None:
+        """Return the same as `table`, whose vectors are read as they are asked for.
+
+        ``None`` where the file has no metadata, or is no table of several files.
+        """
+        return None
+
+    def find_faults(self) -> None:  # noqa: B027  (most readers need not do anything)
+        """Find the malformed rows that only their vectors tell of, where it matters."""
+
     def rows(self, progress: Progress | None = None) -> RowStream | None:
         """Return the same as `table`, a block at a time; ``None`` likewise.
 

@@ -250,8 +250,13 @@ class TableReader(Reader):
         elif self._faults:
             refuse_rows(self._faults, self.name)
 
-    def find_faults(self) -> None:
-        """Find the malformed rows that only their vectors tell of, where it matters."""
+    def unread(self) -> Table | None:
+        """Return the table of joined files. See `Reader`."""
+        tokens, arrays, metadata = self.annotations
+        if not (metadata and isinstance(self.stored, JoinedRows)):
+            return None  # files that are joined without an index have no metadata
+        vectors: Any = self.stored
+        return Table(tokens, vectors, dict(arrays), dict(metadata))
 
     def _leave_out(self, faults: Sequence[Doubt]) -> None:
         """Take rows, which rise, for malformed: in all that is skipped they are holes.

@@ -25,7 +25,6 @@ from pretrained_embed.formats import (
     sink,
 )
 from pretrained_embed.formats.blocks import AnyBlock
-from pretrained_embed.formats.table_reader import TableReader
 from pretrained_embed.library import Given, Library
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
@@ -112,7 +111,7 @@ def convert(
         _check_place(out, source, opened.paths)
         passing = RowFilter(vocab, drop=drop_duplicates, limit=limit)
         whole = chosen.whole and not passing.chooses
-        if limits.on_bad_row == "skip" and isinstance(reader, TableReader):
+        if limits.on_bad_row == "skip":
             reader.find_faults()  # where there are some, `rows` gives none
         rows = reader.rows(progress) if whole else None
         if rows is None:
