@@ -30,11 +30,10 @@ _SMALL, _LARGE = 1e-30, 1e30
 #: The largest number of binary32.
 _MAX = np.finfo(np.float32).max
 
-#: Of so many queries and rows the products are held at once, as the caches of a core
-#: hold them; so many rows come first, so that there is a floor for those behind; and so
-#: many numbers of rows are measured again at once. Of one query it is `_ROWS`.
-_QUERIES, _PRODUCTS, _FIRST, _NUMBERS = 1 << 8, 1 << 20, 1 << 12, 1 << 21
-_ROWS = 1 << 16
+#: So many rows come first: they give a floor for those behind.
+_FIRST = 1 << 12
+#: Rows that are looked at together, and numbers that are measured again, at most.
+_ROWS, _NUMBERS = 1 << 16, 1 << 21
 
 
 def unit_rows(vectors: FloatArray) -> Float32Array:
@@ -107,6 +106,9 @@ class Nearest:
         How many rows to find for each.
     metric : "cosine" (default), "dot" or "euclidean"
         "cosine" and "dot" find the largest, "euclidean" the smallest distances.
+    at_once : (int, int)
+        How many queries, and how many products of them and rows, are held at once, as
+        the caches of a core hold them. The result is the same for any.
 
     After all blocks were added ``rows`` is int64 (queries, count), the nearest first,
     -1 where there were too few; ``scores`` is float64 of the same shape, NaN there.
@@ -120,7 +122,12 @@ class Nearest:
     """
 
     def __init__(
-        self, queries: FloatArray, count: int, metric: Metric = "cosine"
+        self,
+        queries: FloatArray,
+        count: int,
+        metric: Metric = "cosine",
+        *,
+        at_once: tuple[int, int] = (1 << 8, 1 << 20),
     ) -> None:
         check_metric(metric)
         units, wide = _units(queries), queries.astype(np.float64)
@@ -136,6 +143,7 @@ class Nearest:
         self._scaled: Float32Array = scaled.astype(np.float32)
         self._count = count
         self._seen = 0
+        self._at_once, self._products_at_once = at_once
         shape = (len(queries), count)
         self.rows: Int64Array = np.full(shape, -1, np.int64)
         self._best: Float64Array = np.full(shape, -np.inf)  # the larger the nearer
@@ -153,7 +161,7 @@ class Nearest:
         """
         start = 0
         while start < len(vectors):
-            step = _PRODUCTS // max(1, min(_QUERIES, len(self.rows)))
+            step = self._products_at_once // max(1, min(self._at_once, len(self.rows)))
             step = min(max(1 << 11, step), _ROWS)
             if self._seen < _FIRST + self._count:
                 step = _FIRST + self._count
@@ -162,8 +170,8 @@ class Nearest:
                 known = RowLengths.of(some)
             else:
                 known = lengths.part(start, start + len(some))
-            for first in range(0, len(self.rows), _QUERIES):
-                self._add(some, known, slice(first, first + _QUERIES))
+            for first in range(0, len(self.rows), self._at_once):
+                self._add(some, known, slice(first, first + self._at_once))
             self._seen += len(some)
             start += len(some)
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pretrained_embed.errors import OptionError
-from pretrained_embed.tools import nearest_rows
 from pretrained_embed.tools.nearest_rows import METRICS, Nearest, unit_rows
 
 # Halves: products and norms of so few are exact enough that equal scores are equal.
@@ -80,16 +79,14 @@ def test_the_nearest_are_those_that_sorting_gives(metric, search):
 
 
 @pytest.mark.parametrize("metric", METRICS)
-def test_blocks_and_their_places_change_no_bit(metric, monkeypatch):
-    monkeypatch.setattr(nearest_rows, "_QUERIES", 3)
-    monkeypatch.setattr(nearest_rows, "_PRODUCTS", 7)
+def test_blocks_and_their_places_change_no_bit(metric):
     rng = np.random.default_rng(0)
     rows = rng.normal(size=(9000, 3)).astype(np.float32)
     rows[rng.integers(0, 9000, 3000)] = rows[7]  # many that are equally near
     queries = rng.normal(size=(4, 3)).astype(np.float32)
-    small, large = (Nearest(queries, 5, metric) for _ in range(2))
+    small = Nearest(queries, 5, metric, at_once=(3, 7))
+    large = Nearest(queries, 5, metric)
     small.add(rows)
-    monkeypatch.undo()
     for block in np.split(rows, [1, 4000]):
         large.add(block)
 
