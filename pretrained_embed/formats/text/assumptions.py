@@ -31,6 +31,8 @@ from pretrained_embed.formats.text.tokens import Trait, are_quoted
 SHORT = 3
 #: Rows that are not all alike by chance.
 _MANY_ROWS = 5
+#: Classes of which one may be negative.
+_CLASSES = 2
 _TOKENS = (Owner.TOKEN, Owner.TOKEN_PERHAPS)
 
 #: The least part of lines that begin with a word, where rows are wrapped.
@@ -280,7 +282,7 @@ def _assumed(found: Found) -> Iterator[Note]:
             "if these are vectors alone, their tokens are elsewhere, such as in the "
             "metadata.tsv of the Embedding Projector",
         )
-    if dim > 1 and len(rows) >= _MANY_ROWS and (rows.near == 2).all():
+    if dim > 1 and len(rows) >= _MANY_ROWS and _ends_in_class(rows):
         yield Note(
             "text.last-number",
             "the last number of each row is whole, the one before never: if it is a "
@@ -298,6 +300,14 @@ def _assumed(found: Found) -> Iterator[Note]:
             "there is one row and no header: all numbers at its end are taken for its "
             "vector",
         )
+
+
+def _ends_in_class(rows: Shapes) -> bool:
+    """Whether the last numbers, and they alone, may be a class or a count."""
+    if not (rows.near == 2).all():
+        return False
+    last = {rows.line(place).split()[-1] for place in rows.sample()}
+    return len(last) <= _CLASSES or not any(field.startswith(b"-") for field in last)
 
 
 def _first_line(found: Found) -> Iterator[Note]:
