@@ -173,6 +173,10 @@ def extracted(stream: Stream, kind: str, name: str | None) -> AnyStream | None:
     )
 
 
+#: A member of what torch.export.save writes, of today and of before.
+_PROGRAM = re.compile(r"[^/]+/archive_format|serialized_exported_program\.json")
+
+
 def _is_checkpoint(names: set[str]) -> bool:
     """Whether a zip of these members is what torch.save or Keras has written."""
     if {"config.json", "model.weights.h5"} <= names:
@@ -204,6 +208,13 @@ def _not_one(archive: str, members: list[Member], name: str | None, count: int) 
         return "the archive holds no file"
     if name is not None and count:
         return f"the archive is refused: {count} members are named {name!r}"
+    if name is None and any(_PROGRAM.fullmatch(member.name) for member in members):
+        return (
+            "a program of torch.export, which is not read. Write its weights alone, "
+            "and its tokens beside them as weights.txt, one a line:\n"
+            f"  weights = torch.export.load({archive!r}).state_dict\n"
+            '  torch.save(weights, "weights.pt")'
+        )
     lines = [
         f"the archive holds {len(members)} files; name the one to read:"
         if name is None

@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.errors import (
     FormatError,
@@ -305,3 +306,19 @@ def test_a_member_name_that_is_not_what_it_says_is_damage(tmp_path):
 
     with pytest.raises(FormatError, match="damaged"):
         open_source(path)
+
+
+@pytest.mark.parametrize(
+    "member", ["model/archive_format", "serialized_exported_program.json"]
+)
+def test_a_program_of_torch_export_is_refused_with_lines_that_write_it(
+    member, tmp_path
+):
+    path = tmp_path / "model.pt2"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(member, "pt2")
+        archive.writestr("model/data/weights/weight_0", bytes(48))
+        archive.writestr("serialized_state_dict.pt", bytes(48))
+
+    with pytest.raises(SourceError, match=r"torch\.export\.load\(.*\)\.state_dict"):
+        pe.open_vectors(path)

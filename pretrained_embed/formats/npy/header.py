@@ -25,6 +25,12 @@ from pretrained_embed.errors import FormatError, TruncatedError
 from pretrained_embed.formats.local import array_bytes
 from pretrained_embed.formats.marks import NPY
 
+#: The line that saves rows, each a token and its vector or numbers.
+ROWS_TO_NPZ = (
+    "numpy.savez('vectors.npz', tokens=[str(row[0]) for row in rows], "
+    "vectors=[numpy.hstack(row[1:]) for row in rows])"
+)
+
 #: Bytes that hold any header this parser reads.
 HEADER_LIMIT = 12 + 0xFFFF
 
@@ -80,7 +86,8 @@ def _dtype(descr: str, where: str) -> np.dtype[Any]:
     if "O" in descr or descr == "[":
         raise FormatError(
             f"{where}: an array of Python objects or records; reading it could run "
-            "code. Save it again as plain numbers, tokens as dtype U"
+            "code. If you trust it, read it with allow_pickle=True and save it again: "
+            "tokens as array.astype(str), vectors as numpy.stack(array)"
         )
     try:
         if _DTYPE.fullmatch(descr):

@@ -41,6 +41,7 @@ from pretrained_embed.formats.local import (
 )
 from pretrained_embed.formats.npy.header import (
     HEADER_LIMIT,
+    ROWS_TO_NPZ,
     ArrayHeader,
     parse_header,
 )
@@ -65,6 +66,7 @@ def open_reader(stream: ByteStream) -> TableReader:
                 return _foreign(archive, where, budget)
             except FormatError:
                 refuse_part(stream)
+                _refuse_rows(archive, where)
                 raise
 
 
@@ -92,6 +94,27 @@ def _foreign(archive: Archive, where: str, budget: Budget) -> TableReader:
     packed = _pack(tokens, f"{where}, array {pair.tokens!r}")
     vectors = archive.read(pair.vectors)
     return TableReader(NAME, where, packed, vectors, notes=pair.notes)
+
+
+def _refuse_rows(archive: Archive, where: str) -> None:
+    """Raise `FormatError` for an array a token, and for one of tokens and vectors."""
+    forms = {name: archive.form(name) for name in archive.names}
+    if len({*forms.values()}) != 1:
+        return
+    name, form = next(iter(forms.items()))
+    if not form.strings and len(form.shape) == 1 and len(forms) > 1:
+        raise FormatError(
+            f"{where}: an array for each token, which is not read. Write all as one:\n"
+            f"    with numpy.load({where!r}) as held: numpy.savez('vectors.npz', "
+            "tokens=list(held), vectors=list(held.values()))"
+        )
+    if form == ArrayForm((0,), strings=True) and len(forms) == 1:
+        raise FormatError(
+            f"{where}: its array is of Python objects; reading it could run code. If "
+            "you trust it, and each row is a token and a vector, write it anew:\n"
+            f"    rows = numpy.load({where!r}, allow_pickle=True)[{name!r}]\n"
+            f"    {ROWS_TO_NPZ}"
+        )
 
 
 def _pack(tokens: AnyArray, where: str) -> PackedTokens:

@@ -22,6 +22,7 @@ from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.foreign import TOKENS
 from pretrained_embed.formats.known_layout import KnownLayout
+from pretrained_embed.formats.npy.header import ROWS_TO_NPZ
 from pretrained_embed.formats.pickles.pickled import (
     Digits,
     PickledObject,
@@ -230,6 +231,15 @@ def open_table(
     where, asked = stream.name, stream.fragment
     if type(found.root) is PickledObject and found.root.kind.name == "DataFrame":
         raise _frame(where)
+    of_numbers = found.mappings or any(one.dtype for one in found.tensors.values())
+    root = found.root
+    if type(root) is PickledObject and root.is_array() and not of_numbers:
+        raise FormatError(
+            f"{where}: an array of Python objects; nothing of it was run. If you trust "
+            "it, and each row is a token and a vector, write it anew:\n"
+            f"    rows = numpy.load({where!r}, allow_pickle=True)\n"
+            f"    {ROWS_TO_NPZ}"
+        )
     if not found.tensors and not found.mappings:
         raise _nothing_found(found.root, where)
     tables = [name for name, tensor in found.tensors.items() if len(tensor.shape) == 2]
