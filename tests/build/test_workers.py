@@ -16,7 +16,7 @@ import pytest
 from grouped import grouped
 
 import pretrained_embed as pe
-from pretrained_embed.build import ranges, sinks
+from pretrained_embed.build import ranges, sinks, workers
 from tests.build.test_one_build import DIM as SMALL
 from tests.build.test_one_build import RECIPES, Case, in_ranges, reverse
 from tests.large import DIM, assert_same, make_parts_small, tokens, write_source
@@ -376,3 +376,15 @@ def test_progress_is_that_of_all_workers(
     waited = 4 * DIM * len(np.unique(built.source_rows)) - 1
     assert sum(share.bytes_read for share in shares) >= size + waited
     assert sum(share.bytes_written for share in shares) > built.vectors.nbytes
+
+
+def test_what_is_open_is_kept_for_one_job_and_one_process(monkeypatch):
+    opens = iter("abcd")
+
+    def held(key):
+        return workers.opened("a test", key, lambda: next(opens))
+
+    assert [held("job"), held("job"), held("next job"), held("job")] == list("aabc")
+    monkeypatch.setattr("os.getpid", lambda: -1)  # as in a fork
+    assert [held("job"), held("job")] == list("dd")
+    workers.close("a test")
