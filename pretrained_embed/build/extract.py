@@ -250,6 +250,7 @@ class Outcome:
             "part": self.report.part,
             "blank_end": self.report.blank_end,
             "skips": self.report.skips,
+            "odd_tokens": [self.report.odd_tokens, self.report.first_odd],
             "extracts": [[one.size, one.crc32] for one in self.extracts],
         }
         text = json.dumps(facts).encode("ascii")
@@ -277,7 +278,9 @@ class Outcome:
 def _outcome(facts: Any, paths: Iterator[SafePath]) -> Outcome:
     """Return what a record says; raises `ValueError` and the like if it is none."""
     pairs = [(size, crc) for size, crc in facts["extracts"]]
-    if min(facts["read"], facts["part"], facts["blank_end"], *chain(*pairs)) < 0:
+    odd, first_odd = facts.get("odd_tokens", (0, 0))  # former releases have none
+    numbers = [facts["read"], facts["part"], facts["blank_end"], odd, first_odd]
+    if min(*numbers, *chain(*pairs)) < 0:
         raise ValueError("a number below 0")
     report = SplitReport(
         Findings.from_dict(facts["findings"]),
@@ -285,6 +288,8 @@ def _outcome(facts: Any, paths: Iterator[SafePath]) -> Outcome:
         blank_end=facts["blank_end"],
         skips=bool(facts["skips"]),
         part=facts["part"],
+        odd_tokens=odd,
+        first_odd=first_odd,
     )
     placed = zip(pairs, paths, strict=False)
     return Outcome(report, [Extract(size, crc, path) for (size, crc), path in placed])

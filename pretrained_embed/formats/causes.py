@@ -105,7 +105,7 @@ _ROWS = _table(
     (rb"^\s*<[/!a-zA-Z][^ ]*(>| \w+=)", "this looks like HTML, not like vectors"),
     (rb"\0\0\0\0", "zeros fill the place of text: fetch the file again"),
     (
-        rb"^\s*\d+[ \t]+\d+\s*$",
+        rb"^(?:\xef\xbb\xbf)?\s*\d+[ \t]+\d+\s*$",
         "this is a header (count dim): files were joined; remove the line",
     ),
     (

@@ -24,13 +24,14 @@ _CODES = {
     kernel.BAD_NUMBER: "text.bad-number",
     kernel.WIDE: "text.surplus-number",
     kernel.LONG: "text.long-row",
+    kernel.ODD_TOKEN: "text.odd-token",
 }
 #: Fields of another separator than the file has, by that of the file.
 _OTHER = {
     b" ": (re.compile(rb"\t[-+]?\.?\d[^ \t]*(\t|$)"), "tabs", "spaces"),
     b"\t": (re.compile(rb" [-+]?\.?\d[^ \t]*( |$)"), "spaces", "tabs"),
 }
-_HEADER = re.compile(rb"\s*[0-9]+[ \t]+[0-9]+\s*")
+_HEADER = re.compile(rb"(?:\xef\xbb\xbf)?\s*[0-9]+[ \t]+[0-9]+\s*")
 
 
 class Fault(NamedTuple):
@@ -53,10 +54,13 @@ class Fault(NamedTuple):
         if self.kind == kernel.BAD_NUMBER:
             return f"value {self.found} of {dim} is not a number; {row}"
         if self.kind == kernel.WIDE:
-            return (
-                f"{self.found} fields follow the first, {dim} expected: the token "
-                f"itself ends in a number or separator; {row}"
-            )
+            why = "the token itself ends in a number or separator"
+            if self.found >= 2 * dim > 2:
+                why = (
+                    "two rows stand in one, as where files are joined and the first "
+                    "does not end in a line end"
+                )
+            return f"{self.found} fields follow the first, {dim} expected: {why}; {row}"
         return f"{self.found} values, {dim} expected; {row}"
 
     @property
@@ -98,10 +102,19 @@ class Faults:
 
     bad: int = 0
     suspicious: int = 0
+    odd_tokens: int = 0
+    first_odd: int = 0  # its row
     examples: list[Fault] = field(default_factory=list)
 
     def add(self, fault: Fault) -> None:
-        """Count a fault, and keep it if it is one of the first."""
+        """Count a fault, and keep it if it is one of the first.
+
+        Of rows with an odd token, which are good, a note says where the first is.
+        """
+        if fault.kind == kernel.ODD_TOKEN:
+            self.first_odd = self.first_odd if self.odd_tokens else fault.row
+            self.odd_tokens += 1
+            return
         if fault.kind == kernel.WIDE:
             self.suspicious += 1
         else:

@@ -46,6 +46,7 @@ CODES = {
     "text.numbers-in-tokens": "numbers stand within most tokens",
     "text.no-final-line-end": "the last line has no line end",
     "text.no-tokens": "rows are numbers without tokens",
+    "text.odd-token": "a byte order mark is a part of a token",
     "text.quoted-tokens": "quotes stand around tokens, as in CSV",
     "text.repeated-tokens": "rows repeat a token",
     "text.row-numbers": "most tokens begin with a whole number",

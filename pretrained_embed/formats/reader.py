@@ -137,6 +137,8 @@ class SplitReport:
     skips: bool = True  # whether bad rows may be left out
     read: int = 0  # place in the file up to which was read
     part: int = 0  # which file, of a source of several
+    odd_tokens: int = 0  # rows whose token holds what no text has
+    first_odd: int = 0  # the first of them
 
     def add_to(self, findings: Findings, first_line: int | None) -> None:
         """Add what was found to the findings of the splits before this one.

@@ -16,7 +16,15 @@
 #include "_index.h"
 #include "_paths.h"
 
-enum { PE_EMPTY = 1, PE_SHORT, PE_NO_TOKEN, PE_BAD_NUMBER, PE_WIDE, PE_LONG };
+enum {
+    PE_EMPTY = 1,
+    PE_SHORT,
+    PE_NO_TOKEN,
+    PE_BAD_NUMBER,
+    PE_WIDE,
+    PE_LONG,
+    PE_ODD_TOKEN
+};
 enum { PE_HIT_COLUMNS = 4, PE_FAULT_COLUMNS = 4, PE_DOUBT_NUMBERS = 16 };
 enum { PE_RANK_SHIFT = 56 };
 static const int64_t PE_POSITIONS = (int64_t)1 << PE_RANK_SHIFT; /* all are below */
@@ -411,15 +419,42 @@ static int separates(int c) {
            !(c >= '0' && c <= '9') && !((c | 0x20) >= 'a' && (c | 0x20) <= 'z');
 }
 
+/* Whether a token holds the numbers of a row, but for the last, which may be glued to
+ * what follows: two lines stand in one. */
+static int holds_row(const byte *line, const byte *end, const Layout *layout) {
+    size_t numbers = 0;
+    float value;
+    if (layout->dim < 2) return 0;
+    for (const byte *field = line, *p = line; p <= end; p++) {
+        if (p < end && *p != layout->separator && *p != layout->delimiter) continue;
+        const int good = field > line && field < p &&
+                         number_in_full(field, p, &value) != NUMBER_BAD;
+        numbers = good ? numbers + 1 : 0;
+        if (numbers >= layout->dim - 1 && p < end) return 1;
+        field = p + 1;
+    }
+    return 0;
+}
+
+/* Whether a token begins with a byte order mark, and has more. */
+static int is_odd(const byte *token, const byte *end) {
+    return end - token > 3 && token[0] == 0xef && token[1] == 0xbb && token[2] == 0xbf;
+}
+
 /* As split_line, where the last delimiter shows where the vector begins. */
 static int split_apart(const byte *line, const byte *end, const Layout *layout,
                        size_t count, const byte **token_end, int64_t *found) {
     *token_end = last_of(line, end, layout->delimiter);
     const byte *vector = *token_end ? *token_end + 1 : line;
+    const size_t all = count;
     for (const byte *p = line; p < vector; p++) count -= *p == layout->separator;
+    const size_t before = all - count;
     count += vector < end;
     *found = (int64_t)count;
     if (count != layout->dim) return count < layout->dim ? PE_SHORT : PE_LONG;
+    *found = (int64_t)(before + 1 + layout->dim);
+    if (before + 2 > layout->dim && before && holds_row(line, *token_end, layout))
+        return PE_WIDE;
     *found = 0;
     return vector - line > 1 ? 0 : PE_NO_TOKEN;
 }
@@ -454,6 +489,8 @@ static int split_line(const byte *line, const byte *end, const Layout *layout,
         float value;
         last = last ? last + 1 : line;
         if (last == at || number_in_full(last, at, &value) != NUMBER_BAD)
+            return PE_WIDE;
+        if (count - layout->dim >= layout->dim && holds_row(line, at, layout))
             return PE_WIDE;
     }
     return 0;
@@ -519,7 +556,8 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
         const byte *token_end = p;
         int64_t found = 0;
         int fault = split_line(p, end, &layout, count, &token_end, &found);
-        if (fault == 0 || fault == PE_WIDE) {
+        if (fault == 0 && is_odd(p, token_end)) fault = PE_ODD_TOKEN;
+        if (fault == 0 || fault == PE_WIDE || fault == PE_ODD_TOKEN) {
             size_t length = (size_t)(token_end - p);
             int64_t key = scan.index ? find_key(scan.index, p, length) : -1;
             if (key >= 0 || !scan.index) {

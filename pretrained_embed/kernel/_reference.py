@@ -76,7 +76,8 @@ FAULT_COLUMNS = 4
 # Kinds of fault. A WIDE row is read all the same: its token ends in a number or in a
 # separator, as if the row had one value too many. Only where the delimiter is a byte
 # of its own is a row known to be too LONG.
-EMPTY, SHORT, NO_TOKEN, BAD_NUMBER, WIDE, LONG = 1, 2, 3, 4, 5, 6
+# So is one with an ODD_TOKEN, which begins with a byte order mark.
+EMPTY, SHORT, NO_TOKEN, BAD_NUMBER, WIDE, LONG, ODD_TOKEN = 1, 2, 3, 4, 5, 6, 7
 
 #: Columns of ``shapes``: see `measure_text`.
 SHAPE_COLUMNS = 12
@@ -89,6 +90,7 @@ _NUMBER = re.compile(
     rb"[+-]?(?:(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:e[+-]?[0-9]+)?|inf(?:inity)?|nan)",
     re.IGNORECASE,
 )
+_ODD_TOKEN = re.compile(rb"\xef\xbb\xbf.", re.DOTALL)
 _NO_SEPARATOR = re.compile(rb"[0-9a-z+.\n-]", re.IGNORECASE)
 
 
@@ -208,6 +210,9 @@ def _split(line: bytes, dim: int, sep: bytes, delim: bytes) -> tuple[bytes, int,
         values = vector.count(sep) + bool(vector)
         if values != dim:
             return b"", SHORT if values < dim else LONG, values
+        before = token.count(sep)
+        if 0 < before >= dim - 1 and _holds_row(token, dim, sep, delim):
+            return token, WIDE, before + 1 + dim
         return token, 0 if token else NO_TOKEN, 0
     count = line.count(sep)
     if count < dim:
@@ -219,7 +224,22 @@ def _split(line: bytes, dim: int, sep: bytes, delim: bytes) -> tuple[bytes, int,
         last = token[token.rfind(sep) + 1 :]
         if not last or _NUMBER.fullmatch(last):
             return token, WIDE, count
+        if count >= 2 * dim and _holds_row(token, dim, sep, delim):
+            return token, WIDE, count
     return token, 0, 0
+
+
+def _holds_row(token: bytes, dim: int, sep: bytes, delim: bytes) -> bool:
+    """Whether a token holds the numbers of a row, but for the last.
+
+    That may be glued to what follows, where two lines stand in one.
+    """
+    run = 0
+    for field in token.replace(delim, sep).split(sep)[1:-1]:
+        run = run + 1 if _NUMBER.fullmatch(field) else 0
+        if run >= dim - 1 > 0:
+            return True
+    return False
 
 
 def scan_text(
@@ -259,7 +279,9 @@ def scan_text(
         line = line.rstrip(b"\r").rstrip(trimmed)
 
         token, fault, found = _split(line, dim, sep, delim)
-        if fault in (0, WIDE):
+        if fault == 0 and _ODD_TOKEN.match(token):
+            fault = ODD_TOKEN
+        if fault in (0, WIDE, ODD_TOKEN):
             key = -1 if index is None else index.key(token)
             if index is None or key >= 0:
                 fields = line[len(token) + 1 :].split(sep)

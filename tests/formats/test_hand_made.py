@@ -457,3 +457,13 @@ def test_line_ends_the_wrong_way_round_are_named(head, dim):
 
     assert code == "text.line-ends"
     assert is_meant(text.replace("\r", ""), dim)
+
+
+@pytest.mark.parametrize("dim", [2, 3, 20])
+def test_files_joined_without_a_line_end_between_are_told(dim):
+    one, two = (written(f"{{word}}{i} {{row}}", dim) for i in range(2))
+
+    assert read(one + two)[2] == []
+    assert read(one.rstrip("\n") + two)[2] == ["text.surplus-number"]
+    assert "text.odd-token" in read(f"{one}\ufeff{two}")[2]
+    assert read(f"\ufeff{one}")[2] == ["text.byte-order-mark"]

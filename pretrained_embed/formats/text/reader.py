@@ -258,6 +258,7 @@ class TextReader(Reader):
         findings = Findings()
         first_line = 1 + (self.layout.header is not None)
         blank = 0  # lines before this split
+        odd, first_odd = 0, 0  # tokens, and the line of the first
         for report in reports:
             if report.findings.rows > report.blank_end:
                 self._add_blank(blank, findings, first_line, skips=report.skips)
@@ -265,6 +266,9 @@ class TextReader(Reader):
             if report.stopped_by is not None:
                 line = first_line + findings.rows + report.stopped_by.row
                 raise row_error(report.stopped_by, self.name, line, self.dim)
+            if report.odd_tokens and not odd:
+                first_odd = first_line + findings.rows + report.first_odd
+            odd += report.odd_tokens
             report.add_to(findings, first_line)
             blank += report.blank_end
         if blank:
@@ -272,6 +276,14 @@ class TextReader(Reader):
             lines = "1 blank line" if blank == 1 else f"{blank:,} blank lines"
             what = f"{lines} behind the last row: no row"
             findings.notes.append(Note("text.blank-end", what))
+        if odd:
+            tokens = "1 token" if odd == 1 else f"{odd:,} tokens"
+            what = (
+                f"a byte order mark stands before {tokens}, the first in line "
+                f"{first_odd:,}, as where files were joined: it is taken for a part of "
+                "the token"
+            )
+            findings.notes.append(Note("text.odd-token", what))
         findings.notes.extend(self.layout.notes)
         if self.count is not None and self.count != findings.rows:
             self._check_count(self.count, findings)

@@ -104,6 +104,8 @@ class TextPass:
             read=self.read,
             blank_end=len(self.blank_end),
             skips=self._skip_bad,
+            odd_tokens=self.faults.odd_tokens,
+            first_odd=self.faults.first_odd,
         )
 
     def _rows(self, window: Window, progress: Progress | None) -> Iterator[Hits]:
@@ -208,5 +210,5 @@ class TextPass:
         if self.stopped_by is not None:
             return
         self.faults.add(fault)
-        if fault.kind != kernel.WIDE and not self._skip_bad:
+        if fault.kind not in (kernel.WIDE, kernel.ODD_TOKEN) and not self._skip_bad:
             self.stopped_by = fault
