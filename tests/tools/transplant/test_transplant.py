@@ -1,6 +1,7 @@
 """Row by row: what the tables of a model become under another tokenizer."""
 
 import json
+import tracemalloc
 from collections import OrderedDict
 
 import numpy as np
@@ -10,7 +11,7 @@ pytest.importorskip("torch", reason="torch is not installed")
 pytest.importorskip("safetensors", reason="safetensors is not installed")
 
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import pretrained_embed as pe
 from pretrained_embed import RowStart
@@ -375,3 +376,32 @@ def test_the_same_call_gives_the_same_bytes(tmp_path):
 
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+
+
+@pytest.mark.parametrize("pickled", [False, True])
+def test_memory_holds_the_tables_and_a_piece_of_a_file(tmp_path, pickled):
+    tables, body = {INPUT: torch.ones(len(OLD), 4_096)}, 24 << 20
+    folder = write_model(tmp_path / "model", tables, shards=True)
+    whole = {"rest.weight": torch.zeros(1_536, 4_096)}
+    parts = {"a": {"body.weight": torch.zeros(1_536, 4_096)}, "b": tables | whole}
+    kind, saver = (".bin", torch.save) if pickled else (".safetensors", save_file)
+    for path in folder.glob("*.safetensors*"):
+        path.unlink()
+    for name, part in parts.items():
+        saver(part, folder / (name + kind))
+    weights = {tensor: name + kind for name, part in parts.items() for tensor in part}
+    stem = "pytorch_model.bin" if pickled else "model.safetensors"
+    (folder / f"{stem}.index.json").write_text(json.dumps({"weight_map": weights}))
+    moved(folder).save(tmp_path / "warm")
+    tracemalloc.start()
+    try:
+        moved(folder).save(tmp_path / "out")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    table = len(OLD) * 4_096 * 4
+    assert peak < (16 << 20) + 16 * table < body
+    sizes = [path.stat().st_size for path in (tmp_path / "out").glob("*.safetensors")]
+    assert min(sizes) > body
+    assert len(sizes) == 2
