@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 from torch.optim import Optimizer
 from torch.optim.optimizer import (
     register_optimizer_step_post_hook,
@@ -255,3 +256,31 @@ def _after_step(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
 
 register_optimizer_step_pre_hook(torch.compiler.disable(_before_step))
 register_optimizer_step_post_hook(torch.compiler.disable(_after_step))
+
+
+def _refuse_to_drop(parent: nn.Module, name: str, layer: nn.Module | None) -> None:
+    """Refuse a layer in the place of one with frozen rows, which would all train.
+
+    A layer that has the old one inside, as PEFT wraps it, or frozen rows of its own
+    may take its place.
+    """
+    old = parent._modules.get(name)
+    if old is None or layer is None or not _freezes(old):
+        return
+    if not any(one is old or _freezes(one) for one in layer.modules()):
+        raise OptionError(
+            f"{name} of {type(parent).__name__} has frozen rows, and all rows of the "
+            f"{type(layer).__name__} in its place would train: let all train before, "
+            "initialise(model, tokenizer, train='all'), set the layer, and call "
+            "initialise again for the new one"
+        )
+
+
+def _freezes(layer: nn.Module) -> bool:
+    return any(
+        isinstance(hook, FrozenRows) and hook.module is layer
+        for hook in layer._forward_pre_hooks.values()
+    )
+
+
+register_module_module_registration_hook(_refuse_to_drop)

@@ -609,6 +609,23 @@ def test_a_split_layer_cannot_be_the_table(kind, source, words):
     assert model.get_input_embeddings() is before
 
 
+def test_a_layer_that_would_drop_frozen_rows_is_refused(source, words):
+    model = model_of("llama")
+    initialise(model, words, source, train="new")
+    before = model.get_input_embeddings()
+    plain = nn.Embedding.from_pretrained(before.weight.detach().clone(), freeze=False)
+
+    with pytest.raises(pe.errors.OptionError, match="has frozen rows, and all rows"):
+        model.set_input_embeddings(plain)
+
+    assert model.get_input_embeddings() is before
+    model.set_input_embeddings(before)
+    model.set_input_embeddings(copy.deepcopy(before))
+    initialise(model, words, train="all")
+    model.set_input_embeddings(plain)
+    assert model.get_input_embeddings() is plain
+
+
 def test_a_split_layer_has_its_place_elsewhere(source, words):
     matrix = pe.build_matrix(pe.Vocabulary.of(words), source, match="unmarked")
     model = model_of("llama")

@@ -253,7 +253,7 @@ def same_bits(one: Stored, other: Stored) -> bool:
     )
 
 
-_PIECE = 1 << 24
+_PIECE = 1 << 22
 _GENERATION = "generation_config.json"
 
 #: The same weights in other files, which would have the old tables: they are left out.
