@@ -151,7 +151,7 @@ ARRAYS = {  # wrong for each array, by what it holds
     np.int64: [
         np.zeros((4, 4), np.int32),
         np.zeros((4, 4), np.float64),
-        np.zeros((4, 4), ">i8"),
+        np.zeros((4, 4), np.dtype("i8").newbyteorder()),
         np.zeros((4, 4), np.uint64),
         np.zeros((4, 8), np.int64)[:, ::2],
         np.asfortranarray(np.zeros((4, 4), np.int64)),
@@ -168,7 +168,7 @@ ARRAYS = {  # wrong for each array, by what it holds
     np.float32: [
         np.zeros((4, 2), np.float64),
         np.zeros((4, 2), np.float16),
-        np.zeros((4, 2), ">f4"),
+        np.zeros((4, 2), np.dtype("f4").newbyteorder()),
         np.zeros((4, 3), np.float32),
         np.zeros((4, 4), np.float32)[:, ::2],
         np.zeros(8, np.float32),
@@ -178,7 +178,7 @@ ARRAYS = {  # wrong for each array, by what it holds
     np.uint64: [
         np.zeros(2, np.int64),
         np.zeros(2, np.uint32),
-        np.zeros(2, ">u8"),
+        np.zeros(2, np.dtype("u8").newbyteorder()),
         np.zeros(3, np.uint64),
         np.zeros((2, 1), np.uint64),
         np.zeros(4, np.uint64)[::2],
