@@ -120,6 +120,11 @@ class Values(Protocol):
         """Return some consecutive rows."""
 
 
+def _is_kept_as(values: Values, kind: npt.DTypeLike) -> bool:
+    """Return whether an array is of a dtype, in the order of this machine or files."""
+    return values.dtype in (np.dtype(kind), np.dtype(kind).newbyteorder("<"))
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Stored:
     """Rows of vectors in the bits of a dtype. Slices of it are float32 numbers.
@@ -155,7 +160,7 @@ class Stored:
     def __post_init__(self) -> None:
         kind, wide = storage(self.encoding), width(self.encoding, self.dim)
         shape = self.values.shape
-        if len(shape) != 2 or shape[1] != wide or self.values.dtype != kind:
+        if len(shape) != 2 or shape[1] != wide or not _is_kept_as(self.values, kind):
             raise FormatError(
                 f"{self.where}: vectors of dtype {self.encoding} and {self.dim:,} "
                 f"dimensions are kept as {kind} (rows, {wide}), not as "
@@ -167,7 +172,7 @@ class Stored:
         if (
             scales is None
             or not has_scales(self.encoding)
-            or scales.dtype != np.float32
+            or not _is_kept_as(scales, np.float32)
             or scales.shape != shape[:1]
         ):
             what = "none" if scales is None else f"{scales.dtype} {scales.shape}"
