@@ -19,6 +19,7 @@ BLANK = -77
 #: Parts of tokens that readers tend to trip over, and a vocabulary made of some.
 ATOMS = [b"the", b"of", b"new york", b"route 66", b"\xc2\xa0", b"\xc2\x85", b"\xff\x80"]
 ATOMS += [b".", b"\0", b"\r", b"\t", b" ", b"", b"1", b"-0.5", b"nan", b"x" * 70]
+ATOMS += [b"\xef\xbb\xbf", b"\xef\xbb\xbfthe"]
 WANTED = [(b"the", 0, 0), (b"route 66", 1, 0), (b"\xc2\xa0", 2, 1), (b"", 3, 0)]
 WANTED += [(b"\xff\x80", 4, 0), (b"the", 5, 2), (b"x" * 70, 4, 1), (b"1", 6, 0)]
 

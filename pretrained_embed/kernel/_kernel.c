@@ -556,7 +556,10 @@ static PyObject *scan_text(PyObject *module, PyObject *args) {
         const byte *token_end = p;
         int64_t found = 0;
         int fault = split_line(p, end, &layout, count, &token_end, &found);
-        if (fault == 0 && is_odd(p, token_end)) fault = PE_ODD_TOKEN;
+        if (fault == 0 && is_odd(p, token_end)) {
+            fault = PE_ODD_TOKEN;
+            found = 0;
+        }
         if (fault == 0 || fault == PE_WIDE || fault == PE_ODD_TOKEN) {
             size_t length = (size_t)(token_end - p);
             int64_t key = scan.index ? find_key(scan.index, p, length) : -1;

@@ -162,6 +162,8 @@ MEANINGS = {
     b"\r": (None, (kernel.EMPTY, 0)),
     b"   ": (None, (kernel.EMPTY, 0)),
     b"the 1 2\xc2\xa0": (None, (kernel.BAD_NUMBER, 2)),
+    b"\xef\xbb\xbfthe 1 2": (b"\xef\xbb\xbfthe", (kernel.ODD_TOKEN, 0)),
+    b"\xef\xbb\xbf 1 2": (b"\xef\xbb\xbf", None),
 }
 
 
