@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -38,6 +37,7 @@ from pretrained_embed.fill import source_statistics
 from pretrained_embed.formats.blocks import Hits, PackedBlock, gathered
 from pretrained_embed.formats.claims import Claims
 from pretrained_embed.formats.findings import Findings
+from pretrained_embed.formats.local import crc32
 from pretrained_embed.formats.reader import (
     OnBadRow,
     Reader,
@@ -227,7 +227,7 @@ class Extract:
             with self.path.open(buffering=0) as file:
                 while block := file.read(1 << 20):
                     size += len(block)
-                    crc = zlib.crc32(block, crc)
+                    crc = crc32(block, crc)
         except OSError:
             return False
         return (size, crc) == (self.size, self.crc32)
@@ -254,7 +254,7 @@ class Outcome:
             "extracts": [[one.size, one.crc32] for one in self.extracts],
         }
         text = json.dumps(facts).encode("ascii")
-        return b"%08x\n" % zlib.crc32(text) + text
+        return b"%08x\n" % crc32(text) + text
 
     @classmethod
     def from_record(
@@ -265,7 +265,7 @@ class Outcome:
         ``paths`` are those of the extracts in order, as many as there are at least.
         """
         crc, _, text = record.partition(b"\n")
-        if crc != b"%08x" % zlib.crc32(text):
+        if crc != b"%08x" % crc32(text):
             return None
         try:
             with refusing_damage("a record of this build"):

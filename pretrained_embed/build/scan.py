@@ -9,7 +9,6 @@ ahead: each range takes from it what it wants.
 from __future__ import annotations
 
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
@@ -52,6 +51,7 @@ from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import Reader
+from pretrained_embed.formats.local import crc32
 from pretrained_embed.formats.reader import OnBadRow, Split
 from pretrained_embed.kernel import TokenIndex
 from pretrained_embed.ledger import Ledger
@@ -135,7 +135,7 @@ class Job:
         """Return an extract of a split, written if there is a folder."""
         size, crc = sum(len(piece) for piece in pieces), 0
         for piece in pieces:
-            crc = zlib.crc32(piece, crc)
+            crc = crc32(piece, crc)
         if self.folder is None:
             return Extract(size, crc, data=b"".join(pieces))
         path = self._path(number, f"-{place:04}.extract")

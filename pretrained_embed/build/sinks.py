@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -27,7 +26,7 @@ from pretrained_embed.files.replacement import (
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import Announced
 from pretrained_embed.formats.format import Place
-from pretrained_embed.formats.local import map_array, open_file
+from pretrained_embed.formats.local import crc32, map_array, open_file
 from pretrained_embed.formats.table import bounds, cut_arrays, write_array
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
@@ -107,7 +106,7 @@ class Target:
             state.update(raw)
             digests = state.finish()
         kind = raw.dtype.newbyteorder("<")
-        return Written(zlib.crc32(np.ascontiguousarray(raw, kind).data), digests)
+        return Written(crc32(np.ascontiguousarray(raw, kind).data), digests)
 
     def crc32(self, rows: range) -> int | None:
         """Return the CRC-32 of what lies there; ``None`` where that is too little."""
@@ -116,7 +115,7 @@ class Target:
         with suppress(OSError), path.open("rb", buffering=0) as file:
             file.seek(begin)
             while left and (piece := file.read(min(left, _PIECE))):
-                crc, left = zlib.crc32(piece, crc), left - len(piece)
+                crc, left = crc32(piece, crc), left - len(piece)
             return None if left else crc
         return None
 

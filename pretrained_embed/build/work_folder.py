@@ -19,7 +19,6 @@ import json
 import math
 import os
 import struct
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from hashlib import blake2b
@@ -33,6 +32,7 @@ from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, WriteError
 from pretrained_embed.files.replacement import reason
 from pretrained_embed.files.safe_path import SafePath
+from pretrained_embed.formats.local import crc32
 from pretrained_embed.formats.marks import INDEX
 from pretrained_embed.formats.table import in_pieces
 
@@ -59,7 +59,7 @@ def write_arrays(
             nonlocal crc, place
             file.write(piece)
             digest.update(piece)
-            crc, place = zlib.crc32(piece, crc), place + len(piece)
+            crc, place = crc32(piece, crc), place + len(piece)
 
         for name, array in arrays:
             directory[name] = [array.dtype.str, array.shape, place]
@@ -88,7 +88,7 @@ def read_arrays(
         raw = np.frombuffer(path.read(), np.uint8)
     with refusing_damage(str(path), "is no file of this build, or damaged"):
         size, crc = _END.unpack(raw[-_END.size :].tobytes())
-        if not mapped and zlib.crc32(raw[:-8].data) != crc:
+        if not mapped and crc32(raw[:-8].data) != crc:
             raise FormatError(f"{path}: its checksum is another")
         end = len(raw) - _END.size
         facts, directory = json.loads(raw[end - size : end].tobytes())

@@ -14,6 +14,8 @@ import struct
 import threading
 import weakref
 import zipfile
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import IO, Any, BinaryIO, Self, cast
 
@@ -291,15 +293,24 @@ def name_beside(name: object, path: Path) -> str:
     raise FormatError(f"{path}: {name!r} is not the name of a file beside it")
 
 
-def crc32(data: memoryview) -> int:
-    """Return the CRC-32 of some bytes, by the fastest code there is for it."""
+def crc32(data: bytes | memoryview, before: int = 0) -> int:
+    """Return the CRC-32 of some bytes, by the fastest code there is for it.
+
+    ``before`` is that of the bytes before them.
+    """
+    return _fastest_crc32()(data, before)
+
+
+@cache
+def _fastest_crc32() -> Callable[[bytes | memoryview, int], int]:
+    """Return what computes a CRC-32: to look for a package takes long, if it is not."""
     try:
         from isal import isal_zlib
     except ImportError:
         import zlib
 
-        return zlib.crc32(data)
-    return int(isal_zlib.crc32(data))
+        return zlib.crc32
+    return cast(Callable[[bytes | memoryview, int], int], isal_zlib.crc32)
 
 
 def json_object(path: Path) -> dict[str, Any]:

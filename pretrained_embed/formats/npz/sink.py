@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import struct
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -19,6 +18,7 @@ from pretrained_embed.files.digests import crc32_joined
 from pretrained_embed.files.replacement import replacing, reserve
 from pretrained_embed.formats.blocks import AnyBlock
 from pretrained_embed.formats.format import Announced, Place
+from pretrained_embed.formats.local import crc32
 from pretrained_embed.formats.npy.header import format_header
 from pretrained_embed.formats.npz import ARRAYS
 from pretrained_embed.formats.table import (
@@ -111,7 +111,7 @@ class NpzSink:
             self._file.seek(self._begin)
             while left:
                 piece = self._file.read(min(_PIECE, left))
-                crc, left = zlib.crc32(piece, crc), left - len(piece)
+                crc, left = crc32(piece, crc), left - len(piece)
         self._member._crc = crc32_joined(self._member._crc, crc, self._size)
         self._member._file_size += self._size
         self._file.seek(self._begin + self._size)
