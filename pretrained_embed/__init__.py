@@ -5,11 +5,11 @@
 >>> matrix = pe.build_matrix(vocab, "vectors.txt")  # doctest: +SKIP
 >>> matrix.save("matrix.npz")  # doctest: +SKIP
 
-Public are the names below and the modules ``pretrained_embed.errors``, ``.formats``
-(`Reader`, `Findings`, what can be written) and ``.ledger`` (`Ledger`, `Origin`). The
-adapters for frameworks are imported by name, for example
-``from pretrained_embed.adapters import torch``. All of them are loaded when they are
-first used, so that importing the package takes no time.
+The public API is the names below and the modules ``pretrained_embed.errors``,
+``.formats`` (`Reader`, `Findings`, the writable formats) and ``.ledger`` (`Ledger`,
+`Origin`). The adapters for frameworks are imported by name, for example ``from
+pretrained_embed.adapters import torch``. Each module is loaded at its first use, so
+that importing the package is fast.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -98,12 +98,12 @@ __version__ = "0.1.0"
 
 former_names.register()
 
-#: Modules that are public, too: ``pe.errors`` is there without an import of its own.
+#: Public modules: ``pe.errors`` works without an import of its own.
 _MODULES = ("adapters", "errors", "formats", "ledger")
 
-#: The modules that the names are in.
+#: The module that defines each public name.
 _HOMES = {
-    "Ledger": "ledger",  # not public: pickles name it so
+    "Ledger": "ledger",  # not public: pickles refer to it by this name
     "DEFAULT_SOURCE": "library",
     "Comparison": "tools.source_coverage",
     "Conversion": "tools.conversion",

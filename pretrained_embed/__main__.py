@@ -1,4 +1,4 @@
-"""``python -m pretrained_embed``: the command line without its script."""
+"""``python -m pretrained_embed`` runs the command line."""
 
 from pretrained_embed.cli import main
 

@@ -1,4 +1,4 @@
-"""What all layers share: array types, arithmetic on rows, packed tokens, progress."""
+"""Shared by all layers: array types, arithmetic on rows, packed tokens, progress."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ FloatArray = npt.NDArray[np.floating]
 Float32Array = npt.NDArray[np.float32]
 Float64Array = npt.NDArray[np.float64]
 
-#: Called with (bytes done so far, bytes in all or ``None`` where that is not known).
+#: Called with (bytes done so far, total bytes or ``None`` if the total is unknown).
 Progress = Callable[[int, int | None], None]
 
 _LF = b"\n"
-#: From how many tokens on they are packed and unpacked all at once.
+#: With at least this many tokens, they are packed and unpacked in one operation.
 _MANY = 64
-#: How many tokens are unpacked at a time, and in how many bytes line ends are found.
+#: How many tokens are unpacked at a time; how many bytes are searched for line ends.
 _BLOCK, _BLOCK_BYTES = 1 << 16, 1 << 22
 
 
 class PackedTokens:
-    """Tokens as one run of bytes, without a Python object for each.
+    """Tokens in one array of bytes, without a Python object for each.
 
-    Token ``i`` is ``data[offsets[i]:offsets[i + 1]]``, in UTF-8; bytes that are not
-    are kept. ``data`` is uint8, ``offsets`` int64 (tokens + 1,), from 0 to
-    ``len(data)``, ascending; else `FormatError`, which says ``where``.
+    Token ``i`` is ``data[offsets[i]:offsets[i + 1]]``, in UTF-8; invalid bytes are
+    kept. ``data`` is uint8. ``offsets`` is int64 (tokens + 1,), ascending from 0 to
+    ``len(data)``. Other arrays raise `FormatError`, which names the file, ``where``.
     """
 
     __slots__ = ("data", "offsets")
@@ -67,51 +67,52 @@ class PackedTokens:
                 f"{where}: the tokens' offsets do not ascend; the file is damaged"
             )
         self.data = np.ascontiguousarray(data)
-        # The kernel reads these as plain C; mapped ones may lie at odd addresses.
+        # The kernel reads these as plain C arrays; mapped ones may be unaligned.
         self.offsets = np.require(offsets, np.int64, ["C", "A"])
 
     @classmethod
     def pack(cls, tokens: Iterable[str]) -> Self:
-        """Pack tokens, surrogate escapes as the bytes they stand for."""
+        """Pack tokens; surrogate escapes become the bytes that they stand for."""
         given = list(tokens)
         if len(given) >= _MANY:
             lines = "\n".join([*given, ""]).encode(errors="surrogateescape")
-            if lines.count(_LF) == len(given):  # and none in a token
+            if lines.count(_LF) == len(given):  # and no token contains one
                 return cls.of_lines(lines)
         return cls.join([token.encode(errors="surrogateescape") for token in given])
 
     @classmethod
     def of_lines(cls, lines: bytes) -> Self:
-        """Pack lines, which all end in a line feed, without these."""
+        """Pack lines, without the line feed at the end of each."""
         offsets = np.zeros(lines.count(_LF) + 1, np.int64)
         row = 1
         for start in range(0, len(lines), _BLOCK_BYTES):
             block = np.frombuffer(lines[start : start + _BLOCK_BYTES], np.uint8)
             ends = np.flatnonzero(block == _LF[0])
-            before = np.arange(row - 1, row - 1 + len(ends))  # line feeds left out
+            # offsets without the line feeds
+            before = np.arange(row - 1, row - 1 + len(ends))
             offsets[row : row + len(ends)] = start + ends - before
             row += len(ends)
         return cls(np.frombuffer(lines.translate(None, _LF), np.uint8), offsets)
 
     @classmethod
     def join(cls, tokens: list[bytes]) -> Self:
-        """Pack tokens that are bytes already."""
+        """Pack tokens that are already bytes."""
         offsets = np.zeros(len(tokens) + 1, np.int64)
         np.cumsum([len(token) for token in tokens], out=offsets[1:])
         return cls(np.frombuffer(b"".join(tokens), np.uint8), offsets)
 
     def unpack(self) -> list[str]:
-        """Return the tokens; bytes that are not UTF-8 become surrogate escapes."""
+        """Return the tokens; bytes that are no valid UTF-8 become surrogate escapes."""
         return list(self)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield what `unpack` returns; only some of it is in memory at a time."""
+        """Yield what `unpack` returns, with only some tokens in memory at a time."""
         starts = range(0, len(self), _BLOCK)
         blocks = (self[start : start + _BLOCK] for start in starts)
         return chain.from_iterable(block._unpack() for block in blocks)
 
     def _unpack(self) -> list[str]:
-        """Decode many tokens at once, with line feeds that keep them apart."""
+        """Decode many tokens in one operation, with line feeds between them."""
         if len(self) < _MANY or np.any(self.data == _LF[0]):
             return [token.decode(errors="surrogateescape") for token in self.split()]
         lines = np.full(len(self.data) + len(self), _LF[0], np.uint8)
@@ -130,8 +131,8 @@ class PackedTokens:
         return self.data[self.offsets[row] : self.offsets[row + 1]].tobytes()
 
     def without(self, holes: Int64Array) -> Self:
-        """Return the tokens but those at ``holes``, all of which are empty."""
-        # An empty token has no bytes, so the data stays and one offset goes.
+        """Return the tokens without those at ``holes``, all of which are empty."""
+        # An empty token has no bytes, so the data stay and one offset is removed.
         return type(self)(self.data, np.delete(self.offsets, holes))
 
     def __len__(self) -> int:
@@ -142,7 +143,7 @@ class PackedTokens:
     @overload
     def __getitem__(self, rows: slice) -> Self: ...
     def __getitem__(self, rows: int | slice) -> Self | str:
-        """Return the tokens of consecutive rows packed, or the token of one row."""
+        """Return the tokens of consecutive rows, packed, or the token of one row."""
         if isinstance(rows, int):
             if not 0 <= rows < len(self):
                 raise IndexError(f"row {rows} of {len(self)} tokens")
@@ -159,7 +160,7 @@ class PackedTokens:
 
 
 def joined(parts: Sequence[PackedTokens]) -> PackedTokens:
-    """Return the tokens of all parts as one."""
+    """Return the tokens of all parts as one object."""
     if len(parts) == 1:
         return parts[0]
     offsets = np.zeros(sum(map(len, parts)) + 1, np.int64)
@@ -171,8 +172,8 @@ def joined(parts: Sequence[PackedTokens]) -> PackedTokens:
     return PackedTokens(np.concatenate(data), offsets)
 
 
-#: What a function of this package takes: a function to call, True for lines on standard
-#: error, False or ``None`` for nothing.
+#: The values of a ``progress`` argument: a function to call, True for lines on standard
+#: error, False or ``None`` for no report.
 AnyProgress = Progress | bool | None
 
 #: Seconds between two lines.
@@ -180,7 +181,7 @@ _PERIOD = 1.0
 
 
 def listener(progress: AnyProgress) -> Progress | None:
-    """Return the function to call, if any; raises `OptionError` for anything else."""
+    """Return the function to call, if any; raises `OptionError` for any other value."""
     if progress is None or progress is False:
         return None
     if progress is True:
@@ -194,12 +195,12 @@ def listener(progress: AnyProgress) -> Progress | None:
 
 
 def _in_a_notebook() -> bool:
-    """Return whether this runs in a notebook, and tqdm and its widgets are there."""
+    """Return whether this is a notebook in which tqdm and its widgets are installed."""
     return "ipykernel" in sys.modules and all(map(find_spec, ("tqdm", "ipywidgets")))
 
 
 class _NotebookBar:
-    """A bar of tqdm's, and a new one for each part of the work."""
+    """A progress bar of tqdm, and a new one for each part of the work."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -215,7 +216,7 @@ class _NotebookBar:
 
 
 class _ProgressLines:
-    """Prints a line a second, and one where a part of the work is finished."""
+    """Prints one line a second, and one when a part of the work is finished."""
 
     def __init__(self) -> None:
         self._next = 0.0
@@ -241,13 +242,13 @@ _BLOCK_NUMBERS = 1 << 18
 
 
 def blocks(rows: int, dim: int) -> Iterator[slice]:
-    """Yield slices of rows, each few enough for its float64 copy to be small."""
+    """Yield slices of rows, each small enough for a float64 copy."""
     step = max(1, _BLOCK_NUMBERS // dim)
     return (slice(start, min(start + step, rows)) for start in range(0, rows, step))
 
 
 def norms(vectors: Float64Array) -> Float64Array:
-    """Return the length of each row, (rows,): squares are added from left to right."""
+    """Return the length of each row, (rows,); squares are added from left to right."""
     total = np.zeros(len(vectors))
     for column in vectors.T:
         total += column * column
@@ -256,32 +257,32 @@ def norms(vectors: Float64Array) -> Float64Array:
 
 
 def unit(vectors: Float64Array) -> Float64Array:
-    """Return rows of length 1 in the same directions; a row of zeros stays zeros."""
+    """Return the rows scaled to length 1; a row of zeros stays zeros."""
     lengths = norms(vectors)
     scaled: Float64Array = vectors / np.where(lengths == 0.0, 1.0, lengths)[:, None]
     return scaled
 
 
 def product(rows: Float64Array, factors: Float64Array) -> Float64Array:
-    """Return ``rows @ factors``, each row of which depends on its own row alone.
+    """Return ``rows @ factors``; each row of the result depends on one row only.
 
-    What BLAS makes of a row may depend, in its last bit, on how many there are.
+    With BLAS the last bit of a row may depend on the number of rows.
     """
-    out = np.zeros((factors.shape[1], len(rows)))  # turned: long runs are faster
+    out = np.zeros((factors.shape[1], len(rows)))  # transposed: long runs are faster
     term = np.empty_like(out)
     for column, factor in zip(np.ascontiguousarray(rows.T), factors, strict=True):
         out += np.multiply(factor[:, None], column, out=term)
     return np.ascontiguousarray(out.T)
 
 
-#: Powers of 10 that a uint64 holds, and how many numbers are written at a time.
+#: Powers of 10 that fit in a uint64, and how many numbers are written at a time.
 _POWERS = np.array([10**place for place in range(20)], np.uint64)
 _NUMBERS = 1 << 16
 _ZERO, _MINUS = ord("0"), ord("-")
 
 
 def digits_of(numbers: AnyArray) -> PackedTokens:
-    """Return whole numbers (n,) as tokens: their decimal digits, ``-`` before negative.
+    """Return integers (n,) as tokens: decimal digits, after ``-`` if negative.
 
     >>> digits_of(np.array([0, 12, -7])).unpack()
     ['0', '12', '-7']
@@ -308,17 +309,17 @@ def digits_of(numbers: AnyArray) -> PackedTokens:
 
 
 def _magnitude(numbers: AnyArray) -> tuple[UInt64Array, BoolArray]:
-    """Return numbers without their signs, and which are negative."""
+    """Return the absolute values of numbers, and which numbers are negative."""
     negative: BoolArray = numbers < 0
     size = numbers.astype(np.uint64)
     return np.where(negative, ~size + np.uint64(1), size), negative
 
 
 def numbers_of(tokens: PackedTokens) -> tuple[Int64Array, BoolArray]:
-    """Return tokens as the numbers that they write, int64, and which of them do.
+    """Return the int64 numbers that tokens write, and a mask of the tokens that do.
 
-    Those do that `digits_of` makes of an int64: ``007``, ``+7``, ``7.0`` and ``-0`` do
-    not, and have 0.
+    A token writes a number if `digits_of` returns that token for it. ``007``, ``+7``,
+    ``7.0`` and ``-0`` do not; their number is 0.
 
     >>> numbers_of(PackedTokens.pack(["7", "007", "-12"]))
     (array([  7,   0, -12]), array([ True, False,  True]))
@@ -334,17 +335,19 @@ def numbers_of(tokens: PackedTokens) -> tuple[Int64Array, BoolArray]:
 def _parsed(tokens: PackedTokens) -> tuple[Int64Array, BoolArray]:
     data, ends = tokens.data, tokens.offsets[1:]
     lengths = np.diff(tokens.offsets)
-    first = np.zeros(len(tokens), np.uint8)  # the first byte of each, 0 of none
+    # the first byte of each token, 0 for an empty one
+    first = np.zeros(len(tokens), np.uint8)
     there = lengths > 0
     first[there] = data[tokens.offsets[:-1][there]]
     negative = first == _MINUS
     width = lengths - negative
     good: BoolArray = (width > 0) & (width < 20)
     size = np.zeros(len(tokens), np.uint64)
-    digit = np.zeros(len(tokens), np.uint8)  # in the end the first of each
+    digit = np.zeros(len(tokens), np.uint8)  # at the end the first byte of each
     for place in range(int(width[good].max(initial=0))):
         rows = np.flatnonzero(good & (width > place))
-        digit[rows] = data[ends[rows] - 1 - place] - np.uint8(_ZERO)  # others wrap
+        # larger numbers would wrap
+        digit[rows] = data[ends[rows] - 1 - place] - np.uint8(_ZERO)
         good[rows] = digit[rows] < 10
         size[rows] += digit[rows].astype(np.uint64) * _POWERS[place]
     good &= (digit > 0) | ((width == 1) & ~negative)

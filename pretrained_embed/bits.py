@@ -1,25 +1,24 @@
-"""Vectors in the bits of a dtype: how they are kept, and what numbers they stand for.
+"""Vectors in the bits of a dtype: how they are stored, and which numbers they mean.
 
 ::
 
     float32   the numbers
     float16   binary16, rounded to nearest even
     bfloat16  the upper half of a float32, rounded to nearest even; its bits as uint16
-    int8      whole numbers q from -127 to 127, and a scale a row: x = scale * q
-    int4      the same from -7 to 7, two a byte
-    binary    signs, eight a byte, and a scale a row: x = scale or -scale
+    int8      integers q from -127 to 127, and one scale for each row: x = scale * q
+    int4      the same from -7 to 7, two in a byte
+    binary    signs, eight in a byte, one scale for each row: x = scale or -scale
 
-A scale is a float32. That of int8 and int4 is the largest magnitude of its row over 127
-or 7, and ``q`` is ``x / scale`` rounded to nearest even. That of binary is the mean of
-the magnitudes, which is the closest such row there is, and a sign bit is 1 for a number
-above 0. A row of zeros has the scale 0 and stays zeros, all its bits 0.
+A scale is a float32. For int8 and int4 it is the largest absolute value of the row
+divided by 127 or 7, and ``q`` is ``x / scale`` rounded to nearest even. For binary it
+is the mean of the absolute values, which gives the smallest error; a sign bit is 1 for
+a number above 0. A row of zeros has the scale 0, and all its bits are 0.
 
-Every row takes the same bytes. Of two numbers in a byte of int4, as two's complement,
-the one of the lower column has the lower four bits; of eight signs that of the lowest
-column has the highest bit, as `numpy.packbits` does. What is left of the last byte of a
-row is 0.
+Every row takes the same number of bytes. int4 numbers are in two's complement; in a
+byte, the lower column has the lower four bits. Of eight signs the lowest column has the
+highest bit, as with `numpy.packbits`. The unused bits in the last byte of a row are 0.
 
-A row is rounded by itself, once: it does not depend on the rows beside it.
+Each row is rounded once, and does not depend on other rows.
 """
 
 from __future__ import annotations
@@ -43,20 +42,21 @@ from pretrained_embed.arrays import (
 from pretrained_embed.errors import FormatError, OptionError, WriteError, brief
 from pretrained_embed.errors import suggestion as near
 
-#: What vectors may be written as. float64 holds float32 numbers, and is for others.
+#: The dtypes in which vectors can be written. float64 holds float32 numbers, for other
+#: programs that need it.
 Dtype = Literal["float32", "float16", "float64", "bfloat16", "int8", "int4", "binary"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
-#: Those of plain numbers, which any array has.
+#: The dtypes of plain numbers, which any array can have.
 FLOATS = DTYPES[:3]
 
-#: Those that no array of plain numbers tells by itself.
+#: The dtypes that cannot be recognised from the dtype of an array.
 CODED: tuple[Dtype, ...] = DTYPES[3:]
 
-#: Those of a matrix.
+#: The dtypes of a matrix.
 MATRIX: tuple[Dtype, ...] = ("float32", "float16", *DTYPES[3:])
 
-#: The largest whole number of those that have a scale a row.
+#: The largest integer of the dtypes that have a scale for each row.
 _LIMITS: dict[str, int] = {"int8": 127, "int4": 7, "binary": 1}
 
 _STORAGE = {
@@ -72,11 +72,11 @@ _BINARY = "binary"
 
 
 def check_dtype(given: object, allowed: Sequence[Dtype] = MATRIX) -> Dtype:
-    """Return the dtype; raises `OptionError` for what is none of those allowed."""
+    """Return the dtype; raises `OptionError` for one that is not allowed."""
     try:
         named = given if given is None else np.dtype(cast(Any, given)).name
     except TypeError:
-        named = given  # which may be a name that numpy does not know
+        named = given  # it may be a dtype that numpy does not know
     if named not in allowed:
         raise OptionError(
             f"dtype is {brief(given)}; it can be {', '.join(allowed)}"
@@ -91,37 +91,37 @@ def storage(dtype: Dtype) -> np.dtype[Any]:
 
 
 def width(dtype: Dtype, dim: int) -> int:
-    """Return how many numbers of `storage` a row takes."""
+    """Return how many elements of `storage` a row takes."""
     return -(-dim // _PER_BYTE.get(dtype, 1))
 
 
 def row_bytes(dtype: Dtype, dim: int) -> int:
-    """Return how many bytes a row takes, without its scale."""
+    """Return the size of a row in bytes, without its scale."""
     return width(dtype, dim) * storage(dtype).itemsize
 
 
 def has_scales(dtype: Dtype) -> bool:
-    """Whether each row has a scale."""
+    """Return whether each row has a scale."""
     return dtype in _LIMITS
 
 
 class Values(Protocol):
-    """An array of bits, or what gives some of its rows when they are asked for."""
+    """An array of bits, or an object that reads rows of it on demand."""
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """(rows, numbers a row)."""
+        """(rows, elements in a row)."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """As `storage` says."""
+        """The dtype that `storage` returns."""
 
     def __getitem__(self, rows: slice, /) -> AnyArray:
         """Return some consecutive rows."""
 
 
 def _is_kept_as(values: Values, kind: npt.DTypeLike) -> bool:
-    """Return whether an array is of a dtype, in the order of this machine or files."""
+    """Return whether an array has a dtype, in the byte order of machine or files."""
     return values.dtype in (np.dtype(kind), np.dtype(kind).newbyteorder("<"))
 
 
@@ -134,10 +134,10 @@ class Stored:
     encoding
         The name of the dtype, one of `DTYPES`.
     values
-        The bits: (rows, width), of the dtype that `storage` says. They may be mapped,
-        or read as far as they are asked for.
+        The bits: (rows, width), of the dtype that `storage` returns. They may be
+        mapped, or read on demand.
     scales
-        float32 (rows,), finite and not negative, where the dtype has a scale a row;
+        float32 (rows,), finite and not negative, if the dtype has a scale for each row;
         else ``None``.
     dim
         Length of a vector.
@@ -146,8 +146,8 @@ class Stored:
     first
         The number of the first row in that file.
 
-    Raises `FormatError` where these do not fit each other. Bits that stand for no
-    number of the dtype are told of when their row is read.
+    Raises `FormatError` where these do not fit each other. Bits that are no number of
+    the dtype raise it when their row is read.
     """
 
     encoding: Dtype
@@ -203,7 +203,7 @@ class Stored:
 
     @property
     def nbytes(self) -> int:
-        """How many bytes values and scales take."""
+        """The size of values and scales in bytes."""
         rows = self.values.shape[0]
         scales = 4 * rows if has_scales(self.encoding) else 0
         return rows * row_bytes(self.encoding, self.dim) + scales
@@ -216,7 +216,7 @@ class Stored:
         return self.part(rows).numbers()
 
     def part(self, rows: slice) -> Stored:
-        """Return some consecutive rows in their bits."""
+        """Return some consecutive rows as bits."""
         start, stop, _ = rows.indices(len(self))
         here = slice(start, max(start, stop))
         scales = None if self.scales is None else self.scales[here]
@@ -225,17 +225,17 @@ class Stored:
         )
 
     def take(self, rows: npt.ArrayLike) -> Stored:
-        """Return some rows, by number, in their bits."""
+        """Return the rows with the given numbers as bits."""
         wanted = np.asarray(rows, np.int64)
         values = self.values if isinstance(self.values, np.ndarray) else self.values[:]
         scales = None if self.scales is None else self.scales[wanted]
         return Stored(self.encoding, values[wanted], scales, self.dim, self.where)
 
     def numbers(self) -> Float32Array:
-        """Return the numbers of all rows, float32 (rows, dim), in C order.
+        """Return the numbers of all rows, float32 (rows, dim), C-contiguous.
 
-        Those of float32 are the array itself. Raises `FormatError` for bits that stand
-        for no number of the dtype.
+        For float32 this is the array itself. Raises `FormatError` for bits that are no
+        number of the dtype.
         """
         values = self.checked()
         if self.encoding == "bfloat16":
@@ -247,13 +247,13 @@ class Stored:
         for rows in blocks(len(values), self.dim):
             whole = _unpacked(values[rows], self.encoding, self.dim)
             np.multiply(whole, self.scales[rows, None], out=out[rows], dtype=np.float32)
-        out += np.float32(0)  # no zero of scale 0 is negative
+        out += np.float32(0)  # the zeros of a row with scale 0 are not negative
         return out
 
     def whole_numbers(self) -> AnyArray:
-        """Return the whole numbers of all rows, int8 (rows, dim), without their scales.
+        """Return the integers of all rows, int8 (rows, dim), without their scales.
 
-        Those of a row of zeros are zeros. Raises as `numbers` does.
+        A row of zeros has zeros. Raises `FormatError` as `numbers` does.
         """
         whole = _unpacked(self.checked(), self.encoding, self.dim)
         if self.scales is not None and self.encoding == _BINARY:
@@ -261,21 +261,21 @@ class Stored:
         return whole
 
     def numbers_of(self, first: int, values: AnyArray) -> Float32Array:
-        """Return the numbers of consecutive rows, given their bits, read elsewhere."""
+        """Return the numbers of consecutive rows from bits that were read elsewhere."""
         scales = self.scales
         if scales is not None:
             scales = scales[first : first + len(values)]
         return replace(self, values=values, scales=scales, first=first).numbers()
 
     def checked(self) -> AnyArray:
-        """Return the bits of all rows, (rows, width); see `numbers` for what it raises.
+        """Return the bits of all rows, (rows, width); see `numbers` for its errors.
 
-        They are in C order and in the byte order of this machine.
+        They are C-contiguous, in the byte order of this machine.
         """
         kind = storage(self.encoding)
         values: AnyArray = np.require(self.values[:], kind, ["C", "A"])
         if self.scales is None:
-            return values  # all bits are numbers
+            return values  # all bits are valid numbers
         for rows in blocks(len(values), max(1, values.shape[1])):
             wrong = _no_number(values[rows], self.encoding, self.dim)
             if wrong is not None and wrong.any():
@@ -287,7 +287,7 @@ class Stored:
         return values
 
     def without(self, rows: Int64Array) -> Stored:
-        """Return the same with rows of zeros at some places."""
+        """Return a copy with rows of zeros at the given places."""
         values, scales = self.values[:].copy(), self.scales
         values[rows] = 0
         if scales is not None:
@@ -296,7 +296,7 @@ class Stored:
         return Stored(self.encoding, values, scales, self.dim, self.where)
 
     def same_as(self, other: Stored) -> bool:
-        """Whether both are the same bits, scales too."""
+        """Return whether both have the same bits and scales."""
         return (
             self.encoding == other.encoding
             and self.shape == other.shape
@@ -312,32 +312,32 @@ class Stored:
 
 
 def _plain(values: AnyArray) -> AnyArray:
-    """Return the bytes of an array: NaNs are compared, too."""
+    """Return the bytes of an array, so that NaNs compare as equal."""
     return np.ascontiguousarray(values).view(np.uint8)
 
 
 def _unpacked(values: AnyArray, dtype: Dtype, dim: int) -> AnyArray:
-    """Return the whole numbers that packed bits are, int8 (rows, dim)."""
+    """Return the integers in packed bits, int8 (rows, dim)."""
     if dtype == "int8":
         return values
     if dtype == "binary":
         signs = np.unpackbits(values, axis=1, count=dim).view(np.int8)
         return np.where(signs == 1, np.int8(1), np.int8(-1))
     both = np.empty((len(values), values.shape[1], 2), np.int8)
-    # Shifting to the left and back, as int8, spreads the sign of four bits.
+    # Shifting left and back as int8 copies the sign of four bits.
     both[:, :, 0] = (values << 4).view(np.int8) >> 4
     both[:, :, 1] = values.view(np.int8) >> 4
     return both.reshape(len(values), -1)[:, :dim]
 
 
 def _no_number(values: AnyArray, dtype: Dtype, dim: int) -> AnyArray | None:
-    """Return which rows have bits that are no number; ``None`` if none can."""
+    """Return which rows have bits that are no number; ``None`` if that cannot be."""
     if dtype == "int8":
         wrong: AnyArray = (values == -128).any(axis=1)
         return wrong
     if dtype not in _PER_BYTE:
         return None
-    last = np.uint8(0)  # the bits of the last byte that are no number's
+    last = np.uint8(0)  # the unused bits of the last byte
     if rest := dim % _PER_BYTE[dtype]:
         last = np.uint8(0xF0 if dtype == "int4" else 0xFF >> rest)
     wrong = (values[:, -1] & last) != 0
@@ -347,17 +347,17 @@ def _no_number(values: AnyArray, dtype: Dtype, dim: int) -> AnyArray | None:
     return wrong
 
 
-# Into bits
+# Encoding
 
 
 def encode(
     vectors: Float32Array, dtype: Dtype, tokens: PackedTokens | None = None
 ) -> Stored:
-    """Return vectors, float32 (rows, dim), in the bits of a dtype.
+    """Return vectors, float32 (rows, dim), as the bits of a dtype.
 
     Raises `WriteError` for a number that the dtype cannot hold: one that becomes
-    infinite, and where there is a scale one that is not finite. It names the token of
-    ``tokens``, where they are given, or the row.
+    infinite, or, in a dtype with scales, one that is not finite. It names the token if
+    ``tokens`` are given, else the row.
     """
     rows, dim = vectors.shape
     if dtype == "float32":
@@ -387,7 +387,7 @@ def encode(
 
 
 def _rounded(vectors: Float32Array, dtype: Dtype) -> tuple[AnyArray, AnyArray]:
-    """Return floats in other bits, and which numbers became infinite."""
+    """Return floats as the bits of another dtype, and which numbers became infinite."""
     if dtype == "bfloat16":
         halves = to_bfloat16(vectors)
         became = (halves & 0x7FFF) == 0x7F80
@@ -407,7 +407,7 @@ def to_bfloat16(vectors: Float32Array) -> npt.NDArray[np.uint16]:
 
 
 def _scaled(vectors: Float64Array, dtype: Dtype) -> tuple[AnyArray, Float32Array]:
-    """Return finite vectors as whole numbers, packed, and their scales."""
+    """Return finite vectors as packed integers, and their scales."""
     limit = _LIMITS[dtype]
     most = np.abs(vectors).max(axis=1)
     if dtype == _BINARY:
@@ -418,7 +418,7 @@ def _scaled(vectors: Float64Array, dtype: Dtype) -> tuple[AnyArray, Float32Array
         scales = np.where(most > 0, np.maximum(scales, _LEAST), np.float32(0))
         return np.packbits(vectors > 0, axis=1), scales
     scales = np.maximum((most / limit).astype(np.float32), _LEAST)
-    # Of the smallest numbers a scale has few bits: it may be too small for the largest.
+    # For very small numbers a scale has few bits, and may be too small for the largest.
     up = np.nextafter(scales, np.float32(np.inf))
     scales = np.where(np.rint(most / scales) > limit, up, scales)
     with np.errstate(over="ignore"):
@@ -435,7 +435,7 @@ def _scaled(vectors: Float64Array, dtype: Dtype) -> tuple[AnyArray, Float32Array
 
 
 def joined(parts: Sequence[Stored]) -> Stored:
-    """Return the rows of all parts, which are of one dtype and dim, as one."""
+    """Return the rows of all parts, which have one dtype and one dim, as one object."""
     first = parts[0]
     if len(parts) == 1:
         return first
@@ -447,7 +447,7 @@ def joined(parts: Sequence[Stored]) -> Stored:
 
 
 def replaced(stored: Stored, rows: Int64Array, other: Stored) -> Stored:
-    """Return rows in which some, (k,), are those of another, in their order."""
+    """Return rows in which those at ``rows``, (k,), are the rows of another object."""
     values = stored.values[:].copy()
     values[rows] = other.values[:]
     scales = stored.scales
@@ -457,9 +457,9 @@ def replaced(stored: Stored, rows: Int64Array, other: Stored) -> Stored:
     return Stored(stored.encoding, values, scales, stored.dim, stored.where)
 
 
-# In a file
+# Encoded vectors in files
 
-#: The key of a table's metadata that tells of its vectors, where they are no float32.
+#: The metadata key for the dtype of vectors that are not float32.
 METADATA = "vectors"
 
 #: The name of the array of scales, float32 (rows,).
@@ -467,29 +467,29 @@ SCALES = "scales"
 
 
 def facts(dtype: Dtype, dim: int) -> dict[str, Any]:
-    """Return what the metadata of a file say of its vectors; of float32 nothing."""
+    """Return the metadata that describe the vectors; for float32 there are none."""
     if dtype not in MATRIX or dtype == "float32":
         return {}
     return {METADATA: {"dtype": dtype, "dim": dim}}
 
 
 def name_in_file(name: str, dtype: Dtype) -> str:
-    """Return the name of the array of vectors, which is called ``name`` if it can be.
+    """Return the name of the array of vectors in a file: ``name``, where possible.
 
-    An array that earlier releases would take for the numbers themselves has a name that
-    they do not know.
+    If earlier releases would read the array as plain numbers, it has a name that they
+    do not know.
     """
     return f"{name}_{dtype}" if dtype in CODED else name
 
 
 def found_in_file(names: Container[str], name: str) -> str | None:
-    """Return the name of the array of vectors among those of a file, if it is there."""
+    """Return the name of the array of vectors in a file, if the file has one."""
     known = dict.fromkeys(name_in_file(name, dtype) for dtype in DTYPES)
     return next((each for each in known if each in names), None)
 
 
 def dtype_told(metadata: Mapping[str, Any], where: str) -> Dtype:
-    """Return the dtype of vectors that metadata tell; raises `FormatError`."""
+    """Return the dtype that metadata give for the vectors; raises `FormatError`."""
     match metadata.get(METADATA):
         case None:
             return "float32"
@@ -503,7 +503,7 @@ def dtype_told(metadata: Mapping[str, Any], where: str) -> Dtype:
 
 
 def check_told(found: str, name: str, metadata: Mapping[str, Any], where: str) -> None:
-    """Raise `FormatError` where metadata do not say what an array is that is coded."""
+    """Raise `FormatError` for an encoded array that the metadata do not describe."""
     if found != name and METADATA not in metadata:
         raise FormatError(
             f"{where}: nothing tells what the numbers of {found!r} stand for; write "
@@ -517,10 +517,10 @@ def of_file(
     metadata: Mapping[str, Any],
     where: str,
 ) -> tuple[Values, dict[str, AnyArray], dict[str, Any]]:
-    """Return the vectors of a file, and its arrays and metadata without those of them.
+    """Return the vectors of a file, and its arrays and metadata without theirs.
 
-    They are a `Stored` where the metadata say so. Raises `FormatError` where that does
-    not fit what is there.
+    The vectors are a `Stored` if the metadata say so. Raises `FormatError` where the
+    arrays do not fit the metadata.
     """
     rest, told = dict(arrays), dict(metadata)
     dtype, known = dtype_told(metadata, where), told.pop(METADATA, None)
@@ -530,12 +530,12 @@ def of_file(
     return Stored(dtype, values, scales, known["dim"], where), rest, told
 
 
-# What rounding loses
+# Rounding errors
 
-#: Errors are summed as whole multiples of this, so that their order does not matter.
+#: Errors are summed as integer multiples of this, so that the order does not matter.
 _STEP = 2.0**-40
 
-#: No error counts for more than this in a mean.
+#: A larger error counts as this much in a mean.
 _MOST = 8.0
 
 
@@ -554,7 +554,7 @@ class Loss(NamedTuple):
 
     @classmethod
     def of(cls, vectors: Float32Array, stored: Stored) -> Loss:
-        """Return how far vectors, (rows, dim), are from what is kept of them."""
+        """Return how far vectors, (rows, dim), are from their rounded values."""
         each = blocks(len(vectors), max(1, vectors.shape[1]))
         return cls.sum(cls._of(vectors[some], stored[some]) for some in each)
 
@@ -593,14 +593,14 @@ class Loss(NamedTuple):
 
     @classmethod
     def sum(cls, losses: Iterable[Loss]) -> Loss:
-        """Return the loss of the rows of all."""
+        """Return the loss of all rows together."""
         total = Loss()
         for loss in losses:
             total = total.plus(loss)
         return total
 
     def facts(self, dtype: Dtype) -> dict[str, Any]:
-        """Return what a provenance says of it."""
+        """Return the facts about it for a provenance."""
         rows = max(1, self.rows)
         return {
             "dtype": dtype,

@@ -1,9 +1,9 @@
-"""How files are read: whether they are mapped, and how much memory that may take.
+"""How files are read: mapped or into memory, and how much memory that may take.
 
-A small file can ask for much memory: by a string that is referred to a million times,
-or by zeros that were packed a thousand to one. So who makes something of a file in
-memory first takes the bytes from the budget of the file. Vectors that are read row by
-row, or mapped, are not counted.
+A small file can need much memory: a string in it may be referred to a million times,
+and zeros are compressed a thousand to one. Code that unpacks part of a file therefore
+first takes the bytes from the budget of the file. Vectors that are read row by row, or
+mapped, are not counted.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from pretrained_embed.errors import FormatError, OptionError
 
-#: The environment variable that sets another budget, such as 4GB.
+#: The environment variable for another budget, such as 4GB.
 ENVIRONMENT = "PRETRAINED_EMBED_READ_BUDGET"
 
-#: Bytes that may be made of any file, and for each byte of it.
+#: How many bytes may be unpacked of any file, and how many more for each of its bytes.
 FIXED, TIMES = 64 << 20, 64
 
-#: Bytes that an object of Python takes beside what is in it: a string, a small list.
+#: The size in bytes of a Python object without its content: a string, a small list.
 OBJECT = 64
 
 _UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
@@ -28,7 +28,7 @@ _SIZE = re.compile(r"(\d{1,30}(?:\.\d{1,30})?)\s*([kmgt]?)(i?)b?", re.IGNORECASE
 
 
 def number_of_bytes(given: int | str, what: str = "memory") -> int:
-    """Return a number of bytes, as a number or in words; raises `OptionError`.
+    """Return a number of bytes given as a number or as text; raises `OptionError`.
 
     >>> number_of_bytes("4GB"), number_of_bytes("1.5 MiB"), number_of_bytes(10)
     (4000000000, 1572864, 10)
@@ -39,25 +39,25 @@ def number_of_bytes(given: int | str, what: str = "memory") -> int:
         given = int(float(match[1]) * one)
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise OptionError(
-            f"{what} is {given!r}, which is no number of bytes such as 500MB or 4G"
+            f"{what} is {given!r}, which is not a number of bytes such as 500MB or 4G"
         )
     return given
 
 
 class ReadOptions(NamedTuple):
-    """How files are read. A stream has it, and so has a file that is open.
+    """How a file or a stream is read.
 
-    ``mmap`` is whether they are mapped, or read into memory: a file that is mapped and
-    cut short by another program ends the process by SIGBUS, one that was read does not.
-    ``budget`` is how many bytes may be made of each, by default what the environment
-    says.
+    With ``mmap`` files are mapped, else they are read into memory. If another program
+    cuts a mapped file short, SIGBUS ends this process; a file that was read is safe.
+    ``budget`` is how many bytes may be unpacked of each file, by default as the
+    environment says.
     """
 
     mmap: bool = True
     budget: int | None = None
 
     def budget_of(self, where: str, size: int) -> Budget:
-        """Return the budget of a file of so many bytes."""
+        """Return the budget of a file of the given size."""
         return Budget(where, size, self.budget)
 
 
@@ -66,17 +66,18 @@ USUAL = ReadOptions()
 
 
 class Budget:
-    """What may still be made in memory of one file.
+    """How much may still be unpacked into memory from one file.
 
-    ``size`` is the number of its bytes, packed as they are; ``allowed`` is that of the
-    bytes that may be made, see `ReadOptions`. Raises `OptionError` where the
-    environment sets what is no number of bytes.
+    ``size`` is the size of the file in bytes; ``allowed`` is how many bytes may be
+    unpacked from it, see `ReadOptions`. Raises `OptionError` if the value in the
+    environment is no number of bytes.
     """
 
     def __init__(self, where: str, size: int, allowed: int | None = None) -> None:
         self._where = where
         self._size = size
-        self._asked: str | None = None  # who has set the total, unless it is ours
+        # the setting that gave the total, or None for the default
+        self._asked: str | None = None
         said = os.environ.get(ENVIRONMENT)
         if allowed is not None:
             self.total = allowed
@@ -89,13 +90,13 @@ class Budget:
         self.left = self.total
 
     def take(self, count: int) -> None:
-        """Take so many bytes before they are made; raises `FormatError`."""
+        """Take a number of bytes before they are allocated; raises `FormatError`."""
         self.left -= count
         if self.left < 0:
             raise self.spent()
 
     def spent(self) -> FormatError:
-        """Return the error that says that more is asked for than may be made."""
+        """Return the error for a file that needs more memory than is allowed."""
         allowed = (
             f"the {self._asked}"
             if self._asked
@@ -111,5 +112,5 @@ class Budget:
 
 
 def _more(total: int) -> str:
-    """Return a number of bytes, in words, that is ten times as many."""
+    """Return ten times a number of bytes, as text."""
     return f"{max(1, -(-total // 10**8))}GB"

@@ -1,8 +1,8 @@
 """Errors of parsers that mean damaged bytes, turned into errors of this package.
 
-Parsers of Python and of other packages raise exceptions of many kinds. The list of the
-kinds that mean damaged bytes is here. Any other is a fault of this package: it is not
-caught.
+Parsers of Python and of other packages raise many kinds of exceptions. This module
+lists the kinds that mean damaged bytes. Any other kind is a bug of this package and is
+not caught.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from pretrained_embed.errors import (
 
 Value = TypeVar("Value")
 
-#: Python's own kinds. What means a fault of ours is none of them: `AttributeError`,
-#: `NameError`, `AssertionError`.
+#: The kinds in Python itself. Those that mean a bug are not among them:
+#: `AttributeError`, `NameError`, `AssertionError`.
 _OWN = (
     *(ValueError, TypeError, LookupError, ArithmeticError, RuntimeError, EOFError),
     struct.error,
 )
-#: Those of modules, which are looked up when something was raised: what is not
-#: imported has raised nothing.
+#: The kinds of other modules, which are looked up after an exception: a module that is
+#: not imported has raised none.
 _OF_MODULES = (
     *(("zlib", "error"), ("isal.isal_zlib", "error"), ("lzma", "LZMAError")),
     *(("compression.zstd", "ZstdError"), ("backports.zstd", "ZstdError")),
     *(("zipfile", "BadZipFile"), ("tarfile", "TarError"), ("csv", "Error")),
     *(("sqlite3", "Error"), ("sqlite3", "Warning"), ("pyarrow", "ArrowException")),
 )
-_LONGEST = 300  # characters of a cause
+_LONGEST = 300  # characters of a cause that are shown
 
 
 def parser_errors() -> tuple[type[Exception], ...]:
-    """Return the kinds of exceptions that mean damaged bytes, but for `OSError`."""
+    """Return the kinds of exceptions that mean damaged bytes, without `OSError`."""
     found = [
         getattr(sys.modules[module], name)
         for module, name in _OF_MODULES
@@ -50,9 +50,9 @@ def parser_errors() -> tuple[type[Exception], ...]:
 
 
 def unless_damaged(read: Callable[[], Value]) -> Value | None:
-    """Return what ``read`` does; ``None`` where it is not there, or damaged.
+    """Return the result of ``read``; ``None`` if the file is missing or damaged.
 
-    `SourceError` comes through.
+    `SourceError` is not caught.
     """
     try:
         return read()
@@ -74,11 +74,11 @@ def refusing_damage(
 ) -> Iterator[None]:
     """Turn what a parser of the file ``where`` raises into an error of this package.
 
-    That is one of ``kind``, ``"WHERE: WHAT (cause)REMEDY"``, with the exception as its
-    cause; `TruncatedError` where bytes are missing, unless another kind is asked for;
-    `SourceError` for what the operating system or the memory refuses. Errors of this
-    package come through. `bz2` and h5py tell of damage by an `OSError`, which unlike
-    one of the operating system has no ``errno``.
+    The error is of class ``kind``, with the message ``"WHERE: WHAT (cause)REMEDY"`` and
+    the exception as its cause. It is a `TruncatedError` if bytes are missing and no
+    other kind was given, and a `SourceError` if the operating system refuses or memory
+    is short. Errors of this package are not changed. `bz2` and h5py report damage by an
+    `OSError`; unlike one of the operating system, it has no ``errno``.
     """
     try:
         yield

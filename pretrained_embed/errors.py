@@ -1,26 +1,25 @@
-"""Every error this package raises on purpose.
+"""All errors that this package raises on purpose.
 
 ::
 
     PretrainedEmbedError
-    ├── OptionError            ValueError    an argument or option is not one we know
+    ├── OptionError            ValueError    an argument or option has a wrong value
     ├── VocabularyError        ValueError    the vocabulary given cannot be used
     │   └── UnknownTokenError  KeyError      a token is not in the vocabulary
-    ├── FormatError            ValueError    bytes that are not what their format says
-    │   ├── UnknownFormatError               no format recognises them
-    │   ├── RowError                         one row is malformed
-    │   └── TruncatedError                   the bytes end too early
-    ├── WriteError             ValueError    a format cannot hold what it was given
-    ├── SourceError            OSError       a named source cannot be reached or used
-    │   └── UnknownSourceError               no source of that name, and no such file
-    ├── WorkerError            RuntimeError  part of the work failed in every worker
-    ├── MissingPackageError    ImportError   an optional package has to be installed
-    ├── CoverageError          ValueError    too few tokens were found, or none
-    │   └── OOVError                         a token was not found and may not be filled
-    └── ShapeError             ValueError    a matrix does not fit where it is to go
+    ├── FormatError            ValueError    bytes do not fit their format │   ├──
+    UnknownFormatError               no format recognises them │   ├── RowError
+    one row is malformed │   └── TruncatedError                   the bytes end too
+    early ├── WriteError             ValueError    a format cannot hold the data ├──
+    SourceError            OSError       a named source cannot be reached or used │
+    └── UnknownSourceError               no source of that name, and no such file ├──
+    WorkerError            RuntimeError  part of the work failed in every worker ├──
+    MissingPackageError    ImportError   an optional package has to be installed ├──
+    CoverageError          ValueError    too few tokens were found, or none │   └──
+    OOVError                         a token was not found and may not be filled └──
+    ShapeError             ValueError    a matrix does not fit its target
 
-Leaves also inherit the built-in that callers already catch. A message says what is
-wrong, where (file and line, or offset), and what to do about it.
+Errors also inherit from the built-in class on the right. A message says what is wrong,
+where (file and line, or offset), and how to fix it.
 """
 
 from __future__ import annotations
@@ -42,21 +41,21 @@ class PretrainedEmbedError(Exception):
 
 
 class OptionError(PretrainedEmbedError, ValueError):
-    """An argument or option has a value that means nothing here."""
+    """An argument or option has a wrong value."""
 
 
 class VocabularyError(PretrainedEmbedError, ValueError):
-    """A vocabulary is empty, repeats itself, or cannot be read."""
+    """A vocabulary is empty, has a token twice, or cannot be read."""
 
 
 class UnknownTokenError(VocabularyError, KeyError):
-    """A token is not in the vocabulary, and no unk token stands in for it."""
+    """A token is not in the vocabulary, which has no unk token to use instead."""
 
     __str__ = Exception.__str__  # KeyError would show the message as a quoted key
 
 
 class FormatError(PretrainedEmbedError, ValueError):
-    """The bytes of a file are not what their format says they are.
+    """The bytes of a file do not fit its format.
 
     ``code`` names the cause for programs, where it has one; the reference lists them.
     ``way`` is what leaves malformed rows out, as a caller writes it; ``None`` where
@@ -106,8 +105,8 @@ class TruncatedError(FormatError):
     """The bytes end before the format says they do."""
 
 
-#: What leaves malformed rows out, for who calls a reader, a function that has limits,
-#: and one that has none.
+#: How to leave malformed rows out, for a caller of a reader, of a function with limits,
+#: and of a function without.
 BY_READER = "pass on_bad_row='skip'"
 BY_LIMITS = "give limits=pe.Limits(bad_rows=...)"
 BY_COPY = "make a copy by pe.convert(source, out, limits=pe.Limits(bad_rows=1.0))"
@@ -115,10 +114,10 @@ BY_COPY = "make a copy by pe.convert(source, out, limits=pe.Limits(bad_rows=1.0)
 
 @contextmanager
 def left_out(way: str) -> Iterator[None]:
-    """Around what reads rows: an error for a malformed one names the caller's way.
+    """Make errors for malformed rows name the option of the caller; also a decorator.
 
-    A reader names its own option, which the callers of a caller do not have. The
-    outermost one is heard. Also a decorator.
+    A reader names its own option, which a caller further out does not have. The
+    outermost name is used.
 
     >>> with left_out("give --bad-rows N"):
     ...     raise RowError("line 2. Mend it", way=BY_READER)
@@ -135,7 +134,7 @@ leave such rows out, counted
 
 
 class WriteError(PretrainedEmbedError, ValueError):
-    """A format cannot hold what it was given so that it would read back the same."""
+    """A format cannot hold the data so that they read back unchanged."""
 
 
 class SourceError(PretrainedEmbedError, OSError):
@@ -143,11 +142,11 @@ class SourceError(PretrainedEmbedError, OSError):
 
 
 class UnknownSourceError(SourceError):
-    """The name is no known source, no path and no URL."""
+    """The name is not a known source, a path or a URL."""
 
 
 class WorkerError(PretrainedEmbedError, RuntimeError):
-    """A part of the work failed in every worker that an executor gave it to."""
+    """A part of the work failed in every worker that got it."""
 
 
 class MissingPackageError(PretrainedEmbedError, ImportError):
@@ -156,7 +155,7 @@ class MissingPackageError(PretrainedEmbedError, ImportError):
 
 @contextmanager
 def needing_package(what: str) -> Iterator[None]:
-    """Around an import: where the package is not installed, say that ``what`` needs it.
+    """Around an import: if the package is missing, say that ``what`` needs it.
 
     Raises `MissingPackageError`.
     """
@@ -170,7 +169,7 @@ def needing_package(what: str) -> Iterator[None]:
 
 
 class CoverageError(PretrainedEmbedError, ValueError):
-    """Fewer tokens were found in the source than was asked for, or none at all."""
+    """Fewer tokens were found in the source than required, or none at all."""
 
 
 class OOVError(CoverageError):
@@ -178,15 +177,15 @@ class OOVError(CoverageError):
 
 
 class ShapeError(PretrainedEmbedError, ValueError):
-    """A matrix and the place it should go to differ in shape."""
+    """A matrix and its target differ in shape."""
 
 
 def suggestion(
     given: str, known: Iterable[str], others: Mapping[str, str] | None = None
 ) -> str:
-    """Return ``"; did you mean ...?"`` for a word that is nearly known, or ``""``.
+    """Return ``"; did you mean ...?"`` for a word close to a known one, or ``""``.
 
-    ``others`` are words of other people, and what is known of the same meaning.
+    ``others`` are words of other tools, with the known word of the same meaning.
     """
     import difflib
 
@@ -196,7 +195,7 @@ def suggestion(
 
 
 def commas(given: str, known: Collection[str]) -> str:
-    """Return what to say of known words with something else than commas between."""
+    """Return advice for known words that are not separated by commas."""
     names = re.split(r"[\s;|/&+]+", given.strip())
     if len(names) < 2 or not all(name in known for name in names):
         return ""
@@ -204,7 +203,7 @@ def commas(given: str, known: Collection[str]) -> str:
 
 
 class _Brief(reprlib.Repr):
-    """Cuts what is too long to be read in the middle."""
+    """Shortens a value that is too long to read, by leaving out the middle."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -221,8 +220,8 @@ class _Brief(reprlib.Repr):
 def brief(value: object) -> str:
     """Return the ``repr`` of a token or another value, cut to a readable length.
 
-    Of what is longer than 60 characters the middle is left out. Every message that
-    shows what somebody's file or list holds shows it so.
+    If it is longer than 60 characters, the middle is left out. Every message that shows
+    a value of a user's file or list uses this.
 
     >>> print(brief("the"), brief("a" * 1_000_000))
     'the' 'aaaaaaaaaaaaaaaaaaaaaaaaaaa...aaaaaaaaaaaaaaaaaaaaaaaaaaaa'
@@ -234,9 +233,9 @@ _BRIEF = _Brief()
 
 
 def given(name: str, value: Value | None, kind: type[Value]) -> Value:
-    """Return an argument of a kind, by default the usual one of it.
+    """Return an argument of a class, by default a default instance of it.
 
-    Raises `OptionError` for another kind.
+    Raises `OptionError` for an instance of another class.
     """
     if value is None:
         return kind()

@@ -1,7 +1,7 @@
 """Names of earlier releases: of classes in pickles, public names, and keywords.
 
-A pickle names each class by its module. When a class moves and its old module goes,
-its old name stays here, and nowhere else.
+A pickle names each class by its module. When a class moves and its old module is
+deleted, its old name stays here, and nowhere else.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 from pretrained_embed.errors import OptionError, suggestion
 
-#: Modules that are no more: what pickles look for in them, and where it is now, with
-#: ``:`` and its name there if that is another.
+#: Former modules: the names that pickles look up in them, and the module that has each
+#: now, followed by ``:`` and the new name if that differs.
 FORMER = {
     "pretrained_embed.adapters.evaluation": {
         "Evaluation": "pretrained_embed.tools.evaluation",
@@ -97,7 +97,7 @@ FORMER = {
 }
 
 
-#: Names that the package itself had, and what is written now.
+#: Former public names of the package, and the present ones.
 FORMER_PUBLIC = {
     **dict.fromkeys(
         (
@@ -133,9 +133,9 @@ FORMER_PUBLIC = {
 
 
 def error(package: str, name: str) -> Exception:
-    """Return what to raise for a name that the package does not have.
+    """Return the error for a name that the package does not have.
 
-    ``from package import name`` shows no text of an `AttributeError`: there it is an
+    ``from package import name`` hides the text of an `AttributeError`: there it is an
     `ImportError`.
     """
     said = f"module {package!r} has no attribute {name!r}"
@@ -149,7 +149,7 @@ def error(package: str, name: str) -> Exception:
 
 
 class FormerModule(ModuleType):
-    """A module of an earlier release: it hands out the classes that have moved."""
+    """A module of an earlier release, which returns the classes that have moved."""
 
     def __getattr__(self, name: str) -> Any:
         if name not in FORMER[self.__name__]:
@@ -159,17 +159,17 @@ class FormerModule(ModuleType):
 
 
 class FormerPart:
-    """The ledger of one of several sources, now a `Ledger`: its two arrays."""
+    """The former class of the ledger of one of several sources, now a `Ledger`."""
 
     def __new__(cls, *arrays: Any) -> Any:
-        """Return the arrays."""
+        """Return the two arrays."""
         return arrays
 
 
 def with_ledger(state: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of a pickled matrix, or of a shard, as it is now.
+    """Return the state of a pickled matrix or shard in its present form.
 
-    In release 0.1 they had the arrays of a ledger themselves, and a shard its tokens.
+    In release 0.1 the state had the arrays of the ledger, and a shard had its tokens.
     """
     if "ledger" in state:
         return state
@@ -196,12 +196,12 @@ def with_ledger(state: dict[str, Any]) -> dict[str, Any]:
 
 
 def register() -> None:
-    """Let imports, and so pickles, find the former modules."""
+    """Make the former modules importable, and so known to pickles."""
     for name in FORMER:
         sys.modules[name] = FormerModule(name)
 
 
-#: Keywords that are fields of a `Library` now.
+#: Former keywords that are fields of a `Library` now.
 LIBRARY = {
     "cache_dir": "library=pe.Library(cache_dir)",
     "offline": "library=pe.Library(offline=...)",
@@ -210,7 +210,7 @@ LIBRARY = {
     "mmap": "library=pe.Library(mmap=...)",
 }
 
-#: Keywords that are fields of a `Recipe` now.
+#: Former keywords that are fields of a `Recipe` now.
 RECIPE = {
     name: f"recipe=pe.Recipe({name}=...)"
     for name in (
@@ -219,20 +219,20 @@ RECIPE = {
     )
 }
 
-#: Keywords that are the one field of `Limits` now that has to do with rows.
+#: Former keywords that are the field ``bad_rows`` of `Limits` now.
 BAD_ROWS = {
     "on_bad_row": "limits=pe.Limits(bad_rows=1.0)",
     "max_bad_rows": "limits=pe.Limits(bad_rows=...)",
 }
 
-#: Keywords that are fields of `Limits` now.
+#: Former keywords that are fields of `Limits` now.
 LIMITS = {
     "min_coverage": "limits=pe.Limits(coverage=...)",
     "min_token_coverage": "limits=pe.Limits(text_coverage=...)",
     **BAD_ROWS,
 }
 
-#: Keywords that are fields of `Work` now.
+#: Former keywords that are fields of `Work` now.
 WORK = {
     name: f"work=pe.Work({name}=...)"
     for name in ("threads", "executor", "memory", "advise")
@@ -244,9 +244,9 @@ def refuse(
 ) -> None:
     """Raise `OptionError` for keywords that a function does not have.
 
-    ``former`` are those that were given, with their values. ``table`` has, by its old
-    name, what is written in the place of each. Of another name the nearest parameter of
-    ``function`` is told, if one is near.
+    ``former`` has the given keywords and their values. ``table`` maps each old name to
+    its replacement. For any other name the message suggests the nearest parameter of
+    ``function``, if one is near.
 
     >>> def build(*, onto=None): ...
     >>> refuse({"extend": "m.npz"}, {"extend": "onto="}, build)

@@ -1,9 +1,9 @@
-"""How a matrix is shown: tables, and the names of kinds of pictures.
+"""How a matrix is displayed: tables, and the names of kinds of pictures.
 
 Tables are HTML for notebooks and text for terminals.
 
-Every text is data. In HTML it is escaped, and never becomes markup; in a terminal what
-would move the cursor is shown as its number.
+Every text is data. In HTML it is escaped, so that it never becomes markup; in a
+terminal, characters that would move the cursor are shown as numbers.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from html import escape
 from typing import Literal
 from unicodedata import combining, east_asian_width
 
-#: How vectors are given places in the plane: see `EmbeddingMatrix.plot`.
+#: How vectors are projected into the plane: see `EmbeddingMatrix.plot`.
 Projection = Literal["pca", "tsne", "umap"]
 
-#: What a picture of `EmbeddingMatrix.plot` can be saved as.
+#: The suffixes with which a picture of `EmbeddingMatrix.plot` can be saved.
 PICTURE_SUFFIXES = (".png", ".svg", ".pdf")
 
 
 def visible(content: object) -> str:
-    """Return a text whose every character can be seen, others as their numbers."""
+    """Return a text with each invisible character replaced by its number."""
     return "".join(
         character
         if character.isprintable()
@@ -31,12 +31,12 @@ def visible(content: object) -> str:
 
 
 def text(content: object) -> str:
-    """Return a text as HTML; what cannot be seen or encoded as its number."""
+    """Return a text as HTML, invisible characters as numbers."""
     return escape(visible(content))
 
 
 def paragraph(content: object) -> str:
-    """Return a paragraph of text."""
+    """Return a paragraph of HTML."""
     return f"<p>{text(content)}</p>"
 
 
@@ -54,7 +54,7 @@ def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -
 def columns(
     head: Sequence[str], rows: Iterable[Sequence[str]], *, right: Iterable[int] = ()
 ) -> str:
-    """Return rows in columns two spaces apart; the columns ``right`` end together."""
+    """Return rows as columns two spaces apart; ``right`` are right-aligned ones."""
     lines = [head, *rows]
     widths = [max(_width(line[i]) for line in lines) for i in range(len(head))]
     ends = set(right)
@@ -70,7 +70,7 @@ def columns(
 
 
 def _width(cell: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return how many columns a text takes in a terminal."""
     if cell.isascii():
         return len(cell)
     return sum(

@@ -1,4 +1,4 @@
-"""Vectors and their ledger: those of a whole vocabulary, or of some of its rows."""
+"""Vectors and their ledger: of a whole vocabulary, or of some of its rows."""
 
 from __future__ import annotations
 
@@ -46,45 +46,59 @@ if TYPE_CHECKING:
     from pretrained_embed.recipe import Recipe
     from pretrained_embed.tools.keyed_rows import KeyedRows
 
-#: Rows of shards that are taken at a time, of which not all need be asked for.
+#: How many rows of shards are read at a time, where not all of them were asked for.
 _READ_ROWS = 1024
 
-#: Rows and numbers that a notebook shows.
+#: How many rows and numbers a notebook shows.
 _SHOWN_ROWS, _SHOWN_NUMBERS = 8, 6
 
 
 class EmbeddingMatrix:
     """Vectors aligned to a vocabulary. Row *i* is the token with id *i*. Immutable.
 
-    It is ``vectors``, float32 (len(vocabulary), dim), C-contiguous and read-only, so
-    that training a layer made from it cannot change it, and a ``ledger``, which tells
-    where each of them comes from: see `Ledger`. What the ledger has is here, too, under
-    the same names. Of a matrix in several files `lookup` reads the rows it is asked
-    for; all are read into memory when ``vectors`` are first asked for.
+    ``vectors`` is float32 (len(vocabulary), dim), C-contiguous and read-only, so that
+    training a layer made from it cannot change it. ``ledger`` says where each row comes
+    from: see `Ledger`. The attributes of the ledger are also attributes of the matrix.
+    Of a matrix in several files, `lookup` reads only the rows it needs; the first use
+    of ``vectors`` reads all of them into memory.
 
-    A matrix may be kept in fewer bits, as its ``dtype`` says: see `astype`. ``vectors``
-    are the numbers all the same, made when they are first asked for; ``stored`` are the
-    bits, with the scales of the rows. `lookup` and ``matrix["cat"]`` make the numbers
-    of the rows asked for alone.
+    A matrix may be kept in fewer bits, as its ``dtype`` says: see `astype`. ``stored``
+    has the bits and the scales of the rows. ``vectors`` are float32 in any case,
+    computed at their first use; `lookup` and ``matrix["cat"]`` compute only the rows
+    they need.
 
-    Made by `build_matrix` and `load_matrix`; the constructor takes vectors of one's own
-    and their ledger. With a `Vocabulary` in its place every token counts as found, or
-    what follows are the other arguments of a `Ledger` of it. Raises `ShapeError` if an
-    array does not fit the vocabulary, and `VocabularyError` if the pad row is not
-    zeros.
+    `build_matrix` and `load_matrix` make one; the constructor takes your own vectors.
 
+    Parameters
+    ----------
+    vectors : array of float, shape (len(vocabulary), dim)
+        The rows. They are kept as float32, read-only.
+    ledger : Ledger or Vocabulary
+        How each row was filled. With a `Vocabulary` every token counts as found.
+    *rest, **named
+        With a `Vocabulary`: the other arguments of a `Ledger`.
+
+    Raises
+    ------
+    ShapeError
+        If an array does not fit the vocabulary.
+    VocabularyError
+        If the pad row is not zeros.
+
+    Examples
+    --------
     >>> vectors = [[0, 0], [1, 2], [3, 4]]
     >>> EmbeddingMatrix(vectors, Vocabulary(["the", "cat"]))["cat"]
     array([3., 4.], dtype=float32)
     """
 
-    #: What `plot` and `page` take as ways to give tokens places.
+    #: The values of ``projection`` in `plot` and `page`.
     PROJECTIONS: ClassVar[tuple[Projection, ...]] = get_args(Projection)
 
-    #: What `save_picture` can save the figure of `plot` as.
+    #: The suffixes with which `save_picture` saves the figure of `plot`.
     PICTURE_SUFFIXES: ClassVar[tuple[str, ...]] = markup.PICTURE_SUFFIXES
 
-    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+    __module__ = "pretrained_embed"  # pickles use this name, so it stays
 
     def __init__(
         self,
@@ -98,10 +112,11 @@ class EmbeddingMatrix:
         elif rest or named:
             raise OptionError("a Ledger has its arrays already; give nothing after it")
         self.ledger = ledger
-        self._numbers: Float32Array | None = None  # of other bits, once asked for
+        # computed from other bits at the first use
+        self._numbers: Float32Array | None = None
         if isinstance(vectors, Stored) and vectors.encoding == "float32":
             vectors = vectors.values
-        # what has a shape and is no array is read when it is asked for
+        # an object with a shape that is no array is read on demand
         if hasattr(vectors, "shape") and not hasattr(vectors, "__array__"):
             self._stored = cast(Rows, vectors)
         else:
@@ -121,10 +136,10 @@ class EmbeddingMatrix:
 
     @property
     def vectors(self) -> Float32Array:
-        """The rows, float32 (len(vocabulary), dim), of whatever bits they are kept in.
+        """The rows, float32 (len(vocabulary), dim), whatever dtype they are kept in.
 
-        Of a matrix of another dtype they are made when they are first asked for, and
-        kept then: four bytes a number. `lookup` and `stored` do without.
+        Of a matrix of another dtype they are computed at their first use, and kept:
+        four bytes for each number. `lookup` and `stored` do not need them.
         """
         if isinstance(self._stored, Stored):
             if self._numbers is None:
@@ -137,7 +152,7 @@ class EmbeddingMatrix:
     def _rows(self, ids: Int64Array) -> Float32Array:
         """Return the vectors of ids (n,), which are rows: (n, dim).
 
-        Of several files those that have one of the rows are read.
+        Of several files, only those with one of the rows are read.
         """
         stored = self._stored if self._numbers is None else self._numbers
         if isinstance(stored, np.ndarray):
@@ -159,19 +174,19 @@ class EmbeddingMatrix:
 
     @property
     def dtype(self) -> Dtype:
-        """What the vectors are kept as: "float32", or another one of `astype`."""
+        """The dtype in which the vectors are kept: see `astype`."""
         return self._stored.encoding if isinstance(self._stored, Stored) else "float32"
 
     @property
     def stored(self) -> Stored:
-        """The vectors in the bits that they are kept in, with the scales of the rows.
+        """The vectors in the bits in which they are kept, with the scales of the rows.
 
-        ``stored.values`` are, read-only: of float32 and float16 the numbers, of
-        bfloat16 their bits as uint16, all (rows, dim); of int8 whole numbers, int8
-        (rows, dim); of int4 two a byte, uint8 (rows, (dim + 1) // 2); of binary eight
-        signs a byte, uint8 (rows, (dim + 7) // 8). ``stored.scales`` are float32
-        (rows,) for the last three, else ``None``: a row is its scale times its whole
-        numbers, see `astype`.
+        ``stored.values`` is read-only. For float32 and float16 it has the numbers, for
+        bfloat16 their bits as uint16, all (rows, dim); for int8 integers, int8 (rows,
+        dim); for int4 two integers in a byte, uint8 (rows, (dim + 1) // 2); for binary
+        eight signs in a byte, uint8 (rows, (dim + 7) // 8). ``stored.scales`` is
+        float32 (rows,) for the last three, else ``None``: a row is its scale times its
+        integers, see `astype`.
         """
         if not isinstance(self._stored, Stored):
             return Stored("float32", self.vectors, None, self.dim)
@@ -180,11 +195,11 @@ class EmbeddingMatrix:
         return self._stored
 
     def astype(self, dtype: Dtype) -> Self:
-        """Return the matrix with its vectors kept in other bits.
+        """Return the matrix with its vectors kept in another dtype.
 
-        They are rounded once, to nearest even, from ``vectors``. The provenance tells
-        how far they moved, and so does `save_report`. It is what ``build_matrix(...,
-        recipe=Recipe(dtype=...))`` makes.
+        They are rounded once, to nearest even, from ``vectors``. The provenance and
+        `save_report` say how far they moved. ``build_matrix(...,
+        recipe=Recipe(dtype=...))`` makes the same.
 
         Parameters
         ----------
@@ -192,10 +207,15 @@ class EmbeddingMatrix:
             * "float32": the numbers;
             * "float16" and "bfloat16": two bytes a number. bfloat16 has the range of
               float32, and 8 bits of precision in place of float16's 11;
-            * "int8" and "int4": whole numbers from -127 to 127 or from -7 to 7, and for
-              each row a scale, the largest magnitude in it over 127 or 7;
+            * "int8" and "int4": integers from -127 to 127 or from -7 to 7, and for each
+              row a scale, its largest absolute value divided by 127 or 7;
             * "binary": the signs, 1 for a number above 0, and for each row the mean of
-              the magnitudes.
+              the absolute values.
+
+        Returns
+        -------
+        EmbeddingMatrix
+            A matrix with the same ledger.
 
         Raises
         ------
@@ -234,7 +254,7 @@ class EmbeddingMatrix:
 
     @property
     def source_rows(self) -> Int64Array:
-        """Which row of its source each is, int64 (rows,); -1 for none."""
+        """The row in its source of each row, int64 (rows,); -1 for none."""
         return self.ledger.source_rows
 
     @property
@@ -244,27 +264,27 @@ class EmbeddingMatrix:
 
     @property
     def parts(self) -> tuple[Ledger, ...]:
-        """Where rows are put together of several sources, the ledger of each."""
+        """The ledger for each source, where rows are combined from several sources."""
         return self.ledger.parts
 
     @property
     def advice(self) -> Advice | None:
-        """The forms that would have found OOV tokens, where that was asked."""
+        """The forms that would have found OOV tokens, if advice was asked for."""
         return self.ledger.advice
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """How to build the same bytes again, as JSON can hold it."""
+        """All that is needed to build the same bytes again, as JSON values."""
         return self.ledger.provenance
 
     @property
     def recipe(self) -> Recipe:
-        """How the rows were made, as `build_matrix` takes it to make the same again.
+        """The recipe of the rows, with which `build_matrix` makes the same rows again.
 
-        Of a matrix that was trained, that of the one it started from; of one that was
-        built ``onto`` another, that of the rows which were added. Raises `OptionError`
-        where the provenance tells none: of a matrix that `build_matrix` did not make,
-        and of one made with a function, which it names.
+        For a trained matrix it is the recipe of the matrix it started from; for one
+        built ``onto`` another, the recipe of the added rows. Raises `OptionError` if
+        the provenance has none: for a matrix that `build_matrix` did not make, and for
+        one made with a function, which the message names.
         """
         from pretrained_embed.recipe import recipe_of
 
@@ -272,25 +292,25 @@ class EmbeddingMatrix:
 
     @property
     def findings(self) -> Findings:
-        """What reading the sources found beside vectors."""
+        """What was found in the sources, such as duplicates and bad rows."""
         return self.ledger.findings
 
     @property
     def source_facts(self) -> list[dict[str, Any]]:
-        """What the provenance tells of each source, in the order of ``sources``."""
+        """The provenance's facts about each source, in the order of ``sources``."""
         return self.ledger.source_facts
 
     @property
     def match(self) -> tuple[str, ...]:
-        """The names of the match chain, and of own forms that found kept rows.
+        """The names of the match chain, and of functions that found kept rows.
 
-        None if the provenance does not tell. `Origin.label` takes them.
+        ``None`` if the provenance does not have them. `Origin.label` takes them.
         """
         return self.ledger.match
 
     @property
     def coverage(self) -> Coverage:
-        """How much of the vocabulary was found; prints as a paragraph."""
+        """How much of the vocabulary was found; printed, it is a paragraph."""
         return self.ledger.coverage
 
     @property
@@ -309,9 +329,29 @@ class EmbeddingMatrix:
         return self.vocabulary.pad_id
 
     def lookup(self, ids: npt.ArrayLike) -> Float32Array:
-        """Return the vectors of ids: float32, the shape of ``ids`` plus (dim,).
+        """Return the vectors of ids.
 
-        Raises `VocabularyError` for an id that is no row; -1 is none.
+        Parameters
+        ----------
+        ids : array of int, any shape
+            Ids from 0 to len(vocabulary) - 1.
+
+        Returns
+        -------
+        ndarray of float32, shape of ``ids`` + (dim,)
+            A row for each id.
+
+        Raises
+        ------
+        VocabularyError
+            For a number that is no id; -1 is none.
+
+        Examples
+        --------
+        >>> vectors = [[0, 0], [1, 2], [3, 4]]
+        >>> matrix = EmbeddingMatrix(vectors, Vocabulary(["the", "cat"]))
+        >>> matrix.lookup([[2, 0]]).shape
+        (1, 2, 2)
         """
         wanted = np.asarray(ids)
         checks.row_numbers(wanted, len(self))
@@ -321,35 +361,110 @@ class EmbeddingMatrix:
     def encode_lookup(
         self, texts: Any, *, max_length: int | None = None, **options: Any
     ) -> Float32Array:
-        """Return the vectors of texts: float32 (texts, length, dim).
+        """Return the vectors of texts: those of ``vocabulary.encode(texts, ...)``.
 
-        The same as ``lookup(vocabulary.encode(texts, ...))``.
+        Parameters
+        ----------
+        texts : str or sequence
+            The texts: see `Vocabulary.encode`.
+        max_length : int, optional
+            How many ids each text has; by default as many as the longest text.
+        **options
+            Other options of `Vocabulary.encode`.
+
+        Returns
+        -------
+        ndarray of float32, shape (texts, length, dim)
+            The rows of the ids; behind a short text those of the pad token.
+
+        Examples
+        --------
+        >>> vectors = [[0, 0], [1, 2], [3, 4]]
+        >>> matrix = EmbeddingMatrix(vectors, Vocabulary(["the", "cat"]))
+        >>> matrix.encode_lookup(["the cat", "cat"]).tolist()
+        [[[1.0, 2.0], [3.0, 4.0]], [[3.0, 4.0], [0.0, 0.0]]]
         """
         return self.lookup(
             self.vocabulary.encode(texts, max_length=max_length, **options)
         )
 
     def explain(self, token: str) -> RowStory:
-        """Return how the row of a token was filled; prints as a paragraph.
+        """Return how the row of a token was filled.
 
-        Raises `UnknownTokenError`, which names the nearest token there is.
+        Parameters
+        ----------
+        token : str
+            A token of the vocabulary.
+
+        Returns
+        -------
+        RowStory
+            Origin, source and row; printed, it is a paragraph.
+
+        Raises
+        ------
+        UnknownTokenError
+            For another token; the message names the nearest one.
+
+        Examples
+        --------
+        >>> print(matrix.explain("Paris"))  # doctest: +SKIP
         """
         story = self.ledger[token]
         row = self._rows(np.array([story.id]))
         return replace(story, norm=float(norms(row.astype(np.float64))[0]))
 
     def with_vectors(self, vectors: npt.ArrayLike) -> Self:
-        """Return a matrix of other vectors (rows, dim), with the ledger of this one.
+        """Return a matrix of other vectors with the ledger of this one.
 
-        Such as this one's after training: see `extend`. The provenance tells of this
-        one's. Raises `ShapeError` for another number of rows, and `VocabularyError` if
-        the pad row is not zeros.
+        Use it for the vectors after training: see `extend`. The new provenance holds
+        the provenance of this matrix under "trained_from".
+
+        Parameters
+        ----------
+        vectors : array of float, shape (rows, dim)
+            The new rows.
+
+        Returns
+        -------
+        EmbeddingMatrix
+            The matrix of these vectors.
+
+        Raises
+        ------
+        ShapeError
+            For another number of rows.
+        VocabularyError
+            If the pad row is not zeros.
+
+        Examples
+        --------
+        >>> matrix = EmbeddingMatrix([[0, 0], [1, 2]], Vocabulary(["the"]))
+        >>> matrix.with_vectors([[0, 0], [5, 6]])["the"]
+        array([5., 6.], dtype=float32)
         """
         provenance = {"trained_from": self.provenance}
         return type(self)(vectors, replace(self.ledger, provenance=provenance))
 
     def missing(self, vocabulary: Vocabulary) -> Vocabulary | None:
-        """Return what `extend` needs of a vocabulary, as one; ``None`` for nothing."""
+        """Return the tokens of a vocabulary that this matrix has no row for.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+            The vocabulary to which `extend` is to extend this matrix.
+
+        Returns
+        -------
+        Vocabulary or None
+            The tokens that ``rest`` of `extend` needs; ``None`` if all are here.
+
+        Examples
+        --------
+        >>> matrix = EmbeddingMatrix([[0, 0], [1, 2]], Vocabulary(["the"]))
+        >>> matrix.missing(Vocabulary(["the", "cat"])).tokens
+        ['cat']
+        """
         return kept.missing(self.vocabulary, vocabulary)
 
     def extend(
@@ -361,13 +476,37 @@ class EmbeddingMatrix:
     ) -> EmbeddingMatrix:
         """Return the matrix of another vocabulary, with the rows that this one has.
 
-        A token that is in both keeps its row to the bit, whatever its id, and its code
-        in the ledger; ``sources`` and ``source_rows`` tell of this matrix, which
-        becomes a source, called ``name``, and of its row. Rows of other tokens are
-        those of ``rest``, which may have more. The pad row is zeros.
+        A token of both keeps its row to the bit, whatever its id, and its code in the
+        ledger. In the new ledger this matrix is a source, called ``name``, and
+        ``source_rows`` has the rows of this matrix. The pad row is zeros.
 
-        Raises `ShapeError` if the two differ in dim, and `VocabularyError` naming a
-        token that neither has.
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+            The tokens of the new matrix.
+        rest : EmbeddingMatrix, optional
+            The rows of the other tokens, of the same dim. It may have more tokens.
+        name : str
+            The name of this matrix in the new provenance.
+
+        Returns
+        -------
+        EmbeddingMatrix
+            A row for each token of ``vocabulary``.
+
+        Raises
+        ------
+        ShapeError
+            If the two differ in dim.
+        VocabularyError
+            For a token that neither has; the message names it.
+
+        Examples
+        --------
+        >>> old = EmbeddingMatrix([[0, 0], [1, 2]], Vocabulary(["the"]))
+        >>> new = EmbeddingMatrix([[0, 0], [3, 4]], Vocabulary(["cat"]))
+        >>> old.extend(Vocabulary(["cat", "the"]), new).vectors.tolist()
+        [[0.0, 0.0], [3.0, 4.0], [1.0, 2.0]]
         """
         if rest is not None and rest.dim != self.dim:
             raise ShapeError(
@@ -394,7 +533,7 @@ class EmbeddingMatrix:
                     "onto=...) reads it from a source"
                 )
             vectors[added], more = giver.vectors[ids], giver.ledger[ids]
-        vectors.flags.writeable = False  # and so need not be copied
+        vectors.flags.writeable = False  # so that it need not be copied
         known = {k: v for k, v in given.provenance.items() if k != "source"}
         findings = given.findings
         stored = bits.encode(vectors, self.dtype, vocabulary.packed)
@@ -421,21 +560,39 @@ class EmbeddingMatrix:
     ) -> None:
         """Write the matrix in the format that the suffix names, or ``format``.
 
-        ``.npz``, ``.h5``, ``.safetensors`` and ``.npy`` (the vectors, with a file of
-        all else beside them, ``.rows.safetensors``) hold all of it, and so does a
-        folder for ``format="sentence-transformers"``. ``.txt`` (word2vec text;
-        ``"glove"`` is the same without the header), ``.bin`` (word2vec binary),
-        ``.kv`` (gensim) and ``"projector"`` (a folder for TensorBoard) hold tokens and
-        vectors, which is what other tools read. The former keep a matrix in its bits,
-        the latter have its numbers.
+        ``.npz``, ``.h5``, ``.safetensors`` and ``.npy`` hold all of it (beside a
+        ``.npy`` of the vectors stands a file of the ledger, ``.rows.safetensors``), and
+        so does a folder for ``format="sentence-transformers"``. They keep the matrix in
+        its dtype.
 
-        ``shards`` writes a new folder of so many safetensors files, each some of the
-        rows, with the index that Hugging Face's libraries read; it holds all, too.
+        ``.txt`` (word2vec text; ``"glove"`` is the same without the header), ``.bin``
+        (word2vec binary), ``.kv`` (gensim) and ``"projector"`` (a folder for
+        TensorBoard) hold tokens and float32 vectors, for other tools.
 
-        What is written appears whole or not at all. Raises `WriteError` for another
-        suffix, for the file of a source of this matrix, and naming the token or row
-        that the format cannot hold, and
-        `OptionError` for another format or more shards than rows.
+        A file appears whole or not at all.
+
+        Parameters
+        ----------
+        path : path
+            The file or folder to write.
+        format : str, optional
+            The name of the format; by default the suffix of ``path`` names it.
+        shards : int, optional
+            Write a new folder of this many safetensors files, each with some of the
+            rows, and the index that the libraries of Hugging Face read. It holds all of
+            the matrix.
+
+        Raises
+        ------
+        WriteError
+            For an unknown suffix, for the file of a source of this matrix, and for a
+            token or row that the format cannot hold, which the message names.
+        OptionError
+            For an unknown format, and for more shards than rows.
+
+        Examples
+        --------
+        >>> matrix.save("embedding.npz")  # doctest: +SKIP
         """
         check_place(path, self.source_facts)
         write_table(path, self.table(), format=format, shards=shards)
@@ -443,26 +600,43 @@ class EmbeddingMatrix:
     def save_report(
         self, path: str | os.PathLike[str], *, spreadsheet: bool = False
     ) -> None:
-        """Write the report on its coverage, in the form that the suffix names.
+        """Write the report on coverage, in the form that the suffix names.
 
-        ``.md`` and ``.json``: the source, the options, coverage by form, by occurrence
-        and by frequency, the most frequent OOV tokens, and the forms that would find
-        them where advice was asked for. ``.csv``: a line for each token, with its id,
-        its count, the form that was found, the source and its row. Tokens are there to
-        the byte, so a spreadsheet has to be told, when it imports the file, that all
-        columns are text; or with ``spreadsheet`` cells that it would run as a formula
-        have an apostrophe in front. Either is read again as a vocabulary,
-        ``kind="report"``.
+        ``.md`` and ``.json`` have the sources, the options, coverage by form, by
+        occurrence and by frequency, the most frequent OOV tokens, and the forms that
+        would find them if advice was asked for. ``.csv`` has a line for each token,
+        with its id, its count, the form that was found, the source and its row.
+        ``Vocabulary.from_file(path, kind="report")`` reads a ``.csv``.
 
-        The file appears whole or not at all. Raises `OptionError` for another suffix,
-        and `WriteError` where the system refuses.
+        Tokens in a ``.csv`` are exact: when a spreadsheet imports the file, tell it
+        that all columns are text, or use ``spreadsheet``. The file appears whole or not
+        at all.
+
+        Parameters
+        ----------
+        path : path
+            The file to write: ``.md``, ``.json`` or ``.csv``.
+        spreadsheet : bool, default False
+            Put an apostrophe before the cells of a ``.csv`` that a spreadsheet would
+            run as a formula.
+
+        Raises
+        ------
+        OptionError
+            For another suffix.
+        WriteError
+            If the operating system refuses.
+
+        Examples
+        --------
+        >>> matrix.save_report("coverage.md")  # doctest: +SKIP
         """
         from pretrained_embed.ledger.report import report_rows
 
         report_rows(self.ledger, self.shape, path, spreadsheet=spreadsheet)
 
     def table(self) -> Table:
-        """Return everything there is about the matrix, as a table of a file."""
+        """Return vectors, ledger and provenance as the table that a file holds."""
         ledger = self.ledger
         kept = self._stored if isinstance(self._stored, Stored) else self.vectors
         return Table(self.vocabulary.packed, kept, ledger.arrays(), ledger.metadata())
@@ -477,13 +651,41 @@ class EmbeddingMatrix:
         title: str | None = None,
         **former: Any,
     ) -> Figure:
-        """Return a matplotlib figure: tokens as points in the plane, with labels.
+        """Return a matplotlib figure with tokens as labelled points in the plane.
 
-        ``tokens`` are those to draw, by default the ``count`` most frequent ones (the
-        first ids, where there are no counts). ``projection`` is one of ``PROJECTIONS``;
-        the same rows, projection and ``seed`` give the same picture. Raises
-        `UnknownTokenError`, `OptionError`, and `MissingPackageError` where matplotlib,
-        or what the projection needs, is not installed.
+        The same rows, projection and seed give the same picture.
+
+        Parameters
+        ----------
+        tokens : sequence of str, optional
+            The tokens to draw; by default the ``count`` most frequent ones, or the
+            first ids if there are no counts.
+        count : int
+            How many tokens are drawn if no tokens are given.
+        projection : str
+            One of ``PROJECTIONS``.
+        seed : int
+            Seed for the projections that draw random numbers.
+        title : str, optional
+            The title of the figure.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            The figure; `save_picture` saves it.
+
+        Raises
+        ------
+        UnknownTokenError
+            For a token that is not in the vocabulary.
+        OptionError
+            If there is nothing to draw, and for an unknown projection.
+        MissingPackageError
+            If matplotlib, or the package of the projection, is not installed.
+
+        Examples
+        --------
+        >>> figure = matrix.plot(["king", "queen", "man"])  # doctest: +SKIP
         """
         from pretrained_embed.tools import plot
 
@@ -507,11 +709,18 @@ class EmbeddingMatrix:
         return plot.scatter(points, title=title or "")
 
     def keyed(self) -> KeyedRows:
-        """Return the rows by key, with the methods of gensim's ``KeyedVectors``.
+        """Return the rows by token, with the methods of gensim's ``KeyedVectors``.
 
-        Row *i* is the same as here, padding and OOV rows too; nothing is copied, and
-        gensim is not needed. ``load_matrix("vectors.npz").keyed()`` stays mapped.
+        Row *i* is row *i* of this matrix, padding and OOV rows too. Nothing is copied,
+        and gensim is not needed. ``load_matrix("vectors.npz").keyed()`` stays mapped.
 
+        Returns
+        -------
+        KeyedRows
+            An object with ``most_similar``, ``similarity`` and the like.
+
+        Examples
+        --------
         >>> matrix.keyed().most_similar("king", topn=3)  # doctest: +SKIP
         """
         from pretrained_embed.tools.keyed_rows import KeyedRows
@@ -531,9 +740,9 @@ class EmbeddingMatrix:
         Parameters
         ----------
         tokens : sequence of str, optional
-            Those to show; by default the first ``count`` rows.
+            The tokens to show; by default the first ``count`` rows.
         count : int, default 10
-            How many rows are shown where no tokens are given.
+            How many rows are shown if no tokens are given.
         numbers : int, default 6
             How many numbers of each vector are shown.
         digits : int, default 4
@@ -579,7 +788,7 @@ class EmbeddingMatrix:
         lines = [
             [
                 str(row),
-                self.vocabulary.packed[row],  # of holes there are no bytes
+                self.vocabulary.packed[row],  # holes have no bytes
                 Origin(self.origin[row]).label(self.match),
                 *(f"{number:.{digits}g}" for number in vector[:shown]),
                 *more,
@@ -591,9 +800,8 @@ class EmbeddingMatrix:
     def __getitem__(self, token: str | int) -> Float32Array:
         """Return the vector of a token, float32 (dim,).
 
-        Of a vocabulary of whole numbers ``matrix[7]`` is the vector of the number 7.
-
-        Raises `UnknownTokenError`, a ``KeyError``. Of ids, `lookup` gives the vectors.
+        With a vocabulary of integers, ``matrix[7]`` is the vector of the number 7.
+        Raises `UnknownTokenError`, a ``KeyError``. `lookup` takes ids.
         """
         if not isinstance(token, str) and self.vocabulary.numbers is None:
             raise UnknownTokenError(
@@ -606,7 +814,7 @@ class EmbeddingMatrix:
         return token in self.vocabulary
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the tokens by rising row; rows that no token has are left out."""
+        """Yield the tokens in the order of their rows, without holes."""
         return iter(self.vocabulary)
 
     def __len__(self) -> int:
@@ -618,14 +826,14 @@ class EmbeddingMatrix:
         return np.array(self.vectors, dtype, copy=copy)
 
     def __getstate__(self) -> dict[str, Any]:
-        # files stay where they are
+        # files are not copied
         kept = self.vectors if self.dtype == "float32" else self.stored
         return {**self.__dict__, "_stored": kept, "_numbers": None}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(former_names.with_ledger(state))
         self._numbers = None
-        if isinstance(self._stored, np.ndarray):  # those of pickles can be written to
+        if isinstance(self._stored, np.ndarray):  # the arrays of pickles are writable
             self._stored.flags.writeable = False
 
     def __repr__(self) -> str:
@@ -643,7 +851,7 @@ def _ledger_of(
     rest: tuple[Any, ...],
     named: dict[str, Any],
 ) -> Ledger:
-    """Return the ledger of a vocabulary and what else a ledger is made of."""
+    """Return the ledger for a vocabulary and the other arguments of a ledger."""
     given = named.get("vocabulary") if vocabulary is None else vocabulary
     if isinstance(given, Vocabulary):
         return Ledger(**named) if vocabulary is None else Ledger(given, *rest, **named)
@@ -663,8 +871,8 @@ def from_table(
 ) -> EmbeddingMatrix:
     """Return the matrix that a table holds; ``name`` is for messages.
 
-    A table without a ledger, as other tools write it, becomes a matrix all of whose
-    tokens count as found, with the ``findings`` of its reader: see `saved`.
+    In the matrix of a table without a ledger, as other tools write it, every token
+    counts as found; ``findings`` are those of its reader: see `saved`.
 
     Raises `FormatError` if its parts do not fit each other, or if a newer version of
     this package wrote it.
@@ -677,19 +885,19 @@ def from_table(
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EmbeddingShard:
-    """Consecutive rows of a matrix: those of the ids from ``start`` to ``stop`` - 1.
+    """Consecutive rows of a matrix: the ids from ``start`` to ``stop`` - 1.
 
-    Ids are those of the whole matrix, which has ``rows``; row ``i`` here is that of id
-    ``start + i``. ``vectors`` is float32 (stop - start, dim), read-only, and mapped
-    where it lies in one file just so. ``ledger`` is the `Ledger` of these rows, with
-    the provenance of the whole; ``origin``, ``sources`` and ``source_rows``, (stop -
-    start,), are its arrays. A shard may have no row.
+    Ids are those of the whole matrix; row ``i`` of the shard has the id ``start + i``.
+    ``vectors`` is read-only, and mapped if the rows lie in one file as they are needed.
+    ``origin``, ``sources`` and ``source_rows``, (stop - start,), are arrays of the
+    ledger. A shard may have no rows. `load_shard` and ``load_matrix(path, rows=...)``
+    make one.
 
-    Texts are encoded with the vocabulary of the whole: that of the ledger numbers these
-    rows from 0.
+    Encode texts with the vocabulary of the whole matrix: in the vocabulary of the
+    ledger the ids begin at 0.
     """
 
-    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+    __module__ = "pretrained_embed"  # pickles use this name, so it stays
 
     vectors: Float32Array
     ledger: Ledger
@@ -698,12 +906,12 @@ class EmbeddingShard:
 
     @property
     def stop(self) -> int:
-        """The id after the last."""
+        """The first id after the shard."""
         return self.start + len(self)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """(rows here, dim)."""
+        """(number of rows in the shard, dim)."""
         return self.vectors.shape[0], self.vectors.shape[1]
 
     @property
@@ -718,44 +926,62 @@ class EmbeddingShard:
 
     @property
     def sources(self) -> Int16Array:
-        """Which source each row is from, int16 (rows here,); -1 for none."""
+        """The source of each row, int16 (rows here,); -1 for none."""
         return self.ledger.sources
 
     @property
     def source_rows(self) -> Int64Array:
-        """Which row of its source each is, int64 (rows here,); -1 for none."""
+        """The row in its source of each row, int64 (rows here,); -1 for none."""
         return self.ledger.source_rows
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """How to build the rows of the whole again."""
+        """All that is needed to build the whole matrix again."""
         return self.ledger.provenance
 
     @property
     def pad_id(self) -> int | None:
-        """The id of the pad token, if its row is here."""
+        """The id of the pad token, if its row is in the shard."""
         found = np.flatnonzero(self.origin == Origin.PAD)
         return self.start + int(found[0]) if len(found) else None
 
     @property
     def packed_tokens(self) -> PackedTokens:
-        """The tokens of the rows as bytes; holes have none."""
+        """The tokens of the rows as bytes; the token of a hole is empty."""
         return self.ledger.vocabulary.packed
 
     @property
     def holes(self) -> Int64Array:
-        """The rows here that no token has, int64, rising."""
+        """The ids of rows without a token, int64, ascending."""
         return self.ledger.vocabulary.holes
 
     @property
     def tokens(self) -> tuple[str | None, ...]:
-        """The tokens of the rows; ``None`` is a hole."""
+        """The tokens of the rows; ``None`` for a hole."""
         return self.ledger.vocabulary.tokens
 
     def lookup(self, ids: npt.ArrayLike) -> Float32Array:
-        """Return the vectors of ids: float32, the shape of ``ids`` plus (dim,).
+        """Return the vectors of ids.
 
-        Raises `VocabularyError` for an id whose row is not here.
+        Parameters
+        ----------
+        ids : array of int, any shape
+            Ids of the whole matrix, from ``start`` to ``stop`` - 1.
+
+        Returns
+        -------
+        ndarray of float32, shape of ``ids`` + (dim,)
+            A row for each id.
+
+        Raises
+        ------
+        VocabularyError
+            For an id whose row is not in the shard.
+
+        Examples
+        --------
+        >>> shard = pe.load_shard("m.npz", rank=0, world_size=4)  # doctest: +SKIP
+        >>> shard.lookup([shard.start])  # doctest: +SKIP
         """
         wanted = np.asarray(ids)
         if wanted.dtype.kind not in "iu" and wanted.size:
@@ -784,10 +1010,10 @@ class EmbeddingShard:
 
 
 def shard_of(part: TablePart, name: str) -> EmbeddingShard:
-    """Return the shard that is a part of a table; ``name`` is for messages.
+    """Return a part of a table as a shard; ``name`` is for messages.
 
-    Of a table that another tool wrote every token counts as found, a ``<pad>`` whose
-    row is zeros is the pad, and rows stand as they do there. Raises `FormatError` as
+    If another tool wrote the table, every token counts as found, a ``<pad>`` whose row
+    is zeros is the pad token, and the rows keep their order. Raises `FormatError` as
     `from_table` does.
     """
     try:

@@ -1,4 +1,4 @@
-"""All that the bytes of rows depend on, beside the vocabulary and the sources."""
+"""Everything the rows depend on, besides the vocabulary and the sources."""
 
 from __future__ import annotations
 
@@ -31,24 +31,23 @@ How = Literal["fill", "concat", "average"]
 
 COMBINATIONS: tuple[How, ...] = ("fill", "concat", "average")
 
-#: The names of the steps of post-processing, and the word for the number that each
-#: takes, if it does.
+#: The steps of post-processing, and the letter for the number of each, if it takes one.
 STEPS = {
     **{"unit-norm": None, "center": None},
     **{"all-but-the-top": "D", "pca": "K", "truncate": "K"},
 }
 
-#: Those whose number is the dim of what they give, and is always needed.
+#: The steps whose number is the dim of their result, and is required.
 SHORTENING = ("pca", "truncate")
 
-#: The version of what `Recipe.to_dict` returns.
+#: The version of the form that `Recipe.to_dict` returns.
 VERSION = 1
 
-_CALLABLE = "callable "  # how a saved recipe begins the name of a function
+_CALLABLE = "callable "  # prefix of the name of a function in a saved recipe
 
 
 class Step(NamedTuple):
-    """One step of post-processing; ``number`` is its D or K, where one was given."""
+    """One step of post-processing; ``number`` is its D or K, if given."""
 
     name: str
     number: int | None = None
@@ -61,99 +60,99 @@ class Step(NamedTuple):
 class Recipe:
     """How rows are made: the same vocabulary, sources and recipe give the same bytes.
 
-    A recipe is checked at once, and cannot be changed. Two that mean the same are
-    equal: ``"exact,lower"`` is ``("exact", "lower")``. Its ``repr`` is code that makes
-    it. `EmbeddingMatrix.recipe` is that of a matrix.
+    A recipe is checked when it is made, and cannot be changed. Two with the same
+    meaning are equal: ``"exact,lower"`` is ``("exact", "lower")``. Its ``repr`` is
+    Python code for it. `EmbeddingMatrix.recipe` is the recipe of a matrix.
 
     Parameters
     ----------
     match : str, callable, or a sequence of them, default "exact"
-        The forms of a token that are looked for, in order. The first that the source
-        has is taken; the ledger records which. In a ``str``, commas stand between.
+        The forms of a token that are looked up, in order. The first form that the
+        source has is used; the ledger records which. A ``str`` separates them by
+        commas.
 
         * "exact"; "lower", "title", "upper"; "nfc", "nfkc"; "strip-accents";
         * "digits-hash" (``####`` for 1984), "digits-zero";
-        * "quotes": the quotes and dashes of a keyboard;
-        * "joined": words that are joined by ``_``, a space or ``-`` otherwise;
-        * "compound": the mean of the parts between hyphens and the like. All of them
-          have to be there, in a form of the chain or as they stand;
+        * "quotes": typographic quotes and dashes as those of a keyboard;
+        * "joined": the words of a token joined by another of ``_``, space and ``-``;
+        * "compound": the mean of the parts between hyphens and the like. The source
+          must have all parts, unchanged or in a form of the chain;
         * "conceptnet" or "conceptnet:de": ``/c/en/new_york``;
         * "unmarked": without the mark of a subword tokenizer;
         * "lemma:en" and "stem:en", which need simplemma and snowballstemmer;
-        * "lower+strip-accents" and the like: one after the other;
+        * "lower+strip-accents" and the like: both, one after the other;
         * a callable: given a token, it returns its form, several, or ``None``.
 
-        Special tokens are looked for as they stand.
+        Special tokens are looked up unchanged.
     oov : str, callable, or a sequence of them, default "normal"
-        The policies that fill the rows of tokens that are not found.
+        The policies that fill the rows of tokens that are not found (OOV).
 
-        * "normal" and "uniform" draw numbers that have, in each dimension, the mean and
-          deviation of the source's first 10,000 rows;
+        * "normal" and "uniform" draw numbers with the mean and standard deviation, in
+          each dimension, of the source's first 10,000 rows;
         * "mean" takes that mean, "zeros" takes zeros;
         * "error" raises `OOVError`;
-        * "subword" takes the vector that the source makes of its own pieces of the
-          token. The source is a fastText model or a floret table; no store of it is
-          used;
-        * "parts" takes the mean of tokens of the source that the token consists of.
-          They are found by greedy longest match, and longer ones weigh more;
-        * "ngram" takes what the token's character n-grams predict. A ridge regression
-          is fitted to the source's first 50,000 rows, which takes seconds;
-        * a callable is given some of the tokens, a `Statistics` and dim. It returns
-          float32 (tokens, dim); what it returns for a token may depend on it alone.
+        * "subword" takes the vector that the source composes from its subword vectors.
+          The source is a fastText model or a floret table; no store of it is used;
+        * "parts" splits the token into tokens of the source, by greedy longest match,
+          and takes their mean, in which longer ones weigh more;
+        * "ngram" predicts the vector from the token's character n-grams, by a ridge
+          regression fitted to the source's first 50,000 rows, which takes seconds;
+        * a callable takes some of the tokens, a `Statistics` and dim. It returns
+          float32 (tokens, dim); the row of a token may depend on that token only.
 
-        "subword", "parts" and "ngram" cannot fill every row. They stand before one of
-        the others, such as in "parts,zeros"; where none is named, "normal" comes last.
-        The ledger records which policy filled a row.
+        "subword", "parts" and "ngram" cannot fill every row. Another policy must follow
+        them, such as in "parts,zeros"; without one, "normal" is added. The ledger
+        records which policy filled a row.
     special_oov : mapping from str to policies, default none
-        The policies of special tokens that are not found, by what a token is for
-        ("unk", "mask", "cls", ...) or by the token itself:
-        ``{"unk": "zeros", "[CLS]": "mean"}``. A special token that is not named has the
-        last policy of ``oov``. The pad row and the rows of holes are always zeros.
+        The policies of special tokens that are not found, by the role of a token
+        ("unk", "mask", "cls", ...) or by the token itself: ``{"unk": "zeros", "[CLS]":
+        "mean"}``. Any other special token has the last policy of ``oov``. The pad row
+        and the rows of holes are always zeros.
     seed : int, default 0
-        Of the numbers that "normal" and "uniform" draw, 0 to 2**64 - 1.
+        Seed for the numbers that "normal" and "uniform" draw, 0 to 2**64 - 1.
     combine : "fill", "concat" or "average", default "fill"
-        How several sources make one matrix.
+        How several sources are combined.
 
         * "fill" takes a token's vector from the first source that has the token in any
-          form of the chain. All sources have one dim. OOV rows are filled from the
-          first source, or for "subword" from the first that has subword pieces;
-        * "concat" puts the vectors of all sources side by side. Where one does not have
-          the token, ``oov`` fills that part from that source;
-        * "average" is their mean, with zeros behind the shorter ones, over the sources
-          that have the token. If none has, it is the mean of what ``oov`` makes from
-          each.
+          form of the chain. All sources must have the same dim. OOV rows are filled
+          from the first source, or for "subword" from the first that has subword
+          pieces;
+        * "concat" joins the vectors of all sources into one. If a source does not have
+          the token, ``oov`` fills its part from that source;
+        * "average" is the mean over the sources that have the token; zeros are added to
+          shorter vectors. If no source has it, it is the mean of the vectors that
+          ``oov`` makes from each.
     scale : sequence of float, optional
         A factor for the vectors of each source.
     normalize_each : bool, default False
-        Whether each vector is brought to length 1 first, before ``scale``.
+        Scale each vector to length 1 first, before ``scale``.
     align : "shared" or path, optional
-        Whether sources are turned into the space of the first one, before anything else
-        is done with their rows, found or filled. They need one dim. The map of each is
-        orthogonal, as in `align`, and fitted to tokens that mean the same: "shared",
-        the first 50,000 of the first source that the other has as well; or those of a
-        file, with a token of the other source and one of the first on each line. The
-        provenance has the digest of the map and how well it fits.
+        Map the other sources into the space of the first one, before any other step.
+        All need the same dim. Each map is orthogonal, as in `align`, and fitted to
+        pairs of tokens with the same meaning: for "shared", the tokens among the first
+        50,000 of the first source that the other has too; for a file, a token of the
+        other source and one of the first on each line. The provenance has the digest of
+        the map and how well it fits.
     postprocess : str or sequence of str, default none
-        Steps that change the finished rows in turn: "unit-norm", "center",
+        Steps that change the finished rows, in this order: "unit-norm", "center",
         "all-but-the-top" or "all-but-the-top:D", "pca:K", "truncate:K" (the first K
-        numbers, as Matryoshka embeddings allow; "unit-norm" behind it brings rows to
-        length 1 again). What they need to know of the source is taken from its first
-        10,000 rows. The module
-        ``pretrained_embed.build.postprocess`` has their formulas.
+        numbers, for Matryoshka embeddings; follow it by "unit-norm" for rows of length
+        1). Means and directions are computed from the source's first 10,000 rows. The
+        module ``pretrained_embed.build.postprocess`` has the formulas.
     dtype : str, default "float32"
-        What the finished rows are kept as, rounded once, at the end, to nearest even:
+        The dtype of the finished rows, rounded once, at the end, to nearest even:
         "float32", "float16", "bfloat16", "int8", "int4" or "binary"; see
         `EmbeddingMatrix.astype`.
     layout : str, mapping, or a list with one for each source, optional
-        What is known of how a source is laid out, as in `open_vectors`:
+        Known facts about the layout of a source, as in `open_vectors`:
         ``"dim=300,header=yes"``.
 
     Raises
     ------
     OptionError
-        For a value that means nothing. It names the nearest one that does.
+        For an unknown value. The message names the nearest known one.
     MissingPackageError
-        Where a form of ``match`` needs a package that is not installed.
+        If a form of ``match`` needs a package that is not installed.
 
     Examples
     --------
@@ -166,7 +165,7 @@ class Recipe:
     True
     """
 
-    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+    __module__ = "pretrained_embed"  # pickles use this name, so it stays
 
     match: tuple[str | Callback, ...]
     oov: PolicyChain
@@ -206,7 +205,7 @@ class Recipe:
             raise OptionError(
                 f"normalize_each is {brief(normalize_each)}; it is True or False"
             )
-        self.__dict__.update(  # which a frozen dataclass has no other way to do
+        self.__dict__.update(  # the only way to set a field of a frozen dataclass
             match=forms,
             _chain=chain,
             oov=policy_chain(oov),
@@ -223,13 +222,13 @@ class Recipe:
 
     @property
     def chain(self) -> Chain:
-        """The forms of ``match``, with what each does."""
+        """The forms of ``match``, with the function of each."""
         chain: Chain = self.__dict__["_chain"]
         return chain
 
     @staticmethod
     def choices() -> dict[str, tuple[str, ...]]:
-        """Return the words that fields take, by the name of the field.
+        """Return the values that fields can have, by the name of the field.
 
         Returns
         -------
@@ -252,12 +251,22 @@ class Recipe:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the recipe as JSON can hold it, with the version of this form.
+        """Return the recipe as JSON-compatible values, with the version of this form.
+
+        Returns
+        -------
+        dict
+            The fields and "version".
 
         Raises
         ------
         OptionError
-            For a recipe with a function, which no file can hold. It is named.
+            For a recipe with a function, which no file can hold. The message names it.
+
+        Examples
+        --------
+        >>> Recipe(seed=1).to_dict()["seed"]
+        1
         """
         saved = facts(self)
         _check_functions(saved)
@@ -265,19 +274,24 @@ class Recipe:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the recipe that `to_dict` returned.
+        """Return the recipe for the result of `to_dict`.
 
         Parameters
         ----------
         saved : mapping
-            What `to_dict` returned. A field that is not there has its default.
+            The result of `to_dict`. A missing field has its default.
 
         Raises
         ------
         FormatError
-            For that of a later version.
+            For the recipe of a later version.
         OptionError
-            For what no recipe is, and for one that had a function.
+            For a value that is no recipe, and for a recipe that had a function.
+
+        Examples
+        --------
+        >>> Recipe.from_dict(Recipe(oov="zeros").to_dict())
+        Recipe(oov='zeros')
         """
         if not isinstance(saved, Mapping):
             raise OptionError(
@@ -306,7 +320,7 @@ class Recipe:
         return cls(**given)
 
     def __hash__(self) -> int:
-        """Return a hash; raises ``TypeError`` where a function of it has none."""
+        """Return a hash; raises ``TypeError`` for a function that has none."""
         values = (getattr(self, f.name) for f in fields(self))
         return hash(
             tuple(
@@ -319,7 +333,7 @@ class Recipe:
         return partial(type(self), **_values(self)), ()
 
     def __repr__(self) -> str:
-        """Return code that makes the recipe; functions stand there by their names."""
+        """Return Python code for the recipe, in which functions are names."""
         usual = _values(type(self)())
         told = [
             f"{name}={value!r}" if name == "layout" else f"{name}={_code(value)}"
@@ -330,7 +344,7 @@ class Recipe:
 
 
 def facts(recipe: Recipe) -> dict[str, Any]:
-    """Return what a provenance says of a recipe: `to_dict`, functions as names."""
+    """Return the facts about a recipe for a provenance; functions are names."""
     values = _values(recipe)
     values["match"] = [*chain_names(recipe.chain)]
     values["oov"] = chain_name(recipe.oov)
@@ -344,9 +358,9 @@ def facts(recipe: Recipe) -> dict[str, Any]:
 
 
 def recipe_of(provenance: Mapping[str, Any]) -> Recipe:
-    """Return the recipe that a provenance tells, of any release.
+    """Return the recipe in a provenance, of any release.
 
-    Raises `OptionError` where it tells none, or one with a function.
+    Raises `OptionError` if there is none, or one with a function.
     """
     told = options_of(provenance)
     if not told:
@@ -362,10 +376,9 @@ def recipe_of(provenance: Mapping[str, Any]) -> Recipe:
 def _of_release_0_1(
     options: Mapping[str, Any], provenance: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return options as they were saved before there were recipes, as a recipe is.
+    """Return the options that release 0.1 saved in the form of a recipe.
 
-    Which malformed rows were allowed stood among them, and the layouts with the
-    sources.
+    They include the allowed malformed rows; the layouts are with the sources.
     """
     names = [field.name for field in fields(Recipe)]
     told = {name: options[name] for name in names if name in options}
@@ -377,7 +390,7 @@ def _of_release_0_1(
 
 
 def _values(recipe: Recipe) -> dict[str, Any]:
-    """Return what a recipe is made of."""
+    """Return the values of the fields."""
     values = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
     values["special_oov"] = dict(recipe.special_oov)
     return values
@@ -404,7 +417,7 @@ def _check_functions(saved: Mapping[str, Any]) -> None:
 
 
 def _code(value: Any) -> str:
-    """Return a value of a field as code: names in one text, a function by its name."""
+    """Return a value of a field as Python code, a function by its name."""
     if isinstance(value, dict):
         return f"{{{', '.join(f'{k!r}: {_code(v)}' for k, v in value.items())}}}"
     if isinstance(value, tuple):
@@ -417,20 +430,20 @@ def _code(value: Any) -> str:
     return repr(value)
 
 
-# The fields
+# Values of the fields
 
 
 def _entries(match: Match) -> tuple[str | Callback, ...]:
-    """Return the forms that are asked for, as they are given to `match_chain`."""
+    """Return the forms of ``match`` as `match_chain` takes them."""
     if isinstance(match, str):
         return tuple(name.strip() for name in match.split(","))
     if callable(match) or not isinstance(match, Iterable):
-        return (match,)  # of which `match_chain` refuses what is no function
+        return (match,)  # `match_chain` refuses those that are no functions
     return tuple(match)
 
 
 def _special(given: Mapping[str, Policies] | None) -> dict[str, PolicyChain]:
-    """Return the chains of special tokens by the names that were given."""
+    """Return the policies of special tokens by the given names."""
     if given is None:
         return {}
     if not isinstance(given, Mapping):
@@ -448,11 +461,11 @@ def _special(given: Mapping[str, Policies] | None) -> dict[str, PolicyChain]:
 
 
 def _factors(scale: Iterable[float] | None) -> tuple[float, ...] | None:
-    """Return the factors of a scale; raises `OptionError` for what is no such."""
+    """Return the factors of ``scale``; raises `OptionError` for other values."""
     if scale is None:
         return None
     if isinstance(scale, str) or not isinstance(scale, Iterable):
-        raise OptionError(f"scale is {brief(scale)}; it has a factor for each source")
+        raise OptionError(f"scale is {brief(scale)}; give one factor for each source")
     return tuple(map(_factor, scale))
 
 
@@ -470,7 +483,7 @@ def _factor(given: Any) -> float:
 
 
 def _pairs(given: Any) -> str | None:
-    """Return how sources are aligned; raises `OptionError` for what is no such."""
+    """Return the value of ``align``; raises `OptionError` for other values."""
     if given is None:
         return None
     if not isinstance(given, str | os.PathLike) or not os.fspath(given):
@@ -482,9 +495,9 @@ def _pairs(given: Any) -> str | None:
 
 
 def parse_steps(steps: str | Iterable[str]) -> tuple[Step, ...]:
-    """Return the steps of ``("center", "pca:100")`` or ``"center,pca:100"``.
+    """Return the steps in ``("center", "pca:100")`` or ``"center,pca:100"``.
 
-    Raises `OptionError` for one that is not known or lacks its number.
+    Raises `OptionError` for an unknown step, and for one without its number.
     """
     given = steps.split(",") if isinstance(steps, str) else steps
     if not isinstance(given, Iterable):
@@ -513,7 +526,7 @@ def _step(step: str) -> Step:
 def _layouts(
     given: AnyLayout | Sequence[AnyLayout],
 ) -> str | tuple[str | None, ...] | None:
-    """Return the layout of all sources, or of each, as text."""
+    """Return the layout for all sources, or one for each, as text."""
     if isinstance(given, list | tuple):
         return tuple(map(_layout, given))
     return _layout(cast(AnyLayout, given))

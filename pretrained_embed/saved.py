@@ -1,4 +1,4 @@
-"""From a saved matrix, or some of its rows, back into memory."""
+"""Load a saved matrix, or some of its rows."""
 
 from __future__ import annotations
 
@@ -43,30 +43,49 @@ def load_matrix(
     library: Library | None = None,
     **former: Any,
 ) -> EmbeddingMatrix | EmbeddingShard:
-    """Load a matrix that `EmbeddingMatrix.save` wrote, whole, or some of its rows.
+    """Load a matrix that `EmbeddingMatrix.save` wrote, or some of its rows.
 
-    ``path`` is a file, or the folder of a matrix in shards. Text and binary files of
-    other tools load too: every token of theirs counts as found, a ``<pad>`` whose row
-    is zeros is the pad, and ``matrix.findings`` tells what was found in the file. Or it
-    is an open reader, which stays open: that of a store,
-    ``load_matrix(open_vectors("glove-6b-50d"))``, parses nothing, and its vectors stay
-    mapped; a store has tokens and vectors alone. Or it is an object in memory that
-    `open_vectors` takes, such as ``KeyedVectors``, with all its rows.
+    Text and binary files of other tools load too: every token counts as found, a
+    ``<pad>`` whose row is zeros is the pad token, and ``matrix.findings`` has what was
+    found in the file.
 
-    ``rows``, such as ``slice(1000, 2000)``, are those ids alone; an `EmbeddingShard`
-    has them. Only they are mapped or read, from ``.npy``, ``.npz``, ``.h5``,
-    ``.safetensors`` and shards. What is read of shards is checked against the digests
-    of their index, which reads it once.
+    Vectors are mapped where possible. Vectors in shards are read, and compared with the
+    digests of the index, when their tokens or ids are used, and all of them when
+    ``vectors`` is. If another program cuts a mapped file short, SIGBUS ends this
+    process: ``library=Library(mmap=False)`` reads into memory instead.
 
-    Vectors are mapped where that is possible: those of shards are read, and compared
-    with their digests, as far as tokens or ids are asked for, and all of them when
-    ``vectors`` are. A file that another program cuts short
-    meanwhile then ends this process by SIGBUS. ``library=Library(mmap=False)`` reads
-    them into memory. A name or a URL is looked for in the ``library``, too.
+    Parameters
+    ----------
+    path : path, Reader or object
+        A file, a folder of shards, a name or a URL that ``library`` knows; or an open
+        reader, which stays open: ``load_matrix(open_vectors("glove-6b-50d"))`` maps a
+        store and parses nothing; or an object in memory that `open_vectors` takes, such
+        as ``KeyedVectors``.
+    rows : slice, optional
+        The ids to load, with a step of 1. Only they are mapped or read, from ``.npy``,
+        ``.npz``, ``.h5``, ``.safetensors`` and shards. By default all rows.
+    library : Library, optional
+        Where names and URLs are looked up; by default ``Library()``.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
-    Raises `FormatError` where a file is damaged, or a shard is missing, and
-    `OptionError` for a step in ``rows`` and for rows of a file that is read from front
-    to back, such as text.
+    Returns
+    -------
+    EmbeddingMatrix or EmbeddingShard
+        The matrix; with ``rows`` the shard of these ids.
+
+    Raises
+    ------
+    FormatError
+        If a file is damaged or a shard is missing.
+    OptionError
+        For a step in ``rows``, and for ``rows`` of a file that must be read from front
+        to back, such as text.
+
+    Examples
+    --------
+    >>> matrix = load_matrix("embedding.npz")  # doctest: +SKIP
+    >>> shard = load_matrix("embedding.npz", rows=slice(1000, 2000))  # doctest: +SKIP
     """
     former_names.refuse(former, former_names.LIBRARY, load_matrix)
     library = Library.of(library)
@@ -104,12 +123,37 @@ def load_shard(
     *,
     library: Library | None = None,
 ) -> EmbeddingShard:
-    """Load the rows that are those of one of ``world_size`` processes, of a matrix.
+    """Load the rows of a matrix for one of ``world_size`` processes.
 
-    Process ``rank``, from 0, gets consecutive rows, as many as the others but for one,
-    whatever files the matrix is in: see `load_matrix`. It has none where there are more
-    processes than rows. ``library`` is as in `load_matrix`. Raises `OptionError` for a
-    rank that is none, and as `load_matrix` does.
+    Each process gets consecutive rows. The numbers of rows differ by one at most,
+    whatever files the matrix is in. With more processes than rows, some have none.
+
+    Parameters
+    ----------
+    path : path
+        The saved matrix, as in `load_matrix`.
+    rank : int
+        The number of the process, 0 to ``world_size`` - 1.
+    world_size : int
+        The number of processes.
+    library : Library, optional
+        As in `load_matrix`.
+
+    Returns
+    -------
+    EmbeddingShard
+        The rows of the process.
+
+    Raises
+    ------
+    OptionError
+        For a rank out of range; other errors as `load_matrix`.
+
+    Examples
+    --------
+    >>> shard = load_shard("embedding.npz", rank=0, world_size=4)  # doctest: +SKIP
+    >>> shard.start, shard.stop  # doctest: +SKIP
+    (0, 5001)
     """
     part = part_of(path, rank, world_size, library)
     return shard_of(part, os.fsdecode(path))
@@ -121,7 +165,7 @@ def part_of(
     world_size: int,
     library: Library | None = None,
 ) -> TablePart:
-    """Return the rows that `load_shard` makes a shard of, as they are in the file."""
+    """Return the rows of `load_shard` as they are in the file."""
     if not 0 <= rank < world_size:
         raise OptionError(
             f"rank is {rank} of {world_size}; it can be 0 to {world_size - 1}"
@@ -134,13 +178,13 @@ def part_of(
 
 
 def _whole(reader: Reader) -> EmbeddingMatrix:
-    """Return all that a reader has, with what it found."""
+    """Return all rows of a reader, with its findings."""
     table = _shown(reader.unread() or formats.table_of(reader))
     return from_table(table, reader.name, reader.findings)
 
 
 def _shown(table: Table) -> Table:
-    """Return a table whose metadata tell no secret of a URL that it was made from."""
+    """Return a table with the secrets of URLs removed from its metadata."""
     told = {
         name: shown(value)
         for name, value in table.metadata.items()
@@ -150,5 +194,5 @@ def _shown(table: Table) -> Table:
 
 
 def _in_order(rows: range) -> range:
-    """Return the rows, or none from the same row on if they end before they begin."""
+    """Return the rows, or an empty range if they end before they begin."""
     return rows if rows.start <= rows.stop else range(rows.start, rows.start)

@@ -159,7 +159,7 @@ def test_it_cannot_be_changed():
         ({"seed": 1.5}, "seed is 1.5"),
         ({"combine": "concatt"}, "did you mean 'concat'"),
         ({"combine": []}, r"combine is \[\]"),
-        ({"scale": "1,2"}, "a factor for each source"),
+        ({"scale": "1,2"}, "one factor for each source"),
         ({"scale": [0]}, "finite and not 0"),
         ({"scale": [10**400]}, "finite and not 0"),
         ({"scale": [None]}, "finite and not 0"),
