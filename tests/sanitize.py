@@ -1,13 +1,13 @@
 """Run the native kernel under AddressSanitizer and UBSan, then fuzz it.
 
-    python tests/sanitize.py --seconds 600              # what a release gets
-    python tests/sanitize.py --seconds 20 --no-tests    # what every change gets
+    python tests/sanitize.py --rounds 40                # what a release gets
+    python tests/sanitize.py --rounds 1 --no-tests      # what every change gets
 
 In a copy of the project the kernel is built with both sanitizers, every report fatal,
-as this processor runs it and as others would. Its tests run on each build, those of the
-formats on the first, and `fuzz_kernel.py` gives each entry point its share of the
-seconds. Ends with 1 at the first difference from the reference, the first report or the
-first failed test. ``--seed`` varies the inputs; what failed is printed with the
+as this processor runs it and as others would, side by side. Its tests run on each
+build, those of the formats on the first, and `fuzz_kernel.py` gives each entry point
+its inputs. Ends with 1 at the first difference from the reference, the first report or
+the first failed test. ``--seed`` varies the inputs; what failed is printed with the
 arguments that repeat it.
 
 Needs gcc or clang (``CC`` names another) with their sanitizer libraries, on Linux.
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -129,45 +130,60 @@ def environment(copy: Path) -> dict[str, str]:
     }
 
 
-def run(copy: Path, *command: str) -> None:
+def run(copy: Path, *command: str) -> str:
     """Run Python with the sanitizers in the copy; end everything if it fails."""
     ran = subprocess.run(
-        [sys.executable, *command], cwd=copy, env=environment(copy), check=False
+        [sys.executable, *command],
+        cwd=copy,
+        env=environment(copy),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="backslashreplace",
+        check=False,
     )
     at = copy / "fuzz.at"
     if ran.returncode:
         where = f"; fuzz_kernel.py {at.read_text()}" if at.exists() else ""
-        raise SystemExit(f"sanitize: failed, as reported above{where}")
+        raise SystemExit(f"{ran.stdout}\nsanitize: failed, as reported above{where}")
     at.unlink(missing_ok=True)
+    return ran.stdout
 
 
-def run_tests(copy: Path, *more: str) -> None:
+def run_tests(copy: Path, *more: str) -> str:
     files = sorted(copy.glob("tests/kernel/test_*.py"))
     names = [str(file) for file in files if file.name != NOT_HERE]
-    run(copy, "-m", "pytest", "-p", "no:cacheprovider", *names, *more)
+    return run(copy, "-m", "pytest", "-p", "no:cacheprovider", *names, *more)
+
+
+def check(flags: list[str], tests: list[str] | None, rounds: int, seed: int) -> str:
+    """Build the kernel with these flags, test and fuzz it; return what was printed."""
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        copy_project(copy)
+        build(copy, flags)
+        output = "" if tests is None else run_tests(copy, *tests)
+        fuzz = [str(copy / "tests" / "fuzz_kernel.py"), "--rounds", str(rounds)]
+        return output + run(copy, *fuzz, "--seed", str(seed))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--seconds", type=float, default=600, help="of fuzzing, in all")
+    parser.add_argument("--rounds", type=int, default=40, help="of fuzzing")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs")
     parser.add_argument("--no-tests", action="store_true", help="fuzz only")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        copy_project(copy)
-        kinds = builds()
-        for number, (name, more_flags) in enumerate(kinds.items()):
-            sys.stdout.write(f"sanitize: {name} kernel\n")
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        checks = {}
+        for number, (name, flags) in enumerate(builds().items()):
+            tests = None if options.no_tests else [] if number else FORMATS
+            seed = options.seed + number
+            checks[name] = pool.submit(check, flags, tests, options.rounds, seed)
+        for name, checked in checks.items():
+            sys.stdout.write(f"sanitize: {name} kernel\n{checked.result()}")
             sys.stdout.flush()
-            build(copy, more_flags)
-            if not options.no_tests:
-                run_tests(copy, *(FORMATS if number == 0 else []))
-            seconds = str(options.seconds / len(kinds))
-            fuzz = str(copy / "tests" / "fuzz_kernel.py")
-            run(copy, fuzz, "--seconds", seconds, "--seed", str(options.seed + number))
     sys.stdout.write("sanitize: nothing found\n")
 
 

@@ -462,10 +462,12 @@ def place(
     rows than ``best``: the rows beyond it are claimed alone. ``seen`` (uint8, one for
     each key) is set to 1 for every key met. Calls must not overlap in time.
     """
+    _check_position(base)
     for i in range(count):
         row_in_call, _, _, key = hits[i].tolist()
         if row_in_call < 0 or not 0 <= key < len(index):
             raise ValueError("a hit is not one of this index")
+        _check_position(base + row_in_call)
         seen[key] = 1
         for row, rank in index.wanted(key):
             claim = rank << RANK_SHIFT | (base + row_in_call)
@@ -473,6 +475,11 @@ def place(
                 best[row] = claim
                 if row < len(out):
                     out[row] = vectors[i]
+
+
+def _check_position(position: int) -> None:
+    if not 0 <= position < 1 << RANK_SHIFT:
+        raise ValueError("a position is negative or too large for a claim")
 
 
 def spread(index: TokenIndex, hits: Int64Array, count: int, pairs: Int64Array) -> int:
@@ -527,10 +534,12 @@ def find_rows(
     Token ``i`` stands at position ``base + i``. Claims and ``seen`` as in `place`;
     no vectors are moved. Returns how many tokens of the list are in ``index``.
     """
+    _check_position(base)
     raw = bytes(data)
     ends = offsets.tolist()
     found = 0
     for i, (begin, end) in enumerate(pairwise(ends)):
+        _check_position(base + i)
         if not 0 <= begin <= end <= len(raw):
             raise ValueError("offsets do not ascend within the data")
         key = index.key(raw[begin:end])

@@ -7,6 +7,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from conftest import KERNEL_NAMES
+from fuzz_kernel import ENTRIES
 from kernels import Packed, token_index
 
 from pretrained_embed import kernel
@@ -379,3 +381,9 @@ def test_keys_are_looked_up_by_bytes_and_wanted_by_keys(native):
             index.wanted(key)
     with pytest.raises(TypeError):
         index.wanted("0")
+
+
+def test_every_entry_point_is_fuzzed():
+    fuzzed = {name for names in ENTRIES for name in names.split(", ")}
+
+    assert fuzzed - {"open_reader"} == set(KERNEL_NAMES) - {"IMPLEMENTATION"}
