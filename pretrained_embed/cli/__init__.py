@@ -1,8 +1,7 @@
 """The command line: click commands over the public names of the package.
 
-One file a command. What a command was asked for goes to standard output, as text for
-people or, with ``--json``, as JSON for programs; what there is to say beside it
-(progress, coverage, notes, errors) goes to standard error.
+The result of a command goes to standard output, as text or, with ``--json``, as JSON.
+Everything else (progress, coverage, notes, errors) goes to standard error.
 """
 
 from pretrained_embed.cli.program import main

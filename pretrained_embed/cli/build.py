@@ -37,7 +37,7 @@ from pretrained_embed.cli.output import (
 
 
 def _formats(output: Path) -> tuple[pe.formats.Format, ...]:
-    """Return the formats to choose from; plug-ins only where none of ours fits."""
+    """Return the formats to choose from; plug-ins only if none of ours fits."""
     if output.suffix.lower() in options.WRITABLE_SUFFIXES:
         return pe.formats.FORMATS
     return pe.formats.known_formats()
@@ -97,8 +97,8 @@ def build(
 ) -> None:
     """Write the matrix whose row I is the vector of token I.
 
-    Coverage, and remarks on the source, are printed to standard error; --json prints
-    all of it to standard output.
+    Coverage and remarks on the source are printed to standard error; with --json
+    everything is printed to standard output.
 
     \b
     Example:

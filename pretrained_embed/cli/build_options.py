@@ -1,7 +1,7 @@
-"""Options of a build: the vocabulary, the recipe, the limits, who does the work.
+"""Options of a build: the vocabulary, the recipe, the limits, the workers.
 
-Each decorator takes the names of the fields that a command has, and gives the command
-one value: ``vocab``, ``recipe``, ``limits``, ``work``.
+Each decorator takes the names of the fields that a command has, and passes one value to
+the command: ``vocab``, ``recipe``, ``limits``, ``work``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pretrained_embed.errors import MissingPackageError, WorkerError, brief
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-#: Seconds that a scheduler has to answer.
+#: How many seconds a scheduler has to answer.
 _PATIENCE = 30
 
 _CHOICES = {name: ", ".join(words) for name, words in options.CHOICES.items()}
@@ -33,7 +33,7 @@ def _completed(field: str) -> dict[str, Any]:
 def _by_token(
     _: click.Context, __: click.Parameter, values: tuple[str, ...]
 ) -> dict[str, str]:
-    """Take ``mask=zeros`` apart; a token may have ``=`` in it, policies have not."""
+    """Split ``mask=zeros``; a token may contain ``=``, a policy cannot."""
     settings: dict[str, str] = {}
     for value in values:
         token, equals, policies = value.rpartition("=")
@@ -59,7 +59,7 @@ def _factors(
 
 
 def _bad_rows(_: click.Context, __: click.Parameter, value: str) -> int | float:
-    """Turn ``100``, ``0.001`` or ``0.1%`` into a number of rows or a share of them."""
+    """Parse ``100``, ``0.001`` or ``0.1%`` as a number of rows or a share of them."""
     try:
         if value.endswith("%"):
             return float(value[:-1]) / 100
@@ -227,9 +227,9 @@ dask = click.option(
 
 @contextmanager
 def dask_executor(scheduler: str | None) -> Iterator[Executor | None]:
-    """Give an executor of the workers of a Dask scheduler; ``None`` for no scheduler.
+    """Yield an executor on the workers of a Dask scheduler; ``None`` for no scheduler.
 
-    Raises `MissingPackageError`, and `WorkerError` where no scheduler answers.
+    Raises `MissingPackageError`, and `WorkerError` if no scheduler answers.
     """
     if scheduler is None:
         yield None
@@ -246,7 +246,7 @@ def dask_executor(scheduler: str | None) -> Iterator[Executor | None]:
     )
     try:
         client = Client(**where, timeout=_PATIENCE)
-    except (OSError, ValueError) as error:  # no answer; no address
+    except (OSError, ValueError) as error:  # no answer; invalid address
         raise WorkerError(
             f"no Dask scheduler answers at {scheduler!r}: {error}. Its address looks "
             "like tcp://host:8786"
@@ -263,13 +263,13 @@ vocab_kind = click.option(
     "tokenizer: tokenizer.json of Hugging Face, or the folder of a tokenizer; "
     "sentencepiece: .model or .vocab; spacy: the folder of a model; gensim, fasttext: "
     "a dictionary as text; report: what --report wrote as .csv; numbers: a whole "
-    "number a line, kept as int64; saved: what Vocabulary.save wrote. Left out: "
-    "found out.",
+    "number a line, kept as int64; saved: a file of Vocabulary.save. Default: "
+    "recognised from the file.",
 )
 
 
 class VocabFile(NamedTuple):
-    """Where a vocabulary comes from, and how it is to be read."""
+    """The source of a vocabulary, and how to read it."""
 
     vocab: str | None = None
     vocab_from: str | None = None
@@ -281,11 +281,11 @@ class VocabFile(NamedTuple):
 
     @property
     def given(self) -> str:
-        """The file, or the source, as it was written."""
+        """The file, or the source, as it was given."""
         return self.vocab or self.vocab_from or ""
 
     def read(self, library: pe.Library | None = None) -> pe.Vocabulary:
-        """Return the vocabulary; what is left out is as the file says."""
+        """Return the vocabulary; unset options follow the file."""
         special: dict[str, Any] = {}
         if self.no_pad or self.pad_token is not None:
             special["pad"] = self.pad_token

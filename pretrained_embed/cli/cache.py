@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def cache() -> None:
     """Show, check and empty the cache.
 
-    It holds downloads, and indexed copies of what was read.
+    It holds downloads, and indexed copies of files that were read.
 
     \b
     Example:
@@ -34,9 +34,9 @@ def cache() -> None:
 @click.argument("source", required=False, metavar="[SOURCE]", **options.source)
 @library_options("cache_dir", "catalog")
 def path(source: str | None, library: pe.Library) -> None:
-    """Print the cache folder; or where to put the file of a name or a URL by hand.
+    """Print the cache folder, or the path in it for a file that you download by hand.
 
-    Nothing of it need exist yet. What is put there is verified when it is first used.
+    The path need not exist yet. A file that you put there is verified at its first use.
     A source of two files, vectors and tokens, has two lines.
 
     \b
@@ -119,9 +119,10 @@ def _kept() -> set[str]:
 )
 @library_options("cache_dir")
 def remove(names: tuple[str, ...], library: pe.Library) -> None:
-    """Remove what was fetched by these names or URLs, and their indexed copies.
+    """Remove the downloads of names or URLs, and their indexed copies.
 
-    Names that 'cache list' shows. What the cache has not named itself stays.
+    The names are those that 'cache list' shows. Files that were not made by the cache
+    stay.
 
     \b
     Example:
@@ -136,7 +137,7 @@ def remove(names: tuple[str, ...], library: pe.Library) -> None:
 def clear(library: pe.Library) -> None:
     """Remove all downloads and indexed copies, finished or not.
 
-    What the cache has not named itself stays; of a link the link is removed.
+    Files that were not made by the cache stay; of a link only the link is removed.
 
     \b
     Example:
@@ -147,7 +148,7 @@ def clear(library: pe.Library) -> None:
 
 
 def vouched(file: Cached) -> str:
-    """Say how far the content of a file is known to be right."""
+    """Return how the content of a file is known to be right."""
     if file.is_store and file.sha256 is not None:
         return "indexed"
     if file.sha256 is None:
@@ -156,7 +157,7 @@ def vouched(file: Cached) -> str:
 
 
 def files_table(files: Sequence[Cached]) -> str:
-    """Return one line a file."""
+    """Return a table of files, a line for each."""
     return columns(
         ("NAME", "SIZE", "CONTENT", "FILE"),
         [
@@ -168,7 +169,7 @@ def files_table(files: Sequence[Cached]) -> str:
 
 
 def total(files: Sequence[Cached]) -> str:
-    """Say how many files there are and how much room they take.
+    """Return the number of files and their size, as text.
 
     >>> total([])
     '0 files, 0 B'
@@ -177,5 +178,5 @@ def total(files: Sequence[Cached]) -> str:
 
 
 def file_facts(file: Cached) -> dict[str, Any]:
-    """Return what is known of a file as JSON can hold it."""
+    """Return the facts about a file as JSON-compatible values."""
     return file._asdict() | {"path": str(file.path)}

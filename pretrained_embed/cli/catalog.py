@@ -1,4 +1,4 @@
-"""``list``, ``fetch``, ``index``: vectors with a name, and bringing them here."""
+"""``list``, ``fetch``, ``index``: named vectors, downloads, and indexed copies."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ def list_(
 ) -> None:
     """List the vectors that can be asked for by name.
 
-    HERE says which need no download: those of an installed package, and those in the
-    cache. A name with {lang} stands for one set a language; --language shows them.
+    HERE marks those that need no download: they are in an installed package or in the
+    cache. A name with {lang} stands for one set for each language; --language shows
+    them.
 
     \b
     Example:
@@ -79,10 +80,9 @@ def fetch(
 ) -> None:
     """Download vectors into the cache; print their path.
 
-    SOURCE is a name that 'list' shows, or a URL. What is there already is not
-    downloaded again. A download that was interrupted goes on where it stopped, and what
-    an installed package has is not downloaded at all. With --offline: tell whether it
-    is there.
+    SOURCE is a name that 'list' shows, or a URL. Vectors in the cache or in an
+    installed package are not downloaded. An interrupted download is resumed. With
+    --offline: only check whether they are there.
 
     \b
     Example:
@@ -106,7 +106,7 @@ def fetch(
     with Bar(quiet=quiet) as bar:
         path = library.fetch(name, progress=bar)
     file = next((one for one in library.cache.entries() if one.path == path), None)
-    if file is None:  # nothing can be recorded in a cache that may only be read
+    if file is None:  # nothing can be recorded in a read-only cache
         file = Cached(path, name, path.stat().st_size, None, None)
     elif not quiet:
         tell(f"{size(file.size)}, sha256 {file.sha256}, {vouched(file)}")
@@ -144,8 +144,8 @@ def index(
     """Index a file; building from it then takes milliseconds.
 
     The index, with a copy of the vectors, goes into the cache; its path is printed. It
-    is used in place of the file as long as that is not changed. What has a name or a
-    URL is indexed when it is first used.
+    is used instead of the file until the file changes. Vectors with a name or a URL are
+    indexed at their first use.
 
     \b
     Example:
@@ -182,12 +182,12 @@ def index(
         answer(str(path))
 
 
-#: Id or URL of what needs no download, and why: "installed" or "cached".
+#: Id or URL of vectors that need no download, and why: "installed" or "cached".
 Here = Mapping[str, str]
 
 
 def here(library: pe.Library) -> Here:
-    """Return what is on this machine; a package comes before the cache."""
+    """Return the vectors on this machine; a package comes before the cache."""
     from pretrained_embed.library import packages
 
     cached = {
@@ -199,7 +199,7 @@ def here(library: pe.Library) -> Here:
 
 
 def entries_table(entries: Iterable[Entry], here: Here) -> str:
-    """Return one line an entry."""
+    """Return a table of entries, a line for each."""
     return columns(
         ("NAME", "DIM", "ROWS", "DOWNLOAD", "LANGUAGE", "LICENCE", "HERE"),
         [
@@ -219,7 +219,7 @@ def entries_table(entries: Iterable[Entry], here: Here) -> str:
 
 
 def entry_text(entry: Entry, here: Here) -> str:
-    """Return what is known of one entry, a line each."""
+    """Return the facts about one entry, a line each."""
     return facts(
         [
             ("name", entry.id),
@@ -248,7 +248,7 @@ def entry_text(entry: Entry, here: Here) -> str:
 
 
 def entry_facts(entry: Entry, here: Here) -> dict[str, Any]:
-    """Return what is known of one entry as JSON can hold it."""
+    """Return the facts about one entry as JSON-compatible values."""
     return asdict(entry) | {"here": here.get(entry.id)}
 
 

@@ -14,11 +14,11 @@ from pretrained_embed.cli.build_options import check_stdin, limits_options, voca
 from pretrained_embed.cli.options import library_options
 from pretrained_embed.cli.output import Bar, answer_json, plural, remarks, tell
 
-_SHOWN = 5  # missing tokens that are named
+_SHOWN = 5  # how many missing tokens are named
 
 
 def _all_formats() -> Sequence[str]:
-    """Return the formats that are written; those of plug-ins where there are any."""
+    """Return the writable formats, with those of plug-ins."""
     from importlib.metadata import entry_points
 
     if not entry_points(group=options.PLUGINS):
@@ -33,7 +33,7 @@ def _all_formats() -> Sequence[str]:
     "--to",
     "format",
     **options.one_of(options.WRITABLE_FORMATS, _all_formats),
-    help="The new format. Left out: as the suffix of OUT says, "
+    help="The new format. Default: as the suffix of OUT says, "
     f"{' '.join(options.WRITABLE_SUFFIXES)}.",
 )
 @click.option(
@@ -54,7 +54,7 @@ def _all_formats() -> Sequence[str]:
 @click.option(
     "--drop-duplicates",
     is_flag=True,
-    help="Keep the first row of each token only. Left out: all rows are kept.",
+    help="Keep the first row of each token only. Default: all rows are kept.",
 )
 @click.option(
     "--limit",
@@ -86,7 +86,7 @@ def convert(
 
     IN is a name that 'list' shows, a URL, a path, archive.zip#member, a folder of parts
     or a pattern of their names, or - for standard input. All rows are written, in their
-    order. What OUT cannot hold exactly is an error, and nothing is written.
+    order. If OUT cannot hold them exactly, that is an error and nothing is written.
 
     \b
     Example:
@@ -126,7 +126,7 @@ def convert(
 
 
 def _remarks(done: pe.Conversion) -> Iterator[str]:
-    """Yield what was remarkable, a line each."""
+    """Yield the remarks, a line each."""
     yield from remarks(done.findings)
     for note in done.notes:
         yield f"Note: {note}."
@@ -144,7 +144,7 @@ def _remarks(done: pe.Conversion) -> Iterator[str]:
 
 
 def _facts(done: pe.Conversion) -> dict[str, Any]:
-    """Return what was done as JSON can hold it."""
+    """Return the facts about a conversion as JSON-compatible values."""
     return {
         "output": str(done.path),
         "format": done.format,

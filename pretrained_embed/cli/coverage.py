@@ -56,7 +56,8 @@ def coverage(
 
     No matrix is built. TOKENS is the share of the tokens that a source has, TEXT the
     share of the text that they make up, where the vocabulary has counts. Below the
-    table stands what would find more, and which tokens one source alone has or lacks.
+    table are the forms that would find more, and the tokens that only one source has or
+    lacks.
 
     \b
     Example:

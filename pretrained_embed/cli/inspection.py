@@ -32,7 +32,7 @@ from pretrained_embed.markup import columns
 
 _NORMS = "{min:.4g} to {max:.4g}, mean {mean:.4g}"
 
-#: The formats in which a matrix is saved with all that belongs to it.
+#: The formats that hold all of a matrix.
 _WHOLE = ("npz", "hdf5", "safetensors")
 
 #: How many tokens of a file on another machine are shown.
@@ -57,12 +57,12 @@ def info(
     library: pe.Library,
     as_json: bool,
 ) -> None:
-    """Tell what a file, a saved matrix or a name holds.
+    """Show the contents of a file, a saved matrix or a name.
 
-    A file is read from end to end, so that its rows are counted and the malformed ones
-    named; of a URL that is not in the cache only the beginning. A file that has the
-    name of a catalog entry is written ./NAME. Without an argument: about this
-    installation. Nothing is ever downloaded.
+    A file is read completely, to count its rows and to list malformed ones; of a URL
+    that is not in the cache only the beginning is read. For a file with the name of a
+    catalog entry write ./NAME. Without an argument: facts about this installation.
+    Nothing is downloaded.
 
     \b
     Example:
@@ -128,7 +128,7 @@ def _cached(source: str, library: pe.Library) -> bool:
 def _remote(
     source: str, layout: str | None, library: pe.Library
 ) -> tuple[dict[str, Any], str]:
-    """Return what the beginning of a file on another machine tells."""
+    """Return the facts in the beginning of a file on another machine."""
     secure = source.lower().startswith("https://")
     opened = library.opened(f"remote+{source}" if secure else source, layout=layout)
     with opened.reader as reader:
@@ -161,7 +161,7 @@ def _remote(
 def _file(
     source: str, layout: str | None, library: pe.Library
 ) -> tuple[dict[str, Any], str]:
-    """Return what is to be known of a file of vectors, for JSON and as text."""
+    """Return the facts about a file of vectors, for JSON and as text."""
     with Bar() as bar:
         found = pe.examine(
             source,
@@ -177,14 +177,14 @@ def _file(
         lines.append(f"See 'pretrained-embed examine' for: {names}.")
     if found.format in _WHOLE and Path(source).is_file():
         matrix = pe.load_matrix(source, library=library)
-        if matrix.provenance.keys() - {"source"}:  # else a plain table of vectors
+        if matrix.provenance.keys() - {"source"}:  # otherwise a plain table of vectors
             known["matrix"] = matrix_facts(matrix)
             lines += _matrix(matrix)
     return known, "\n".join(lines)
 
 
 def _facts(source: str, found: pe.Examination) -> str:
-    """Return what a file is, a line for each fact."""
+    """Return the facts about a file, a line for each."""
     norms, origin = found.norms, found.source
     declared = "no count"
     if found.declared_rows is not None:
@@ -213,7 +213,7 @@ def _facts(source: str, found: pe.Examination) -> str:
 
 
 def _matrix(matrix: pe.EmbeddingMatrix) -> list[str]:
-    """Return lines on a saved matrix: its coverage, and what it was built from."""
+    """Return lines about a saved matrix: its coverage, and what it was built from."""
     sources = matrix.source_facts
     built = facts(
         [
@@ -244,7 +244,7 @@ def _options(matrix: pe.EmbeddingMatrix) -> dict[str, Any]:
 
 
 def _each(values: Iterable[Any]) -> str | None:
-    """Return what is known of one source or several, each thing once."""
+    """Return the values of one source or several, each value once."""
     known = dict.fromkeys(str(value) for value in values if value is not None)
     return ", ".join(known) or None
 
@@ -261,7 +261,7 @@ def _words(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-#: The frameworks that an adapter is for.
+#: The frameworks that have an adapter.
 _FRAMEWORKS = ("torch", "keras", "jax", "flax", "equinox", "gensim")
 
 
@@ -286,7 +286,7 @@ def environment_facts(library: pe.Library) -> dict[str, Any]:
 
 
 def environment_text(known: dict[str, Any]) -> str:
-    """Return the same a line each."""
+    """Return the same facts as text, a line each."""
     frameworks = [f"{name} {version}" for name, version in known["frameworks"].items()]
     return facts(
         [
@@ -337,12 +337,12 @@ def examine(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say what is wrong with a file of vectors.
+    """Find the problems of a file of vectors.
 
-    All of it is read. Malformed rows, a false header, a cut file, tokens that are there
-    twice or are not UTF-8, and numbers that are none are errors: the exit code is 1.
-    Tokens that only look odd, and vectors of zeros, are warnings. Each comes with what
-    would mend it.
+    The whole file is read. Errors are malformed rows, a wrong header, a truncated file,
+    duplicate tokens, tokens that are not UTF-8, and invalid numbers: the exit code is
+    1. Warnings are unusual tokens and vectors of zeros. Each problem comes with a
+    remedy.
 
     \b
     Example:
@@ -377,7 +377,7 @@ def _head(found: pe.Examination) -> str:
 
 
 def _notes(found: pe.Examination) -> list[str]:
-    """Return what is remarkable about the layout, and no problem of its own."""
+    """Return the remarks on the layout that are no problems."""
     notes = layout_notes(found.findings)
     problems = " ".join(problem.what for problem in found.problems)
     return [f"\nNote: {note}." for note in notes if note not in problems]

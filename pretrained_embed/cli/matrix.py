@@ -31,10 +31,10 @@ from pretrained_embed.cli.output import (
 def explain(
     matrix: str, tokens: tuple[str, ...], library: pe.Library, as_json: bool
 ) -> None:
-    """Tell how the rows of tokens were filled.
+    """Explain how the rows of tokens were filled.
 
-    Found or not, in which form, in which row of which source. A token that begins with
-    - comes after --.
+    For each token: found or not, in which form, in which row of which source. Write --
+    before tokens that begin with -.
 
     \b
     Example:
@@ -93,10 +93,9 @@ def similar(
 ) -> None:
     """List the tokens nearest to a token, or to a sum.
 
-    A sum is such as king - man + woman. The source is a saved matrix, a file of vectors
-    or a name that 'list' shows. The number before a token is the cosine of the angle
-    between the two, or what --metric asks for. A token that begins with - comes after
-    --.
+    An example of a sum is king - man + woman. The source is a saved matrix, a file of
+    vectors or a name that 'list' shows. The number before a token is its cosine
+    similarity, or the value of --metric. Write -- before a token that begins with -.
 
     \b
     Example:
@@ -128,16 +127,16 @@ def similar(
         for note in layout_notes(findings):
             tell(f"Note: {note}.")
     if as_json:
-        codes = {"codes": findings.codes}  # of the source, beside each answer
+        codes = {"codes": findings.codes}  # of the source, printed with each answer
         answer_json([each.to_dict() | codes for each in found])
     else:
         answer("\n\n".join(map(_paragraph, found)))
 
 
 def _queries(lines: TextIO) -> list[str | pe.Query]:
-    """Return the queries of a file, one a line; empty lines are none."""
+    """Return the queries of a file, one a line, without empty lines."""
     given = [line for text in lines if (line := text.rstrip("\r\n")).strip()]
-    # a sign that has a line to itself joins no others: it is a token
+    # a sign alone on a line is a token, not an operator
     return [pe.Query((line,)) if line in ("+", "-") else line for line in given]
 
 
@@ -187,9 +186,9 @@ def page(
 ) -> None:
     """Write a page: coverage, and a map of the tokens.
 
-    The page is one file that loads nothing; open it in a browser. It shows the map with
-    the nearest neighbours of each token, what was found and what was not, norms,
-    warnings, the first rows, and what the matrix was built from.
+    The page is one file for a browser, which loads nothing else. It shows the map with
+    the nearest neighbours of each token, the coverage, norms, warnings, the first rows,
+    and what the matrix was built from.
 
     \b
     Example:
@@ -251,7 +250,7 @@ def plot(
     library: pe.Library,
     quiet: bool,
 ) -> None:
-    """Draw tokens as points, near each other where alike.
+    """Draw tokens as points; similar tokens are near each other.
 
     Needs matplotlib.
 
@@ -325,10 +324,10 @@ def compare(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Say what changed between two matrices.
+    """Show the changes between two matrices.
 
-    Such as by training: cosines, norms, neighbours gained and lost, all by frequency,
-    and the tokens that moved most.
+    For example by training: cosines, norms, neighbours gained and lost, all by
+    frequency, and the tokens that moved most.
 
     \b
     Example:
@@ -386,11 +385,11 @@ def evaluate(
 ) -> None:
     """Score vectors on similarity, analogies and categories.
 
-    A saved matrix (.npz, .npy, .h5 or .safetensors) takes part with its found tokens;
-    of any other vectors, as for 'build --source', the words of the tasks alone are
-    read, in lower case where they are not there as they stand. Several are compared on
-    the items that all of them have. Beside every score stand an interval of 95 % and
-    how much of the task it is about.
+    Of a saved matrix (.npz, .npy, .h5 or .safetensors) the found tokens are scored. Of
+    other vectors, as for 'build --source', only the words of the tasks are read, in
+    lower case if the source does not have them unchanged. Several sources are compared
+    on the items that all of them have. Each score has a 95 % interval and the share of
+    the task that it covers.
 
     \b
     Example:

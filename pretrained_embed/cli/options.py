@@ -1,6 +1,6 @@
-"""Options that several commands share, and kinds of values.
+"""Options that several commands share, and types of values.
 
-`value_options` makes several options into one value, such as a `Library`.
+`value_options` turns several options into one value, such as a `Library`.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from pretrained_embed.errors import brief
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
-# What options can be, as the public names beside each say: Tab must not wait for numpy,
-# which they need. A test compares.
+# The choices of options, as the public names on the right have them. They need numpy,
+# for which the Tab key must not wait. A test compares both.
 
 #: `Recipe.choices()`
 CHOICES = {
@@ -78,10 +78,10 @@ TARGET_SUFFIXES = (".npz", ".npy", ".h5", ".hdf5", ".safetensors")
 def value_options(
     name: str, make: Callable[..., Any], table: Mapping[str, Callable[..., Any]]
 ) -> Callable[..., Callable[[Command], Command]]:
-    """Return what makes options into one value, called ``name`` in the command.
+    """Return a decorator that turns options into one value, called ``name``.
 
-    ``table`` has the option of each field that ``make`` takes. What is returned takes
-    the names of the fields that a command has, or none for all of them.
+    ``table`` has the option for each field that ``make`` takes. The decorator takes the
+    names of the fields that a command has; without names it has all of them.
     """
 
     def chosen(*fields: str) -> Callable[[Command], Command]:
@@ -94,7 +94,7 @@ def value_options(
                 return command(*args, **{name: make(**values)}, **given)
 
             made: Any = run
-            for field in reversed(wanted):  # shown in reverse
+            for field in reversed(wanted):  # the help shows them in reverse order
                 made = table[field](made)
             result: Command = made
             return result
@@ -105,28 +105,28 @@ def value_options(
 
 
 def suggestion(given: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean ...?"`` for a word that is not known, or ``""``."""
+    """Return ``"; did you mean ...?"`` for an unknown word that is close, or ``""``."""
     near = difflib.get_close_matches(given.lower(), list(known), 1)
     return f"; did you mean {near[0]}?" if near else ""
 
 
 def as_token(word: str) -> str:
-    """Return a token as it stands in files, in UTF-8, whatever the locale is.
+    """Return a token as files have it, in UTF-8, whatever the locale is.
 
-    What a locale such as ``C`` cannot hold of a command line comes as single bytes.
+    Characters of the command line that a locale such as ``C`` lacks come as bytes.
     """
     try:
         return os.fsencode(word).decode("utf-8")
-    except UnicodeError:  # it is in another encoding, that of the locale
+    except UnicodeError:  # it is in the encoding of the locale
         return word
 
 
 def one_of(
     words: Sequence[str], more: Callable[[], Sequence[str]] | None = None
 ) -> dict[str, Any]:
-    """Return what makes an option take one of the words.
+    """Return a callback that lets an option take one of the words.
 
-    ``more`` gives all there are, where another word is given.
+    ``more`` returns all words, and is called for a word that is not among ``words``.
     """
 
     def check(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
@@ -141,9 +141,10 @@ def one_of(
 def completing(
     words: Callable[[], Iterable[str]], *, several: bool = False, files: bool = False
 ) -> dict[str, Any]:
-    """Return what lets a shell complete an option or argument.
+    """Return the completion of an option or argument for shells.
 
-    ``several`` words may stand with commas between them; ``files`` will do, too.
+    With ``several``, words may be separated by commas; with ``files``, paths are
+    completed too.
     """
 
     def complete(
@@ -172,13 +173,13 @@ def _names() -> Iterator[str]:
 
 
 def source_words(given: str) -> str:
-    """Return a name or a path as it is, and a URL so that it shows no secret."""
+    """Return a name or a path unchanged, and a URL without secrets."""
     from pretrained_embed.sources.url import url_or_words
 
     return url_or_words(given)
 
 
-#: What is any source: a name, a URL or a file.
+#: The parameter type of sources: a name, a URL or a file.
 source: dict[str, Any] = {"type": source_words, **completing(_names, files=True)}
 
 
@@ -249,20 +250,20 @@ quiet = click.option(
     "-q",
     is_flag=True,
     callback=_hushed,
-    is_eager=True,  # so that others know when they are asked
+    is_eager=True,  # so that other options see it
     help="Print nothing to standard error but errors.",
 )
 
 
 def _remarked(context: click.Context, _: click.Parameter, value: Path | None) -> Any:
-    """Say, once, what the user should know of the cache that is used."""
+    """Print once the remarks on the cache that is used."""
     if not context.params.get("quiet") and not context.resilient_parsing:
         for remark in pe.Library(value).cache.remarks():
             tell(f"Note: {remark}.")
     return value
 
 
-#: The options that say where vectors come from, by the field of `Library` they set.
+#: The options for where vectors come from, by the field of `Library` that each sets.
 library_options = value_options(
     "library",
     lambda **given: pe.Library(**given),
@@ -272,8 +273,9 @@ library_options = value_options(
             type=click.Path(path_type=Path),
             metavar="FOLDER",
             callback=_remarked,
-            help="The cache. Left out: what PRETRAINED_EMBED_CACHE names; else cache "
-            "beside this package, if that is a checkout; else your own cache folder.",
+            help="The cache. Default: the folder that PRETRAINED_EMBED_CACHE names; "
+            "else cache beside this package, if that is a checkout; else your own "
+            "cache folder.",
         ),
         "offline": click.option(
             "--offline",
@@ -286,7 +288,7 @@ library_options = value_options(
             "--catalog",
             type=click.Path(path_type=Path),
             metavar="FILE",
-            help="A catalog of your own, merged into ours. Left out: what "
+            help="A catalog of your own, merged into ours. Default: the one that "
             "PRETRAINED_EMBED_CATALOG names.",
         ),
         "stores": click.option(

@@ -1,4 +1,4 @@
-"""What a command prints: text fit for any terminal, remarks, a progress bar."""
+"""The output of commands: text fit for any terminal, remarks, a progress bar."""
 
 from __future__ import annotations
 
@@ -26,15 +26,16 @@ _UNITS = ("kB", "MB", "GB", "TB")
 
 
 def answer(text: str) -> None:
-    """Print what was asked for to standard output.
+    """Print the result to standard output.
 
-    Raises `WriteError` where it cannot be written there, such as on a full disk.
+    Raises `WriteError` if it cannot be written, such as on a full disk.
     """
     if sys.stdout is None:
         raise WriteError("cannot write to the standard output: it is closed")
     try:
         click.echo(printable(text, sys.stdout.encoding))
-    except BrokenPipeError:  # the reader has seen enough; click ends in silence
+    # the reader has closed the pipe; click ends without a message
+    except BrokenPipeError:
         raise
     except OSError as error:
         raise WriteError(
@@ -48,16 +49,17 @@ def answer_json(value: Any) -> None:
 
 
 def tell(text: str) -> None:
-    """Print a remark to standard error, if there is one and it can be written to."""
+    """Print a remark to standard error, if there is one and it can be written."""
     if sys.stderr is not None:
-        with suppress(OSError, ValueError):  # full, or closed: there is no other place
+        # full or closed: there is no other place to write to
+        with suppress(OSError, ValueError):
             click.echo(printable(text, sys.stderr.encoding), err=True)
 
 
 def printable(text: str, encoding: str | None = None) -> str:
-    r"""Escape, as ``repr`` does, what would change the terminal or not be seen.
+    r"""Escape, as ``repr`` does, invisible and control characters.
 
-    Line ends stay. So does everything else that ``encoding`` can hold.
+    Line ends and all other characters of ``encoding`` are kept.
 
     >>> printable("caf\xe9\x1b[2J\n", "ascii")
     'caf\\xe9\\x1b[2J\n'
@@ -71,7 +73,7 @@ def printable(text: str, encoding: str | None = None) -> str:
 
 
 def size(count: float | None) -> str:
-    """Return a number of bytes in decimal units; ``"?"`` where it is not known.
+    """Return a number of bytes in decimal units; ``"?"`` for an unknown number.
 
     >>> size(999), size(69_182_535), size(None)
     ('999 B', '69.2 MB', '?')
@@ -87,7 +89,7 @@ def size(count: float | None) -> str:
 
 
 def number(count: int | None) -> str:
-    """Return a number with its thousands apart; ``"?"`` where it is not known."""
+    """Return a number with thousands separators; ``"?"`` for an unknown number."""
     return "?" if count is None else f"{count:,}"
 
 
@@ -101,7 +103,7 @@ def plural(count: int, one: str, many: str | None = None) -> str:
 
 
 def facts(pairs: Iterable[tuple[str, str | None]]) -> str:
-    """Return names and values, one pair a line; values that are ``None`` left out."""
+    """Return names and values, one pair a line, without those that are ``None``."""
     known = [(name, value) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     return "\n".join(f"{name:{width}}  {value}" for name, value in known)
@@ -115,9 +117,9 @@ def check_target(
     vocabulary: str,
     sources: Sequence[str],
 ) -> None:
-    """Refuse a place of another suffix, in no folder, or of a file that is read.
+    """Refuse an output file with a wrong suffix, without a folder, or that is an input.
 
-    Without ``suffixes`` any will do.
+    Without ``suffixes`` any suffix is allowed.
     """
     hint = f"'{option}'"
     if str(target) == "-":
@@ -137,7 +139,7 @@ def check_target(
             f"mkdir -p {shlex.quote(str(target.parent))}",
             param_hint=hint,
         )
-    # Not Path.expanduser: a name that begins with ~ need not be that of a user.
+    # Not Path.expanduser: a name that begins with ~ need not be a user's.
     paths = [Path(os.path.expanduser(source)) for source in sources]  # noqa: PTH111
     for name, path in (
         ("vocabulary", Path(vocabulary)),
@@ -150,7 +152,7 @@ def check_target(
             )
 
 
-#: Seconds before a bar appears, and between two looks of it.
+#: Seconds before a bar appears, and between two updates of it.
 _DELAY = 1.0
 _PERIOD = 0.1
 
@@ -158,10 +160,11 @@ _CELLS = 20
 
 
 class Bar:
-    """Draws how far something has come; called with bytes done and bytes in all.
+    """Draws a progress bar; called with bytes done and bytes in all.
 
-    Fewer bytes done than before begin the next part of the work. Silent where
-    ``stream`` is no terminal, and when ``quiet``. As a context it leaves a clean line.
+    If fewer bytes are done than before, the next part of the work has begun. It draws
+    nothing with ``quiet``, or if ``stream`` is no terminal. At the end of the context
+    the line is cleared.
     """
 
     def __init__(
@@ -172,16 +175,17 @@ class Bar:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = sys.stderr if stream is None else stream
-        # there is no standard error where it was closed, or under pythonw
+        # there is no standard error if it was closed, or under pythonw
         self._silent = quiet or self._stream is None or not self._stream.isatty()
         self._clock = clock
         self._next = clock() + _DELAY
-        self._begun: tuple[float, int] | None = None  # when, and with how many bytes
+        # the time, and the bytes done by then
+        self._begun: tuple[float, int] | None = None
         self._done = 0
-        self._width = 0  # of the line that stands there
+        self._width = 0  # of the line on the screen
 
     def __call__(self, done: int, total: int | None) -> None:
-        """Draw the bar, if it is time to."""
+        """Draw the bar, if it is due."""
         if self._silent:
             return
         now = self._clock()
@@ -229,7 +233,7 @@ def _line(done: int, total: int | None, moved: int, seconds: float) -> str:
 
 
 def remarks(findings: Findings) -> Iterator[str]:
-    """Yield what was remarkable about a file, a line each."""
+    """Yield the remarks on a file, a line each."""
     for note in findings.notes:
         yield f"Note: {note}."
     if findings.duplicates:
@@ -249,13 +253,13 @@ def remarks(findings: Findings) -> Iterator[str]:
 
 
 def layout_notes(findings: Findings) -> list[str]:
-    """Return the remarks on how a file is laid out: those that have a code."""
+    """Return the remarks on the layout of a file: those with a code."""
     coded = zip(findings.notes, findings.note_codes, strict=True)
     return [note for note, code in coded if code is not None]
 
 
 def rounding(matrix: EmbeddingMatrix) -> Iterator[str]:
-    """Yield how far the rows moved when they were rounded, a line."""
+    """Yield a line on how far rows moved when they were rounded, if they were."""
     from pretrained_embed.ledger import rounding_of
 
     told = [
@@ -267,13 +271,13 @@ def rounding(matrix: EmbeddingMatrix) -> Iterator[str]:
 
 
 def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
-    """Return the facts of a matrix as JSON can hold them."""
+    """Return the facts about a matrix as JSON-compatible values."""
     import numpy as np
 
     from pretrained_embed.ledger import Origin
 
     codes, counts = np.unique(matrix.origin, return_counts=True)
-    origins: Counter[str] = Counter()  # two functions may have one name
+    origins: Counter[str] = Counter()  # two functions may have the same name
     for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
         origins[Origin(code).label(matrix.match)] += count
     return {
@@ -287,7 +291,7 @@ def matrix_facts(matrix: EmbeddingMatrix) -> dict[str, Any]:
 
 
 def shares(matrix: EmbeddingMatrix) -> Iterator[str]:
-    """Yield how many tokens each of several sources had, a line each."""
+    """Yield a line for each of several sources: how many tokens it had."""
     for source in matrix.source_facts:
         coverage = source.get("coverage")
         if isinstance(coverage, dict):
@@ -296,6 +300,6 @@ def shares(matrix: EmbeddingMatrix) -> Iterator[str]:
 
 
 def source_name(source: Mapping[str, Any]) -> str | None:
-    """Return the name of a source in the catalog, or else that of its file."""
+    """Return the name of a source in the catalog, or the name of its file."""
     name = source.get("source") or source.get("name")
     return None if name is None else str(name)

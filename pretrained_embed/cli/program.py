@@ -1,8 +1,8 @@
-"""The command `pretrained-embed` itself, and what becomes of errors.
+"""The command `pretrained-embed` itself, and how errors are reported.
 
 Exit codes: 0 done; 1 an error that a message explains; 2 wrong usage; 130 interrupted.
-The docstrings of the commands are their help; click wraps no paragraph that begins
-with a backspace.
+The docstrings of the commands are their help; click does not wrap a paragraph that
+begins with a backspace.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from pretrained_embed import PretrainedEmbedError, __version__
 from pretrained_embed.cli.output import answer, tell
 from pretrained_embed.errors import FormatError, OptionError
 
-INTERRUPTED = 130  # as shells report a program that Ctrl-C ended
+INTERRUPTED = 130  # the exit code of shells for a program ended by Ctrl-C
 
 
-#: What leaves malformed rows out, where a command has an option for it and where not.
+#: How to leave malformed rows out, for a command with an option for it and without.
 _GIVE = "give --bad-rows, such as 10 or 0.1%,"
 _COPY = "make a copy by 'pretrained-embed convert IN OUT --bad-rows 100%'"
 
-#: The commands in the groups of the help, each with its summary, which fits a line.
+#: The commands in the groups of the help, each with a summary of one line.
 GROUPS = {
     "Build": {
         "build": "Write the matrix whose row I is the vector of token I.",
@@ -41,16 +41,16 @@ GROUPS = {
         "cache": "Show, check and empty the cache.",
     },
     "Look at a matrix": {
-        "explain": "Tell how the rows of tokens were filled.",
+        "explain": "Explain how the rows of tokens were filled.",
         "similar": "List the tokens nearest to a token, or to a sum.",
         "page": "Write a page: coverage, and a map of the tokens.",
-        "plot": "Draw tokens as points, near each other where alike.",
+        "plot": "Draw tokens as points; similar tokens are near each other.",
         "evaluate": "Score vectors on similarity, analogies and categories.",
-        "compare": "Say what changed between two matrices.",
+        "compare": "Show the changes between two matrices.",
     },
     "Files of vectors": {
-        "info": "Tell what a file, a saved matrix or a name holds.",
-        "examine": "Say what is wrong with a file of vectors.",
+        "info": "Show the contents of a file, a saved matrix or a name.",
+        "examine": "Find the problems of a file of vectors.",
         "convert": "Write vectors in another format.",
         "align": "Turn vectors into the space of others.",
         "transplant": "Give a language model another tokenizer, or more tokens.",
@@ -58,7 +58,7 @@ GROUPS = {
 }
 SUMMARIES = {name: text for group in GROUPS.values() for name, text in group.items()}
 
-#: The modules of the commands that have none of their own name.
+#: The modules of commands that have no module of their own name.
 _MODULES = {
     **dict.fromkeys(("list", "fetch", "index"), "catalog"),
     **dict.fromkeys(GROUPS["Look at a matrix"], "matrix"),
@@ -69,7 +69,7 @@ _MODULES = {
 class Commands(Mapping[str, click.Command]):
     """The commands by name, each imported when it is looked up.
 
-    So ``--version`` and the completion of their names import none of them, nor numpy.
+    Therefore ``--version`` and the completion of names import no command, and no numpy.
     """
 
     def __getitem__(self, name: str) -> click.Command:
@@ -77,16 +77,16 @@ class Commands(Mapping[str, click.Command]):
         if name not in SUMMARIES:
             raise KeyError(name)
         module = import_module(f"pretrained_embed.cli.{_MODULES.get(name, name)}")
-        # `list` is a word of Python's own
+        # Python has a built-in `list`
         command: click.Command = getattr(module, "list_" if name == "list" else name)
         return command
 
     def __iter__(self) -> Iterator[str]:
-        """Go through the names."""
+        """Yield the names."""
         return iter(SUMMARIES)
 
     def __len__(self) -> int:
-        """Return how many there are."""
+        """Return the number of commands."""
         return len(SUMMARIES)
 
 
@@ -100,11 +100,11 @@ class Program(click.Group):
             warnings.showwarning = _shown(warnings.showwarning)
             words = args[0] if args else options.get("args")
             words = list(sys.argv[1:] if words is None else words)
-            run = lambda: super(Program, self).main(*args, **options)  # noqa: E731  (too long in its place)
+            run = lambda: super(Program, self).main(*args, **options)  # noqa: E731  (short)
             sys.exit(_exit_code(run, words))
 
     def invoke(self, context: click.Context) -> Any:
-        """Run a command; an error for a malformed row names the way it has itself."""
+        """Run a command; an error for a malformed row names an option of it."""
         try:
             return super().invoke(context)
         except FormatError as error:
@@ -132,7 +132,7 @@ class Program(click.Group):
 
 
 def _shown(others: Callable[..., None]) -> Callable[..., None]:
-    """Return what shows the warning of a slow kernel in one line."""
+    """Return a function that shows the warning about a slow kernel in one line."""
 
     def show(message: Warning | str, category: type[Warning], *place: Any) -> None:
         from pretrained_embed.kernel.choice import SlowKernelWarning
@@ -205,7 +205,7 @@ def main() -> NoReturn:
     program.main(prog_name=program.name)
 
 
-#: Options that other programs have, and what does the same here.
+#: Options of other programs, and the equivalent here.
 _ELSEWHERE = {
     **dict.fromkeys(
         ("--dim", "--dims", "--dimension", "--size", "--vector-size"),
@@ -231,14 +231,14 @@ _ELSEWHERE = {
         ("--force", "--overwrite"), "It is not needed: --output replaces what is there."
     ),
 }
-#: Commands that had another name.
+#: Former names of commands.
 _FORMER_COMMANDS = {"doctor": "examine", "report": "page"}
 _OPTION = re.compile(r"--[a-z][a-z-]*")
 _LIST = re.compile(r",\.\.\.$")  # the end of the metavar of an option that takes a list
 
 
 def remedy(error: click.UsageError, args: Sequence[str]) -> str:
-    """Return a sentence that tells what to write instead; "" where none is known."""
+    """Return a sentence that says what to write instead; "" if that is not known."""
     if error.ctx is None:
         return ""
     if isinstance(error.ctx.command, click.Group):

@@ -40,7 +40,7 @@ from pretrained_embed.errors import OptionError
     "--old-tokenizer",
     type=click.Path(path_type=Path),
     metavar="OLD",
-    help="The tokenizer the model was made with. Left out: that in its folder.",
+    help="The tokenizer the model was made with. Default: the one in its folder.",
 )
 @click.option(
     "--init",
@@ -103,8 +103,8 @@ def transplant(
 ) -> None:
     """Give a language model another tokenizer, or more tokens.
 
-    MODEL is its folder. Tokens that both tokenizers have keep their rows, bit for bit;
-    --init says what the others start from. Configs get the new ids.
+    MODEL is its folder. Tokens of both tokenizers keep their rows, bit for bit; --init
+    says how the other rows are made. The configs get the new ids.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What fills the rows of tokens that the source does not have."""
+"""Fills the rows of tokens that the source does not have (OOV)."""
 
 from pretrained_embed.fill.filling import fill
 from pretrained_embed.fill.policies import (

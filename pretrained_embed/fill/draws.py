@@ -1,13 +1,13 @@
-"""Random numbers that depend on a seed and a token alone, to the bit, on any machine.
+"""Random numbers from a seed and a token, the same bits on any machine.
 
-A token's key is a 64-bit BLAKE2b hash of its bytes, keyed by the seed and salted by
-the part of a row that the numbers are for. The key starts a SplitMix64 sequence
-(Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014), whose
-numbers are made normal by inverting the distribution function (Wichura: Algorithm
-AS 241, Applied Statistics 37, 1988; error below 1e-15).
+A token's key is a 64-bit BLAKE2b hash of its bytes, with the seed as key and the part
+of the row as salt. The key starts a SplitMix64 sequence (Steele, Lea, Flood: Fast
+splittable pseudorandom number generators, OOPSLA 2014), whose numbers are made normal
+by inverting the distribution function (Wichura: Algorithm AS 241, Applied Statistics
+37, 1988; error below 1e-15).
 
-Everything is done in steps that IEEE 754 fixes to the last bit: no libm function, no
-generator whose stream may change with the version of numpy.
+Only operations are used whose last bit IEEE 754 defines: no libm function, and no
+generator of numpy, whose stream may change with its version.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _LN2 = 0.6931471805599453
 
 
 def check_seed(seed: int) -> None:
-    """Raise `OptionError` unless the seed is a whole number of 64 bits."""
+    """Raise `OptionError` unless the seed is an integer of 64 bits."""
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**64:
         raise OptionError(f"seed is {seed!r}; a whole number from 0 to 2**64 - 1")
 
 
 def token_keys(tokens: Sequence[str], seed: int, part: int = 0) -> UInt64Array:
-    """Return one 64-bit key a token; those of other parts are independent."""
+    """Return one 64-bit key for each token; keys of other parts are independent."""
     from hashlib import blake2b
 
     key, salt = seed.to_bytes(8, "little"), part.to_bytes(8, "little")
@@ -45,7 +45,7 @@ def token_keys(tokens: Sequence[str], seed: int, part: int = 0) -> UInt64Array:
 
 
 def uniform(keys: UInt64Array, count: int) -> Float64Array:
-    """Return (len(keys), count) numbers, evenly spread over the open 0 to 1."""
+    """Return (len(keys), count) numbers, uniform in the open interval from 0 to 1."""
     steps = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(_GAMMA)
     bits = keys[:, None] + steps
     for shift, factor in _MIX:
@@ -57,7 +57,7 @@ def uniform(keys: UInt64Array, count: int) -> Float64Array:
 
 
 def normal(keys: UInt64Array, count: int) -> Float64Array:
-    """Return (len(keys), count) numbers of the standard normal distribution."""
+    """Return (len(keys), count) standard normal numbers."""
     p = uniform(keys, count)
     q = p - 0.5
     out = q * _ratio(0.180625 - q * q, _CENTRE)
@@ -94,7 +94,7 @@ def _log(x: Float64Array) -> Float64Array:
 
 
 def _table(text: str) -> tuple[list[float], list[float]]:
-    """Return the coefficients of a numerator and those of a denominator, 8 each."""
+    """Return the coefficients of a numerator and of a denominator, 8 each."""
     numbers = [*map(float, text.split())]
     return numbers[:8], numbers[8:]
 

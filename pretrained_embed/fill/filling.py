@@ -1,4 +1,4 @@
-"""From a chain of policies to filled rows, with a note in the ledger of each."""
+"""Fills rows by a chain of policies, and records each in the ledger."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def fill(
 ) -> Int64Array:
     """Fill ``out[rows]`` for tokens that were not found, one for each of ``rows``.
 
-    ``origin`` gets the code of what filled a row. A row depends on the source, the
-    chain, the seed, the part and its token alone. ``statistics`` is called where they
-    are needed. Returns the rows that "error" leaves as they are. Raises what the other
-    policies do.
+    ``origin`` gets the code of the policy that filled a row. A row depends only on the
+    source, the chain, the seed, the part and its token. ``statistics`` is called if
+    they are needed. Returns the rows that "error" leaves unfilled. Raises the errors of
+    the other policies.
     """
     left = np.arange(len(tokens))
     for policy in chain:
@@ -69,8 +69,8 @@ def _draw(
 ) -> None:
     """Fill ``out[rows]``, a row for each of ``tokens``, by a policy that fills any row.
 
-    What is drawn for one ``part`` of a row is independent of what is for another.
-    Raises `OptionError` if a callable returns something of another shape.
+    The numbers of different ``part`` are independent. Raises `OptionError` if a
+    callable returns a wrong shape.
     """
     if policy == "zeros":
         out[rows] = 0.0
@@ -87,7 +87,7 @@ def _draw(
         keys = draws.token_keys(tokens[start : start + step], seed, part)
         if policy == "normal":
             spread = draws.normal(keys, dim)
-        else:  # uniform, as wide as makes its deviation the source's
+        else:  # uniform, with the standard deviation of the source
             spread = (draws.uniform(keys, dim) - 0.5) * _SQRT_12
         with np.errstate(over="ignore"):
             out[rows[start : start + step]] = stats.mean + stats.std * spread
@@ -99,7 +99,7 @@ def _called(
     given = policy(tokens, stats, dim)
     try:
         filled = np.asarray(given)
-    except ValueError as error:  # rows of several lengths
+    except ValueError as error:  # rows of different lengths
         raise OptionError(f"the oov {policy_name(policy)} returned: {error}") from error
     if filled.shape != (len(tokens), dim) or filled.dtype.kind not in "fiu":
         raise OptionError(
@@ -110,10 +110,10 @@ def _called(
 
 
 def compose(tokens: Sequence[str], lookup: Lookup) -> Spelled:
-    """Yield the vectors that the source itself makes of the pieces of tokens.
+    """Yield the vectors that the source composes from subwords of the tokens.
 
-    Of the spellings of a token the first is taken. Raises `OptionError` for a source
-    that has no pieces.
+    The first spelling of a token is used. Raises `OptionError` for a source without
+    subword vectors.
     """
     reader = lookup.reader
     if not reader.composes:
@@ -143,7 +143,7 @@ def _predict(tokens: Sequence[str], lookup: Lookup) -> Spelled:
     return predict(tokens, lookup)
 
 
-#: The policies that go by spelling: what makes the vectors, and their code in the
+#: The policies by spelling: the function that makes the vectors, and the code in the
 #: ledger.
 _MAKERS: dict[Policy, tuple[Callable[[Sequence[str], Lookup], Spelled], Origin]] = {
     "subword": (compose, Origin.SUBWORD),

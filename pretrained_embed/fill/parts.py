@@ -1,11 +1,11 @@
-"""The policy "parts": a token as the mean of the source's tokens that it consists of.
+"""The policy "parts": the mean of the source's tokens in a token.
 
-A token is read from left to right, and of the source's tokens that begin at a character
-the longest is taken, as WordPiece does (Wu et al., arXiv:1609.08144, 2016); a character
-that none begins at is passed over. Each part weighs as much as it has characters.
+A token is split from left to right: at each character the longest token of the source
+is taken, as in WordPiece (Wu et al., arXiv:1609.08144, 2016); a character at which none
+begins is skipped. The weight of a part is its number of characters.
 
-Memory does not grow with the source: one pass over it tells which of the runs of
-characters are tokens, and another reads the vectors of those that were taken.
+Memory does not grow with the source: one pass finds which character runs are tokens, a
+second one reads the vectors of the chosen parts.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import numpy as np
 from pretrained_embed.arrays import Float32Array
 from pretrained_embed.fill.source import Lookup, Spelled
 
-#: Bytes in UTF-8 that a part has at least: three Latin letters, two Cyrillic ones, one
-#: Chinese character. Shorter tokens of a source are seldom parts of anything.
+#: The least size of a part in UTF-8 bytes: three Latin letters, two Cyrillic ones, one
+#: Chinese character. Shorter tokens are seldom parts of words.
 SHORTEST = 3
 
-#: Characters of the longest token that is taken apart. A longer one is no word, and
-#: the number of its runs of characters grows with the square.
+#: The longest token that is split, in characters. A longer one is no word, and the
+#: number of its character runs grows with the square.
 LONGEST = 128
 
-#: Runs of characters that are looked up in one pass.
+#: How many character runs are looked up in one pass.
 _RUNS = 1 << 19
 
 
@@ -44,7 +44,7 @@ def average_parts(tokens: Sequence[str], lookup: Lookup) -> Spelled:
 
 
 def runs(token: str) -> Iterator[str]:
-    """Yield every run of characters that could be a part of a token."""
+    """Yield every character run that could be a part of a token."""
     if len(token) <= LONGEST:
         for begin in range(len(token)):
             for end in range(begin + 1, len(token) + 1):
@@ -73,12 +73,12 @@ def longest_parts(token: str, known: Container[str]) -> list[str]:
 
 
 def _long_enough(run: str) -> bool:
-    """Whether a run of characters may be a part."""
+    """Return whether a character run may be a part."""
     return len(run) >= SHORTEST or len(run.encode("utf-8", "replace")) >= SHORTEST
 
 
 def _best(spellings: Sequence[str], known: Container[str]) -> list[str]:
-    """Return the parts of the spelling that they cover most of, the first of equals."""
+    """Return the parts of the spelling that they cover most, the first of equals."""
     found = [longest_parts(spelling, known) for spelling in spellings]
     return max(found, key=lambda parts: sum(map(len, parts)), default=[])
 
@@ -86,7 +86,7 @@ def _best(spellings: Sequence[str], known: Container[str]) -> list[str]:
 def _blocks(
     tokens: Sequence[str], lookup: Lookup
 ) -> Iterator[tuple[int, list[Sequence[str]]]]:
-    """Yield the spellings of as many tokens as are looked up at once, with a start."""
+    """Yield the spellings of the tokens for one pass, with their first row."""
     block: list[Sequence[str]] = []
     count = 0
     for place, spellings in enumerate(lookup.spellings(tokens)):
@@ -100,7 +100,7 @@ def _blocks(
 
 
 def _known(wanted: Collection[str], lookup: Lookup) -> set[str]:
-    """Return those of the wanted tokens that the source has."""
+    """Return the wanted tokens that the source has."""
     tokens = list(wanted)
     nothing = np.empty((0, lookup.reader.dim), np.float32)  # located, not read
     rows = lookup.select(tokens, nothing).source_rows

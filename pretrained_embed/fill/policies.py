@@ -1,8 +1,8 @@
-"""The policies: what can fill the row of a token that the source does not have.
+"""The policies, which fill the rows of tokens that the source does not have.
 
-Some make a vector out of what the source knows of the token's spelling, and cannot do
-so for every token; the others fill any row. They form a chain: each fills what those
-before it could not, and the last one fills any row.
+Some make a vector from the spelling of a token and cannot do so for every token; the
+others fill any row. They form a chain: each fills the rows that those before it could
+not fill, and the last one fills any row.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pretrained_embed.vocabulary import Vocabulary
 #: Policies that fill any row.
 Total = Literal["zeros", "normal", "uniform", "mean", "error"]
 
-#: Policies that fill the rows of tokens whose spelling tells enough.
+#: Policies that fill the rows of some tokens, by their spelling.
 Spelling = Literal["subword", "parts", "ngram"]
 
 Named = Total | Spelling
@@ -32,7 +32,7 @@ Callback = Callable[[Sequence[str], Statistics, int], npt.ArrayLike]
 
 Policy = Named | Callback
 
-#: What a chain can be given as: names, with commas between them in a ``str``.
+#: The values of a chain: names, which a ``str`` separates by commas.
 Policies = Policy | str | Iterable[Policy]
 
 PolicyChain = tuple[Policy, ...]
@@ -41,7 +41,7 @@ SPELLING: tuple[Spelling, ...] = get_args(Spelling)
 
 POLICIES: tuple[Named, ...] = (*get_args(Total), *SPELLING)
 
-#: What people call them elsewhere.
+#: Names of policies in other tools.
 _OTHER_WORDS = {
     **dict.fromkeys(("random", "randn", "gaussian", "gauss"), "normal"),
     **dict.fromkeys(("random_uniform", "rand"), "uniform"),
@@ -52,15 +52,15 @@ _OTHER_WORDS = {
     **dict.fromkeys(("char", "ngrams", "trigram"), "ngram"),
 }
 
-#: What follows policies that do not fill any row, where nothing else is asked for.
+#: The policy that is added if none in the chain fills every row.
 LAST: Total = "normal"
 
 
 def policy_chain(given: Policies, name: str = "oov") -> PolicyChain:
-    """Return the chain of policies that is asked for.
+    """Return the chain of policies.
 
-    Raises `OptionError` for what is no policy, for one that is named twice, and for one
-    that comes after a policy that fills any row.
+    Raises `OptionError` for an unknown policy, for one that is named twice, and for one
+    after a policy that fills any row.
 
     >>> policy_chain("parts"), policy_chain("ngram,zeros")
     (('parts', 'normal'), ('ngram', 'zeros'))
@@ -97,23 +97,23 @@ def _entries(given: Policies) -> PolicyChain:
 
 
 def policy_name(policy: Policy) -> str:
-    """Return what the provenance says of a policy."""
+    """Return the name of a policy for the provenance."""
     if isinstance(policy, str):
         return policy
     return f"callable {getattr(policy, '__qualname__', type(policy).__qualname__)}"
 
 
 def chain_name(chain: PolicyChain) -> str:
-    """Return what the provenance says of a chain."""
+    """Return the name of a chain for the provenance."""
     return ",".join(map(policy_name, chain))
 
 
 def special_chains(
     given: Mapping[str, PolicyChain], vocabulary: Vocabulary
 ) -> dict[str, PolicyChain]:
-    """Return the chains of special tokens, which go by their names or by themselves.
+    """Return the chains of special tokens, given by role or by token.
 
-    Raises `OptionError` for what is not in the vocabulary, for a token with two
+    Raises `OptionError` for a token that is not in the vocabulary, for a token with two
     settings, and for a pad row that is not zeros.
     """
     known = vocabulary.special_tokens
@@ -146,10 +146,10 @@ def by_chain(
     chain: PolicyChain,
     special: Mapping[str, PolicyChain],
 ) -> Iterator[tuple[PolicyChain, Int64Array]]:
-    """Yield chains of policies, and which of the rows each is to fill.
+    """Yield chains of policies, and the rows that each is to fill.
 
-    The spelling of what stands for no text tells nothing: a special token without a
-    chain of its own has the last policy of ``chain``, which fills any row.
+    The spelling of a special token has no meaning: one without a chain of its own gets
+    the last policy of ``chain``, which fills any row.
     """
     chains = dict.fromkeys(vocabulary.special_tokens.values(), chain[-1:])
     chains.update(special)

@@ -1,19 +1,18 @@
-"""The policy "ngram": a token's vector as its character n-grams predict it.
+"""The policy "ngram": predicts a vector from character n-grams of the token.
 
 A ridge regression from n-grams to vectors is fitted to the source's first rows, which
-in the usual files are its most frequent tokens. A vector is the mean of these rows plus
-the weights of the token's n-grams (compare Zhao, Mudgal and Liang: Generalizing Word
+in most files are the most frequent tokens. A vector is the mean of these rows plus the
+weights of the token's n-grams (compare Zhao, Mudgal and Liang: Generalizing Word
 Embeddings using Bag of Subwords, EMNLP 2018).
 
-A token stands between ``<`` and ``>``, as in fastText (Bojanowski et al., TACL 5,
-2017), and its n-grams are of characters. Each is known by a polynomial hash of 64 bits
-of its code points, which no two of a million are likely to share.
+A token is enclosed in ``<`` and ``>``, as in fastText (Bojanowski et al., TACL 5,
+2017). An n-gram is identified by a 64-bit polynomial hash of its code points; two of a
+million are unlikely to share one.
 
-The regression gives the same to the bit on any machine. It takes conjugate gradients on
-the normal equations (Hestenes and Stiefel, 1952), scaled by the diagonal. The number of
-steps is fixed, every sum runs in order, one number after the other, in binary64, and no
-BLAS or LAPACK is called: their results change with the machine and the number of
-threads.
+The regression gives the same bits on any machine. It uses conjugate gradients on the
+normal equations (Hestenes and Stiefel, 1952), scaled by the diagonal. The number of
+steps is fixed and every sum runs in order, in binary64. BLAS and LAPACK are not used,
+since their results change with the machine and the number of threads.
 """
 
 from __future__ import annotations
@@ -37,19 +36,19 @@ from pretrained_embed.fill.source import Lookup, Spelled, first_rows
 from pretrained_embed.formats import Reader
 from pretrained_embed.formats.reader import OnBadRow
 
-#: Rows of the source that the regression is fitted to.
+#: How many rows of the source the regression is fitted to.
 ROWS = 50_000
 
-#: How often an n-gram occurs in them at least. Others tell of a single token.
+#: The least number of occurrences of an n-gram. Rarer ones describe single tokens.
 OCCURRENCES = 2
 
-#: Of the regression: the larger it is, the smaller are the weights.
+#: The penalty of the regression: a larger one makes smaller weights.
 PENALTY = 5.0
 
-#: Of the regression: more of them take more time and hardly change a vector.
+#: Steps of the regression: more take time and hardly change a vector.
 STEPS = 8
 
-#: What is left of the error, as a share of its square at the start, where it ends.
+#: The regression ends when the squared error has this share of that at the start.
 _ENOUGH = 1e-24
 
 #: The lengths of n-grams, in characters.
@@ -61,9 +60,10 @@ _BLOCK_TOKENS = 1 << 14
 
 
 def predict(tokens: Sequence[str], lookup: Lookup) -> Spelled:
-    """Yield the vectors of the tokens that have an n-gram which the source has.
+    """Yield the vectors of the tokens that have a known n-gram.
 
-    Of the spellings of a token, the first of those with most such n-grams is taken.
+    Of the spellings of a token the one with the most known n-grams is used, the first
+    of equals.
     """
     sample = _sample(lookup.reader, lookup.on_bad_row)
     if not sample[0]:
@@ -86,7 +86,7 @@ def predict(tokens: Sequence[str], lookup: Lookup) -> Spelled:
 def _sample(reader: Reader, on_bad_row: OnBadRow) -> tuple[list[str], Float32Array]:
     """Return the tokens of the first `ROWS` rows of a source, and their vectors.
 
-    Later rows of a token, and rows with numbers that are not finite, are left out.
+    Duplicates, and rows with numbers that are not finite, are left out.
     """
     tokens, vectors = first_rows(reader, on_bad_row, ROWS)
     finite = np.logical_and.reduce(np.isfinite(vectors), axis=1)
@@ -100,7 +100,7 @@ def _sample(reader: Reader, on_bad_row: OnBadRow) -> tuple[list[str], Float32Arr
 class Model:
     """Weights of n-grams, fitted to tokens and their vectors, float32 (tokens, dim).
 
-    ``progress`` is called with the bytes of the vectors that it is fitted to.
+    ``progress`` is called with the bytes of the fitted vectors.
     """
 
     def __init__(
@@ -114,7 +114,7 @@ class Model:
             found.hashes, return_inverse=True, return_counts=True
         )
         kept: BoolArray = occurrences >= OCCURRENCES
-        self._hashes = distinct[kept]  # rising
+        self._hashes = distinct[kept]  # ascending
         self._mean = np.empty(vectors.shape[1])
         self._weights = np.empty((vectors.shape[1], len(self._hashes)), np.float32)
         chosen = kept[place]
@@ -126,7 +126,7 @@ class Model:
         )
         for dim, column in enumerate(vectors.T):
             target = column.astype(np.float64)
-            # one number after the other, so the same on any machine
+            # one number after the other, so that any machine has the same bits
             self._mean[dim] = np.add.accumulate(target)[-1] / len(target)
             apart = target - self._mean[dim]
             weights = ridge(counts, apart, penalty=PENALTY, steps=STEPS)
@@ -161,20 +161,20 @@ class Model:
 
 
 class NGrams(NamedTuple):
-    """The n-grams of some tokens, those of the first token first."""
+    """The n-grams of some tokens, in the order of the tokens."""
 
     owners: Int64Array  # (n-grams,) the place of the token, rising
     hashes: UInt64Array  # (n-grams,)
 
 
 def ngrams(tokens: Sequence[str]) -> NGrams:
-    """Return the n-grams of tokens; one that occurs twice in a token is there twice."""
+    """Return the n-grams of tokens, repeated ones too."""
     marked = [f"<{token}>" for token in tokens]
     raw = "".join(marked).encode("utf-32-le", "surrogatepass")
     points = np.frombuffer(raw, "<u4").astype(np.uint64)
     lengths = np.array([len(token) for token in marked], np.int64)
     owner = np.repeat(np.arange(len(marked)), lengths)
-    left = np.cumsum(lengths)[owner] - np.arange(len(points))  # to the token's end
+    left = np.cumsum(lengths)[owner] - np.arange(len(points))  # to the end of the token
     owners, hashes = [], []
     hashed = np.ones(len(points), np.uint64)  # so that the length is in the hash
     for length in range(1, LONGEST + 1):
@@ -209,7 +209,7 @@ class Counts(NamedTuple):
 def ridge(
     counts: Counts, target: Float64Array, *, penalty: float, steps: int
 ) -> Float64Array:
-    """Return the weights w, (feature_count,), after some steps towards the least of
+    """Return weights w, (feature_count,), after some steps towards the minimum of
 
     ``sum((counts.times(w) - target)**2) + penalty * sum(w**2)``, from zeros.
     """
@@ -235,10 +235,10 @@ def ridge(
 
 
 def _sums(places: Int64Array, values: FloatArray, count: int) -> Float64Array:
-    """Return the sum of the values of each place, added in the order they stand in."""
+    """Return the sum of the values of each place, added in their order."""
     return np.bincount(places, values, count).astype(np.float64, copy=False)
 
 
 def _dot(one: Float64Array, other: Float64Array) -> float:
-    # np.dot and np.sum add in an order of their own
+    # np.dot and np.sum use another order
     return float(np.add.accumulate(one * other)[-1]) if len(one) else 0.0

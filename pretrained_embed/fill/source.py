@@ -1,4 +1,4 @@
-"""A source as the policies see it: its first rows, and what it has of spellings."""
+"""A source as the policies use it: its first rows and its spellings."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pretrained_embed.formats.reader import OnBadRow, Selection, Statistics
 from pretrained_embed.lookup.match import Chain, several
 from pretrained_embed.vocabulary import Vocabulary
 
-#: Rows of a source that its statistics, and the steps of post-processing, are taken
-#: from: its first ones, which in the usual files are its most frequent tokens.
+#: How many of the first rows of a source are used for statistics and for
+#: post-processing. In most files they are the most frequent tokens.
 FIRST_ROWS = 10_000
 
-#: Some of the tokens that were given, by place, and float32 (places, dim) for them.
+#: Positions of some of the given tokens, and float32 (positions, dim) for them.
 Spelled = Iterator[tuple[Int64Array, Float32Array]]
 
 
@@ -27,7 +27,7 @@ def first_rows(
 ) -> tuple[list[str], Float32Array]:
     """Return the tokens and vectors, float32 (rows, dim), of the first ``count`` rows.
 
-    Of fewer, where the source has no more.
+    Fewer, if the source has no more.
     """
     tokens: list[str] = []
     vectors = [np.empty((0, reader.dim), np.float32)]
@@ -43,7 +43,7 @@ def first_rows(
 def source_statistics(reader: Reader, on_bad_row: OnBadRow) -> Statistics:
     """Return mean and standard deviation of each dimension of the first rows.
 
-    See `Statistics.of`. A reader that knows them already is not asked for rows.
+    See `Statistics.of`. If the reader has them already, no rows are read.
     """
     if reader.statistics is not None:
         return reader.statistics
@@ -51,7 +51,7 @@ def source_statistics(reader: Reader, on_bad_row: OnBadRow) -> Statistics:
 
 
 class Lookup(NamedTuple):
-    """A source, and how tokens are looked for in it."""
+    """A source, and how tokens are looked up in it."""
 
     reader: Reader
     vocabulary: Vocabulary
@@ -61,7 +61,7 @@ class Lookup(NamedTuple):
     progress: Progress | None
 
     def spellings(self, tokens: Sequence[str]) -> list[list[str]]:
-        """Return the forms in which each token may stand in the source, in order."""
+        """Return the forms of each token in the source, in order."""
         found: list[dict[str, None]] = [{} for _ in tokens]
         for form in self.match:
             made = form.made(self.vocabulary, list(tokens))
@@ -73,7 +73,7 @@ class Lookup(NamedTuple):
         ]
 
     def select(self, tokens: Sequence[str], out: Float32Array) -> Selection:
-        """Look tokens up as they stand; ``out`` gets the vectors it has rows for."""
+        """Look tokens up unchanged; ``out`` gets the vectors it has rows for."""
         count = len(tokens)
         index = kernel.TokenIndex(tokens, np.arange(count), np.zeros(count, np.uint8))
         return self.reader.select(

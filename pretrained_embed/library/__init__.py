@@ -1,8 +1,8 @@
-"""Where vectors come from: from a name, a URL, a path or an open file to a reader.
+"""From a name, a URL, a path or an open file to a reader of its vectors.
 
-`Library` has the catalog, the cache and the stores in it. It hands over readers, and
-knows of no matrix. `open_vectors`, `fetch` and `index` are its methods as functions.
-`Library` is loaded when it is first used: the catalog and the cache need no numpy.
+`Library` has the catalog, the cache and its stores. It opens readers, and does not know
+matrices. `open_vectors`, `fetch` and `index` are its methods as functions. `Library` is
+loaded at its first use, since the catalog and the cache need no numpy.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ __all__ = [
     "open_vectors",
 ]
 
-#: What is read when no source is named.
+#: The source that is read if none is named.
 DEFAULT_SOURCE = "glove-6b-50d"
 
 
@@ -67,37 +67,49 @@ def open_vectors(
     ----------
     source : str, path, open binary file or object, default "glove-6b-50d"
         A name of the catalog, a URL, a path, ``archive.zip#member``, ``-`` for standard
-        input, or an open file; compressed ones are read as they are. A folder of files,
-        or a pattern of names such as ``"part-*.txt"``, is one source, its parts in the
-        order of their names, numbers in them by their value. What is not on
-        this machine is downloaded into the cache first. But ``s3://``, ``gs://``,
-        ``hf://`` and other URLs that fsspec has a package for, and ``remote+https://``,
-        are read where they are, and no more of them than is needed; they must not
-        change meanwhile. Where the cache has a store of the source (see `index`), that
-        is read in its place. An object in memory that holds tokens and vectors is read
-        where it is, without a copy where its arrays allow that: ``{token: vector}``,
-        ``(tokens, array)``, data frames, objects of gensim, spaCy and others: the
-        documentation has the list. It is not to be changed while it is read.
+        input, or an open file; compressed files are decompressed. A folder of files, or
+        a pattern such as ``"part-*.txt"``, is one source; its parts are sorted by name,
+        and numbers in names by value. Names and ``http(s)://`` URLs are downloaded into
+        the cache first. Other URLs, such as ``s3://``, ``gs://``, ``hf://`` and
+        ``remote+https://``, are read remotely, only as far as needed; they must not
+        change during that time. If the cache has a store of the source (see `index`),
+        the store is read instead. An object in memory with tokens and vectors is read
+        without a copy if its arrays allow that: ``{token: vector}``, ``(tokens,
+        array)``, data frames, objects of gensim, spaCy and others, as the documentation
+        lists. Do not change it while it is read.
     layout : str or mapping, optional
-        What is known of how the file is laid out, for where that cannot be seen:
-        ``"dim=300,header=yes,separator=tab"`` or a mapping of the same. ``dim`` is the
-        numbers of a row, ``header`` (yes or no) whether the first line is none,
-        ``separator`` one of space, tab, tab-space (a tab behind the token, then spaces)
-        and space-tab, ``rows`` how many rows have a token. It is checked against the
-        file, of which no store is used then.
+        Facts about the layout of the file, if they cannot be recognised:
+        ``"dim=300,header=yes,separator=tab"``, or a mapping. ``dim`` is how many
+        numbers a row has; ``header`` (yes or no), whether the first line is a header;
+        ``separator``, one of space, tab, tab-space (a tab after the token, then spaces)
+        and space-tab; ``rows``, how many rows have a token. It is checked against the
+        file, and no store is used.
     library : Library, optional
         The cache, the catalog, and how files are read.
     progress : True or callable, optional
-        True for lines on standard error, or a function that is called with bytes so
-        far, and bytes in all or ``None``.
+        True for lines on standard error, or a function that is called with the bytes
+        done and the bytes in all or ``None``.
 
-    Files of numbers are mapped, not read: a row is read when it is used. See `Library`
-    for ``mmap=False``.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
-    Raises `SourceError` where there is nothing to read, `FormatError` where what there
-    is holds no vectors, is damaged or is not laid out as ``layout`` says, and
-    `OptionError` for a layout that the format has no use for.
+    Returns
+    -------
+    Reader
+        The open source, a context manager. Binary files are mapped: a row is read when
+        it is used; see `Library` for ``mmap=False``.
 
+    Raises
+    ------
+    SourceError
+        If the source is missing or cannot be read.
+    FormatError
+        If it has no vectors, is damaged, or does not fit ``layout``.
+    OptionError
+        For a layout that the format does not use.
+
+    Examples
+    --------
     >>> with open_vectors("vectors.txt") as reader:  # doctest: +SKIP
     ...     for tokens, vectors in reader.blocks():
     ...         print(len(tokens), vectors.shape)
@@ -115,21 +127,35 @@ def fetch(
     progress: AnyProgress = None,
     **former: Any,
 ) -> Path:
-    """Download a name of the catalog or a URL once; return the verified file.
+    """Download a name of the catalog or a URL once; return the path of the file.
 
     Parameters
     ----------
     name : str
-        What `Library.list` shows, or an ``http(s)://`` URL.
+        A name that `Library.list` has, or an ``http(s)://`` URL.
     library : Library, optional
-        The cache that the file goes into, the catalog, and whether the network is off.
+        The cache for the file, the catalog, and whether the network may be used.
     progress : True or callable, optional
-        True for lines on standard error, or a function that is called with bytes so
-        far, and bytes in all or ``None``.
+        True for lines on standard error, or a function that is called with the bytes
+        done and the bytes in all or ``None``.
 
-    Raises `UnknownSourceError` for a name that is not known and `SourceError`, which
-    tells what each URL answered, where the file cannot be had.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
+    Returns
+    -------
+    Path
+        The verified file in the cache.
+
+    Raises
+    ------
+    UnknownSourceError
+        For an unknown name.
+    SourceError
+        If the download fails; the message has the answer of each URL.
+
+    Examples
+    --------
     >>> fetch("glove-6b-300d")  # doctest: +SKIP
     """
     from pretrained_embed.library.library import Library
@@ -147,28 +173,43 @@ def index(
     progress: AnyProgress = None,
     **former: Any,
 ) -> Path:
-    """Make the store of a source, unless there is one; return its path in the cache.
+    """Make the store of a source, unless the cache has it; return its path.
 
     A store is an HDF5 file of all rows with an index of the tokens. `open_vectors` and
-    `build_matrix` use it in place of the source, as long as that is what it was. A
-    local file that was changed is read itself, until it is indexed again. A store that
-    is there is read once and compared with the digest it had; a damaged one is made
-    anew.
+    `build_matrix` use it instead of the source, unless the source has changed. A local
+    file that was changed is read itself until it is indexed again. An existing store is
+    read once and compared with its digest; a damaged one is made again.
 
     Parameters
     ----------
     source, layout, library, progress
-        As in `open_vectors`. With a layout, the store is used where the same layout is
-        given, and no other.
+        As in `open_vectors`. A store made with a layout is used only if the same layout
+        is given.
     dtype : "float32" (default), "float16", "bfloat16" or "int8"
-        What vectors are kept as: see `EmbeddingMatrix.astype`. All but float32 make the
-        store smaller, and round its numbers: matrices from it say so. Of several stores
-        the one with the most bits is used, the first in this order.
+        The dtype of the vectors: see `EmbeddingMatrix.astype`. All but float32 make the
+        store smaller and round its numbers, which a matrix from it says. Of several
+        stores the first in this order is used.
 
-    Raises `OptionError` for what has no content to know it by (standard input, open
-    files, tokens in another file), `RowError` for a malformed row, `WriteError` for a
-    number that the dtype cannot hold, and as `open_vectors` does.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
+    Returns
+    -------
+    Path
+        The store, in the cache.
+
+    Raises
+    ------
+    OptionError
+        For sources that cannot be recognised again: standard input, open files, and
+        files with their tokens in another file.
+    RowError
+        For a malformed row.
+    WriteError
+        For a number that the dtype cannot hold.
+
+    Examples
+    --------
     >>> index("vectors.txt")  # doctest: +SKIP
     """
     from pretrained_embed.library.library import Library

@@ -1,7 +1,7 @@
 """The cache: the files in it, and how to check and remove them.
 
-A file that was placed here by hand is verified when it is first asked for, and then
-recorded. Files with names that the cache does not give are neither listed nor removed.
+A file that was placed here by hand is verified and recorded at its first use. Files
+with names that the cache does not give are neither listed nor removed.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Cached(NamedTuple):
 
     @property
     def is_store(self) -> bool:
-        """Whether it was made here, out of something else."""
+        """Whether it is a store, made from another file."""
         return self.path.parent.parent.name == STORES
 
 
 @dataclass(frozen=True)
 class Cache:
-    """The cache of a library: ``cache_dir`` as in `Library`."""
+    """The cache of a library; ``cache_dir`` is as in `Library`."""
 
     cache_dir: str | os.PathLike[str] | None = None
 
@@ -56,12 +56,12 @@ class Cache:
     def folder(self) -> Path:
         """The cache folder, which need not exist yet.
 
-        Raises `SourceError` where there is none that may be used; see `Library`.
+        Raises `SourceError` if no folder may be used; see `Library`.
         """
         return locate(self.cache_dir)
 
     def remarks(self) -> Iterator[str]:
-        """Yield what a user should know of the cache that is used, a line each."""
+        """Yield the remarks on the cache that is used, a line each."""
         yield from remarks(self.cache_dir)
 
     def entries(self) -> list[Cached]:
@@ -75,7 +75,7 @@ class Cache:
         ]
 
     def verify(self, *, progress: Progress | None = None) -> Iterator[Verified]:
-        """Hash every finished file again; yield each, and whether it is as recorded."""
+        """Hash every finished file again; yield each, and whether its record fits."""
         for cached in self.entries():
             if cached.sha256 is not None:
                 try:
@@ -85,11 +85,11 @@ class Cache:
                 yield Verified(cached, digest == cached.sha256)
 
     def remove(self, *sources: str) -> Removed:
-        """Delete what was fetched by these names or URLs, and the stores of it.
+        """Delete the downloads of names or URLs, and their stores.
 
-        Only files with names that the cache gives, records too, and of a link the link.
-        Waits for a download under way. Raises `UnknownSourceError` where nothing is of
-        such a name, and `SourceError` where it cannot be deleted.
+        Only files with names that the cache gives, and their records, are deleted; of a
+        link only the link. Waits for a running download. Raises `UnknownSourceError`
+        for a name without files, and `SourceError` if a file cannot be deleted.
         """
         files = self.entries()
         known = {file.source for file in files}
@@ -110,7 +110,8 @@ class Cache:
     def clear(self) -> int:
         """Delete all downloads and stores; return the bytes freed.
 
-        Only names that the cache gives, and of a link the link. Raises as `remove`.
+        Only files with names that the cache gives are deleted; of a link only the link.
+        Raises the errors of `remove`.
         """
         freed = 0
         for kind in (DOWNLOADS, STORES):
@@ -124,14 +125,14 @@ class Cache:
 
 
 class Verified(NamedTuple):
-    """A file of the cache, and whether it is as recorded."""
+    """A file of the cache, and whether its record fits."""
 
     file: Cached
     is_right: bool
 
 
 class Removed(NamedTuple):
-    """What is gone from the cache."""
+    """The names that were removed from the cache, and the bytes freed."""
 
     sources: list[str]  # names and URLs
     freed: int  # bytes

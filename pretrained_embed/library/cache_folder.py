@@ -1,27 +1,27 @@
-"""The cache folder: where it is, whether it may be believed, and the names in it.
+"""The cache folder: where it is, whether it is safe to use, and the names in it.
 
 ::
 
-    CACHEDIR.TAG                says what this is; programs that make backups skip it
+    CACHEDIR.TAG                the standard tag of caches; backup programs skip them
     downloads/LABEL-HASH/       one for each file, and for each member of an archive
         LABEL                   whole and verified, or not there
-        LABEL.json              its record: digest, size, who vouches for it, of what
-        LABEL.part              an unfinished download, and what it is part of
+        LABEL.json              its record: digest, size, how it was verified, source
+        LABEL.part              an unfinished download, and its origin
         .lock                   held by the process that downloads
     stores/                     indexed copies: see `pretrained_embed.library.stores`
 
-A file in the cache is used by its name, so only a folder that nobody else can write to
-is used by itself. Any folder may be named.
+A file in the cache is found by its name, so only a folder that nobody else can write to
+is used by default. A user may name any folder.
 
-The label is for people: the last step of the name that the file has, cut and escaped
-for any disk. HASH is 128 bits of what the file *is*, as 32 small hexadecimal digits:
-its published checksum, or else its URL, and the member of the archive there. So two
-files never share a folder, and a file is found again from any host and by any name.
+The label is for people: the last part of the file's name, shortened and escaped for any
+disk. HASH is 128 bits of the identity of the file, as 32 lower-case hexadecimal digits:
+of its published checksum, or else its URL, and of the archive member. So two files
+never share a folder, and a file is found again under any host and any name.
 
-Earlier releases named folders ``LABEL-`` and 8 digits of a URL or a checksum, and let
-all members of an archive lie in one, under names that were cut. What lies there is
-compared by its record, and moved to its new place; where that may not be written, it is
-read where it is.
+Earlier releases named folders ``LABEL-`` and 8 digits of a URL or a checksum, with all
+members of an archive in one folder, under shortened names. Such a file is checked by
+its record and moved to its new place; if that cannot be written, it is read where it
+is.
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ _TAG = "CACHEDIR.TAG"
 _SIGNATURE = "Signature: 8a477f597d28d172789f06886806bc55"
 _OURS = "pretrained_embed"
 _PACKAGE = Path(__file__).parents[1]
-_SHOWN = 80  # letters of a name that no folder can have
+_SHOWN = 80  # letters that a folder name cannot have
 _EVERYBODY, _GROUP = 0o002, 0o020  # may write
 
 
 def locate(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """Return the cache folder, which need not exist yet.
 
-    That is ``cache_dir``, or what ``PRETRAINED_EMBED_CACHE`` names, or ``cache`` beside
-    this package where that is a checkout, or the user's own cache folder. Raises
-    `SourceError` where there is no home folder to put that in, and where one that is
-    not named belongs to somebody else or may be written to by everybody.
+    It is ``cache_dir``, or the folder that ``PRETRAINED_EMBED_CACHE`` names, or
+    ``cache`` beside this package if it is a checkout, or the user's own cache folder.
+    Raises `SourceError` if there is no home folder, and if a default folder belongs to
+    another user or is writable by everybody.
     """
     named = cache_dir or os.environ.get(ENVIRONMENT)
     try:
@@ -84,13 +84,13 @@ def locate(cache_dir: str | os.PathLike[str] | None = None) -> Path:
 
 
 def _nameable(root: Path) -> Path:
-    """Return a folder that a system can have; raises `SourceError` for others."""
+    """Return a folder with a name that the system allows, else raise `SourceError`."""
     try:
         root.lstat()
     except (ValueError, OSError) as error:
         never = (errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
         if isinstance(error, OSError) and error.errno not in never:
-            return root  # it need not exist, and what forbids it may be told later
+            return root  # it need not exist, and another step may report the error
         why = getattr(error, "strerror", None) or str(error)
         shown = str(root) if len(str(root)) <= _SHOWN else f"{str(root)[:_SHOWN]}..."
         raise SourceError(
@@ -101,7 +101,7 @@ def _nameable(root: Path) -> Path:
 
 
 def remarks(cache_dir: str | os.PathLike[str] | None = None) -> Iterator[str]:
-    """Yield what a user should know of the cache that is used, a line each."""
+    """Yield the remarks on the cache that is used, a line each."""
     root = locate(cache_dir)
     if cache_dir or os.environ.get(ENVIRONMENT):
         return
@@ -121,14 +121,14 @@ def remarks(cache_dir: str | os.PathLike[str] | None = None) -> Iterator[str]:
 
 
 def _of_checkout() -> Path | None:
-    """Return ``cache`` beside this package, where that is a checkout."""
+    """Return ``cache`` beside this package, if the package is a checkout."""
     root = _PACKAGE.parent
     is_checkout = (root / "pyproject.toml").is_file() and _is_ours(root / "cache")
     return root / "cache" if is_checkout else None
 
 
 def _here() -> Path | None:
-    """Return ``cache`` in the working folder, if it is a cache with something in it."""
+    """Return ``cache`` in the working folder, if it is a cache and not empty."""
     with suppress(OSError):
         here = Path.cwd() / "cache"
         if _is_ours(here) and any(
@@ -155,7 +155,8 @@ def _of_user() -> Path:
     if sys.platform == "darwin":
         return Path.home() / "Library/Caches/pretrained-embed"
     base = os.environ.get("XDG_CACHE_HOME")
-    if base and Path(base).is_absolute():  # others are to be ignored, says the standard
+    # the standard says that other files are ignored
+    if base and Path(base).is_absolute():
         return Path(base) / "pretrained-embed"
     return Path.home() / ".cache/pretrained-embed"
 
@@ -171,11 +172,11 @@ def inside(root: Path) -> SafePath:
 
 
 def _trusted(root: Path, owners: set[int]) -> Path:
-    """Return a folder into which nobody else can put something.
+    """Return a folder that no other user can write to, else raise `SourceError`.
 
-    ``owners`` may put something there, beside this user and root.
+    ``owners`` may write there, besides this user and root.
     """
-    if not hasattr(os, "geteuid"):  # modes say nothing here
+    if not hasattr(os, "geteuid"):  # the mode has no meaning here
         return root
     for part in _parts(root):
         status = part.stat()
@@ -194,14 +195,14 @@ def _trusted(root: Path, owners: set[int]) -> Path:
 
 
 def _parts(root: Path) -> Iterator[Path]:
-    """Yield the cache folder and its two parts, as far as they are there."""
+    """Yield the cache folder and its two parts, if they exist."""
     for part in (root, root / DOWNLOADS, root / STORES):
         if part.is_dir() and (part == root or not part.is_symlink()):
             yield part
 
 
 def _has_modes(folder: Path) -> bool:
-    """Return whether the disk of a folder knows who may write to what."""
+    """Return whether the disk of a folder keeps file permissions."""
     name = folder / f".{os.urandom(6).hex()}.part"
     try:
         file = os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
@@ -215,9 +216,9 @@ def _has_modes(folder: Path) -> bool:
 
 
 def prepare(root: Path) -> None:
-    """Make the cache folder and tag it. The user's own is private.
+    """Make the cache folder and its tag; only the user can read a default one.
 
-    Raises `SourceError` where that is not possible.
+    Raises `SourceError` if that fails.
     """
     try:
         private = 0o700 if root == _of_user() else 0o777
@@ -237,11 +238,12 @@ def prepare(root: Path) -> None:
         ) from error
 
 
-#: What follows the name of a file in those of its unfinished parts.
+#: What follows the name of a file in the names of its unfinished parts.
 PART = ".part"
 ZIPPED = ".zipped"
 
-_LONGEST_LABEL = 100  # bytes, so that a name has fewer than 200 with all that follows
+# in bytes, so that a name with all its suffixes has fewer than 200
+_LONGEST_LABEL = 100
 _FOLDER = re.compile(r"(.+)-[0-9a-f]{32}")
 _FORMER_FOLDER = re.compile(r"(.+)-[0-9a-f]{8}")
 _STORE_FOLDER = re.compile(r"[0-9a-f]{32}")
@@ -255,14 +257,14 @@ _BESIDE = tuple(
 
 
 def identity(download: Download, member: str | None = None) -> record.FileIdentity:
-    """Return what a published file is, or a member of it: never who asks, or how."""
+    """Return the identity of a published file, or of a member of it."""
     checksum = member and download.published("member")
     checksum = checksum or download.published("file")
     return (checksum.words if checksum else canonical(download.urls[0]), member)
 
 
 def label(name: str) -> str:
-    """Return a name for a file that people read, from its URL or its path.
+    """Return a readable name for a file, from its URL or its path.
 
     >>> label("https://host.example/a/glove.6B.zip?download=1")
     'glove.6B.zip'
@@ -280,20 +282,21 @@ def label(name: str) -> str:
 
 
 def _escaped(name: str) -> str:
-    return quote(name, safe=" +,@()")  # what no system forbids in a name
+    return quote(name, safe=" +,@()")  # characters that every system allows in a name
 
 
 def place(root: Path, download: Download, member: str | None = None) -> SafePath:
-    """Return where a published file belongs, or a member of it; it need not exist."""
+    """Return the path for a published file or a member of it; it need not exist."""
     name = label(member or download.urls[0])
     folder = f"{name}-{json_digest(identity(download, member))}"
     return inside(root) / DOWNLOADS / folder / name
 
 
 def find(root: Path, download: Download, member: str | None, source: str) -> SafePath:
-    """Return where a file lies: where it belongs, or where a release before put it.
+    """Return the path of a file, which may be where an earlier release put it.
 
-    ``source`` is what it is asked for by. Where there is none, where it belongs.
+    ``source`` is the name with which it was requested. Without a file, the path is its
+    proper place.
     """
     here = place(root, download, member)
     if here.status() is not None or here.beside(PART).status() is not None:
@@ -302,16 +305,16 @@ def find(root: Path, download: Download, member: str | None, source: str) -> Saf
 
 
 def settle(former: SafePath, here: SafePath, what: record.FileIdentity) -> None:
-    """Move a file from where an earlier release put it to where it belongs.
+    """Move a file from where an earlier release put it to its place.
 
-    For who holds the lock of ``here``. Raises `OSError` where that may not be written.
-    Killed at any step, it is gone on with.
+    The caller holds the lock of ``here``. Raises `OSError` if that cannot be written.
+    After a kill at any step the next call completes the move.
     """
     with (former.parent / LOCK).locked():
         if (known := record.read(former)) is not None:
             record.put(here, replace(known, identity=what))
             former.beside(record.SUFFIX).remove()
-        for suffix in (*reversed(_BESIDE[2:]), ""):  # what a part is of comes first
+        for suffix in (*reversed(_BESIDE[2:]), ""):  # the origin of a part comes first
             if former.beside(suffix).status() is not None:
                 former.beside(suffix).replace(here.beside(suffix))
     if [left.name for left in former.parent.children()] == [LOCK]:
@@ -319,7 +322,7 @@ def settle(former: SafePath, here: SafePath, what: record.FileIdentity) -> None:
 
 
 def own_names(folder: SafePath) -> Iterator[SafePath]:
-    """Yield what lies in a folder of the cache and has a name that the cache gives."""
+    """Yield the entries of a cache folder whose names the cache gives."""
     children = folder.children()
     names = {child.name for child in children}
     if folder.parent.name == STORES:
@@ -341,7 +344,7 @@ def own_names(folder: SafePath) -> Iterator[SafePath]:
 
 
 def is_own_folder(folder: SafePath) -> bool:
-    """Whether a folder in the cache has a name that the cache gives."""
+    """Return whether the cache gives this name to a folder."""
     if folder.parent.name == STORES:
         return _STORE_FOLDER.fullmatch(folder.name) is not None
     return any(form.fullmatch(folder.name) for form in (_FOLDER, _FORMER_FOLDER))
@@ -350,7 +353,7 @@ def is_own_folder(folder: SafePath) -> bool:
 def _former(
     root: Path, download: Download, member: str | None, source: str
 ) -> SafePath | None:
-    """Return where an earlier release put a file, if what lies there is this one."""
+    """Return where an earlier release put a file, if it is this file."""
     url = download.urls[0]
     name, start = _former_name(member or url), _former_name(url)
     checksum = download.published("file")
@@ -364,7 +367,7 @@ def _former(
             return file
     if checksum is not None:
         return None
-    found = []  # URLs that differ in what signs them, or in how they are written
+    found = []  # URLs that differ in their signature or their spelling
     for folder in downloads.children():
         if _FORMER_FOLDER.fullmatch(folder.name) and folder.name[:-9] == start:
             file = folder / name
@@ -375,7 +378,7 @@ def _former(
 
 
 def _former_name(name: str) -> str:
-    """Return what a file of this URL, or of this path, was called."""
+    """Return the former name of the file of a URL or a path."""
     if "://" in name:
         name = unquote(urlsplit(name).path.rstrip("/").rpartition("/")[2]) or "download"
     return _escaped(name)[-150:].lstrip(".") or "_"
@@ -384,7 +387,7 @@ def _former_name(name: str) -> str:
 def _is_meant(
     file: SafePath, download: Download, member: str | None, source: str
 ) -> bool:
-    """Whether a file in a former place is recorded as the one that is asked for."""
+    """Return whether a file in a former place is recorded as the requested one."""
     known = record.read(file)
     if known is None or file.status() is None:
         return False
@@ -401,7 +404,7 @@ def _is_meant(
 
 
 def _meant_by(source: str) -> list[tuple[Download, str | None]]:
-    """Return the files that a name or a URL, which is in a record, stands for."""
+    """Return the files that a name or a URL in a record means."""
     from pretrained_embed.library.catalog import entry_of_url, load
 
     try:
@@ -415,9 +418,9 @@ def _meant_by(source: str) -> list[tuple[Download, str | None]]:
 
 
 def _is_unrecorded(file: SafePath, here: SafePath, name: str) -> bool:
-    """Whether a file in a former place, without a record, is the one of this name.
+    """Return whether a file without a record, in a former place, has this name.
 
-    It was placed by hand, is unfinished, or was being moved from there.
+    It was placed by hand, is unfinished, or its move was interrupted.
     """
     status = file.status()
     if status is None:

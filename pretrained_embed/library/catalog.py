@@ -1,10 +1,10 @@
-"""The catalog: what is known of the vectors that can be asked for by name.
+"""The catalog: facts about the vectors that have a name.
 
-``catalog.json`` beside this file has ``{"schema": 1, "entries": [...]}``; an entry has
-the fields of `Entry`, of which ``id`` and ``urls`` are needed and the rest is null or
-left out where it is not known. A catalog of one's own, in the same form, is named by
-an argument or by the environment variable ``PRETRAINED_EMBED_CATALOG``; its entries
-take the place of ours with the same id.
+``catalog.json`` beside this file has ``{"schema": 1, "entries": [...]}``. An entry has
+the fields of `Entry`: ``id`` and ``urls`` are required, an unknown field is null or
+missing. A user's own catalog has the same form and is given by an argument or by the
+environment variable ``PRETRAINED_EMBED_CATALOG``; its entries replace ours with the
+same id.
 
 An id with ``{lang}`` is a template: one entry for each of its languages.
 """
@@ -32,8 +32,8 @@ Algorithm = Literal["sha256", "sha1", "md5"]  # the strongest first
 class Checksum:
     """A published checksum.
 
-    ``of`` is ``"file"``, the bytes that the URLs give, or ``"member"``, what is in
-    them; ``vouched`` says who stands for it.
+    ``of`` is ``"file"``, the downloaded bytes, or ``"member"``, the file in the
+    archive; ``vouched`` says who published it.
     """
 
     algorithm: Algorithm
@@ -70,13 +70,13 @@ class Entry:
     """One set of vectors."""
 
     id: str
-    urls: tuple[Url, ...]  # all give the same bytes
+    urls: tuple[Url, ...]  # all have the same bytes
     family: str | None = None
     title: str | None = None
     languages: tuple[str, ...] = ()  # codes of the publisher; "mul": many in one file
     case: Literal["cased", "uncased"] | None = None
     format: str | None = None
-    header: bool | None = None  # whether a text begins with its count and dim
+    header: bool | None = None  # whether a text begins with its number of rows and dim
     dim: int | None = None
     rows: int | None = None
     container: Container | None = None
@@ -87,7 +87,7 @@ class Entry:
     checksums_by_language: Mapping[str, tuple[Checksum, ...]] = field(
         default_factory=dict
     )
-    tokens: Download | None = None  # a second file, which holds the tokens
+    tokens: Download | None = None  # a second file, which has the tokens
     licence: str | None = None
     licence_url: str | None = None
     corpus: str | None = None
@@ -98,7 +98,7 @@ class Entry:
 
     @property
     def is_template(self) -> bool:
-        """Whether this stands for one entry for each of ``languages``."""
+        """Whether this is a template of one entry for each of ``languages``."""
         return "{lang}" in self.id
 
     def for_language(self, code: str) -> Entry:
@@ -123,7 +123,7 @@ class Entry:
         return Download(self.urls, self.checksums, self.size)
 
     def facts(self) -> dict[str, object]:
-        """Return what goes into the provenance of its vectors."""
+        """Return the facts for the provenance of its vectors."""
         return {
             "source": self.id,
             "title": self.title,
@@ -134,9 +134,9 @@ class Entry:
 
 
 def entry_of_url(url: str) -> Entry:
-    """Return an entry for a URL of which nothing else is known.
+    """Return an entry for a URL that the catalog does not have.
 
-    What follows ``#`` names a member of the archive there.
+    The part after ``#`` names a member of the archive.
     """
     named = Url(url)
     address, member = named.parted()
@@ -145,7 +145,7 @@ def entry_of_url(url: str) -> Entry:
 
 ENVIRONMENT = "PRETRAINED_EMBED_CATALOG"
 
-_LONGEST = 100  # characters of a name that others are compared with
+_LONGEST = 100  # characters of a name that are compared
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*(?:\{lang\}[A-Za-z0-9._+-]*)?")
 _URL = re.compile(r"https?://[^\s/]+/\S*")
 _DIGITS = {"sha256": 64, "sha1": 40, "md5": 32}
@@ -178,7 +178,7 @@ class Catalog(dict[str, Entry]):
         return entry
 
     def suggestion(self, name: str) -> str:
-        """Return what to add where a name is not known: the nearest, or how to list."""
+        """Return advice for an unknown name: the nearest names, or how to list them."""
         from difflib import get_close_matches
 
         near = get_close_matches(
@@ -226,8 +226,8 @@ def bundled() -> Catalog:
 def load(extra_path: str | os.PathLike[str] | None = None) -> Catalog:
     """Return our catalog, with the entries of another one merged into it.
 
-    The other one is ``extra_path`` or what ``PRETRAINED_EMBED_CATALOG`` names. Raises
-    `SourceError` where it cannot be read or has a wrong form.
+    The other one is ``extra_path`` or the file that ``PRETRAINED_EMBED_CATALOG`` names.
+    Raises `SourceError` if it cannot be read or has a wrong form.
     """
     catalog = bundled()
     if extra_path is None and os.environ.get(ENVIRONMENT):
@@ -240,7 +240,7 @@ def load(extra_path: str | os.PathLike[str] | None = None) -> Catalog:
 def read(path: str | os.PathLike[str]) -> Catalog:
     """Read one catalog file.
 
-    Raises `SourceError` where it cannot be read or has a wrong form.
+    Raises `SourceError` if it cannot be read or has a wrong form.
     """
     with refusing_damage(f"catalog {path}", "is no JSON", "", kind=SourceError):
         document = json.loads(Path(os.fsdecode(path)).read_bytes())
@@ -267,7 +267,7 @@ def read(path: str | os.PathLike[str]) -> Catalog:
 def entry_from_json(raw: Any) -> Entry:
     """Return the entry that a JSON object describes.
 
-    Raises `ValueError` that names the field which is missing, unknown or wrong.
+    Raises `ValueError`, which names the missing, unknown or wrong field.
     """
     entry: Entry = _object(Entry, raw, _ENTRY, needed=("id", "urls"))
     return entry

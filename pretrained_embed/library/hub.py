@@ -1,4 +1,4 @@
-"""Repositories of the Hugging Face hub: what of one holds vectors, and that alone.
+"""Repositories of the Hugging Face hub: their files of vectors.
 
 ::
 
@@ -6,11 +6,10 @@
           | "https://huggingface.co/" ["datasets/" | "spaces/"] [ORG "/"] NAME
             ["/tree/" revision ["/" folder] | "/blob/" revision "/" file]
 
-The list of its files tells the table of formats what a repository is: a folder that one
-of them reads, of which only what the reader needs is fetched, or one file of vectors,
-with what lies beside it. ``huggingface_hub`` does it, into its own cache, with its own
-token, endpoint and offline switch. A file that is named, ``hf://ORG/NAME/FILE``, is
-read where it is.
+The list of its files tells whether a repository is a folder in a known format, of which
+only the needed files are fetched, or has one file of vectors. ``huggingface_hub``
+downloads into its own cache, with its own token, endpoint and offline switch. A named
+file, ``hf://ORG/NAME/FILE``, is read remotely.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ _PART = r"[A-Za-z0-9][A-Za-z0-9._-]*"
 _NAME = rf"(datasets/|spaces/)?({_PART}(?:/{_PART})?)"
 _REPOSITORY = re.compile(rf"{_NAME}(?:@([^@#?]+?))?/?")
 _PAGE = re.compile(rf"/{_NAME}(?:/(tree|blob)/([^/]+)(?:/(.+?))?)?/?")
-#: First steps of the hub's own pages.
+#: First path segments of the hub's own pages.
 _OTHER_PAGES = {"docs", "spaces", "datasets", "papers", "blog", "collections", "api"}
 _OTHER_PAGES |= {"models", "join", "login", "settings", "tasks", "learn", "pricing"}
 #: The names that the hub gives the parts of one table.
@@ -66,13 +65,13 @@ class Repository(NamedTuple):
 
     @property
     def address(self) -> str:
-        """The repository as ``hf://`` names it."""
+        """The repository as an ``hf://`` address."""
         ahead = next((path for path, kind in _KINDS.items() if kind == self.kind), "")
         return f"hf://{ahead}{self.name}"
 
 
 def place_of(words: str) -> Repository | None:
-    """Return the repository that is named; ``None`` where none is.
+    """Return the repository that a text names; ``None`` if it names none.
 
     >>> place_of("hf://minishlab/potion-base-2M@main").name
     'minishlab/potion-base-2M'
@@ -97,7 +96,7 @@ def place_of(words: str) -> Repository | None:
         ahead, name, page, revision, inside = match.groups()
         if not ahead and name.partition("/")[0] in _OTHER_PAGES:
             return None
-        revision = revision and unquote(revision)  # a slash in one is quoted
+        revision = revision and unquote(revision)  # a slash in a revision is quoted
         file = unquote(inside) if inside and page == "blob" else None
         folder = f"{unquote(inside)}/" if inside and page == "tree" else None
     kind = _KINDS.get(ahead or "", "model")
@@ -107,18 +106,18 @@ def place_of(words: str) -> Repository | None:
 
 
 class Snapshot(NamedTuple):
-    """What a repository holds, on this disk."""
+    """The files of a repository on this disk."""
 
     path: Path  # a folder, a file, or a pattern of the names of parts
     facts: dict[str, object]
 
 
 def open_place(place: Repository, *, offline: bool) -> AnyStream:
-    """Fetch what is needed, and return the stream of it.
+    """Fetch the needed files, and return the stream of them.
 
     Raises `MissingPackageError` without ``huggingface_hub``, `UnknownSourceError` where
-    there is no such repository, revision or file, `SourceError` where it cannot be had
-    or holds no vectors that are recognised by their names.
+    there is no such repository, revision or file, and `SourceError` where the download
+    fails or no file of vectors is recognised by its name.
     """
     path, facts = fetch_place(place, offline=offline)
     if "*" in path.name:  # all parts of one source
@@ -133,7 +132,7 @@ def open_place(place: Repository, *, offline: bool) -> AnyStream:
 
 
 def fetch_place(place: Repository, *, offline: bool) -> Snapshot:
-    """Fetch what is needed into the cache of ``huggingface_hub``; raises as above."""
+    """Fetch the needed files into the cache of ``huggingface_hub``; raises as above."""
     try:
         import huggingface_hub
         from huggingface_hub import constants
@@ -202,7 +201,7 @@ def fetch_place(place: Repository, *, offline: bool) -> Snapshot:
 
 
 def _fetched(place: Repository, listing: Listing) -> Path:
-    """Fetch what is needed of the files that are listed; return what is to be read."""
+    """Fetch the needed files of a listing; return what is to be read."""
     if place.file is not None:
         if place.file not in listing.names:
             raise UnknownSourceError(
@@ -245,10 +244,10 @@ def _licence(info: Any) -> str | None:
 
 @contextmanager
 def _translated(place: Repository) -> Iterator[None]:
-    """Turn what ``huggingface_hub`` raises into errors of ours."""
+    """Turn exceptions of ``huggingface_hub`` into errors of this package."""
     from huggingface_hub import errors
 
-    # whatever it asks with has its own base of all errors, of which its own is one
+    # its HTTP client has its own base class of errors, which is not in huggingface_hub
     bases = errors.HfHubHTTPError.__mro__
     own = [kind for kind in bases if kind.__name__ == _BASE]
     kinds = cast(tuple[type[Exception], ...], (OSError, ValueError, *own))
@@ -284,7 +283,7 @@ def _translated(place: Repository) -> Iterator[None]:
 
 
 def _status(error: BaseException | None) -> int | None:
-    """Return the status that the hub answered with, if it did."""
+    """Return the HTTP status of the hub's answer, if there was one."""
     while error is not None:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if isinstance(status, int):
@@ -294,7 +293,7 @@ def _status(error: BaseException | None) -> int | None:
 
 
 def _refused(place: Repository, status: int) -> SourceError:
-    """Return the error for an answer of the hub that is no file."""
+    """Return the error for an HTTP status of the hub."""
     if status in (401, 403):
         what = (
             f"the hub does not let you have it; {_LOGIN}, and its page may have terms"

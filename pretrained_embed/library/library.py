@@ -1,8 +1,8 @@
-"""`Library`: from what a user names to an open reader, to a file, to a store.
+"""`Library`: opens what a user names, fetches files and makes stores.
 
-Of what is known by name or URL the store comes first, then an installed package, then
-the cache, then the network. Of a local file the store comes first if the file is still
-as it was when it was indexed.
+For a name or URL, the store is used first, then an installed package, then the cache,
+then the network. For a local file the store is used if the file has not changed since
+it was indexed.
 """
 
 from __future__ import annotations
@@ -54,15 +54,15 @@ if TYPE_CHECKING:
     from pretrained_embed.sources.url import Url
 
 Folder = str | os.PathLike[str]
-#: An object in memory that holds tokens and vectors: see `formats.objects`.
+#: An object in memory with tokens and vectors: see `formats.objects`.
 Held = Any
 
 Given = Source | Reader | Held
 
-#: The environment variable that says whether the network is off.
+#: The environment variable that turns the network off.
 OFFLINE = "PRETRAINED_EMBED_OFFLINE"
 
-#: What it may be, in any case, and what that means.
+#: Its values, in upper or lower case, and their meaning.
 _OFFLINE = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
     **dict.fromkeys(("", "0", "false", "no", "off"), False),
@@ -73,7 +73,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 class OpenSource(NamedTuple):
-    """A source that is open, and what is known of it."""
+    """An open source and the facts about it."""
 
     reader: Reader
     provenance: dict[str, Any]  # what is known of it
@@ -87,7 +87,7 @@ class OpenSource(NamedTuple):
 
 
 class _Named(NamedTuple):
-    """What a user has named: not opened yet, but perhaps known by its name."""
+    """A source that a user has named, not opened yet."""
 
     stream: Callable[[], AnyStream]  # unpacked
     entry: Entry | None = None  # of the catalog, or of the URL
@@ -95,36 +95,41 @@ class _Named(NamedTuple):
 
 @dataclass(frozen=True, repr=False)
 class Library:
-    """Where vectors come from, and how their files are read.
+    """Where vectors come from, and how files are read.
 
     Parameters
     ----------
     cache_dir : path, optional
-        The cache: the folder of downloads and stores. Left out: what
-        ``PRETRAINED_EMBED_CACHE`` names; else ``cache`` beside this package, if that is
-        a checkout; else the user's own cache folder.
+        The cache: the folder of downloads and stores. Default: the folder that
+        ``PRETRAINED_EMBED_CACHE`` names; else ``cache`` beside this package, if it is a
+        checkout; else the user's own cache folder.
     offline : bool, optional
-        Whether the network is off; then no socket is opened. Left out: what
-        ``PRETRAINED_EMBED_OFFLINE`` says; without that the network is on.
+        With True no socket is opened. Default: the value of
+        ``PRETRAINED_EMBED_OFFLINE``, or else False.
     catalog : path, optional
-        A catalog of your own, merged into that of this package. Left out: what
+        A catalog of your own, merged into that of this package. Default: the file that
         ``PRETRAINED_EMBED_CATALOG`` names.
     stores : bool, default True
-        Whether stores in the cache are read, and made, in the place of sources: see
-        `index`.
+        Read stores in the cache instead of sources, and make them: see `index`.
     mmap : bool, default True
-        Whether files are mapped. A file that is mapped and cut short by another program
-        ends this process by SIGBUS; with False files are read into memory first.
+        Map files. If another program cuts a mapped file short, SIGBUS ends this
+        process; with False files are read into memory instead.
     read_budget : int or str, optional
-        The bytes that may be made in memory of one file that is read: a number, or text
-        such as ``"4GB"``. It bounds what a small file that was made to fill the memory
-        can ask for. Left out: what ``PRETRAINED_EMBED_READ_BUDGET`` says; else 64 MiB
-        and 64 times the bytes of the file. Vectors are not counted.
+        How many bytes may be unpacked into memory from one file: a number, or text such
+        as ``"4GB"``. It protects against small files that were made to fill the memory.
+        Vectors are not counted. Default: the value of ``PRETRAINED_EMBED_READ_BUDGET``,
+        else 64 MiB plus 64 times the size of the file.
 
-    A library is a value: it cannot be changed, it can be compared, pickled and sent to
-    other processes, and its ``repr`` is the code that makes it. To make one touches no
-    file. Raises `OptionError` for what one of these cannot be.
+    A library is immutable; it can be compared and pickled, and its ``repr`` is Python
+    code for it. Making one touches no file.
 
+    Raises
+    ------
+    OptionError
+        For a wrong value.
+
+    Examples
+    --------
     >>> library = Library("vectors", offline=True)
     >>> library
     Library('vectors', offline=True)
@@ -160,7 +165,28 @@ class Library:
 
     @classmethod
     def of(cls, library: Library | None) -> Library:
-        """Return a library, by default that of this user; `OptionError` for no such."""
+        """Return the given library, or a default one for ``None``.
+
+        Parameters
+        ----------
+        library : Library or None
+            A ``library=`` argument.
+
+        Returns
+        -------
+        Library
+            The library to use.
+
+        Raises
+        ------
+        OptionError
+            For any other value.
+
+        Examples
+        --------
+        >>> Library.of(None)
+        Library()
+        """
         return given("library", library, cls)
 
     def open(
@@ -170,7 +196,22 @@ class Library:
         layout: AnyLayout = None,
         progress: AnyProgress = None,
     ) -> Reader:
-        """Open vectors for reading; see `open_vectors`."""
+        """Open vectors for reading; see `open_vectors`.
+
+        Parameters
+        ----------
+        source, layout, progress
+            As in `open_vectors`.
+
+        Returns
+        -------
+        Reader
+            The open source, a context manager.
+
+        Examples
+        --------
+        >>> Library(offline=True).open("vectors.txt")  # doctest: +SKIP
+        """
         return self.opened(
             source, layout=layout, progress=progress, digest=False
         ).reader
@@ -184,12 +225,35 @@ class Library:
         make_store: bool = False,
         digest: bool = True,
     ) -> OpenSource:
-        """Open the store of a source, or else the source, with what is known of it.
+        """Open the store of a source, or the source, with the facts about it.
 
-        A source whose layout is given has a store of its own, or is read itself. With
-        ``make_store``, what is known by name or URL is made into a store first. That it
-        could not be made is no error but a note. A `Reader` is handed on as it is.
-        ``digest`` is for what is known of an object in memory: all its bytes are read.
+        A source with a layout has a store of its own, or is read itself. A `Reader` is
+        returned as it is.
+
+        Parameters
+        ----------
+        source, layout, progress
+            As in `open_vectors`.
+        make_store : bool, default False
+            Make the store of a source with a name or URL first. A failure is a note,
+            not an error.
+        digest : bool, default False
+            Compute the digest of an object in memory, which reads all its bytes.
+
+        Returns
+        -------
+        OpenSource
+            The reader, and facts for a provenance.
+
+        Raises
+        ------
+        OptionError
+            For a layout with a `Reader`, which is open already.
+
+        Examples
+        --------
+        >>> Library().opened("glove-6b-50d").reader.dim  # doctest: +SKIP
+        50
         """
         known = formats.parse_layout(layout)
         if isinstance(source, Reader):
@@ -212,9 +276,24 @@ class Library:
     def opened_once(
         self, source: Given, *, layout: AnyLayout = None, progress: AnyProgress = None
     ) -> OpenSource:
-        """Open the source itself, not a store of it, to be read from front to back.
+        """Open the source itself, not a store of it, to read it once.
 
-        What comes through a pipe is not kept: it can be read once.
+        Data from a pipe are not kept.
+
+        Parameters
+        ----------
+        source, layout, progress
+            As in `open_vectors`.
+
+        Returns
+        -------
+        OpenSource
+            The reader, and facts for a provenance.
+
+        Examples
+        --------
+        >>> Library().opened_once("vectors.txt").reader.dim  # doctest: +SKIP
+        50
         """
         known = formats.parse_layout(layout)
         if isinstance(source, Reader) or _in_memory(source):
@@ -228,7 +307,27 @@ class Library:
         progress: AnyProgress = None,
         retry: Retry | None = None,
     ) -> AnyStream:
-        """Return the bytes of a source, unpacked. Raises as `open` does."""
+        """Return the bytes of a source, decompressed.
+
+        Parameters
+        ----------
+        source : str, path or open binary file
+            As in `open_vectors`, without objects in memory.
+        progress : callable, optional
+            As in `open_vectors`.
+        retry : Retry, optional
+            How often a download is tried again, and how long it waits.
+
+        Returns
+        -------
+        Stream
+            The bytes, and their identity. Errors are those of `open`.
+
+        Examples
+        --------
+        >>> Library().stream("vectors.txt.gz").name  # doctest: +SKIP
+        'vectors.txt.gz'
+        """
         return self._named(source, listener(progress), retry).stream()
 
     def fetch(
@@ -238,7 +337,24 @@ class Library:
         progress: AnyProgress = None,
         retry: Retry | None = None,
     ) -> Path:
-        """Download a catalog name or a URL once; return its file. See `fetch`."""
+        """Download a name of the catalog or a URL once; see `fetch`.
+
+        Parameters
+        ----------
+        source, progress
+            As in `fetch`.
+        retry : Retry, optional
+            How often a download is tried again, and how long it waits.
+
+        Returns
+        -------
+        FetchedEntry
+            The files in the cache and their records.
+
+        Examples
+        --------
+        >>> Library().fetch("glove-6b-300d")  # doctest: +SKIP
+        """
         from pretrained_embed.library.published import fetch_entry
 
         if (place := _hub_place(url_or_words(source))) is not None:
@@ -262,7 +378,27 @@ class Library:
         layout: AnyLayout = None,
         progress: AnyProgress = None,
     ) -> Path:
-        """Make the store of a source, unless it is there whole. See `index`."""
+        """Make the store of a source, unless the cache has it; see `index`.
+
+        Parameters
+        ----------
+        source, dtype, layout, progress
+            As in `index`.
+
+        Returns
+        -------
+        Path
+            The store, in the cache.
+
+        Raises
+        ------
+        OptionError
+            As `index` does.
+
+        Examples
+        --------
+        >>> Library().index("vectors.txt")  # doctest: +SKIP
+        """
         from pretrained_embed.formats.store import DTYPES
 
         known, told = formats.parse_layout(layout), listener(progress)
@@ -271,7 +407,7 @@ class Library:
         root = self._root
         named = self._named(source, told)
         mark = self._mark(named)
-        if mark is not None:  # what was downloaded for it may be gone
+        if mark is not None:  # the download may have been deleted
             digests = stores.recall(root, mark)
             there = digests and stores.whole(
                 root, digests, dtype, known, self.read_options
@@ -293,30 +429,78 @@ class Library:
         family: str | None = None,
         dim: int | None = None,
     ) -> Sequence[Entry]:
-        """Return the entries of the catalog, or those that fit, in its order.
+        """Return entries of the catalog, in its order.
 
-        An entry has ``id``, ``urls``, ``dim``, ``rows``, ``licence`` and more. One with
-        ``{lang}`` in its id stands for one entry a language; asked for a language, that
-        of this language is returned. Raises `SourceError` for a catalog that cannot be
-        read.
+        Parameters
+        ----------
+        language, family : str, optional
+            Only entries of this language, such as "de", or family, such as "glove".
+        dim : int, optional
+            Only entries of this dim.
+
+        Returns
+        -------
+        list of Entry
+            Each has ``id``, ``urls``, ``dim``, ``rows``, ``licence`` and more. An entry
+            with ``{lang}`` in its id is a template for one entry for each language;
+            with ``language``, the entry of that language is returned instead.
+
+        Raises
+        ------
+        SourceError
+            If the catalog cannot be read.
+
+        Examples
+        --------
+        >>> Library().list(family="glove", dim=300)  # doctest: +SKIP
         """
         return self._catalog.entries(language=language, family=family, dim=dim)
 
     def entry(self, name: str) -> Entry | None:
-        """Return what the catalog knows of a name; ``None`` where it has no such."""
+        """Return the entry of the catalog for a name.
+
+        Parameters
+        ----------
+        name : str
+            A name of the catalog.
+
+        Returns
+        -------
+        Entry or None
+            ``None`` for an unknown name.
+
+        Examples
+        --------
+        >>> Library().entry("glove-6b-50d").dim
+        50
+        """
         return self._catalog.get_entry(name)
 
     @property
     def cache(self) -> Cache:
-        """The cache: its folder, the files in it, and how to remove them."""
+        """The cache: its folder, its files, and how to remove them."""
         from pretrained_embed.library.cache import Cache
 
         return Cache(self.cache_dir)
 
     def by_hand(self, source: str) -> Sequence[tuple[Url, Path]]:
-        """Return each file of a name or URL, by its URL, and where to put it by hand.
+        """Return where to put each file of a name or URL by hand, by its URL.
 
-        What is put there is verified when it is first asked for.
+        A file that is put there is verified at its first use.
+
+        Parameters
+        ----------
+        source : str
+            A name of the catalog, or a URL.
+
+        Returns
+        -------
+        dict of str to Path
+            A path in the cache for each URL; it need not exist.
+
+        Examples
+        --------
+        >>> Library().by_hand("glove-6b-50d")  # doctest: +SKIP
         """
         from pretrained_embed.library.published import by_hand
 
@@ -324,7 +508,7 @@ class Library:
 
     @property
     def read_options(self) -> ReadOptions:
-        """How files are read: what each stream of this library tells its readers."""
+        """The options for reading, which each stream passes to its readers."""
         return ReadOptions(self.mmap, cast(int | None, self.read_budget))
 
     @property
@@ -336,8 +520,8 @@ class Library:
     def is_offline(self) -> bool:
         """Whether the network is off.
 
-        Raises `OptionError` for another value in the environment: after a typing error
-        the network must not be on.
+        Raises `OptionError` for an unknown value in the environment, so that a typing
+        error does not turn the network on.
         """
         if self.offline is not None:
             return self.offline
@@ -357,7 +541,7 @@ class Library:
         return load(self.catalog)
 
     def _downloadable(self, source: str) -> Entry:
-        """Return the entry of a name of the catalog or of a URL."""
+        """Return the entry for a name of the catalog or for a URL."""
         from pretrained_embed.library.catalog import entry_of_url
 
         words = url_or_words(source)
@@ -374,10 +558,10 @@ class Library:
         progress: Progress | None,
         retry: Retry | None = None,
     ) -> _Named:
-        """Return what a user has named, not opened yet.
+        """Return a source that a user has named, not opened yet.
 
-        Raises `OptionError` for what can be no source, `SourceError` for a URL with a
-        password in it.
+        Raises `OptionError` for a value that is no source, and `SourceError` for a URL
+        with a password.
         """
         if _in_memory(source):
             raise OptionError(
@@ -387,7 +571,7 @@ class Library:
         words = words_of(source)
 
         def fetched(entry: Entry) -> AnyStream:
-            # Imported here, for most sources are files and need nothing of this.
+            # Imported here, since most sources are files, which do not need it.
             from pretrained_embed.library.published import fetch_stream
 
             return unpacked(
@@ -419,7 +603,7 @@ class Library:
                 known = self._catalog
                 named = known.get_entry(words)
                 # A name of the catalog comes before a file of that name (./name is the
-                # file), a name that only installed packages know comes after.
+                # file); a name that only installed packages have comes after it.
                 if named is not None or not exists(words):
                     return _Named(
                         lambda: _of_name(
@@ -437,9 +621,22 @@ class Library:
         )
 
     def mark(self, source: Source) -> Mark | None:
-        """Return what a source is found again by, before it is read.
+        """Return the mark by which a source is found again, before it is read.
 
-        ``None`` for what is not known by a name of the catalog or a URL.
+        Parameters
+        ----------
+        source : str, path or open binary file
+            As in `open_vectors`.
+
+        Returns
+        -------
+        str or None
+            ``None`` for a source that is no name of the catalog and no URL.
+
+        Examples
+        --------
+        >>> Library().mark("vectors.txt") is None
+        True
         """
         return self._mark(self._named(source, None))
 
@@ -503,7 +700,7 @@ def listed_sources(sources: Given | Sequence[Given]) -> Sequence[Given]:
         from pretrained_embed.formats import objects
 
         if objects.find(sources) is not None:
-            return [sources]  # tokens and their vectors are not two sources
+            return [sources]  # tokens and their vectors are one source, not two
     if not sources:
         raise OptionError("the list of sources is empty: name one at least")
     return sources
@@ -512,7 +709,7 @@ def listed_sources(sources: Given | Sequence[Given]) -> Sequence[Given]:
 def layouts_of(
     layout: AnyLayout | Sequence[AnyLayout], sources: int
 ) -> Sequence[KnownLayout | None]:
-    """Return the layout of each of some sources, given one for all or one for each."""
+    """Return the layout of each source, given one for all or one for each."""
     if not isinstance(layout, list | tuple):
         return [formats.parse_layout(cast(AnyLayout, layout))] * sources
     if len(layout) != sources:
@@ -524,8 +721,8 @@ def layouts_of(
 
 
 def _hub_place(words: str) -> Repository | None:
-    """Return the repository of the hub that is named; ``None`` where none is."""
-    if "://" not in words:  # most sources: they need nothing of this
+    """Return the repository of the hub that a text names, or ``None``."""
+    if "://" not in words:  # most sources do not need it
         return None
     from pretrained_embed.library.hub import place_of
 
@@ -537,7 +734,7 @@ def _set(library: Library, name: str, value: object) -> None:
 
 
 def _path(given: object, name: str) -> str | None:
-    """Return a path as text; raises `OptionError` for what is none."""
+    """Return a path as text; raises `OptionError` for a value that is no path."""
     if given is None:
         return None
     if not isinstance(given, str | bytes | os.PathLike) or not os.fspath(given):
@@ -552,7 +749,7 @@ def _of_name(
     fetched: Callable[[Entry], AnyStream],
     read_options: ReadOptions,
 ) -> AnyStream:
-    """Return the vectors that an installed package, or the catalog, has by a name."""
+    """Return the vectors of a name in an installed package or the catalog."""
     from pretrained_embed.library import packages
 
     if (stream := packages.find(words)) is not None:
@@ -574,16 +771,16 @@ def _of_name(
 
 
 def _whole(stream: AnyStream) -> AnyStream:
-    """Return the same, or the files of a folder where no format is this folder."""
+    """Return the same stream, or the files of a folder that is in no known format."""
     if not isinstance(stream, FolderStream) or formats.is_folder_format(stream):
         return stream
     return of_folder(stream)
 
 
 def _in_memory(source: object) -> bool:
-    """Tell whether a source is an object in memory.
+    """Return whether a source is an object in memory.
 
-    Raises `OptionError`, which says what would do, for what is no source at all.
+    Raises `OptionError`, with a list of valid sources, for a value that is no source.
     """
     if isinstance(source, str | bytes | os.PathLike | io.IOBase):
         return False
@@ -597,7 +794,7 @@ def _in_memory(source: object) -> bool:
 
 
 def _held(source: Held, layout: KnownLayout | None, *, digest: bool) -> OpenSource:
-    """Open an object in memory, and take the digest of its bytes if asked."""
+    """Open an object in memory, and compute the digest of its bytes if wanted."""
     from pretrained_embed.formats import objects
     from pretrained_embed.formats.objects.held import ALGORITHM
 

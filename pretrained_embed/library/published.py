@@ -1,7 +1,8 @@
-"""Published files in the cache: taken as they are there, or else downloaded.
+"""Published files in the cache: found there, or downloaded.
 
-One process at a time downloads; those that waited find the file there. From each URL
-in turn: a member of an archive alone where the host lets us, else the whole file.
+One process at a time downloads; processes that waited find the file in the cache. The
+URLs are tried in turn. Of an archive only the member is downloaded if the host allows
+it, else the whole file.
 """
 
 from __future__ import annotations
@@ -50,11 +51,11 @@ def fetch_entry(
     retry: Retry | None = None,
     read_options: ReadOptions = USUAL,
 ) -> FetchedEntry:
-    """Bring an entry into the cache ``root``, unless it is there.
+    """Return an entry in the cache ``root``; downloads it if needed.
 
     With ``offline`` no socket is opened. ``progress`` is called with (bytes so far,
-    bytes in all or ``None``). Raises `SourceError`, which tells what each URL answered,
-    where it cannot be had.
+    bytes in all or ``None``). Raises `SourceError`, with the answer of each URL, if the
+    download fails.
     """
     get = partial(
         obtain,
@@ -79,7 +80,7 @@ def fetch_stream(
     retry: Retry | None = None,
     read_options: ReadOptions = USUAL,
 ) -> AnyStream:
-    """Like `fetch_entry`; return the file as a stream, with all that is known."""
+    """Fetch an entry as `fetch_entry` does; return it as a stream."""
     path, known, tokens_path = fetch_entry(
         entry,
         root,
@@ -123,10 +124,10 @@ def fetch_stream(
 
 
 def mark_of(entry: Entry, root: Path) -> Mark:
-    """Return what a catalog entry, or a URL, is found again by, downloaded or not.
+    """Return the mark by which a catalog entry or a URL is found again.
 
-    With a published checksum it always has the same bytes. Else it has those of its
-    download in the cache ``root``, if that is there.
+    An entry with a published checksum always has the same bytes. Another one has the
+    bytes of its download in the cache ``root``, if there is one.
     """
     downloads = [(entry.download(), entry.member)]
     if entry.tokens is not None:
@@ -146,9 +147,9 @@ def mark_of(entry: Entry, root: Path) -> Mark:
 
 
 def by_hand(entry: Entry, root: Path) -> list[tuple[Url, Path]]:
-    """Return each file of an entry, by its URL, and where to put it by hand.
+    """Return where to put each file of an entry by hand, by its URL.
 
-    What is placed there is verified when it is first asked for.
+    A file that is put there is verified at its first use.
     """
     downloads = [entry.download(), *([entry.tokens] if entry.tokens else [])]
     return [(one.urls[0], cache_folder.place(root, one).path) for one in downloads]
@@ -167,8 +168,8 @@ def obtain(
 ) -> tuple[Path, FileRecord]:
     """Return a published file, or a member of it, in the cache ``root``.
 
-    ``source`` is what it was asked for by. Raises `SourceError` where it is not there
-    and cannot be had, or is there and is not what it should be.
+    ``source`` is the name with which it was requested. Raises `SourceError` if it
+    cannot be downloaded, or if the file in the cache is wrong.
     """
     goal = _Goal(root, wanted, member, source)
     try:
@@ -203,7 +204,7 @@ def obtain(
 
 
 class _Goal:
-    """A file that is to be in the cache, and how to know it."""
+    """A file that is wanted in the cache, and how to verify it."""
 
     def __init__(
         self, root: Path, wanted: Download, member: str | None, source: str
@@ -217,9 +218,9 @@ class _Goal:
         self.algorithms = () if self.checksum is None else (self.checksum.algorithm,)
 
     def settle(self) -> None:
-        """Bring the file where it belongs, if an earlier release put it elsewhere.
+        """Move the file to its place, if an earlier release put it elsewhere.
 
-        Where the cache may not be written to it stays where it is.
+        In a read-only cache it stays where it is.
         """
         former = self.path
         if former == self._here:
@@ -235,19 +236,19 @@ class _Goal:
             self.path = former
 
     def locked(self) -> AbstractContextManager[int]:
-        """Keep others from getting this file, too."""
+        """Hold the lock, so that no other process downloads this file."""
         return (self.path.parent.make() / LOCK).locked()
 
     def known(self) -> FileRecord | None:
-        """Return the record if the file is there."""
+        """Return the record, if the file exists."""
         return record.verified(self.path, self.source, self.checksum, self.identity)
 
     def check(self, hashes: Hashes) -> str | None:
-        """Say what is wrong with a file of these digests, if anything."""
+        """Return what is wrong with a file of these digests, if anything."""
         return record.mismatch(hashes, self.checksum, record.read(self.path))
 
     def record(self, hashes: Hashes) -> FileRecord:
-        """FileRecord the file, which is in place and right."""
+        """Record the file, which is in place and verified."""
         return record.write(
             self.path, self.source, hashes["sha256"], self.checksum, self.identity
         )
@@ -259,11 +260,11 @@ class _Goal:
 
 @dataclass(frozen=True)
 class _Obtaining:
-    """The work of one process that holds the lock."""
+    """The work of the one process that holds the lock."""
 
     wanted: Download
     whole: _Goal
-    goal: _Goal  # the same, or a member of it
+    goal: _Goal  # the same file, or a member of it
     member: str | None
     retry: Retry
     progress: Progress | None
@@ -299,7 +300,7 @@ class _Obtaining:
             return self._unpacked(self.member)
         except (SourceError, FormatError) as error:
             if self.whole.checksum is not None:
-                raise  # it is what was published; another host has the same
+                raise  # it has the published checksum; another host has the same file
             self.whole.forget()
             raise Failure(str(error)) from error
 

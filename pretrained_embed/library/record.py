@@ -1,11 +1,11 @@
-"""What is known of a file in the cache: its digest, and who vouches for it.
+"""The record of a file in the cache: its digest, and how it was verified.
 
-Where a file was downloaded its record also says what it is (see `place.identity`), and
-is of no use for another one: that is compared before the file is used.
+The record of a downloaded file also has its identity (see `cache_folder.identity`),
+which is compared before the file is used.
 
-Where nobody publishes a checksum of a file, its first use counts: the file must always
-have the digest that was recorded then. A file is hashed when it is new or has been
-touched (size or time of change differ from the record), not each time it is used.
+If no checksum of a file is published, the digest is recorded at its first use, and the
+file must have that digest from then on. A file is hashed if it is new or its size or
+modification time differs from the record, not at each use.
 """
 
 from __future__ import annotations
@@ -28,31 +28,33 @@ if TYPE_CHECKING:
 
 SUFFIX = ".json"
 
-#: What a file is: its published checksum or its URL, and the member of the archive.
+#: The identity of a file: its published checksum or its URL, and the archive member.
 FileIdentity = tuple[str, str | None]
 
 
 @dataclass(frozen=True)
 class FileRecord:
-    """What is known of one file."""
+    """The record of one file."""
 
-    source: str  # the name or URL it was asked for by
+    source: str  # the name or URL with which it was requested
     sha256: str
     size: int
     mtime_ns: int
-    published: str | None  # the published checksum that it met: "algorithm:value"
+    # the published checksum that it met, "algorithm:value"; none for stores and in
+    # older records
+    published: str | None
     identity: FileIdentity | None = None  # of a store, and in older records: not said
 
 
 def read(path: SafePath) -> FileRecord | None:
-    """Return the record of the file ``path``, ``None`` if it has no readable one."""
+    """Return the record of the file ``path``; ``None`` if it has no readable one."""
 
     def kept() -> FileRecord:
         known = FileRecord(**json.loads(path.beside(SUFFIX).read()))
         if known.identity is not None:
             what, member = known.identity  # JSON has no tuples
             known = replace(known, identity=(what, member))
-        return replace(known, source=public(known.source))  # older ones are whole
+        return replace(known, source=public(known.source))  # older ones are whole files
 
     return unless_damaged(kept)
 
@@ -79,9 +81,9 @@ def write(
 
 
 def put(path: SafePath, record: FileRecord) -> None:
-    """Keep a record of the file ``path``, which need not be there yet."""
+    """Write a record of the file ``path``, which need not exist yet."""
     known = asdict(record)
-    if record.identity is None:  # which releases before this do not read
+    if record.identity is None:  # releases before this one do not read it
         del known["identity"]
     path.beside(SUFFIX).write(json.dumps(known, indent=1).encode())
 
@@ -102,8 +104,8 @@ def verified(
 ) -> FileRecord | None:
     """Return the record of a file that is right; ``None`` if there is no file.
 
-    A file that is new here or was touched is hashed first. Raises `SourceError` where
-    it is not what was published, not what it was at first use, or recorded as another.
+    A new or changed file is hashed first. Raises `SourceError` if it differs from the
+    published checksum or from the first use, or is recorded as another file.
     """
     try:
         status = path.status()
@@ -129,7 +131,7 @@ def verified(
     fault = mismatch(hashes, published, record)
     if fault:
         raise SourceError(f"{path}: {fault}; delete this file to download it again")
-    with suppress(OSError):  # a cache that may only be read is hashed again next time
+    with suppress(OSError):  # in a read-only cache it is hashed again next time
         return write(path, source, hashes["sha256"], published, identity)
     return FileRecord(
         source,
@@ -143,7 +145,7 @@ def verified(
 def mismatch(
     hashes: Hashes, published: Checksum | None, record: FileRecord | None
 ) -> str | None:
-    """Say how digests differ from what was published or, without that, recorded."""
+    """Return how digests differ from the published or recorded ones."""
     if published is not None:
         found = hashes[published.algorithm]
         if found == published.value:

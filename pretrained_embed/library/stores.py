@@ -1,16 +1,16 @@
-"""Stores in the cache: one for each content, made once, found again by its source.
+"""Stores in the cache: one for each content, found again by the source.
 
 ::
 
     stores/KEY/
-        store.h5        whole and recorded, or not to be used
+        store.h5        whole and recorded, else not used
         store.h5.json   its record: digest, size
-        MARK.origin     a source that has this content
+        MARK.origin     a source with this content
         .lock           held by the process that makes the store
 
-The key is a digest of the digests of all bytes that went in, and of how the store is
-made of them: dtype, layout, version. So a store is never stale; a store that no key
-leads to is only lost. `pretrained_embed.formats.store` has what is in a store.
+The key is a digest of the digests of all source bytes, and of dtype, layout and version
+of the store. So a store is never outdated; one without a source is never used.
+`pretrained_embed.formats.store` describes the content of a store.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ _TRIES = 3  # where what is made is deleted before it is whole
 
 
 class StoredContent(NamedTuple):
-    """What the store of a source is found by."""
+    """The key facts with which the store of a source is found."""
 
     mark: Mark  # of the source
     digests: list[str]  # of all its bytes
 
 
 def content_of(mark: Mark | None, stream: Stream, root: Path) -> StoredContent | None:
-    """Return what is known of a stream's content without reading it, if anything.
+    """Return the content key of a stream without reading it, if it is known.
 
-    ``mark`` is that of the name or URL it was asked for by.
+    ``mark`` is the mark of the name or URL with which it was requested.
     """
     if (identity := stream.identity) is None:
         return None
@@ -66,10 +66,10 @@ def content_of(mark: Mark | None, stream: Stream, root: Path) -> StoredContent |
 
 
 def read_content(stream: Stream, progress: Progress | None) -> StoredContent:
-    """Read all of a local file to know its content.
+    """Read all of a local file to compute its content key.
 
-    Raises `OptionError` for what can not be found again, `SourceError` where it cannot
-    be read.
+    Raises `OptionError` for a source that cannot be found again, and `SourceError` if
+    it cannot be read.
     """
     identity = stream.identity
     if identity is None or (mark := identity.mark()) is None:
@@ -81,7 +81,7 @@ def read_content(stream: Stream, progress: Progress | None) -> StoredContent:
 
 
 def recall(root: Path, mark: Mark) -> list[str] | None:
-    """Return the digests of a source's content as they were when its store was made."""
+    """Return the digests of a source's content when its store was made."""
     found: list[tuple[int, list[str]]] = []
     for folder in (inside(root) / STORES).children():
         path = folder / f"{mark.key}{_ORIGIN}"
@@ -101,10 +101,10 @@ def find(
     read_options: ReadOptions,
     name: str | None = None,
 ) -> tuple[StoreReader | None, str | None]:
-    """Return the store of this content, if there is one, and what is wrong with one.
+    """Return the store of a content, if there is one, and the fault of a wrong one.
 
-    A store of float32 comes before one of fewer bits. ``name`` is what its reader is
-    called. A store that was touched since it was made is hashed first.
+    A store of float32 comes before one of fewer bits. ``name`` is the name of its
+    reader. A store that was changed since it was made is hashed first.
     """
     from pretrained_embed.formats import store
 
@@ -126,9 +126,9 @@ def whole(
     layout: KnownLayout | None,
     read_options: ReadOptions,
 ) -> Path | None:
-    """Return the path of a store all of whose bytes are as they were written.
+    """Return the path of a store whose bytes are all as they were written.
 
-    All of it is read. ``None`` where there is no such store.
+    All of it is read. ``None`` if there is no such store.
     """
     stored = _Store.of(root, digests, dtype, layout, read_options)
     return stored.path.path if stored.opened(None, all_of_it=True)[0] else None
@@ -144,35 +144,35 @@ def obtain(
     progress: Progress | None,
     all_of_it: bool = False,
 ) -> tuple[StoreReader, Path, str | None]:
-    """Return the store of a stream, and its path; made first where it is not there.
+    """Return the store of a stream, and its path; makes it if it is missing.
 
-    Of several processes one makes it, those that waited find it. A store that is there
-    is hashed first with ``all_of_it``. Also says what was wrong with a store that was
-    made anew. Raises what reading the stream and `write_store` raise, and `SourceError`
-    where the cache cannot be written to.
+    One process makes it; processes that waited find it. With ``all_of_it`` an existing
+    store is hashed first. Also returns the fault of a store that was made again. Raises
+    the errors of the stream and of `write_store`, and `SourceError` if the cache cannot
+    be written.
     """
     stored = _Store.of(root, content.digests, dtype, layout, stream.read_options)
     opened, fault = stored.opened(stream.name, all_of_it=all_of_it)
     if opened is None:
         wanted = _Wanted(stream, content.mark, layout, all_of_it, progress)
         opened, fault = stored.made(wanted)
-        fault = fault and f"{fault}; it was made anew"
+        fault = fault and f"{fault}; it was made again"
     stored.remember(content)
     return opened, stored.path.path, fault
 
 
 class _Wanted(NamedTuple):
-    """What a store is made of."""
+    """The facts from which a store is made."""
 
     stream: Stream
     mark: Mark
     layout: KnownLayout | None
-    all_of_it: bool  # whether a store that is there is hashed before it is believed
+    all_of_it: bool  # whether an existing store is hashed before it is used
     progress: Progress | None
 
 
 class _Store(NamedTuple):
-    """The place of one store in a cache; there need be nothing."""
+    """The place of one store in a cache, which may be empty."""
 
     root: Path
     path: SafePath
@@ -188,7 +188,7 @@ class _Store(NamedTuple):
         layout: KnownLayout | None,
         read_options: ReadOptions,
     ) -> _Store:
-        """Return the place of the store of this content, made in this way."""
+        """Return the place of the store of a content, made in this way."""
         from pretrained_embed.formats import store
 
         told = [f"layout {layout}"] if layout is not None and layout.given else []
@@ -198,10 +198,9 @@ class _Store(NamedTuple):
     def opened(
         self, name: str | None, *, all_of_it: bool = False
     ) -> tuple[StoreReader | None, str | None]:
-        """Return the store, or ``None``; and what is wrong with it.
+        """Return the store or ``None``, and its fault.
 
-        Its bytes are hashed if it was touched since it was made, or ``all_of_it`` is
-        to be looked at.
+        Its bytes are hashed if it was changed since it was made, or with ``all_of_it``.
         """
         try:
             known = record.read(self.path)
@@ -215,7 +214,7 @@ class _Store(NamedTuple):
         return None, f"the store {self.path} is damaged ({fault})"
 
     def made(self, wanted: _Wanted) -> tuple[StoreReader, str | None]:
-        """Return the store, which this process makes unless another one has."""
+        """Return the store; this process makes it unless another one has."""
         folder, tries = self.path.parent, 0
         while True:
             prepare(self.root)
@@ -224,7 +223,7 @@ class _Store(NamedTuple):
                 return self._made(wanted)
             except (OSError, WriteError) as error:
                 if tries < _TRIES and folder.status() is None:
-                    continue  # somebody has cleared the cache meanwhile
+                    continue  # the cache has been cleared in the meantime
                 if isinstance(error, SourceError | WriteError):
                     raise
                 raise SourceError(
@@ -233,13 +232,13 @@ class _Store(NamedTuple):
                 ) from error
 
     def remember(self, content: StoredContent) -> None:
-        """Note that the source has this content, unless that is known."""
+        """Record that the source has this content, unless that is recorded."""
         mark = content.mark
         if recall(self.root, mark) == list(content.digests):
             return
         path = self.path.parent / f"{mark.key}{_ORIGIN}"
         known = {"source": mark.source, "state": mark.state}
-        with suppress(OSError):  # then the store is found by its content alone
+        with suppress(OSError):  # then the store is found only by its content
             text = json.dumps(known | {"digests": [*content.digests]}, indent=1)
             path.write(text.encode())
 
@@ -250,7 +249,7 @@ class _Store(NamedTuple):
             if opened is None:
                 for left in folder.children():
                     if left.name.startswith(".") and left.name.endswith(".part"):
-                        left.remove()  # of a process that was killed
+                        left.remove()  # left by a process that was killed
                 self._write(wanted)
                 digest = sha256(self.path.checked())
                 record.write(self.path, wanted.mark.source, digest, None)
@@ -258,14 +257,14 @@ class _Store(NamedTuple):
         return opened, fault
 
     def _open(self, name: str | None) -> StoreReader:
-        """Return the store, which is there."""
+        """Return the existing store."""
         from pretrained_embed.formats.store import open_store
 
         path = self.path.checked()
         return open_store(path, name=name, read_options=self.read_options)
 
     def _write(self, wanted: _Wanted) -> None:
-        """Write the store of a stream, which has not changed at the end."""
+        """Write the store of a stream, and check that the stream has not changed."""
         from pretrained_embed.fill.source import source_statistics
         from pretrained_embed.formats.store import write_store
 
@@ -276,7 +275,8 @@ class _Store(NamedTuple):
         with formats.open_reader(stream, wanted.layout) as reader:
             format = formats.find_format(reader.format)
             beside = format is not None and format.lies_in == "files"
-            if beside and stream.tokens_path is None:  # no digest covers what is beside
+            # no digest covers files beside it
+            if beside and stream.tokens_path is None:
                 raise OptionError(
                     f"{stream.name}: a part of it may be in another file, so it cannot "
                     "be indexed; convert it to .npz or .h5 first"
@@ -299,6 +299,6 @@ class _Store(NamedTuple):
             return True
         if sha256(self.path.checked()) != known.sha256:
             return False
-        with suppress(OSError):  # a cache that may only be read is hashed again
+        with suppress(OSError):  # in a read-only cache it is hashed again
             record.write(self.path, known.source, known.sha256, None)
         return True

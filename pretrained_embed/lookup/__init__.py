@@ -1,4 +1,4 @@
-"""Which forms of tokens are looked for in a source, and what came of it."""
+"""Which forms of tokens are looked up in a source, and the results."""
 
 from pretrained_embed.lookup.match import FORMS, Chain, Match, chain_names, match_chain
 from pretrained_embed.lookup.search import Search

@@ -1,7 +1,7 @@
-"""The match chain: the forms in which a token is looked for, in the order asked for.
+"""The match chain: the forms in which a token is looked up, in order.
 
 A form is named (``lower``), named with a language (``conceptnet:de``, ``lemma:en``), a
-composition of such (``lower+strip-accents``, from left to right), or a callable.
+composition (``lower+strip-accents``, from left to right), or a callable.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from pretrained_embed.vocabulary.markers import text_of
 
 Change = Callable[[str], Variants]
 
-#: Given the vocabulary, returns what changes a token.
+#: Given the vocabulary, returns the function that changes a token.
 Step = Callable[[Vocabulary], Change]
 
 
 def always(change: Change) -> Step:
-    """Return the step that is the same for any vocabulary."""
+    """Return a step that is the same for any vocabulary."""
     return lambda _: change
 
 
@@ -69,7 +69,7 @@ FORMS = (*_PLAIN, *_OF_A_LANGUAGE)
 
 
 def named_step(name: str) -> Step | None:
-    """Return what a named form does; ``None`` for exact and compound.
+    """Return the function of a named form; ``None`` for exact and compound.
 
     Raises `OptionError` for an unknown form or language.
     """
@@ -89,11 +89,11 @@ def named_step(name: str) -> Step | None:
     )
 
 
-#: A form of one's own: returns the form of a token, several in the order in which they
+#: A user's own form: returns the form of a token, several in the order in which they
 #: are tried, or ``None``.
 Callback = Callable[[str], str | Iterable[str] | None]
 
-#: What a chain can be given as: names, with commas between them in a ``str``.
+#: The values of ``match``: names, which a ``str`` separates by commas.
 Match = str | Callback | Iterable[str | Callback]
 
 
@@ -107,7 +107,7 @@ class MatchForm(NamedTuple):
     calls: bool = False  # it is a function of the caller's
 
     def made(self, vocabulary: Vocabulary, tokens: Sequence[str]) -> Sequence[Variants]:
-        """Return what the form makes of each token, parts still in one."""
+        """Return the forms of each token, before compounds are split."""
         made: Sequence[Variants] = tokens
         for step in self.steps:
             change = step(vocabulary)
@@ -124,20 +124,21 @@ Chain = tuple[MatchForm, ...]
 
 EXACT = MatchForm("exact", Origin.EXACT, ())
 
-#: How many forms a chain may have: there are codes in the ledger for so many.
+#: How many forms a chain may have: the ledger has no more codes.
 _LONGEST = 64
 
 
 def match_chain(match: Match) -> Chain:
-    """Return the forms that are asked for.
+    """Return the forms of a match chain.
 
-    Raises `OptionError` for an unknown form or language, for one form twice and for
-    none, and `MissingPackageError` where a form needs a package that is not there.
+    Raises `OptionError` for an unknown form or language, for a form that is named twice
+    and for an empty chain, and `MissingPackageError` if a form needs a package that is
+    not installed.
     """
     if isinstance(match, str):
         entries: list[str | Callback] = [name.strip() for name in match.split(",")]
     elif callable(match) or not isinstance(match, Iterable):
-        entries = [match]  # of which `_called` refuses what is no function
+        entries = [match]  # `_called` refuses those that are no functions
     else:
         entries = list(match)
     if len(entries) > _LONGEST:
@@ -153,12 +154,12 @@ def match_chain(match: Match) -> Chain:
 
 
 def chain_names(forms: Chain) -> tuple[str, ...]:
-    """Return what the provenance says of a chain."""
+    """Return the names of a chain for the provenance."""
     return tuple(form.name for form in forms)
 
 
 def _form(entry: str | Callback, place: int) -> MatchForm:
-    """Return a form; all but the plain named ones have a code by their place."""
+    """Return a form; all but the plain named ones have a code by their position."""
     if not isinstance(entry, str):
         return _called(entry, place)
     names = entry.split("+")

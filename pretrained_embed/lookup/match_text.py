@@ -1,18 +1,17 @@
-"""What the named forms of a token look like.
+"""The named forms of a token.
 
-Each function takes a token and returns the form; or several, the likelier first, where
-sources differ in what they do. A token to which a form does nothing comes back as it
-is.
+Each function takes a token and returns its form, or several where sources differ, the
+more likely one first. A token that a form does not change is returned unchanged.
 
 Keys of ConceptNet Numberbatch: ``/c/en/new_york``, or just ``new_york``.
 
-A key is a language and the words of a term, standardised as ConceptNet does it:
+A key is a language and the words of a term, as ConceptNet standardises them:
 https://github.com/commonsense/conceptnet-numberbatch/blob/master/text_to_uri.py. Words
 are runs of letters, digits and marks; ``'``, ``.`` and ``:`` may stand between letters,
 ``'``, ``.`` and ``,`` between digits. ``l'`` and the like are words of their own before
 a vowel. Words are case-folded and joined by ``_``; in English the articles go, and "to"
-at the beginning. Where two digits follow each other, every digit is a ``#``. The files
-that are English alone leave ``/c/en/`` out.
+at the beginning. If two digits follow each other, every digit becomes ``#``.
+English-only files leave ``/c/en/`` out.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _DIGITS_IN_A_ROW = re.compile(r"\d(?=\d)|(?<=\d)\d")
 _JOINT = re.compile("[ _-]")
 _DIVIDERS = re.compile(r"[\s_/\-‐‑‒–—]+")
 
-#: Typographic quotes and dashes, and what a keyboard has for them.
+#: Typographic quotes and dashes, and those of a keyboard.
 _KEYBOARD = str.maketrans(
     dict.fromkeys("‘’‚‛′´`ʼ＇", "'")
     | dict.fromkeys("“”„‟″«»＂", '"')
@@ -44,7 +43,7 @@ nfkc = partial(unicodedata.normalize, "NFKC")
 
 
 def title(token: str) -> Variants:
-    """Return the token with a capital letter before each word, or just the first.
+    """Return the token with each word capitalised, and with only the first one.
 
     >>> title("paris"), title("o'neill")
     ('Paris', ("O'Neill", "O'neill"))
@@ -54,7 +53,7 @@ def title(token: str) -> Variants:
 
 
 def strip_accents(token: str) -> str:
-    """Return the token without the marks that NFD takes off its letters.
+    """Return the token without accents: the marks that NFD separates from letters.
 
     >>> strip_accents("Café"), strip_accents("한글")
     ('Cafe', '한글')
@@ -66,13 +65,13 @@ def strip_accents(token: str) -> str:
         for character in unicodedata.normalize("NFD", token)
         if unicodedata.category(character) != "Mn"
     )
-    return unicodedata.normalize("NFC", bare)  # else Hangul would stay in pieces
+    return unicodedata.normalize("NFC", bare)  # else Hangul would stay decomposed
 
 
 def digits_hash(token: str) -> Variants:
-    """Return the token with ``#`` for every digit, or just for digits in a row.
+    """Return the token with ``#`` for every digit, and only for digits in a row.
 
-    Sources have both: a digit that stands alone may have been kept.
+    Sources have both: some keep a single digit.
 
     >>> digits_hash("1984"), digits_hash("3.14"), digits_hash("b2b")
     ('####', ('#.##', '3.##'), 'b#b')
@@ -85,14 +84,14 @@ def digits_hash(token: str) -> Variants:
 
 
 def digits_zero(token: str) -> str:
-    """Return the token with ``0`` for every digit, as BPEmb has it."""
+    """Return the token with ``0`` for every digit, as in BPEmb."""
     return _DIGIT.sub("0", token)
 
 
 def quotes(token: str) -> str:
     """Return the token with the quotes and dashes of a keyboard.
 
-    Where it has them already, its apostrophes become typographic ones.
+    If it has them already, its apostrophes become typographic ones.
 
     >>> quotes("don’t"), quotes("1990–95"), quotes("don't")
     ("don't", '1990-95', 'don’t')
@@ -117,12 +116,12 @@ def joined(token: str) -> Variants:
 
 
 def parts(token: str) -> tuple[str, ...]:
-    """Return the words that hyphens and other dividers part, if there are several.
+    """Return the words between hyphens and other separators, if there are several.
 
     >>> parts("state-of-the-art"), parts("cat"), parts("-s")
     (('state', 'of', 'the', 'art'), (), ())
     """
-    if token.isalnum():  # as most are
+    if token.isalnum():  # most tokens have none
         return ()
     words = tuple(filter(None, _DIVIDERS.split(token)))
     return words if len(words) > 1 else ()
@@ -144,9 +143,9 @@ _SNOWBALL = {
 
 
 def lemmatizer(language: str) -> Callable[[str], str]:
-    """Return what gives the lemma of a word, by simplemma.
+    """Return the function for the lemma of a word, by simplemma.
 
-    Raises `OptionError` for a language that it has not, and `MissingPackageError`.
+    Raises `OptionError` for a language that it lacks, and `MissingPackageError`.
     """
     try:
         import simplemma
@@ -163,10 +162,10 @@ def lemmatizer(language: str) -> Callable[[str], str]:
 
 
 def stemmer(language: str) -> Callable[[str], str]:
-    """Return what gives the stem of a word, by the Snowball algorithms.
+    """Return the function for the stem of a word, by the Snowball algorithms.
 
     The language is a code or a name, such as ``en`` or ``english``. Raises
-    `OptionError` for one that they have not, and `MissingPackageError`.
+    `OptionError` for an unknown one, and `MissingPackageError`.
     """
     try:
         import snowballstemmer
@@ -198,10 +197,10 @@ _LAST_PLANE_WITH_MARKS = 0x1FFFF  # variation selectors beyond it are in no key
 
 
 def conceptnet(language: str) -> Callable[[str], Variants]:
-    """Return what gives the keys of a token in a language, the whole key first.
+    """Return the function for the keys of a token in a language, full key first.
 
-    A token that is such a key already keeps its words. Raises `OptionError` for what
-    is no code of a language.
+    A token that is already a key keeps its words. Raises `OptionError` for an invalid
+    language code.
 
     >>> conceptnet("en")("The 24-hour Test"), conceptnet("de")("Straße")
     (('/c/en/##_hour_test', '##_hour_test'), ('/c/de/strasse', 'strasse'))
@@ -210,7 +209,8 @@ def conceptnet(language: str) -> Callable[[str], Variants]:
         raise OptionError(f"conceptnet:{language}: a code of a language goes here: en")
 
     def keys(token: str) -> Variants:
-        if token.isascii() and token.isalpha():  # as most are, and one word as it is
+        # most are not keys, and one word is unchanged
+        if token.isascii() and token.isalpha():
             term = token.lower()
             return f"/c/{language}/{term}", term
         if token.startswith("/c/"):

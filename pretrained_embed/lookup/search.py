@@ -1,11 +1,10 @@
-"""One pass over a source for all forms of all tokens.
+"""One pass over a source that looks up all forms of all tokens.
 
-All forms go into one index, each with its place in the chain as its rank: of the rows
-of the source that would do, the lowest rank wins, then the first in the file.
+All forms go into one index, with their positions in the chain as ranks. Of the matching
+rows of the source, the one with the lowest rank is used, then the first in the file.
 
-A pass may look for more than a vocabulary's tokens: parts of compounds, whose vectors
-are averaged later, and forms that advice is about, which are only located. They get
-rows beyond those of the vocabulary.
+A pass may also look up parts of compounds, whose vectors are averaged later, and forms
+for advice, which are only located. They get rows after those of the vocabulary.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ from pretrained_embed.lookup.match import (
 from pretrained_embed.lookup.match_text import Variants, parts
 from pretrained_embed.vocabulary import Vocabulary
 
-#: How many ranks an index tells apart.
+#: How many ranks an index has.
 RANKS = 128
 
 #: How many numbers are averaged at a time.
@@ -57,22 +56,22 @@ class RowNumbers(dict[str, int]):
         self._first = first
 
     def of(self, tokens: Iterable[str]) -> list[int]:
-        """Return the rows of tokens, in order."""
+        """Return the rows of tokens, in their order."""
         first = self._first
         return [self.setdefault(token, first + len(self)) for token in tokens]
 
     def rows(self) -> Int64Array:
-        """Return the rows in order."""
+        """Return all rows, in order."""
         return np.arange(self._first, self.stop)
 
     @property
     def stop(self) -> int:
-        """The row that the next new token gets."""
+        """The row for the next new token."""
         return self._first + len(self)
 
 
 class Texts(NamedTuple):
-    """What a form has looked for, entry by entry."""
+    """The texts that a form has looked up, one entry for each."""
 
     places: list[int]  # of the tokens
     orders: list[int]  # of the texts among those that one token is changed to
@@ -82,9 +81,9 @@ class Texts(NamedTuple):
 def texts_of(
     tokens: Sequence[str], made: Sequence[Variants], *, same: bool = False
 ) -> Texts:
-    """Return what a form made of tokens; nothing at all is no form of a token.
+    """Return the texts that a form made of tokens; a token may have none.
 
-    What is the token itself is left out, unless ``same``.
+    A text equal to its token is left out, unless ``same``.
     """
     places, orders, texts = [], [], []
     all_places = range(len(tokens))
@@ -98,7 +97,7 @@ def texts_of(
 
 
 class Wanted(NamedTuple):
-    """Some of what goes into the index of a pass."""
+    """A part of the index of a pass."""
 
     texts: PackedTokens
     rows: Int64Array  # of each text
@@ -106,18 +105,18 @@ class Wanted(NamedTuple):
 
     @classmethod
     def as_they_stand(cls, texts: PackedTokens, rows: Int64Array, rank: int) -> Wanted:
-        """Return what is wanted with one rank."""
+        """Return texts with their rows and one rank for all."""
         return cls(texts, rows, np.full(len(rows), rank, np.uint8))
 
 
 class Compounds(NamedTuple):
-    """Tokens that consist of so many parts each, and the rows of these."""
+    """Tokens with the same number of parts each, and the rows of the parts."""
 
     ids: Int64Array  # (tokens,)
     parts: Int64Array  # (tokens, parts of each)
 
     def complete(self, found: BoolArray) -> BoolArray:
-        """Return which tokens have all their parts among the rows that were found."""
+        """Return which tokens have all their parts among the found rows."""
         there: BoolArray = np.logical_and.reduce(found[self.parts], axis=1)
         return there
 
@@ -125,7 +124,7 @@ class Compounds(NamedTuple):
 def compounds_of(
     ids: Iterable[int], made: Iterable[Variants], rows: RowNumbers
 ) -> list[Compounds]:
-    """Return the tokens that have parts, which get their rows from ``rows``."""
+    """Return the tokens that have parts; the parts get rows from ``rows``."""
     groups: dict[tuple[int, int], tuple[list[int], list[list[int]]]] = {}
     for id, variants in zip(ids, made, strict=True):
         for order, variant in enumerate(several(variants)):
@@ -139,8 +138,8 @@ def compounds_of(
     ]
 
 
-#: The forms that advice is about, the simplest first, and those of them that a source
-#: which has lower case alone needs in lower case. No more than `BITS` in all.
+#: The forms for advice, the simplest first, and those of them that a lower-case source
+#: needs in lower case. At most `BITS` in all.
 _TRIED = match_chain(
     "exact,lower,title,upper,nfc,nfkc,strip-accents,quotes,digits-hash,digits-zero,"
     "joined,compound,unmarked,conceptnet"
@@ -152,12 +151,12 @@ _LOWER_COMPOUND = "lower+compound"
 
 
 class Trial:
-    """Forms that are tried beside a chain, on tokens that are to be looked for.
+    """Forms that are tried beside a chain, for advice.
 
-    Forms in lower case are credited only with what neither the form nor lower case
-    makes by itself, and ConceptNet only with whole keys. ``parts`` gives rows to the
-    parts of compounds. After that `texts` has what is to be looked for as it stands,
-    with a row for each.
+    A lower-case form counts only where neither the form nor lower case alone finds the
+    token, and ConceptNet only for full keys. ``parts`` gives rows to the parts of
+    compounds. After that `texts` has the texts to look up unchanged, with a row for
+    each.
     """
 
     def __init__(
@@ -174,7 +173,7 @@ class Trial:
         made = {}  # by name of the form
         for form in _TRIED:
             variants = form.made(vocabulary, tokens)
-            if form.name == "conceptnet":  # without /c/en/ it passes for other forms
+            if form.name == "conceptnet":  # without /c/en/ it is like another form
                 variants = [several(keys)[0] if keys else () for keys in variants]
             made[form.name] = texts_of(tokens, variants, same=alone or form == EXACT)
         for form in _TRIED_IN_LOWER_CASE:
@@ -196,7 +195,7 @@ class Trial:
                 self._wanted[name] = ids[np.array(places, np.int64)], rows
 
     def advice(self, found: BoolArray, oov: BoolArray) -> Advice:
-        """Return the advice, given which rows were found and which tokens are OOV."""
+        """Return the advice, given the found rows and the OOV tokens."""
         forms = (*self._wanted, *self._splits)
         found_by = np.zeros(len(oov), np.uint32)
         for i, name in enumerate(forms):
@@ -211,7 +210,7 @@ class Trial:
 
 
 def _in_lower_case(made: Texts, lowered: list[str]) -> Texts:
-    """Return what was made in lower case, where that is new."""
+    """Return the results of a form on lower-cased tokens, where they are new."""
     new = Texts([], [], [])
     for place, order, text in zip(*made, strict=True):
         if (lower := text.lower()) not in (text, lowered[place]):
@@ -221,16 +220,16 @@ def _in_lower_case(made: Texts, lowered: list[str]) -> Texts:
     return new
 
 
-#: Of how many whole numbers other spellings are looked for.
+#: For how many integers other spellings are looked up.
 _RESPELLED = 1000
-_WIDTH = 20  # digits of the longest int64, and one
+_WIDTH = 20  # the digits of the longest int64, and one more
 
 
 class Respelled:
-    """Other spellings of whole numbers, which are not those numbers: ``007``, ``7.0``.
+    """Other spellings of integers, which do not match: ``007``, ``7.0``.
 
-    They are looked for to say so where a source has them: of up to 1,000 of the numbers
-    that are wanted. No token gets the vector of one.
+    They are looked up for up to 1,000 of the wanted numbers, to report them if a source
+    has them. No token gets their vector.
     """
 
     def __init__(self, numbers: Int64Array, first_row: int) -> None:
@@ -243,7 +242,7 @@ class Respelled:
             self.texts.of([f"{number}.0", f" {number}", f"+{number}"])
 
     def note(self, found: BoolArray) -> str | None:
-        """Return what is said where some of the rows were found."""
+        """Return the note for the rows that were found."""
         names = [name for name, row in self.texts.items() if found[row]]
         if not names:
             return None
@@ -257,19 +256,18 @@ class Respelled:
 
 
 class Search:
-    """What is looked for in a source, and what came of it.
+    """The texts that are looked up in a source, and the results.
 
-    The pad token is not looked for. The other special tokens are as they stand alone: a
-    word of the source that only resembles one is just a word. A form that leaves a
-    token as it is counts as exact, if that is asked for, too. The parts of compounds
-    are looked for by the whole chain, and as they stand.
+    The pad token is not looked up. Other special tokens are looked up only unchanged,
+    since a similar word of the source is a different token. A form that does not change
+    a token counts as exact, if the chain has that. Parts of compounds are looked up by
+    the whole chain, and unchanged.
 
-    ``texts`` is all that is looked for, some of it more than once. ``index`` is for
+    ``texts`` has all texts to look up; a text may be there twice. ``index`` is for
     `Reader.select`, with an array of ``rows`` rows: those of the vocabulary, then those
-    of parts. With an array of no rows tokens are only located.
-    Where tokens are looked for as they stand alone, no ``str`` is made of them.
-
-    Raises `OptionError` where a form gives a token more variants than there are ranks.
+    of parts. With an array without rows, tokens are only located. With the chain
+    "exact" alone, no ``str`` objects are made. Raises `OptionError` if a form gives a
+    token more variants than there are ranks.
     """
 
     def __init__(
@@ -283,7 +281,7 @@ class Search:
         self._vocabulary, self._blank = vocabulary, codes_of(vocabulary, Origin.OOV)
         asked = asked_of(vocabulary, self._blank)
         changed = advise or chain != (EXACT,)
-        ids = np.flatnonzero(asked if changed else asked[:0])  # what forms are made of
+        ids = np.flatnonzero(asked if changed else asked[:0])  # the input of forms
         tokens = vocabulary.strings(ids)
         parts = RowNumbers(len(vocabulary))
         self._splits = {
@@ -343,20 +341,20 @@ class Search:
         )
 
     def notes(self, selection: Selection) -> list[str]:
-        """Return what there is to say of tokens that were met and are not wanted."""
+        """Return the notes on tokens that were found but do not match."""
         if self._respelled is None:
             return []
         note = self._respelled.note(selection.source_rows >= 0)
         return [] if note is None else [note]
 
     def hits(self, selection: Selection, out: Float32Array | None = None) -> Ledger:
-        """Return what a selection by `index` has found, still to be filled.
+        """Return the results of a selection by `index`.
 
         Rows of compounds in ``out``, the array that the selection was written to, are
         filled with the means of their parts.
         """
         rows, told = len(self._blank), len(selection.source_rows)
-        all_rows = np.full(max(self.rows, told), -1)  # nothing is wanted for the last
+        all_rows = np.full(max(self.rows, told), -1)  # nothing needs the last
         all_rows[:told] = selection.source_rows
         found, source_rows = all_rows >= 0, all_rows[:rows]
         ranks = np.full(rows, RANKS, np.uint8)
@@ -377,7 +375,7 @@ class Search:
         advice = None
         if self._trial is not None:
             advice = self._trial.advice(found, origin == Origin.OOV)
-        for array in (origin, source_rows, sources):  # and so need not be copied
+        for array in (origin, source_rows, sources):  # so that it need not be copied
             array.flags.writeable = False
         return Ledger(
             self._vocabulary,
@@ -393,7 +391,7 @@ def _joined(arrays: Sequence[AnyArray]) -> AnyArray:
 
 
 def _average(out: Float32Array, rows: Int64Array, parts: Int64Array) -> None:
-    """Put the means of parts into rows; they are taken in binary64, part by part."""
+    """Write the means of parts into rows; they are summed in binary64, part by part."""
     step = max(1, _BLOCK_NUMBERS // out.shape[1])
     for start in range(0, len(rows), step):
         chosen = parts[start : start + step]

@@ -44,7 +44,7 @@ def test_shards_go_into_a_new_folder() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--memory", "much"), "is no number of bytes such as 500MB"),
+        (("--memory", "much"), "is not a number of bytes such as 500MB"),
         (("--shards", "0", "-o", "model"), "--shards"),
         (("--shards", "2", "-o", "model.npz"), "'model.npz' is a file"),
         (("--shards", "2"), "'embedding.npz' is a file"),
