@@ -1,7 +1,6 @@
-"""Files: written whole or not at all, locked, hashed; and room on the disk for them.
+"""Files: atomic writing, locks, digests, and free space on the disk.
 
-A user's own path is written by `pretrained_embed.files.replacement`, which follows a
-link as it is named. Folders that the package keeps for itself, such as the cache, are
-used by `pretrained_embed.files.safe_path`, which follows no link inside them. Nothing
-here knows what the bytes mean.
+`pretrained_embed.files.replacement` writes a user's path, and follows a link there.
+`pretrained_embed.files.safe_path` uses the package's own folders, such as the cache,
+and follows no link inside them.
 """

@@ -1,4 +1,4 @@
-"""Digests: of local files, a cheap one or of all bytes, and of what JSON can hold."""
+"""Digests of files, cheap ones and of all bytes, and of JSON values."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ if TYPE_CHECKING:
 _SAMPLES = 64
 _SAMPLE = 4096
 _CHUNK = 1 << 20
-_POLYNOMIAL = 0xEDB88320  # of CRC-32, but for x ** 32
+_POLYNOMIAL = 0xEDB88320  # of CRC-32, without x ** 32
 
 
 def fingerprint(path: Path) -> str:
-    """Return a cheap fingerprint of a file: it tells files apart, it proves nothing.
+    """Return a cheap fingerprint of a file, which is no proof of its content.
 
     BLAKE2b of 16 bytes, in hexadecimal, over the size (8 bytes, little-endian) and 64
     samples of 4 KiB: sample ``i`` begins at ``i * (size - 4096) // 63``. A file of up
-    to 256 KiB is taken whole instead. A change between two samples goes unseen; where
-    that matters, take `sha256`.
-
-    Raises `OSError` where the file cannot be read.
+    to 256 KiB is hashed completely instead. A change between two samples is not
+    noticed; if that matters, use `sha256`. Raises `OSError` if the file cannot be read.
     """
     from hashlib import blake2b
 
@@ -42,12 +40,12 @@ def fingerprint(path: Path) -> str:
 
 
 def crc32_joined(first: int, second: int, size: int) -> int:
-    """Return the CRC-32 of two runs of bytes, given that of each.
+    """Return the CRC-32 of two byte strings together, given that of each.
 
-    ``size`` is that of the second. It is that of the first, moved on by so many bytes
-    of zeros, and that of the second added: polynomials over two elements, the lowest
-    power in the highest bit, modulo the one of zlib. The power of x that moves it is
-    found by squaring.
+    ``size`` is the length of the second in bytes. The first CRC is shifted by this many
+    zero bytes, and the second is added: polynomials over GF(2), the lowest power in the
+    highest bit, modulo that of zlib. The power of x for the shift is computed by
+    squaring.
     """
     shift, square, bits = 1 << 31, 1 << 30, 8 * size  # 1, and x
     while bits:
@@ -68,19 +66,19 @@ def _times(one: int, other: int) -> int:
 
 
 class Hashes:
-    """Several digests of the same bytes, taken in one pass."""
+    """Several digests of the same bytes, computed in one pass."""
 
     def __init__(self, algorithms: Iterable[str]) -> None:
         import hashlib
 
-        # MD5 and SHA-1 are what some publishers give; against accidents they serve.
+        # Some publishers only give MD5 or SHA-1, which still detect accidents.
         self._states: dict[str, Any] = {
             name: hashlib.new(name, usedforsecurity=False)
             for name in dict.fromkeys(("sha256", *algorithms))
         }
 
     def update(self, data: bytes) -> None:
-        """Take in the next bytes."""
+        """Hash the next bytes."""
         for state in self._states.values():
             state.update(data)
 
@@ -94,7 +92,8 @@ def hashed(
 ) -> Hashes:
     """Return SHA-256 and other digests of a file's bytes.
 
-    ``progress`` is called as the file is read. Raises `OSError` where it cannot be.
+    ``progress`` is called while the file is read. Raises `OSError` if it cannot be
+    read.
     """
     hashes = Hashes(algorithms)
     size = path.stat().st_size
@@ -114,10 +113,10 @@ def sha256(path: Path, *, progress: Progress | None = None) -> str:
 
 
 def json_digest(value: object) -> str:
-    """Return 32 hexadecimal digits that differ where a value does.
+    """Return 32 hexadecimal digits for a value, different for different values.
 
-    BLAKE2b of 16 bytes over ``json.dumps(value)``: for keys and names, some of which
-    are on the disks of users, so it stays as it is.
+    BLAKE2b of 16 bytes over ``json.dumps(value)``. It is used for keys and names, some
+    of which are on users' disks, so it must not change.
     """
     from hashlib import blake2b
 

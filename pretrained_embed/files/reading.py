@@ -1,7 +1,7 @@
-"""Reading files: all bytes asked for, named pipes, and what has a name.
+"""Reading files: full reads, named pipes, and tests for existing names.
 
-For a name that no file can have, too long or with NUL, `pathlib.Path` raises; `exists`,
-`is_file` and `is_folder` say that there is none.
+For an invalid name, too long or with NUL, `pathlib.Path` raises an error; `exists`,
+`is_file` and `is_folder` return False.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import BinaryIO, cast
 
 
 def read_fully(file: BinaryIO, size: int) -> bytes:
-    """Read ``size`` bytes, fewer only where the file ends."""
+    """Read ``size`` bytes, or fewer at the end of the file."""
     parts = []
     while size > 0 and (part := file.read(size)):
         parts.append(part)
@@ -20,14 +20,14 @@ def read_fully(file: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
-#: Seconds to wait for the first byte of a pipe that nobody may be writing to.
+#: How many seconds to wait for the first byte of a pipe without a writer.
 PATIENCE = 60.0
 
 
 def open_pipe(path: Path) -> BinaryIO:
-    """Open a named pipe, or one that a shell names such as ``/dev/fd/63``.
+    """Open a named pipe, or one of a shell such as ``/dev/fd/63``.
 
-    Raises `OSError`, a `TimeoutError` where nobody wrote to it in time.
+    Raises `OSError`; `TimeoutError` if nobody wrote to it in time.
     """
     import select
 
@@ -42,7 +42,7 @@ def open_pipe(path: Path) -> BinaryIO:
 
 
 def exists(path: str | Path) -> bool:
-    """Return whether there is anything of this name."""
+    """Return whether a file or folder has this name."""
     return os.path.exists(path)  # noqa: PTH110  (see the top)
 
 

@@ -1,17 +1,16 @@
-"""Files of the user's, in whose place new ones appear whole or not at all.
+"""Replace a user's file by a new one, whole or not at all.
 
-The bytes go into a file of another name in the same folder, are flushed to the disk
-and then take the target's place in one step. Whatever goes wrong before that step
-removes the temporary file and leaves the target as it was. Of two writers at once the
-later one wins, whole.
-What a writer that was killed has left is removed by the next one of the same file; see
-`SafePath.among_writers`.
+The bytes go into a file of another name in the same folder, are flushed to the disk and
+then replace the target in one step. If an error happens before that step, the temporary
+file is removed and the target is unchanged. Of two writers at once, the file of the
+later one stays.
 
-What takes hours may grow in a folder that is given: there it outlives a writer that was
-killed, and the next one goes on with it.
+The next writer of the same file removes the temporary file of a killed writer; see
+`SafePath.among_writers`. A file that takes hours may grow in a given folder: there it
+is kept after a kill, and the next writer continues it.
 
-A path is taken as it is named: where it is a symbolic link, the file it leads to is
-replaced. A `SafePath`, which is no user's, is used through no link.
+If a path is a symbolic link, its target is replaced. A `SafePath`, which is never a
+user's path, is not used through links.
 """
 
 from __future__ import annotations
@@ -28,20 +27,20 @@ from typing import BinaryIO
 from pretrained_embed.errors import PretrainedEmbedError, WriteError
 from pretrained_embed.files.safe_path import SafePath, sync_folder, temporary_name
 
-#: What is to be written, in the user's words or the package's own.
+#: The path to write: a user's, or one of the package's own.
 Output = str | os.PathLike[str] | SafePath
 
 
 @contextmanager
 def replacing(path: Output, growing: Path | None = None) -> Iterator[BinaryIO]:
-    """Give a binary file to write to; put it in the place of ``path`` at the end.
+    """Yield a binary file to write to; it replaces ``path`` at the end.
 
     ``growing`` is a folder on the same disk in which the file grows, and stays if it is
-    not finished. What is there of it already is what an earlier writer left.
+    not finished. It may already have the bytes of an earlier writer.
 
     A symbolic link is followed. An existing file's permissions are kept, a new file's
-    follow the umask. Raises `WriteError` where the system refuses (no such folder, no
-    permission, disk full) or where ``path`` is a folder or a device.
+    follow the umask. Raises `WriteError` if the system refuses (no such folder, no
+    permission, disk full), or if ``path`` is a folder or a device.
     """
     with replacing_path(path, growing) as temporary, temporary.open("r+b") as file:
         yield file
@@ -51,8 +50,8 @@ def replacing(path: Output, growing: Path | None = None) -> Iterator[BinaryIO]:
 def replacing_path(path: Output, growing: Path | None = None) -> Iterator[Path]:
     """Like `replacing`, for libraries that open files by name.
 
-    The path given is that of an existing file, empty unless it is ``growing``. Whatever
-    opened it has to be closed at the end of the block.
+    Yields the path of an existing file, empty unless it is ``growing``. It must be
+    closed at the end of the block.
     """
     target = resolved(path)
     with writing(path), _safe(target).among_writers():
@@ -71,11 +70,10 @@ def replacing_path(path: Output, growing: Path | None = None) -> Iterator[Path]:
 
 @contextmanager
 def replacing_with_others(path: Output, growing: Path | None = None) -> Iterator[Path]:
-    """Like `replacing_path`, for libraries that write more files beside the named one.
+    """Like `replacing_path`, for libraries that write further files beside it.
 
-    The path given is in a new folder; no file is there yet, unless they are
-    ``growing``. All files of that folder go to the target's one after the other, the
-    named one last.
+    The path is in a new folder, which is empty unless files are ``growing``. All files
+    of the folder are moved to the target's folder, the named one last.
     """
     target = resolved(path)
     with writing(path), _safe(target).among_writers():
@@ -84,7 +82,7 @@ def replacing_with_others(path: Output, growing: Path | None = None) -> Iterator
         folder.mkdir(exist_ok=growing is not None)
         try:
             yield folder / target.name
-            # False comes before True: what is named refers to the others.
+            # False comes before True: the named file refers to the others.
             for file in sorted(folder.iterdir(), key=lambda f: f.name == target.name):
                 _put(file, target.with_name(file.name), mode)
         finally:
@@ -95,10 +93,10 @@ def replacing_with_others(path: Output, growing: Path | None = None) -> Iterator
 
 @contextmanager
 def new_folder(path: Output) -> Iterator[Path]:
-    """Give an empty folder to fill; rename it to ``path`` at the end.
+    """Yield an empty folder to fill; it is renamed to ``path`` at the end.
 
-    Raises `WriteError` as `replacing` does, and where there is something already: a
-    folder may hold more than what was once written here.
+    Raises `WriteError` as `replacing` does, and if ``path`` exists: an old folder may
+    have other files too.
     """
     target = resolved(path)
     with writing(path), _safe(target).among_writers():
@@ -117,7 +115,7 @@ def new_folder(path: Output) -> Iterator[Path]:
                 else:
                     _sync(made)
             sync_folder(temporary)
-            if target.exists():  # empty, as was seen; else this fails
+            if target.exists():  # it was empty before; otherwise this fails
                 target.rmdir()
             temporary.rename(target)
         finally:
@@ -127,10 +125,10 @@ def new_folder(path: Output) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Output) -> Iterator[None]:
-    """Turn what the system says where it cannot write into `WriteError`."""
+    """Turn errors of the operating system while writing into `WriteError`."""
     try:
         yield
-    except PretrainedEmbedError:  # a source that failed meanwhile is an OSError too
+    except PretrainedEmbedError:  # an error of a source is an OSError too
         raise
     except OSError as error:
         raise WriteError(
@@ -139,8 +137,8 @@ def writing(path: Output) -> Iterator[None]:
 
 
 def reason(path: Output, error: OSError) -> str:
-    """Return why the system refused to write, and what to do where that is known."""
-    if isinstance(error, FileNotFoundError):  # what is written may be a folder's file
+    """Return why the system refused to write, with a remedy if one is known."""
+    if isinstance(error, FileNotFoundError):  # the path may be a file in a folder
         for folder in (Path(str(path)).parent, Path(str(path))):
             if not folder.is_dir():
                 return f"there is no folder {str(folder)!r}, make it first"
@@ -148,17 +146,17 @@ def reason(path: Output, error: OSError) -> str:
 
 
 def discard_leftovers(path: Output) -> None:
-    """Remove what a writer of ``path`` that was killed has left beside it.
+    """Remove the temporary files that a killed writer of ``path`` has left beside it.
 
-    For a path that nobody else is writing to.
+    No other writer may be active.
     """
     _safe(resolved(path)).discard_leftovers()
 
 
 def folder_for(path: Output) -> Path:
-    """Return the folder in which ``path`` is, or will be.
+    """Return the folder of ``path``, which need not exist.
 
-    Raises `WriteError` where no file can take that place, before there is one.
+    Raises `WriteError` if no file can be at ``path``.
     """
     target = resolved(path)
     with writing(path):
@@ -167,7 +165,7 @@ def folder_for(path: Output) -> Path:
 
 
 def resolved(path: Output) -> Path:
-    """Return the file that a path leads to; `WriteError` where none has the name."""
+    """Return the file at the end of a path; `WriteError` if the name is invalid."""
     if isinstance(path, SafePath):
         return path.checked()
     try:
@@ -186,7 +184,7 @@ def _beside(target: Path) -> Path:
 
 
 def _put(temporary: Path, target: Path, mode: int | None) -> None:
-    """Put a whole file in the place of another."""
+    """Replace a file by another, which is complete."""
     if mode is not None:
         temporary.chmod(mode)
     _sync(temporary)
@@ -194,7 +192,8 @@ def _put(temporary: Path, target: Path, mode: int | None) -> None:
 
 
 def _sync(path: Path) -> None:
-    # Windows flushes only what is open for writing; elsewhere it may not be allowed.
+    # Windows only flushes files that are open for writing; elsewhere that may be
+    # forbidden.
     with path.open("r+b" if os.name == "nt" else "rb") as file:
         os.fsync(file.fileno())
 
@@ -220,16 +219,16 @@ _CANNOT_SAY = (errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS)
 
 
 def free_bytes(folder: Path) -> int | None:
-    """Return the bytes that are free on the disk of a folder; ``None``: not told.
+    """Return the free bytes on the disk of a folder; ``None`` if unknown.
 
-    Raises `OSError` where there is no such folder.
+    Raises `OSError` if there is no such folder.
     """
     usage = shutil.disk_usage(folder)
-    return usage.free if usage.total else None  # some network disks say 0 of 0
+    return usage.free if usage.total else None  # some network disks report 0 of 0
 
 
 def check_room(path: Output, size: int) -> None:
-    """Raise `WriteError` where there is no room for ``size`` new bytes at ``path``."""
+    """Raise `WriteError` if there is no room for ``size`` new bytes at ``path``."""
     with writing(path):
         free = free_bytes(folder_for(path))
     if free is not None and free < size:
@@ -237,10 +236,10 @@ def check_room(path: Output, size: int) -> None:
 
 
 def reserve(file: BinaryIO, size: int, path: Output) -> bool:
-    """Make a new file, which will be at ``path``, ``size`` bytes long, all its own.
+    """Reserve ``size`` bytes on the disk for a new file, to be placed at ``path``.
 
-    Where the system cannot do that the file stays as it is, and False is returned.
-    Raises `WriteError` where the disk or a quota has too little room.
+    If the system cannot do that, the file is unchanged and False is returned. Raises
+    `WriteError` if the disk or a quota has too little room.
     """
     if not hasattr(os, "posix_fallocate"):
         return False

@@ -1,13 +1,12 @@
-"""Paths below a folder of the package's own, such as the cache, that follow no link.
+"""Paths in a folder of the package's own, such as the cache, without links.
 
-The folder itself is what its name says: the name may be a symbolic link or lie behind
-one, and is resolved once. Below it the package makes all names by itself, so a link
-there was put there by somebody else, for example by a repository that was cloned. It
-is refused: nothing is opened, written or removed behind it.
+The name of the folder itself may be or contain a symbolic link, and is resolved once.
+Below the folder the package makes all names, so a link there was made by somebody else,
+for example by a cloned repository. It is refused: nothing is opened, written or removed
+through it.
 
-Where the system can, each step from the folder on is opened by the descriptor of the
-one before, so that no step can become a link in between. Elsewhere each is looked at
-first.
+If the system supports it, each step is opened by the descriptor of its parent, so that
+no step can become a link in the meantime. Elsewhere each step is checked first.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ _BY_DESCRIPTOR = (
     <= os.supports_dir_fd
 )
 
-#: How often, and after how many seconds, to ask for a lock that is held for a moment.
+#: How often, and after how many seconds, to try a lock that is held only briefly.
 _TRIES, _PAUSE = 100, 0.01
 
 _NO_LINK = getattr(os, "O_NOFOLLOW", 0)
@@ -43,28 +42,28 @@ _JUNCTION = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)  # a link, on Wind
 
 @dataclass(frozen=True)
 class SafePath:
-    """A path below a folder, to be used through no link below that folder.
+    """A path below a folder, which is never used through a link.
 
-    Made by `SafePath.at` and ``/``. All methods raise ``error``, with the link, where
-    it leads and ``remedy``, where a step below the folder is a link; and `OSError`
-    where the system refuses.
+    It is made by `SafePath.at` and ``/``. All methods raise ``error``, with the link,
+    its target and ``remedy``, if a step below the folder is a link, and `OSError` if
+    the system refuses.
     """
 
     folder: Path  # as it was named
     real: str  # the same, without links
     error: type[Exception]
-    remedy: str  # what to do about a link, which ends a sentence: TARGET is where to
+    remedy: str  # the end of the message about a link; TARGET stands for its target
     names: tuple[str, ...] = ()
 
     @classmethod
     def at(
         cls, folder: str | os.PathLike[str], error: type[Exception], remedy: str
     ) -> Self:
-        """Return the path of a folder, which need not exist; links are followed now."""
+        """Return the path of a folder, which need not exist; links are resolved."""
         return cls(Path(folder), os.path.realpath(folder), error, remedy)
 
     def __truediv__(self, name: str) -> Self:
-        """Return the path of a name in this folder: one step, never up."""
+        """Return the path of an entry of this folder: one step, never upwards."""
         if name in ("", ".", "..") or not {"/", "\0", os.sep, os.altsep}.isdisjoint(
             name
         ):
@@ -75,12 +74,12 @@ class SafePath:
         return type(self)(self.folder, self.real, self.error, self.remedy, names)
 
     def beside(self, suffix: str) -> Self:
-        """Return the path whose name is this one's and ``suffix``."""
+        """Return the path with this name and ``suffix``."""
         return self.parent / (self.name + suffix)
 
     @property
     def parent(self) -> Self:
-        """The folder that this is in; of the first folder the folder itself."""
+        """The folder of this path; for the first folder, itself."""
         return self._named(self.names[:-1])
 
     @property
@@ -90,19 +89,19 @@ class SafePath:
 
     @property
     def path(self) -> Path:
-        """The path in the words of the user: to be shown, unchecked."""
+        """The path as the user named it, to be shown, unchecked."""
         return self.folder.joinpath(*self.names)
 
     def __str__(self) -> str:
         return str(self.path)
 
     def checked(self) -> Path:
-        """Return the path for what opens files by name; now no step is a link."""
+        """Return the path for libraries that open files by name, checked now."""
         self.status()
         return self.path
 
     def status(self) -> os.stat_result | None:
-        """Return what the system says of the file, ``None`` where there is none."""
+        """Return the system's status of the file; ``None`` if there is none."""
         try:
             if not self.names:
                 return Path(self.real).stat()
@@ -120,23 +119,23 @@ class SafePath:
             return False
 
     def children(self) -> list[Self]:
-        """Return what is in this folder, by name; links among it are not followed."""
+        """Return the entries of this folder by name; links are not followed."""
         return [self / name for name in sorted(self._held())]
 
     def _held(self) -> list[str]:
-        """Return the names of what is in this folder."""
+        """Return the names of the entries of this folder."""
         try:
             with self._opened() as folder:
-                return os.listdir(self._real_path if folder is None else folder)  # noqa: PTH208  (by a descriptor)
+                return os.listdir(self._real_path if folder is None else folder)  # noqa: PTH208  (a descriptor)
         except (FileNotFoundError, NotADirectoryError):
             return []
 
     def open(
         self, mode: Literal["r", "w", "x", "a", "r+"] = "r", buffering: int = -1
     ) -> BinaryIO:
-        """Open the bytes of the file; otherwise as `open`."""
+        """Open the file in binary mode; otherwise like `open`."""
         with self._parent() as at:
-            if "x" not in mode:  # which opens nothing that is there, links among it
+            if "x" not in mode:  # which opens no existing file, nor a link
                 with suppress(FileNotFoundError):
                     self._look(at)
 
@@ -152,10 +151,10 @@ class SafePath:
             return file.read()
 
     def make(self, *, parents: bool = False, mode: int = 0o777) -> Self:
-        """Make this a folder, and those that it is in below the first.
+        """Make this folder, and its parents below the first folder.
 
-        What is there stays. With ``parents`` the first folder is made, too, and those
-        that it is in. ``mode`` is that of the first, less the umask.
+        Existing folders stay. With ``parents`` the first folder and its parents are
+        made too. ``mode`` is the mode of the first folder, without the umask.
         """
         if parents or not self.names:
             Path(self.real).mkdir(mode, parents=parents, exist_ok=True)
@@ -169,17 +168,16 @@ class SafePath:
         return self
 
     def write(self, data: bytes) -> None:
-        """Write a file that appears whole or not at all; see `replacing`."""
+        """Write a file whole or not at all; see `replacing`."""
         with self.replacing() as file:
             file.write(data)
 
     @contextmanager
     def replacing(self, *, durable: bool = True) -> Iterator[BinaryIO]:
-        """Give a new file to write to, in this folder; give it this name at the end.
+        """Yield a new file in this folder to write to, which gets this name at the end.
 
-        Then it is on the disk, if it is to be ``durable``: of what has a checksum, and
-        can be made again, nobody need wait for the disk. Whatever goes wrong before
-        leaves what was there.
+        With ``durable`` it is flushed to the disk; a file that has a checksum and can
+        be made again need not wait for that. After an error the old file is unchanged.
         """
         with self.among_writers():
             temporary = self.parent / temporary_name(self.name)
@@ -197,12 +195,12 @@ class SafePath:
 
     @contextmanager
     def among_writers(self) -> Iterator[None]:
-        """Be one of those who write into the folder of this file.
+        """Join the writers of the folder of this file.
 
-        A writer that is killed leaves its temporary file, and the next one of the same
-        file removes it. That nobody writes it any more is told by a lock on the folder,
-        which all writers share. So it stays while others write into the folder, on
-        disks without locks, and on Windows.
+        A killed writer leaves its temporary file, and the next writer of the same file
+        removes it. A lock on the folder, which all writers share, shows that nobody
+        writes the file any more. So the file stays while others write into the folder,
+        on disks without locks, and on Windows.
         """
         with ExitStack() as held:
             at = None
@@ -211,14 +209,14 @@ class SafePath:
                     at = held.enter_context(self._parent())
                 except self.error:
                     raise
-                except OSError:  # there is no such folder: that is told by others
+                except OSError:  # a missing folder is reported elsewhere
                     pass
             if at is not None:
                 self._share(at)
             yield
 
     def _share(self, folder: int) -> None:
-        """Lock an open folder for writers, first for this one alone to tidy up."""
+        """Lock an open folder: first alone, to remove leftovers, then shared."""
         import fcntl
 
         with suppress(OSError):
@@ -230,14 +228,14 @@ class SafePath:
                 return
             except BlockingIOError:
                 time.sleep(_PAUSE)
-            except OSError:  # there are no locks on this disk
+            except OSError:  # this disk has no locks
                 return
 
     def replace(self, target: Self, *, durable: bool = True) -> None:
-        """Give a file, which is on the disk, another name, in this folder or another.
+        """Rename a file that is on the disk, in this folder or into another.
 
-        The other one has to be there, on the same disk. The new name is on the disk
-        then, if it is to be ``durable``.
+        The other folder must exist on the same disk. With ``durable`` the new name is
+        flushed to the disk.
         """
         target.status()
         with self._parent() as at, target._parent() as to:
@@ -250,14 +248,14 @@ class SafePath:
                 sync_folder(self._real_path.parent if at is None else at)
 
     def remove(self) -> None:
-        """Remove the file if it is there; of a link the link itself."""
+        """Remove the file if it exists; of a link, the link itself."""
         with suppress(FileNotFoundError), self._parent() as at:
             os.unlink(self._step(at), dir_fd=at)
 
     def remove_folder(self) -> None:
-        """Remove the folder and all in it, if it is there; of a link the link itself.
+        """Remove the folder and its content, if it exists; of a link, the link itself.
 
-        What cannot be removed stays.
+        Entries that cannot be removed stay.
         """
         with suppress(FileNotFoundError), self._parent() as at:
             name = self._step(at)
@@ -267,22 +265,22 @@ class SafePath:
                 os.unlink(name, dir_fd=at)
 
     def discard_leftovers(self) -> None:
-        """Remove what a writer of this file that was killed has left beside it.
+        """Remove the temporary files that a killed writer of this file has left.
 
-        For a file that nobody else is writing to.
+        No other writer may be active.
         """
-        for name in self.parent._held():  # of which there may be many
+        for name in self.parent._held():  # there may be many entries
             if name.endswith(".part") and is_leftover(name, self.name):
                 (self.parent / name).remove_folder()
 
     @contextmanager
     def locked(self) -> Iterator[int]:
-        """Hold the lock that this file stands for, waiting for it as needed.
+        """Hold the lock of this file; waits for it if needed.
 
-        Gives the descriptor of the file. It keeps out other processes and other
-        threads. The system lets go of it when the process ends, however it ends; so
-        the file means nothing by itself. It is never removed, for another process may
-        be waiting on it.
+        Yields the descriptor of the file. The lock excludes other processes and
+        threads. The system releases it when the process ends in any way, so the
+        existence of the file has no meaning. The file is never removed, since another
+        process may be waiting for it.
         """
         with self.open("a", buffering=0) as file:
             lock, unlock = _locks()
@@ -306,23 +304,23 @@ class SafePath:
         return Path(self.real, *self.names)
 
     def _steps(self) -> list[Self]:
-        """Return the paths from the first step below the folder to this."""
+        """Return the paths from the first step below the folder to this one."""
         counts = range(1, len(self.names) + 1)
         return [self._named(self.names[:count]) for count in counts]
 
     def _step(self, at: int | None) -> str:
-        """Return what to call this from the folder that is open as ``at``."""
+        """Return the name of this path in the folder that is open as ``at``."""
         return str(self._real_path) if at is None else self.name
 
     @contextmanager
     def _parent(self) -> Iterator[int | None]:
-        """Open the folder that this is in; give ``None`` where that cannot be done."""
+        """Open the parent folder; yields ``None`` if the system cannot do that."""
         with self.parent._opened() as folder:
             yield folder
 
     @contextmanager
     def _opened(self) -> Iterator[int | None]:
-        """Open this folder, step by step; give ``None`` where that cannot be done."""
+        """Open this folder, step by step; yields ``None`` if that is impossible."""
         steps = self._steps()
         if not _BY_DESCRIPTOR:
             for step in steps:
@@ -345,7 +343,7 @@ class SafePath:
             os.close(folder)
 
     def _look(self, at: int | None) -> os.stat_result:
-        """Return what the system says of the last step; refuse a link."""
+        """Return the system's status of the last step; refuse a link."""
         name = self._step(at)
         found = os.lstat(name, dir_fd=at)
         if _is_link(found):
@@ -360,7 +358,7 @@ class SafePath:
 
 
 def _locks() -> tuple[Callable[[int], object], Callable[[int], object]]:
-    """Return what locks an open file, and unlocks it: flock, where there is one."""
+    """Return the functions that lock and unlock an open file, such as flock."""
     try:
         import fcntl
     except ModuleNotFoundError:  # Windows
@@ -378,24 +376,24 @@ def _is_link(found: os.stat_result) -> bool:
     return stat.S_ISLNK(found.st_mode) or (tag is not None and tag == _JUNCTION)
 
 
-#: Characters of a name that a temporary file beside it has in its own.
+#: How many characters of a name are in the name of its temporary file.
 _LONGEST_NAME = 32
 
 
 def temporary_name(name: str) -> str:
-    """Return a new name for the bytes of a file until they are all there."""
-    # Not tempfile: its files are private (0600), and asking for the umask sets it.
+    """Return a new temporary name for a file until it is complete."""
+    # Not tempfile: its files are private (0600), and reading the umask sets it.
     return f"{_stem(name)}.{os.urandom(6).hex()}.part"
 
 
 def is_leftover(found: str, name: str) -> bool:
-    """Whether a name is one that `temporary_name` gives for a file."""
+    """Return whether `temporary_name` gives this name for a file."""
     pattern = re.escape(_stem(name)) + r"\.[0-9a-f]{12}\.part"
     return re.fullmatch(pattern, found) is not None
 
 
 def is_temporary(found: str) -> bool:
-    """Whether a name is one that `temporary_name` gives for some file."""
+    """Return whether `temporary_name` gives this name for any file."""
     return re.fullmatch(r"\..+\.[0-9a-f]{12}\.part", found) is not None
 
 
@@ -407,12 +405,12 @@ def _stem(name: str) -> str:
 
 
 def sync_folder(folder: Path | int) -> None:
-    """Make new names in a folder last through a power cut, where the system can.
+    """Make new names in a folder survive a power failure, if the system can.
 
-    ``folder`` is its path, or its descriptor.
+    ``folder`` is a path or a descriptor.
     """
-    # Some systems open no folders and some file systems sync none. The file is in
-    # place and whole either way.
+    # Some systems cannot open folders, and some file systems cannot sync them. The file
+    # is complete in any case.
     with suppress(OSError):
         if isinstance(folder, int):
             os.fsync(folder)

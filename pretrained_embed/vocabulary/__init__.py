@@ -1,7 +1,7 @@
 """Vocabularies: which token has which id.
 
-A vocabulary comes from an iterable, a mapping, texts, a file or an object of another
-library, and turns texts into ids. It knows nothing of vectors and imports no framework.
+A vocabulary is made from an iterable, a mapping, texts, a file or an object of another
+library, and turns texts into ids. It has no vectors and imports no framework.
 """
 
 from pretrained_embed.vocabulary.files import KINDS

@@ -1,6 +1,6 @@
-"""What tokens, ids, counts and options must be.
+"""Checks of tokens, ids, counts and options.
 
-Whole lists are checked at C speed; the culprit is looked for once there is one.
+Whole lists are checked at C speed; the wrong value is only searched for after that.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _INT64_MAX = 2**63 - 1
 def strings(values: Iterable[object]) -> list[str]:
     """Return the tokens as a list of plain ``str``.
 
-    Raises `VocabularyError` where there is none, one is no ``str``, or one is no text
-    that bytes can hold.
+    Raises `VocabularyError` for an empty list, for a token that is no ``str``, and for
+    one that cannot be encoded.
     """
     tokens: list[Any] = [*values]
     if not tokens:
@@ -43,11 +43,11 @@ def _string(token: object, position: int) -> str:
             f"{type(token).__name__}; a token is a str"
             + ("; whole numbers are given as numpy.array(numbers)" if whole else "")
         )
-    return str.__str__(token)  # of np.str_ and the like
+    return str.__str__(token)  # subclasses such as np.str_
 
 
 def _check_surrogates(token: str, where: str) -> None:
-    """Refuse surrogates other than those that stand for bytes that are not UTF-8."""
+    """Refuse surrogates, except those for bytes that are not UTF-8."""
     try:
         raw = token.encode("utf-8", "surrogateescape")
     except UnicodeEncodeError as error:
@@ -63,7 +63,7 @@ def _check_surrogates(token: str, where: str) -> None:
 
 
 def repeated(values: Sequence[object]) -> tuple[int, int] | None:
-    """Return the positions of the first value that comes again, and of its return."""
+    """Return two positions of the first value that is there twice."""
     if len(set(values)) == len(values):
         return None
     first: dict[object, int] = {}
@@ -76,7 +76,7 @@ def whole_numbers(
 ) -> list[int]:
     """Return the value of each token as an ``int`` from 0 to 2**63 - 1.
 
-    Raises `VocabularyError` naming the token; ``what`` says what its value is.
+    Raises `VocabularyError`, which names the token; ``what`` is the name of its value.
     """
     given = list(values)
     numbers = [value for value in given if type(value) is int]
@@ -98,7 +98,7 @@ def whole_numbers(
 
 
 def specials(pad: str | None, unk: str | None) -> None:
-    """Raise where pad and unk are no tokens, or one and the same."""
+    """Raise an error if pad or unk is no token, or both are the same."""
     for name, token in (("pad", pad), ("unk", unk)):
         if token is not None and not isinstance(token, str):
             raise OptionError(f"{name} is {brief(token)}; it must be a str or None")
@@ -112,7 +112,7 @@ def specials(pad: str | None, unk: str | None) -> None:
 
 
 def positive(name: str, value: int | None) -> None:
-    """Raise `OptionError` unless the value is a whole number from 1, or ``None``."""
+    """Raise `OptionError` unless the value is an integer from 1, or ``None``."""
     if value is None:
         return
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
@@ -123,9 +123,9 @@ def positive(name: str, value: int | None) -> None:
 
 
 def row_numbers(ids: npt.NDArray[Any], rows: int) -> None:
-    """Raise `VocabularyError` unless an array holds whole numbers from 0 to rows - 1.
+    """Raise `VocabularyError` unless an array has only integers from 0 to rows - 1.
 
-    An array without any is let through, whatever its dtype.
+    An empty array of any dtype is allowed.
     """
     if not ids.size:
         return

@@ -1,9 +1,8 @@
-"""What a file or an object of another library says of a vocabulary.
+"""The content of a vocabulary file or of an object of another library.
 
-Special tokens stand for no text. They go by the names ``pad``, ``unk``, ``mask``,
-``cls``, ``sep``, ``bos`` and ``eos`` where they have one of these parts, and by
-themselves where they have none. One token may have several parts: GPT-2's
-``<|endoftext|>`` begins and ends texts.
+Special tokens are no text. Each has the name of its role, ``pad``, ``unk``, ``mask``,
+``cls``, ``sep``, ``bos`` or ``eos``; without a role, the token is its own name. One
+token may have several roles: GPT-2's ``<|endoftext|>`` begins and ends texts.
 """
 
 from __future__ import annotations
@@ -23,21 +22,21 @@ from pretrained_embed.vocabulary.markers import Marks
 from pretrained_embed.vocabulary.rows import inserted
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
-#: The parts that special tokens may have.
+#: The roles of special tokens.
 PARTS = ("pad", "unk", "mask", "cls", "sep", "bos", "eos")
 
-#: How many tokens are looked at for one that resembles another.
+#: How many tokens are searched for a similar one.
 _LOOKED_AT = 1_000_000
 
-#: What the letters of a special token say of its part, beyond the names of the parts.
+#: Letters of special tokens that tell the role, besides the names of the roles.
 _CUSTOMARY = {part: part for part in PARTS} | {"s": "bos"}
 
 
 def parts_of(special: Iterable[str], said: Mapping[str, str]) -> dict[str, str]:
-    """Return special tokens by their parts: those said, and those that are customary.
+    """Return special tokens by role: the given roles, and the customary ones.
 
-    A file may only say that ``[PAD]``, ``<mask>`` or ``</s>`` is special. What has no
-    part goes by itself.
+    A file may only say that ``[PAD]``, ``<mask>`` or ``</s>`` is special. A token
+    without a role has its own name.
 
     >>> parts_of(["[PAD]", "</s>", "<extra>"], {"unk": "<unk>"})
     {'unk': '<unk>', 'pad': '[PAD]', 'eos': '</s>', '<extra>': '<extra>'}
@@ -55,10 +54,10 @@ def parts_of(special: Iterable[str], said: Mapping[str, str]) -> dict[str, str]:
 def named(
     given: Mapping[str, str] | None, *, pad: str | None, unk: str | None
 ) -> dict[str, str]:
-    """Return the special tokens by name, with pad and unk before the others.
+    """Return the special tokens by name, pad and unk first.
 
-    Raises `OptionError` for what is no mapping from ``str`` to ``str`` or names another
-    pad or unk.
+    Raises `OptionError` for a value that is no mapping from ``str`` to ``str``, or that
+    has another pad or unk.
     """
     ours = {"pad": pad, "unk": unk}
     special = {name: token for name, token in ours.items() if token is not None}
@@ -82,7 +81,7 @@ def named(
 
 
 def unknown(name: str, token: str, known: Iterable[str]) -> VocabularyError:
-    """Return the error that a special token is not among the known ones."""
+    """Return the error for a special token that is not in the vocabulary."""
     called = "token" if name == token else f"{name} token"
     return VocabularyError(
         f"the {called} {brief(token)} is not in the vocabulary{nearest(token, known)}"
@@ -90,9 +89,9 @@ def unknown(name: str, token: str, known: Iterable[str]) -> VocabularyError:
 
 
 def nearest(token: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean ...?"`` for a token that is nearly known, or ``""``.
+    """Return ``"; did you mean ...?"`` for a token close to a known one, or ``""``.
 
-    Of a large vocabulary only the first million tokens are looked at.
+    Only the first million tokens of a vocabulary are compared.
 
     >>> nearest("<PAD>", ["[PAD]", "pod"])
     "; did you mean '[PAD]'?"
@@ -118,24 +117,23 @@ def _letters(token: str) -> str:
 
 
 class Choice(Enum):
-    """What can be asked for in place of a pad or unk token, or none."""
+    """A pad or unk argument that is no token."""
 
-    AS_FOUND = "as found"  # what the file or object says
+    AS_FOUND = "as found"  # the token of the file or object
 
 
-#: A pad or unk token, none, or what the file or object says.
+#: A pad or unk token, none, or the one of the file or object.
 Special = str | Literal[Choice.AS_FOUND] | None
 
 
 @dataclass(frozen=True)
 class RawVocabulary:
-    """What is said of a vocabulary.
+    """The unchecked content of a vocabulary.
 
-    ``tokens`` and ``counts`` are those of `Vocabulary`, ``special_tokens`` and
-    ``marks`` its properties, and ``own`` is what reads texts. Nothing is checked yet. A
-    `TokenRows` is a list here: pad and unk can be put into it. Where there is a
-    ``tokenizer``, a `Vocabulary` was saved: its ids stay, and it has no pad that it
-    does not name.
+    ``tokens`` and ``counts`` are as in `Vocabulary`, ``special_tokens`` and ``marks``
+    are its properties, and ``own`` tokenizes texts. A `TokenRows` is treated as a list:
+    pad and unk can be inserted. A ``tokenizer`` means a saved `Vocabulary`: its ids
+    stay, and no pad is added.
     """
 
     tokens: Iterable[str] | Mapping[str, int] | TokenRows
@@ -147,7 +145,7 @@ class RawVocabulary:
 
 
 class Settled(NamedTuple):
-    """Tokens, their counts and special tokens as `Vocabulary` takes them."""
+    """Tokens, their counts and special tokens in the form that `Vocabulary` takes."""
 
     tokens: Iterable[str] | Mapping[str, int] | TokenRows
     counts: Mapping[str, int] | Int64Array | None
@@ -157,12 +155,12 @@ class Settled(NamedTuple):
 
 
 def settle(content: RawVocabulary, pad: Special, unk: Special) -> Settled:
-    """Return the tokens, and as special those asked for, else those content names.
+    """Return the tokens and the special tokens: the given ones, or the content's.
 
-    A content that names no pad has ``<pad>`` where there is room, as in `Vocabulary`.
-    Where it has one token for both pad and unk, that is the pad: so it is with GPT-2,
-    which never needs its unk. Raises `VocabularyError` for a pad that the content names
-    and does not have, or that is asked for and finds id 0 taken.
+    A content without a pad gets ``<pad>`` if there is room, as in `Vocabulary`. If pad
+    and unk are the same token, it is the pad: GPT-2, for example, never needs its unk.
+    Raises `VocabularyError` for a pad that the content names but lacks, and for a
+    requested pad if id 0 is taken.
     """
     others = dict(content.special_tokens)
     said_pad, said_unk = others.pop("pad", None), others.pop("unk", None)
@@ -181,7 +179,7 @@ def settle(content: RawVocabulary, pad: Special, unk: Special) -> Settled:
     tokens, counts = content.tokens, content.counts
     if isinstance(tokens, TokenRows):
         specials(pad, unk)
-        by_row = cast(Int64Array | None, counts)  # of a list of lines
+        by_row = cast(Int64Array | None, counts)  # for a list of lines
         tokens, counts = inserted(tokens, by_row, pad, unk)
     return Settled(tokens, counts, pad, unk, others)
 
@@ -191,7 +189,7 @@ def _brings_ids(tokens: object) -> TypeGuard[Mapping[str, int]]:
 
 
 def check_room(pad: str, known: Collection[str], first: str | None) -> None:
-    """Raise where a pad is not among tokens that keep their ids, the first at id 0."""
+    """Raise an error for a pad that is missing from tokens which keep their ids."""
     if first is not None and pad not in known:
         raise VocabularyError(
             f"the pad token {brief(pad)} is not in the vocabulary, whose id 0 is that "
@@ -200,9 +198,9 @@ def check_room(pad: str, known: Collection[str], first: str | None) -> None:
 
 
 def numbered(tokens: Iterable[str]) -> dict[str, int]:
-    """Return the id of each token, which is its place in the order, from 0.
+    """Return the id of each token: its position in the order, from 0.
 
-    Raises `VocabularyError` where one comes twice.
+    Raises `VocabularyError` for a token that is there twice.
     """
     in_order: Sequence[str] = list(tokens)
     if again := repeated(in_order):

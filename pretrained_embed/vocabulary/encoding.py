@@ -1,4 +1,4 @@
-"""From texts to tokens, to rows of ids that are all of one length, and back."""
+"""From texts to tokens, to rows of ids of one length, and back."""
 
 from __future__ import annotations
 
@@ -21,25 +21,24 @@ from pretrained_embed.vocabulary import checks
 from pretrained_embed.vocabulary.number_rows import NumberRows
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
-#: Gives the tokens of a text.
+#: Returns the tokens of a text.
 Tokenize = Callable[[str], Iterable[str]]
 
 #: A text, or the tokens of one.
 Text = str | Iterable[str]
 
 
-#: Gives the ids of texts, and leaves the padding of its own in them or out.
+#: Returns the ids of texts, with or without its own padding.
 Encode = Callable[[list[str], bool], Sequence[Sequence[int]]]
 
 
 @dataclass(frozen=True, slots=True)
 class OwnTokenizer:
-    """What a vocabulary's origin does with texts itself.
+    """How the object or file that a vocabulary was made from reads texts.
 
-    ``name`` says what it is. ``encode`` gives the ids of texts. An origin that only
-    cuts texts up has ``tokenize``, and one that gives several ids to tokens it does not
-    know ``unknown``. Where it has none of them, it cannot be run, and ``why`` is the
-    reason, or what to do about it.
+    ``name`` describes it. ``encode`` returns the ids of texts; ``tokenize`` only splits
+    texts; ``unknown`` returns one of several ids for an unknown token. With none of
+    them it cannot be run, and ``why`` is the reason or a remedy.
     """
 
     name: str
@@ -49,19 +48,18 @@ class OwnTokenizer:
     why: str = "which neither a file nor another process can hold"
 
     def left_behind(self) -> OwnTokenizer:
-        """Return what is left of it in a file or another process: that there is one."""
+        """Return its record for a file or another process, where it cannot run."""
         runs = self.encode or self.tokenize or self.unknown
         return OwnTokenizer(self.name) if runs else self
 
 
 class Tokenizer(NamedTuple):
-    """How a text becomes tokens or ids; tokens that come as such are left as they are.
+    """How a text becomes tokens or ids; lists of tokens are not changed.
 
-    ``tokenize`` is the caller's function, ``own`` what the vocabulary's origin does;
-    without either a text is split at white space. ``recorded`` is False where a file
-    does not tell: early releases did not write down what the origin does.
-
-    Functions do not leave the process: a pickle has their names.
+    ``tokenize`` is the caller's function, ``own`` the tokenizer of the vocabulary's
+    origin; without either a text is split at white space. ``recorded`` is False for
+    files of early releases, which do not say whether there was one. A pickle has only
+    the names of functions.
     """
 
     tokenize: Tokenize | None = None
@@ -71,7 +69,7 @@ class Tokenizer(NamedTuple):
 
     @property
     def name(self) -> str | None:
-        """What reads a text, ``None`` where it is split at white space."""
+        """The name of the tokenizer; ``None`` if texts are split at white space."""
         if self.tokenize is not None:
             kind = type(self.tokenize).__qualname__
             return str(getattr(self.tokenize, "__qualname__", kind))
@@ -84,18 +82,18 @@ class Tokenizer(NamedTuple):
         return Tokenizer, (None, self.lower, own, self.recorded)
 
     def __deepcopy__(self, _: dict[int, Any]) -> Tokenizer:
-        return self  # it does not change, and a copy reads texts as the original does
+        return self  # immutable, and a copy reads texts as the original does
 
     def rows(self, texts: Iterable[Text]) -> Iterator[list[str]]:
         """Yield the tokens of each text.
 
-        Raises `OptionError` where a text is neither a ``str`` nor ``str`` tokens.
+        Raises `OptionError` for a text that is neither a ``str`` nor ``str`` tokens.
         """
         for row, text in enumerate(self.read(texts)):
             yield self.tokens(text, row) if isinstance(text, str) else text
 
     def read(self, texts: Iterable[Text]) -> Iterator[str | list[str]]:
-        """Yield each text as it is to be cut up, or its tokens where it comes so."""
+        """Yield each text to be split, or its tokens if it is a list."""
         if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
             raise OptionError(
                 f"expected a list of texts, found {brief(texts)}; put a single "
@@ -108,7 +106,7 @@ class Tokenizer(NamedTuple):
                 yield _strings(text, row)
 
     def tokens(self, text: str, row: int) -> list[str]:
-        """Return the tokens of a text, the one at ``row``."""
+        """Return the tokens of a text, which is the one at ``row``."""
         if self.tokenize is not None:
             return _strings(self.tokenize(text), row)
         if self.own is None or self.own.unknown is not None:
@@ -141,9 +139,10 @@ def frequent(
     max_tokens: int | None,
     specials: Collection[str],
 ) -> list[str]:
-    """Return the specials, then the other tokens by falling count.
+    """Return the special tokens, then the other tokens by falling count.
 
-    ``max_tokens`` is the length of all. Raises `VocabularyError` if no other is left.
+    ``max_tokens`` limits the length. Raises `VocabularyError` if no other token is
+    left.
     """
     others = [
         token
@@ -160,29 +159,29 @@ def frequent(
     return [*specials, *others]
 
 
-#: What becomes of a row longer than ``max_length``: an error, or the tokens too many
-#: are cut off at the right (the end of the text) or at the left.
+#: For a row longer than ``max_length``: an error, or cut off tokens at the right (the
+#: end of the text) or at the left.
 Truncate = Literal["error", "right", "left"]
 
 
 def offers(value: object, *methods: str) -> bool:
-    """Tell whether the class of an object has these methods.
+    """Return whether the class of an object has these methods.
 
-    The class is asked, not the object: one that makes up attributes as they are asked
-    for, as mocks do, would be taken for anything.
+    The class is checked, not the object: an object that invents attributes, as a mock
+    does, would seem to have any interface.
     """
     return all(callable(getattr(type(value), method, None)) for method in methods)
 
 
 def array(value: Any) -> npt.NDArray[Any]:
-    """Return a tensor, or what else an array can be made of, as one."""
-    if offers(value, "cpu"):  # of torch, where it may be on another device
+    """Return a tensor or a similar object as an array."""
+    if offers(value, "cpu"):  # torch tensors may be on another device
         value = value.cpu()
     return np.asarray(value)
 
 
 class Encoder(NamedTuple):
-    """Turns texts into ids: the tokens by id, what reads texts, pad and unk."""
+    """Turns texts into ids: the tokens by id, the tokenizer, pad and unk."""
 
     rows: TokenRows
     tokenizer: Tokenizer
@@ -243,7 +242,7 @@ class Encoder(NamedTuple):
         return ids
 
     def _ids_of_row(self, given: Any, row: int) -> list[int]:
-        """Return the ids of a row of numbers, or of a text with their digits."""
+        """Return the ids for a row of numbers, or for a text of their digits."""
         if hasattr(given, "shape"):
             numbers = array(given)
         else:
@@ -261,7 +260,7 @@ class Encoder(NamedTuple):
         return ids
 
     def _rows_of(self, numbers: npt.NDArray[Any], where: str) -> Int64Array:
-        """Return the ids of an array of numbers, of the same shape."""
+        """Return the ids for an array of numbers, of the same shape."""
         if numbers.dtype.kind not in "iu" and numbers.size:
             raise VocabularyError(
                 f"{where}an array of {numbers.dtype} has no whole numbers that int64 "
@@ -300,7 +299,7 @@ class Encoder(NamedTuple):
 
     def decode(self, ids: Any, *, keep_pad: bool) -> Any:
         """Return the tokens of ids: see `Vocabulary.decode`."""
-        if offers(ids, "to_list"):  # of ragged tensors and of pandas
+        if offers(ids, "to_list"):  # ragged tensors and pandas objects
             ids = ids.to_list()
         if isinstance(ids, list | tuple) and not all(map(_is_whole, ids)):
             return [self.decode(row, keep_pad=keep_pad) for row in ids]
@@ -323,7 +322,7 @@ def _is_whole(value: object) -> bool:
 
 
 def _array(ids: Any) -> npt.NDArray[Any]:
-    """Return ids as an array, those of tensors and pandas too."""
+    """Return ids as an array, also those of tensors and pandas."""
     try:
         return array(ids)
     except (TypeError, ValueError) as error:
@@ -335,7 +334,7 @@ def _array(ids: Any) -> npt.NDArray[Any]:
 def _filled(
     rows: list[list[int]], pad_id: int | None, max_length: int | None
 ) -> Int64Array:
-    """Return rows of ids as one array, int64 (rows, max_length)."""
+    """Return rows of ids as one array, int64 (rows, max_length), padded."""
     width = max_length or max(map(len, rows), default=0)
     out = np.full((len(rows), width), -1 if pad_id is None else pad_id, np.int64)
     for row, found in enumerate(rows):

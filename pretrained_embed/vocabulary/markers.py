@@ -1,15 +1,14 @@
-"""What a token stands for in a text, whatever its tokenizer marks words with.
+"""The text of a token without the marks of its tokenizer.
 
-Tokenizers that cut words up tell a piece that begins a word from one that goes on in
-it. There are three customs:
+Subword tokenizers mark which tokens begin a word. There are three conventions:
 
 - ``Ġ``, byte-level BPE (GPT-2): each byte is a printable character, the space is ``Ġ``,
   and a token that begins a word begins with the space before it;
-- ``▁``, SentencePiece: the same with U+2581, the other characters as they are; a byte
-  on its own is ``<0x0A>``;
-- ``##``, WordPiece (BERT): a token that goes on in a word begins with ``##``.
+- ``▁``, SentencePiece: the same with U+2581, other characters unchanged; a single byte
+  is written ``<0x0A>``;
+- ``##``, WordPiece (BERT): a token that does not begin a word begins with ``##``.
 
-In a vocabulary without any of them every token is taken for a word.
+In a vocabulary without any of them every token is a word.
 """
 
 from __future__ import annotations
@@ -21,15 +20,15 @@ from typing import Literal, NamedTuple, get_args
 
 from pretrained_embed.errors import OptionError
 
-#: How the tokens of a subword tokenizer show whether they begin a word: ``##`` before
-#: those that do not (``wordpiece``, BERT), ``▁`` before those that do
-#: (``sentencepiece``), or ``Ġ`` before those that do, with each byte written as a
-#: printable character (``byte-level``, GPT-2).
+#: How subword tokens show whether they begin a word: ``##`` before those that do not
+#: (``wordpiece``, BERT), ``▁`` before those that do (``sentencepiece``), or ``Ġ``
+#: before those that do, with each byte written as a printable character
+#: (``byte-level``, GPT-2).
 Marks = Literal["wordpiece", "sentencepiece", "byte-level"]
 
 Marker = Literal["Ġ", "▁", "##", ""]
 
-#: The marker of each custom, by the name that vocabularies have for it.
+#: The marker of each convention.
 MARKERS: dict[str, Marker] = {
     "wordpiece": "##",
     "sentencepiece": "▁",
@@ -40,20 +39,20 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
 def check_marks(marks: Marks | None) -> None:
-    """Raise `OptionError` for marks that we do not know."""
+    """Raise `OptionError` for unknown marks."""
     if marks is not None and marks not in get_args(Marks):
         raise OptionError(f"marks is {marks!r}; it can be {', '.join(get_args(Marks))}")
 
 
 class TokenText(NamedTuple):
-    """What a token stands for."""
+    """The text of a token."""
 
     begins_word: bool
     text: str  # without marker
 
 
 def marker_of(tokens: Iterable[str]) -> Marker:
-    """Return the marker that most tokens begin with; ``""`` if none does."""
+    """Return the marker of most tokens; ``""`` if there is none."""
     counts: dict[Marker, int] = {"Ġ": 0, "▁": 0, "##": 0}
     for token in tokens:
         for marker in counts:
@@ -64,7 +63,7 @@ def marker_of(tokens: Iterable[str]) -> Marker:
 
 
 def text_of(token: str, marker: Marker) -> TokenText | None:
-    """Return what a token stands for; ``None`` if it is part of a character.
+    """Return the text of a token; ``None`` if it is part of a character.
 
     >>> text_of("ĠcafÃ©", "Ġ"), text_of("##ing", "##")
     (TokenText(begins_word=True, text='café'), TokenText(begins_word=False, text='ing'))
@@ -76,7 +75,7 @@ def text_of(token: str, marker: Marker) -> TokenText | None:
     raw = bytes_of(token, marker)
     if raw is not None:
         spaced = _decoded(raw)
-    else:  # of characters, or added as it stands, past the byte-level alphabet
+    else:  # added tokens outside the byte-level alphabet
         spaced = token.replace("▁", " ") if marker == "▁" else token
     if spaced is None:
         return None
@@ -84,7 +83,7 @@ def text_of(token: str, marker: Marker) -> TokenText | None:
 
 
 def bytes_of(token: str, marker: Marker) -> bytes | None:
-    """Return the bytes that a token spells one by one, if it does.
+    """Return the single bytes that a token writes, if it does.
 
     >>> bytes_of("<0xC3>", "▁"), bytes_of("Ã", "Ġ"), bytes_of("the", "▁")
     (b'\\xc3', b'\\xc3', None)
@@ -110,7 +109,7 @@ def _decoded(raw: bytes) -> str | None:
 def _bytes_of_characters() -> dict[str, int]:
     """Return the byte of each character of the byte-level alphabet.
 
-    Bytes that print in Latin-1 are themselves; the others, in order, the characters
+    Printable bytes of Latin-1 stay themselves; the others are, in order, the characters
     from U+0100 on. https://github.com/openai/gpt-2/blob/master/src/encoder.py
     """
     printing = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}

@@ -1,4 +1,4 @@
-"""`NumberRows`: rows whose tokens are whole numbers, such as ids of items or nodes."""
+"""`NumberRows`: rows whose tokens are integers, such as ids of items or nodes."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _INT64 = np.iinfo(np.int64)
 
 
 class NumberRows(TokenRows):
-    """The number of each row, int64, 8 bytes a row; a few rows are text or holes.
+    """The number of each row, int64, 8 bytes for each; a few rows are text or holes.
 
-    As a token a number is its decimal digits: 7 is ``"7"``, and ``"007"`` is another
-    token. ``words`` are the rows of text, such as those of pad and unk; ``numbers`` is
-    0 there and in holes. Bytes and ``str`` of numbers are made where they are asked
-    for, and only `tokens` and `ids` keep them.
+    The token of a number is its decimal digits: 7 is ``"7"``, and ``"007"`` is another
+    token. ``words`` are the rows of text, such as pad and unk; ``numbers`` is 0 there
+    and in holes. Bytes and ``str`` of numbers are made on demand, and only `tokens` and
+    `ids` keep them.
     """
 
     __slots__ = ("_indexed", "_order", "numbers", "words")
@@ -49,7 +49,7 @@ class NumberRows(TokenRows):
 
     @classmethod
     def of_packed(cls, packed: PackedTokens, holes: Int64Array) -> NumberRows:
-        """Return rows of tokens; those that write no number are words."""
+        """Return rows for tokens; tokens that write no number are words."""
         numbers, good = numbers_of(packed)
         good[holes] = True
         words = {row: packed[row] for row in np.flatnonzero(~good).tolist()}
@@ -57,11 +57,11 @@ class NumberRows(TokenRows):
 
     @property
     def packed(self) -> PackedTokens:
-        """The tokens of all rows; it is made anew each time."""
+        """The tokens of all rows, computed at each use."""
         packed = digits_of(self.numbers)
         if not self.words and not len(self.holes):
             return packed
-        # Words come after the digits, and each row takes its bytes from where they are.
+        # Words come after the digits, and each row takes its bytes from its place.
         words = PackedTokens.pack(self.words.values())
         rows = np.fromiter(self.words, np.int64, len(self.words))
         starts, ends = packed.offsets[:-1].copy(), packed.offsets[1:].copy()
@@ -71,7 +71,7 @@ class NumberRows(TokenRows):
         return cut(np.concatenate([packed.data, words.data]), starts, ends)
 
     def completed(self, new: Collection[str], *, insert: int | None) -> NumberRows:
-        """Return the rows with ``new`` tokens: at a row, or after the last one."""
+        """Return the rows with ``new`` tokens, each at a row, or after the last one."""
         place = len(self) if insert is None else insert
         numbers, good = numbers_of(PackedTokens.pack(new))
         added = {place + i: token for i, token in enumerate(new) if not good[i]}
@@ -83,7 +83,7 @@ class NumberRows(TokenRows):
         return NumberRows(all_numbers, moved | added, holes)
 
     def with_row_0(self, token: str) -> NumberRows:
-        """Return the rows with a token in row 0, which is a hole."""
+        """Return the rows with a token in row 0, which was a hole."""
         numbers, good = numbers_of(PackedTokens.pack([token]))
         changed = self.numbers.copy()
         changed[0] = numbers[0]
@@ -91,12 +91,13 @@ class NumberRows(TokenRows):
         return NumberRows(changed, words, self.holes[1:])
 
     def rows_of_numbers(self, numbers: AnyArray) -> Int64Array:
-        """Return the row of each number, int64, of the same shape; -1 where none has.
+        """Return the row of each number, int64, of the same shape; -1 for none.
 
-        It takes an index of 8 bytes a row, which is kept; none where the rows rise.
+        It needs an index of 8 bytes for each row, which is kept; none if the numbers
+        ascend.
         """
         wanted = numbers
-        if wanted.dtype == np.uint64:  # numpy would compare it with int64 as floats
+        if wanted.dtype == np.uint64:  # numpy would compare uint64 with int64 as floats
             wanted = np.where(numbers > _INT64.max, np.uint64(0), numbers)
         wanted = wanted.astype(np.int64)
         order = self._sorted()
@@ -117,7 +118,7 @@ class NumberRows(TokenRows):
         return int(zeros[0]) if len(zeros) else -1
 
     def _sorted(self) -> Int64Array | None:
-        """Return the rows by rising number, ``None`` where they rise already."""
+        """Return the rows in the order of their numbers; ``None`` if ascending."""
         if not self._indexed:
             rises = bool((self.numbers[1:] >= self.numbers[:-1]).all())
             self._order = None if rises else np.argsort(self.numbers, kind="stable")
@@ -125,7 +126,7 @@ class NumberRows(TokenRows):
         return self._order
 
     def rows_of(self, tokens: PackedTokens) -> Int64Array:
-        """Return the row of each token, int64 (tokens,), -1 where no row has it."""
+        """Return the row of each token, int64 (tokens,), -1 for none."""
         numbers, good = numbers_of(tokens)
         rows = np.full(len(tokens), -1, np.int64)
         rows[good] = self.rows_of_numbers(numbers[good])
@@ -136,7 +137,7 @@ class NumberRows(TokenRows):
         return rows
 
     def get(self, token: object) -> int | None:
-        """Return the row of a number, its digits or a word; ``None`` where none has."""
+        """Return the row of a number, of its digits or of a word; ``None`` for none."""
         if isinstance(token, str):
             found = self.find([token])
             return found.get(token)
@@ -148,13 +149,13 @@ class NumberRows(TokenRows):
         return None if row < 0 else row
 
     def find(self, tokens: Collection[str]) -> dict[str, int]:
-        """Return the rows of those of a few tokens that have one."""
+        """Return the rows of a few tokens, as far as they have one."""
         known = [token for token in tokens if raw_of(token) is not None]
         rows = self.rows_of(PackedTokens.pack(known)).tolist()
         return {token: row for token, row in zip(known, rows, strict=True) if row >= 0}
 
     def repeats(self) -> Iterator[tuple[int, int]]:
-        """Yield the rows whose number an earlier row has, after the first with it."""
+        """Yield rows whose number an earlier row has, after that earlier row."""
         order = self._sorted()
         order = np.arange(len(self)) if order is None else order
         others = np.union1d(np.fromiter(self.words, np.int64), self.holes)
@@ -168,7 +169,7 @@ class NumberRows(TokenRows):
             yield int(order[first]), int(order[place])
 
     def part(self, rows: Int64Array) -> NumberRows:
-        """Return some rows in that order, each once; of consecutive ones no copy."""
+        """Return some rows, each at most once, in order; no copy if consecutive."""
         if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
             numbers = self.numbers[int(rows[0]) : int(rows[-1]) + 1]
         else:
@@ -183,7 +184,7 @@ class NumberRows(TokenRows):
         return NumberRows(numbers, words, holes)
 
     def same_as(self, other: TokenRows) -> bool:
-        """Tell whether another has the same tokens in the same rows."""
+        """Return whether another object has the same tokens in the same rows."""
         if not isinstance(other, NumberRows):
             return super().same_as(other)
         return (
@@ -193,7 +194,7 @@ class NumberRows(TokenRows):
         )
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the tokens by rising row."""
+        """Yield the tokens in the order of their rows."""
         packed = self.packed
         return iter(packed.without(self.holes) if len(self.holes) else packed)
 
@@ -201,20 +202,20 @@ class NumberRows(TokenRows):
         return len(self.numbers)
 
     def __reduce__(self) -> tuple[type[NumberRows], tuple[Any, ...]]:
-        """Leave what can be made again behind."""
+        """Return the state for pickles, without computed attributes."""
         return type(self), (self.numbers, self.words, self.holes)
 
 
 def are_numbers(value: object) -> bool:
-    """Tell whether an object is an array (n,) of whole numbers, ``bool`` aside."""
+    """Return whether an object is an array (n,) of integers, without ``bool``."""
     return isinstance(value, np.ndarray) and value.dtype.kind in "iu"
 
 
 def rows_of_array(numbers: AnyArray) -> NumberRows:
-    """Return the numbers of an array (n,) as rows in order; a copy of its own.
+    """Return rows for an array (n,) of numbers, which is copied.
 
-    Raises `VocabularyError` for another shape, for none, for a number that int64 does
-    not hold, and for one that comes twice.
+    Raises `VocabularyError` for another shape, for an empty array, for a number outside
+    int64, and for one that is there twice.
     """
     if numbers.ndim != 1:
         raise VocabularyError(
@@ -240,9 +241,9 @@ def rows_of_array(numbers: AnyArray) -> NumberRows:
 
 
 def array_of_keys(keys: Collection[object]) -> Int64Array | None:
-    """Return the keys of a mapping as an array, ``None`` where they are not all whole.
+    """Return the keys of a mapping as an array; ``None`` if some are no integers.
 
-    Raises `VocabularyError` for a number that int64 does not hold.
+    Raises `VocabularyError` for a number outside int64.
     """
     kinds = {*map(type, keys)}
     if not keys or not all(
@@ -250,7 +251,8 @@ def array_of_keys(keys: Collection[object]) -> Int64Array | None:
     ):
         return None
     for key in keys:
-        if not _INT64.min <= key <= _INT64.max:  # type: ignore[operator]  # they are whole numbers
+        # type: ignore[operator] # they are integers
+        if not _INT64.min <= key <= _INT64.max:
             raise VocabularyError(
                 f"the number {key} is more than int64 holds; give such ids as str"
             )

@@ -1,6 +1,6 @@
-"""Live objects of other libraries that hold a vocabulary.
+"""Live objects of other libraries that have a vocabulary.
 
-Each is told by its own interface; none of the libraries is imported.
+Each is recognised by its interface; none of the libraries is imported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pretrained_embed.vocabulary.files import json_files, sentencepiece
 from pretrained_embed.vocabulary.markers import Marks
 from pretrained_embed.vocabulary.number_rows import are_numbers, rows_of_array
 
-#: What a tokenizer in Python has where its tokens are marked so.
+#: Attributes of Python tokenizers, and the marks of tokenizers that have them.
 _PYTHON_MARKS: dict[str, Marks] = {
     "wordpiece_tokenizer": "wordpiece",
     "sp_model": "sentencepiece",
@@ -31,7 +31,7 @@ _PYTHON_MARKS: dict[str, Marks] = {
 
 
 def of_tokenizers(value: Any) -> RawVocabulary | None:
-    """Return the content of a ``Tokenizer``, which tells all as its file does."""
+    """Return the content of a ``Tokenizer``, which is the same as in its file."""
     if not offers(value, "to_str", "get_vocab", "token_to_id"):
         return None
     content = json_files.content_of(json.loads(value.to_str()), "the tokenizer")
@@ -82,7 +82,7 @@ def _python_marks(value: object) -> Marks | None:
 
 
 def of_sentencepiece(value: Any) -> RawVocabulary | None:
-    """Return the content of a ``SentencePieceProcessor``, read as its file is."""
+    """Return the content of a ``SentencePieceProcessor``, as of its file."""
     if not offers(value, "serialized_model_proto", "id_to_piece"):
         return None
     model = value.serialized_model_proto()
@@ -98,9 +98,9 @@ def of_sentencepiece(value: Any) -> RawVocabulary | None:
 def of_lookup(value: Any) -> RawVocabulary | None:
     """Return the content of a layer that turns strings into ids.
 
-    Its vocabulary begins with the mask, if there is one, which is the pad, and as many
-    OOV tokens, all alike, as it has OOV ids. The first is unk; the others are told
-    apart by a number: ``[UNK]``, ``[UNK]:1``, ``[UNK]:2``.
+    Its vocabulary begins with the mask, if there is one, which is the pad, and an equal
+    OOV token for each OOV id. The first of them is unk; the others get a number:
+    ``[UNK]``, ``[UNK]:1``, ``[UNK]:2``.
     """
     if not offers(value, "get_vocabulary", "vocabulary_size"):
         return None
@@ -130,9 +130,9 @@ def of_lookup(value: Any) -> RawVocabulary | None:
 
 
 def _own_of_layer(layer: Any) -> OwnTokenizer | None:
-    """Return what a layer does with texts, ``None`` where it only looks tokens up."""
+    """Return the tokenizer of a layer; ``None`` if it only looks tokens up."""
     name = f"{type(layer).__name__} of Keras"
-    if hasattr(layer, "num_oov_indices"):  # it takes tokens
+    if hasattr(layer, "num_oov_indices"):  # its input is tokens
         plain = layer.output_mode == "int" and not layer.invert
         if layer.num_oov_indices < 2 or not plain:
             return None
@@ -159,8 +159,8 @@ def _own_of_layer(layer: Any) -> OwnTokenizer | None:
 def of_keras_tokenizer(value: Any) -> RawVocabulary | None:
     """Return the content of a ``Tokenizer``, whose ids start at 1.
 
-    Id 0 is that of the padding. Ids from ``num_words`` on it never gives; they are left
-    out, as are their rows.
+    Id 0 is the padding. It never returns ids from ``num_words`` on; they and their rows
+    are left out.
     """
     if not offers(value, "fit_on_texts", "texts_to_sequences"):
         return None
@@ -182,8 +182,8 @@ def of_keras_tokenizer(value: Any) -> RawVocabulary | None:
 def of_dictionary(value: Any) -> RawVocabulary | None:
     """Return the content of a ``Dictionary``.
 
-    The counts are those of all occurrences, or of documents in a dictionary that was
-    read from text, which has no others.
+    The counts are those of all occurrences; a dictionary that was read from text has
+    only those of documents.
     """
     if not offers(value, "doc2bow", "filter_extremes"):
         return None
@@ -194,7 +194,7 @@ def of_dictionary(value: Any) -> RawVocabulary | None:
 
 
 def of_keyed_vectors(value: Any) -> RawVocabulary | None:
-    """Return the content of ``KeyedVectors``, with counts if they have such."""
+    """Return the content of ``KeyedVectors``, with its counts, if there are any."""
     if not offers(value, "get_vecattr", "has_index_for"):
         return None
     ids = numbered(value.index_to_key)
@@ -205,9 +205,9 @@ def of_keyed_vectors(value: Any) -> RawVocabulary | None:
 
 
 def of_vectorizer(value: Any) -> RawVocabulary | None:
-    """Return the content of a vectorizer: the number of a column is the id.
+    """Return the content of a vectorizer; the number of a column is the id.
 
-    Raises `VocabularyError` where it has not been fitted, or an id has no column.
+    Raises `VocabularyError` if it has not been fitted, or an id has no column.
     """
     if not offers(value, "build_analyzer", "fit"):
         return None
@@ -232,8 +232,9 @@ def of_vectorizer(value: Any) -> RawVocabulary | None:
 def of_spacy(value: Any) -> RawVocabulary | None:
     """Return the words of a vocabulary, in sorted order.
 
-    Its own ids are hashes. The words are its lexemes, those it has met or was made
-    with; ``vocab/strings.json`` of a saved model has all strings, labels too.
+    The ids of spaCy are hashes. The words are its lexemes: those it was made with, and
+    those of texts it has read. ``vocab/strings.json`` of a saved model has all strings,
+    labels too.
     """
     if offers(value, "make_doc", "pipe"):
         content = of_spacy(value.vocab)
@@ -288,7 +289,7 @@ def _of_list(tokens: list[str], default: int | None, counts: Any) -> RawVocabula
 
 
 def _check_ids(tokens: list[str], ids: Any) -> None:
-    """Raise where ``stoi`` says something else than ``itos``."""
+    """Raise an error if ``stoi`` and ``itos`` differ."""
     for id, token in enumerate(tokens):
         if ids.get(token) != id:
             raise VocabularyError(
@@ -306,7 +307,7 @@ def _check_ids(tokens: list[str], ids: Any) -> None:
 def of_array(value: object) -> RawVocabulary | None:
     """Return the tokens of an array of ``str`` or ``bytes``, one dimension.
 
-    Or of whole numbers. Bytes are UTF-8; those that are not become surrogate escapes.
+    Or of integers. Bytes are UTF-8; invalid ones become surrogate escapes.
     """
     if not isinstance(value, np.ndarray):
         return None
@@ -321,12 +322,12 @@ def of_array(value: object) -> RawVocabulary | None:
 
 
 def of_series(value: Any) -> RawVocabulary | None:
-    """Return what a ``Series`` says: counts of its index, or tokens."""
+    """Return the content of a ``Series``: counts by its index, or tokens."""
     if not offers(value, "value_counts", "to_numpy", "items"):
         return None
     if value.dtype.kind not in "biuf":
         return RawVocabulary([_text(token) for token in value])
-    if type(value.index).__name__ == "RangeIndex":  # it numbers the rows
+    if type(value.index).__name__ == "RangeIndex":  # the index only numbers the rows
         return of_array(_whole(value))
     if value.index.dtype.kind in "iu":
         rows = rows_of_array(_whole(value.index))
@@ -337,7 +338,7 @@ def of_series(value: Any) -> RawVocabulary | None:
 
 
 def _whole(series: Any) -> AnyArray:
-    """Return the numbers of a ``Series`` or an index as an array."""
+    """Return the integers of a ``Series`` or an index as an array."""
     if series.dtype.kind not in "iu" or series.hasnans:
         raise VocabularyError(
             f"a {type(series).__name__} of {series.dtype} has no whole numbers alone: "
@@ -347,8 +348,8 @@ def _whole(series: Any) -> AnyArray:
 
 
 def of_tensor(value: Any) -> RawVocabulary | None:
-    """Return the whole numbers of a tensor or a column of another library."""
-    if offers(value, "to_pylist", "to_numpy"):  # of pyarrow
+    """Return the integers of a tensor or a column of another library."""
+    if offers(value, "to_pylist", "to_numpy"):  # pyarrow columns
         if value.null_count or not str(value.type).startswith(("int", "uint")):
             return RawVocabulary(value.to_pylist())
         return of_array(value.to_numpy(zero_copy_only=False))
@@ -360,9 +361,9 @@ def of_tensor(value: Any) -> RawVocabulary | None:
 
 
 def of_frame(value: Any) -> RawVocabulary | None:
-    """Return the tokens of a ``DataFrame``: those in its only column of strings.
+    """Return the tokens of a ``DataFrame``, which are its only column of strings.
 
-    Raises `VocabularyError` that names the columns where there is another number.
+    Raises `VocabularyError`, which names the columns, if there are none or several.
     """
     if not offers(value, "iterrows", "set_index", "to_numpy"):
         return None
@@ -411,9 +412,9 @@ _FAMILIES = (
 
 
 def read(value: object) -> RawVocabulary | None:
-    """Return what an object says of a vocabulary, ``None`` where it is no such.
+    """Return the content of an object; ``None`` if it has no vocabulary.
 
-    Raises `VocabularyError` for one that has no vocabulary yet or contradicts itself.
+    Raises `VocabularyError` for one that is not fitted yet or contradicts itself.
     """
     for family in _FAMILIES:
         if (content := family(value)) is not None:

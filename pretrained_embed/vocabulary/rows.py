@@ -1,4 +1,4 @@
-"""Which token gets which row, pad and unk included, and how often it occurs."""
+"""The row of each token, pad and unk included, and how often it occurs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from pretrained_embed.vocabulary.number_rows import (
 )
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
-#: What a vocabulary is made of, and the counts of its tokens.
+#: The values from which a vocabulary is made, and the counts of its tokens.
 Tokens = Iterable[str] | Mapping[str, int] | Mapping[int, int] | AnyArray | TokenRows
 Counts = Mapping[str, int] | Mapping[int, int] | Int64Array
 
-#: The highest id there may be is the larger of `MAX_ID` and `MAX_ID_RATIO` times the
-#: number of tokens: every id up to the highest costs a row of the matrix, so an id
-#: beyond that is a hash, a count or a mistake.
+#: The highest allowed id is the larger of `MAX_ID` and `MAX_ID_RATIO` times the number
+#: of tokens. Every id up to the highest takes a row of the matrix, so a higher id is a
+#: hash, a count or a mistake.
 MAX_ID = 1_000_000
 MAX_ID_RATIO = 100
 
@@ -45,7 +45,8 @@ def rows_of(
             f"expected a list of tokens, found {brief(tokens)}; put it in a "
             "list, or read a file with Vocabulary.from_file"
         )
-    if isinstance(tokens, os.PathLike | io.IOBase):  # whose lines have their ends
+    # the lines of a file would have their ends
+    if isinstance(tokens, os.PathLike | io.IOBase):
         raise VocabularyError(
             f"expected a list of tokens, found {brief(tokens)}; read a file with "
             "Vocabulary.from_file(path)"
@@ -56,7 +57,7 @@ def rows_of(
             f"{brief(tokens)}"
         )
     if isinstance(tokens, Counter):
-        # checked here because what is no number cannot be sorted either
+        # checked here because values that are no numbers cannot be sorted
         numbers = array_of_keys(tokens.keys())
         names = tokens if numbers is not None else checks.strings(tokens)
         checks.whole_numbers(names, tokens.values(), "count")
@@ -92,9 +93,9 @@ def _in_order(tokens: Iterable[str], pad: str | None, unk: str | None) -> TokenR
 def in_order(
     numbers: AnyArray, counts: object, pad: str | None, unk: str | None
 ) -> tuple[TokenRows, Any]:
-    """Return the rows of an array of numbers with pad and unk, as in a list.
+    """Return rows for an array of numbers with pad and unk, as in a list.
 
-    And the counts, whose array (numbers,) gets zeros for what is new.
+    Also returns the counts; of an array (numbers,), new tokens have 0.
     """
     rows = rows_of_array(numbers)
     if not isinstance(counts, np.ndarray):
@@ -105,9 +106,9 @@ def in_order(
 def inserted(
     rows: TokenRows, counts: Int64Array | None, pad: str | None, unk: str | None
 ) -> tuple[TokenRows, Int64Array | None]:
-    """Return packed rows without holes with pad and unk among them, as in a list.
+    """Return packed rows without holes, with pad and unk inserted as in a list.
 
-    And the counts (rows,), if there are such, with zeros for what is new.
+    Also returns the counts (rows,), if given; new tokens have 0.
     """
     found, new = _looked_up(rows, pad, unk)
     if not new:
@@ -122,7 +123,7 @@ def inserted(
 
 
 def completed(rows: TokenRows, pad: str | None, unk: str | None) -> TokenRows:
-    """Return rows that keep their numbers with pad and unk, as in a mapping."""
+    """Return rows that keep their ids, with pad and unk as in a mapping."""
     _, new = _looked_up(rows, pad, unk)
     if not new:
         return rows
@@ -141,7 +142,7 @@ def completed(rows: TokenRows, pad: str | None, unk: str | None) -> TokenRows:
 def _looked_up(
     rows: TokenRows, pad: str | None, unk: str | None
 ) -> tuple[dict[str, int], list[str]]:
-    """Return the rows of pad and unk, and which of them have none."""
+    """Return the rows of pad and unk, and those of the two that have no row."""
     asked = [token for token in (pad, unk) if token is not None]
     found = rows.find(asked)
     return found, [token for token in asked if token not in found]
@@ -174,7 +175,8 @@ def _of_mapping(mapping: Mapping[Any, int]) -> TokenRows:
         by_row[ids] = keys
         return NumberRows(by_row, {}, np.flatnonzero(~taken))
     packed = TokenRows.pack(tokens).part(np.argsort(ids)).packed
-    before = np.concatenate([[0], np.cumsum(taken)])  # tokens before each row
+    # how many new tokens come before each row
+    before = np.concatenate([[0], np.cumsum(taken)])
     return TokenRows(
         PackedTokens(packed.data, packed.offsets[before]), np.flatnonzero(~taken)
     )
@@ -183,12 +185,11 @@ def _of_mapping(mapping: Mapping[Any, int]) -> TokenRows:
 def counts_of(
     counts: Counts | None, tokens: object, rows: TokenRows
 ) -> Int64Array | None:
-    """Return the count of each row, int64 (rows,), read-only; 0 where none is known.
+    """Return the count of each row, int64 (rows,), read-only; 0 if unknown.
 
-    ``tokens`` are those that the vocabulary is made from, ``rows`` what became of them.
-
-    Raises `VocabularyError` for what is no count, `ShapeError` for an array that has
-    not one for each row given, and `OptionError` for what is neither.
+    ``tokens`` are the tokens of the constructor, ``rows`` the rows made from them.
+    Raises `VocabularyError` for an invalid count, `ShapeError` for an array without one
+    count for each given row, and `OptionError` for another type.
     """
     if counts is None:
         return None
@@ -216,7 +217,7 @@ def _by_token(counts: Mapping[Any, int], rows: TokenRows) -> Int64Array:
 
 
 def _by_row(counts: AnyArray, given: TokenRows, rows: int) -> Int64Array:
-    """Return the counts of rows given, and zeros for those that came after them."""
+    """Return the counts of given rows, and zeros for rows that were added."""
     if counts.shape != (len(given),):
         raise ShapeError(f"counts of shape {counts.shape} for {len(given):,} rows")
     if counts.dtype != np.int64 or counts.min(initial=0) < 0:

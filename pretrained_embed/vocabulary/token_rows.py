@@ -1,4 +1,4 @@
-"""`TokenRows`: the token of each row, packed, and as ``str`` where asked for."""
+"""`TokenRows`: the token of each row, packed, and as ``str`` on demand."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pretrained_embed import kernel
 from pretrained_embed.arrays import Int64Array, PackedTokens, UInt8Array, UInt64Array
 from pretrained_embed.errors import VocabularyError, brief
 
-#: How many rows are put into entries at a time.
+#: How many rows are turned into index entries at a time.
 _HASHED_BLOCK = 1 << 20
 
 
 class TokenHashes:
     """The rows of packed tokens in the order of the tokens' hashes.
 
-    It takes 8 bytes a token: the row in the low bits, and in those above it as much of
-    the hash as fits. Tokens whose bits are alike are told apart by their bytes. Rows
-    that are ``holes`` are left out.
+    An entry takes 8 bytes: the row in the low bits, and as many bits of the hash as fit
+    above. Tokens with equal bits are compared by their bytes. Rows in ``holes`` are
+    left out.
     """
 
     __slots__ = ("_entries", "_packed", "_row_bits")
@@ -37,7 +37,7 @@ class TokenHashes:
         self._entries.sort()
 
     def find(self, token: str) -> int:
-        """Return the row of a token, -1 where none has it."""
+        """Return the row of a token, -1 if there is none."""
         raw = raw_of(token)
         if raw is None:
             return -1
@@ -52,9 +52,9 @@ class TokenHashes:
         return -1
 
     def repeats(self) -> Iterator[tuple[int, int]]:
-        """Yield the rows whose token an earlier row has, after the first that has it.
+        """Yield rows whose token an earlier row has, after that earlier row.
 
-        Both rows of a pair; by rising second row.
+        Pairs are in the order of the second row.
         """
         unlike = self._entries[1:] ^ self._entries[:-1]
         places = np.flatnonzero(unlike <= self._row_bits)
@@ -69,7 +69,7 @@ class TokenHashes:
 
 
 def raw_of(token: str) -> bytes | None:
-    """Return the bytes that a token stands for, ``None`` if none are read as it."""
+    """Return the bytes of a token; ``None`` if no bytes are read as it."""
     try:
         raw = token.encode(errors="surrogateescape")
     except UnicodeEncodeError:
@@ -86,10 +86,10 @@ def _hashed(packed: PackedTokens) -> UInt64Array:
 NO_HOLES: Int64Array = np.empty(0, np.int64)
 NO_HOLES.flags.writeable = False
 
-#: Up to how many rows a ``dict`` of all tokens is made to look one up. It takes some
-#: 150 bytes a token, and is 50 times as fast as `TokenHashes`.
+#: With up to this many rows, a ``dict`` of all tokens is made to look one up. It takes
+#: some 150 bytes for each token, and is 50 times as fast as `TokenHashes`.
 _SMALL = 1 << 20
-#: In how few it is made to look for several at once.
+#: With up to this many rows, it is made to look up several tokens.
 _FEW = 1 << 8
 
 #: How many tokens are copied at a time.
@@ -97,13 +97,12 @@ _BLOCK = 1 << 16
 
 
 class TokenRows:
-    """The token of each row: no two alike, and some rows may have none.
+    """The token of each row: all different; some rows may have none.
 
-    ``packed`` are the tokens of all rows in order, and ``holes``, int64 and rising,
-    the rows without one, which have no bytes there. The arrays become read-only.
-    Whoever makes one sees to it that no token comes twice; `checked` tells.
-
-    Only these take memory, until all tokens are asked for as ``str``.
+    ``packed`` has the tokens of all rows in order; ``holes``, int64 and ascending, are
+    the rows without a token, whose bytes are empty. The arrays become read-only. The
+    caller makes sure that no token is there twice; `checked` tests it. Other memory is
+    only used when all tokens are needed as ``str``.
     """
 
     __slots__ = ("_hashes", "_ids", "_packed", "_tokens", "holes")
@@ -124,14 +123,14 @@ class TokenRows:
 
     @classmethod
     def pack(cls, tokens: list[str]) -> Self:
-        """Return tokens in order; they stay at hand as ``str`` if they are few."""
+        """Pack tokens in order; few tokens are also kept as ``str``."""
         rows = cls(PackedTokens.pack(tokens))
         if len(tokens) <= _SMALL:
             rows._tokens = tuple(tokens)
         return rows
 
     def checked(self) -> Self:
-        """Return itself, or raise `VocabularyError` where a token comes twice."""
+        """Return itself, or raise `VocabularyError` for a token that is there twice."""
         for first, second in self.repeats():
             raise VocabularyError(
                 f"token {brief(self.packed[first])} stands at two rows, {first} and "
@@ -140,7 +139,7 @@ class TokenRows:
         return self
 
     def first_of_each(self) -> TokenRows:
-        """Return the same rows, but those that repeat a token as holes."""
+        """Return the same rows, with holes for those that repeat a token."""
         again = np.array([second for _, second in self.repeats()], np.int64)
         if not len(again):
             return self
@@ -156,7 +155,7 @@ class TokenRows:
 
     @property
     def tokens(self) -> tuple[str | None, ...]:
-        """The token of each row, ``None`` for a hole. Made once."""
+        """The token of each row, ``None`` for a hole. Computed once."""
         if self._tokens is None:
             tokens = cast(list[str | None], self.packed.unpack())
             for hole in self.holes.tolist():
@@ -166,22 +165,22 @@ class TokenRows:
 
     @property
     def ids(self) -> dict[str, int]:
-        """The row of each token. Made once."""
+        """The row of each token. Computed once."""
         if self._ids is None:
             ids = dict(zip(self.tokens, range(len(self)), strict=True))
-            ids.pop(None, None)  # of holes
+            ids.pop(None, None)  # the tokens of holes
             self._ids = cast(dict[str, int], ids)
         return self._ids
 
     def get(self, token: object) -> int | None:
-        """Return the row of a token, ``None`` where no row has it."""
+        """Return the row of a token; ``None`` if there is none."""
         if self._ids is not None or len(self) <= _SMALL:
             return self.ids.get(token)  # type: ignore[call-overload,no-any-return]  # any object
         row = self._by_hash().find(token) if isinstance(token, str) else -1
         return None if row < 0 else row
 
     def find(self, tokens: Collection[str]) -> dict[str, int]:
-        """Return the rows of those of a few tokens that have one, found in one pass."""
+        """Return the rows of a few tokens, as far as they have one, in one pass."""
         if self._ids is not None or len(self) < _FEW:
             return {token: self.ids[token] for token in tokens if token in self.ids}
         if self._hashes is not None:
@@ -194,9 +193,9 @@ class TokenRows:
         return {token: int(row) for token, row in rows if row >= 0}
 
     def rows_of(self, tokens: PackedTokens) -> Int64Array:
-        """Return the row of each token, int64 (tokens,), -1 where no row has it.
+        """Return the row of each token, int64 (tokens,), -1 for none.
 
-        It takes one pass over the rows, and an index of ``tokens``.
+        It needs one pass over the rows, and an index of ``tokens``.
         """
         count = len(tokens)
         index = kernel.TokenIndex(tokens, np.arange(count), np.zeros(count, np.uint8))
@@ -206,16 +205,16 @@ class TokenRows:
         kernel.find_rows(index, packed.data.data, packed.offsets, 0, rows, seen)
         found = rows != kernel.UNCLAIMED
         rows[~found] = -1
-        if len(self.holes):  # what was found are places among the tokens
+        if len(self.holes):  # the results are positions among the tokens
             rows[found] = np.delete(np.arange(len(self)), self.holes)[rows[found]]
         return rows
 
     def strings(self, rows: Int64Array) -> list[str]:
-        """Return the tokens of some rows, none of them a hole."""
+        """Return the tokens of some rows, none of which is a hole."""
         return self.part(rows).packed.unpack()
 
     def part(self, rows: Int64Array) -> TokenRows:
-        """Return some rows in that order, each once."""
+        """Return some rows, each at most once, in the given order."""
         if len(rows) and np.array_equal(rows, np.arange(rows[0], rows[0] + len(rows))):
             packed = self.packed[int(rows[0]) : int(rows[-1]) + 1]
         else:
@@ -226,11 +225,11 @@ class TokenRows:
         return TokenRows(packed, np.flatnonzero(np.isin(rows, self.holes)))
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the tokens by rising row."""
+        """Yield the tokens in the order of their rows."""
         return iter(self.packed.without(self.holes) if len(self.holes) else self.packed)
 
     def same_as(self, other: TokenRows) -> bool:
-        """Tell whether another has the same tokens in the same rows."""
+        """Return whether another object has the same tokens in the same rows."""
         return (
             np.array_equal(self.packed.offsets, other.packed.offsets)
             and np.array_equal(self.packed.data, other.packed.data)
@@ -244,7 +243,7 @@ class TokenRows:
         return len(self.packed)
 
     def __reduce__(self) -> tuple[type[TokenRows], tuple[PackedTokens, Int64Array]]:
-        """Leave what can be made again behind."""
+        """Return the state for pickles, without computed attributes."""
         return type(self), (self.packed, self.holes)
 
     def _by_hash(self) -> TokenHashes:
@@ -254,7 +253,7 @@ class TokenRows:
 
 
 def cut(data: UInt8Array, starts: Int64Array, ends: Int64Array) -> PackedTokens:
-    """Return pieces of ``data``, each from a start to the byte before an end."""
+    """Return parts of ``data``, each from a start to the byte before an end."""
     offsets = np.zeros(len(starts) + 1, np.int64)
     np.cumsum(ends - starts, out=offsets[1:])
     packed = np.empty(offsets[-1], np.uint8)

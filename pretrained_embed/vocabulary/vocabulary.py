@@ -1,4 +1,4 @@
-"""`Vocabulary`: what tokens and their ids are made from."""
+"""`Vocabulary`: tokens and their ids."""
 
 from __future__ import annotations
 
@@ -51,71 +51,80 @@ from pretrained_embed.vocabulary.rows import (
 )
 from pretrained_embed.vocabulary.token_rows import TokenRows
 
-#: Of how many tokens the hash of a vocabulary is made.
+#: The hash of a vocabulary is computed from this many tokens.
 _HASHED = 1 << 9
 
-#: Rows that a notebook shows.
+#: How many rows a notebook shows.
 _SHOWN = 10
 
 
 class Vocabulary:
-    """Tokens and their ids. It does not change once it is made.
+    """Tokens and their ids, immutable.
 
     Row *i* of a matrix made for it is the vector of the token with id *i*.
+    ``len(vocab)`` is the highest id plus one: the number of rows of the matrix,
+    ``input_dim`` in Keras and ``num_embeddings`` in PyTorch. Pad, unk and holes are
+    counted. Do not add 1, as many tutorials do for Keras' ``Tokenizer``, which numbers
+    from 1 and does not count the padding row.
 
-    ``len(vocab)`` is the highest id plus one. It is the number of rows of the matrix,
-    what Keras calls ``input_dim`` and PyTorch ``num_embeddings``, and it is complete:
-    pad and unk are counted, holes too. The ``len(word_index) + 1`` of many tutorials is
-    there because Keras' ``Tokenizer`` numbers from 1 and leaves out the padding row;
-    here that row is in the count, so do not add 1.
+    **Integers** take 8 bytes each, and no ``str``. The token of a number is its decimal
+    digits: 7 is found in a source that has ``7``, and not in one that has ``007``,
+    ``+7`` or ``7.0``. ``vocab[7]`` and ``vocab["7"]`` are both its id; `encode` takes
+    arrays of numbers, and `numbers` has them by id. They go from -2**63 to 2**63 - 1. A
+    pad or unk written as a number (``pad="0"``) is that number.
 
-    ``tokens`` is one of
+    An empty ``str`` is a valid token here and in JSON (Keras' ``TextVectorization`` has
+    one), but not in text files. Bytes of a token that are not UTF-8 are surrogate
+    escapes.
 
-    * an iterable of ``str``, numbered in order (a ``set`` in sorted order, so that the
-      ids are the same in every run);
-    * a ``Counter``: numbered by falling count, ties in the order they came; it is its
-      own ``counts``;
-    * any other mapping, from token to id: it keeps its ids, and an id that no token has
-      is a hole. The highest id may be 1,000,000 or 100 times the number of tokens,
-      whichever is more;
-    * a numpy array (n,) of **whole numbers**, such as ids of items or nodes, or a
-      mapping or ``Counter`` of such: see below;
-    * a ``TokenRows``: packed tokens, which keep their rows as a mapping's keep their
-      ids; ``counts`` may be an int64 array (rows,) then.
+    Parameters
+    ----------
+    tokens : iterable, mapping, array or TokenRows
+        One of:
 
-    Ids for **pad**: where the pad token is among the tokens, it keeps its id. Else it
-    is put at id 0 of a list and the others move up by one; in a mapping it takes id 0
-    if no token has it (as with Keras' ``Tokenizer``), and otherwise there is no pad.
-    ``pad=None``: none. **unk**, for tokens that are not in the vocabulary, is off
-    unless it is named. Where it is among the tokens it keeps its id; else it comes
-    right after pad in a list (first if there is no pad), and after the highest id in a
-    mapping.
+        * an iterable of ``str``, numbered in order (a ``set`` in sorted order, so that
+          the ids are the same in every run);
+        * a ``Counter``, numbered by falling count, ties in insertion order; it also
+          gives ``counts``;
+        * any other mapping, from token to id: the ids are kept, and an id without a
+          token is a hole. The highest id may be 1,000,000 or 100 times the number of
+          tokens, whichever is larger;
+        * a numpy array (n,) of integers, such as ids of items or nodes, or a mapping or
+          ``Counter`` of integers;
+        * a ``TokenRows``: packed tokens that keep their rows as ids.
+    pad : str or None, default "<pad>"
+        The token of the padding row. If it is among the tokens, it keeps its id. Else
+        it gets id 0 of a list and the others move up by one; in a mapping it gets id 0
+        if that is free (as with Keras' ``Tokenizer``), and otherwise there is no pad.
+    unk : str or None, default None
+        The token for unknown tokens. If it is among the tokens, it keeps its id. Else
+        it comes right after pad in a list (first if there is no pad), and after the
+        highest id in a mapping.
+    counts : mapping or array of int, optional
+        How often each token occurs. Missing tokens have 0, and other tokens are
+        ignored. An array has one count for each of an array of numbers, or for each row
+        of a ``TokenRows``.
+    tokenize : callable, optional
+        The function from a text to its tokens, for `encode`; by default the text is
+        split at white space, as ``str.split`` does.
+    lower : bool, default False
+        Lower-case a text before it is split.
+    special_tokens : mapping from str to str, optional
+        The tokens that are no text, by role, such as ``{"mask": "[MASK]"}``; see the
+        property.
+    marks : str, optional
+        How subword tokens are marked; see the property.
 
-    ``counts`` gives the number of times tokens occur; tokens it does not name have 0,
-    and what it names beyond the vocabulary is left aside. ``tokenize`` (text to tokens;
-    at white space if ``None``, as ``str.split`` does) and ``lower`` (lower-case the
-    text first) say how `encode` reads a text.
+    Raises
+    ------
+    VocabularyError
+        For an empty vocabulary; for a token that is not a ``str``, is there twice or
+        cannot be encoded; for an id or count that is not an integer from 0; for a
+        repeated or too high id; for a missing special token; and if pad and unk are
+        equal. The message names the token or its position.
 
-    ``special_tokens`` names the tokens that stand for no text, all of them in the
-    vocabulary (``{"mask": "[MASK]"}``), and ``marks`` says how subword tokens are
-    marked; see the properties of these names.
-
-    **Whole numbers.** They take 8 bytes each, and no ``str``. A number is the token of
-    its decimal digits: 7 is found in a source that has ``7``, and not in one that has
-    ``007``, ``+7`` or ``7.0``. ``vocab[7]`` and ``vocab["7"]`` are both its id;
-    `encode` takes arrays of numbers, `numbers` has them by id. They go from -2**63 to
-    2**63 - 1. ``counts`` may be an array (n,) then, and a pad or unk that is written as
-    a number (``pad="0"``) is that number.
-
-    An empty ``str`` is a token like any other here and in JSON (Keras'
-    ``TextVectorization`` has one), but not in text files. A token holding bytes that
-    are not UTF-8 has them as surrogate escapes.
-
-    Raises `VocabularyError`, naming the token or its position, for an empty vocabulary,
-    a token that is not a ``str``, is repeated or cannot be encoded, an id or count that
-    is not a whole number from 0, a repeated id, an id too high, a special token that is
-    not there, and pad and unk alike.
-
+    Examples
+    --------
     >>> vocab = Vocabulary(["the", "cat"], unk="<unk>")
     >>> vocab.tokens
     ('<pad>', '<unk>', 'the', 'cat')
@@ -161,7 +170,7 @@ class Vocabulary:
         special_tokens: Mapping[str, str] | None,
         marks: Marks | None,
     ) -> None:
-        """Take what the constructor was given; here there may be no row at all."""
+        """Set the attributes from the constructor's arguments; there may be no row."""
         checks.specials(pad, unk)
         if counts is None and isinstance(tokens, Counter):
             counts = tokens
@@ -173,7 +182,7 @@ class Vocabulary:
         special = named(special_tokens, pad=pad, unk=unk)
         self._special_ids = self._rows.find([*special.values()])
         if pad not in self._special_ids and "pad" not in (special_tokens or ()):
-            special.pop("pad", None)  # a mapping without room for it
+            special.pop("pad", None)  # a mapping in which id 0 is taken
         for name, token in special.items():
             if token not in self._special_ids:
                 raise unknown(name, token, self._rows)
@@ -181,7 +190,7 @@ class Vocabulary:
         self._pad, self._unk = special.get("pad"), unk
         self._marks = marks
         self._tokenizer = tokenizer
-        #: The vocabulary that this one is a part of.
+        #: The vocabulary of which this one is a part.
         self._whole: Vocabulary | None = None
 
     @classmethod
@@ -192,28 +201,46 @@ class Vocabulary:
         pad: Special = Choice.AS_FOUND,
         unk: Special = Choice.AS_FOUND,
     ) -> Vocabulary:
-        """Return a `Vocabulary` as it is, and make one of anything else.
+        """Return a `Vocabulary` unchanged, or make one of another object.
 
-        That is what the constructor takes, or an object of another library that has a
-        vocabulary, told by its interface:
+        The object is one that the constructor takes, or an object of another library,
+        which is recognised by its interface:
 
         * tokenizers of Hugging Face, fast and slow, and of ``sentencepiece``;
         * Keras' ``TextVectorization``, ``StringLookup`` and ``Tokenizer``, torchtext's
           ``Vocab``, the vectorizers of scikit-learn;
         * gensim's ``Dictionary`` and ``KeyedVectors``, spaCy's ``Vocab`` and pipelines;
         * numpy arrays of strings, and a pandas ``Series`` of tokens, or of counts with
-          tokens for index;
-        * whole numbers (n,): arrays, tensors, columns of pandas, polars, pyarrow. A
-          ``Series`` of them that has an index of numbers is their counts.
+          tokens as its index;
+        * integers (n,): arrays, tensors, columns of pandas, polars, pyarrow. A
+          ``Series`` of integers with an index of numbers has their counts.
 
-        Ids, counts, special tokens and marks are the object's. ``pad`` and ``unk`` name
-        others, or ``None`` for none; a pad that is not there needs id 0 to be free, and
-        an unk that is not there comes after the highest id. So it is with a
-        `Vocabulary`, too: its tokens keep their ids, and what was pad or unk before
-        is a token like any other.
+        Ids, counts, special tokens and marks are those of the object. With ``pad`` or
+        ``unk`` the former pad or unk becomes an ordinary token.
 
-        Raises `VocabularyError` as the constructor does, for an object that has no
-        vocabulary yet or contradicts itself, and for a pad or unk it does not have.
+        Parameters
+        ----------
+        vocabulary : Vocabulary or object
+            The tokens and their ids.
+        pad, unk : str or None, optional
+            Other pad and unk tokens, or ``None`` for none. A new pad needs id 0 to be
+            free; a new unk comes after the highest id. By default those of the object.
+
+        Returns
+        -------
+        Vocabulary
+            The vocabulary of the object.
+
+        Raises
+        ------
+        VocabularyError
+            As the constructor; for an object that is not fitted yet or contradicts
+            itself; and for a pad or unk that cannot be added.
+
+        Examples
+        --------
+        >>> Vocabulary.of(["the", "cat"]).tokens
+        ('<pad>', 'the', 'cat')
         """
         if isinstance(vocabulary, Vocabulary):
             return vocabulary._with(pad, unk)
@@ -223,7 +250,7 @@ class Vocabulary:
         return cls._of_content(content, pad, unk)
 
     def _with(self, pad: Special, unk: Special) -> Vocabulary:
-        """Return the same tokens at the same ids, with another pad or unk."""
+        """Return the same tokens and ids, with another pad or unk."""
         if pad is unk is Choice.AS_FOUND:
             return self
         if pad is Choice.AS_FOUND:
@@ -248,11 +275,26 @@ class Vocabulary:
         return made
 
     def part(self, ids: Int64Array) -> Vocabulary:
-        """Return the tokens of ``ids``, int64 (n,), as rows from 0 in that order.
+        """Return some of the tokens as a vocabulary with rows from 0.
 
-        Holes stay holes, and what is special stays so. No ``str`` is made of the
-        tokens, and of consecutive rows no copy. It reads texts at white space. Of no
-        ids it has no row, as no other vocabulary.
+        Holes stay holes and special tokens stay special. No ``str`` is made of the
+        tokens, and consecutive rows are not copied. `encode` splits texts at white
+        space. Without ids the result has no rows, unlike any other vocabulary.
+
+        Parameters
+        ----------
+        ids : array of int64, shape (n,)
+            The ids, each at most once.
+
+        Returns
+        -------
+        Vocabulary
+            The tokens in the order of ``ids``.
+
+        Examples
+        --------
+        >>> Vocabulary(["the", "cat"]).part(np.array([1, 2])).tokens
+        ('the', 'cat')
         """
         special = {
             name: token
@@ -281,31 +323,50 @@ class Vocabulary:
     ) -> Self:
         r"""Read a vocabulary from a file, or from the folder of a tokenizer.
 
-        ``kind`` is one of
+        Parameters
+        ----------
+        path : path
+            The file or folder; "-" is standard input. A column of Parquet, Arrow or CSV
+            may be named: ``"words.parquet#word"``.
+        kind : str, optional
+            By default it is recognised by the content, as the modules in
+            ``vocabulary/files`` describe. It is one of:
 
-        * ``"text"``: one token a line; ``"counts"``: ``TOKEN\tCOUNT`` lines;
-        * ``"json"``: a list of tokens, or an object from token to id;
-        * ``"bert"``: BERT's ``vocab.txt``;
-        * ``"tokenizer"``: a ``tokenizer.json`` of Hugging Face, or a folder with the
-          files of a tokenizer;
-        * ``"sentencepiece"``: a ``.model`` or ``.vocab``;
-        * ``"spacy"``: a model's folder, or its ``strings.json``;
-        * ``"gensim"``, ``"fasttext"``: a dictionary written as text;
-        * ``"numbers"``: a whole number a line, which is kept as int64 (a column of a
-          table too: ``"ratings.csv#item"``); an array of them in ``.npy`` is told from
-          its content;
-        * ``"saved"``: what `save` has written;
+            * "text": one token a line; "counts": ``TOKEN\\tCOUNT`` lines;
+            * "json": a list of tokens, or an object from token to id;
+            * "bert": BERT's ``vocab.txt``;
+            * "tokenizer": a ``tokenizer.json`` of Hugging Face, or a folder with the
+              files of a tokenizer;
+            * "sentencepiece": a ``.model`` or ``.vocab``;
+            * "spacy": a model's folder, or its ``strings.json``;
+            * "gensim", "fasttext": a dictionary written as text;
+            * "report": a coverage report in ``.csv``;
+            * "numbers": an integer a line, kept as int64; also a column of a table,
+              ``"ratings.csv#item"``. An array of integers in ``.npy`` needs no kind;
+            * "saved": a file of `save`.
+        pad, unk : str or None, optional
+            By default those that the file names; if it names no pad, ``<pad>`` as in
+            the constructor.
+        tokenize, lower
+            As in the constructor.
 
-        and ``None`` finds out by the content, as the modules in ``files`` describe,
-        byte by byte; then a column of Parquet, Arrow or CSV may be named, too:
-        ``"words.parquet#word"``. ``pad`` and ``unk`` are those that the file names;
-        where it names no pad, it is ``<pad>``, put where the constructor puts it. The
-        rest is as in the constructor.
+        Returns
+        -------
+        Vocabulary
+            The tokens of the file.
 
-        Raises `VocabularyError` naming the file and, where there is one, the line or
-        byte: for what the constructor refuses, for empty lines, bytes that are not
-        UTF-8, a pad or unk that is not there, a file of another kind, and a file that
-        cannot be read.
+        Raises
+        ------
+        VocabularyError
+            For a file that cannot be read or is of another kind, for empty lines, for
+            bytes that are not UTF-8, for a missing pad or unk, and as the constructor.
+            The message names the file, and the line or byte if there is one.
+        OptionError
+            For an unknown kind.
+
+        Examples
+        --------
+        >>> Vocabulary.from_file("vocab.txt", unk="<unk>")  # doctest: +SKIP
         """
         content = files.read(path, kind)
         try:
@@ -322,7 +383,7 @@ class Vocabulary:
         tokenize: Tokenize | None = None,
         lower: bool = False,
     ) -> Self:
-        if content.tokenizer is not None:  # it was saved, and keeps its ids
+        if content.tokenizer is not None:  # a saved vocabulary keeps its ids
             special = dict(content.special_tokens)
             made = cls(
                 content.tokens,
@@ -362,15 +423,39 @@ class Vocabulary:
     ) -> Self:
         """Collect the tokens of texts, and count them.
 
-        A text is a ``str``, split by ``tokenize`` (at white space if ``None``) after
-        lower-casing it if ``lower`` is set, or a list of tokens, taken as they are.
         Pad and unk come first, then the tokens by falling count, ties in order of first
-        appearance. Tokens rarer than ``min_count`` are left out, and of the others the
-        rarest until ``len(vocab)``, with pad and unk, is no more than ``max_tokens``.
+        appearance.
 
-        Raises `VocabularyError` if no token is left, `OptionError` for a single ``str``
-        in place of texts.
+        Parameters
+        ----------
+        texts : iterable of str or of list of str
+            A ``str`` is split; a list of tokens is taken unchanged.
+        tokenize : callable, optional
+            The function from a text to its tokens; by default split at white space.
+        lower : bool, default False
+            Lower-case a text before it is split.
+        min_count : int, default 1
+            Tokens that occur less often are left out.
+        max_tokens : int, optional
+            The largest ``len(vocab)``, with pad and unk; the rarest tokens are left
+            out.
+        pad, unk : str or None
+            As in the constructor.
 
+        Returns
+        -------
+        Vocabulary
+            The tokens with their counts.
+
+        Raises
+        ------
+        VocabularyError
+            If no token is left.
+        OptionError
+            For a single ``str`` instead of texts.
+
+        Examples
+        --------
         >>> Vocabulary.from_texts(["Hope to see you", "Nice to see you"]).tokens
         ('<pad>', 'to', 'see', 'you', 'Hope', 'Nice')
         """
@@ -400,27 +485,33 @@ class Vocabulary:
         layout: Any = None,
         library: Any = None,
     ) -> Self:
-        """Take the first tokens of a source of vectors, for who has no vocabulary.
+        """Make a vocabulary of the first tokens of a source of vectors.
 
-        Most sources have their tokens by falling frequency, so the first are the most
-        frequent ones.
+        In most sources the first tokens are the most frequent ones.
 
         Parameters
         ----------
         source : name, path, URL, object or Reader
             As `open_vectors` takes it, with ``layout`` and ``library``.
         limit : int, optional, default 50_000
-            How many tokens are taken; ``None`` takes all. What follows the block of the
-            last one is not read.
+            How many tokens are taken; ``None`` takes all. Later blocks are not read.
         pad, unk : str, optional
             As in the constructor.
+
+        layout, library
+            As in `open_vectors`.
+
+        Returns
+        -------
+        Vocabulary
+            The tokens in the order of the source.
 
         Raises
         ------
         OptionError
             For a limit below 1.
         VocabularyError
-            Where the source has no token.
+            If the source has no token.
         SourceError, FormatError
             As `open_vectors` and `Reader.blocks` do.
 
@@ -444,8 +535,8 @@ class Vocabulary:
     def tokens(self) -> tuple[str | None, ...]:
         """The tokens by id, ``len(vocab)`` of them; ``None`` is a hole.
 
-        The vocabulary keeps its tokens as bytes; this makes a ``str`` of each when it
-        is first asked for. `strings` makes those of some.
+        The vocabulary keeps its tokens as bytes; the first use of this makes a ``str``
+        of each. `strings` makes only some.
         """
         return self._rows.tokens
 
@@ -456,85 +547,101 @@ class Vocabulary:
 
     @property
     def token_rows(self) -> TokenRows:
-        """The tokens by id as they are kept: packed."""
+        """The tokens by id in their packed form."""
         return self._rows
 
     @property
     def packed(self) -> PackedTokens:
-        """The tokens by id as bytes, read-only; holes have none, see `holes`."""
+        """The tokens by id as bytes, read-only; those of `holes` are empty."""
         return self._rows.packed
 
     def strings(self, ids: Int64Array) -> list[str]:
-        """Return the tokens of ids, int64 (n,), none of which is a hole."""
+        """Return the tokens of ids, none of which may be a hole.
+
+        Parameters
+        ----------
+        ids : array of int64, shape (n,)
+            The ids.
+
+        Returns
+        -------
+        list of str
+            The tokens, in the order of ``ids``.
+
+        Examples
+        --------
+        >>> Vocabulary(["the", "cat"]).strings(np.array([2, 1]))
+        ['cat', 'the']
+        """
         return self._rows.strings(ids)
 
     @property
     def counts(self) -> Int64Array | None:
-        """How often each token occurs, int64 (len,), read-only; 0 where not known.
+        """How often each token occurs, int64 (len,), read-only; 0 if unknown.
 
-        ``None`` if no counts were given at all.
+        ``None`` if no counts were given.
         """
         return self._counts
 
     @property
     def numbers(self) -> Int64Array | None:
-        """The whole numbers by id, int64 (len,), read-only; ``None`` of text tokens.
+        """The integers by id, int64 (len,), read-only; ``None`` for a text vocabulary.
 
-        ``vocab.numbers[ids]`` is the way back from ids. Pad, unk and other tokens that
-        are no number have 0 there, and so have holes.
+        ``vocab.numbers[ids]`` turns ids back into numbers. Pad, unk and other tokens
+        that are no numbers have 0, and so have holes.
         """
         return self._rows.numbers if isinstance(self._rows, NumberRows) else None
 
     @property
     def holes(self) -> Int64Array:
-        """The ids that no token has, int64 (number of holes,), rising."""
+        """The ids without a token, int64 (number of holes,), ascending."""
         return self._rows.holes
 
     @property
     def pad_token(self) -> str | None:
-        """The token that fills short rows up, if there is one."""
+        """The token that fills short rows, or ``None``."""
         return self._pad
 
     @property
     def pad_id(self) -> int | None:
-        """The id of the pad token."""
+        """The id of the pad token, or ``None``."""
         return None if self._pad is None else self._special_ids[self._pad]
 
     @property
     def unk_token(self) -> str | None:
-        """The token that stands in for unknown ones, if there is one."""
+        """The token for unknown tokens, or ``None``."""
         return self._unk
 
     @property
     def unk_id(self) -> int | None:
-        """The id of the unk token."""
+        """The id of the unk token, or ``None``."""
         return None if self._unk is None else self._special_ids[self._unk]
 
     @property
     def special_tokens(self) -> Mapping[str, str]:
-        """The special tokens by what they are for, read-only; pad and unk are there.
+        """The special tokens by role, read-only, pad and unk included.
 
-        The others are those that the constructor was given, or that a file or tokenizer
-        names: ``mask``, ``cls``, ``sep``, ``bos`` and ``eos``. A token that is special
-        for another reason goes by itself.
+        The others were given to the constructor, or named by a file or tokenizer:
+        ``mask``, ``cls``, ``sep``, ``bos`` and ``eos``. A special token without a role
+        is its own name.
         """
         return MappingProxyType(self._special)
 
     @property
     def marks(self) -> Marks | None:
-        """How subword tokens show what begins a word, ``None`` where it is not known.
+        """How subword tokens mark the beginning of a word; ``None`` if unknown.
 
         ``"wordpiece"``: ``##`` before those that do not; ``"sentencepiece"``: ``▁``
         before those that do; ``"byte-level"``: ``Ġ`` before those that do, each byte
-        being a printable character, as of GPT-2.
+        written as a printable character, as in GPT-2.
         """
         return self._marks
 
     @property
     def marker(self) -> Marker:
-        """What tells whether a token begins a word: by `marks`, or by most tokens.
+        """The marker by which tokens begin a word: by `marks`, or by most tokens.
 
-        That of a part is that of the vocabulary it is a part of.
+        A part has the marker of its whole vocabulary.
         """
         if self._marks is not None:
             return MARKERS[self._marks]
@@ -542,16 +649,15 @@ class Vocabulary:
 
     @property
     def specials(self) -> frozenset[int]:
-        """The ids of pad and unk, as far as there are such."""
+        """The ids of pad and unk, as far as they exist."""
         return frozenset(row for row in (self.pad_id, self.unk_id) if row is not None)
 
     def __getitem__(self, token: str | int) -> int:
         """Return the id of a token, or raise `UnknownTokenError`, a ``KeyError``.
 
-        An ``int`` is a token of a vocabulary of whole numbers alone.
-
-        Up to a million tokens the first question makes `ids`; beyond, an index of 8
-        bytes a token.
+        An ``int`` is a token only in a vocabulary of integers. With up to a million
+        tokens the first call makes `ids`; with more, an index of 8 bytes for each
+        token.
         """
         id = self.get(token)
         if id is None:
@@ -566,7 +672,25 @@ class Vocabulary:
     @overload
     def get(self, token: str | int, default: int) -> int: ...
     def get(self, token: str | int, default: int | None = None) -> int | None:
-        """Return the id of a token, or ``default``."""
+        """Return the id of a token, or a default value.
+
+        Parameters
+        ----------
+        token : str, or int in a vocabulary of integers
+            The token.
+        default : object, default None
+            The result for a token that is not in the vocabulary.
+
+        Returns
+        -------
+        int or object
+            The id, or ``default``.
+
+        Examples
+        --------
+        >>> Vocabulary(["the", "cat"]).get("dog", -1)
+        -1
+        """
         if not isinstance(token, str):
             whole = isinstance(token, int | np.integer) and self.numbers is not None
             id = self._rows.get(token) if whole else None
@@ -581,10 +705,10 @@ class Vocabulary:
         return known and self.get(cast(str, token)) is not None
 
     def __eq__(self, other: object) -> bool:
-        """Tell whether both have the same tokens at the same ids, special ones too.
+        """Return whether both have the same tokens, ids and special tokens.
 
-        A matrix of one is one of the other then. Counts, marks, and how texts are read
-        make no difference.
+        Then a matrix for one fits the other. Counts, marks and tokenizers are not
+        compared.
         """
         if not isinstance(other, Vocabulary):
             return NotImplemented
@@ -598,7 +722,7 @@ class Vocabulary:
         return hash((len(self), head, self._pad, self._unk))
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the tokens by rising id; holes are left out."""
+        """Yield the tokens in the order of their ids, without holes."""
         return iter(self._rows)
 
     def __len__(self) -> int:
@@ -606,14 +730,24 @@ class Vocabulary:
         return len(self._rows)
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write all that makes the vocabulary, as JSON; `from_file` reads it again.
+        """Save the vocabulary as JSON, which `from_file` reads.
 
-        Tokens and ids, holes, pad and unk, other special tokens, marks, counts, and how
-        texts are read; of a function its name alone. The form is described under
-        "Saved files" in the documentation. What is there is replaced.
+        Saved are tokens and ids, holes, pad and unk, other special tokens, marks,
+        counts, and how texts are split; of a function only its name. The page "Saved
+        files" of the documentation describes the form.
 
-        Raises `WriteError` where the file cannot be written.
+        Parameters
+        ----------
+        path : path
+            The file; an existing one is replaced.
 
+        Raises
+        ------
+        WriteError
+            If the file cannot be written.
+
+        Examples
+        --------
         >>> Vocabulary(["see", "you"]).save("vocabulary.json")  # doctest: +SKIP
         """
         with replacing(path) as file:
@@ -621,7 +755,7 @@ class Vocabulary:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """How `encode` reads a text."""
+        """The tokenizer of `encode`."""
         return self._tokenizer
 
     def encode(
@@ -631,63 +765,87 @@ class Vocabulary:
         max_length: int | None = None,
         truncate: Truncate = "error",
     ) -> Int64Array:
-        """Return the ids of texts, int64 (number of texts, max_length), C-contiguous.
+        """Return the ids of texts.
 
-        Of a vocabulary of whole numbers ``texts`` may also be an array or a tensor of
-        numbers, whose ids are an array of the same shape, or lists of numbers, whose
-        rows are filled up as texts are.
+        A ``str`` is split by ``tokenize``, if that was given; else by the object or
+        file that the vocabulary was made from, if it reads texts; else at white space.
+        Unknown tokens get ``unk_id``. Short rows are filled with ``pad_id`` on the
+        right.
 
-        A text is a ``str`` or a list of tokens, taken as they are. A ``str`` is read
-        as the vocabulary was told to; else by what it was made of, where that reads
-        texts; else it is split at white space. Tokens the vocabulary does not have get
-        ``unk_id``. Short rows are filled with ``pad_id`` at the right.
+        These objects read texts, and give the same ids here as there:
 
-        What reads texts, and gives the same ids here as there:
-
-        * tokenizers of Hugging Face, as a plain call of them does, special tokens
-          such as ``[CLS]`` included; a ``tokenizer.json``, through ``tokenizers``;
+        * tokenizers of Hugging Face, as a plain call of them does, with special tokens
+          such as ``[CLS]``; a ``tokenizer.json``, through ``tokenizers``;
         * SentencePiece, a processor or its ``.model``, through ``sentencepiece``;
-        * Keras' ``TextVectorization`` and its old ``Tokenizer``, which leaves out words
-          that it does not know if it has no OOV token; a ``StringLookup`` with several
-          OOV ids gives these to tokens it does not know;
-        * the vectorizers of scikit-learn and the pipelines of spaCy cut texts up; the
+        * Keras' ``TextVectorization`` and its old ``Tokenizer``, which leaves out
+          unknown words if it has no OOV token; a ``StringLookup`` with several OOV ids
+          gives these to unknown tokens;
+        * the vectorizers of scikit-learn and the pipelines of spaCy split texts; the
           tokens become ids as those of a list do.
 
         A vocabulary that was loaded with a matrix or came from another process has no
-        such function any more, nor has one of files alone that lack what is needed. It
-        says so when a ``str`` is to be read; lists of tokens work.
+        such tokenizer any more. Then a ``str`` raises an error, and lists of tokens
+        work.
 
-        Padding that they put in themselves stays where ``max_length`` is ``None``, and
-        is left out before a row is brought to ``max_length``.
+        Parameters
+        ----------
+        texts : iterable of str or of list of str
+            The texts, or their tokens. In a vocabulary of integers also an array or
+            tensor of numbers of any shape, or lists of numbers.
+        max_length : int, optional
+            How many ids each row has; by default as many as the longest row. Padding
+            that a tokenizer adds is removed first.
+        truncate : "right" or "left", optional
+            Cut longer rows: "right" keeps the first tokens (Keras'
+            ``truncating="post"``), "left" the last. By default a longer row is an
+            error.
 
-        ``max_length=None`` is the length of the longest row. A row longer than
-        ``max_length`` is an error, because cutting it loses tokens, which is the
-        caller's to allow: ``truncate="right"`` keeps its first tokens (Keras'
-        ``truncating="post"``), ``"left"`` its last.
+        Returns
+        -------
+        ndarray of int64, shape (number of texts, max_length)
+            The ids, C-contiguous; for an array of numbers, of the same shape.
 
-        Raises `UnknownTokenError` for an unknown token if there is no unk,
-        `VocabularyError` for a row too long, or too short if there is no pad,
-        `OptionError` for a single ``str`` in place of texts and for a ``str`` that
-        cannot be read any more, and `MissingPackageError` where a package is needed to
-        read it. The first call makes the
-        ``dict`` that `ids` shows.
+        Raises
+        ------
+        UnknownTokenError
+            For an unknown token if there is no unk.
+        VocabularyError
+            For a row that is too long, or too short if there is no pad.
+        OptionError
+            For a single ``str`` instead of texts, and for a ``str`` that cannot be
+            split any more.
+        MissingPackageError
+            If a package is needed to split a text.
 
+        Examples
+        --------
         >>> Vocabulary(["see", "you"]).encode(["you see"], max_length=4)
         array([[2, 1, 0, 0]])
         """
         return self._encoder().encode(texts, max_length, truncate)
 
     def decode(self, ids: Any, *, keep_pad: bool = False) -> Any:
-        """Return the tokens of ids: what `encode` was given as lists of tokens.
+        """Return the tokens of ids.
 
-        ``ids`` are whole numbers: one, a row of them, or a batch of rows, as an array
-        or tensor of any shape or as lists, whose rows may differ in length. One id
-        gives a ``str``, a row a list of them, a batch a list of rows. The pad at either
-        end of a row is left out, unless ``keep_pad`` is set.
+        Parameters
+        ----------
+        ids : int, array or tensor of int, or nested lists
+            One id, a row of ids, or a batch of rows, which may differ in length.
+        keep_pad : bool, default False
+            Keep pad tokens at the ends of rows, which are removed by default.
 
-        Raises `VocabularyError` for what is no whole number, and for an id that is no
-        row or that no token has.
+        Returns
+        -------
+        str, or list of str, or list of lists of str
+            A ``str`` for one id, a list for a row, a list of lists for a batch.
 
+        Raises
+        ------
+        VocabularyError
+            For a value that is no integer, and for an id without a row or token.
+
+        Examples
+        --------
         >>> Vocabulary(["see", "you"]).decode([[2, 1, 0, 0], [1, 0, 0, 0]])
         [['you', 'see'], ['see']]
         """
@@ -724,9 +882,9 @@ def some_rows(
     tokenize: Tokenizer | None = None,
     marks: Marks | None = None,
 ) -> Vocabulary:
-    """Return a vocabulary of rows of another; unlike others it may have none.
+    """Return a vocabulary of rows of another one; it may be empty.
 
-    Pad and unk are among the special tokens. Raises as `Vocabulary` does.
+    Pad and unk are among the special tokens. Raises the errors of `Vocabulary`.
     """
     made = Vocabulary.__new__(Vocabulary)
     made._fill(
@@ -742,7 +900,7 @@ def some_rows(
 
 
 def settings(vocabulary: Vocabulary) -> dict[str, Any]:
-    """Return what a saved file says of a vocabulary beside its tokens and counts."""
+    """Return the settings of a saved vocabulary: all but tokens and counts."""
     tokenizer = vocabulary.tokenizer
     split = {"splits_at_white_space": tokenizer.name is None}
     return {
@@ -757,5 +915,5 @@ def settings(vocabulary: Vocabulary) -> dict[str, Any]:
     }
 
 
-#: What `Vocabulary.of` takes: also objects of other libraries, told by their interface.
+#: The values that `Vocabulary.of` takes: also objects of other libraries.
 AnyVocabulary = Vocabulary | TokenRows | Iterable[str] | Mapping[str, int] | Any

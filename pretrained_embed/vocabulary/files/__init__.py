@@ -1,6 +1,6 @@
-"""Files and folders that hold a vocabulary.
+"""Files and folders that have a vocabulary.
 
-Where the kind is not given, the first that recognises the content reads it:
+If the kind is not given, the first kind that recognises the content reads it:
 
 - a column of a table, of Parquet and the like, or ``FILE#COLUMN``, and an array of
   whole numbers in ``.npy`` (`tables`);
@@ -8,13 +8,13 @@ Where the kind is not given, the first that recognises the content reads it:
 - a report of coverage as CSV, by its first line (`tables`);
 - a ``.model`` of SentencePiece (`sentencepiece`);
 - a ``tokenizer.json`` of Hugging Face (`json_files`);
-- what `Vocabulary.save` has written (`saved`);
+- a file of `Vocabulary.save` (`saved`);
 - JSON: a name that ends in ``.json``, and content that starts with ``[`` or ``{`` and
   is JSON from start to end (so that BERT's vocabulary, whose first token is ``[PAD]``,
   is text) (`json_files`);
 - a dictionary of gensim or of fastText, by its first two lines (`text`);
 - a ``.vocab`` of SentencePiece, by all of its scores (`sentencepiece`);
-- counts, by the first line, BERT's ``vocab.txt``, by its special tokens, and else text
+- counts, by the first line, BERT's ``vocab.txt``, by its special tokens, otherwise text
   (`text`).
 """
 
@@ -58,9 +58,9 @@ class _FileKind(NamedTuple):
 
 
 def _readings() -> tuple[_FileKind, ...]:
-    """Return all kinds in the order in which they are asked.
+    """Return all kinds in the order in which they are tried.
 
-    Their code is loaded for a file alone: most vocabularies are none.
+    Their code is only loaded for a file, since most vocabularies come from elsewhere.
     """
     from pretrained_embed.vocabulary.files import (
         json_files,
@@ -88,10 +88,10 @@ def _readings() -> tuple[_FileKind, ...]:
 
 
 def read(path: str | os.PathLike[str], kind: Kind | None) -> RawVocabulary:
-    """Read a file or folder that holds a vocabulary.
+    """Read a file or folder that has a vocabulary.
 
-    Raises `VocabularyError` naming the file, and the line or byte where there is one,
-    and `OptionError` for a kind that we do not know.
+    Raises `VocabularyError`, which names the file, and the line or byte if there is
+    one, and `OptionError` for an unknown kind.
     """
     if kind is not None and kind not in KINDS:
         raise OptionError(

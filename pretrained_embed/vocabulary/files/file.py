@@ -1,4 +1,4 @@
-"""A file as the kinds of vocabulary see it: bytes, text, lines, JSON."""
+"""A vocabulary file as its readers see it: bytes, text, lines, JSON."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from pretrained_embed.errors import VocabularyError
 from pretrained_embed.files.reading import open_pipe, read_fully
 from pretrained_embed.vocabulary.files import mistaken
 
-#: What some editors put before text in UTF-8.
+#: The byte order mark that some editors write before UTF-8 text.
 BOM = b"\xef\xbb\xbf"
 #: How many bytes are decoded at a time.
 _BLOCK = 1 << 22
 
 
 class JsonObject(dict[str, Any]):
-    """A JSON object that remembers a key that came twice, and both its values."""
+    """A JSON object that records a key that is there twice, with both values."""
 
     repeated: tuple[str, Any, Any] | None = None
 
@@ -42,12 +42,11 @@ def _object(pairs: list[tuple[str, Any]]) -> JsonObject:
 
 
 class VocabularyFile:
-    """The content of a vocabulary file, each view of it made when first asked for.
+    """The content of a vocabulary file; each form of it is computed at its first use.
 
-    A name ``-`` is standard input, and a pipe is read to its end. ``told`` says that
-    its kind is known, so that lines are taken as they are.
-
-    Raises `VocabularyError` naming the file, and the line where there is one.
+    The name ``-`` is standard input, and a pipe is read to its end. With ``told`` the
+    kind was given, so that lines are not checked for another kind. Raises
+    `VocabularyError`, which names the file, and the line if there is one.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, told: bool = True) -> None:
@@ -60,7 +59,7 @@ class VocabularyFile:
                 self.data = self._read(file)
 
     def _read(self, file: BinaryIO) -> bytes:
-        """Read all, unless it begins as no vocabulary does."""
+        """Read the file, unless its beginning shows that it is no vocabulary."""
         try:
             head = read_fully(file, mistaken.HEAD_SIZE)
             mistaken.check_bytes(head, self.name)
@@ -68,14 +67,14 @@ class VocabularyFile:
             if not self._told:
                 mistaken.check_lines(head.removeprefix(BOM), self.name, whole=whole)
             if whole or not mistaken.may_be_read(head.removeprefix(BOM)):
-                return head  # what is no text has its fault told in here
+                return head  # errors of other content are raised in here
             return b"".join([head, file.read()])
         except OSError as error:
             raise _unreadable(self.name, error) from error
 
     @cached_property
     def text(self) -> str:
-        """The content as UTF-8, without a byte order mark at its start."""
+        """The content as UTF-8, without a byte order mark at its beginning."""
         data = self.data.removeprefix(BOM)
         try:
             return data.decode()
@@ -93,7 +92,7 @@ class VocabularyFile:
         if not data:
             raise VocabularyError(f"{self.name}: the vocabulary is empty")
         if not _is_utf8(data):
-            _ = self.text  # which tells where it is not
+            _ = self.text  # this reports where it is not UTF-8
         if b"\r" in data:
             data = data.replace(b"\r\n", b"\n")
         if not data.endswith(b"\n"):
@@ -102,7 +101,7 @@ class VocabularyFile:
 
     @cached_property
     def json(self) -> Any:
-        """The value that the text is, from start to end; objects are `JsonObject`."""
+        """The JSON value of the whole text; objects are `JsonObject`."""
         with refusing_damage(
             self.name, "not JSON that can be read", "", kind=VocabularyError
         ):
@@ -115,7 +114,7 @@ class VocabularyFile:
 
     @cached_property
     def is_json(self) -> bool:
-        """Whether the name says so, or the content starts like JSON and is JSON."""
+        """Whether the name ends in .json, or the content is JSON."""
         if self.name.lower().endswith(".json"):
             return True
         if not self.data.removeprefix(BOM).startswith((b"[", b"{")):
@@ -127,7 +126,7 @@ class VocabularyFile:
 
 
 def _is_utf8(data: bytes) -> bool:
-    """Tell whether bytes are UTF-8, without a ``str`` of them all."""
+    """Return whether bytes are UTF-8, without making one ``str`` of them."""
     if data.isascii():
         return True
     decoder = getincrementaldecoder("utf-8")()

@@ -1,8 +1,8 @@
-"""Folders: that of a Hugging Face tokenizer, and that of a spaCy model.
+"""The folders of a Hugging Face tokenizer and of a spaCy model.
 
-A tokenizer is, in this order, the first of these that is there: ``tokenizer.json``;
-``vocab.json``, an object from token to id (with merges, which matter not here);
-BERT's ``vocab.txt``; a SentencePiece model. To it come
+The vocabulary of a tokenizer is in the first of these files that exists:
+``tokenizer.json``; ``vocab.json``, an object from token to id (with merges, which are
+not used here); BERT's ``vocab.txt``; a SentencePiece model. These files add to it:
 
 - ``added_tokens.json``, an object from token to id, and ``added_tokens_decoder`` in
   ``tokenizer_config.json``, one from id to objects with ``content`` and ``special``;
@@ -11,11 +11,10 @@ BERT's ``vocab.txt``; a SentencePiece model. To it come
 - ``config.json`` of a model with ``vocab_size``, which no id may reach.
 
 Written by https://github.com/huggingface/transformers
-(src/transformers/tokenization_utils_base.py). How a tokenizer numbers the pieces of a
-SentencePiece model is up to its class; those that keep its ids are known here.
-
-Of a spaCy model, ``vocab/strings.json`` lists the strings but those that spaCy has
-built in, such as ``NOUN`` and ``X``; its own ids are hashes, so the strings are
+(src/transformers/tokenization_utils_base.py). The class of a tokenizer decides how it
+numbers the pieces of a SentencePiece model; the classes that keep its ids are listed
+here. In a spaCy model, ``vocab/strings.json`` lists the strings, without the built-in
+ones such as ``NOUN`` and ``X``; the ids of spaCy are hashes, so the strings are
 numbered in order.
 """
 
@@ -38,14 +37,14 @@ from pretrained_embed.vocabulary.files.file import JsonObject, VocabularyFile
 
 _PIECES = ("spiece.model", "tokenizer.model", "spm.model", "sentencepiece.bpe.model")
 
-#: Classes, without "Tokenizer" and "Fast", whose ids are those of their model.
+#: Classes, without "Tokenizer" and "Fast", that keep the ids of their model.
 _SAME_IDS = frozenset(
     ["Albert", "BigBird", "CodeLlama", "DebertaV2", "Gemma", "Llama", "T5", "XLNet"]
 )
 
 
 def read(folder: Path, kind: str | None) -> RawVocabulary:
-    """Return what the folder of a tokenizer or of a spaCy model says.
+    """Return the content of the folder of a tokenizer or of a spaCy model.
 
     ``kind`` is "tokenizer", "spacy", or ``None`` for either. Raises `VocabularyError`.
     """
@@ -91,7 +90,7 @@ def _check_class(folder: Path, path: Path) -> None:
 
 
 def _completed(folder: Path, found: RawVocabulary) -> RawVocabulary:
-    """Return the content with what the other files of a tokenizer add."""
+    """Return the content, completed from the other files of a tokenizer."""
     config = _object(folder / "tokenizer_config.json")
     named = _object(folder / "special_tokens_map.json") | config
     ids = dict(cast(Mapping[str, int], found.tokens))
@@ -110,7 +109,7 @@ def _completed(folder: Path, found: RawVocabulary) -> RawVocabulary:
         }
         special += map(_token, named.get("additional_special_tokens") or ())
     _check_size(folder, ids)
-    # what one file says is what all say
+    # all files count together
     runs = (folder / "tokenizer.json").is_file() and ids == found.tokens
     others = [t for name, t in found.special_tokens.items() if name == t]
     before = {name: t for name, t in found.special_tokens.items() if name != t}
@@ -148,7 +147,7 @@ def _check_size(folder: Path, ids: dict[str, int]) -> None:
 
 
 def _object(path: Path) -> dict[str, Any]:
-    """Return the JSON object in a file, an empty one if there is no file."""
+    """Return the JSON object in a file; an empty one if there is no file."""
     if not path.is_file():
         return {}
     file = VocabularyFile(path)

@@ -7,12 +7,12 @@ A ``tokenizer.json`` is an object with
   with the id ``unk_id``);
 - ``added_tokens``: objects with ``id``, ``content`` and ``special``;
 - ``padding``, if texts are padded: ``pad_token``;
-- ``normalizer``, ``pre_tokenizer``, ``decoder``: how texts become tokens and back. What
-  is in them tells the marks of the tokens.
+- ``normalizer``, ``pre_tokenizer``, ``decoder``: how texts become tokens and back. They
+  tell the marks of the tokens.
 
 Written by https://github.com/huggingface/tokenizers (tokenizers/src/tokenizer and
 tokenizers/src/models). Other JSON is a list of tokens, or an object from token to id,
-in which no key comes twice.
+in which no key is there twice.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from pretrained_embed.vocabulary.markers import Marks
 
 
 def recognise(file: VocabularyFile) -> bool:
-    """Tell whether it is JSON with the vocabulary of a model."""
+    """Return whether it is JSON with the vocabulary of a model."""
     if not file.is_json or not isinstance(file.json, JsonObject):
         return False
     model = file.json.get("model")
@@ -45,7 +45,7 @@ def read(file: VocabularyFile) -> RawVocabulary:
 
 
 def _own_of_file(data: bytes, name: str) -> OwnTokenizer:
-    """Return what reads texts as a file says, loaded for the first of them."""
+    """Return the tokenizer of a file, which is loaded for the first text."""
 
     @cache
     def loaded() -> Any:
@@ -58,7 +58,7 @@ def _own_of_file(data: bytes, name: str) -> OwnTokenizer:
             ) from error
         try:
             return Tokenizer.from_str(data.removeprefix(BOM).decode())
-        except Exception as error:  # that class itself is all that tokenizers raises
+        except Exception as error:  # tokenizers raises only this class itself
             if type(error) is not Exception:
                 raise
             raise VocabularyError(
@@ -73,7 +73,7 @@ def _own_of_file(data: bytes, name: str) -> OwnTokenizer:
 
 
 def own(name: str, tokenizer: Any) -> OwnTokenizer:
-    """Return what a ``Tokenizer`` of ``tokenizers`` does with texts."""
+    """Return the tokenizer of a ``Tokenizer`` of ``tokenizers``."""
     return OwnTokenizer(
         name, lambda texts, keep_pad: _encoded(tokenizer, texts, keep_pad)
     )
@@ -92,10 +92,10 @@ def unpadded(ids: Iterable[int], mask: Iterable[int]) -> list[int]:
 
 
 def content_of(value: Any, where: str) -> RawVocabulary:
-    """Return what such JSON says; ``where`` names it in errors.
+    """Return the content of such JSON; ``where`` names it in errors.
 
-    Raises `VocabularyError` for JSON of another form, for a token with two ids and an
-    id with two tokens.
+    Raises `VocabularyError` for JSON of another form, for a token with two ids and for
+    an id with two tokens.
     """
     what = "not a tokenizer.json of Hugging Face"
     with refusing_damage(where, what, "", kind=VocabularyError):
@@ -160,7 +160,7 @@ def _marks(value: Any, model: Any) -> Marks | None:
 
 
 def _components(value: Any) -> Iterator[Any]:
-    """Yield the components, those within a sequence of them, too."""
+    """Yield the components, also those within a sequence."""
     for part in value:
         if part is not None:
             yield part
@@ -169,7 +169,7 @@ def _components(value: Any) -> Iterator[Any]:
 
 
 def read_plain(file: VocabularyFile) -> RawVocabulary:
-    """Return the list or object; its items are checked where all tokens are."""
+    """Return the list or object; its items are checked with all tokens."""
     value = file.json
     if isinstance(value, list):
         return RawVocabulary(value)
@@ -183,7 +183,7 @@ def read_plain(file: VocabularyFile) -> RawVocabulary:
 
 
 def read_spacy(file: VocabularyFile) -> RawVocabulary:
-    """Return the strings of a model of spaCy, whose pipeline cuts texts up."""
+    """Return the strings of a spaCy model, whose pipeline splits texts."""
     own = OwnTokenizer(
         "a pipeline of spaCy",
         why="which spaCy can load: give it that, as in Vocabulary.of(spacy.load(...))",
@@ -192,7 +192,7 @@ def read_spacy(file: VocabularyFile) -> RawVocabulary:
 
 
 def check_keys(ids: JsonObject, name: str) -> None:
-    """Raise where a token is there twice."""
+    """Raise an error for a token that is there twice."""
     if ids.repeated is not None:
         token, first, second = ids.repeated
         raise VocabularyError(

@@ -1,8 +1,8 @@
-"""Files that are often given for a vocabulary and are none, told by their beginning.
+"""Files that are often given as a vocabulary by mistake, found by their beginning.
 
-Vectors, where vocabulary and source were swapped; counts with a blank, tables and lines
-that end in blanks; and what is no text at all. A file of vectors may have gigabytes, so
-only the first bytes are looked at, before the rest is read.
+They are files of vectors (vocabulary and source were swapped), counts after a blank,
+tables, lines that end in blanks, and binary files. A file of vectors may have
+gigabytes, so only its first bytes are checked, before the rest is read.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from typing import NamedTuple
 
 from pretrained_embed.errors import VocabularyError, brief
 
-#: How many bytes are looked at, and how many lines of them at most.
+#: How many bytes are checked, and at most how many lines of them.
 HEAD_SIZE, _LINES = 1 << 18, 200
 
-#: The beginning of a report of coverage as CSV, plain and guarded.
+#: The beginning of a coverage report as CSV, plain and guarded.
 REPORT = (b"id,token,count,", b"id,guarded token,count,")
 
-#: From how many whole numbers on a line of them is a vector; of other numbers two do.
+#: A line with this many integers is a vector; of other numbers two are enough.
 _WHOLE = 8
-#: From how many lines on that end in numbers these are counts, whatever their order.
+#: With this many lines that end in numbers, the numbers are counts, in any order.
 _MANY = 10
 
 _UNPACK = "unpack it first, as in: {} | pretrained-embed build --vocab -"
@@ -41,7 +41,7 @@ _LIST = "give a UTF-8 text file with one token a line, JSON, or a tokenizer's fi
 
 
 class _Kind(NamedTuple):
-    """What begins with ``magic``: what it is, and a remedy that may name the file."""
+    """Files that begin with ``magic``: their kind, and a remedy."""
 
     magic: bytes
     what: str
@@ -92,7 +92,7 @@ _KINDS = (
     _Kind(b"%PDF", "a PDF"),
 )
 
-#: How pickles begin that are text: of a list, a dict, a Counter, any object.
+#: The beginnings of pickles in text form: of a list, a dict, a Counter, any object.
 _TEXT_PICKLE = re.compile(rb"(?:\([ld]p\d+\n|c(?:collections|copy_reg)\n\w+\n[pq(])")
 
 _NUMBER = rb"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?|[-+]?(?:nan|inf)"
@@ -106,13 +106,13 @@ _CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _JSON = re.compile(rb"\s*(?:\{\s*\"|\[\s*\"|\{\s*\}|\[\s*\])")
 _GENSIM = re.compile(rb"[0-9]+\t.+\t[0-9]+")
 _SCORE = re.compile(rb".+\t(?:-[0-9.e-]+|0)")
-#: What columns of tokens are called.
+#: Usual names of columns of tokens.
 _NAMES = frozenset(("token", "tokens", "word", "words", "term", "vocab", "vocabulary"))
 _SEPARATORS = {b",": "commas", b";": "semicolons", b"\t": "tabs"}
 
 
 def check_bytes(head: bytes, name: str) -> None:
-    """Raise `VocabularyError` where the first bytes are those of no vocabulary."""
+    """Raise `VocabularyError` if the first bytes are not those of a vocabulary."""
     if _TEXT_PICKLE.match(head):
         raise _not_a_vocabulary(name, "a pickle", _PICKLE)
     text = _is_text(head)
@@ -131,7 +131,7 @@ def check_bytes(head: bytes, name: str) -> None:
 
 
 def may_be_read(head: bytes) -> bool:
-    """Tell whether the rest is worth reading: text, or a model of SentencePiece."""
+    """Return whether the rest may be read: text, or a model of SentencePiece."""
     return head.startswith(b"\n") or _utf8(head)
 
 
@@ -140,7 +140,7 @@ def _is_text(head: bytes) -> bool:
 
 
 def _utf8(data: bytes) -> bool:
-    """Tell whether bytes are UTF-8; the last character may be cut off."""
+    """Return whether bytes are UTF-8; the last character may be incomplete."""
     try:
         data.decode()
     except UnicodeDecodeError as error:
@@ -153,9 +153,9 @@ def _not_a_vocabulary(name: str, what: str, remedy: str) -> VocabularyError:
 
 
 def check_lines(head: bytes, name: str, *, whole: bool) -> None:
-    """Raise `VocabularyError` where lines of text are no tokens one a line.
+    """Raise `VocabularyError` if the lines of a text are not one token each.
 
-    ``whole`` says whether ``head`` is all there is; else its last line is cut off.
+    With ``whole``, ``head`` is the whole file; else its last line may be incomplete.
     """
     if name.lower().endswith(".json") or _JSON.match(head) or head.startswith(b"\n"):
         return  # JSON, or a model of SentencePiece
@@ -165,7 +165,7 @@ def check_lines(head: bytes, name: str, *, whole: bool) -> None:
     if not lines[-1] or (not whole and len(lines) > 1):
         del lines[-1]
     lines = [line.removesuffix(b"\r") for line in lines[:_LINES]]
-    # what else is no UTF-8 is told with its line
+    # other bytes that are not UTF-8 are reported with their line
     others = (_counts, _trailing_blanks, _table) if _utf8(head) else ()
     for found in (_vectors, *others):
         for what in found(lines, name):
@@ -176,7 +176,7 @@ def check_lines(head: bytes, name: str, *, whole: bool) -> None:
 
 
 def _vectors(lines: Sequence[bytes], name: str) -> Iterator[str]:
-    """Yield what is wrong where most lines are a token and as many numbers."""
+    """Yield the error if most lines are a token and the same number of numbers."""
     shape = _SHAPE.fullmatch(lines[0]) if lines else None
     rows = lines[1:] if shape and len(lines) > 1 else lines
     found = [_numbers(row) for row in rows]
@@ -187,7 +187,7 @@ def _vectors(lines: Sequence[bytes], name: str) -> Iterator[str]:
     if 2 * len(alike) <= len(rows):
         return
     told = shape is not None and _tells(shape, len(rows), dim)
-    real = 4 * sum(alike) >= len(alike)  # of whole numbers only there may be some rows
+    real = 4 * sum(alike) >= len(alike)  # rows may be of integers only
     if told or dim >= _WHOLE or (dim > 1 and real):
         number = len(lines) - len(rows) + 1
         token = _BETWEEN.split(rows[0].strip())[0].decode("utf-8", "replace")
@@ -203,13 +203,13 @@ def _vectors(lines: Sequence[bytes], name: str) -> Iterator[str]:
 
 
 def _tells(shape: re.Match[bytes], rows: int, dim: int) -> bool:
-    """Tell whether a first line of two numbers is the shape of rows that follow."""
+    """Return whether a first line of two numbers is the shape of the rows after it."""
     count, width = sorted((int(shape[1]), int(shape[2])), key=lambda n: n == dim)
     return width == dim > 0 and count >= rows
 
 
 def _numbers(line: bytes) -> tuple[int, bool]:
-    """Return how many numbers a line ends in, and if one of them is no whole number."""
+    """Return how many numbers a line ends in, and whether one of them is no integer."""
     count, real = 0, False
     fields = _BETWEEN.split(line.strip())
     for field in reversed(fields[1:]):
@@ -221,10 +221,10 @@ def _numbers(line: bytes) -> tuple[int, bool]:
 
 
 def _counts(lines: Sequence[bytes], name: str) -> Iterator[str]:
-    """Yield what is wrong where all lines are a token, a blank and a count.
+    """Yield the error if all lines are a token, a blank and a count.
 
-    Phrases may end in numbers, too (``route 66``, ``in 1999``): a few are believed to
-    be counts only where these fall and no token comes twice.
+    Phrases may also end in numbers (``route 66``, ``in 1999``). A few numbers are taken
+    for counts only if they descend and no token is there twice.
     """
     if len(lines) < 2:
         return
@@ -252,7 +252,7 @@ def _counts(lines: Sequence[bytes], name: str) -> Iterator[str]:
 
 
 def _trailing_blanks(lines: Sequence[bytes], name: str) -> Iterator[str]:
-    """Yield what is wrong where most lines end in a blank or a tab."""
+    """Yield the error if most lines end in a blank or a tab."""
     ending = [line for line in lines if len(line) > 1 and line[-1:] in (b" ", b"\t")]
     if len(ending) > 1 and 2 * len(ending) > len(lines):
         yield (
@@ -264,8 +264,8 @@ def _trailing_blanks(lines: Sequence[bytes], name: str) -> Iterator[str]:
 
 
 def _table(lines: Sequence[bytes], name: str) -> Iterator[str]:
-    """Yield what is wrong where all lines have as many separators of a table."""
-    if len(lines) < 3:  # which may be tokens all the same
+    """Yield the error if all lines have the same number of separators of a table."""
+    if len(lines) < 3:  # they may still be tokens
         return
     texts = [line.decode("utf-8", "replace") for line in lines]
     for separator, called in _SEPARATORS.items():
@@ -298,7 +298,7 @@ def _table(lines: Sequence[bytes], name: str) -> Iterator[str]:
 
 
 def _column(rows: Sequence[Sequence[str]]) -> int | None:
-    """Return the first column that is not of numbers below its first line."""
+    """Return the first column that has more than numbers below its first line."""
     for place, values in enumerate(zip(*rows[1:], strict=True)):
         if not all(map(_is_number, values)):
             return place
@@ -306,10 +306,10 @@ def _column(rows: Sequence[Sequence[str]]) -> int | None:
 
 
 def _columns(texts: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    """Tell whether commas or semicolons stand between columns, not within tokens.
+    """Return whether commas or semicolons separate columns, and are not in tokens.
 
-    So it is where fields are quoted, where a column is one of numbers, or where the
-    first line has its usual name. Tokens have such characters, too: ``1,000``,
+    They do if fields are quoted, if a column has only numbers, or if the first line has
+    the usual name of a column. Tokens may have such characters too: ``1,000``,
     ``&amp;``, ``Paris, Texas``.
     """
     quoted = all(text.startswith('"') for text in texts)

@@ -1,15 +1,15 @@
-"""Vocabularies that `Vocabulary.save` has written: a JSON object in UTF-8.
+"""Vocabularies written by `Vocabulary.save`: a JSON object in UTF-8.
 
 - ``pretrained_embed_vocabulary``: 1, the version of this form;
-- ``tokens``: the token of each id, in order; ``null`` is an id that no token has. Of a
-  vocabulary of whole numbers those are JSON numbers, and ``numbers`` is true;
-- ``pad``, ``unk``: tokens, or ``null``; ``special_tokens``: an object from what a token
-  is for to the token, pad and unk included; ``marks``;
-- ``lower``, ``tokenize``, ``splits_at_white_space``: how texts are read. Of a function
-  the name is there;
-- ``counts``: how often each token occurs, by id, where that is known.
+- ``tokens``: the token of each id, in order; ``null`` for an id without a token. In a
+  vocabulary of integers they are JSON numbers, and ``numbers`` is true;
+- ``pad``, ``unk``: tokens, or ``null``; ``special_tokens``: an object from the role of
+  a token to the token, pad and unk included; ``marks``;
+- ``lower``, ``tokenize``, ``splits_at_white_space``: how texts are tokenized; a
+  function is saved as its name;
+- ``counts``: how often each token occurs, by id, if that is known.
 
-Bytes of a token that are not UTF-8 are there as ``\\udc80`` to ``\\udcff``, the
+Bytes of a token that are not UTF-8 are written as ``\\udc80`` to ``\\udcff``, the
 surrogate escapes of Python.
 """
 
@@ -34,7 +34,7 @@ _VERSION_KEY, _VERSION = "pretrained_embed_vocabulary", 1
 
 
 def tokenizer_of(said: Mapping[str, Any]) -> Tokenizer:
-    """Return how a saved vocabulary reads texts: a function is there as its name."""
+    """Return the tokenizer of a saved vocabulary, in which a function is a name."""
     name = said.get("tokenize")
     return Tokenizer(
         lower=bool(said.get("lower", False)),
@@ -46,7 +46,7 @@ def tokenizer_of(said: Mapping[str, Any]) -> Tokenizer:
 def written(
     rows: TokenRows, counts: Int64Array | None, settings: Mapping[str, Any]
 ) -> bytes:
-    """Return the file of a vocabulary, a line for each of its keys."""
+    """Return the content of the file of a vocabulary, with a line for each key."""
     tokens: list[Any] = rows.packed.unpack()
     if isinstance(rows, NumberRows):
         tokens = [*rows.numbers.tolist()]
@@ -62,15 +62,15 @@ def written(
 
 
 def is_saved(file: VocabularyFile) -> bool:
-    """Tell whether it is JSON that `written` has made."""
+    """Return whether a file is JSON that `written` has made."""
     json_object = file.is_json and isinstance(file.json, JsonObject)
     return json_object and _VERSION_KEY in file.json
 
 
 def read_saved(file: VocabularyFile) -> RawVocabulary:
-    """Return the vocabulary as it was, its ids too.
+    """Return the saved vocabulary, with the same ids.
 
-    Raises `VocabularyError` for another version, and for what `written` does not make.
+    Raises `VocabularyError` for another version and for other content.
     """
     said = file.json
     version = said.get(_VERSION_KEY) if isinstance(said, JsonObject) else None

@@ -1,22 +1,23 @@
 """SentencePiece: the ``.model`` and the ``.vocab`` beside it.
 
 A model is a message of Protocol Buffers, defined in
-https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto. Here
-matter, by number of field:
+https://github.com/google/sentencepiece/blob/master/src/sentencepiece_model.proto. These
+fields are used here:
 
 - 1, once for each piece in order of id: 1 the piece, 3 its type (1 normal, 2 unknown,
   3 control, 4 user defined, 5 unused, 6 a byte);
-- 2, what the trainer was told: 24 whether spaces go to the end of a word; 40 to 43 the
-  ids of unk, bos, eos and pad, the last -1 unless it is there; 45 to 48 their pieces.
+- 2, the settings of the trainer: 24 whether spaces go to the end of a word; 40 to 43
+  the ids of unk, bos, eos and pad, the last -1 unless it is there; 45 to 48 their
+  pieces.
 
-The library tells special pieces by their type and name, and so do we: of the ids, only
-that of the pad is looked at, which promises that there is one.
+As in the library, special pieces are recognised by type and name. Of the ids, only that
+of the pad is used, which says whether there is a pad.
 
 A vocab is lines ``PIECE TAB SCORE`` in order of id. Scores are logarithms of
-probabilities or negative ranks, so some are below 0 and none above; of special pieces
-they are 0.
+probabilities or negative ranks, so some are below 0 and none above; special pieces have
+0.
 
-The wire format of Protocol Buffers, as far as messages need it to be read:
+The wire format of Protocol Buffers, as far as it is needed:
 
 A message is fields one after the other: a varint ``number << 3 | wire type``, then
 a varint (type 0), 8 bytes (1), a varint of a length and so many bytes (2), or 4 bytes
@@ -24,8 +25,8 @@ a varint (type 0), 8 bytes (1), a varint of a length and so many bytes (2), or 4
 Types 3 and 4, groups, are obsolete and refused.
 https://protobuf.dev/programming-guides/encoding/
 
-Nothing is allocated by what a message declares: a length is held against the bytes that
-are there, and what is handed out is where it stands.
+Memory is never allocated on the word of a message: each length is compared with the
+bytes that follow, and positions are returned instead of copies.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ _FIXED = {1: 8, 5: 4}
 
 
 class WireError(VocabularyError):
-    """The bytes are no message; ``offset`` is where they cease to be."""
+    """The bytes are no message; ``offset`` is where the error is."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(f"at byte {offset}: {message}")
@@ -57,8 +58,8 @@ def fields(
 ) -> Iterator[tuple[int, int | slice]]:
     """Yield number and value of the fields of ``data[start:end]``.
 
-    The value is the number of a varint, or where the other kinds stand in ``data``.
-    Raises `WireError`.
+    The value is the number of a varint; for other types, the range of bytes in
+    ``data``. Raises `WireError`.
     """
     place, end = start, len(data) if end is None else end
     while place < end:
@@ -88,8 +89,8 @@ def fields(
 
 
 def _varint(data: bytes, start: int, end: int) -> tuple[int, int]:
-    """Return the number that starts there and the place after it."""
-    if start < end and data[start] < 0x80:  # as most are
+    """Return the number that begins at a position, and the position after it."""
+    if start < end and data[start] < 0x80:  # most numbers
         return data[start], start + 1
     number = 0
     for place in range(start, min(end, start + 10)):
@@ -110,7 +111,7 @@ _LINE = re.compile(r"(.+)\t(-?[0-9]+(?:\.[0-9]+)?(?:e[-+]?[0-9]+)?)")
 
 
 def recognise_model(file: VocabularyFile) -> bool:
-    """Tell whether the first field is a piece: its text, and then its score."""
+    """Return whether the first field is a piece: its text, and then its score."""
     head = re.match(rb"\n[\x07-\x7f]\n([\x00-\x7a])", file.data)
     if head is None:
         return False
@@ -119,7 +120,7 @@ def recognise_model(file: VocabularyFile) -> bool:
 
 
 def read(file: VocabularyFile) -> RawVocabulary:
-    """Return the pieces of a vocab where the file is text, or else of a model."""
+    """Return the pieces of a vocab if the file is text, else those of a model."""
     if recognise_model(file) or _CONTROL_CHARACTER.search(file.data):
         content = model_content(file.data, file.name)
         return replace(content, own=_own_of_file(file.data, file.name))
@@ -127,7 +128,7 @@ def read(file: VocabularyFile) -> RawVocabulary:
 
 
 def _own_of_file(data: bytes, name: str) -> OwnTokenizer:
-    """Return what reads texts as a model does, loaded for the first of them."""
+    """Return the tokenizer of a model, which is loaded for the first text."""
 
     @cache
     def loaded() -> Any:
@@ -152,12 +153,12 @@ def _own_of_file(data: bytes, name: str) -> OwnTokenizer:
 
 
 def own(name: str, processor: Any) -> OwnTokenizer:
-    """Return what a ``SentencePieceProcessor`` does with texts."""
+    """Return the tokenizer of a ``SentencePieceProcessor``."""
     return OwnTokenizer(name, lambda texts, _: processor.encode(texts, out_type=int))
 
 
 def model_content(data: bytes, where: str) -> RawVocabulary:
-    """Return the pieces that a serialised model has; ``where`` names it in errors.
+    """Return the pieces of a serialised model; ``where`` names it in errors.
 
     Raises `VocabularyError`.
     """
@@ -189,7 +190,7 @@ def _content(data: bytes) -> RawVocabulary:
         if told.names[part] in control:
             said[part] = told.names[part]
     if told.has_pad and told.names["pad"] not in ids:
-        said["pad"] = told.names["pad"]  # which is refused where the pad is wanted
+        said["pad"] = told.names["pad"]  # an error if the pad is needed
     return RawVocabulary(
         ids,
         special_tokens={**said, **{c: c for c in control if c not in said.values()}},
@@ -198,7 +199,7 @@ def _content(data: bytes) -> RawVocabulary:
 
 
 class _Told:
-    """What the trainer was told, as far as it matters here."""
+    """The settings of the trainer, as far as they are used here."""
 
     def __init__(self) -> None:
         self.names = dict(_NAMES)
@@ -206,12 +207,13 @@ class _Told:
         self.spaces_at_end = False
 
     def read(self, data: bytes, place: int | slice) -> None:
-        """Take what a message says."""
+        """Read the settings from a message."""
         for number, value in _message(data, place):
             if number in _PARTS:
                 self.names[_PARTS[number]] = _text(data, value)
             elif number == _PAD_ID:
-                self.has_pad = isinstance(value, int) and value < 1 << 31  # else -1
+                # otherwise -1
+                self.has_pad = isinstance(value, int) and value < 1 << 31
             elif number == _SPACES_AT_END:
                 self.spaces_at_end = bool(value)
 
@@ -245,7 +247,7 @@ def _text(data: bytes, place: int | slice) -> str:
 
 
 def recognise_vocab(file: VocabularyFile) -> bool:
-    """Tell whether all lines end in a score, some below 0 and none above."""
+    """Return whether all lines end in a score, some below 0 and none above."""
     if not _LINE.fullmatch(file.lines[0]):
         return False
     lines = file.lines.unpack()
@@ -260,7 +262,7 @@ def recognise_vocab(file: VocabularyFile) -> bool:
 def _read_vocab(file: VocabularyFile) -> RawVocabulary:
     """Return the pieces of a vocab.
 
-    The special ones are known by score and name.
+    Special pieces are recognised by score and name.
     """
     pieces: list[str] = []
     special = []

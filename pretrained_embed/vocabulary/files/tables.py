@@ -1,17 +1,17 @@
-"""Tables with a column of tokens: Parquet, Arrow IPC or Feather, CSV, our own reports.
+"""Tables with a column of tokens: Parquet, Arrow IPC or Feather, CSV, coverage reports.
 
-``words.parquet`` is read where one column alone holds text, or one is called ``token``
-or the like; ``words.parquet#word`` and ``words.csv#word`` name the column.
+``words.parquet`` is read if only one column has text, or one is called ``token`` or
+similar; ``words.parquet#word`` and ``words.csv#word`` name the column.
 
-Reports of coverage as CSV, a line for each token: written here, and read again.
+Coverage reports as CSV, a line for each token, are written and read here.
 
 RFC 4180 in UTF-8, its first line the names of the columns: ``id``, ``token``,
-``count`` and what else is told. Tokens are there to the byte; what is no UTF-8 too.
+``count`` and others. Tokens are exact bytes, also those that are not UTF-8.
 
-A spreadsheet runs a cell that begins with ``=`` and the like as a formula. So in a
-report for one such cells have an apostrophe in front of them, which spreadsheets do not
-show, and cells that begin with an apostrophe another; the column is called ``guarded
-token`` then, and reading takes the apostrophes off.
+A spreadsheet runs a cell that begins with ``=`` and the like as a formula. In a report
+for spreadsheets such cells begin with an apostrophe, which is not shown, and so do
+cells that already begin with one. The column is then called ``guarded token``, and
+reading removes the apostrophes.
 
 https://owasp.org/www-community/attacks/CSV_Injection
 """
@@ -39,7 +39,7 @@ from pretrained_embed.vocabulary.token_rows import TokenRows
 
 #: First bytes of tables whose columns have types.
 _TYPED = (b"PAR1", b"ARROW1\0\0", b"\xff\xff\xff\xff")
-#: Bytes below it are in no text; a token may begin with PAR1.
+#: Bytes below it are not in text; a token may begin with PAR1.
 _CONTROL = 9
 _NUMPY = b"\x93NUMPY"
 _DELIMITERS = ",;\t"
@@ -48,12 +48,11 @@ _DELIMITERS = ",;\t"
 def read_column_of(
     path: str | os.PathLike[str], *, numbers: bool
 ) -> RawVocabulary | None:
-    """Return the tokens of a column, ``None`` where the path names no table's column.
+    """Return the tokens of a column; ``None`` if the path is no column of a table.
 
-    ``numbers`` says that they are to be whole numbers; an array of such is a column.
-
-    Raises `VocabularyError` where there is no such column, or a row has no token or one
-    that stands before.
+    With ``numbers`` they must be integers; an array of them is a column. Raises
+    `VocabularyError` for an unknown column, and for a row without a token or with the
+    token of an earlier row.
     """
     words = os.fsdecode(path)
     name, mark, column = words.rpartition("#")
@@ -66,7 +65,7 @@ def read_column_of(
             head = file.read(16)
             typed = head.startswith(_TYPED) and min(head) < _CONTROL
     except OSError:
-        return None  # whoever opens it next says why
+        return None  # the next reader reports the error
     if head.startswith(_NUMPY) and not column:
         return _array(name)
     if not (typed or column):
@@ -77,12 +76,12 @@ def read_column_of(
 
 
 def _array(name: str) -> RawVocabulary | None:
-    """Return the whole numbers of a ``.npy``, ``None`` where it has others."""
+    """Return the integers of a ``.npy``; ``None`` if it has other values."""
     try:
         with refusing_damage(name, "damaged", "", kind=VocabularyError):
             array = np.load(name, mmap_mode="r", allow_pickle=False)
     except VocabularyError:
-        return None  # `mistaken` says what it is and what would do
+        return None  # `mistaken` reports it, with a remedy
     if array.ndim != 1 or array.dtype.kind not in "iu":
         return None
     return RawVocabulary(rows_of_array(array))
@@ -128,13 +127,13 @@ def _distinct(tokens: PackedTokens, name: str) -> TokenRows:
 
 
 GUARDED_TOKEN = "guarded token"
-#: With what a cell begins that a spreadsheet would run; some are of full width.
+#: The first characters of cells that a spreadsheet would run; some are full-width.
 _RUN = tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20'")
 _LONGEST_CELL = 1 << 30
 
 
 def guarded(cell: str) -> str:
-    """Return a cell that no spreadsheet runs.
+    """Return a cell that no spreadsheet runs as a formula.
 
     >>> guarded("=1+1"), guarded("'tis"), guarded("plain")
     ("'=1+1", "''tis", 'plain')
@@ -143,15 +142,15 @@ def guarded(cell: str) -> str:
 
 
 def is_report(file: VocabularyFile) -> bool:
-    """Tell whether the first line is that of a report."""
+    """Return whether the first line is that of a report."""
     return file.data.removeprefix(BOM).startswith(REPORT)
 
 
 def read_report(file: VocabularyFile) -> RawVocabulary:
-    """Return the tokens of a report, in their order, and their counts.
+    """Return the tokens of a report, in order, and their counts.
 
-    Lines may have been taken out. Raises `VocabularyError` where a line has no token,
-    or a count that is none.
+    Lines may have been removed. Raises `VocabularyError` for a line without a token or
+    with an invalid count.
     """
     tokens, counts = [], {}
     for line, cells in _report_lines(file):
@@ -168,7 +167,7 @@ def read_report(file: VocabularyFile) -> RawVocabulary:
 
 
 def _report_lines(file: VocabularyFile) -> Iterator[tuple[int, list[str]]]:
-    """Yield the number of the last line of each row, and its cells, without guards."""
+    """Yield the last line number of each row, and its cells, without guards."""
     text = file.data.removeprefix(BOM).decode("utf-8", "surrogateescape")
     before = csv.field_size_limit(_LONGEST_CELL)
     try:

@@ -2,25 +2,24 @@
 
 text
     One token a line; the line number, from 0, is the id. The file is UTF-8; a byte
-    order mark at its very start is not part of the first token. A line ends at LF
-    (0x0A) and nowhere else; one CR before the LF, or at the end of the file, goes with
-    it. Nothing else is trimmed: spaces, tabs, NBSP, NEL and U+2028 belong to the token.
-    No line is empty; the last one needs no LF.
+    order mark at its beginning is not part of the first token. A line ends only at LF
+    (0x0A); one CR before the LF, or at the end of the file, is removed. Nothing else is
+    removed: spaces, tabs, NBSP, NEL and U+2028 belong to the token. No line is empty;
+    the last one needs no LF.
 counts
     The same, but each line is ``TOKEN TAB DIGITS``, split at its last tab. With a blank
-    in place of the tab it has to be asked for, since tokens may hold blanks and end in
+    instead of the tab, the kind must be given, since tokens may have blanks and end in
     numbers.
 numbers
-    Text whose tokens are whole numbers, of ids from outside: see `number_rows`. It has
-    to be asked for.
+    Text whose tokens are integers, such as ids of items: see `number_rows`. The kind
+    must be given.
 bert
     Text in which ``[PAD]`` and ``[UNK]`` are lines: they are pad and unk, and
-    ``[CLS]``, ``[SEP]`` and ``[MASK]`` are special, too. A token that goes on in a word
-    begins with ``##``.
-    https://github.com/google-research/bert/blob/master/tokenization.py
+    ``[CLS]``, ``[SEP]`` and ``[MASK]`` are special, too. A token inside a word begins
+    with ``##``. https://github.com/google-research/bert/blob/master/tokenization.py
 gensim
     ``Dictionary.save_as_text``: a line with the number of documents, which old versions
-    leave out, then ``ID TAB TOKEN TAB DOCUMENTS`` lines in any order. The count is the
+    lack, then ``ID TAB TOKEN TAB DOCUMENTS`` lines in any order. The count is the
     number of documents with the token.
     https://github.com/piskvorky/gensim/blob/develop/gensim/corpora/dictionary.py
 fasttext
@@ -49,7 +48,7 @@ from pretrained_embed.vocabulary.files.file import VocabularyFile
 from pretrained_embed.vocabulary.number_rows import NumberRows
 from pretrained_embed.vocabulary.token_rows import TokenRows, cut
 
-_COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit int64
+_COUNT = re.compile(r".+\t[0-9]{1,18}")  # 18 digits fit in int64
 _BLANK_COUNT = re.compile(r".+ [0-9]{1,18}")
 _DIGITS = 18
 _WORDPIECE = (
@@ -65,14 +64,14 @@ def read_text(file: VocabularyFile) -> RawVocabulary:
 
 
 def holds_counts(file: VocabularyFile) -> bool:
-    """Tell whether the first line ends in a tab and a count."""
+    """Return whether the first line ends in a tab and a count."""
     return _COUNT.fullmatch(file.lines[0]) is not None
 
 
 def read_counts(file: VocabularyFile) -> RawVocabulary:
     """Return the tokens and their counts.
 
-    A blank is between them where it is in the first line, as GloVe writes it.
+    A blank separates them if it does so in the first line, as GloVe writes it.
     """
     lines = file.lines
     blank = not holds_counts(file) and _BLANK_COUNT.fullmatch(lines[0])
@@ -95,27 +94,28 @@ def read_counts(file: VocabularyFile) -> RawVocabulary:
 def _numbers(
     data: UInt8Array, starts: Int64Array, ends: Int64Array
 ) -> tuple[Int64Array, BoolArray]:
-    """Return what pieces of ``data`` say as numbers, and which are numbers."""
+    """Return the numbers that parts of ``data`` write, and a mask of those that do."""
     numbers = np.zeros(len(starts), np.int64)
     good = (ends > starts) & (ends - starts <= _DIGITS)
     for place in range(_DIGITS):
         there = np.flatnonzero(good & (ends - starts > place))
-        digits = data[ends[there] - 1 - place] - np.uint8(ord("0"))  # others wrap
+        # larger numbers would wrap
+        digits = data[ends[there] - 1 - place] - np.uint8(ord("0"))
         numbers[there] += digits.astype(np.int64) * 10**place
         good[there] = digits < 10
     return numbers, good
 
 
 def read_numbers(file: VocabularyFile) -> RawVocabulary:
-    """Return the lines as whole numbers, each written as `digits_of` writes it."""
+    """Return the lines as integers, each written as `digits_of` writes it."""
     return RawVocabulary(numbers_in(file.lines, file.name, first=1))
 
 
 def numbers_in(tokens: PackedTokens, name: str, *, first: int) -> TokenRows:
-    """Return tokens as whole numbers; ``first`` is the number of the first line.
+    """Return tokens as integers; ``first`` is the number of the first line.
 
-    Raises `VocabularyError` that names the line for what is no number, or is written
-    in another way, and for one that comes twice.
+    Raises `VocabularyError`, which names the line, for a token that is no number, a
+    number that is written in another way, and one that is there twice.
     """
     numbers, good = numbers_of(tokens)
     for row in np.flatnonzero(~good).tolist():
@@ -134,12 +134,12 @@ def numbers_in(tokens: PackedTokens, name: str, *, first: int) -> TokenRows:
 
 
 def is_bert(file: VocabularyFile) -> bool:
-    """Tell whether pad and unk of BERT are lines."""
+    """Return whether BERT's pad and unk are lines of the file."""
     return len(TokenRows(file.lines).find(_BERT[:2])) == 2
 
 
 def read_bert(file: VocabularyFile) -> RawVocabulary:
-    """Return the lines as tokens, the special ones by their names."""
+    """Return the lines as tokens, with the special ones by name."""
     ids = _rows(file.lines, file.name).ids
     special = [token for token in _BERT if token in ids]
     pieces = any(token.startswith("##") for token in ids)
@@ -174,12 +174,12 @@ _FASTTEXT = re.compile(r"(.+) ([0-9]{1,18}) (word|label)")
 
 
 def is_gensim(file: VocabularyFile) -> bool:
-    """Tell whether a number is followed by a line of id, token and count."""
+    """Return whether a number is followed by a line of id, token and count."""
     return _begins(file, _GENSIM)
 
 
 def is_fasttext(file: VocabularyFile) -> bool:
-    """Tell whether a number is followed by a line of token, count and what it is."""
+    """Return whether a number is followed by a line of token, count and kind."""
     return _begins(file, _FASTTEXT)
 
 

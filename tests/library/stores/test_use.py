@@ -357,7 +357,7 @@ def test_a_store_by_name_is_named_and_made_anew_where_it_is_damaged(host):
     assert_same(matrix, good)
     assert matrix.findings.notes == [
         f"the store {path} is damaged (its content is not what was written); "
-        "it was made anew"
+        "it was made again"
     ]
     assert path.read_bytes() == whole
     assert build("mini").findings.notes == []
