@@ -308,6 +308,8 @@ def fuzz_gather(random: Random) -> None:
     ]
     if random.randrange(9) == 0:
         random.choice(numbers).append(0)
+    weights = np.frombuffer(random.randbytes(4 * dim), np.uint32)
+    summed = random.choice((None, asked, asked, asked + 1))
     if asked and random.randrange(3) == 0:
         wrong = random.choice((-1, count, out_rows, 2**62, -(2**63)))
         random.choice(numbers)[random.randrange(asked)] = wrong
@@ -316,10 +318,14 @@ def fuzz_gather(random: Random) -> None:
         out = np.full((out_rows, dim), BLANK, np.float32)
         rows, targets = (np.array(each, np.int64) for each in numbers)
         given = source.reshape(count, dim).copy(), rows, targets, out
-        gathered = outcome(lambda: implementation.gather(*given), ValueError)
-        return "refused" if isinstance(gathered, tuple) else bits(out)
+        sums = None if summed is None else np.zeros(summed, np.uint32)
+        how = (None, None) if sums is None else (weights.copy(), sums)
+        gathered = outcome(lambda: implementation.gather(*given, *how), ValueError)
+        if isinstance(gathered, tuple):
+            return "refused"
+        return bits(out), None if sums is None else sums.tolist()
 
-    compare((dim, count, out_rows, numbers), [run(k) for k in BOTH])
+    compare((dim, count, out_rows, numbers, summed), [run(k) for k in BOTH])
 
 
 def fuzz_measure_text(random: Random) -> None:

@@ -409,7 +409,8 @@ class RangeReader(Reader):
             if len(rows):
                 vectors = extract.vectors(bounds, self.dim)
                 self.bytes_read += vectors.nbytes
-                kernel.gather(vectors, entries[rows] - base, rows, out)
+                numbers = entries[rows] - base
+                kernel.gather(vectors, numbers, rows, out, None, None)
         counts: Counter[bytes] = Counter()
         if claims.duplicates:
             counts.update(chain.from_iterable(map(PackedTokens.split, sections)))

@@ -31,8 +31,8 @@ static const int64_t PE_POSITIONS = (int64_t)1 << PE_RANK_SHIFT; /* all are belo
 
 /* ---------------------------------------------------------------- Buffers ------ */
 
-/* Borrow a C-contiguous buffer of the given item type: "f", "B", "q" (any int64) or "Q"
- * (any uint64). */
+/* Borrow a C-contiguous buffer of the given item type: "f", "B", "I" (any uint32), "q"
+ * (any int64) or "Q" (any uint64). */
 static int borrow(PyObject *object, Py_buffer *view, const char *type, int ndim,
                   int writable, const char *name) {
     int flags = PyBUF_ND | PyBUF_C_CONTIGUOUS | PyBUF_FORMAT;
@@ -43,6 +43,7 @@ static int borrow(PyObject *object, Py_buffer *view, const char *type, int ndim,
         format++;
     char also = *type; /* what a long is called where it has these 64 bits */
     if (view->itemsize == 8) also = *type == 'q' ? 'l' : *type == 'Q' ? 'L' : *type;
+    if (view->itemsize == 4 && *type == 'I') also = 'L'; /* and where it has 32 */
     int right = *format == *type || *format == also;
     int aligned = (uintptr_t)view->buf % (uintptr_t)view->itemsize == 0;
     if (right && !format[1] && view->ndim == ndim && aligned) return 0;
@@ -951,32 +952,49 @@ without_data:
 
 static PyObject *gather(PyObject *Py_UNUSED(module), PyObject *args) {
     PyObject *source_object, *rows_object, *targets_object, *out_object;
-    PyObject *result = NULL;
-    Py_buffer source, rows, targets, out;
-    if (!PyArg_ParseTuple(args, "OOOO:gather", &source_object, &rows_object,
-                          &targets_object, &out_object))
+    PyObject *weights_object, *sums_object, *result = NULL;
+    Py_buffer source, rows, targets, out, weights, sums;
+    if (!PyArg_ParseTuple(args, "OOOOOO:gather", &source_object, &rows_object,
+                          &targets_object, &out_object, &weights_object, &sums_object))
         return NULL;
+    const int summed = weights_object != Py_None;
     if (borrow(source_object, &source, "f", 2, 0, "source")) return NULL;
     if (borrow(rows_object, &rows, "q", 1, 0, "rows")) goto without_rows;
     if (borrow(targets_object, &targets, "q", 1, 0, "targets")) goto without_targets;
     if (borrow(out_object, &out, "f", 2, 1, "out")) goto without_out;
+    if (summed && borrow(weights_object, &weights, "I", 1, 0, "weights"))
+        goto without_weights;
+    if (summed && borrow(sums_object, &sums, "I", 1, 1, "sums")) goto without_sums;
 
     const int64_t *row = rows.buf, *target = targets.buf;
+    const Path *path = fastest_path();
     size_t bytes = (size_t)source.shape[1] * sizeof(float);
     int fits = rows.shape[0] == targets.shape[0] && source.shape[1] == out.shape[1];
+    if (summed)
+        fits = fits && weights.shape[0] == source.shape[1] &&
+               sums.shape[0] == rows.shape[0];
     PyThreadState *thread = PyEval_SaveThread();
     for (Py_ssize_t i = 0; fits && i < rows.shape[0]; i++) {
         int64_t from = row[i], to = target[i]; /* read once: checked is what is used */
         fits = from >= 0 && from < source.shape[0] && to >= 0 && to < out.shape[0];
-        if (fits && bytes)
-            memcpy((byte *)out.buf + (size_t)to * bytes,
-                   (const byte *)source.buf + (size_t)from * bytes, bytes);
+        if (!fits) break;
+        byte *copy = (byte *)out.buf + (size_t)to * bytes;
+        const byte *copied = (const byte *)source.buf + (size_t)from * bytes;
+        if (summed)
+            ((uint32_t *)sums.buf)[i] =
+                path->copy_row(copy, copied, weights.buf, source.shape[1]);
+        else if (bytes)
+            memcpy(copy, copied, bytes);
     }
     PyEval_RestoreThread(thread);
     if (fits)
         result = Py_NewRef(Py_None);
     else
         PyErr_SetString(PyExc_ValueError, "rows or targets do not fit source or out");
+    if (summed) PyBuffer_Release(&sums);
+without_sums:
+    if (summed) PyBuffer_Release(&weights);
+without_weights:
     PyBuffer_Release(&out);
 without_out:
     PyBuffer_Release(&targets);
@@ -1185,8 +1203,8 @@ PyDoc_STRVAR(pack_doc, "pack(data, hits, count, out)\n--\n\n"
 PyDoc_STRVAR(find_rows_doc, "find_rows(index, data, offsets, base, best, seen)\n--\n\n"
                             "Claim rows for a list of tokens.");
 
-PyDoc_STRVAR(gather_doc, "gather(source, rows, targets, out)\n--\n\n"
-                         "Copy rows of source to rows of out.");
+PyDoc_STRVAR(gather_doc, "gather(source, rows, targets, out, weights, sums)\n--\n\n"
+                         "Copy rows of source to rows of out, and sum their bits up.");
 PyDoc_STRVAR(hash_tokens_doc, "hash_tokens(data, offsets, out)\n--\n\n"
                               "Write the hash of each packed token to out.");
 PyDoc_STRVAR(look_up_doc,

@@ -1,6 +1,12 @@
 from collections.abc import Sequence
 
-from pretrained_embed.arrays import Float32Array, Int64Array, UInt8Array, UInt64Array
+from pretrained_embed.arrays import (
+    Float32Array,
+    Int64Array,
+    UInt8Array,
+    UInt32Array,
+    UInt64Array,
+)
 from pretrained_embed.kernel._reference import Bytes, Packed
 
 IMPLEMENTATION: str
@@ -73,7 +79,12 @@ def find_rows(
     seen: UInt8Array,
 ) -> int: ...
 def gather(
-    source: Float32Array, rows: Int64Array, targets: Int64Array, out: Float32Array
+    source: Float32Array,
+    rows: Int64Array,
+    targets: Int64Array,
+    out: Float32Array,
+    weights: UInt32Array | None,
+    sums: UInt32Array | None,
 ) -> None: ...
 def hash_tokens(data: Bytes, offsets: Int64Array, out: UInt64Array) -> None: ...
 def look_up(

@@ -223,8 +223,23 @@ PE_TARGET static void V(measure_lines)(Measure *measure, const byte *p) {
     }
 }
 
+/* Copy dim numbers of four bytes.  Return the sum of their bits, as whole numbers, each
+ * times the weight of its place: compilers make vectors of it. */
+PE_TARGET static uint32_t V(copy_row)(byte *restrict to, const byte *restrict from,
+                                      const uint32_t *restrict weights,
+                                      Py_ssize_t dim) {
+    uint32_t sum = 0;
+    for (Py_ssize_t i = 0; i < dim; i++) {
+        uint32_t bits;
+        memcpy(&bits, from + 4 * i, 4);
+        memcpy(to + 4 * i, &bits, 4);
+        sum += bits * weights[i];
+    }
+    return sum;
+}
+
 static const Path V(path) = {PE_TEXT(PE_PATH), V(line_end), V(read_vector),
-                             V(measure_lines)};
+                             V(measure_lines), V(copy_row)};
 
 #undef PE_FIELDS_AT_ONCE
 #undef PE_TARGET

@@ -33,6 +33,8 @@ typedef struct {
     Py_ssize_t (*read_vector)(const byte *, const byte *, const byte *, const byte *,
                               byte, Py_ssize_t, float *);
     void (*measure_lines)(Measure *, const byte *);
+    uint32_t (*copy_row)(byte *restrict, const byte *restrict, const uint32_t *restrict,
+                         Py_ssize_t);
 } Path;
 
 enum { PE_BATCH = 64, PE_AT_ONCE = 8 };

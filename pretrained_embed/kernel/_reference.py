@@ -52,7 +52,13 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from pretrained_embed.arrays import Float32Array, Int64Array, UInt8Array, UInt64Array
+from pretrained_embed.arrays import (
+    Float32Array,
+    Int64Array,
+    UInt8Array,
+    UInt32Array,
+    UInt64Array,
+)
 
 Bytes = bytes | bytearray | memoryview | mmap
 
@@ -553,15 +559,31 @@ def find_rows(
 
 
 def gather(
-    source: Float32Array, rows: Int64Array, targets: Int64Array, out: Float32Array
+    source: Float32Array,
+    rows: Int64Array,
+    targets: Int64Array,
+    out: Float32Array,
+    weights: UInt32Array | None,
+    sums: UInt32Array | None,
 ) -> None:
-    """Copy row ``rows[i]`` of ``source`` to row ``targets[i]`` of ``out``."""
+    """Copy row ``rows[i]`` of ``source`` to row ``targets[i]`` of ``out``.
+
+    With ``weights``, uint32 (dim,), the sum of the bits of its numbers, as whole
+    numbers, each times the weight of its place, modulo 2**32, goes to ``sums[i]``.
+    """
     if len(rows) != len(targets) or source.shape[1] != out.shape[1]:
         raise ValueError("rows and targets, or source and out, do not fit each other")
+    if weights is not None and (weights.shape, np.shape(sums)) != (
+        source.shape[1:],
+        rows.shape,
+    ):
+        raise ValueError("weights or sums do not fit")
     for numbers, count in ((rows, len(source)), (targets, len(out))):
         if not np.all((numbers >= 0) & (numbers < count)):
             raise ValueError("a row or a target does not exist")
     out[targets] = source[rows]
+    if weights is not None and sums is not None:
+        sums[:] = np.einsum("ij,j->i", source[rows].view(np.uint32), weights)
 
 
 def hash_tokens(data: Bytes, offsets: Int64Array, out: UInt64Array) -> None:

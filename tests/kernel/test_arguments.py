@@ -128,6 +128,8 @@ def gather_arguments(native: ModuleType) -> dict[str, object]:
         "rows": np.array([3, 0], np.int64),
         "targets": np.array([0, 1], np.int64),
         "out": np.zeros((4, 2), np.float32),
+        "weights": np.ones(2, np.uint32),
+        "sums": np.zeros(2, np.uint32),
     }
 
 
@@ -177,6 +179,17 @@ ARRAYS = {  # wrong for each array, by what it holds
         unaligned((4, 2), np.float32),
         None,
     ],
+    np.uint32: [
+        np.zeros(2, np.int32),
+        np.zeros(2, np.float32),
+        np.zeros(2, np.uint64),
+        np.zeros(2, np.dtype("u4").newbyteorder()),
+        np.zeros(3, np.uint32),
+        np.zeros((2, 1), np.uint32),
+        np.zeros(4, np.uint32)[::2],
+        unaligned((2,), np.uint32),
+        5,
+    ],
     np.uint64: [
         np.zeros(2, np.int64),
         np.zeros(2, np.uint32),
@@ -211,6 +224,8 @@ HOLDS = {
     "out": np.float32,
     "hashes": np.uint64,
     "out_hashes": np.uint64,
+    "weights": np.uint32,
+    "sums": np.uint32,
     "seen": np.uint8,
     "ranks": np.uint8,
 }

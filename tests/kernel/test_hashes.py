@@ -203,7 +203,7 @@ def test_rows_are_copied_to_their_targets(both_kernels):
     out = np.full((5, 3), -7, np.float32)
 
     rows, targets = np.array([[3, 1, 1], [0, 4, 2]], np.int64)
-    both_kernels.gather(source, rows, targets, out)
+    both_kernels.gather(source, rows, targets, out, None, None)
 
     expected = np.full((5, 3), -7, np.float32)
     expected[[0, 4, 2]] = source[[3, 1, 1]]
@@ -225,5 +225,30 @@ def test_rows_that_are_not_there_are_not_copied(both_kernels, rows, targets, wid
     source, out = np.zeros((4, 3), np.float32), np.zeros((5, width), np.float32)
     with pytest.raises(ValueError, match=r"row|fit"):
         both_kernels.gather(
-            source, np.array(rows, np.int64), np.array(targets, np.int64), out
+            source,
+            np.array(rows, np.int64),
+            np.array(targets, np.int64),
+            out,
+            None,
+            None,
         )
+
+
+@pytest.mark.parametrize("dim", [1, 7, 8, 300])
+def test_rows_are_summed_while_they_are_copied(both_kernels, dim):
+    random = np.random.default_rng(dim)
+    bits, weights = (
+        random.integers(0, 2**32, size, np.uint32, endpoint=False)
+        for size in ((5, dim), dim)
+    )
+    rows, targets = np.array([[4, 0, 4], [1, 0, 3]], np.int64)
+    out, sums = np.zeros((4, dim), np.float32), np.zeros(3, np.uint32)
+
+    both_kernels.gather(bits.view(np.float32), rows, targets, out, weights, sums)
+
+    expected = [
+        sum(map(int.__mul__, bits[row].tolist(), weights.tolist())) % 2**32
+        for row in rows
+    ]
+    assert sums.tolist() == expected
+    assert out[targets].view(np.uint32).tolist() == bits[rows].tolist()

@@ -125,7 +125,8 @@ def test_every_line_is_a_hit_a_miss_or_a_fault(kernel_pair, text, wanted):
             implementation, token_index(implementation, wanted), [data], **layout
         )
 
-        bad = {row for row, kind, *_ in read.faults if kind != kernel.WIDE}
+        read_all_the_same = (kernel.WIDE, kernel.ODD_TOKEN)
+        bad = {row for row, kind, *_ in read.faults if kind not in read_all_the_same}
         assert len({fault[0] for fault in read.faults}) == len(read.faults)
         assert not bad & {hit.row for hit in read.hits}
         if wanted is None:

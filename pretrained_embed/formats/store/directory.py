@@ -122,12 +122,12 @@ def checksums(rows: AnyArray) -> UInt32Array:
     """Return the checksums of rows (n, dim) of numbers of four bytes or fewer."""
     kept = np.ascontiguousarray(rows)
     words = kept.view(f"u{kept.dtype.itemsize}").astype(np.uint32, copy=False)
-    sums: UInt32Array = np.einsum("ij,j->i", words, _weights(rows.shape[1]))
+    sums: UInt32Array = np.einsum("ij,j->i", words, weights(rows.shape[1]))
     return sums
 
 
 @lru_cache(maxsize=4)
-def _weights(dim: int) -> UInt32Array:
+def weights(dim: int) -> UInt32Array:
     """Return an odd weight for each place in a row: numbers that have no order."""
     mixed = np.arange(1, dim + 1, dtype=np.uint32) * np.uint32(0x9E3779B1)
     mixed = (mixed ^ (mixed >> np.uint32(15))) * np.uint32(0x85EBCA77)
