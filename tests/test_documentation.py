@@ -45,11 +45,17 @@ EXAMPLE = re.compile(
 )
 COMMAND = re.compile(r"^(?:\$ |.*?\| )?(pretrained-embed .*)$", re.MULTILINE)
 LINK = re.compile(r"\]\((?!http)([^)#]+)(?:#[^)]*)?\)")
-MARK = "----- end of example -----"
 
-#: How a command of a ``console`` block runs: in the same folder as the Python examples.
-PREAMBLE = """
-import shlex, subprocess, sys
+#: The process that runs the examples, one page after the other: to import the
+#: frameworks once for each page takes minutes. A page has a folder, a `__main__` and an
+#: environment of its own. What it prints is told by a line of JSON; what libraries and
+#: other processes print goes to the file of errors.
+RUNNER = """
+import contextlib, gc, io, json, os, shlex, subprocess, sys, traceback, types
+
+told = os.fdopen(os.dup(1), "w")
+os.dup2(2, 1)
+environment = dict(os.environ)
 
 def _run(line):
     words = shlex.split(line, comments=True)
@@ -62,12 +68,54 @@ def _run(line):
         encoding="utf-8",
     )
     print(run.stdout, end="")
+
+for line in sys.stdin:
+    page = json.loads(line)
+    os.chdir(page["folder"])
+    os.environ.clear()
+    os.environ.update(environment)
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main._run = _run
+    printed, error = [], ""
+    for code in page["codes"]:
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            try:
+                exec(compile(code, page["name"], "exec"), vars(main))
+            except BaseException:
+                error = traceback.format_exc()
+        printed.append(out.getvalue())
+        if error:
+            break
+    print(json.dumps({"printed": printed, "error": error}), file=told, flush=True)
+    gc.collect()
+os._exit(0)
 """
 
 
 class Example(NamedTuple):
     code: str  # Python
     output: str
+
+
+class Runner(NamedTuple):
+    """The process that runs the examples, and the file of what else it prints."""
+
+    process: subprocess.Popen[str]
+    errors: Path
+
+    def run(self, page: str, folder: Path, codes: list[str]) -> list[str]:
+        """Run the examples of a page in a folder; return what each printed."""
+        asked, told = self.process.stdin, self.process.stdout
+        assert asked is not None
+        assert told is not None
+        request = {"name": page, "folder": str(folder), "codes": codes}
+        print(json.dumps(request), file=asked, flush=True)
+        line = told.readline()
+        assert line, self.errors.read_text("utf-8", "replace")
+        answer = json.loads(line)
+        assert not answer["error"], answer["error"]
+        printed: list[str] = answer["printed"]
+        return printed
 
 
 def examples(page: str) -> list[Example]:
@@ -103,28 +151,36 @@ def commands() -> list[str]:
     return sorted(set(found))
 
 
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    """Start the process that runs the examples of all pages."""
+    errors = tmp_path_factory.mktemp("runner") / "errors"
+    with (
+        errors.open("wb") as log,
+        subprocess.Popen(
+            [sys.executable, "-X", "utf8", "-c", RUNNER],
+            env={**ENVIRONMENT, "MPLBACKEND": "agg"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            encoding="utf-8",
+        ) as process,
+    ):
+        yield Runner(process, errors)
+        assert process.stdin is not None
+        process.stdin.close()
+
+
 @pytest.mark.parametrize(
     "page", [page for page in [*PAGES, *NOTEBOOKS] if examples(page)]
 )
-def test_examples_print_what_the_page_shows(page: str, tmp_path: Path) -> None:
-    separator = f"sys.stdout.flush(); print({MARK!r})\n"
+def test_examples_print_what_the_page_shows(
+    page: str, tmp_path: Path, runner: Runner
+) -> None:
     shown = examples(page)
 
-    run = subprocess.run(
-        [
-            *(sys.executable, "-X", "utf8", "-c"),
-            PREAMBLE + separator.join(example.code for example in shown),
-        ],
-        cwd=tmp_path,
-        env={**ENVIRONMENT, "MPLBACKEND": "agg"},
-        capture_output=True,
-        encoding="utf-8",
-        timeout=600,
-        check=False,
-    )
+    printed = runner.run(page, tmp_path, [example.code for example in shown])
 
-    assert run.returncode == 0, run.stderr
-    printed = run.stdout.split(f"{MARK}\n")
     assert printed == [example.output for example in shown]
 
 
