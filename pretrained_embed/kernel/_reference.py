@@ -573,10 +573,8 @@ def gather(
     """
     if len(rows) != len(targets) or source.shape[1] != out.shape[1]:
         raise ValueError("rows and targets, or source and out, do not fit each other")
-    if weights is not None and (weights.shape, np.shape(sums)) != (
-        source.shape[1:],
-        rows.shape,
-    ):
+    room = None if sums is None else sums.shape
+    if weights is not None and (weights.shape, room) != (source.shape[1:], rows.shape):
         raise ValueError("weights or sums do not fit")
     for numbers, count in ((rows, len(source)), (targets, len(out))):
         if not np.all((numbers >= 0) & (numbers < count)):

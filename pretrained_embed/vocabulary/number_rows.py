@@ -251,8 +251,7 @@ def array_of_keys(keys: Collection[object]) -> Int64Array | None:
     ):
         return None
     for key in keys:
-        # type: ignore[operator] # they are integers
-        if not _INT64.min <= key <= _INT64.max:
+        if not _INT64.min <= key <= _INT64.max:  # type: ignore[operator]  # integers
             raise VocabularyError(
                 f"the number {key} is more than int64 holds; give such ids as str"
             )
