@@ -1,4 +1,4 @@
-"""What the functions of an adapter are called with: mix-ups and their remedies."""
+"""The arguments of adapter functions: mistakes and their remedies."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pretrained_embed.vocabulary import Vocabulary
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: The words of the frameworks for which rows train; each the opposite of the other.
+#: The words of the frameworks for which rows train; one is the opposite of the other.
 _OPPOSITES = {"freeze": "trainable", "trainable": "freeze"}
 
 _KINDS = {kind.__name__: kind for kind in (EmbeddingMatrix, EmbeddingShard, Vocabulary)}
 
-#: What layers are told elsewhere, and here is known from the matrix.
+#: Arguments of layers elsewhere, which are known from the matrix here.
 _FROM_THE_MATRIX = {
     **dict.fromkeys(("num_embeddings", "input_dim"), "the number of its rows"),
     **dict.fromkeys(("embedding_dim", "output_dim", "features"), "its dim"),
@@ -35,11 +35,11 @@ _FROM_THE_MATRIX = {
 
 
 def checked(function: Callable[P, R]) -> Callable[P, R]:
-    """Have a public function raise `OptionError` for arguments that are mixed up.
+    """Make a public function raise `OptionError` for confused arguments.
 
-    That is a keyword that it does not have, and something else where its signature
-    says ``EmbeddingMatrix``, ``EmbeddingShard`` or ``Vocabulary``. The annotations
-    are read as they are written, so the module has to postpone them.
+    These are unknown keywords, and other types where the signature says
+    ``EmbeddingMatrix``, ``EmbeddingShard`` or ``Vocabulary``. Annotations are read as
+    text, so the module must postpone their evaluation.
     """
     expected = signature(function)
     name = function.__qualname__.removesuffix(".__init__")
@@ -89,7 +89,7 @@ _DOES = {"freeze": "do not train", "trainable": "train"}
 
 
 def _opposite(value: object) -> str:
-    """Return what to write for the opposite choice of rows."""
+    """Return the value for the opposite choice of rows."""
     if isinstance(value, bool | np.bool_):
         return repr(not value)
     if isinstance(value, str):
@@ -126,7 +126,7 @@ def _check_kinds(
 
 
 def _kind(parameter: Parameter) -> type | None:
-    """Return which of our classes a parameter is to be of, if of one."""
+    """Return which of our classes a parameter has, if any."""
     return _KINDS.get(str(parameter.annotation).removesuffix("| None").strip())
 
 
@@ -144,9 +144,9 @@ def missing(
 
 
 def own_dtype(matrix: EmbeddingMatrix | EmbeddingShard) -> str:
-    """Return the dtype that a layer of a matrix has, where none is asked for.
+    """Return the dtype of a layer of a matrix, if none is given.
 
-    That of the matrix, if it is one of floats: of others the numbers are taken.
+    It is that of the matrix if it is a float dtype.
     """
     dtype = matrix.dtype if isinstance(matrix, EmbeddingMatrix) else "float32"
     return dtype if dtype in ("float16", "bfloat16") else "float32"
@@ -155,7 +155,7 @@ def own_dtype(matrix: EmbeddingMatrix | EmbeddingShard) -> str:
 def check_float16(matrix: EmbeddingMatrix | EmbeddingShard) -> None:
     """Raise `OptionError` if a number of the matrix is too large for float16.
 
-    What is no number there, or infinite, stays so.
+    NaN and infinite values are allowed.
     """
     vectors = matrix.vectors
     largest = np.abs(vectors).max(initial=0, where=np.isfinite(vectors))
@@ -169,7 +169,7 @@ def check_float16(matrix: EmbeddingMatrix | EmbeddingShard) -> None:
 
 
 def not_a_matrix(given: object, argument: str, wanted: str) -> OptionError:
-    """Return the error for what is given as a matrix, and how to make one of it."""
+    """Return the error for a value that is no matrix, with a way to make one of it."""
     said = f"{argument} is "
     if isinstance(given, str | os.PathLike):
         file = os.fspath(given)

@@ -1,10 +1,10 @@
-"""The table of a layer of any JAX library: how it starts, its rows, and the way back.
+"""The table of a layer of any JAX library: its start, its rows, and its export.
 
-A table of which a part of the rows trains is kept in three arrays: ``trained``
-(trained rows, dim) and ``frozen`` (the other rows, dim), each in the order of their
-ids, and ``trains`` (rows,), true for the rows of the first. Where a row is kept
-follows from ``trains``. It is not stored: an average of weights would turn an index
-into that of another row. Of a mask an average makes numbers that are zero or not.
+A table of which some rows train is kept in three arrays: ``trained`` (trained rows,
+dim) and ``frozen`` (other rows, dim), each in the order of the ids, and ``trains``
+(rows,), true for trained rows. The position of a row is computed from ``trains`` and
+not stored, since an average of weights would turn an index into that of another row.
+The average of a mask is still zero or not zero.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from pretrained_embed.vocabulary import Vocabulary
 Initializer = Callable[..., jax.Array]  # (key, shape, dtype)
 LoadRows = Literal["layer", "file"]
 
-#: Rows are counted in blocks of so many: a call then reads ``trains`` once, and need
+#: Rows are counted in blocks of this size: a call then reads ``trains`` once, and need
 #: not write a number for each row.
 BLOCK = 64
 
 
 class Tables(NamedTuple):
-    """The rows of a table, parted in two by a mask."""
+    """The rows of a table, split in two by a mask."""
 
     trained: jax.Array
     frozen: jax.Array  # of the same dtype, or as bytes
@@ -51,7 +51,7 @@ class Tables(NamedTuple):
 
     @classmethod
     def part(cls, table: jax.Array, trains: Any) -> Tables:
-        """Part ``table`` (rows, dim) by a mask (rows,) whose values are known."""
+        """Split ``table`` (rows, dim) by a mask (rows,) whose values are known."""
         return cls(table[trains], table[~trains], jnp.array(trains))
 
     def take(self, rows: jax.Array, dtype: str | None = None) -> jax.Array:
@@ -68,10 +68,10 @@ class Tables(NamedTuple):
 
 
 def numbered(ids: jax.Array, rows: int) -> jax.Array:
-    """Return the numbers of the rows that ``ids`` (...) mean to a layer of Flax.
+    """Return the row numbers that ``ids`` (...) mean in a layer of Flax.
 
-    Ids below zero count from the end, and -1 is the number of one out of range.
-    Raises `OptionError` for ids that are no integers.
+    Ids below zero count from the end; an id out of range gets -1. Raises `OptionError`
+    for ids that are no integers.
     """
     if not jnp.issubdtype(ids.dtype, jnp.integer):
         raise OptionError(f"ids are integers, not {ids.dtype}")
@@ -90,7 +90,7 @@ def _of_bytes(rows: jax.Array, dtype: str) -> jax.Array:
     return jax.lax.bitcast_convert_type(apart, jnp.dtype(dtype))
 
 
-# Compiled as one, which is quicker where the caller is not compiled itself.
+# Compiled as one function, which is faster if the caller is not compiled.
 @partial(jax.jit, inline=True, static_argnums=2)
 def _take(tables: Tables, rows: jax.Array, dtype: str | None) -> jax.Array:
     trained, frozen, trains = tables
@@ -127,10 +127,11 @@ def _count_before(trains: jax.Array, rows: jax.Array) -> jax.Array:
 def zeroed(table: jax.Array, zero_rows: tuple[int, ...]) -> jax.Array:
     """Return ``table`` (rows, dim) with zeros in ``zero_rows``: itself if it has them.
 
-    Where the values are at hand a look at them saves a copy of the table.
+    If the values are known, checking them may save a copy of the table.
     """
     if not isinstance(table, jax.core.Tracer):
-        with jax.ensure_compile_time_eval():  # they are, within a jit of others, too
+        # they are known, even within a jit of other arrays
+        with jax.ensure_compile_time_eval():
             if not table[np.array(zero_rows, np.int32)].any():
                 return table
     return without(table, zero_rows)
@@ -138,7 +139,7 @@ def zeroed(table: jax.Array, zero_rows: tuple[int, ...]) -> jax.Array:
 
 @partial(jax.jit, inline=True, static_argnums=1)
 def without(table: jax.Array, zero_rows: tuple[int, ...]) -> jax.Array:
-    """Return ``table`` (..., rows, dim), zeros without gradient in ``zero_rows``."""
+    """Return ``table`` (..., rows, dim) with constant zeros in ``zero_rows``."""
     rows = jnp.array(zero_rows, jnp.int32)
     zero = jnp.zeros(table.shape[-2], bool).at[rows].set(True)
     return jnp.where(zero[:, None], jnp.zeros((), table.dtype), table)
@@ -146,17 +147,30 @@ def without(table: jax.Array, zero_rows: tuple[int, ...]) -> jax.Array:
 
 @checked
 def pretrained(matrix: EmbeddingMatrix, *, rows: int | None = None) -> Initializer:
-    """Return an initialiser ``(key, shape, dtype=jnp.float32)``; it ignores the key.
+    """Return an initialiser that fills a table with the vectors of a matrix.
 
-    For ``nnx.Embed(..., embedding_init=)``, ``flax.linen.Embed(...,
-    embedding_init=)``, or to call: ``equinox.nn.Embedding(weight=pretrained(matrix)(
-    None, matrix.shape))``. A table made so trains its pad row; `embedding` makes one
-    that does not. ``rows=len(vocab)`` says that the table may be longer: the rows after
-    those of the matrix are zeros.
+    It is called with (key, shape, dtype=jnp.float32), and ignores the key. A table made
+    by it trains its pad row; a layer of `embedding` does not.
 
-    The initialiser raises `ShapeError` if the shape is not that of the matrix or
-    ``rows`` not its number of rows, and `OptionError` if the dtype cannot hold the
-    values.
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        The vectors.
+    rows : int, optional
+        ``rows=len(vocab)`` allows a longer table, whose other rows are zeros.
+
+    Returns
+    -------
+    callable
+        The initialiser. It raises `ShapeError` if the shape is not that of the matrix,
+        or ``rows`` is not its number of rows, and `OptionError` if the dtype cannot
+        hold the values.
+
+    Examples
+    --------
+    >>> equinox.nn.Embedding(
+    ...     weight=pretrained(matrix)(None, matrix.shape)
+    ... )  # doctest: +SKIP
     """
 
     def initializer(
@@ -177,18 +191,40 @@ def from_layer(
     started_from: EmbeddingMatrix | None = None,
     rows: int | None = None,
 ) -> EmbeddingMatrix:
-    """Return the table of a trained layer as a matrix of its own, float32.
+    """Return the table of a trained layer as a new matrix, float32.
 
-    ``layer`` is a layer of Flax NNX, one of Equinox, one of Linen with its variables,
-    ``layer.bind(variables)``, or the array itself, which Linen keeps as
-    ``params[...]["embedding"]``. With ``started_from``, the matrix the layer was made
-    of, the result keeps its row ledger, and its provenance in its own.
-    ``rows=len(vocab)`` takes the first rows of a longer table, such as ``multiple_of=``
-    makes.
+    Parameters
+    ----------
+    layer : layer or array
+        A layer of Flax NNX or Equinox, one of Linen with its variables,
+        ``layer.bind(variables)``, or the array itself, which Linen keeps as
+        ``params[...]["embedding"]``.
+    vocabulary : Vocabulary
+        The tokens of the rows.
+    started_from : EmbeddingMatrix, optional
+        The matrix that the layer was made of: the result has its ledger, and its
+        provenance inside the new one.
+    rows : int, optional
+        ``rows=len(vocab)`` takes the first rows of a longer table, such as one with
+        ``multiple_of=``.
 
-    Raises `OptionError` for anything else, `ShapeError` if layer, vocabulary and
-    matrix differ in shape, and `VocabularyError` if the pad row was trained away from
-    zero, which a plain layer does.
+    Returns
+    -------
+    EmbeddingMatrix
+        The trained vectors.
+
+    Raises
+    ------
+    OptionError
+        For any other object.
+    ShapeError
+        If layer, vocabulary and matrix differ in shape.
+    VocabularyError
+        If training changed the pad row from zero, as a plain layer does.
+
+    Examples
+    --------
+    >>> trained = from_layer(layer, vocab, started_from=matrix)  # doctest: +SKIP
     """
     table = getattr(layer, "embedding", getattr(layer, "weight", layer))
     if not isinstance(table, jax.Array | np.ndarray) and not hasattr(
@@ -204,7 +240,7 @@ def from_layer(
 
 
 class Start(NamedTuple):
-    """What a layer starts with."""
+    """The initial state of a layer."""
 
     matrix: EmbeddingMatrix
     dtype: Any  # of the table
@@ -215,7 +251,7 @@ class Start(NamedTuple):
     def of(
         cls, matrix: EmbeddingMatrix, freeze: Rows, multiple_of: int, dtype: Any
     ) -> Start:
-        """Raise `OptionError` or `ShapeError` for what `embedding` says."""
+        """Return the start of a layer; raises the errors of `embedding`."""
         check_dtype(matrix, dtype)
         after = rows_missing(len(matrix.origin), multiple_of)
         zero = np.pad(fixed(matrix), (0, after), constant_values=True)
@@ -224,16 +260,16 @@ class Start(NamedTuple):
 
     @property
     def splits(self) -> bool:
-        """Whether some rows train, and some do not that are not zeros for good."""
+        """Whether some rows train, and some others do not and are not zero rows."""
         return not self.frozen.all() and int(self.frozen.sum()) > len(self.zero_rows)
 
     def table(self) -> jax.Array:
-        """Return the table (rows, dim), a copy each time."""
+        """Return the table (rows, dim), a new copy for each call."""
         return _copy(self.matrix, self.dtype, len(self.frozen))
 
 
 def training_mask(frozen: Any, rows: int, zero_rows: Sequence[int]) -> BoolArray:
-    """Return which of the ``rows`` train if ``frozen``, a mask (rows,), do not.
+    """Return the mask of trained rows, given the mask ``frozen`` (rows,).
 
     Raises `ShapeError` for a mask of another length.
     """
@@ -248,7 +284,7 @@ def training_mask(frozen: Any, rows: int, zero_rows: Sequence[int]) -> BoolArray
 
 
 def whole_table(table: Any, shape: tuple[int, int], dtype: Any) -> jax.Array:
-    """Return ``table`` (rows, dim), of a matrix or a layer, with zeros up to ``shape``.
+    """Return ``table`` (rows, dim) of a matrix or a layer, with zeros up to ``shape``.
 
     Raises `ShapeError` for one of another shape.
     """
@@ -260,20 +296,19 @@ def whole_table(table: Any, shape: tuple[int, int], dtype: Any) -> jax.Array:
 def saved_table(
     saved: Mapping[str, Any], own: Tables, load_rows: LoadRows
 ) -> tuple[jax.Array, BoolArray]:
-    """Return the table (rows, dim) that a state has of a layer, and which rows train.
+    """Return the saved table (rows, dim) of a layer, and which rows train.
 
-    ``saved`` are the arrays of the layer, by the names they have in any of its kinds;
-    of what it leaves out the layer's ``own`` are taken. Which rows train is as in the
-    layer, after a warning where the state has others, or as in the "file".
-
-    Raises `ShapeError` for what does not fit.
+    ``saved`` has the arrays of the layer, with the names of any of its kinds; missing
+    ones are taken from ``own``, those of the layer. The rows that train are those of
+    the layer, with a warning if the state has others, or those of the "file". Raises
+    `ShapeError` for arrays that do not fit.
     """
     mine = trains = np.asarray(own.trains) != 0
     shape = len(mine), own.trained.shape[1]
     if "embedding" in saved:
         table = jnp.asarray(saved["embedding"])
     else:
-        if "slots" in saved:  # earlier releases: the place of each row
+        if "slots" in saved:  # earlier releases have the position of each row
             trains = np.asarray(saved["slots"]) >= 0
         elif "trains" in saved:
             trains = np.asarray(saved["trains"]) != 0
@@ -302,13 +337,13 @@ def saved_table(
 
 
 def check_load_rows(load_rows: object) -> None:
-    """Raise `OptionError` for what is no choice."""
+    """Raise `OptionError` for an unknown value."""
     if load_rows not in get_args(LoadRows):
         raise OptionError(f"load_rows={load_rows!r}: give 'layer' or 'file'")
 
 
 def not_in_the_model(path: Sequence[str]) -> OptionError:
-    """Return the error for a part of a state, named by the keys that lead to it."""
+    """Return the error for a part of a state, named by its path."""
     return OptionError(
         f"the state has {'.'.join(path)!r}, which the model does not have: "
         "give it the layers that it had when it was saved"
@@ -330,7 +365,7 @@ def check_dtype(matrix: EmbeddingMatrix, dtype: Any) -> None:
 
 
 def _copy(matrix: EmbeddingMatrix, dtype: Any, rows: int) -> jax.Array:
-    """Return the vectors as an array of its own, with zeros up to ``rows`` rows."""
-    # Copied by numpy: JAX goes on copying after it has returned.
+    """Return the vectors as a new array, with zeros up to ``rows`` rows."""
+    # Copied by numpy: JAX may still copy after it has returned.
     table = jnp.asarray(matrix.vectors.copy(), dtype)
     return jnp.pad(table, ((0, rows - len(table)), (0, 0)))

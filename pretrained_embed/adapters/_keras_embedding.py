@@ -11,25 +11,25 @@ from keras import ops
 from pretrained_embed.arrays import AnyArray, BoolArray
 from pretrained_embed.errors import OptionError
 
-Tensor = Any  # of whichever backend
+Tensor = Any  # of any backend
 
 
 @keras.saving.register_keras_serializable(package="pretrained_embed")
 class Embedding(keras.layers.Embedding):
-    """``keras.layers.Embedding`` whose pad row is zero and stays so.
+    """``keras.layers.Embedding`` whose pad row is always zero.
 
-    Everything of the plain layer works as there: one weight ``embeddings`` (rows,
-    dim), ``get_weights``, ``set_weights``, ``enable_lora``, ``quantize``, clones,
-    files of weights to and from the plain layer. `embedding` makes it.
+    It works like the plain layer: one weight ``embeddings`` (rows, dim),
+    ``get_weights``, ``set_weights``, ``enable_lora``, ``quantize``, clones, and weight
+    files, which can be exchanged with the plain layer. `embedding` makes it.
 
-    The pad id gives zeros, and no gradient goes back from it. What reaches the row on
-    another way, such as a tied output, is undone after each step of a Keras optimizer.
-    After one that is not of Keras, with a tied output, the row is zero in the layer's
-    own output, in ``get_weights`` and in files.
+    The output for the pad id is zeros without a gradient. A change of the row by
+    another path, such as a tied output, is undone after each step of a Keras optimizer.
+    With an optimizer of another library and a tied output, the row is zero in the
+    layer's own output, in ``get_weights`` and in files.
 
-    Its class has the name of the plain one because files of weights have paths made of
-    the names of classes. A model with it is saved as others are; before it is loaded,
-    ``import pretrained_embed.adapters.keras``, or save what `export` gives instead.
+    The class has the name of the plain one, since weight files have paths made of class
+    names. A model with it is saved as usual; before loading it, ``import
+    pretrained_embed.adapters.keras``, or save the result of `export` instead.
 
     Parameters
     ----------
@@ -38,16 +38,15 @@ class Embedding(keras.layers.Embedding):
     pad_id : int
         The row that stays zero.
     plain_form : bool, default False
-        Whether the layer is saved, and cloned, as the plain layer while it is not
-        trainable. So Keras alone loads it, and its pad row will train where it is made
-        trainable after that.
+        Save and clone the layer as the plain layer while it is not trainable. Then
+        Keras alone can load it, and its pad row trains if it is made trainable later.
     **options
         Those of ``keras.layers.Embedding``.
 
     Warns
     -----
     UserWarning
-        Where weights are set or loaded whose pad row is not zero: it is left out.
+        If weights are set or loaded whose pad row is not zero, which is ignored.
 
     Examples
     --------
@@ -74,9 +73,9 @@ class Embedding(keras.layers.Embedding):
 
     embeddings_initializer: Any
 
-    @property  # type: ignore[misc]  # nobody sets the class of a layer
+    @property  # type: ignore[misc]  # a layer's class is never set
     def __class__(self) -> type:
-        """What Keras writes into files and makes clones of."""
+        """The class that Keras writes into files and clones."""
         values = vars(self)
         plain = values.get("plain_form") and not values.get("_trainable")
         return keras.layers.Embedding if plain else type(self)
@@ -151,12 +150,13 @@ class Embedding(keras.layers.Embedding):
             self._warn_of(store["0"])
 
     def _settle(self) -> None:
-        """Make the pad row zero, whatever wrote to it around Keras."""
-        if self.quantization_mode is None:  # else it was zero when it was quantised
+        """Set the pad row to zero, in case other code than Keras has changed it."""
+        # otherwise it was zero when it was quantised
+        if self.quantization_mode is None:
             self._embeddings.assign(self._embeddings)
 
     def _warn_of(self, table: Any) -> None:
-        """Warn where the pad row of a table that was taken over was not zero."""
+        """Warn about a table whose pad row was not zero."""
         if self.quantization_mode is None and np.any(table[self.pad_id]):
             warn_of_pad(self, self.pad_id)
 
@@ -170,32 +170,33 @@ class Embedding(keras.layers.Embedding):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> keras.layers.Embedding:
-        """Return the layer of a config, the plain one if it is in the plain form."""
+        """Return the layer of a config; a plain one for the plain form."""
         if "pad_id" not in config:
             return keras.layers.Embedding.from_config(config)
         return super().from_config(config)
 
 
 class PaddedVariable(keras.Variable):
-    """A variable (rows, dim) that keeps a row at zero, whatever is assigned to it.
+    """A variable (rows, dim) with a row that stays zero, whatever is assigned to it.
 
-    Some optimizers write to what is below it: `ZeroRow` has each of Keras assign it to
-    itself after a step, which writes the one row in place where the backend can.
+    Some optimizers write to the tensor of the backend. `ZeroRow` makes each Keras
+    optimizer assign the variable to itself after a step, which writes the one row in
+    place if the backend can.
     """
 
     constraint: "ZeroRow"
 
     @classmethod
     def mark(cls, variable: Any, row: int, constraint: Any = None) -> None:
-        """Make a variable one, the same object that the layer has.
+        """Turn a variable into one; it stays the same object in the layer.
 
-        Its own constraint is not that of the layer, where ``enable_lora`` refuses one.
+        It has its own constraint, since ``enable_lora`` refuses a layer with one.
         """
         variable.__class__ = cls
         variable.constraint = ZeroRow(row, constraint)
 
     def assign(self, value: Any) -> Any:
-        """Set the values, all but those of the row."""
+        """Set the values, except those of the row."""
         if value is not self:
             super().assign(value)
         row, now = self.constraint.row, self.value
@@ -209,7 +210,7 @@ class PaddedVariable(keras.Variable):
         return self.value
 
     def __tf_tensor__(self, dtype: Any = None, name: Any = None) -> Any:
-        """Be read by TensorFlow with a row that sends no gradient back.
+        """Convert to a TensorFlow tensor with a row that sends no gradient back.
 
         Averages of weights are taken there before constraints are applied.
         """
@@ -218,9 +219,9 @@ class PaddedVariable(keras.Variable):
 
 
 class ZeroRow(keras.constraints.Constraint):
-    """Which row of a `PaddedVariable` is zero, and what else is wanted of it.
+    """The zero row of a `PaddedVariable`, together with its other constraint.
 
-    It is that of a variable and so in no config.
+    It belongs to a variable, and so is in no config.
     """
 
     def __init__(self, row: int, constraint: Callable[[Tensor], Tensor] | None = None):
@@ -228,7 +229,7 @@ class ZeroRow(keras.constraints.Constraint):
         self.constraint = constraint
 
     def __call__(self, w: Any) -> Any:
-        """Return what is to be assigned to ``w`` (rows, dim), for one itself."""
+        """Return the value to assign to ``w`` (rows, dim), or ``w`` itself."""
         return w if self.constraint is None else self.constraint(w)
 
 
@@ -246,7 +247,7 @@ def without(rows: Tensor, ids: Tensor, pad_id: int) -> Tensor:
 
 
 def look_up(inputs: Tensor, take: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return ``take(ids)``, of ids in all the forms that the plain layer takes."""
+    """Return ``take(ids)`` for ids in every form that the plain layer takes."""
     if hasattr(inputs, "with_flat_values"):  # a RaggedTensor of TensorFlow
         return inputs.with_flat_values(look_up(inputs.flat_values, take))
     ids = ops.convert_to_tensor(inputs, sparse=False)
@@ -256,7 +257,7 @@ def look_up(inputs: Tensor, take: Callable[[Tensor], Tensor]) -> Tensor:
 
 
 def warn_of_pad(layer: keras.layers.Layer, pad_id: int) -> None:
-    """Say that a pad row that is not zero was given and left out."""
+    """Warn that a pad row was not zero and is ignored."""
     warnings.warn(
         f"row {pad_id} of the weights is not zero; it is the pad row of the layer "
         f"{layer.name!r}, which stays zero: its values are left out",
@@ -265,19 +266,17 @@ def warn_of_pad(layer: keras.layers.Layer, pad_id: int) -> None:
     )
 
 
-# Keras files the weights of a layer under a path made of class names, such as
-# ``layers/split_embedding_1/vars``. So those of a layer that an earlier release made a
-# `SplitEmbedding`, or whose rows were frozen otherwise, are beside where Keras looks.
+# Keras stores the weights of a layer under a path made of class names, such as
+# ``layers/split_embedding_1/vars``. The weights of a layer that an earlier release made
+# a `SplitEmbedding`, or with other frozen rows, are therefore under another path.
 
 
 def stored(store: Any, layer: Any) -> Any:
-    """Return the entry of a file where the weights of ``layer`` are.
+    """Return the entry of a file with the weights of ``layer``.
 
-    It is ``store``, the one that Keras looked up, unless that is empty: then the one
-    under the other class that has a table of that size, and the name of the layer if
-    there are several.
-
-    Raises `OptionError` where several might be meant.
+    It is ``store``, which Keras looked up, unless that is empty. Then it is the entry
+    of the other class with a table of that size, and with the name of the layer if
+    there are several. Raises `OptionError` if several entries fit.
     """
     path = getattr(store, "_h5_entry_path", None)
     if len(store) or not path:
@@ -312,7 +311,7 @@ def joined(store: Any) -> tuple[AnyArray, BoolArray]:
 
 
 def _beside(path: str, store: Any) -> Iterator[str]:
-    """Give the paths of layers of the other class, which Keras numbers from 0."""
+    """Yield the paths of layers of the other class, which Keras numbers from 0."""
     folder, _, own = path.rpartition("/")
     other = "embedding" if own.startswith("split_") else "split_embedding"
     first = f"{folder}/{other}" if folder else other

@@ -1,4 +1,4 @@
-"""Keras' layer of two tables: one that trains, one that does not."""
+"""Keras' layer of two tables: a trained one and a frozen one."""
 
 import warnings
 from collections.abc import Sequence
@@ -18,52 +18,51 @@ from pretrained_embed.adapters._keras_embedding import (
 from pretrained_embed.arrays import AnyArray, BoolArray
 from pretrained_embed.errors import OptionError, ShapeError
 
-Tensor = Any  # of whichever backend
+Tensor = Any  # of any backend
 
-_BLOCK = 64  # rows of the mask that are counted at a time
+_BLOCK = 64  # how many rows of the mask are counted at a time
 
 
 class OnlyOfOneTableError(OptionError, NotImplementedError):
-    """Something that a layer of two tables has not; ``Model.quantize`` warns of it."""
+    """A feature that a layer of two tables lacks; ``Model.quantize`` warns about it."""
 
 
 @keras.saving.register_keras_serializable(package="pretrained_embed")
 class SplitEmbedding(keras.layers.Layer):
-    """An embedding that trains some of its rows; the others never move.
+    """An embedding of which some rows train; the others never move.
 
-    Used like the ``keras.layers.Embedding`` it stands for. `embedding` makes it where
-    rows are frozen one by one. The rows that train are a variable of their own; the
-    others are in one that no optimizer sees, so weight decay, moments and averages of
-    weights leave them as they are.
+    It is used like ``keras.layers.Embedding``. `embedding` makes it if some rows are
+    frozen. The trained rows are one variable; the others are in a second one that no
+    optimizer sees, so weight decay, moments and averages of weights do not change them.
 
     * ``layer.get_weights()`` is ``[table, trains]``: the whole table (rows, dim), and
       bool (rows,), true for the rows that train. ``layer.set_weights`` takes both, or
       ``[table]`` alone. ``layer.weights`` and ``model.get_weights()`` have variables
       instead: ``trained``, ``frozen`` and ``trains``; ``trained[0]`` is not row 0.
-    * ``layer.embeddings`` is the whole table, put together; gradients flow through it,
+    * ``layer.embeddings`` is the whole table, joined; gradients flow through it,
       so a tied output is ``ops.matmul(hidden, ops.transpose(layer.embeddings))``. To
       write to it, use ``set_weights``.
     * ``layer.unfreeze()`` lets all rows but the pad row train. ``layer.trainable =
-      True`` does not, and says so once.
+      True`` does not, and warns once.
     * ``layer.to_embedding()`` is a plain layer with a copy of the table, which can be
-      quantised, adapted by LoRA, and saved for those who have Keras alone; `export`
-      puts such layers into a copy of a model.
+      quantised, adapted by LoRA, and loaded without this package; `export` puts such
+      layers into a copy of a model.
 
-    A model with it is saved as others are; before it is loaded, ``import
+    A model with it is saved as usual; before loading it, ``import
     pretrained_embed.adapters.keras``. Weights are loaded from files of this layer, of
-    earlier releases and of plain layers. The values come from the file; which rows
-    train is up to the layer, and a ``UserWarning`` tells where the file has others. One
-    made from a config gives NaN until it has its weights.
+    earlier releases and of plain layers. The values come from the file; the rows that
+    train are those of the layer, with a ``UserWarning`` if the file has others. A layer
+    made from a config returns NaN until it has its weights.
 
     Parameters
     ----------
     input_dim, output_dim : int
         Rows and dim.
     trained_rows : int
-        How many rows train; the mask of which is among the weights.
+        How many rows train; their mask is among the weights.
     pad_id : int, optional
-        The row that stays zero in any case; -1 if there is none, ``None`` in a layer
-        that an earlier release saved, which did not note it.
+        The row that stays zero; -1 if there is none, ``None`` in a layer of an earlier
+        release, which did not save it.
     mask_zero : bool, default False
         As in ``keras.layers.Embedding``.
     embeddings_regularizer, embeddings_constraint : optional
@@ -91,14 +90,14 @@ class SplitEmbedding(keras.layers.Layer):
         self.input_dim = input_dim
         self.output_dim = output_dim
         self.trained_rows = trained_rows
-        # Only the pad id is ever masked, so this much is known of an earlier release.
+        # Only the pad id is ever masked, so it is known even for an earlier release.
         self.pad_id = 0 if pad_id is None and mask_zero else pad_id
         self.mask_zero = mask_zero
         self.embeddings_regularizer = keras.regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = keras.constraints.get(embeddings_constraint)
         self.unfrozen = unfrozen
         self.supports_masking = mask_zero
-        self.autocast = False  # ids are not to be cast to a floating dtype
+        self.autocast = False  # ids must not be cast to a floating dtype
         self._warned = False
 
     def build(self, input_shape: Any = None) -> None:
@@ -118,10 +117,10 @@ class SplitEmbedding(keras.layers.Layer):
             nan,
             name="frozen",
         )
-        # After it was made: TensorFlow never again lets a variable train that is made
-        # not to, and `unfreeze` may be called.
+        # Set afterwards: TensorFlow never lets a variable train that was made not to,
+        # and `unfreeze` may be called later.
         self.frozen.trainable = self.unfrozen and self.trainable
-        # Bools, because an average of places would be the place of another row.
+        # Bools, because an average of positions would be the position of another row.
         self.trains = self.add_weight(
             (self.input_dim,),
             lambda shape, dtype=None: ops.arange(self.input_dim) < self.trained_rows,
@@ -150,10 +149,10 @@ class SplitEmbedding(keras.layers.Layer):
         return rows
 
     def _trained_before(self, ids: Tensor) -> Tensor:
-        """Return how many rows that train are before those of ``ids``.
+        """Return how many trained rows come before those of ``ids``.
 
-        That is the place of a row in its table. It is counted by blocks of the mask:
-        a running sum over all rows takes tens of milliseconds on TensorFlow.
+        That is the position of a row in its table. It is counted by blocks of the mask,
+        since a cumulative sum over all rows takes tens of milliseconds on TensorFlow.
         """
         spare = -self.input_dim % _BLOCK
         mask = ops.pad(ops.cast(self.trains, "int8"), [[0, spare]])
@@ -168,7 +167,7 @@ class SplitEmbedding(keras.layers.Layer):
 
     @property
     def embeddings(self) -> Tensor:
-        """The whole table (input_dim, output_dim), put together."""
+        """The whole table (input_dim, output_dim), joined."""
         return self._take(ops.arange(self.input_dim, dtype="int32"))
 
     @property
@@ -191,12 +190,12 @@ class SplitEmbedding(keras.layers.Layer):
             )
 
     def unfreeze(self) -> None:
-        """Let all rows train, but for the pad row.
+        """Let all rows train, except the pad row.
 
         As after any change of ``trainable``, call ``model.compile`` after it.
 
-        Raises `OptionError` where a layer that an earlier release saved does not know
-        its pad row: set ``layer.pad_id`` first, to -1 if there is none.
+        Raises `OptionError` if the pad row of a layer of an earlier release is unknown:
+        set ``layer.pad_id`` first, to -1 if there is none.
         """
         if self.pad_id is None:
             raise OptionError(
@@ -212,10 +211,10 @@ class SplitEmbedding(keras.layers.Layer):
         return [ops.convert_to_numpy(w) for w in (self.embeddings, self.trains)]
 
     def set_weights(self, weights: Sequence[Any]) -> None:
-        """Set the table, and which rows train if that is given, too.
+        """Set the table, and if given, which rows train.
 
-        Raises `OptionError` for anything else, or a mask with which more or fewer rows
-        would train, and `ShapeError` for a table or a mask of another shape.
+        Raises `OptionError` for other values, and for a mask with another number of
+        trained rows, and `ShapeError` for a table or a mask of another shape.
         """
         if len(weights) not in (1, 2):
             raise OptionError(
@@ -233,7 +232,7 @@ class SplitEmbedding(keras.layers.Layer):
         elif len(store) == 3:
             self._load(*joined(store))
         else:
-            super().load_own_variables(store)  # which says what it misses
+            super().load_own_variables(store)  # which reports the missing weights
 
     def _load(self, table: AnyArray, trains: BoolArray) -> None:
         if not self._is_filled():
@@ -348,10 +347,10 @@ def _at(values: Tensor, places: Tensor) -> Tensor:
 
 
 class MaskVariable(keras.Variable):
-    """Which rows train, bool (rows,), whatever of that kind is assigned to it.
+    """The mask of trained rows, bool (rows,), whatever form of it is assigned.
 
-    ``model.set_weights`` assigns to it what ``model.get_weights()`` once gave: a mask,
-    an average of masks, or the places of rows that earlier releases kept instead.
+    ``model.set_weights`` assigns the values of an earlier ``model.get_weights()``: a
+    mask, an average of masks, or the positions of rows in an earlier release.
     """
 
     trained_rows: int
@@ -359,22 +358,22 @@ class MaskVariable(keras.Variable):
     def assign(self, value: Any) -> Any:
         """Set the mask.
 
-        Raises `OptionError` for what is none, or has another number of rows train.
+        Raises `OptionError` for another value, and for another number of trained rows.
         """
         kind = keras.backend.standardize_dtype(value.dtype)
-        # What a graph assigns is of bools already, and has no values to look at.
+        # Values in a graph are bools already, and cannot be read.
         if kind != "bool" or isinstance(value, np.ndarray):
             value = mask_of(ops.convert_to_numpy(value), self.trained_rows)
         return super().assign(value)
 
 
 def mask_of(given: AnyArray, trained_rows: int) -> BoolArray:
-    """Return the mask (rows,) of what stands for one.
+    """Return the mask (rows,) for a value in any of its forms.
 
-    Earlier releases kept the place of each row, int32: ``j >= 0`` for row ``j`` of
+    Earlier releases kept the position of each row, int32: ``j >= 0`` for row ``j`` of
     those that train, ``~k < 0`` for row ``k`` of the others.
 
-    Raises `OptionError` for what is none, or has another number of rows train.
+    Raises `OptionError` for another value, and for another number of trained rows.
     """
     mask: BoolArray = given != 0
     if given.dtype.kind == "i" and (given < 0).any():

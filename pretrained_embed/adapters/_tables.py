@@ -1,8 +1,8 @@
-"""The table of a layer: which rows train, whether a matrix fits, the way back to one.
+"""The table of a layer: trained rows, checks of shapes, export to a matrix.
 
-A layer that trains a part of its rows keeps two tables: a trained one, the parameter,
-and a frozen one that no optimiser sees. Masking gradients alone would not do: weight
-decay and the moments of Adam move rows without a gradient.
+A layer of which some rows train keeps two tables: a trained one, the parameter, and a
+frozen one that no optimiser sees. Masking gradients is not enough: weight decay and the
+moments of Adam move rows without a gradient.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from pretrained_embed.ledger import Ledger, Origin
 from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.vocabulary import Vocabulary
 
-#: A choice of rows: all or none; those whose token was found in the source, or was
-#: not; those where a mask (rows,) is true; those of the tokens listed.
+#: A choice of rows: all or none; those whose token was found in the source, or was not;
+#: those of a mask (rows,); those of the listed tokens.
 Rows = bool | Literal["found", "oov"] | BoolArray | Iterable[str]
 
-#: What has rows: a matrix, or its ledger alone.
+#: An object with rows: a matrix, or its ledger.
 Table = EmbeddingMatrix | Ledger
 
 
 def fixed(matrix: Table) -> BoolArray:
-    """Return the mask (rows,) of the rows that are zero for good: pad and holes."""
+    """Return the mask (rows,) of the rows that stay zero: pad and holes."""
     mask = np.zeros(len(matrix.origin), np.bool_)
     mask[matrix.vocabulary.holes] = True
     pad_id = matrix.vocabulary.pad_id
@@ -41,8 +41,8 @@ def fixed(matrix: Table) -> BoolArray:
 def chosen(matrix: Table, rows: Rows, option: str) -> BoolArray:
     """Return the mask (rows,) of a choice of rows; ``option`` names it in messages.
 
-    Raises `OptionError` for a choice that means nothing or a token that is not in the
-    vocabulary, and `ShapeError` for a mask of another length.
+    Raises `OptionError` for an unknown choice or token, and `ShapeError` for a mask of
+    another length.
     """
     if isinstance(rows, bool | np.bool_):
         return np.full(len(matrix.origin), bool(rows))
@@ -72,12 +72,12 @@ def _by_origin(matrix: Table, rows: str, option: str) -> BoolArray:
 
 
 def as_array(rows: Any) -> npt.NDArray[np.generic] | None:
-    """Return a mask of whatever kind as an array; ``None`` for what is none.
+    """Return a mask of any kind as an array; ``None`` for another value.
 
     A mask may be an array or tensor of any framework, on any device, a ``Series`` of
     pandas, or a list of truth values.
     """
-    if hasattr(rows, "detach"):  # PyTorch gives numpy only what is on the CPU
+    if hasattr(rows, "detach"):  # PyTorch converts only CPU tensors to numpy
         rows = rows.detach().cpu()
     if hasattr(rows, "__array__"):
         return np.asarray(rows)
@@ -114,8 +114,7 @@ def _by_token(matrix: Table, tokens: list[str], option: str) -> BoolArray:
 def check_shape(shape: Sequence[int], target: Sequence[int], place: str) -> None:
     """Raise `ShapeError` unless ``target`` is ``shape``, which is (rows, dim).
 
-    ``place`` names the target in the message, which also names the mistake that
-    most likely led here.
+    ``place`` names the target in the message, which also names the most likely mistake.
     """
     rows, dim = shape
     if tuple(target) == (rows, dim):
@@ -131,8 +130,8 @@ def check_rows(
 ) -> None:
     """Raise `ShapeError` unless a matrix may fill the first ``rows`` of a table.
 
-    ``rows`` is the caller's word that the table may be longer, and has to be the number
-    of rows of the matrix; with ``None`` the shapes have to be the same.
+    ``rows`` allows a longer table, and must be the number of rows of the matrix; with
+    ``None`` the shapes must be equal.
     """
     if rows is not None and rows != shape[0]:
         raise ShapeError(
@@ -149,7 +148,7 @@ def check_rows(
 
 
 def rows_missing(rows: int, multiple_of: int) -> int:
-    """Return how many ``rows`` lack to be a multiple.
+    """Return how many rows are missing for a multiple.
 
     Raises `OptionError` if ``multiple_of`` is not a number above 0.
     """
@@ -187,12 +186,11 @@ def trained_matrix(
     layer: object,
     started_from: EmbeddingMatrix | None,
 ) -> EmbeddingMatrix:
-    """Return ``table`` (rows, dim), the caller's no more, as a matrix.
+    """Return ``table`` (rows, dim), which is not copied, as a matrix.
 
-    Its provenance says what kind of ``layer`` it was trained in and, where that is
-    known, the provenance of the matrix the training began with, whose row ledger it
-    keeps. Raises `ShapeError` if the three differ in shape, and `VocabularyError` if
-    the training moved the pad row.
+    Its provenance has the kind of ``layer`` and, if it is known, the provenance of the
+    original matrix, whose ledger it has. Raises `ShapeError` if the three differ in
+    shape, and `VocabularyError` if training moved the pad row.
     """
     if table.ndim != 2 or len(table) != len(vocabulary):
         raise ShapeError(
@@ -216,10 +214,11 @@ def trained_matrix(
             "does not keep its gradient out; zero it, or take a vocabulary with "
             "pad=None"
         )
-    table.flags.writeable = False  # handed over, so that the matrix need not copy it
+    # not used by the caller any more, so the matrix need not copy it
+    table.flags.writeable = False
     return EmbeddingMatrix(table, replace(ledger, provenance=provenance))
 
 
 def not_a_layer(layer: object, kinds: str) -> OptionError:
-    """Return the error for a ``layer`` that has no table of the ``kinds`` known."""
+    """Return the error for a ``layer`` without a table of the known ``kinds``."""
     return OptionError(f"{type(layer).__name__} is not {kinds}")

@@ -1,8 +1,8 @@
 """Rows of a parameter that no optimiser moves.
 
-A layer of two tables, as `SplitEmbedding` is, keeps frozen rows away from optimisers.
-Where other code needs the table to be one parameter of the name ``weight``, because it
-ties, saves or adapts it by that name, the frozen rows are put back after each step.
+A layer of two tables, such as `SplitEmbedding`, keeps frozen rows away from optimisers.
+If other code ties, saves or adapts the table as one parameter ``weight``, the frozen
+rows are restored after each step instead.
 """
 
 from __future__ import annotations
@@ -27,27 +27,26 @@ from pretrained_embed.errors import OptionError
 class FrozenRows:
     """Rows of ``module.weight`` (rows, dim) that keep every bit while others train.
 
-    They are copied before each step of an optimiser of PyTorch that has the parameter,
-    and put back after it: whatever moves rows without a gradient, as weight decay and
-    moments do, moves no frozen one. Their gradients are zeros, so they count in no norm
-    that gradients are clipped to.
+    They are copied before each step of a PyTorch optimiser that has the parameter, and
+    restored after it, so weight decay and moments do not move them. Their gradients are
+    zeros, so they do not count in the norm for gradient clipping.
 
-    What trains without being a ``torch.optim.Optimizer`` cannot be seen while it steps,
-    as DeepSpeed, which steps copies of the parameters. So the rows are kept from each
-    backward on, and compared with before the next forward, before a step, and before a
-    state is taken: moved ones are put back, with a warning. No values are kept
-    beyond that, so what is loaded, cast or moved to another device is what stays from
-    then on.
+    A step of an optimiser that is no ``torch.optim.Optimizer``, such as DeepSpeed,
+    which updates copies of the parameters, cannot be observed. So the rows are copied
+    at each backward, and compared before the next forward, before a step, and before a
+    state is taken; rows that moved are restored, with a warning. No values are kept
+    longer, so values that are loaded, cast or moved to another device become the frozen
+    ones.
 
     The parameter may be a ``DTensor`` of ``fully_shard``, of which each process keeps
-    the rows that it has. It is a hook of the modules that have the parameter. So it
-    goes with them where they are copied or pickled, and is in no state. Rows that the
-    table gets later train.
+    its own rows. This object is a hook of the modules with the parameter, so it is
+    copied and pickled with them, and is in no state. Rows that are added to the table
+    later train.
 
     Parameters
     ----------
     module : torch.nn.Module
-        The layer; its parameter may be another one later.
+        The layer; its parameter may be replaced later.
     frozen : bool Tensor (rows,)
         True for the rows that stay.
     """
@@ -66,16 +65,16 @@ class FrozenRows:
         _ALIVE.add(self)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return what a copy or a pickle has."""
+        """Return the state for a copy or a pickle."""
         return {"module": self.module, "frozen": self.frozen}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Begin anew for the module that was copied with it."""
+        """Start anew for the module that was copied with it."""
         self.__dict__.update(state)
         self._begin()
 
     def start(self, modules: Iterable[nn.Module]) -> Self:
-        """Become a hook of the modules that have the parameter."""
+        """Become a hook of the modules with the parameter."""
         for module in modules:
             module.register_forward_pre_hook(self)
         self.module.register_state_dict_pre_hook(self._before_saving)
@@ -85,7 +84,7 @@ class FrozenRows:
 
     @staticmethod
     def stop(modules: Iterable[nn.Module]) -> None:
-        """Let all rows of modules move again."""
+        """Let all rows of modules train again."""
         for module in modules:
             for hooks in (
                 module._forward_pre_hooks,
@@ -101,7 +100,7 @@ class FrozenRows:
                         _ALIVE.discard(own)
 
     def __call__(self, module: nn.Module, args: tuple[Any, ...]) -> None:
-        """See before each forward that the parameter there is now has our hook."""
+        """Before each forward, check that the present parameter has the hook."""
         if torch.compiler.is_compiling():
             return
         weight = getattr(self.module, "weight", None)
@@ -110,7 +109,8 @@ class FrozenRows:
         self._put_back(weight)
         self._held = None
         if self._masked is None or self._masked() is not weight:
-            own = weakref.ref(self)  # a hook is no owner: models would stay for ever
+            # a hook does not own its module, which would never be freed
+            own = weakref.ref(self)
 
             def masking(parameter: Tensor) -> None:
                 if (rows := own()) is not None:
@@ -124,10 +124,10 @@ class FrozenRows:
             self._put_back(weight)
 
     def _after_loading(self, module: nn.Module, keys: Any) -> None:
-        self._held = None  # what was loaded stays
+        self._held = None  # loaded values become the frozen ones
 
     def _put_back(self, weight: Tensor) -> Tensor | None:
-        """Undo what moved frozen rows since the backward, and say so; return them."""
+        """Restore frozen rows that moved since the backward, and return them."""
         held, local, ids = self._held, _local(weight), self._rows(weight)
         if held is None or len(ids) != len(held) or local.device != held.device:
             return None
@@ -147,7 +147,7 @@ class FrozenRows:
         return held
 
     def _rows(self, weight: Tensor) -> Tensor:
-        """Return the frozen rows of the part of the table that is here."""
+        """Return the frozen rows in the local part of the table."""
         local = _local(weight)
         first = _first_row(weight)
         place = local.shape, local.device, first
@@ -160,7 +160,7 @@ class FrozenRows:
         return self._indices
 
     def _after_backward(self, weight: Tensor) -> None:
-        """Take the gradient of frozen rows away, and keep them."""
+        """Set the gradient of frozen rows to zero, and copy the rows."""
         gradient = weight.grad
         if gradient is None:
             return
@@ -174,7 +174,7 @@ class FrozenRows:
         else:
             gradient.index_fill_(0, ids, 0)
         if weight is self._parameter():
-            self._put_back(weight)  # a compiled forward looked for nothing
+            self._put_back(weight)  # a compiled forward did not check
             self._held = _local(weight).index_select(0, ids)
 
     def _parameter(self) -> Tensor | None:
@@ -201,13 +201,13 @@ class FrozenRows:
 
 
 def _local(tensor: Tensor) -> Tensor:
-    """Return the values of a tensor, or of the part of a DTensor that is here."""
+    """Return the values of a tensor, or of the local part of a DTensor."""
     here = tensor.detach()
     return here.to_local() if hasattr(here, "to_local") else here
 
 
 def _first_row(weight: Tensor) -> int:
-    """Return which row of the table is the first here."""
+    """Return the row of the table that is the first local one."""
     if not hasattr(weight, "to_local"):
         return 0
     from torch.distributed.tensor import Replicate, Shard
@@ -223,7 +223,7 @@ def _first_row(weight: Tensor) -> int:
 
 
 def _same_bits(one: Tensor, other: Tensor) -> bool:
-    # As whole numbers: NaN is NaN, and -0.0 is not 0.0.
+    # As integers, so that NaN is equal to NaN, and -0.0 is not 0.0.
     return torch.equal(*(rows.contiguous().view(torch.uint8) for rows in (one, other)))
 
 
@@ -236,8 +236,8 @@ def _flattened() -> OptionError:
     )
 
 
-#: All of them. Optimisers are asked, not parameters: which one has a parameter, and
-#: which parameter a module has, is known only when a step is made.
+#: All instances. The hook is on optimisers, not on parameters: only at a step is it
+#: known which parameters an optimiser and a module have.
 _ALIVE: weakref.WeakSet[FrozenRows] = weakref.WeakSet()
 
 
@@ -259,10 +259,10 @@ register_optimizer_step_post_hook(torch.compiler.disable(_after_step))
 
 
 def _refuse_to_drop(parent: nn.Module, name: str, layer: nn.Module | None) -> None:
-    """Refuse a layer in the place of one with frozen rows, which would all train.
+    """Refuse to replace a layer with frozen rows by one whose rows would all train.
 
-    A layer that has the old one inside, as PEFT wraps it, or frozen rows of its own
-    may take its place.
+    A layer that contains the old one, as PEFT wraps it, or has its own frozen rows is
+    allowed.
     """
     old = parent._modules.get(name)
     if old is None or layer is None or not _freezes(old):

@@ -1,16 +1,15 @@
-"""PyTorch's layer whose rows are spread over the processes of ``torch.distributed``.
+"""PyTorch's layer whose rows are distributed over processes.
 
-Each process looks up the rows that are its own, for all of them. Ids are sent to the
-process that has their row and the rows sent back, each once however often a batch has
-its id: the traffic is a row for each distinct id, and every process may have a batch of
-its own shape. (Gathering all ids and summing masked rows, the simpler way, sends the
-rows of all batches to all processes.)
+Each process looks up its own rows for all processes. Ids are sent to the process that
+has the row, and the rows are sent back, once for each distinct id of a batch; batches
+may have different shapes. (The simpler method, gathering all ids and summing masked
+rows, sends the rows of all batches to all processes.)
 
-``torch.distributed.checkpoint`` saves a tensor that all processes have under one name
-once, as one of them has it. It asks a tensor with the methods of `Chunk` for its place
-in a larger one instead, and so saves what every process has, and loads whatever rows
-another number of processes wants. Optimisers make what they keep for a parameter by
-``zeros_like`` and the like: so that is a `Chunk`, too, and is saved with it.
+``torch.distributed.checkpoint`` saves a tensor of one name once, from one process. But
+it asks a tensor with the methods of `Chunk` for its place in a larger one, and then
+saves the part of every process, and loads any rows for another number of processes.
+Optimisers make their moments by ``zeros_like`` and similar functions, so they are
+`Chunk` objects too, and are saved with it.
 """
 
 from __future__ import annotations
@@ -36,12 +35,12 @@ from pretrained_embed.saved import part_of
 
 
 def rank_in(group: Any) -> int:
-    """Return the rank of this process in a group; 0 where it is alone."""
+    """Return the rank of this process in a group; 0 without a group."""
     return distributed.get_rank(group) if _are_several() else 0
 
 
 def gather(numbers: Sequence[int], group: Any, device: Any) -> list[list[int]]:
-    """Return the numbers that each process of a group gives, as many from each."""
+    """Return the numbers of each process of a group, equally many from each."""
     own = torch.tensor(numbers, device=device)
     if not _are_several():
         return [own.tolist()]
@@ -55,18 +54,18 @@ def _are_several() -> bool:
 
 
 class Asked(NamedTuple):
-    """What all processes want of this one."""
+    """The rows that all processes want from this one."""
 
     ids: Tensor  # int64, those of process 0 first
     counts: list[int]  # how many of them each process wants
 
 
 def ask(ids: Tensor, counts: Tensor | None, group: Any) -> Asked:
-    """Tell every process which ids are wanted of it, and hear the same.
+    """Exchange with every process which ids are wanted.
 
     ``ids`` are int64, those for process 0 first, ``counts``, int64 (world size,), how
-    many are for each. A process that cannot ask gives ``None``: then all of them raise
-    ``IndexError``, since none may go on alone.
+    many are for each. A process with invalid ids passes ``None``: then all raise
+    ``IndexError``, since none may continue alone.
     """
     size = distributed.get_world_size(group)
     sent = ids.new_full((size,), -1) if counts is None else counts
@@ -83,10 +82,10 @@ def ask(ids: Tensor, counts: Tensor | None, group: Any) -> Asked:
 
 
 class Exchange(torch.autograd.Function):
-    """``apply(rows, sends, receives, group)``: rows (sum(sends), dim) to others.
+    """``apply(rows, sends, receives, group)``: sends rows (sum(sends), dim) to others.
 
-    Process ``i`` gets ``sends[i]`` of them, in order, and gives ``receives[i]``:
-    (sum(receives), dim) come back. Gradients go the other way.
+    Process ``i`` gets ``sends[i]`` of them, in order, and returns ``receives[i]``:
+    (sum(receives), dim) come back. Gradients take the reverse way.
     """
 
     @staticmethod
@@ -121,10 +120,10 @@ def _exchange(
 class Chunk(Tensor):
     """Rows ``start`` to ``start + len(self)`` - 1 of a table with ``rows`` rows.
 
-    A tensor of these rows, but that ``size()`` is the size of the table, which is what
-    ``torch.distributed.checkpoint`` compares with the one it has saved; ``shape`` is
-    that of the rows. What is computed element by element is a chunk again. Saved by
-    itself, as by ``torch.save``, it is a plain tensor.
+    It is a tensor of these rows, except that ``size()`` is the size of the table, which
+    ``torch.distributed.checkpoint`` compares with the saved one; ``shape`` is that of
+    the rows. The result of an element-wise operation is a chunk too. ``torch.save``
+    saves it as a plain tensor.
     """
 
     start: int
@@ -133,17 +132,17 @@ class Chunk(Tensor):
 
     @classmethod
     def of(cls, tensor: Tensor, start: int, stop: int, rows: int) -> Chunk:
-        """Return a tensor as rows ``start`` to ``stop`` - 1; it shares its memory."""
+        """Return a tensor as rows ``start`` to ``stop`` - 1; the memory is shared."""
         chunk: Chunk = tensor.detach().as_subclass(cls)
         chunk.start, chunk.stop, chunk.rows = start, stop, rows
         return chunk
 
     @classmethod
     def mark(cls, parameter: Tensor, start: int, stop: int, rows: int) -> None:
-        """Make a parameter a chunk, the same object that an optimiser has."""
+        """Turn a parameter into a chunk; it stays the same object in the optimiser."""
         if not isinstance(parameter, cls):
             parameter.__class__ = cls
-            parameter._is_param = True  # as nn.Parameter asks of a class of its own
+            parameter._is_param = True  # nn.Parameter requires it of a subclass
             chunk: Any = parameter
             chunk.start, chunk.stop, chunk.rows = start, stop, rows
 
@@ -155,7 +154,7 @@ class Chunk(Tensor):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        """Call ``func``; what has the shape of a chunk is one, unless rows moved."""
+        """Call ``func``; a result of the same shape is a chunk, unless rows moved."""
         kwargs = kwargs or {}
         one = next((a for a in (*args, *kwargs.values()) if isinstance(a, cls)), None)
         with torch._C.DisableTorchFunctionSubclass():
@@ -174,19 +173,19 @@ class Chunk(Tensor):
         return whole if dim is None else whole[dim]
 
     def set_(self, *source: Any) -> Any:
-        """Take over a storage, of these rows if ``size()`` is said to be its size."""
-        if len(source) == 4:  # as async_save copies a tensor
+        """Use another storage, of these rows if its size is said to be ``size()``."""
+        if len(source) == 4:  # async_save copies a tensor like this
             storage, offset, size, stride = source
             rows = self.stop - self.start
             return super().set_(storage, offset, (rows, *size[1:]), stride)
         return super().set_(*source)
 
     def __repr__(self, **options: Any) -> str:
-        """Return what a plain tensor of these rows shows."""
+        """Return the ``repr`` of a plain tensor of these rows."""
         return self.as_subclass(Tensor).__repr__(**options)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:
-        """Return a copy, a parameter of a parameter."""
+        """Return a copy, which is a parameter if this is one."""
         copied: Any = self.detach().clone()
         if isinstance(self, nn.Parameter):
             copied = nn.Parameter(copied, requires_grad=self.requires_grad)
@@ -196,14 +195,14 @@ class Chunk(Tensor):
         return copied
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        """Be saved as a plain tensor, or a plain parameter."""
+        """Pickle as a plain tensor or parameter."""
         plain = self.detach().as_subclass(Tensor)
         if isinstance(self, nn.Parameter):
             plain = nn.Parameter(plain, requires_grad=self.requires_grad)
         return plain.__reduce_ex__(protocol)
 
     def __create_write_items__(self, name: str, tensor: Any) -> list[Any]:
-        """Return what is to be saved: these rows, at their place."""
+        """Return the items to save: these rows, at their place."""
         from torch.distributed.checkpoint import metadata, planner
 
         plain = self.as_subclass(Tensor)
@@ -218,14 +217,14 @@ class Chunk(Tensor):
         ]
 
     def __create_chunk_list__(self) -> list[Any]:
-        """Return the place of these rows in the table; nothing where there are none."""
+        """Return the place of these rows in the table; nothing without rows."""
         from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
 
         offsets = torch.Size([self.start, *(0 for _ in self.shape[1:])])
         return [ChunkStorageMetadata(offsets, self.shape)] if len(self) else []
 
     def __get_tensor_shard__(self, index: Any) -> Tensor:
-        """Return the rows at a place of the table: there is but one."""
+        """Return the rows at a place of the table: there is only one."""
         return self.detach().as_subclass(Tensor)
 
 
@@ -237,7 +236,7 @@ _MOVING_ROWS = (
 
 
 class RankRows(NamedTuple):
-    """Which rows a process has."""
+    """The rows of a process."""
 
     start: int
     stop: int
@@ -248,9 +247,9 @@ class RankRows(NamedTuple):
 
 
 def agree(own: RankRows, group: Any, device: Any) -> list[RankRows]:
-    """Return the shares of all processes of the group, or of this one alone.
+    """Return the rows of each process of the group.
 
-    Raises `ShapeError`, on all of them, where their rows do not make up one matrix.
+    Raises `ShapeError`, on all processes, if their rows do not form one matrix.
     """
     everyone = [RankRows(*line) for line in gather(own, group, device)]
     end = 0
@@ -279,19 +278,18 @@ def _said(share: RankRows) -> str:
 class ShardedEmbedding(nn.Module):
     """An embedding of which each process of a group has some consecutive rows.
 
-    Used like the ``torch.nn.Embedding`` it stands for: any ids on any process, and
-    ``num_embeddings`` and ``padding_idx`` are those of the whole. ``local`` has the
-    rows of this process, ids from ``start`` to ``stop`` - 1. `sharded_embedding` makes
+    It is used like ``torch.nn.Embedding``, with any ids on any process;
+    ``num_embeddings`` and ``padding_idx`` are those of the whole table. ``local`` has
+    the rows of this process, ids ``start`` to ``stop`` - 1. `sharded_embedding` makes
     it.
 
-    ``torch.distributed.checkpoint`` saves the rows of every process, and what an
-    optimiser keeps for them, and loads them into any number of processes. What
-    ``torch.save`` writes is the state of the rows of one process, and goes into no
-    others.
+    ``torch.distributed.checkpoint`` saves the rows and optimiser states of every
+    process, and loads them into any number of processes. ``torch.save`` writes the rows
+    of one process, which only that process can load.
 
     Forward and backward are collective: all processes of the group call both, in the
-    same order, with no ids if need be. The gradient of a row is the sum over
-    processes, as that of the sum of their losses.
+    same order, if necessary with no ids. The gradient of a row is the sum over
+    processes, as for the sum of their losses.
     """
 
     bounds: Tensor  # (processes + 1,) int64: where the rows of each begin
@@ -320,7 +318,7 @@ class ShardedEmbedding(nn.Module):
         self.register_load_state_dict_post_hook(ShardedEmbedding._mark)
 
     def _mark(self, *_: Any) -> None:
-        """Let the parameter, which may be a new one, say which rows it is."""
+        """Mark the parameter, which may be a new one, with its rows."""
         place = self.start, self.stop, self.num_embeddings
         Chunk.mark(self.local.weight, *place)
 
@@ -329,23 +327,23 @@ class ShardedEmbedding(nn.Module):
         super()._save_to_state_dict(*where)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over what was saved with ``torch.save(layer)``."""
+        """Restore the state of ``torch.save(layer)``."""
         super().__setstate__(state)
         self._mark()
 
     def forward(self, ids: Tensor) -> Tensor:
         """Return the rows of ``ids``, any shape of integers, as ``(*ids.shape, dim)``.
 
-        Raises ``IndexError`` on all processes if one has an id that is no row.
+        Raises ``IndexError`` on all processes if one has an invalid id.
         """
         if len(self.bounds) == 2:
             rows: Tensor = self.local(ids)
             return rows
-        distinct, places = torch.unique(ids.long(), return_inverse=True)  # rising
+        distinct, places = torch.unique(ids.long(), return_inverse=True)  # ascending
         return functional.embedding(places, self._fetch(distinct))
 
     def _fetch(self, ids: Tensor) -> Tensor:
-        """Return the rows of distinct, rising ids, wherever they are."""
+        """Return the rows of distinct, ascending ids, from any process."""
         cuts = torch.searchsorted(ids, self.bounds)
         fine = cuts[0] == 0 and cuts[-1] == len(ids)
         counts = cuts.diff()
@@ -363,7 +361,7 @@ class ShardedEmbedding(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         """Raise `ShapeError` for the state of other rows."""
-        earlier = [self.start, self.stop, self.num_embeddings]  # what it was before
+        earlier = [self.start, self.stop, self.num_embeddings]  # the size before
         if not torch.equal(state.cpu(), self.get_extra_state()) and (
             state.tolist() != earlier
         ):
@@ -375,7 +373,7 @@ class ShardedEmbedding(nn.Module):
             )
 
     def extra_repr(self) -> str:
-        """Return what ``repr`` shows between the brackets."""
+        """Return the text that ``repr`` shows between the brackets."""
         padding = (
             "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         )
@@ -393,7 +391,7 @@ def write(layer: ShardedEmbedding, path: Any, started_from: Any) -> None:
         try:
             step()
         except (PretrainedEmbedError, OSError) as failure:
-            error = failure  # the others wait for this process
+            error = failure  # the other processes wait for this one
         device, group = layer.bounds.device, layer.group
         failed = [done != [1] for done in gather([int(not error)], group, device)]
         if error is not None:
@@ -406,7 +404,7 @@ def write(layer: ShardedEmbedding, path: Any, started_from: Any) -> None:
 
 
 class _Writing:
-    """What one process does to write a layer, in steps that all begin together."""
+    """The part of one process in writing a layer, in steps that all begin together."""
 
     def __init__(self, layer: ShardedEmbedding, path: Any, started_from: Any) -> None:
         self._layer = layer
@@ -414,13 +412,13 @@ class _Writing:
         self._started_from = started_from
         shares = len(layer.bounds) - 1
         self._rank, self._shares = rank_in(layer.group), shares
-        # the same on all, and another each time: nothing is taken over
+        # equal on all processes and new each time, so that no old file is used
         number = int.from_bytes(os.urandom(7), "little")
         everyone = gather([number], layer.group, layer.bounds.device)
         self._job = f"trained {everyone[0][0]:x}"
 
     def begin(self) -> None:
-        """Check what is to be written, and make the folder."""
+        """Check the layer, and make the folder."""
         layer = self._layer
         part = part_of(self._started_from, self._rank, self._shares)
         tokens, vectors, arrays, metadata = part.table
@@ -464,7 +462,7 @@ class _Writing:
             sink.finish(self._arrays, self._metadata)
 
     def finish(self) -> None:
-        """Write the index, once all rows are there."""
+        """Write the index, after all rows are written."""
         if self._rank:
             return
         for number in range(self._shares):

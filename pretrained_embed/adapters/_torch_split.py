@@ -1,4 +1,4 @@
-"""PyTorch's layer of two tables: one that trains, one that does not."""
+"""PyTorch's layer of two tables: a trained one and a frozen one."""
 
 import math
 import warnings
@@ -20,13 +20,13 @@ LoadRows = Literal["layer", "file"]
 
 
 class SplitEmbedding(nn.Module):
-    """An embedding that trains a part of its rows; the others never move.
+    """An embedding of which some rows train; the others never move.
 
-    Used like the ``torch.nn.Embedding`` it stands for. The trained rows are an inner
-    ``torch.nn.Embedding``, so optimisers, ``DistributedDataParallel``, quantisation and
-    ``torch.compile`` find in it what they know. The frozen rows, and the mask that says
-    which rows train, are neither parameters nor buffers, but in the state: no
-    averaging of weights moves a frozen row or mixes up ids.
+    It is used like ``torch.nn.Embedding``. The trained rows are an inner
+    ``torch.nn.Embedding``, which optimisers, ``DistributedDataParallel``, quantisation
+    and ``torch.compile`` support. The frozen rows and the mask of trained rows are
+    neither parameters nor buffers, but are in the state: averaging weights does not
+    move a frozen row or exchange ids.
 
     Attributes
     ----------
@@ -37,10 +37,10 @@ class SplitEmbedding(nn.Module):
     trains : Tensor (rows,), bool
         True for the rows that train.
     weight : Tensor (rows, dim)
-        The whole table, put together when it is read. Gradients flow through it, so
-        a tied output is ``torch.nn.functional.linear(hidden, layer.weight)``. It is a
-        copy: writing to it raises `OptionError`. Writing around PyTorch cannot be
-        seen and is lost: through ``numpy()``, dlpack or the storage. While a model is
+        The whole table, joined at each use. Gradients flow through it, so a tied output
+        is ``torch.nn.functional.linear(hidden, layer.weight)``. It is a copy: writing
+        to it raises `OptionError`. A write that bypasses PyTorch, through ``numpy()``,
+        dlpack or the storage, cannot be detected and is lost. While a model is
         compiled, exported, traced or scripted it is a plain tensor.
     num_embeddings, embedding_dim, padding_idx, sparse, scale_grad_by_freq
         As in ``torch.nn.Embedding``; ``max_norm`` is ``None``.
@@ -48,11 +48,11 @@ class SplitEmbedding(nn.Module):
         Which rows train after a state was loaded; see below.
 
     ``state_dict()`` has the live tensors ``trained.weight``, ``frozen`` and
-    ``trains``; `plain_state_dict` gives the plain form. Loading takes these, those of
-    earlier releases (``trained``, ``frozen``, ``slots``) and a plain ``weight``. All
-    values come from the file. Which rows train is up to the layer, and a
-    ``UserWarning`` tells where the file has others; with ``load_rows="file"`` it is up
-    to the file.
+    ``trains``; `plain_state_dict` returns the plain form. Loading accepts these, those
+    of earlier releases (``trained``, ``frozen``, ``slots``) and a plain ``weight``. All
+    values come from the file. The rows that train are those of the layer, with a
+    ``UserWarning`` if the file has others; with ``load_rows="file"`` they are those of
+    the file.
 
     Parameters
     ----------
@@ -97,7 +97,7 @@ class SplitEmbedding(nn.Module):
             padding_idx=0,
             sparse=sparse,
             scale_grad_by_freq=scale_grad_by_freq,
-            device="meta",  # it gets its rows at once
+            device="meta",  # filled in the next lines
         )
         self._divide(vectors, ~torch.as_tensor(frozen))
 
@@ -109,8 +109,8 @@ class SplitEmbedding(nn.Module):
             if not all_train and _may_count(ids):
                 return self._look_up_each_once(ids)
         slots = self._slots.index_select(0, ids.reshape(-1)).view(ids.shape)
-        # Frozen ids look up the spare row. It has no gradient: sparse optimisers move
-        # a row whenever it has one.
+        # Frozen ids look up the spare row. It gets no gradient, since sparse optimisers
+        # move every row that has one.
         rows = self.trained(slots.clamp(min=0))
         if not all_train:
             frozen = functional.embedding((-slots).clamp(min=0), self.frozen)
@@ -119,7 +119,7 @@ class SplitEmbedding(nn.Module):
 
     @torch.jit.unused  # type: ignore[untyped-decorator]  # torch has no types for it
     def _look_up_each_once(self, ids: Tensor) -> Tensor:
-        """Do what `forward` does with fewer copies, which cost the most on a CPU."""
+        """Do the same as `forward` with fewer copies, which take most time on a CPU."""
         slots = self._slots.index_select(0, ids.reshape(-1))
         rows = functional.embedding((-slots).clamp(min=0), self.frozen)
         places = (slots > 0).nonzero().squeeze(1)
@@ -129,7 +129,7 @@ class SplitEmbedding(nn.Module):
 
     @property
     def weight(self) -> Tensor:
-        """The whole table (rows, dim), put together; gradients flow through it."""
+        """The whole table (rows, dim), joined; gradients flow through it."""
         ids = torch.arange(self.num_embeddings, device=self.frozen.device)
         if torch.jit.is_scripting():
             return self.forward(ids)
@@ -151,20 +151,20 @@ class SplitEmbedding(nn.Module):
 
     @property
     def sparse(self) -> bool:
-        """Are gradients sparse?"""
+        """Whether gradients are sparse."""
         return self.trained.sparse
 
     @property
     def scale_grad_by_freq(self) -> bool:
-        """Are gradients divided by how often an id is in the batch?"""
+        """Whether gradients are divided by the frequency of an id in the batch."""
         return self.trained.scale_grad_by_freq
 
     def unfreeze(self) -> None:
-        """Let all rows train, but for the pad row.
+        """Let all rows train, except the pad row.
 
-        The parameter is a new one, so make the optimizer, and what wraps the model
-        for several processes, after it. An optimizer made before raises `OptionError`
-        at its next step. ``requires_grad_(True)`` does not unfreeze rows.
+        The parameter is then a new one, so make the optimizer, and wrappers for several
+        processes, after this call. An older optimizer raises `OptionError` at its next
+        step. ``requires_grad_(True)`` does not unfreeze rows.
 
         Raises `OptionError` as `freeze_rows` does.
         """
@@ -173,8 +173,8 @@ class SplitEmbedding(nn.Module):
     def freeze_rows(self, frozen: Tensor | BoolArray) -> None:
         """Freeze the rows where ``frozen``, bool (rows,), is true, and no others.
 
-        The pad row stays frozen in any case. Values stay as they are. The parameter is
-        a new one: see `unfreeze`.
+        The pad row is always frozen. Values do not change. The parameter is then a new
+        one: see `unfreeze`.
 
         Raises `OptionError` for a mask that is not of bools or a layer whose rows are
         sharded or quantised, and `ShapeError` for a mask of another length.
@@ -194,12 +194,12 @@ class SplitEmbedding(nn.Module):
         old.__class__ = ReplacedParameter
 
     def restore_frozen(self, table: Tensor | npt.NDArray[Any]) -> None:
-        """Set the frozen rows to those of ``table`` (rows, dim), to the bit.
+        """Set the frozen rows to those of ``table`` (rows, dim), bit for bit.
 
-        For a copy of the layer whose state was averaged by a loop of one's own, which
-        rounds: ``average.restore_frozen(layer.weight)`` or, of the matrix the layer was
-        made of, ``average.restore_frozen(matrix.vectors)``. Rows that are in the layer
-        and not in the table, as where it was made with ``multiple_of=``, stay.
+        Use it after averaging states in your own loop, which rounds:
+        ``average.restore_frozen(layer.weight)``, or with the original matrix,
+        ``average.restore_frozen(matrix.vectors)``. Rows of the layer beyond the table,
+        such as those of ``multiple_of=``, stay.
 
         Raises `ShapeError` for a table of another dim or with more rows.
         """
@@ -220,9 +220,9 @@ class SplitEmbedding(nn.Module):
             self.frozen[: len(rows)].copy_(rows)
 
     def requires_grad_(self, requires_grad: bool = True) -> "SplitEmbedding":
-        """Let the rows that train do so, or not; frozen ones stay frozen.
+        """Set whether the trained rows train; frozen ones stay frozen.
 
-        A ``UserWarning`` says so where somebody may expect that all rows train.
+        A ``UserWarning`` says so if a caller may expect that all rows train.
         """
         if requires_grad:
             warnings.warn(
@@ -250,7 +250,7 @@ class SplitEmbedding(nn.Module):
         return weight
 
     def _divide(self, table: Tensor, trains: Tensor) -> None:
-        """Part the table (rows, dim), on the device to be, by a mask (rows,)."""
+        """Split the table (rows, dim), on its final device, by a mask (rows,)."""
         where = trains.to("cpu") if table.is_meta else trains.to(table.device)
         requires_grad = self.trained.weight.requires_grad
         spare = table.new_zeros(1, self.embedding_dim)
@@ -263,19 +263,20 @@ class SplitEmbedding(nn.Module):
         self._remember(where)
 
     def _remember(self, trains: Tensor) -> None:
-        """Keep where each row is, and of which mask that was derived.
+        """Compute the position of each row, and keep the mask it was computed from.
 
         ``_slots`` (rows,) int32 is ``j > 0`` for row ``j`` of the trained table and
         ``-k <= 0`` for row ``k`` of the frozen one. It is in no state, because an
-        average of it would be the place of another row.
+        average of it would be the position of another row.
         """
         parts = trains.cumsum(0), 1 - (~trains).cumsum(0)
         self._slots = torch.where(trains, *parts).int()
         self._slots_mask, self._slots_version = self.trains, _version(self.trains)
 
     def _prepare(self, ids: Tensor) -> None:
-        """Make what is derived fit the mask, which anybody may load into, and ids."""
-        if torch.compiler.is_compiling() or not isinstance(ids, Tensor):  # of torch.fx
+        """Update derived values for the mask, which may have been loaded, and ids."""
+        # from torch.fx
+        if torch.compiler.is_compiling() or not isinstance(ids, Tensor):
             return
         version = _version(self.trains)
         if self.trains is not self._slots_mask or version != self._slots_version:
@@ -298,19 +299,19 @@ class SplitEmbedding(nn.Module):
         self._remember(self.trains)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
-        """Move or cast the tables: what ``to()`` and its like come down to."""
+        """Move or cast the tables: ``to()`` and similar methods call this."""
         if not self.trains.is_meta:
             self._prepare(self.trains)
         super()._apply(fn, recurse)
         self.frozen = fn(self.frozen)
         self.trains = fn(self.trains)
         if not self.trains.is_meta:
-            self.trains.copy_(self._slots > 0)  # to_empty() leaves anything there
+            self.trains.copy_(self._slots > 0)  # to_empty() leaves arbitrary values
             self._slots_mask, self._slots_version = self.trains, _version(self.trains)
         return self
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Refuse what would change nothing."""
+        """Refuse attributes that would have no effect."""
         if name == "weight":
             raise OptionError(
                 "the weight of a SplitEmbedding is computed: set its values with "
@@ -333,10 +334,10 @@ class SplitEmbedding(nn.Module):
     def named_buffers(
         self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Tensor]]:
-        """Yield what is saved without being a parameter, if asked for this layer alone.
+        """Yield the saved tensors that are no parameters, if asked for this layer only.
 
-        So ``torch.distributed`` asks each module for what it is to move, gather and
-        broadcast. ``buffers()``, which averages of weights go by, has nothing of it.
+        ``torch.distributed`` asks each module so for the tensors to move, gather and
+        broadcast. ``buffers()``, which averages of weights use, does not have them.
         """
         yield from super().named_buffers(prefix, recurse, remove_duplicate)
         if not recurse:
@@ -361,9 +362,9 @@ class SplitEmbedding(nn.Module):
         unexpected_keys: list[str],
         error_msgs: list[str],
     ) -> None:
-        """Load the values of a state of any form; see the class.
+        """Load a state of any form; see the class.
 
-        The inner layer loads its part itself, from what is left here for it.
+        The inner layer loads its own part of the state.
         """
         try:
             self._take_over(state_dict, prefix)
@@ -371,7 +372,7 @@ class SplitEmbedding(nn.Module):
             error_msgs.append(f"{prefix[:-1] or type(self).__name__}: {error}")
             own = {"trained.weight": self.trained.weight, "frozen": self.frozen}
             for name, tensor in {**own, "trains": self.trains}.items():
-                state_dict[prefix + name] = tensor  # that is all there is to say
+                state_dict[prefix + name] = tensor  # there is nothing else to report
         assign = local_metadata.get("assign_to_params_buffers", False)
         for name in ("frozen", "trains"):
             loaded = state_dict.pop(prefix + name, None)
@@ -399,9 +400,10 @@ class SplitEmbedding(nn.Module):
         )
 
     def _take_over(self, state: dict[str, Any], prefix: str) -> None:
-        """Rewrite a state of any form to the keys and the rows of this layer."""
+        """Rewrite a state of any form with the keys and the rows of this layer."""
         slots = state.pop(prefix + "slots", None)
-        if slots is not None:  # of an earlier release, which kept places for a mask
+        # an earlier release, which kept positions instead of a mask
+        if slots is not None:
             state[prefix + "trains"] = slots >= 0
             if prefix + "trained" in state:
                 state[prefix + "trained.weight"] = state.pop(prefix + "trained")
@@ -441,11 +443,11 @@ class SplitEmbedding(nn.Module):
         state[prefix + "trains"] = mine
 
     def __repr__(self) -> str:
-        """Return one line; the inner layer is a part of how this one works."""
+        """Return one line; the inner layer is an implementation detail."""
         return f"{self._get_name()}({self.extra_repr()})"
 
     def extra_repr(self) -> str:
-        """Return what ``repr`` shows between the brackets."""
+        """Return the text that ``repr`` shows between the brackets."""
         padding = (
             "" if self.padding_idx is None else f"padding_idx={self.padding_idx}, "
         )
@@ -484,7 +486,7 @@ class _SplitState(NamedTuple):
 
 
 def _parts(state: Mapping[str, Any], prefix: str) -> _SplitState | None:
-    """Return the tables that ``state`` has at ``prefix``, if it has all of them."""
+    """Return the tables of ``state`` at ``prefix``, if it has all of them."""
     parts = [state.get(prefix + name) for name in _NAMES]
     if not all(isinstance(part, Tensor) for part in parts):
         return None
@@ -495,16 +497,16 @@ def _parts(state: Mapping[str, Any], prefix: str) -> _SplitState | None:
 def plain_state_dict(model: nn.Module | Mapping[str, Any]) -> dict[str, Any]:
     """Return the state of a model as if its layers were all ``torch.nn.Embedding``.
 
-    In place of the three tensors of a `SplitEmbedding` it has one, ``weight`` (rows,
-    dim), a copy; all others are those of ``model.state_dict()``. It loads into a
-    model with plain layers where this package is not installed, and back.
+    Instead of the three tensors of a `SplitEmbedding` it has one, ``weight`` (rows,
+    dim), a copy; all others are those of ``model.state_dict()``. It loads into a model
+    with plain layers without this package, and back.
 
     Parameters
     ----------
     model : torch.nn.Module or dict
-        A model, or its state: one that ``torch.load`` has read, or that
-        ``get_model_state_dict`` gathered from several processes. Where the table is
-        sharded, all processes call this at the same time.
+        A model, or its state, from ``torch.load`` or gathered by
+        ``get_model_state_dict``. If the table is sharded, all processes call this at
+        the same time.
 
     Raises
     ------
@@ -532,7 +534,7 @@ def plain_state_dict(model: nn.Module | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _may_count(ids: Tensor) -> bool:
-    """May shapes depend on values? In no graph, and a GPU would have to wait for it."""
+    """Return whether shapes may depend on values: not in a graph, and slow on a GPU."""
     return (
         type(ids) is Tensor
         and ids.device.type == "cpu"
@@ -543,27 +545,27 @@ def _may_count(ids: Tensor) -> bool:
 
 
 def _rows(table: Tensor, mask: Tensor) -> Tensor:
-    """Return the rows where ``mask`` (rows,) is true; of a meta tensor, their shape."""
+    """Return the rows of a mask (rows,); of a meta tensor, only their shape."""
     if table.is_meta:
         return table.new_empty(int(mask.sum()), table.shape[1])
     return table[mask]
 
 
 def _whole(tensor: Tensor) -> Tensor:
-    """Return a tensor that may be sharded by ``fully_shard`` as a whole."""
+    """Return a tensor, which ``fully_shard`` may have sharded, as a whole."""
     return tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor
 
 
 def _version(tensor: Tensor) -> float:
-    """Return how often a tensor was written to; NaN, not known, in inference mode."""
+    """Return how often a tensor was written; NaN, unknown, in inference mode."""
     return math.nan if tensor.is_inference() else tensor._version
 
 
 def _refuse_as_table(parent: nn.Module, name: str, layer: nn.Module | None) -> None:
-    """Refuse to be the table of a model of transformers, when it is about to be set.
+    """Refuse to be set as the table of a model of transformers.
 
-    transformers ties, saves and adapts a table by the name ``weight``: what is tied to
-    it would go its own way, and saving would leave its rows out, both in silence.
+    transformers ties, saves and adapts a table by the name ``weight``: a tied head
+    would no longer follow it, and saving would omit its rows, both without a message.
     """
     if not isinstance(layer, SplitEmbedding):
         return

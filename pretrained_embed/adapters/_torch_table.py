@@ -1,4 +1,4 @@
-"""A table put together when it is read, which says so to whoever writes to it."""
+"""A table that is joined for reading and refuses writes."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pretrained_embed.errors import OptionError
 
 
 class JoinedTable(Tensor):
-    """The table (rows, dim) of a layer of two tables, joined to be read.
+    """The joined table (rows, dim) of a layer of two tables, for reading.
 
-    It is a copy, so what is written to it would be lost. Whatever writes through
-    PyTorch raises `OptionError`: item assignment, methods in place, ``out=``,
-    ``torch.nn.init``, ``requires_grad``, hooks on the gradient; on the table and on
-    its views, as ``.data``, ``.detach()`` and slices are. A value set that is there
-    already is let through, for many zero a pad row that is zero. What an operation
-    makes of the table, ``clone()`` for one, is a plain tensor.
+    It is a copy, so writes would be lost. Every write through PyTorch raises
+    `OptionError`: item assignment, in-place methods, ``out=``, ``torch.nn.init``,
+    ``requires_grad``, hooks on the gradient; on the table and on its views, such as
+    ``.data``, ``.detach()`` and slices. Setting a value that is already there is
+    allowed, since many programs zero a pad row that is zero. The result of an
+    operation, such as ``clone()``, is a plain tensor.
     """
 
     @classmethod
@@ -41,24 +41,24 @@ class JoinedTable(Tensor):
                 return _write(func, args, kwargs, written)
             if _is_about_gradients(func, target):
                 _refuse(func)
-            if func is Tensor.__deepcopy__:  # refused for whatever was computed
+            if func is Tensor.__deepcopy__:  # refused for any computed tensor
                 return target.detach().clone()
-            if func is Tensor.__reduce_ex__:  # saved as what it is, a tensor
+            if func is Tensor.__reduce_ex__:  # saved as a plain tensor
                 return target.as_subclass(Tensor).__reduce_ex__(*args[1:])
             result = func(*args, **kwargs)
             return _marked(result, [*_tables(args), *_tables(kwargs.values())])
 
     @property
     def _is_param(self) -> bool:
-        # Asked by isinstance(..., nn.Parameter): by whoever is about to register it.
+        # isinstance(..., nn.Parameter) asks this before it is registered.
         raise lost("registering it as a parameter or another attribute of a module")
 
 
 class ReplacedParameter(nn.Parameter):
-    """What was the parameter of a layer until other rows of it were frozen.
+    """The former parameter of a layer, after other rows were frozen.
 
-    An optimiser that still has it would train it for nothing: it is told so as soon
-    as it asks for the gradient.
+    An optimiser that still has it would train it without effect: asking for the
+    gradient raises an error.
     """
 
     @property
@@ -70,7 +70,7 @@ class ReplacedParameter(nn.Parameter):
         )
 
 
-#: Operators that write, of those whose name does not end in one underscore.
+#: Operators that write, although their name does not end in one underscore.
 _WRITING = {"__set__", "__delete__", "__setitem__"} | {
     f"__i{name}__"
     for name in (
@@ -78,9 +78,9 @@ _WRITING = {"__set__", "__delete__", "__setitem__"} | {
         *("and", "or", "xor", "lshift", "rshift", "matmul"),
     )
 }
-#: Who asks for a gradient, or, as an optimiser does, whether there will be one.
+#: Functions that ask for a gradient or whether there will be one, as optimisers do.
 _ASKING = (Tensor.grad.__get__, Tensor.retains_grad.__get__)
-#: What may set a value that is there already.
+#: Functions that may set a value that is already there.
 _SETTING = {"__setitem__", "fill_", "zero_", "constant_"}
 
 
@@ -96,7 +96,7 @@ def _write(
     kwargs: dict[str, Any],
     written: list[JoinedTable],
 ) -> Any:
-    """Write to a table what is there already, or raise."""
+    """Allow a write that changes nothing, or raise an error."""
     if func.__name__ not in _SETTING:
         _refuse(func)
     before = [table.detach().clone() for table in written]
@@ -108,12 +108,12 @@ def _write(
 
 
 def _same_bits(a: Tensor, b: Tensor) -> bool:
-    # As bytes: -0.0 is not 0.0, and NaN is NaN.
+    # As bytes: -0.0 is not 0.0, and NaN is equal to NaN.
     return torch.equal(*(t.detach().reshape(-1).view(torch.uint8) for t in (a, b)))
 
 
 def _is_about_gradients(func: Callable[..., Any], table: Any) -> bool:
-    """Does ``func`` want a gradient that comes to the parameters only?"""
+    """Return whether ``func`` needs a gradient that only the parameters get."""
     if not isinstance(table, JoinedTable) or not table.requires_grad:
         return False
     if func in _ASKING:
@@ -130,7 +130,7 @@ def _tables(value: Any) -> Iterator[JoinedTable]:
 
 
 def _marked(result: Any, tables: list[JoinedTable]) -> Any:
-    """Return the result of a function, its views of a table as tables, too."""
+    """Return the result of a function, in which views of a table are tables too."""
     if isinstance(result, tuple | list) and type(result) in (tuple, list):
         return type(result)(_marked(part, tables) for part in result)
     if type(result) is not Tensor or result.layout != torch.strided:
@@ -142,13 +142,13 @@ def _marked(result: Any, tables: list[JoinedTable]) -> Any:
 
 def _refuse(func: Callable[..., Any]) -> NoReturn:
     name = getattr(func, "__name__", "")
-    if name.startswith("__"):  # of a property, named by what it belongs to
+    if name.startswith("__"):  # of a property, named by its class
         name = getattr(getattr(func, "__self__", None), "__name__", name)
     raise lost(name)
 
 
 def lost(what: str) -> OptionError:
-    """Return the error for ``what`` is done to a table in vain."""
+    """Return the error for a write, ``what``, that would be lost."""
     return OptionError(
         "the weight of a SplitEmbedding is computed, put together when it is read, so "
         f"{what} would be lost. To set rows: layer.load_state_dict({{'weight': "

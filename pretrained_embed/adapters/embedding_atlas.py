@@ -35,11 +35,32 @@ def widget(
     seed: int = 0,
     **options: Any,
 ) -> EmbeddingAtlasWidget:
-    """Return the viewer's widget with the ``count`` most frequent tokens as points.
+    """Return the viewer's widget, with tokens as points.
 
-    ``projection`` and ``seed`` are as in `EmbeddingMatrix.plot`, ``options`` those of
-    ``EmbeddingAtlasWidget``. Raises `MissingPackageError` where embedding-atlas or what
-    the projection needs is not installed.
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        The vectors.
+    count : int
+        How many of the most frequent tokens are shown.
+    projection, seed
+        As in `EmbeddingMatrix.plot`.
+    **options
+        Those of ``EmbeddingAtlasWidget``.
+
+    Returns
+    -------
+    EmbeddingAtlasWidget
+        The widget.
+
+    Raises
+    ------
+    MissingPackageError
+        If embedding-atlas, or the package of the projection, is not installed.
+
+    Examples
+    --------
+    >>> embedding_atlas.widget(matrix)  # doctest: +SKIP
     """
     given = {name: value for name, value in options.items() if name == "method"}
     former_names.refuse(given, {"method": "projection="}, widget)
@@ -66,11 +87,28 @@ def save(
 ) -> None:
     """Write the Parquet file that the program ``embedding-atlas`` opens.
 
-    ``count`` is how many tokens are in it, the most frequent ones; by default all.
-    Start it by ``embedding-atlas FILE --text token --x x --y y``. Raises
-    `MissingPackageError` where pyarrow or what the projection needs is not installed,
-    and `WriteError` where the file cannot be written.
+    Start it by ``embedding-atlas FILE --text token --x x --y y``.
 
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        The vectors.
+    path : path
+        The file to write.
+    count : int, optional
+        How many of the most frequent tokens are written; by default all.
+    projection, seed
+        As in `EmbeddingMatrix.plot`.
+
+    Raises
+    ------
+    MissingPackageError
+        If pyarrow, or the package of the projection, is not installed.
+    WriteError
+        If the file cannot be written.
+
+    Examples
+    --------
     >>> save(matrix, "atlas.parquet")  # doctest: +SKIP
     """
     try:
@@ -88,11 +126,27 @@ def save(
 def columns(
     matrix: EmbeddingMatrix, *, count: int | None, projection: Projection, seed: int
 ) -> dict[str, Any]:
-    """Return the columns of the viewer's table, a row for each token shown.
+    """Return the columns of the viewer's table, with a row for each token.
 
-    ``id`` is that of the vocabulary, ``x`` and ``y`` the place, ``origin`` how the row
-    was filled, ``norm`` its Euclidean length; ``count`` is there where the vocabulary
-    has counts.
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        The vectors.
+    count : int, optional
+        How many of the most frequent tokens; by default all.
+    projection, seed
+        As in `EmbeddingMatrix.plot`.
+
+    Returns
+    -------
+    dict of str to list or array
+        "id", "token", "x" and "y" (the place), "origin" (how the row was filled),
+        "norm" (the Euclidean length), and "count" if the vocabulary has counts.
+
+    Examples
+    --------
+    >>> columns(matrix)["token"][:2]  # doctest: +SKIP
+    ['the', 'of']
     """
     rows = matrix.ledger.frequent_rows(count)
     vectors = matrix.vectors[rows]

@@ -1,8 +1,8 @@
-"""JAX with Equinox: a matrix as a layer, called on one id, or on more by ``jax.vmap``.
+"""JAX with Equinox: a matrix as a layer for one id, or for more by ``jax.vmap``.
 
-Frozen rows are kept as bytes, so ``filter_grad`` and optimisers that are given what
-``is_inexact_array`` lets through do not train or decay them. Give an optimiser no more:
-after ``is_array`` Optax raises, as there is no gradient. The pad row stays zero.
+Frozen rows are kept as bytes, so ``filter_grad``, and optimisers with the arrays of
+``is_inexact_array``, do not train or decay them. Do not use ``is_array``: Optax then
+raises an error, since there is no gradient. The pad row stays zero.
 """
 
 from __future__ import annotations
@@ -47,9 +47,9 @@ def embedding(
 ) -> eqx.Module:
     """Return an Equinox layer whose row ``i`` is the vector of token id ``i``.
 
-    Where all rows train the layer is an ``equinox.nn.Embedding``, a `PaddedEmbedding`
-    if there is a pad row to keep at zero. Else, also if no row trains, it is a
-    `SplitEmbedding`. The pad row never trains.
+    If all rows train, the layer is an ``equinox.nn.Embedding``; a `PaddedEmbedding` if
+    there is a pad row to keep at zero. Else it is a `SplitEmbedding`, also if no row
+    trains. The pad row never trains.
 
     Parameters
     ----------
@@ -59,16 +59,21 @@ def embedding(
         The rows that do not train: all, none, those that came from the source, the
         others, those where the array is true, those of the tokens listed.
     multiple_of : int, default 1
-        Make the number of rows a multiple of this, 64 for example, as accelerators like
-        it, with rows of zeros at the end. They are no token's, and never train.
+        Make the number of rows a multiple of this, for example 64 for accelerators, by
+        rows of zeros at the end, which never train.
     dtype : dtype, default float32
-        Of the table and the output; values are rounded once.
+        The dtype of the table and the output; values are rounded once.
+
+    Returns
+    -------
+    equinox.nn.Embedding or SplitEmbedding
+        The layer.
 
     Raises
     ------
     OptionError
-        For a choice of rows that means nothing, a dtype that cannot hold the values,
-        or ``multiple_of`` below 1.
+        For an unknown choice of rows, a dtype that cannot hold the values, or
+        ``multiple_of`` below 1.
     ShapeError
         For a mask of another length.
 
@@ -87,10 +92,21 @@ def embedding(
 
 
 class PaddedEmbedding(eqx.nn.Embedding):
-    """An ``equinox.nn.Embedding`` with rows that stay zero, the pad token's above all.
+    """An ``equinox.nn.Embedding`` with rows that stay zero, such as the pad token's.
 
-    It is used like the layer it extends, and what ``tree_serialise_leaves`` writes of
-    one is read into the other. `embedding` makes it.
+    It is used like ``equinox.nn.Embedding``, and files of ``tree_serialise_leaves`` can
+    be exchanged between the two. `embedding` makes it.
+
+    Parameters
+    ----------
+    weight : array, shape (rows, dim)
+        The table.
+    zero_rows : tuple of int
+        The rows that stay zero.
+
+    Examples
+    --------
+    >>> layer = pe_equinox.embedding(matrix)  # doctest: +SKIP
     """
 
     zero_rows: tuple[int, ...] = eqx.field(static=True)
@@ -107,17 +123,23 @@ class PaddedEmbedding(eqx.nn.Embedding):
         return jnp.where(jnp.asarray(zero)[x], jnp.zeros((), row.dtype), row)
 
     def to_embedding(self) -> eqx.nn.Embedding:
-        """Return a plain layer with a copy of the table."""
+        """Return a plain layer with a copy of the table.
+
+        Returns
+        -------
+        equinox.nn.Embedding
+            The layer.
+        """
         return eqx.nn.Embedding(weight=without(self.weight, self.zero_rows))
 
 
 def _keep(layer: PaddedEmbedding, zero_rows: tuple[int, ...]) -> None:
-    """Set the zero rows of a layer, and make them zeros where it is differentiated.
+    """Set the zero rows of a layer, and their values to zero under differentiation.
 
-    So whoever reads ``weight``, the layer or an output tied to it, sends them no
-    gradient. Equinox sets this field after ``weight`` whenever it puts a layer together
-    again, as within ``jit`` and ``grad``. There the table is a tracer; elsewhere it is
-    left as it is, as ``tree_at`` looks for the very array.
+    So every use of ``weight``, by the layer or a tied output, sends them no gradient.
+    Equinox sets this field after ``weight`` whenever it rebuilds a layer, as within
+    ``jit`` and ``grad``. There the table is a tracer; elsewhere it is not changed,
+    since ``tree_at`` looks for the same array.
     """
     layer.__dict__["zero_rows"] = zero_rows
     table = layer.__dict__.get("weight")
@@ -131,16 +153,29 @@ PaddedEmbedding.zero_rows = property(  # type: ignore[assignment]  # of the same
 
 
 class SplitEmbedding(eqx.Module):
-    """An embedding that trains a part of its rows, or none; the others never move.
+    """An embedding of which some rows train, or none; the others never move.
 
-    Used like the ``equinox.nn.Embedding`` it stands for, made by `embedding`. The rows
-    that train are ``trained``; the others are ``frozen``, as bytes (frozen rows, dim x
-    size), uint8; ``trains`` (rows,), bool, says which of the rows train.
+    It is used like ``equinox.nn.Embedding``; `embedding` makes it. ``trained`` has the
+    trained rows; ``frozen`` the others, as bytes (frozen rows, dim x size), uint8;
+    ``trains`` (rows,), bool, is the mask of trained rows.
 
-    An average of all arrays gives bytes that are rounded to what they were, so frozen
-    rows keep their bits unless the average is so long or coarse that a byte moves by a
-    half; `restore_frozen` puts them back. `unfreeze` gives a layer of which all rows
-    train, `to_embedding` one plain table, to save, to serve or to go on with.
+    The average of all arrays rounds bytes to their old values, so frozen rows keep
+    their bits unless the average is so long or coarse that a byte moves by a half;
+    `restore_frozen` restores them. `unfreeze` returns a layer that trains all rows,
+    `to_embedding` one plain table for saving and serving.
+
+    Parameters
+    ----------
+    table : array, shape (num_embeddings, embedding_size)
+        The whole table.
+    frozen : bool array, shape (num_embeddings,)
+        True for the rows that do not train.
+    zero_rows : tuple of int
+        The rows that stay zero.
+
+    Examples
+    --------
+    >>> layer = pe_equinox.embedding(matrix, freeze="found")  # doctest: +SKIP
     """
 
     trained: jax.Array
@@ -165,14 +200,14 @@ class SplitEmbedding(eqx.Module):
         """Return the row of the id ``x``, a scalar."""
         if not eqx.is_array_like(x) or jnp.shape(x) != ():
             raise OptionError("an id is a scalar: look up more with jax.vmap(layer)")
-        # Ids below zero and out of range mean what they do to the plain layer.
+        # Ids below zero and out of range have the same meaning as in the plain layer.
         rows = jnp.arange(self.num_embeddings, dtype=jnp.int32)
         return self._tables().take(rows[x], self.dtype)
 
     @property
     def weight(self) -> jax.Array:
-        """The whole table (num_embeddings, embedding_size), put together, to read."""
-        if not eqx.is_array(self.trained):  # tree_at, or a tree of something else
+        """The whole table (num_embeddings, embedding_size), joined for reading."""
+        if not eqx.is_array(self.trained):  # tree_at, or a tree of other objects
             raise OptionError(
                 "this table is put together of rows that train and rows that do not, "
                 "so what is written to it would be lost: name trained instead of "
@@ -181,9 +216,14 @@ class SplitEmbedding(eqx.Module):
         return self._tables().join(self.dtype)
 
     def unfreeze(self) -> eqx.Module:
-        """Return a layer of which all rows train, but for the pad row and holes.
+        """Return a layer that trains all rows, except the pad row and holes.
 
-        It needs an optimiser of its own.
+        It needs a new optimiser.
+
+        Returns
+        -------
+        SplitEmbedding
+            The layer.
         """
         table = self.weight
         if self.zero_rows:
@@ -191,23 +231,47 @@ class SplitEmbedding(eqx.Module):
         return eqx.nn.Embedding(weight=table)
 
     def freeze_rows(self, frozen: BoolArray) -> SplitEmbedding:
-        """Return a layer that freezes the rows where ``frozen`` (rows,), bool, is true.
+        """Return a layer that freezes the given rows.
 
-        The others train, but for the pad row and holes. It needs an optimiser of its
-        own.
+        The others train, except the pad row and holes. It needs a new optimiser.
 
-        Raises `ShapeError` for a mask of another length.
+        Parameters
+        ----------
+        frozen : bool array, shape (rows,)
+            True for the rows to freeze.
+
+        Returns
+        -------
+        SplitEmbedding
+            The layer.
+
+        Raises
+        ------
+        ShapeError
+            For a mask of another length.
         """
         mask = training_mask(frozen, self.num_embeddings, self.zero_rows)
         return SplitEmbedding(self.weight, ~mask, zero_rows=self.zero_rows)
 
     def restore_frozen(self, table: Any) -> SplitEmbedding:
-        """Return the layer, its frozen rows with the bits of ``table`` (rows, dim).
+        """Return the layer with the frozen rows of a table, bit for bit.
 
-        For an average of weights that went over all arrays: ``table`` is
-        ``matrix.vectors``, or ``weight`` of the layer that the average is of.
+        Use it after averaging weights over all arrays.
 
-        Raises `ShapeError` for a table of another shape.
+        Parameters
+        ----------
+        table : array, shape (rows, dim)
+            ``matrix.vectors``, or ``weight`` of the original layer.
+
+        Returns
+        -------
+        SplitEmbedding
+            The layer.
+
+        Raises
+        ------
+        ShapeError
+            For a table of another shape.
         """
         shape = self.num_embeddings, self.embedding_size
         table = whole_table(table, shape, self.dtype)
@@ -216,12 +280,18 @@ class SplitEmbedding(eqx.Module):
         return eqx.tree_at(lambda layer: (layer.frozen, layer.trains), self, new)
 
     def to_embedding(self) -> eqx.nn.Embedding:
-        """Return a plain layer with a copy of the whole table."""
+        """Return a plain layer with a copy of the whole table.
+
+        Returns
+        -------
+        equinox.nn.Embedding
+            The layer.
+        """
         return eqx.nn.Embedding(weight=self.weight)
 
     def _tables(self) -> Tables:
         frozen = self.frozen
-        if frozen.dtype != jnp.uint8:  # an average, whose weights the mask tells
+        if frozen.dtype != jnp.uint8:  # an average, whose weights follow from the mask
             total = self.trains.max().astype(frozen.dtype)
             whole = frozen / jnp.where(total > 0, total, 1)
             frozen = jnp.round(whole).astype(jnp.uint8)

@@ -1,7 +1,7 @@
-"""gensim: a matrix as ``KeyedVectors``, and the way back.
+"""gensim: a matrix as ``KeyedVectors``, and back.
 
-``KeyedVectors`` number their keys without gaps and know no pad token, so there a row
-is found by its token, not by its id.
+``KeyedVectors`` number their keys without gaps and have no pad token, so a row is found
+by its token, not by its id.
 """
 
 from __future__ import annotations
@@ -25,10 +25,24 @@ __all__ = ["from_keyed_vectors", "to_keyed_vectors"]
 
 @checked
 def to_keyed_vectors(matrix: EmbeddingMatrix) -> KeyedVectors:
-    """Return the tokens of ``matrix`` and their vectors, float32, in order of id.
+    """Return a matrix as ``KeyedVectors``, float32, in the order of the ids.
 
-    The pad token and holes are left out: gensim divides by the norm of every row.
+    The pad token and holes are left out, since gensim divides by the norm of every row.
     Counts of the vocabulary become the attribute ``"count"``.
+
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        The vectors, which are copied.
+
+    Returns
+    -------
+    gensim.models.KeyedVectors
+        The tokens and their vectors.
+
+    Examples
+    --------
+    >>> to_keyed_vectors(matrix).most_similar("cat")  # doctest: +SKIP
     """
     vocabulary = matrix.vocabulary
     ids = [
@@ -47,18 +61,38 @@ def to_keyed_vectors(matrix: EmbeddingMatrix) -> KeyedVectors:
 
 @checked
 def from_keyed_vectors(vectors: Any, *, pad: str | None = "<pad>") -> EmbeddingMatrix:
-    """Return ``vectors`` as a matrix whose vocabulary is its keys, in their order.
+    """Return ``KeyedVectors`` as a matrix whose vocabulary is its keys, in their order.
 
-    ``vectors`` is a ``KeyedVectors`` of gensim 4, anything with the attributes of
-    gensim 3 (``index2word`` or ``index2entity``, ``vectors`` or ``syn0``), or a model
-    that has one as ``wv``. A row of zeros for ``pad`` comes first, unless that is
-    ``None``; if it is among the keys, its row becomes zeros where it stands. Keys that
-    are ``None``, which gensim makes of duplicates in a file, are dropped and counted
-    in the provenance. Counts are left behind: gensim invents them for files.
+    Keys that are ``None``, which gensim makes of duplicates in a file, are dropped and
+    counted in the provenance. Counts are dropped, since gensim invents them for files.
 
-    Raises `OptionError` for an object without these attributes, `ShapeError` if it
-    has more keys than vectors or fewer, and `VocabularyError` if a key is not a
-    ``str``.
+    Parameters
+    ----------
+    vectors : KeyedVectors or model
+        ``KeyedVectors`` of gensim 4, an object with the attributes of gensim 3
+        (``index2word`` or ``index2entity``, ``vectors`` or ``syn0``), or a model with
+        one as ``wv``.
+    pad : str or None, default "<pad>"
+        The pad token, whose row of zeros comes first; a key of this name gets a row of
+        zeros instead. ``None`` for no pad.
+
+    Returns
+    -------
+    EmbeddingMatrix
+        A row for each key.
+
+    Raises
+    ------
+    OptionError
+        For an object without these attributes.
+    ShapeError
+        If the numbers of keys and vectors differ.
+    VocabularyError
+        If a key is not a ``str``.
+
+    Examples
+    --------
+    >>> matrix = from_keyed_vectors(model.wv)  # doctest: +SKIP
     """
     vectors = getattr(vectors, "wv", vectors)
     names = _attribute(vectors, "index_to_key", "index2word", "index2entity")
@@ -83,8 +117,8 @@ def from_keyed_vectors(vectors: Any, *, pad: str | None = "<pad>") -> EmbeddingM
 
 
 def _attribute(vectors: object, *names: str) -> Any:
-    # By hand rather than with hasattr: for the old names gensim 4 has properties that
-    # raise AttributeError too, so only a value counts.
+    # Not by hasattr: the old names are properties in gensim 4 that raise
+    # AttributeError, so only a value counts.
     for name in names:
         value = getattr(vectors, name, None)
         if value is not None:

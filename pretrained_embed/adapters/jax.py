@@ -63,9 +63,9 @@ def embedding(
 ) -> nnx.Module:
     """Return a Flax NNX layer whose row ``i`` is the vector of token id ``i``.
 
-    Where all rows train or none, the layer is an ``nnx.Embed``: a `PaddedEmbed` if
-    there is a pad row to keep at zero, one whose table is `Frozen` if no row trains.
-    Else it is a `SplitEmbed`. The pad row never trains.
+    If all rows train or none, the layer is an ``nnx.Embed``: a `PaddedEmbed` if there
+    is a pad row to keep at zero, and with a `Frozen` table if no row trains. Else it is
+    a `SplitEmbed`. The pad row never trains.
 
     Parameters
     ----------
@@ -75,19 +75,24 @@ def embedding(
         The rows that do not train: all, none, those that came from the source, the
         others, those where the array is true, those of the tokens listed.
     multiple_of : int, default 1
-        Make the number of rows a multiple of this, 64 for example, as accelerators like
-        it, with rows of zeros at the end. They are no token's, and never train.
+        Make the number of rows a multiple of this, for example 64 for accelerators, by
+        rows of zeros at the end, which never train.
     dtype : dtype, optional
-        Of the output; that of the table by default.
+        The dtype of the output; by default that of the table.
     param_dtype : dtype, optional
-        Of the table; values are rounded once. By default that of the matrix, where it
-        is float16 or bfloat16, else float32.
+        The dtype of the table; values are rounded once. By default that of the matrix
+        if it is float16 or bfloat16, else float32.
+
+    Returns
+    -------
+    nnx.Embed
+        The layer.
 
     Raises
     ------
     OptionError
-        For a choice of rows that means nothing, a dtype that cannot hold the values,
-        or ``multiple_of`` below 1.
+        For an unknown choice of rows, a dtype that cannot hold the values, or
+        ``multiple_of`` below 1.
     ShapeError
         For a mask of another length.
 
@@ -119,21 +124,20 @@ def embedding(
 def load_state(model: nnx.Module, state: Any, *, load_rows: LoadRows = "layer") -> None:
     """Load a saved state into ``model``, whichever layer each table was saved from.
 
-    Where model and state have the same layers ``nnx.update(model, state)`` does as
-    much. This also loads the states of earlier releases, which had ``slots``, a plain
-    ``embedding`` into a layer that freezes rows, and the other way round.
+    If model and state have the same layers, ``nnx.update(model, state)`` does the same.
+    This also loads the states of earlier releases, which had ``slots``, a plain
+    ``embedding`` into a layer that freezes rows, and the reverse.
 
     Parameters
     ----------
     model : nnx.Module
         A model with layers of this module, or such a layer. It is changed in place.
     state : nnx.State or nested mapping
-        What ``nnx.state(model)`` gave, or arrays by name, as orbax restores them
-        without a target. What it leaves out stays as it is in the model.
+        The result of ``nnx.state(model)``, or arrays by name, as orbax restores them
+        without a target. Arrays that it lacks stay as they are in the model.
     load_rows : "layer" or "file", default "layer"
-        Where a table was saved with other rows training: whether the rows that train
-        in the model's layer go on to, after a warning, or those of the file do. The
-        values are those of the file either way.
+        Which rows train if the state has others than the layer: those of the layer,
+        with a warning, or those of the file. The values are always those of the file.
 
     Raises
     ------
@@ -167,18 +171,38 @@ def load_state(model: nnx.Module, state: Any, *, load_rows: LoadRows = "layer") 
 
 
 class Frozen(nnx.Variable):
-    """A part of a layer's state that is saved with it and never trained."""
+    """A part of a layer's state that is saved with it and never trained.
+
+    Examples
+    --------
+    >>> nnx.state(layer, pe_jax.Frozen)  # doctest: +SKIP
+    """
 
 
 class PaddedTable(nnx.Param):
-    """The table (rows, dim) of a layer whose rows all train, but for rows of zeros.
+    """The table (rows, dim) of a layer that trains all rows except rows of zeros.
 
-    Whoever reads it, the layer or an output tied to it, reads zeros in ``zero_rows``
-    and sends them no gradient.
+    Every reader of it, the layer or a tied output, reads zeros in ``zero_rows`` and
+    sends them no gradient.
+
+    Examples
+    --------
+    >>> nnx.state(layer, pe_jax.PaddedTable)  # doctest: +SKIP
     """
 
     def get_value(self, **where: Any) -> Any:
-        """Return the table, or the part of it at ``index``."""
+        """Return the table, or a part of it.
+
+        Parameters
+        ----------
+        **where
+            ``index``: the part, as for ``nnx.Variable``.
+
+        Returns
+        -------
+        jax.Array
+            The values.
+        """
         table = self.get_raw_value()
         if not isinstance(table, jax.Array | np.ndarray):  # a shape without values
             return super().get_value(**where)
@@ -186,19 +210,35 @@ class PaddedTable(nnx.Param):
         return table[where.get("index", ...)]
 
     def update_from_state(self, variable_state: nnx.Variable[Any]) -> None:
-        """Take the value of another variable, not what is known about it."""
+        """Take the value of another variable, but not its metadata.
+
+        Parameters
+        ----------
+        variable_state : nnx.Variable
+            The variable with the value.
+        """
         self.set_raw_value(variable_state.get_raw_value())
 
 
 class PaddedEmbed(nnx.Embed):
-    """An ``nnx.Embed`` with rows that stay zero, that of the pad token above all.
+    """An ``nnx.Embed`` with rows that stay zero, such as that of the pad token.
 
-    It is used, saved and loaded like the layer it extends, and its state goes into
-    one and comes from one. `embedding` makes it.
+    It is used, saved and loaded like ``nnx.Embed``, and their states are the same.
+    `embedding` makes it.
+
+    Examples
+    --------
+    >>> layer = pe_jax.embedding(matrix)  # doctest: +SKIP
     """
 
     def to_embedding(self) -> nnx.Embed:
-        """Return a plain layer with a copy of the table."""
+        """Return a plain layer with a copy of the table.
+
+        Returns
+        -------
+        nnx.Embed
+            The layer.
+        """
         return _embed(self.embedding[...], self.dtype)
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -211,16 +251,30 @@ class PaddedEmbed(nnx.Embed):
 
 
 class SplitEmbed(nnx.Module):
-    """An embedding that trains a part of its rows; the others never move.
+    """An embedding of which some rows train; the others never move.
 
-    Used like the ``nnx.Embed`` it stands for, made by `embedding`. The rows that train
-    are the ``nnx.Param`` ``trained``; the others, ``frozen``, and which of the rows
-    train, ``trains`` (rows,) bool, are `Frozen`.
+    It is used like ``nnx.Embed``; `embedding` makes it. The trained rows are the
+    ``nnx.Param`` ``trained``; ``frozen`` has the others, and ``trains`` (rows,), bool,
+    is the mask of trained rows; both are `Frozen`.
 
-    An average of a whole state moves frozen rows by no more than the rounding of its
-    sums, and mixes up no rows; `restore_frozen` puts the bits back.
-    `unfreeze` lets all rows train from now on. `to_embedding` gives one plain table, to
-    serve or to go on with.
+    An average of whole states changes frozen rows by rounding only, and never exchanges
+    rows; `restore_frozen` restores the bits. `unfreeze` lets all rows train.
+    `to_embedding` returns one plain table.
+
+    Parameters
+    ----------
+    table : array, shape (num_embeddings, features)
+        The whole table.
+    frozen : bool array, shape (num_embeddings,)
+        True for the rows that do not train.
+    zero_rows : sequence of int
+        The rows that stay zero.
+    dtype : dtype
+        The dtype of the output.
+
+    Examples
+    --------
+    >>> layer = pe_jax.embedding(matrix, freeze="found")  # doctest: +SKIP
     """
 
     def __init__(
@@ -243,13 +297,24 @@ class SplitEmbed(nnx.Module):
         return self._tables().take(rows).astype(self.dtype)
 
     def attend(self, query: jax.Array) -> jax.Array:
-        """Return the inner products of ``query`` (..., features) with all rows."""
+        """Return the inner products of a query with all rows.
+
+        Parameters
+        ----------
+        query : array, shape (..., features)
+            The query vectors.
+
+        Returns
+        -------
+        jax.Array, shape (..., num_embeddings)
+            The inner products.
+        """
         table = self._tables().join()
         return query.astype(self.dtype) @ table.astype(self.dtype).T
 
     @property
     def embedding(self) -> JoinedVariable:
-        """The whole table (num_embeddings, features), put together, to read."""
+        """The whole table (num_embeddings, features), joined for reading."""
         return JoinedVariable(self._tables().join())
 
     @embedding.setter
@@ -258,7 +323,7 @@ class SplitEmbed(nnx.Module):
 
     @property
     def slots(self) -> Any:
-        """Not there any more: states of earlier releases bring it."""
+        """Removed: only states of earlier releases have it."""
         raise AttributeError("slots")
 
     @slots.setter
@@ -266,30 +331,44 @@ class SplitEmbed(nnx.Module):
         self.trains[...] = jnp.asarray(slots[...]) >= 0
 
     def unfreeze(self) -> None:
-        """Let all rows train from now on, but for the pad row and holes.
+        """Let all rows train from now on, except the pad row and holes.
 
-        The parameter is a larger one then, and needs an optimiser of its own.
+        The parameter is then a larger one and needs a new optimiser.
         """
         self.freeze_rows(np.zeros(self.num_embeddings, np.bool_))
 
     def freeze_rows(self, frozen: BoolArray) -> None:
-        """Freeze the rows where ``frozen`` (num_embeddings,), bool, is true.
+        """Freeze some rows; the others train from now on, except the pad row and holes.
 
-        The others train from now on, but for the pad row and holes. The parameter is
-        another one then, and needs an optimiser of its own.
+        The parameter is then another one and needs a new optimiser.
 
-        Raises `ShapeError` for a mask of another length.
+        Parameters
+        ----------
+        frozen : bool array, shape (num_embeddings,)
+            True for the rows to freeze.
+
+        Raises
+        ------
+        ShapeError
+            For a mask of another length.
         """
         mask = training_mask(frozen, self.num_embeddings, self.zero_rows)
         self._set(Tables.part(self._tables().join(), mask))
 
     def restore_frozen(self, table: Any) -> None:
-        """Give the frozen rows the bits they have in ``table`` (rows, dim).
+        """Set the frozen rows to those of a table, bit for bit.
 
-        For an average of weights that went over the whole state: ``table`` is
-        ``matrix.vectors``, or ``embedding`` of the layer that the average is of.
+        Use it after averaging weights over the whole state.
 
-        Raises `ShapeError` for a table of another shape.
+        Parameters
+        ----------
+        table : array, shape (rows, dim)
+            ``matrix.vectors``, or ``embedding`` of the original layer.
+
+        Raises
+        ------
+        ShapeError
+            For a table of another shape.
         """
         shape = self.num_embeddings, self.features
         table = whole_table(table, shape, self.param_dtype)
@@ -298,7 +377,13 @@ class SplitEmbed(nnx.Module):
         self.trains.set_value(jnp.array(trains))
 
     def to_embedding(self) -> nnx.Embed:
-        """Return a plain layer with a copy of the whole table."""
+        """Return a plain layer with a copy of the whole table.
+
+        Returns
+        -------
+        nnx.Embed
+            The layer.
+        """
         return _embed(self._tables().join(), self.dtype)
 
     def _set(self, tables: Tables) -> None:
@@ -311,18 +396,42 @@ class SplitEmbed(nnx.Module):
 
 
 class JoinedVariable(nnx.Variable):
-    """A table put together of two: what is written to it would be lost."""
+    """A table that is joined from two for reading, and cannot be written.
+
+    Examples
+    --------
+    >>> layer.embedding.shape  # doctest: +SKIP
+    (400001, 50)
+    """
 
     def set_value(self, *value: Any, **where: Any) -> None:
-        """Raise `OptionError`."""
+        """Raise `OptionError`: the table cannot be written.
+
+        Parameters
+        ----------
+        *value, **where
+            The arguments of ``nnx.Variable``.
+        """
         raise _joined()
 
     def set_raw_value(self, *value: Any, **options: Any) -> None:
-        """Raise `OptionError`."""
+        """Raise `OptionError`: the table cannot be written.
+
+        Parameters
+        ----------
+        *value, **options
+            The arguments of ``nnx.Variable``.
+        """
         raise _joined()
 
     def update_from_state(self, variable_state: nnx.Variable[Any]) -> None:
-        """Raise `OptionError`."""
+        """Raise `OptionError`: the table cannot be written.
+
+        Parameters
+        ----------
+        variable_state : nnx.Variable
+            Another variable.
+        """
         raise _joined()
 
 
@@ -335,14 +444,14 @@ def _joined() -> OptionError:
 
 
 def _arrays_by_path(state: Any) -> dict[tuple[str, ...], Any]:
-    """Return the arrays of a nested mapping by the names that lead to them."""
+    """Return the arrays of a nested mapping by their paths."""
     arrays: dict[tuple[str, ...], Any] = {}
     for key, value in dict(state).items():
         if isinstance(value, nnx.Variable):
             arrays[(str(key),)] = value.get_raw_value()
         elif isinstance(value, Mapping):
             below = _arrays_by_path(value)
-            # Flax has kept the array of a variable under this name, too.
+            # Flax has also stored the array of a variable under this name.
             for path, array in below.items():
                 arrays[(str(key), *(() if path == ("value",) else path))] = array
         else:
@@ -353,9 +462,9 @@ def _arrays_by_path(state: Any) -> dict[tuple[str, ...], Any]:
 def _load(
     layer: nnx.Embed | SplitEmbed, saved: dict[str, Any], load_rows: LoadRows
 ) -> None:
-    """Load the arrays of one layer, by the names they have in any of its kinds."""
+    """Load the arrays of one layer, whose names may be those of any of its kinds."""
     splits = isinstance(layer, SplitEmbed)
-    # Where all rows train or none, none of the state is for the layer to keep to.
+    # If all rows train or none, the layer ignores which rows the state trains.
     table, trains = saved_table(saved, _parted(layer), load_rows if splits else "file")
     if isinstance(layer, SplitEmbed):
         layer._set(Tables.part(without(table, layer.zero_rows), trains))
@@ -380,5 +489,5 @@ def _embed(
         dtype=dtype,
         param_dtype=table.dtype,
         embedding_init=lambda key, shape, dtype: table,
-        rngs=nnx.Rngs(0),  # asked for, not used
+        rngs=nnx.Rngs(0),  # read but not used
     )

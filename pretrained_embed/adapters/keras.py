@@ -1,10 +1,9 @@
 """Keras 3, on every backend: a matrix as a layer or as an initialiser.
 
-The matrix is never in a config: a config is JSON inside the saved file, the table
-belongs among its weights. So what is loaded from a file needs no matrix.
-
-Keras has no ``padding_idx``: a gradient reaches every row of a trainable table. So
-`Embedding` gives the pad id a constant zero, which no gradient goes through.
+The matrix is never in a config, which is JSON in the saved file; the table is among the
+weights. So a loaded model needs no matrix.  Keras has no ``padding_idx``: every row of
+a trainable table gets a gradient. So `Embedding` returns a constant zero for the pad
+id, which has no gradient.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ __all__ = [
     "from_layer",
 ]
 
-Tensor = Any  # of whichever backend
+Tensor = Any  # of any backend
 
 
 @checked
@@ -66,46 +65,51 @@ def embedding(
 ) -> keras.layers.Layer:
     """Return a built layer whose row ``i`` is the vector of token id ``i``.
 
-    Where all rows train or none it is a ``keras.layers.Embedding``: one weight (rows,
-    dim), and all that works with that layer works with it. Its pad row is zero and
-    stays so, which takes a subclass, `Embedding`. With ``trainable=False`` it is saved
-    as the plain layer, so that a model with it loads where this package is not
-    installed; if it is to train after that, give ``trainable=True`` here and set
-    ``layer.trainable = False``. Rows frozen one by one are kept in a table of their
-    own, by a `SplitEmbedding`; see there for its weights.
+    If all rows train or none, it is a ``keras.layers.Embedding`` with one weight (rows,
+    dim), and works like that layer. Its pad row stays zero, which needs the subclass
+    `Embedding`. With ``trainable=False`` it is saved as the plain layer, so that a
+    model with it loads without this package; to train it after that, give
+    ``trainable=True`` here and set ``layer.trainable = False``. If only some rows are
+    frozen, it is a `SplitEmbedding`, which keeps them in a second table; see there for
+    its weights.
 
     ``import pretrained_embed.adapters.keras`` before a saved model with a trainable
-    layer is loaded, or save what `export` gives.
+    layer is loaded, or save the result of `export`.
 
     A clone has no vectors until it is given weights.
 
     Parameters
     ----------
     matrix : EmbeddingMatrix
-        It is copied; training does not change it.
+        The vectors, which are copied.
     trainable : bool, "found", "oov", bool array (rows,) or list of str, default True
         Which rows train: all, none, those that came from the source, the others, those
         where the array is true, or those of the tokens. The pad row never does.
     mask_zero : bool, default False
-        Whether to mask id 0, which has to be the pad id.
+        Mask id 0, which must be the pad id.
     multiple_of : int, default 1
         Rows of zeros are added at the end until the number of rows is a multiple.
     embeddings_regularizer, embeddings_constraint, activity_regularizer : optional
-        As in ``keras.layers.Embedding``. With rows frozen one by one the first two are
-        for the rows that train.
+        As in ``keras.layers.Embedding``. If some rows are frozen, the first two are for
+        the trained rows.
     name : str, optional
         The name of the layer.
     dtype : dtype or keras.DTypePolicy, optional
-        By default the policy of Keras. Of a matrix of int8 "int8_from_float32" makes
-        Keras' own quantised layer with the whole numbers of the matrix; it does not
-        train, so ``trainable=False`` goes with it.
+        By default the policy of Keras. For a matrix of int8, "int8_from_float32" makes
+        Keras' own quantised layer with the integers of the matrix; it does not train,
+        and needs ``trainable=False``.
+
+    Returns
+    -------
+    keras.layers.Embedding or SplitEmbedding
+        The built layer.
 
     Raises
     ------
     OptionError
-        For a choice of rows that means nothing, a ``mask_zero`` that would mask a
-        token, a ``multiple_of`` that is not positive, or a ``dtype`` that cannot hold
-        the values.
+        For an unknown choice of rows, a ``mask_zero`` that would mask a token, a
+        ``multiple_of`` that is not positive, or a ``dtype`` that cannot hold the
+        values.
     ShapeError
         For a mask of another length.
 
@@ -152,7 +156,7 @@ def embedding(
 
 
 def _quantizes(dtype: Any) -> bool:
-    """Whether a dtype is a policy that quantises; Keras says what is wrong with one."""
+    """Return whether a dtype is a quantising policy; Keras reports invalid ones."""
     if isinstance(dtype, str) and "_from_" not in dtype:
         return False
     if not isinstance(dtype, str | keras.DTypePolicy):
@@ -168,10 +172,10 @@ def _quantized(
     name: str | None,
     dtype: Any,
 ) -> keras.layers.Layer:
-    """Return Keras' quantised layer with the whole numbers of a matrix of int8.
+    """Return Keras' quantised layer with the integers of a matrix of int8.
 
-    Keras divides by the largest whole number over the largest magnitude, which is one
-    over our scale.
+    Keras divides by the largest integer over the largest absolute value, which is the
+    reciprocal of our scale.
     """
     mode = keras.dtype_policies.get(dtype).quantization_mode
     if mode != "int8" or matrix.dtype != "int8":
@@ -212,20 +216,25 @@ def from_layer(
 ) -> EmbeddingMatrix:
     """Return the table of a built ``Embedding`` or `SplitEmbedding`, as float32.
 
-    What LoRA adds is in it, and a quantised table is that which the layer gives.
+    It includes LoRA; a quantised table is dequantised as in the layer.
 
     Parameters
     ----------
     layer : keras.layers.Layer
-        One of `embedding`, or a ``keras.layers.Embedding``.
+        A layer of `embedding`, or a ``keras.layers.Embedding``.
     vocabulary : Vocabulary
-        Whose ids the rows are.
+        The tokens of the rows.
     started_from : EmbeddingMatrix, optional
-        The matrix the layer was made of: the result keeps its row ledger, and its
-        provenance in its own.
+        The matrix that the layer was made of: the result has its ledger, and its
+        provenance inside the new one.
     rows : int, optional
-        ``rows=len(vocab)`` takes the first rows of a longer table, such as
-        ``multiple_of=`` makes.
+        ``rows=len(vocab)`` takes the first rows of a longer table, such as one with
+        ``multiple_of=``.
+
+    Returns
+    -------
+    EmbeddingMatrix
+        The trained vectors.
 
     Raises
     ------
@@ -234,7 +243,7 @@ def from_layer(
     ShapeError
         If layer, vocabulary and matrix differ in shape.
     VocabularyError
-        If the pad row was trained away from zero, which a plain layer does.
+        If training changed the pad row from zero, as a plain layer does.
 
     Examples
     --------
@@ -256,31 +265,35 @@ def _table(layer: keras.layers.Layer) -> Float32Array:
 
 
 def _is_changed(layer: keras.layers.Layer) -> bool:
-    """Return whether the weights of a layer are not its table as such."""
+    """Return whether the weights of a layer differ from its table."""
     quantised = getattr(layer, "quantization_mode", None) is not None
     return quantised or getattr(layer, "lora_enabled", False)
 
 
 def export(model: keras.Model) -> keras.Model:
-    """Return a model with plain layers of Keras in the place of those made here.
+    """Return a model with plain Keras layers instead of those of this package.
 
-    It is for saving and serving where this package is not installed. It gives what
-    ``model`` gives. The layers in the place of `Embedding`, `SplitEmbedding` and
-    layers initialised by `Pretrained` have copies of the weights; all other layers are
-    those of ``model`` themselves, so the two train together: save it, or serve it. It
-    is not compiled.
+    It is for saving and serving without this package, and has the same output as
+    ``model``. The layers that replace `Embedding`, `SplitEmbedding` and layers
+    initialised by `Pretrained` have copies of the weights; all other layers are shared
+    with ``model``, so training one changes the other. It is not compiled.
 
     Parameters
     ----------
     model : keras.Model
-        Sequential or functional, also with such models inside.
+        A sequential or functional model, which may contain such models.
+
+    Returns
+    -------
+    keras.Model
+        The model with plain layers.
 
     Raises
     ------
     OptionError
-        For a model of another kind, or one with such a layer where Keras does not
-        find it, as inside a layer of one's own: there, put ``to_embedding()`` or
-        ``keras.layers.Embedding`` in its place.
+        For a model of another kind, or for such a layer inside a custom layer, where
+        Keras does not find it: replace it there by ``to_embedding()`` or
+        ``keras.layers.Embedding``.
 
     Examples
     --------
@@ -314,7 +327,7 @@ def _is_ours(layer: keras.layers.Layer) -> bool:
 
 
 def _plain(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Return a plain layer for one that was made here, and any other as it is."""
+    """Return a plain layer for one of this package, and any other unchanged."""
     if not _is_ours(layer):
         return layer
     names = signature(keras.layers.Embedding).parameters.keys() - {"kwargs"}
@@ -336,19 +349,18 @@ def _plain(layer: keras.layers.Layer) -> keras.layers.Layer:
 class Pretrained(keras.initializers.Initializer):
     """The vectors of a matrix as ``embeddings_initializer=``.
 
-    A plain ``keras.layers.Embedding`` trains its pad row; `embedding` makes one that
-    does not. The config does not hold the matrix: an initialiser that comes out of a
-    config gives NaN, which a loaded file or ``set_weights`` replaces and nothing
-    else hides. ``import pretrained_embed.adapters.keras`` before a model with it is
-    loaded, or save what `export` gives.
+    A plain ``keras.layers.Embedding`` trains its pad row; a layer of `embedding` does
+    not. The config does not have the matrix: an initialiser from a config returns NaN,
+    until weights are loaded or set. ``import pretrained_embed.adapters.keras`` before a
+    model with it is loaded, or save the result of `export`.
 
     Parameters
     ----------
     matrix : EmbeddingMatrix
-        What to fill a table with; ``None`` only in one that comes out of a config.
+        The vectors; ``None`` only in an initialiser from a config.
     rows : int, optional
-        ``rows=len(vocab)`` says that the table may be longer: its first rows are
-        filled, and the others are zeros.
+        ``rows=len(vocab)`` allows a longer table: its first rows are filled, and the
+        others are zeros.
 
     Examples
     --------
@@ -379,7 +391,13 @@ class Pretrained(keras.initializers.Initializer):
         return ops.cast(ops.convert_to_tensor(vectors), dtype)
 
     def get_config(self) -> dict[str, Any]:
-        """Return the number of rows; see the class for what that means."""
+        """Return the config: the number of rows, without the matrix.
+
+        Returns
+        -------
+        dict
+            ``{"rows": rows}``.
+        """
         return {"rows": self.rows}
 
 

@@ -1,11 +1,12 @@
 """JAX with Flax Linen: a matrix as a layer.
 
-Rows that train are in the collection "params", as all parameters. Frozen ones are in a
-collection of their own, "frozen", which gradients and optimisers of "params" do not
-see. The pad row stays zero, whatever the variables say.
+Trained rows are in the collection "params", as all parameters. Frozen ones are in the
+collection "frozen", which gradients and optimisers of "params" do not see. The pad row
+stays zero, whatever the variables have.
 
 Give ``apply`` both: ``model.apply({"params": params, "frozen": frozen}, ids)``. The
-layer is a part of a model like any other, best made once and handed to it as a field.
+layer is used in a model like any other; make it once and pass it to the model as a
+field.
 """
 
 from __future__ import annotations
@@ -71,12 +72,10 @@ def embedding(
 ) -> linen.Module:
     """Return a Flax Linen layer whose row ``i`` is the vector of token id ``i``.
 
-    Where all rows train or none, the layer is a ``flax.linen.Embed`` with one array,
+    If all rows train or none, the layer is a ``flax.linen.Embed`` with one array,
     ``embedding`` (rows, dim); a `PaddedEmbed` if there is a pad row to keep at zero or
-    no row trains. Else it is a `SplitEmbed`. The pad row never trains.
-
-    ``init`` fills the variables. A table that is in them already, such as one that was
-    loaded, is not touched.
+    no row trains. Else it is a `SplitEmbed`. The pad row never trains.  ``init`` fills
+    the variables, except a table that they already have, such as a loaded one.
 
     Parameters
     ----------
@@ -86,20 +85,25 @@ def embedding(
         The rows that do not train: all, none, those that came from the source, the
         others, those where the array is true, those of the tokens listed.
     multiple_of : int, default 1
-        Make the number of rows a multiple of this, 64 for example, as accelerators like
-        it, with rows of zeros at the end. They are no token's, and never train.
+        Make the number of rows a multiple of this, for example 64 for accelerators, by
+        rows of zeros at the end, which never train.
     dtype : dtype, optional
-        Of the output; that of the table by default.
+        The dtype of the output; by default that of the table.
     param_dtype : dtype, default float32
-        Of the table; values are rounded once.
+        The dtype of the table; values are rounded once.
     name : str, optional
-        Of the layer in the module that makes it, as for every layer of Linen.
+        The name of the layer in the module that makes it, as for every layer of Linen.
+
+    Returns
+    -------
+    flax.linen.Embed or SplitEmbed
+        The layer.
 
     Raises
     ------
     OptionError
-        For a choice of rows that means nothing, a dtype that cannot hold the values,
-        or ``multiple_of`` below 1.
+        For an unknown choice of rows, a dtype that cannot hold the values, or
+        ``multiple_of`` below 1.
     ShapeError
         For a mask of another length.
 
@@ -140,7 +144,7 @@ class _TableParts(NamedTuple):
 
     @classmethod
     def of(cls, table: jax.Array, trains: Any, zeros: Any) -> _TableParts:
-        """Part ``table`` by masks (rows,) of rows that train, and that are zeros."""
+        """Split ``table`` by masks (rows,) of trained rows and of zero rows."""
         zeros = np.asarray(zeros) != 0
         table = without(table, tuple(np.flatnonzero(zeros).tolist()))
         return cls(*Tables.part(table, np.asarray(trains) & ~zeros), jnp.array(zeros))
@@ -160,7 +164,7 @@ class _TableParts(NamedTuple):
 
 
 class _Begin:
-    """What ``init`` fills the variables with; a layer is equal to itself alone."""
+    """The values with which ``init`` fills the variables; equal only to itself."""
 
     def __init__(self, start: Start):
         self.start = start
@@ -179,17 +183,21 @@ class _Begin:
 class PaddedEmbed(linen.Embed):
     """A ``flax.linen.Embed`` with rows that stay zero, or of which no row trains.
 
-    It is used like the layer it extends. Its variables are those of that layer,
-    ``embedding`` (num_embeddings, features) in "params"; where no row trains it is in
-    "frozen", or in "params" if it is found there. `embedding` makes it.
+    It is used like ``flax.linen.Embed`` and has the same variable, ``embedding``
+    (num_embeddings, features) in "params"; if no row trains it is in "frozen", or in
+    "params" if it is found there. `embedding` makes it.
 
     Attributes
     ----------
     zero_rows : tuple of int
-        Whoever reads the table, the layer or an output tied to it, reads zeros in
-        these rows and sends them no gradient.
+        Every reader of the table, the layer or a tied output, reads zeros in these rows
+        and sends them no gradient.
     collection : "params" or "frozen"
-        Where ``init`` puts the table.
+        The collection in which ``init`` puts the table.
+
+    Examples
+    --------
+    >>> layer = pe_linen.embedding(matrix)  # doctest: +SKIP
     """
 
     zero_rows: tuple[int, ...] = ()
@@ -210,31 +218,41 @@ class PaddedEmbed(linen.Embed):
         self.embedding = without(variable.value, self.zero_rows)
 
     def to_embedding(self) -> linen.Embed:
-        """Return a plain layer, with its variables, of one that is bound to its own."""
+        """Return a plain layer with its variables, of a layer that is bound to its own.
+
+        Returns
+        -------
+        flax.linen.Embed
+            The bound layer.
+        """
         return _plain(self, self.embedding)
 
 
 class SplitEmbed(linen.Module):
-    """An embedding that trains a part of its rows; the others never move.
+    """An embedding of which some rows train; the others never move.
 
-    Used like the ``flax.linen.Embed`` it stands for, made by `embedding`. Its variables
+    It is used like ``flax.linen.Embed``; `embedding` makes it. Its variables
     are ``trained`` (trained rows, dim) in the collection "params", and in "frozen"
     ``frozen`` (the other rows, dim) and two masks (rows,) of bools: ``trains``, the
-    rows that train, and ``zeros``, the pad row and others that are no token's.
+    trained rows, and ``zeros``, the pad row and other rows without a token.
 
-    An average of "params" leaves frozen rows alone. One of all variables moves them by
-    no more than the rounding of its sums, and mixes up no rows; `restore_frozen` puts
-    the bits back. `unfreeze` gives variables with which all rows train,
-    `plain_variables` those of plain layers. ``layer.bind(variables)`` is what
-    `from_layer` takes, and has the methods below.
+    An average of "params" does not change frozen rows. An average of all variables
+    changes them by rounding only, and never exchanges rows; `restore_frozen` restores
+    the bits. `unfreeze` returns variables with which all rows train, `plain_variables`
+    those of plain layers. `from_layer` takes ``layer.bind(variables)``, which has the
+    methods below.
 
     Attributes
     ----------
     num_embeddings, features, dtype, param_dtype
         As in ``flax.linen.Embed``.
     start : callable, optional
-        Gives what ``init`` fills the variables with. Without it the layer needs
-        variables that are there.
+        Returns the values with which ``init`` fills the variables. Without it the layer
+        needs existing variables.
+
+    Examples
+    --------
+    >>> layer = pe_linen.embedding(matrix, freeze="found")  # doctest: +SKIP
     """
 
     num_embeddings: int
@@ -267,13 +285,24 @@ class SplitEmbed(linen.Module):
         return rows
 
     def attend(self, query: jax.Array) -> jax.Array:
-        """Return the inner products of ``query`` (..., features) with all rows."""
+        """Return the inner products of a query with all rows.
+
+        Parameters
+        ----------
+        query : array, shape (..., features)
+            The query vectors.
+
+        Returns
+        -------
+        jax.Array, shape (..., num_embeddings)
+            The inner products.
+        """
         query, table = promote_dtype(query, self.embedding, dtype=self.dtype)
         return jnp.dot(query, table.T)
 
     @property
     def embedding(self) -> jax.Array:
-        """The whole table (num_embeddings, features), put together, to read."""
+        """The whole table (num_embeddings, features), joined for reading."""
         if self.scope is None:
             raise OptionError(
                 "a layer of Linen has its table in variables: layer.bind(variables)"
@@ -281,9 +310,14 @@ class SplitEmbed(linen.Module):
         return self._parts().join()
 
     def to_embedding(self) -> linen.Embed:
-        """Return a plain layer, with its variables, of one that is bound to its own.
+        """Return a plain layer with its variables, of a layer that is bound to its own.
 
-        ``layer.bind(variables).to_embedding().unbind()`` gives both.
+        ``layer.bind(variables).to_embedding().unbind()`` returns both.
+
+        Returns
+        -------
+        flax.linen.Embed
+            The bound layer.
         """
         return _plain(self, self.embedding)
 
@@ -309,7 +343,7 @@ def _variable(
     name: str,
     make: Callable[[], jax.Array],
 ) -> Any:
-    """Return a variable of a layer, made where variables are made."""
+    """Return a variable of a layer, made where variables are created."""
     if layer.has_variable(collection, name) or layer.is_mutable_collection(collection):
         return layer.variable(collection, name, make)
     raise OptionError(
@@ -345,23 +379,27 @@ def _plain(layer: SplitEmbed | PaddedEmbed, table: jax.Array) -> linen.Embed:
 def load_variables(
     variables: Variables, saved: Variables, *, load_rows: LoadRows = "layer"
 ) -> dict[str, Any]:
-    """Return the variables of a model with the values of a state that was saved.
+    """Return the variables of a model with the values of a saved state.
 
-    Where model and state have the same layers, ``saved`` itself does as much. This also
-    takes plain tables into a layer that freezes rows, the other way round, and states
-    with other rows frozen: to freeze others, make a model that does, and load.
+    If model and state have the same layers, ``saved`` can be used directly. This also
+    loads plain tables into a layer that freezes rows, the reverse, and states with
+    other frozen rows: to freeze other rows, make a model that does, and load.
 
     Parameters
     ----------
     variables : mapping
-        Of the model, as ``model.init`` gives them. It is left as it is.
+        The variables of ``model.init``, which are not changed.
     saved : mapping
-        Variables of the same model or one with other layers of this module, or plain
-        ones, in their place. What it leaves out stays as it is in ``variables``.
+        Variables of the same model, which may have other layers of this module or plain
+        ones. Arrays that it lacks are taken from ``variables``.
     load_rows : "layer" or "file", default "layer"
-        Where a table was saved with other rows training: whether the rows that train
-        in the model's layer go on to, after a warning, or those of the file do. The
-        values are those of the file either way.
+        Which rows train if the state has others than the layer: those of the layer,
+        with a warning, or those of the file. The values are always those of the file.
+
+    Returns
+    -------
+    dict
+        The variables, by collection.
 
     Raises
     ------
@@ -406,12 +444,28 @@ def _loaded(
 def plain_variables(variables: Variables) -> dict[str, Any]:
     """Return the variables of a model as if its layers were all ``flax.linen.Embed``.
 
-    In place of the arrays of a `SplitEmbed` they have one, ``embedding`` (rows, dim),
-    a copy; that of a layer of which no row trains is in "params" then. They fit the
-    model with plain layers, where this package is not installed, and `load_variables`
-    takes them back.
+    Instead of the arrays of a `SplitEmbed` there is one, ``embedding`` (rows, dim), a
+    copy; the table of a frozen layer is then in "params". They fit the model with plain
+    layers, without this package; `load_variables` reverses this.
 
-    Raises `OptionError` where "params" came without "frozen".
+    Parameters
+    ----------
+    variables : mapping
+        The variables of the model, by collection.
+
+    Returns
+    -------
+    dict
+        The variables of the plain model.
+
+    Raises
+    ------
+    OptionError
+        If "frozen" is missing.
+
+    Examples
+    --------
+    >>> plain = pe_linen.plain_variables(variables)  # doctest: +SKIP
     """
     flat = _flat(variables)
     for layer in _layers(flat):
@@ -422,12 +476,24 @@ def plain_variables(variables: Variables) -> dict[str, Any]:
 
 
 def unfreeze(variables: Variables) -> dict[str, Any]:
-    """Return variables with which all rows train, but for the pad row and the like.
+    """Return variables with which all rows train, except pad rows and other zero rows.
 
-    The model is the same one. Its parameters are larger, so they need an optimiser of
-    their own.
+    The model is the same. Its parameters are larger, and need a new optimiser.
 
-    Raises `OptionError` where no layer has frozen rows.
+    Parameters
+    ----------
+    variables : mapping
+        The variables of the model, by collection.
+
+    Returns
+    -------
+    dict
+        The variables.
+
+    Raises
+    ------
+    OptionError
+        If no layer has frozen rows.
 
     Examples
     --------
@@ -446,12 +512,26 @@ def unfreeze(variables: Variables) -> dict[str, Any]:
 
 
 def restore_frozen(variables: Variables, source: Variables) -> dict[str, Any]:
-    """Return variables whose frozen rows have the bits that they have in ``source``.
+    """Return variables with the frozen rows of ``source``, bit for bit.
 
-    For an average that went over all collections: ``source`` are the variables of the
-    model that the average is of. An average of "params" needs nothing.
+    Use it after averaging over all collections. An average of "params" needs nothing.
 
-    Raises `OptionError` where the two have other layers, or other rows that train.
+    Parameters
+    ----------
+    variables : mapping
+        The averaged variables.
+    source : mapping
+        The variables of the original model.
+
+    Returns
+    -------
+    dict
+        The variables.
+
+    Raises
+    ------
+    OptionError
+        If the two have other layers or other trained rows.
 
     Examples
     --------
@@ -493,9 +573,9 @@ def _nested(flat: dict[Path, Any]) -> dict[str, Any]:
 
 
 def _layers(flat: dict[Path, Any]) -> list[Path]:
-    """Return where there are layers of this module, or plain ones.
+    """Return the places of the layers of this module and of plain ones.
 
-    Raises `OptionError` where a part of one is missing.
+    Raises `OptionError` if a part of one is missing.
     """
     layers = {}
     for path, array in flat.items():
@@ -510,7 +590,7 @@ def _layers(flat: dict[Path, Any]) -> list[Path]:
 
 
 def _pop(flat: dict[Path, Any], layer: Path) -> dict[str, Any]:
-    """Take the arrays of a layer out of all that there are."""
+    """Remove the arrays of a layer from all arrays, and return them."""
     return {
         name: flat.pop((collection, *layer, name))
         for collection in ("params", "frozen")

@@ -1,12 +1,12 @@
-"""scikit-learn: texts in, one vector each out, in a pipeline.
+"""scikit-learn: a transformer from texts to vectors, for pipelines.
 
 >>> from sklearn.pipeline import make_pipeline  # doctest: +SKIP
 >>> from pretrained_embed.adapters.sklearn import WordVectors  # doctest: +SKIP
 >>> model = make_pipeline(WordVectors("glove-6b-50d"), classifier)  # doctest: +SKIP
 
-Of a column of a table of pandas or polars, `column_vectors` gives a table of vectors.
-It takes texts, as scikit-learn's own ``CountVectorizer`` does, and fails the checks of
-``check_estimator`` that this fails: those that give tables of numbers to ``fit``.
+`column_vectors` turns a column of a pandas or polars table into a table of vectors.
+Like scikit-learn's ``CountVectorizer``, the transformer takes texts, and so fails those
+checks of ``check_estimator`` that call ``fit`` with tables of numbers.
 """
 
 from __future__ import annotations
@@ -53,46 +53,52 @@ Pooling = Literal["mean", "max", "sif", "tfidf"]
 
 #: The constant a of Arora, Liang and Ma 2017, in their experiments.
 _SIF = 1e-3
-#: Numbers that are looked at together for a maximum.
+#: How many numbers are reduced at a time for a maximum.
 _NUMBERS = 1 << 22
-#: Texts that are pooled together: what is made of their words stays small.
+#: How many texts are pooled at a time, to limit the memory for their words.
 _TEXTS = 1 << 12
 #: The bytes of ASCII at which ``str.split`` splits.
 _BLANK = np.isin(np.arange(256), [*b"\t\n\v\f\r\x1c\x1d\x1e\x1f "])
-#: The position of a word that is not known: claims of positions are smaller.
+#: The position of an unknown word; positions of known ones are smaller.
 _UNKNOWN = np.iinfo(np.int64).max
 
 
 class WordVectors(TransformerMixin, BaseEstimator):
-    """Turns each text into one vector, pooled of the vectors of its words.
+    """Turns each text into one vector, pooled from the vectors of its words.
+
+    Words without a vector are left out, and so is padding; a text without any known
+    word is zeros. ``coverage_`` is the share of the fitted words that have a vector.
+
+    A pickle has the source's name and digest, and no vectors (except of a given
+    matrix). If the source has changed since, looking up words raises `SourceError`.
 
     Parameters
     ----------
     source : name, path, URL or EmbeddingMatrix, default "glove-6b-50d"
-        The vectors, as `build_matrix` takes them. Words that were not there when it was
-        fitted are looked up when they come.
+        The vectors, as in `build_matrix`. Words that are new after fitting are looked
+        up when they occur.
     match : default ("exact", "lower")
-        The forms in which a word is looked for, as in `build_matrix`.
+        The forms in which a word is looked up, as in `build_matrix`.
     pooling : "mean" (default), "max", "sif" or "tfidf"
-        The mean; the largest number in each dimension; the mean weighted by
-        ``a / (a + p(word))`` less its share of the first principal component (SIF:
-        Arora, Liang and Ma 2017, https://openreview.net/forum?id=SyK00v5xx); the mean
-        weighted by the inverse document frequency, as ``TfidfVectorizer`` has it.
-        Frequencies and component are those of the texts that it was fitted to.
+        The mean; the largest number in each dimension; the mean weighted by ``a / (a +
+        p(word))`` without its first principal component (SIF: Arora, Liang and Ma 2017,
+        https://openreview.net/forum?id=SyK00v5xx); the mean weighted by the inverse
+        document frequency, as in ``TfidfVectorizer``. Frequencies and component are
+        those of the fitted texts.
     tokenizer : callable from str to list of str, default ``str.split``
-        How a text is read. Lists of words are taken as they are.
+        How a text is split. Lists of words are not split.
     library : Library, optional
-        Where names are looked for, and how files are read.
+        Where names are looked up, and how files are read.
 
-    ``transform`` returns float32 (texts, dim). Words without a vector are left out of
-    all pooling, and so is padding; a text without any word that has one is zeros.
-    ``coverage_`` is the share of the words fitted to that have a vector.
+    Raises
+    ------
+    OptionError
+        When it is fitted, for an unknown pooling; other errors as `build_matrix`.
 
-    A pickle holds the source's name and what its content is known by, and no vectors
-    (but of a matrix that was given); where the source has changed by then, looking up
-    raises `SourceError`.
-
-    Raises `OptionError` for a pooling that is none, and what `build_matrix` does.
+    Examples
+    --------
+    >>> WordVectors("glove-6b-50d").fit_transform(["a text"]).shape  # doctest: +SKIP
+    (1, 50)
     """
 
     def __init__(
@@ -111,21 +117,69 @@ class WordVectors(TransformerMixin, BaseEstimator):
         self.library = library
 
     def fit(self, X: Iterable[Any], y: Any = None) -> WordVectors:
-        """Count the words of texts, and look their vectors up."""
+        """Count the words of texts, and look up their vectors.
+
+        Parameters
+        ----------
+        X : iterable of str or of list of str
+            The texts.
+        y : ignored
+            For pipelines.
+
+        Returns
+        -------
+        WordVectors
+            Itself.
+        """
         self._fitted(X)
         return self
 
     def fit_transform(self, X: Iterable[Any], y: Any = None, **params: Any) -> Any:
-        """Fit to texts and return their vectors, float32 (texts, dim)."""
+        """Fit to texts and return their vectors.
+
+        Parameters
+        ----------
+        X : iterable of str or of list of str
+            The texts.
+        y, **params : ignored
+            For pipelines.
+
+        Returns
+        -------
+        ndarray of float32, shape (texts, dim)
+            A vector for each text.
+        """
         return self._pooled(self._fitted(X))
 
     def transform(self, X: Iterable[Any]) -> Float32Array:
-        """Return the vector of each text, float32 (texts, dim)."""
+        """Return the vectors of texts.
+
+        Parameters
+        ----------
+        X : iterable of str or of list of str
+            The texts.
+
+        Returns
+        -------
+        ndarray of float32, shape (texts, dim)
+            A vector for each text.
+        """
         check_is_fitted(self, "frequencies_")
         return self._pooled(self._listed(X))
 
     def get_feature_names_out(self, input_features: Any = None) -> Any:
-        """Return a name for each dimension: ``wordvectors0`` and so on."""
+        """Return a name for each dimension.
+
+        Parameters
+        ----------
+        input_features : ignored
+            For pipelines.
+
+        Returns
+        -------
+        ndarray of str, shape (dim,)
+            "wordvectors0", "wordvectors1" and so on.
+        """
         check_is_fitted(self, "frequencies_")
         return np.array([f"wordvectors{n}" for n in range(self.dim_)], object)
 
@@ -175,13 +229,13 @@ class WordVectors(TransformerMixin, BaseEstimator):
         return texts
 
     def _forget(self) -> None:
-        """Know no word and no vector."""
+        """Forget all words and vectors."""
         self._known = PackedTokens.pack([])
         self._places: Int64Array = np.empty(0, np.int64)
         self._table: Float32Array | None = None
 
     def _listed(self, given: Iterable[Any]) -> list[Any]:
-        """Return texts as a list, if they can be texts."""
+        """Return texts as a list; raises `OptionError` for other values."""
         if isinstance(given, str):
             raise OptionError(
                 f"one text, {brief(given)}, is given; give a list of texts"
@@ -212,7 +266,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
 
     @left_out(BY_COPY)
     def _look_up(self, new: list[str]) -> None:
-        """Find the vectors of words that have not been looked for."""
+        """Look up the vectors of words that have not been looked up yet."""
         asked = [word for word in new if word]
         found = None
         if asked:
@@ -253,7 +307,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
         )
 
     def _check(self, told: Any) -> None:
-        """Note what the content of the source is known by, or compare it."""
+        """Record the digest of the source, or compare it with the recorded one."""
         facts = told if isinstance(told, dict) else {}
         content = facts.get("digests") or facts.get("fingerprint")
         if self._content is None:
@@ -265,7 +319,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
             )
 
     def _numbers(self) -> Float64Array | None:
-        """Return what each known word weighs; ``None`` where all weigh the same."""
+        """Return the weight of each known word; ``None`` if all have the same."""
         of, other = {
             "tfidf": (self.idf_, self._rare),
             "sif": (self.frequencies_, 0.0),
@@ -277,7 +331,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
 
     def _pooled(self, listed: list[Any]) -> Float32Array:
         """Return the vectors of texts, some texts at a time."""
-        if not hasattr(self, "_known"):  # as it comes out of a pickle
+        if not hasattr(self, "_known"):  # after loading a pickle
             self._forget()
         pooled: list[Float32Array] = []
         numbers = self._numbers()
@@ -285,7 +339,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
             words = self._words(listed[start : start + _TEXTS])
             found = words.find(self._known)
             if (found == _UNKNOWN).any() or self._table is None:
-                # one pass over the source finds the words of all texts that are left
+                # one pass over the source finds the words of all remaining texts
                 rest = self._words(listed[start:])
                 self._look_up(rest.at(rest.find(self._known) == _UNKNOWN))
                 found, numbers = words.find(self._known), self._numbers()
@@ -320,7 +374,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
 
 
 class _Words(NamedTuple):
-    """The words of some texts, one after the other, without a ``str`` for each."""
+    """The words of some texts, in order, without a ``str`` for each."""
 
     packed: PackedTokens
     ends: Int64Array  # (texts + 1,): those of text i are from ends[i] to ends[i + 1]
@@ -328,12 +382,12 @@ class _Words(NamedTuple):
     @classmethod
     def split(cls, texts: list[str]) -> _Words:
         """Split texts at blanks, as ``str.split`` does."""
-        # what is left of the blanks of other scripts are spaces
+        # the remaining white space of other scripts becomes spaces
         plain = (text if text.isascii() else " ".join(text.split()) for text in texts)
         raws = list(map(_encoded, plain))
         data = np.frombuffer(b"\n".join([b"", *raws, b""]), np.uint8)
         blank = _BLANK[data]
-        edges = np.flatnonzero(blank[1:] != blank[:-1]) + 1  # it begins with a blank
+        edges = np.flatnonzero(blank[1:] != blank[:-1]) + 1  # it begins with a space
         starts, stops = edges[::2], edges[1::2]
         offsets = np.append(0, np.cumsum(stops - starts))
         sizes = np.fromiter(map(len, raws), np.int64, len(raws))
@@ -342,7 +396,7 @@ class _Words(NamedTuple):
 
     @classmethod
     def of(cls, texts: list[list[str]]) -> _Words:
-        """Return words that were split already."""
+        """Return words that are already split."""
         for word in chain.from_iterable(texts):
             if not isinstance(word, str):
                 kind = type(word).__name__
@@ -352,7 +406,7 @@ class _Words(NamedTuple):
         return cls(PackedTokens.join(raws), ends)
 
     def find(self, known: PackedTokens) -> Int64Array:
-        """Return the place of each word among known ones, `_UNKNOWN` for others."""
+        """Return the position of each word among known ones, `_UNKNOWN` for others."""
         count = len(self.packed)
         index = kernel.TokenIndex(
             self.packed, np.arange(count), np.zeros(count, np.uint8)
@@ -363,7 +417,7 @@ class _Words(NamedTuple):
         return found
 
     def at(self, chosen: BoolArray) -> list[str]:
-        """Return the words at the places that are chosen, each once."""
+        """Return the words at the chosen positions, each once."""
         places = np.flatnonzero(chosen).tolist()
         return list(dict.fromkeys(self.packed[place] for place in places))
 
@@ -385,14 +439,22 @@ def column_vectors(column: Any, source: Any = pe.DEFAULT_SOURCE, **options: Any)
     ----------
     column : Series of pandas or polars
         The texts.
-    source, options
-        As `WordVectors` takes them; it is fitted to the column.
+    source, **options
+        As in `WordVectors`, which is fitted to the column.
 
-    Returns a DataFrame of the same package, of float32, with columns ``wordvectors0``
-    and so on; that of pandas has the index of the column.
+    Returns
+    -------
+    DataFrame of the same package
+        float32 columns "wordvectors0" and so on; in pandas with the index of the
+        column.
 
-    Raises `OptionError` for what is no column, and what `WordVectors` does.
+    Raises
+    ------
+    OptionError
+        For a value that is no column; other errors as `WordVectors`.
 
+    Examples
+    --------
     >>> table.join(column_vectors(table["text"], "glove-6b-50d"))  # doctest: +SKIP
     """
     package = type(column).__module__.partition(".")[0]
@@ -406,7 +468,7 @@ def column_vectors(column: Any, source: Any = pe.DEFAULT_SOURCE, **options: Any)
 
 
 def _largest(table: Float32Array, places: Int64Array, ends: Int64Array) -> Float32Array:
-    """Return the largest number in each dimension of each text; zeros of none."""
+    """Return the maximum in each dimension of each text; zeros without words."""
     found = np.zeros((len(ends) - 1, table.shape[1]), np.float32)
     filled = np.flatnonzero(np.diff(ends) > 0)
     step = max(1, _NUMBERS // max(1, table.shape[1]))

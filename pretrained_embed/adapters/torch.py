@@ -1,9 +1,9 @@
-"""PyTorch: a matrix as an embedding layer, in a tensor, or spread over processes.
+"""PyTorch: a matrix as an embedding layer, in a tensor, or over several processes.
 
 The pad row stays zero: ``padding_idx`` keeps the gradients of look-ups, dense or
-sparse, away from it, so the moments an optimiser keeps for it are zero too, and weight
-decay scales a zero. What else uses the table sends it a gradient: see `embedding` on
-tied outputs.
+sparse, away from it, so the moments of an optimiser for it are zero too, and weight
+decay scales a zero. Other uses of the table send it a gradient: see `embedding` on tied
+outputs.
 """
 
 from __future__ import annotations
@@ -86,12 +86,12 @@ def embedding(
 ) -> nn.Embedding | SplitEmbedding:
     """Return a layer whose row ``i`` is the vector of token id ``i``.
 
-    The layer is a ``torch.nn.Embedding`` where all rows train or none, else a
-    `SplitEmbedding`. Its ``padding_idx`` is the vocabulary's pad id: look-ups send the
-    pad row no gradient. A tied output does (``linear.weight = layer.weight`` of a
-    ``torch.nn.Embedding``): then the pad row of a layer of which all rows train trains,
-    too, as in every layer of PyTorch. Zero it after each step, or freeze a row or more
-    for themselves: the pad row of a `SplitEmbedding` stays whatever happens.
+    The layer is a ``torch.nn.Embedding`` if all rows train or none, else a
+    `SplitEmbedding`. Its ``padding_idx`` is the vocabulary's pad id, so look-ups send
+    the pad row no gradient. A tied output does (``linear.weight = layer.weight``): then
+    the pad row of a ``torch.nn.Embedding`` trains too, as usual in PyTorch. Set it to
+    zero after each step, or freeze at least one other row: the pad row of a
+    `SplitEmbedding` never changes.
 
     Parameters
     ----------
@@ -104,29 +104,34 @@ def embedding(
     sparse : bool, default False
         Sparse gradients, for SparseAdam and SGD.
     multiple_of : int, default 1
-        Make the number of rows a multiple of this, 64 for example, as fast kernels like
-        it, with rows of zeros at the end. They are no token's.
+        Make the number of rows a multiple of this, for example 64 for fast kernels, by
+        rows of zeros at the end.
     load_rows : "layer" or "file", default "layer"
         Which rows train after a state was loaded; see `SplitEmbedding`.
     max_norm : float, optional
-        As in ``torch.nn.Embedding``, which scales longer rows in place when they are
-        looked up, frozen or not. Not with rows frozen one by one.
+        As in ``torch.nn.Embedding``, which scales longer rows in place at each look-up,
+        frozen or not. Not allowed if some rows are frozen.
     norm_type : float, default 2.0
         The norm that ``max_norm`` limits.
     scale_grad_by_freq : bool, default False
         As in ``torch.nn.Embedding``.
     dtype : torch.dtype, optional
-        Of the table; values are rounded once. By default that of the matrix, where it
-        is float16 or bfloat16, whose bits are kept, else torch.float32: of int8 and the
-        like see `quantized_embedding`.
+        The dtype of the table; values are rounded once. By default that of the matrix
+        if it is float16 or bfloat16, whose bits are kept, else torch.float32. For int8
+        see `quantized_embedding`.
     device : torch.device or str, optional
-        Where the table is made.
+        The device of the table.
+
+    Returns
+    -------
+    torch.nn.Embedding or SplitEmbedding
+        The layer.
 
     Raises
     ------
     OptionError
-        For a choice of rows that means nothing, a ``dtype`` that cannot hold the
-        values, ``max_norm`` with rows frozen one by one, or ``multiple_of`` below 1.
+        For an unknown choice of rows, a ``dtype`` that cannot hold the values,
+        ``max_norm`` if some rows are frozen, or ``multiple_of`` below 1.
     ShapeError
         For a mask of another length.
 
@@ -177,12 +182,35 @@ def embedding_bag(
 ) -> nn.EmbeddingBag:
     """Return a ``torch.nn.EmbeddingBag`` over the rows of ``matrix``.
 
-    The pad id counts in no bag. A bag cannot freeze a part of its rows: reduce the
-    output of `embedding` instead. ``multiple_of`` is as in `embedding`, the other
-    options as in ``torch.nn.EmbeddingBag``.
+    The pad id is not counted in a bag. A bag cannot freeze some of its rows: reduce the
+    output of `embedding` instead.
 
-    Raises `OptionError` for such a ``freeze``, or a ``dtype`` that cannot hold the
-    values.
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix
+        The vectors, which are copied.
+    mode, max_norm, norm_type, scale_grad_by_freq, include_last_offset
+        As in ``torch.nn.EmbeddingBag``.
+    freeze : bool, default False
+        Freeze all rows.
+    sparse : bool, default False
+        Sparse gradients, for SparseAdam and SGD.
+    multiple_of, dtype, device
+        As in `embedding`.
+
+    Returns
+    -------
+    torch.nn.EmbeddingBag
+        The layer.
+
+    Raises
+    ------
+    OptionError
+        For another ``freeze`` or ``mode``, or a ``dtype`` that cannot hold the values.
+
+    Examples
+    --------
+    >>> layer = pe_torch.embedding_bag(matrix, mode="mean")  # doctest: +SKIP
     """
     if not isinstance(freeze, bool):
         raise OptionError(
@@ -210,9 +238,24 @@ def embedding_bag(
 class QuantizedEmbedding(nn.Module):
     """A frozen table of int8: row ``i`` is ``weight[i] * scales[i]``.
 
-    ``weight``, int8 (rows, dim), and ``scales``, float32 (rows,), are buffers: they are
-    saved, moved and loaded with the module, and no optimiser sees them. What comes out
-    is of ``dtype``; a row of zeros stays zeros.
+    ``weight`` and ``scales`` are buffers: they are saved, moved and loaded with the
+    module, and no optimiser sees them. A row of zeros stays zeros.
+    `quantized_embedding` makes it.
+
+    Parameters
+    ----------
+    weight : Tensor of int8, shape (rows, dim)
+        The integers.
+    scales : Tensor of float32, shape (rows,)
+        The scale of each row.
+    padding_idx : int, optional
+        The pad row.
+    dtype : torch.dtype, default torch.float32
+        The dtype of the output.
+
+    Examples
+    --------
+    >>> layer = pe_torch.quantized_embedding(matrix.astype("int8"))  # doctest: +SKIP
     """
 
     weight: Tensor
@@ -234,13 +277,30 @@ class QuantizedEmbedding(nn.Module):
         self.dtype = dtype
 
     def forward(self, ids: Tensor) -> Tensor:
-        """Return the rows of ids: their shape, plus (dim,)."""
-        # The product is rounded once, whatever comes out.
+        """Return the rows of ids.
+
+        Parameters
+        ----------
+        ids : Tensor of int, any shape
+            The ids.
+
+        Returns
+        -------
+        Tensor, shape of ``ids`` + (dim,)
+            The rows.
+        """
+        # The product is rounded once, to any dtype.
         whole = self.weight[ids].to(torch.float32)
         return (whole * self.scales[ids].to(torch.float32).unsqueeze(-1)).to(self.dtype)
 
     def extra_repr(self) -> str:
-        """Return what ``print`` shows of the layer."""
+        """Return the text that ``print`` shows of the layer.
+
+        Returns
+        -------
+        str
+            Sizes and pad row.
+        """
         pad = "" if self.padding_idx is None else f", padding_idx={self.padding_idx}"
         return f"{self.num_embeddings}, {self.embedding_dim}{pad}, int8"
 
@@ -252,26 +312,30 @@ def quantized_embedding(
     dtype: torch.dtype = torch.float32,
     device: torch.device | str | None = None,
 ) -> QuantizedEmbedding:
-    """Return a frozen layer that keeps a matrix of int8 as it is, a scale a row.
+    """Return a frozen layer that keeps the int8 values and scales of a matrix.
 
-    Its output is that of `embedding` of the same matrix, at a quarter of the memory.
+    Its output is that of `embedding` for the same matrix, with a quarter of the memory.
 
     Parameters
     ----------
     matrix : EmbeddingMatrix
-        Of dtype "int8", "int4" or "binary"; whole numbers of fewer bits are kept as
-        int8, too. They are copied.
+        A matrix of dtype "int8", "int4" or "binary"; all are copied as int8.
     dtype : torch.dtype, default torch.float32
-        Of the output, which is rounded to it once.
+        The dtype of the output, which is rounded to it once.
     device : torch.device or str, optional
-        Where the table is made.
+        The device of the table.
+
+    Returns
+    -------
+    QuantizedEmbedding
+        The layer.
 
     Raises
     ------
     OptionError
         For a matrix of another dtype, and for a ``dtype`` that is not a floating one.
     FormatError
-        Where a file has bits that are no number.
+        If a file has bits that are no number.
 
     Examples
     --------
@@ -306,19 +370,47 @@ def sharded_embedding(
 ) -> ShardedEmbedding:
     """Return a layer of which this process holds the rows of ``shard``.
 
-    All processes of ``group``, by default all there are, make theirs at the same time,
-    each of ``load_shard(path, rank, world_size)``; without
-    ``torch.distributed.init_process_group`` there is one process, and one shard. The
-    layer gives on each of them what `embedding` of the whole matrix would, and trains
-    like it on the sum of their losses: with losses that are to be averaged, divide by
-    the number of processes.
+    All processes of ``group`` call this at the same time, each with its
+    ``load_shard(path, rank, world_size)``; without
+    ``torch.distributed.init_process_group`` there is one process with one shard. The
+    output is that of `embedding` of the whole matrix, and training uses the sum of the
+    losses of all processes: divide by their number for the mean.
 
     ``DistributedDataParallel`` would give every process the rows of the first. Keep the
-    layer out of the module it wraps, or name it to
-    ``DistributedDataParallel._set_params_and_buffers_to_ignore_for_model`` first.
+    layer out of the module it wraps, or first pass its name to
+    ``DistributedDataParallel._set_params_and_buffers_to_ignore_for_model``.
 
-    Raises `ShapeError`, on all processes, where the shards do not make up one matrix,
-    and `OptionError` for a ``dtype`` that cannot hold the values.
+    Parameters
+    ----------
+    shard : EmbeddingShard
+        The rows of this process, which are copied.
+    group : ProcessGroup, optional
+        The processes; by default all.
+    freeze : bool, default False
+        Freeze all rows.
+    sparse : bool, default False
+        Sparse gradients, for SparseAdam and SGD.
+    dtype : torch.dtype, default torch.float32
+        The dtype of the table; values are rounded once.
+    device : torch.device or str, optional
+        The device of the rows.
+
+    Returns
+    -------
+    ShardedEmbedding
+        The layer.
+
+    Raises
+    ------
+    ShapeError
+        On all processes, if the shards do not form one matrix.
+    OptionError
+        For a ``dtype`` that cannot hold the values.
+
+    Examples
+    --------
+    >>> shard = pe.load_shard("model", rank, world_size)  # doctest: +SKIP
+    >>> layer = pe_torch.sharded_embedding(shard)  # doctest: +SKIP
     """
     pad_id = shard.pad_id
     own = RankRows(
@@ -346,32 +438,34 @@ def save_sharded(
     *,
     started_from: str | os.PathLike[str],
 ) -> None:
-    """Write the rows of all processes into a new folder of shards, a file for each.
+    """Write the rows of all processes into a new folder of shards.
 
-    All processes of the layer's group call it; they see the same folder. Each writes
-    its own rows, and process 0 the index, so nowhere is the whole in memory.
-    `load_matrix` and `load_shard` read the folder, with any number of processes.
+    All processes of the layer's group call it, with the same folder. Each writes a file
+    with its own rows, and process 0 the index, so no process needs memory for the whole
+    table. `load_matrix` and `load_shard` read the folder, with any number of processes.
 
     Parameters
     ----------
     layer : ShardedEmbedding
-        What `sharded_embedding` made, trained or not.
+        The result of `sharded_embedding`, trained or not.
     path : path
         The new folder.
     started_from : path
-        The matrix that ``load_shard`` has read. Its tokens and its ledger are taken
-        over, and its provenance becomes part of the new one.
+        The matrix that ``load_shard`` has read. The folder has its tokens and ledger,
+        and its provenance becomes part of the new one.
 
     Raises
     ------
+    OptionError
+        For another layer.
     ShapeError
-        On all processes, where the rows of the layer are not those of
+        On all processes, if the rows of the layer are not those of
         ``load_shard(started_from, rank, world_size)``.
     VocabularyError
-        Where the pad row was trained away from zero.
+        If training changed the pad row from zero.
     WriteError
-        Where the folder is there already or cannot be written to. An error of one
-        process is an error of all.
+        If the folder exists or cannot be written. An error of one process is raised by
+        all.
 
     Examples
     --------
@@ -391,15 +485,36 @@ def save_sharded(
 def pretrained_(
     tensor: Tensor, matrix: EmbeddingMatrix, *, rows: int | None = None
 ) -> Tensor:
-    """Fill ``tensor`` (rows, dim) with ``matrix`` in place and return it.
+    """Fill a tensor with a matrix in place, in the manner of ``torch.nn.init``.
 
-    For layers that exist already, in the manner of ``torch.nn.init``. Values are
-    rounded to the dtype of the tensor. ``rows=len(vocab)`` says that the tensor may be
-    longer: its first rows are filled, the others stay as they are.
+    Values are rounded to the dtype of the tensor.
 
-    Raises `ShapeError` if the shapes differ or ``rows`` is not the number of rows of
-    the matrix, and `OptionError` if the dtype cannot hold the values or the tensor is
-    the computed ``weight`` of a `SplitEmbedding`; the tensor is then as it was.
+    Parameters
+    ----------
+    tensor : Tensor, shape (rows, dim)
+        The tensor of an existing layer.
+    matrix : EmbeddingMatrix
+        The vectors.
+    rows : int, optional
+        ``rows=len(vocab)`` allows a longer tensor: its first rows are filled, the
+        others stay.
+
+    Returns
+    -------
+    Tensor
+        The same tensor.
+
+    Raises
+    ------
+    ShapeError
+        If the shapes differ, or ``rows`` is not the number of rows of the matrix.
+    OptionError
+        If the dtype cannot hold the values, or the tensor is the computed ``weight`` of
+        a `SplitEmbedding`. The tensor is not changed.
+
+    Examples
+    --------
+    >>> pe_torch.pretrained_(model.embed.weight, matrix)  # doctest: +SKIP
     """
     if not isinstance(tensor, Tensor):
         raise OptionError(
@@ -428,16 +543,39 @@ def from_layer(
     started_from: EmbeddingMatrix | None = None,
     rows: int | None = None,
 ) -> EmbeddingMatrix:
-    """Return the table of a trained layer as a matrix of its own, float32.
+    """Return the table of a trained layer as a new matrix, float32.
 
-    With ``started_from``, the matrix the layer was made of, the result keeps its row
-    ledger, and its provenance in its own. ``rows=len(vocab)`` takes the first rows of a
-    longer table, such as ``multiple_of=`` makes.
+    Parameters
+    ----------
+    layer : torch.nn.Embedding, torch.nn.EmbeddingBag or SplitEmbedding
+        The layer.
+    vocabulary : Vocabulary
+        The tokens of the rows.
+    started_from : EmbeddingMatrix, optional
+        The matrix that the layer was made of: the result has its ledger, and its
+        provenance inside the new one.
+    rows : int, optional
+        ``rows=len(vocab)`` takes the first rows of a longer table, such as one with
+        ``multiple_of=``.
 
-    Raises `OptionError` for a layer without a ``weight``, `ShapeError` if layer,
-    vocabulary and matrix differ in shape, and `VocabularyError` if the pad row was
-    trained away from zero, which a layer without ``padding_idx`` does, and one whose
-    weight is that of a tied output, too.
+    Returns
+    -------
+    EmbeddingMatrix
+        The trained vectors.
+
+    Raises
+    ------
+    OptionError
+        For a layer without a ``weight``.
+    ShapeError
+        If layer, vocabulary and matrix differ in shape.
+    VocabularyError
+        If training changed the pad row from zero, which happens in a layer without
+        ``padding_idx`` or with a tied output.
+
+    Examples
+    --------
+    >>> trained = pe_torch.from_layer(layer, vocab)  # doctest: +SKIP
     """
     if isinstance(layer, ShardedEmbedding):
         raise OptionError(
@@ -471,7 +609,7 @@ def _copy(
     _check_floating(dtype)
     if isinstance(matrix, EmbeddingMatrix) and str(dtype) == f"torch.{matrix.dtype}":
         values = matrix.stored.checked()
-        if dtype == torch.bfloat16:  # whose bits numpy has as whole numbers
+        if dtype == torch.bfloat16:  # numpy has the bits of bfloat16 as integers
             bits = torch.tensor(values.view(np.int16), device=device)
             return bits.view(torch.bfloat16)
         return torch.tensor(values, device=device)
@@ -481,7 +619,7 @@ def _copy(
 
 
 def _check_floating(dtype: object) -> None:
-    """Raise `OptionError` for what is no dtype of PyTorch that holds vectors."""
+    """Raise `OptionError` for a value that is no floating dtype of PyTorch."""
     if not isinstance(dtype, torch.dtype):
         raise OptionError(
             f"dtype is {dtype!r}: give a dtype of PyTorch, such as torch."
@@ -492,7 +630,7 @@ def _check_floating(dtype: object) -> None:
 
 
 def _dtype_named(given: object) -> str:
-    """Return the name of the dtype that PyTorch has for one of numpy or a word."""
+    """Return the name of PyTorch's dtype for a numpy dtype or a word."""
     name = given if isinstance(given, str) else getattr(given, "__name__", str(given))
     name = name.rpartition(".")[2]
     return name if isinstance(getattr(torch, name, None), torch.dtype) else "float32"

@@ -1,8 +1,8 @@
 """Hugging Face's transformers: the input table of a language model.
 
-The table stays what the model has made it: one parameter of the name ``weight``, in the
-model's own layer. So all that transformers and its neighbours do by that name works:
-tying, resizing, saving, loading, adapting.
+The table stays one parameter of the name ``weight`` in the model's own layer. So
+everything that transformers and related libraries do by that name works: tying,
+resizing, saving, loading, adapting.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ except ImportError as error:
 
 __all__ = ["initialise"]
 
-#: Which rows train: those of all tokens or of none, those that the source has or those
-#: it does not have, those where a mask (rows,) is true, those of the tokens listed.
+#: Which rows train: all or none; those that the source has, or lacks; those of a mask
+#: (rows,); those of the listed tokens.
 Train = Literal["all", "new", "found"] | npt.NDArray[np.bool_] | Iterable[str] | None
 
 _TRAIN = (
@@ -42,7 +42,7 @@ _TRAIN = (
     "id, or a list of tokens"
 )
 
-#: How many rows more than tokens a table has that was padded to a multiple.
+#: The most rows that a padded table may have beyond the tokens.
 _PADDING = 1024
 
 _FLOATS = (torch.float32, torch.bfloat16, torch.float16, torch.float64)
@@ -63,56 +63,53 @@ def initialise(
     library: pe.Library | None = None,
     rows: int | None = None,
 ) -> EmbeddingMatrix | None:
-    """Fill the input table of a language model, and say which of its rows train.
+    """Fill the input table of a language model, and choose which rows train.
 
     Row ``i`` of the table becomes the vector of the tokenizer's token id ``i``, in the
-    dtype of the table, in place. A tied head has the same parameter, and so the same
-    rows; an untied one stays as it is. Rows past the last token, of a table that was
-    padded to a multiple, stay as they are.
+    dtype of the table, in place. A tied head shares the parameter; an untied one is not
+    changed. Rows after the last token, of a padded table, are not changed.
 
-    Frozen rows keep every bit under any optimiser of PyTorch, weight decay, averaging
-    and gradient clipping, in ``Trainer``, under accelerate and ``fully_shard``, and
-    after ``deepcopy``. What is no ``torch.optim.Optimizer``, as DeepSpeed, is undone
-    before the next forward or a state is taken, with a warning. They may be loaded:
-    what is loaded stays from then on. The choice belongs to the model in memory and to
-    no file: call ``initialise(model, tokenizer, train=...)`` without a source again
-    after ``from_pretrained``. Rows that ``resize_token_embeddings`` adds
-    train. LoRA on the table moves every row of it; ``trainable_token_indices`` and
-    ``modules_to_save`` do not.
+    Frozen rows keep every bit with any optimiser of PyTorch, weight decay, averaging
+    and gradient clipping, in ``Trainer``, with accelerate and ``fully_shard``, and
+    after ``deepcopy``. Changes by an optimiser that is no ``torch.optim.Optimizer``,
+    such as DeepSpeed, are undone before the next forward or state, with a warning.
+    Loaded values become the frozen ones. The choice of rows is not saved: after
+    ``from_pretrained`` call ``initialise(model, tokenizer, train=...)`` again, without
+    a source. Rows that ``resize_token_embeddings`` adds train. LoRA on the table moves
+    every row; ``trainable_token_indices`` and ``modules_to_save`` do not.
 
     The row of a pad token that is no other special token becomes zeros, and stays so.
 
     Parameters
     ----------
     model : transformers.PreTrainedModel
-        The model, on a device. Before it is wrapped by PEFT or for several processes.
+        The model, on a device, not yet wrapped by PEFT or for several processes.
     tokenizer : tokenizer, Vocabulary or path
-        What `Vocabulary.of` takes, or the folder or the file of a tokenizer.
+        A value that `Vocabulary.of` takes, or the folder or file of a tokenizer.
     source : EmbeddingMatrix, name, path, URL, or a list of them, optional
         The vectors, of the dim of the table: a matrix for the tokenizer's vocabulary,
-        or what `build_matrix` takes. None fills nothing.
+        or sources as in `build_matrix`. None fills nothing.
     train : "all", "new", "found", None, bool array (rows,) or list of str, \
 default "all"
-        The rows that train: all; those of tokens that the source does not have, or with
-        ``tokens=`` those of these; those of tokens that it has; none, then the table,
-        and a head that is tied to it, gets no gradient; those where the array is true;
-        those of the tokens listed.
+        The rows that train: all; those of tokens that the source lacks, or with
+        ``tokens=`` those of these tokens; those of tokens that it has; none, so that
+        the table and a tied head get no gradient; those where the array is true; those
+        of the listed tokens.
     tokens : list of str, optional
-        Fill and look up the rows of these alone, such as those that were added to the
-        tokenizer. The others, pad too, stay as they are.
+        Look up and fill only the rows of these tokens, such as tokens that were added
+        to the tokenizer. The others, also pad, are not changed.
     match, oov, seed, recipe, library : optional
-        As in `build_matrix`, but for two defaults. ``match`` is "exact,unmarked", so
-        ``Ġthe`` and ``▁the`` are found as "the"; ``oov`` is "keep": what is not found
-        keeps the row that the model has. A ``recipe`` has its own of both.
+        As in `build_matrix`, with two other defaults. ``match`` is "exact,unmarked", so
+        ``Ġthe`` and ``▁the`` are found as "the"; ``oov`` is "keep": a token that is not
+        found keeps the row of the model. A ``recipe`` has its own defaults.
     rows : int, optional
-        ``rows=len(tokenizer)`` says that the table may be longer than the tokenizer by
+        ``rows=len(tokenizer)`` allows a table that is longer than the tokenizer by
         1,024 rows or more.
 
     Returns
     -------
     EmbeddingMatrix or None
-        What the rows of tokens are now, float32, with the ledger that tells for each
-        where it is from. None without a source.
+        The new rows of the tokens, float32, with their ledger. None without a source.
 
     Raises
     ------
@@ -121,7 +118,7 @@ default "all"
         another dim; a mask of another length.
     OptionError
         For a model without an input table, or one that is on the meta device,
-        quantised, wrapped or sharded; for values that mean nothing.
+        quantised, wrapped or sharded; and for unknown values.
     VocabularyError
         For ``tokens`` that the tokenizer does not have.
     CoverageError, SourceError, FormatError
@@ -132,7 +129,7 @@ default "all"
     >>> model = LlamaForCausalLM(config)
     >>> initialise(model, tokenizer, "vectors.txt", train="new")
 
-    Tokens that were added, the rest of the model's table frozen:
+    Fill added tokens, and freeze the rest of the table:
 
     >>> tokenizer.add_tokens(["▁okapi"])
     >>> model.resize_token_embeddings(len(tokenizer))
@@ -164,9 +161,9 @@ default "all"
 
 
 class _OwnRows:
-    """An OOV policy: the rows that the model has. It notes which it was asked for."""
+    """An OOV policy that keeps the model's rows, and records the tokens."""
 
-    __qualname__ = "keep"  # so it is called in the provenance
+    __qualname__ = "keep"  # its name in the provenance
 
     def __init__(self, weight: Tensor, vocabulary: Vocabulary) -> None:
         self._weight = weight
@@ -184,7 +181,7 @@ class _OwnRows:
         return found
 
     def check(self, dim: int) -> None:
-        """Raise `ShapeError` for vectors of another dim than the table."""
+        """Raise `ShapeError` if the dim of the vectors is not that of the table."""
         if dim == self.dim:
             return
         larger = (
@@ -249,7 +246,7 @@ def _parameters(layer: Any) -> Iterable[tuple[str, Any]]:
 
 
 def _vocabulary(tokenizer: Any) -> Vocabulary:
-    """Return the tokens by id, with a pad only where that is no other special token."""
+    """Return the tokens by id, with a pad only if it is no other special token."""
     if isinstance(tokenizer, str | os.PathLike):
         found = Vocabulary.from_file(os.fspath(tokenizer))
     else:
@@ -259,7 +256,7 @@ def _vocabulary(tokenizer: Any) -> Vocabulary:
 
 
 def _part(vocabulary: Vocabulary, tokens: Iterable[str]) -> Vocabulary:
-    """Return some tokens at the ids they have."""
+    """Return some tokens, with their ids."""
     listed = [tokens] if isinstance(tokens, str) else list(tokens)
     for token in listed:
         if token not in vocabulary:
@@ -296,13 +293,13 @@ def _check_rows(table: int, tokens: int, rows: int | None) -> None:
 def _matrix(
     source: Any, vocabulary: Vocabulary, own: _OwnRows, options: dict[str, Any]
 ) -> EmbeddingMatrix:
-    """Return the rows of the tokens; those of a matrix as they are, if it has these."""
+    """Return the rows of the tokens; those of a matrix unchanged, if it has them."""
     if isinstance(source, EmbeddingMatrix):
         own.check(source.dim)
         if _same_tokens(source.vocabulary, vocabulary):
             return source
     recipe = options["recipe"]
-    if recipe is not None:  # it has its own; build_matrix refuses both
+    if recipe is not None:  # the recipe has both; build_matrix refuses two values
         options["oov"] = None if options["oov"] is own else options["oov"]
     elif options["match"] is None:
         options["match"] = ("exact", "unmarked")
@@ -334,7 +331,7 @@ def _trains(
         mask[: len(ledger)] = _by_word(train, ledger, looked_up, asked)
     else:
         array = as_array(train)
-        if array is not None and array.shape == mask.shape:  # of padded rows, too
+        if array is not None and array.shape == mask.shape:  # of padded rows too
             mask[size:] = array[size:]
             train = array[:size]
         elif array is None and not isinstance(train, Iterable):
@@ -366,7 +363,7 @@ def _by_word(
 
 
 def _fill(weight: Tensor, matrix: EmbeddingMatrix, kept: BoolArray) -> None:
-    """Write the rows that the model did not have yet."""
+    """Write the rows that were found or filled."""
     changed = matrix.origin != Origin.UNUSED
     changed &= ~kept[: len(changed)]
     if weight.dtype == torch.float16:
@@ -380,7 +377,7 @@ def _fill(weight: Tensor, matrix: EmbeddingMatrix, kept: BoolArray) -> None:
 def _freeze(
     model: nn.Module, layer: nn.Module, weight: Tensor, trains: BoolArray, train: object
 ) -> None:
-    """Let rows train as the mask (rows,) says, and no others."""
+    """Let the rows of a mask (rows,) train, and no others."""
     FrozenRows.stop(model.modules())
     weight.requires_grad_(bool(trains.any()))
     if trains.all() or not trains.any():
