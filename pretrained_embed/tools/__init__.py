@@ -1,1 +1,1 @@
-"""What is done with vectors once they are there: over public names alone."""
+"""The tools for finished vectors, which use public names only."""

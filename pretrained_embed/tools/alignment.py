@@ -1,10 +1,10 @@
-"""The verb `align`: the vectors of one space turned into another.
+"""`align`: maps the vectors of one space into another.
 
-The map is orthogonal, so it changes no angle and no length among the vectors it turns:
+The map is orthogonal, so it preserves the angles and lengths of the vectors:
 Schönemann 1966, https://doi.org/10.1007/BF02289451, for words Xing et al. 2015,
 https://aclanthology.org/N15-1104, and Artetxe et al. 2016,
-https://aclanthology.org/D16-1250. Pairs may be added step by step, those that are each
-other's nearest by CSLS: Conneau et al. 2018, https://arxiv.org/abs/1710.04087.
+https://aclanthology.org/D16-1250. Pairs that are mutual nearest neighbours by CSLS may
+be added step by step: Conneau et al. 2018, https://arxiv.org/abs/1710.04087.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from pretrained_embed.errors import (
 from pretrained_embed.library import listed_sources
 from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 
-#: Neighbours whose mean cosine is the density about a vector, in CSLS.
+#: How many neighbours the density around a vector is the mean cosine of, in CSLS.
 _NEAR = 10
-#: Candidates of a held-out word among which CSLS chooses.
+#: How many candidates for a held-out word CSLS compares.
 _CANDIDATES = 100
 
 Pairs = str | os.PathLike[str] | Mapping[str, str] | Iterable[tuple[str, str]]
 
 
 class Precision(NamedTuple):
-    """How many of the pairs held out were found again, of 0 to 1.
+    """How many held-out pairs were found again, from 0 to 1.
 
-    ``cosine`` is the share whose nearest row of the target, by cosine, is a right one,
-    ``csls`` the same by CSLS, which draws less to rows that are near to everything.
+    ``cosine`` is the share whose nearest row of the target, by cosine, is correct;
+    ``csls`` is the same by CSLS, which prefers hubs less.
     """
 
     cosine: float
     csls: float
-    words: int  # of the source, whose pairs were held out
+    words: int  # source words whose pairs were held out / rows of the target
     candidates: int  # rows of the target
 
     def __str__(self) -> str:
@@ -59,23 +59,24 @@ class Precision(NamedTuple):
 
 @dataclass(frozen=True)
 class Alignment:
-    """What `align` returns.
+    """The result of `align`.
 
-    ``matrix`` has the rows of the source in the space of the target, OOV rows too;
-    the pad row is zeros. ``map`` is float64 (dim, dim): rows times it are turned.
-    ``pairs`` is how many it was fitted to, and ``score`` how many of those held out it
-    finds, ``None`` if none were.
+    ``matrix`` has the rows of the source in the space of the target, OOV rows too; the
+    pad row is zeros. ``map`` is float64 (dim, dim); rows are multiplied by it.
+    ``pairs`` is how many pairs it was fitted to, and ``score`` how many held-out pairs
+    it finds, ``None`` if there are none.
     """
 
     matrix: pe.EmbeddingMatrix
     map: Float64Array
-    means: tuple[Float64Array, Float64Array]  # of source and target, zeros if not asked
+    # of source and target, zeros without centering
+    means: tuple[Float64Array, Float64Array]
     unit: bool
     pairs: int
     score: Precision | None
 
     def apply(self, vectors: FloatArray) -> Float32Array:
-        """Return rows of the source's space, (rows, dim), in that of the target."""
+        """Return rows of the source's space, (rows, dim), in the target's space."""
         wide = np.asarray(vectors, np.float64)
         lengths = np.ones((len(wide), 1))
         if self.unit:
@@ -132,37 +133,50 @@ def align(
     seed: int = 0,
     library: pe.Library | None = None,
 ) -> Alignment | list[Alignment]:
-    """Return the vectors of ``source``, turned into the space of ``target``.
+    """Map the vectors of a source into the space of a target.
 
     Parameters
     ----------
     source, target : EmbeddingMatrix, Reader, path or name
-        Two spaces of one dim. ``source`` may be a list, such as the vectors of
-        successive years: each is aligned to the next one as that was aligned, the last
-        to ``target``, and a list comes back.
+        Two spaces of the same dim. ``source`` may be a list, such as the vectors of
+        successive years: each is aligned to the aligned next one, the last to
+        ``target``, and a list is returned.
     pairs : "shared" (default), path, mapping, or list of (str, str)
-        Tokens of the source and of the target that mean the same: those that both
-        have, a file with two words a line, or what is given. Pairs of which one has no
-        row that was found are left out.
+        Tokens of source and target with the same meaning: those that both have, a file
+        with two words a line, or the given pairs. Pairs with an OOV token are left out.
     unit : bool, default True
-        Fit to vectors of length 1. The rows that come back keep their lengths.
+        Fit to vectors of length 1. The returned rows keep their lengths.
     center : bool, default False
-        Take the mean of all found rows from each side first.
+        Subtract the mean of all found rows of each side first.
     refine : int, default 0
-        How often to fit again to the pairs that are each other's nearest by CSLS among
-        the first ``limit`` (default 10,000) found rows of each side.
-    holdout, seed : float and int, default 0.1 and 0
-        The share of the source's words that no map is fitted to, for the score.
+        How often to fit again, to pairs that are mutual nearest neighbours by CSLS
+        among the first ``limit`` found rows of each side.
+    limit : int, default 10,000
+        See ``refine``.
+    holdout : float, default 0.1
+        The share of the source's words that is kept out of the fit, for the score.
+    seed : int, default 0
+        Seed for that share.
     library : Library, optional
-        Where names are looked for, and how files are read.
+        Where names are looked up, and how files are read.
 
-    Returns an `Alignment`, with ``matrix``, ``map`` and ``score``, or a list of them.
-    The map is in the provenance of ``matrix``, as float32 in base64.
+    Returns
+    -------
+    Alignment or list of Alignment
+        With ``matrix``, ``map`` and ``score``. The provenance of ``matrix`` has the
+        map, as float32 in base64.
 
-    Raises `ShapeError` where the dims differ, `VocabularyError` where fewer than two
-    pairs are in both, `OptionError` for options that mean nothing, and what
-    `load_matrix` does.
+    Raises
+    ------
+    ShapeError
+        If the dims differ.
+    VocabularyError
+        If fewer than two pairs are in both.
+    OptionError
+        For unknown options.
 
+    Examples
+    --------
     >>> turned = align("news-1990.npz", "news-2020.npz")  # doctest: +SKIP
     >>> turned.matrix.keyed().similar_by_vector(new["mouse"])  # doctest: +SKIP
     """
@@ -194,11 +208,11 @@ class _How(NamedTuple):
 
 
 class _Space(NamedTuple):
-    """A matrix, and which rows of it were found and have a direction."""
+    """A matrix, and which rows of it were found and are not zero."""
 
     matrix: pe.EmbeddingMatrix
     found: Int64Array
-    places: dict[str, int]  # of a token among the found rows
+    places: dict[str, int]  # the position of a token among the found rows
 
     @classmethod
     def of(cls, source: Any, library: pe.Library | None = None) -> _Space:
@@ -213,9 +227,9 @@ class _Space(NamedTuple):
 
 
 def matrix_of(source: Any, library: pe.Library | None = None) -> pe.EmbeddingMatrix:
-    """Return a matrix: itself, a saved one, or all rows of a file, a name or a reader.
+    """Return a matrix: the given one, a saved one, or all rows of a source.
 
-    Of a store, and of formats that can be, the vectors are mapped.
+    The vectors of stores and of mappable formats are mapped.
     """
     if isinstance(source, pe.EmbeddingMatrix):
         return source
@@ -258,10 +272,10 @@ def _aligned(source: _Space, target: _Space, pairs: Pairs, how: _How) -> Alignme
 
 
 def _applied(plain: Alignment, target: _Space, pairs: Pairs, how: _How) -> Alignment:
-    """Return the alignment with all rows of the matrix turned, and the map told."""
+    """Return the alignment with all rows of the matrix mapped, and the map recorded."""
     matrix = plain.matrix
     turned = plain.apply(matrix.vectors)
-    turned[~matrix.vectors.any(axis=1)] = 0.0  # padding, holes, and what has no place
+    turned[~matrix.vectors.any(axis=1)] = 0.0  # padding, holes, and rows of zeros
     aligned = matrix.with_vectors(turned)
     aligned.provenance["aligned"] = {
         "pairs": pairs if isinstance(pairs, str) else type(pairs).__name__,
@@ -288,7 +302,7 @@ def _prepared(space: _Space, unit: bool) -> Float64Array:
 
 
 def _pairs(pairs: Pairs, source: _Space, target: _Space) -> list[tuple[int, int]]:
-    """Return the places of the two tokens of each pair that has both."""
+    """Return the positions of the two tokens of each pair that has both."""
     given: Iterable[tuple[str, str]]
     if isinstance(pairs, str) and pairs == "shared":
         given = ((token, token) for token in source.places)
@@ -309,7 +323,7 @@ def _pairs(pairs: Pairs, source: _Space, target: _Space) -> list[tuple[int, int]
 
 
 def _mutual(x: Float64Array, y: Float64Array) -> Int64Array:
-    """Return the pairs that are each other's nearest by CSLS, (pairs, 2)."""
+    """Return the pairs that are mutual nearest neighbours by CSLS, (pairs, 2)."""
     forth, back = _csls_best(x, y), _csls_best(y, x)
     mutual = np.flatnonzero(back[forth] == np.arange(len(x)))
     return np.stack([mutual, forth[mutual]], axis=1)
@@ -323,7 +337,7 @@ def _csls_best(x: Float64Array, y: Float64Array) -> Int64Array:
 
 
 def _density(of: Float64Array, among: Float64Array) -> Float64Array:
-    """Return the mean cosine of each row with its nearest among others."""
+    """Return the mean cosine of each row with its nearest rows among others."""
     best = Nearest(of, min(_NEAR, len(among)))
     best.add(among.astype(np.float32))
     mean: Float64Array = np.nan_to_num(best.scores).mean(axis=1)
@@ -331,9 +345,9 @@ def _density(of: Float64Array, among: Float64Array) -> Float64Array:
 
 
 def _by_csls(best: Nearest, density: Float64Array) -> Int64Array:
-    """Return the first of the nearest rows once dense places are set back.
+    """Return the first of the nearest rows, after dense regions are penalised.
 
-    Of one query its own density changes no order, so it is left away.
+    The density of the query does not change the order, so it is left out.
     """
     scores = np.where(best.rows < 0, -np.inf, 2 * best.scores - density[best.rows])
     chosen = np.argmax(scores, axis=1)[:, None]

@@ -1,4 +1,4 @@
-"""From any vectors that can be read to any format that can be written."""
+"""Conversion from any readable vectors to any writable format."""
 
 from __future__ import annotations
 
@@ -31,12 +31,17 @@ from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 @dataclass(frozen=True)
 class Conversion:
-    """What `convert` has done.
+    """The result of `convert`.
 
-    ``duplicates`` counts the rows whose token stood in an earlier one, of those that
-    were asked for; they were written too, unless ``dropped``. ``missing`` are the
-    tokens that were asked for and are not in the source. ``findings`` is what reading
-    the source found, ``notes`` what did not go into the new file.
+    ``duplicates`` counts the selected rows with the token of an earlier one; they were
+    written too, unless ``dropped``. ``missing`` are the tokens of ``vocab`` that the
+    source lacks. ``findings`` are those of the source, ``notes`` name what the new file
+    does not have.
+
+    Examples
+    --------
+    >>> convert("vectors.txt", "vectors.npz").rows  # doctest: +SKIP
+    400000
     """
 
     path: Path
@@ -53,7 +58,7 @@ class Conversion:
     notes: list[str]
 
 
-#: Keywords that `convert` had, and what is written in their place.
+#: Former keywords of `convert`, and the present ones.
 _FORMER = {**former_names.BAD_ROWS, **former_names.LIBRARY}
 
 
@@ -73,28 +78,55 @@ def convert(
     progress: AnyProgress = None,
     **former: Any,
 ) -> Conversion:
-    """Write the vectors of ``source`` to ``out`` in another format.
+    """Write the vectors of a source in another format.
 
-    ``source``, ``layout`` and ``library`` are as in `open_vectors`, objects in memory
-    too; the source itself is read, never a store of it. ``format`` is one of
-    ``WRITABLE_FORMATS``, by default as the suffix of ``out`` says. All rows are
-    written, in their order: with ``vocab`` those of its tokens only, with
-    ``drop_duplicates`` the first of each token only. ``limits=Limits(bad_rows=...)``
-    says how many malformed rows may be left out, which are counted; by default the
-    first is an error. Of more than ``limit`` rows the first are written, and what
-    follows their block is not read.
-    ``dtype`` is what vectors are kept as, where the format can hold it: "float32",
-    "float64", or another one of `EmbeddingMatrix.astype`. Of a source that this package
-    wrote in that dtype the bits stay as they are, where all rows are written.
+    The source itself is read, never a store of it. All rows are written, in their
+    order. The new file reads back with the same values, or `WriteError` names the token
+    or row that prevents it. It appears whole or not at all. One block of vectors is in
+    memory at a time, and all tokens.
 
-    Vectors pass through memory a block at a time, whatever their number; the tokens
-    stay in it. ``progress`` is called with bytes done, and bytes in all or ``None``, in
-    one or two passes.
+    Parameters
+    ----------
+    source, layout, library
+        As in `open_vectors`.
+    out : path
+        The file to write.
+    format : str, optional
+        One of ``WRITABLE_FORMATS``; by default the suffix of ``out`` names it.
+    vocab : Vocabulary or iterable of str, optional
+        Write only the rows of these tokens.
+    dtype : str, optional
+        The dtype of the new vectors, if the format can hold it: "float32", "float64",
+        or another one of `EmbeddingMatrix.astype`. If this package wrote the source in
+        that dtype and all rows are written, the bits are copied.
+    drop_duplicates : bool, default False
+        Write only the first row of each token.
+    limit : int, optional
+        Write at most this many rows, the first ones; later blocks are not read.
+    limits : Limits, optional
+        ``Limits(bad_rows=...)`` says how many malformed rows may be left out; they are
+        counted. By default the first is an error.
+    progress : callable of (bytes, bytes in all or None), True or None
+        Called in one or two passes.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
-    What is written reads back as it was read, or `WriteError` says which token or row
-    stops it; ``out`` appears whole or not at all. Raises `OptionError` for a format or
-    dtype that there is none of, for limits on the coverage, and where ``out`` would
-    take the place of the source; else as `open_vectors` and `Reader.blocks` do.
+    Returns
+    -------
+    Conversion
+        What was written.
+
+    Raises
+    ------
+    OptionError
+        For an unknown format or dtype, for limits on the coverage, and if ``out`` would
+        replace the source.
+    WriteError
+        If the format cannot hold a row, or the file cannot be written.
+
+    Examples
+    --------
+    >>> convert("vectors.txt", "vectors.npz")  # doctest: +SKIP
     """
     former_names.refuse(former, _FORMER, convert)
     library, progress = Library.of(library), listener(progress)
@@ -112,7 +144,7 @@ def convert(
         passing = RowFilter(vocab, drop=drop_duplicates, limit=limit)
         whole = chosen.whole and not passing.chooses
         if limits.on_bad_row == "skip":
-            reader.find_faults()  # where there are some, `rows` gives none
+            reader.find_faults()  # if there are bad rows, `rows` has no number
         rows = reader.rows(progress) if whole else None
         if rows is None:
             blocks = reader.packed_blocks(
@@ -146,7 +178,7 @@ def convert(
 def _check_place(
     out: str | os.PathLike[str], source: Given, opened: Sequence[Path]
 ) -> None:
-    """Raise `OptionError` where the new file would take the place of what is read."""
+    """Raise `OptionError` if the new file would replace the source."""
     read = [*opened]
     if isinstance(source, str | bytes | os.PathLike):
         words = os.path.expanduser(os.fsdecode(source))  # noqa: PTH111  (a name may begin with ~)
@@ -168,7 +200,7 @@ def _check_place(
 def _bounded(
     blocks: Iterable[PackedBlock], reader: Reader, limits: pe.Limits
 ) -> Iterator[PackedBlock]:
-    """Give the blocks on; at their end `RowError` if too many rows were malformed."""
+    """Yield the blocks; at their end raise `RowError` for too many malformed rows."""
     yield from blocks
     limits.check_rows(reader.findings, reader.name)
 
@@ -187,11 +219,11 @@ def _notes(reader: Reader, rows: RowStream) -> list[str]:
 
 
 class RowFilter:
-    """Lets the rows through that are asked for, and counts them.
+    """Passes the selected rows on, and counts them.
 
-    Those are, with a ``vocabulary``, the rows of its tokens but the pad, and with
-    ``drop`` the first row of each token; no more than ``limit``. Holds the tokens that
-    came.
+    With a ``vocabulary`` they are the rows of its tokens except the pad, and with
+    ``drop`` the first row of each token; at most ``limit``. The tokens are kept in
+    memory.
     """
 
     def __init__(
@@ -210,11 +242,11 @@ class RowFilter:
 
     @property
     def chooses(self) -> bool:
-        """Whether it may leave rows out."""
+        """Whether rows may be left out."""
         return self._drop or self._wanted is not None or self._limit is not None
 
     def through(self, rows: RowStream) -> Iterator[AnyBlock]:
-        """Yield the rows that pass."""
+        """Yield the selected rows."""
         listed = rows.arrays.get(HOLES)
         holes = set() if listed is None else set(listed.tolist())
         for block in rows.blocks:
@@ -231,11 +263,11 @@ class RowFilter:
 
     @property
     def _left(self) -> int | None:
-        """How many rows may still come; ``None`` for any number."""
+        """Return how many rows may still be written; ``None`` for any number."""
         return None if self._limit is None else self._limit - self.rows
 
     def missing(self) -> list[str]:
-        """Return the tokens that were asked for and did not come."""
+        """Return the tokens of the vocabulary that the source lacks."""
         left = (self._wanted or set()) - self._seen
         return sorted(PackedTokens.join(list(left)).unpack())
 

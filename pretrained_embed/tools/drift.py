@@ -1,4 +1,4 @@
-"""The verb `compare`: what training, or anything else, changed in vectors."""
+"""`compare`: the changes between two matrices, for example by training."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-#: The first rank of each band of frequency, from 0.
+#: The first rank of each frequency band, from 0.
 _BANDS = (0, 100, 1_000, 10_000, 100_000, 1_000_000)
-#: Tokens whose neighbours are looked for at once, and tokens in a picture.
+#: How many tokens are searched for neighbours at a time; how many are in a picture.
 _AT_ONCE, _DRAWN = 1024, 60
 
 _PAGE = """<!DOCTYPE html>
@@ -40,53 +40,55 @@ th, td {{ border-bottom: 1px solid #8884; padding: .2rem .6rem; text-align: left
 
 @dataclass(frozen=True)
 class Moved:
-    """A token, and what became of its vector."""
+    """A token, and the change of its vector."""
 
     token: str
-    cosine: float  # of the vector before and the one after
+    cosine: float  # cosine between the vectors before and after
     norm_before: float
     norm_after: float
-    gained: tuple[str, ...]  # neighbours it has now, and had not, the nearest first
+    gained: tuple[str, ...]  # new neighbours, the nearest first
     lost: tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class FrequencyBand:
-    """Tokens of like frequency: ranks ``first`` to before ``end``, from 0."""
+    """Tokens of similar frequency: ranks ``first`` to before ``end``, from 0."""
 
     first: int
     end: int
     tokens: int
-    cosine: float  # the mean
+    # mean cosine / share of the neighbours that stayed, mean / norm after divided by
+    # that before, median
+    cosine: float
     kept: float  # share of the neighbours that stayed, the mean
     norm: float  # the norm after, of that before, the median
 
 
 @dataclass(frozen=True)
 class Drift:
-    """What `compare` returns; ``str(drift)`` says it in lines.
+    """The result of `compare`; ``str(drift)`` is a summary.
 
     ``moved`` are the tokens with the smallest cosines, ``bands`` all of them by
-    frequency. ``only_before`` and ``only_after`` are how many tokens the other has not.
+    frequency. ``only_before`` and ``only_after`` count the tokens that the other lacks.
     """
 
     tokens: int
-    unchanged: int  # to the bit
+    unchanged: int  # bit for bit
     only_before: int
     only_after: int
-    neighbours: int  # how many were compared of each token
+    neighbours: int  # how many neighbours of each token were compared
     bands: tuple[FrequencyBand, ...]
     moved: tuple[Moved, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return everything as JSON-compatible values."""
         return asdict(self)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a page, ``.html``, or a picture, ``.png``, ``.svg`` or ``.pdf``.
 
         It appears whole or not at all. Raises `OptionError` for another suffix,
-        `WriteError`, and `MissingPackageError` for a picture without matplotlib.
+        `WriteError`, and `MissingPackageError` if a picture needs matplotlib.
         """
         suffix = Path(os.fsdecode(path)).suffix.lower()
         if suffix in pe.EmbeddingMatrix.PICTURE_SUFFIXES:
@@ -106,9 +108,9 @@ class Drift:
             file.write(page.encode("utf-8", "backslashreplace"))
 
     def plot(self) -> Figure:
-        """Return a matplotlib figure: the tokens that moved most.
+        """Return a matplotlib figure of the tokens that moved most.
 
-        Across stands how much longer the vector became, upwards the cosine.
+        The x axis is the ratio of the norms, the y axis the cosine.
         """
         points = [
             plot.Point(
@@ -151,26 +153,39 @@ def compare(
     limit: int = 20_000,
     library: pe.Library | None = None,
 ) -> Drift:
-    """Return what changed from one matrix to another, token by token.
+    """Return the changes from one matrix to another, token by token.
 
     Parameters
     ----------
     before, after : EmbeddingMatrix, Reader, path or name
-        Such as a matrix, and what ``from_layer`` brought back after training. Tokens
-        that both have, and that have a direction in both, are compared.
+        For example a matrix, and the one of ``from_layer`` after training. Tokens that
+        both have, with vectors that are not zero, are compared.
     count : int, default 20
-        How many of the tokens that moved most to list.
+        How many of the tokens that moved most are listed.
     neighbours : int, default 10
-        How many nearest neighbours to compare, among the tokens compared.
+        How many nearest neighbours are compared, among the compared tokens.
     limit : int, default 20,000
-        Of so many tokens at most: the most frequent, by the counts of the vocabulary
-        before; without counts the first ids.
+        The most tokens that are compared: the most frequent by the counts of the
+        vocabulary before; without counts the first ids.
     library : Library, optional
-        Where names are looked for, and how files are read.
+        Where names are looked up, and how files are read.
 
-    Raises `ShapeError` where the dims differ, `VocabularyError` where no token is in
-    both, `OptionError` for numbers below 1, and what `load_matrix` does.
+    Returns
+    -------
+    Drift
+        The changes; printed, a summary.
 
+    Raises
+    ------
+    ShapeError
+        If the dims differ.
+    VocabularyError
+        If no token is in both.
+    OptionError
+        For numbers below 1.
+
+    Examples
+    --------
     >>> print(compare("embedding.npz", "trained.npz"))  # doctest: +SKIP
     """
     if min(count, neighbours, limit) < 1:
@@ -250,19 +265,19 @@ def _shared(
 
 
 def _near(units: Float32Array, count: int) -> Int64Array:
-    """Return the nearest rows of each but itself, (rows, count)."""
+    """Return the nearest other rows of each row, (rows, count)."""
     near = np.empty((len(units), count), np.int64)
     for start in range(0, len(units), _AT_ONCE):
         best = Nearest(units[start : start + _AT_ONCE], count + 1)
         best.add(units)
         own = best.rows == np.arange(start, start + len(best.rows))[:, None]
-        own[~own.any(axis=1), -1] = True  # many that are just as near: leave the last
+        own[~own.any(axis=1), -1] = True  # many rows are equally near: remove the last
         near[start : start + len(own)] = best.rows[~own].reshape(len(own), count)
     return near
 
 
 def _kept(before: Int64Array, after: Int64Array) -> Any:
-    """Return the share of the neighbours before that are there after, (rows,)."""
+    """Return the share of earlier neighbours that remain, (rows,)."""
     return (before[:, :, None] == after[:, None, :]).any(axis=2).mean(axis=1)
 
 

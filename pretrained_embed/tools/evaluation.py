@@ -1,17 +1,18 @@
-"""The verb `evaluate`: how well vectors agree with what people know of words.
+"""`evaluate`: how well vectors agree with human judgements of words.
 
-Similarity: how the cosines of pairs of words rank against what people said of them.
-Analogies: Athens is to Greece as Oslo is to the token nearest to Greece - Athens + Oslo
-that is none of the three (3CosAdd). The odd one out: the word with the least similarity
-to the others (Camacho-Collados and Navigli 2016, https://aclanthology.org/W16-2508).
-Categories: the share of words that are in a cluster of k-means, as many as there are
-categories, most of which is of their category (purity).
+Similarity: rank correlation between the cosines of word pairs and human ratings.
+Analogies: Athens is to Greece as Oslo is to the token nearest to Greece - Athens +
+Oslo, other than these three (3CosAdd). The odd one out: the word with the least
+similarity to the others (Camacho-Collados and Navigli 2016,
+https://aclanthology.org/W16-2508). Categories: purity of a k-means clustering with one
+cluster for each category, which is the share of words that belong to the main category
+of their cluster.
 
-Only tokens whose vectors are from a source take part: no pad, no unk, no row that an
-OOV policy filled, and no row without a direction. An item with another token is left
-out, not counted as wrong: a score means little without the coverage beside it, and of
-analogies without the number of candidates. Letter case does not count; of tokens that
-differ in nothing else, the one with the lowest id stands for all.
+Only tokens with vectors from a source are used: not pad, unk, rows of OOV policies, or
+rows of zeros. An item with any other token is left out and not counted as wrong, so a
+score must be read together with its coverage, and for analogies with the number of
+candidates. Letter case is ignored: of tokens that differ only in case, the one with the
+lowest id is used.
 """
 
 from __future__ import annotations
@@ -52,30 +53,30 @@ _MEASURES = {
 }
 _NOUNS = {"similarity": "pairs", "analogy": "questions", "category": "words"}
 
-#: What the metadata of a saved matrix has: its row ledger.
+#: The metadata key of a saved matrix: its ledger.
 _OWN = "pretrained_embed"
 
-#: Nearest tokens of an analogy that are looked through for one that is not in it.
+#: How many nearest tokens of an analogy are searched for one that is not in it.
 _SPARE = 8
 
-#: What a score is of: of all items that were answered, or some of them.
+#: The kind of a score: of all answered items, or of some of them.
 _Measure = Callable[[Int64Array], float]
 
 
 @dataclass(frozen=True)
 class Score:
-    """One score of a source on a task, and the interval of 95 % about it.
+    """One score of a source on a task, with its 95 % interval.
 
     ``value``, -1 to 1 for Spearman's correlation and 0 to 1 for a share, is ``None``
-    where there are too few items to tell, or all are alike. ``low`` and ``high`` are
-    the percentiles 2.5 and 97.5 of it over resampled items (bootstrap).
+    if there are too few items, or all are equal. ``low`` and ``high`` are its
+    percentiles 2.5 and 97.5 over resampled items (bootstrap).
     """
 
     source: str
     task: str
     kind: str
     measure: str
-    items: int  # in the task
+    items: int  # in the task / all of whose words have a vector
     answered: int  # all of whose words have a vector
     value: float | None
     low: float | None = None
@@ -98,14 +99,14 @@ class Score:
 
 @dataclass(frozen=True)
 class Difference:
-    """By how much a source is better than another, on the items both have."""
+    """By how much a source is better than another, on the items that both have."""
 
     task: str
     measure: str
     first: str
     second: str
     items: int
-    value: float  # the score of the first less that of the second
+    value: float  # the score of the first minus that of the second
     low: float
     high: float
 
@@ -119,12 +120,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All scores; ``str(evaluation)`` has one a line.
+    """All scores; ``str(evaluation)`` has a line for each.
 
-    ``candidates`` is how many tokens of each source took part, and so could be the
-    answer to an analogy. ``together`` are the scores on the items that all sources
-    have, and ``differences`` of each two sources on these; both are empty for one
-    source. ``left_out`` says which tasks could not be had.
+    ``candidates`` is how many tokens of each source were used, which are the possible
+    answers to an analogy. ``together`` are the scores on the items that all sources
+    have, and ``differences`` those of each two sources on these; both are empty for one
+    source. ``left_out`` names the tasks that are not available.
     """
 
     candidates: dict[str, int]
@@ -134,7 +135,7 @@ class Evaluation:
     left_out: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return everything as JSON-compatible values."""
         return asdict(self)
 
     def __getitem__(self, task: str) -> Score:
@@ -171,31 +172,45 @@ def evaluate(
     library: pe.Library | None = None,
     progress: AnyProgress = None,
 ) -> Evaluation:
-    """Return how well vectors agree with what people know of words.
+    """Return how well vectors agree with human judgements of words.
 
     Parameters
     ----------
     sources : EmbeddingMatrix, Reader, path, name, or a list of these
-        What to judge. Of a matrix all found tokens take part; of other sources the
-        words of the tasks alone are read, in lower case where they are not there as
-        they stand.
-    tasks : path or list of paths, default what there is
-        Files, each a task of one's own: two words and a number a line (similarity),
-        four words (analogies; pairs below lines ``: section`` as well), a word and its
-        category, or words, an empty line, and the odd ones (a file a set, in a folder).
-        The default are three small English tasks of this package, and WordSim-353,
-        SimLex-999 and Google's analogies where gensim, which ships them, is installed.
+        The vectors. Of a matrix all found tokens are used; of other sources only the
+        words of the tasks are read, in lower case if the source does not have them
+        unchanged.
+    tasks : path or list of paths, default all available tasks
+        Your own tasks, a file for each: lines of two words and a number (similarity),
+        four words (analogies; also pairs below lines ``: section``), a word and its
+        category, or words, an empty line, and the odd ones (a folder with a file for
+        each set). The default are three small English tasks of this package, and
+        WordSim-353, SimLex-999 and Google's analogies if gensim, which contains them,
+        is installed.
     samples, seed : int, default 1000 and 0
-        How often items are resampled for an interval, and by which seed; 0 leaves the
-        intervals out.
+        How often items are resampled for an interval, and the seed; 0 for no intervals.
     library : Library, optional
-        Where names are looked for, and how files are read.
+        Where names are looked up, and how files are read.
     progress : callable of (bytes, bytes in all), True or ``None``
 
-    Raises `FormatError` for a task of no known form, `CoverageError` where a source has
-    none of the words, `MissingPackageError` for categories without scikit-learn, and
-    what `open_vectors` does.
+    Returns
+    -------
+    Evaluation
+        The scores; printed, a line for each.
 
+    Raises
+    ------
+    OptionError
+        For unknown options.
+    FormatError
+        For a task of an unknown form.
+    CoverageError
+        If a source has none of the words.
+    MissingPackageError
+        For categories without scikit-learn.
+
+    Examples
+    --------
     >>> scores = evaluate("glove-6b-50d")  # doctest: +SKIP
     >>> scores["WordSim-353"].value  # doctest: +SKIP
     0.503...
@@ -246,7 +261,7 @@ def evaluate(
 
 
 class _Known(NamedTuple):
-    """The rows that take part."""
+    """The rows that are used."""
 
     names: list[str]  # in upper case
     rows: dict[str, int]
@@ -254,9 +269,11 @@ class _Known(NamedTuple):
 
 
 class _Answers(NamedTuple):
-    """What a source says to each item of a task."""
+    """The answers of a source to the items of a task."""
 
-    there: BoolArray  # (items,) all words of which it has
+    # (items,) whether it has all words / (items,) a cosine, or 1 for right and 0 for
+    # wrong
+    there: BoolArray
     values: Float64Array  # (items,) a cosine, or 1 for right and 0 for wrong
 
 
@@ -294,7 +311,7 @@ def _matrix(
 def _found(
     matrix: pe.EmbeddingMatrix,
 ) -> tuple[list[str], dict[str, int], Float32Array]:
-    """Return the rows that are from a source and have a direction, in order of id."""
+    """Return the rows that are from a source and not zero, in the order of ids."""
     took_part = matrix.origin >= pe.ledger.Origin.EXACT
     took_part[list(matrix.vocabulary.specials)] = False
     ids = np.flatnonzero(took_part)
@@ -359,7 +376,7 @@ def _is_odd(words: Sequence[str], odd: str, known: _Known) -> bool:
 
 
 def _clusters(units: Float32Array, labels: list[str], seed: int) -> Float64Array:
-    """Return 1 for each word whose cluster is mostly of its category, else 0."""
+    """Return 1 for each word of its cluster's main category, else 0."""
     try:
         from sklearn.cluster import KMeans
     except ImportError as error:
@@ -460,7 +477,7 @@ def _measure(task: Task, answers: _Answers) -> _Measure:
 def _interval(
     measures: Sequence[_Measure], places: Int64Array, samples: int, seed: int
 ) -> tuple[float | None, float | None]:
-    """Return the percentiles 2.5 and 97.5 of a score, or of the first less the second.
+    """Return percentiles 2.5 and 97.5 of a score, or of the first minus the second.
 
     Items are drawn with replacement, the same for both (Efron and Tibshirani 1993).
     """
@@ -486,7 +503,7 @@ def _spearman(
 
 
 def _ranks(values: Float64Array) -> Float64Array:
-    """Return ranks from 0; values that are alike share the mean of theirs."""
+    """Return ranks from 0; equal values share their mean rank."""
     _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     ranks: Float64Array = (last - (counts + 1) / 2)[which]
@@ -494,12 +511,12 @@ def _ranks(values: Float64Array) -> Float64Array:
 
 
 def _correlation(one: Float64Array, other: Float64Array) -> float:
-    """Return Pearson's correlation; NaN for fewer than two values, or all alike."""
+    """Return Pearson's correlation; NaN for fewer than two values or equal ones."""
     if len(one) < 2:
         return np.nan
     one, other = one - one.mean(), other - other.mean()
     lengths = float(np.sqrt((one @ one) * (other @ other)))
-    # numbers that are all alike differ from their mean by rounding alone
+    # equal numbers differ from their mean only by rounding
     if lengths <= 1e-12 * len(one):
         return np.nan
     return float(one @ other) / lengths

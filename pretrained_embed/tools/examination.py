@@ -1,8 +1,7 @@
-"""`examine`: read all of a source once, and tell what is wrong with it.
+"""`examine`: read all of a source once, and report its problems.
 
-All tokens are looked at as one run of bytes. Only those that hold a byte beyond ASCII,
-white space or a control character become a ``str``, since the others are what they
-seem.
+All tokens are checked as one array of bytes. Only those with a byte beyond ASCII, white
+space or a control character become a ``str``; the others have no problem.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ from pretrained_embed.formats import AnyLayout, Findings, Reader
 from pretrained_embed.library import Library
 from pretrained_embed.sources import Source
 
-#: Control characters, and those that are drawn as nothing.
+#: Control characters, and invisible characters.
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff]"
 )
@@ -40,7 +39,7 @@ _INVISIBLE = re.compile(
 
 @dataclass
 class TokenChecks:
-    """Rows (0-based, rising) whose token is remarkable, by what it is."""
+    """Rows (0-based, ascending) whose token has a problem, by the kind of problem."""
 
     rows: int
     repeated: list[int] = field(default_factory=list)  # as bytes, of an earlier row
@@ -48,12 +47,13 @@ class TokenChecks:
     repeated_after_trimming: list[int] = field(default_factory=list)
     not_utf8: list[int] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
-    white_space: list[int] = field(default_factory=list)  # some, or nothing else
+    # some white space, or nothing else / control and format characters
+    white_space: list[int] = field(default_factory=list)
     invisible: list[int] = field(default_factory=list)  # control and format characters
 
 
 def check_tokens(parts: list[PackedTokens]) -> tuple[PackedTokens, TokenChecks]:
-    """Return all tokens as one, and what is remarkable about them."""
+    """Return all tokens as one object, and the rows with problems."""
     tokens = joined(parts)
     found = TokenChecks(len(tokens))
     found.empty = np.flatnonzero(np.diff(tokens.offsets) == 0).tolist()
@@ -79,7 +79,7 @@ def check_tokens(parts: list[PackedTokens]) -> tuple[PackedTokens, TokenChecks]:
 
 
 def _worth_a_look(tokens: PackedTokens) -> Iterator[int]:
-    """Yield the rows of tokens that are not printable ASCII alone."""
+    """Yield the rows of tokens that are not only printable ASCII."""
     data = tokens.data
     odd = np.flatnonzero((data <= 0x20) | (data >= 0x7F))
     rows = np.searchsorted(tokens.offsets, odd, "right") - 1
@@ -87,7 +87,7 @@ def _worth_a_look(tokens: PackedTokens) -> Iterator[int]:
 
 
 class _Lookup:
-    """Which rows hold a token, by their hashes."""
+    """Finds the rows of a token by hashes."""
 
     def __init__(self, tokens: PackedTokens) -> None:
         self._tokens = tokens
@@ -96,7 +96,7 @@ class _Lookup:
         self._hashes = hashes[self._order]
 
     def repeated(self) -> list[int]:
-        """Return the rows whose token an earlier row has."""
+        """Return the rows that repeat the token of an earlier row."""
         equal = self._hashes[1:] == self._hashes[:-1]
         together = np.zeros(len(self._hashes), np.bool_)
         together[1:] = equal
@@ -111,7 +111,7 @@ class _Lookup:
         return again
 
     def present(self, wanted: PackedTokens) -> list[bool]:
-        """Return whether some row holds each of the wanted tokens."""
+        """Return whether each of the wanted tokens is in some row."""
         hashes = _hashes(wanted)
         starts = np.searchsorted(self._hashes, hashes, "left")
         stops = np.searchsorted(self._hashes, hashes, "right")
@@ -127,7 +127,7 @@ class _Lookup:
 
 
 class _Variants:
-    """Tokens that some rule changes, and what it changes them to."""
+    """Tokens that a rule changes, and the changed tokens."""
 
     def __init__(self) -> None:
         self._rows: list[int] = []
@@ -158,9 +158,9 @@ def _hashes(tokens: PackedTokens) -> UInt64Array:
 
 @dataclass
 class VectorChecks:
-    """Rows (0-based, rising) with remarkable vectors, and the lengths of the others.
+    """Rows (0-based, ascending) with problematic vectors, and the norms of the others.
 
-    The norms are Euclidean lengths, of the finite rows.
+    The norms are the Euclidean lengths of the finite rows.
     """
 
     nan: list[int] = field(default_factory=list)
@@ -173,10 +173,10 @@ class VectorChecks:
     _finite: int = 0
 
     def add(self, vectors: Float32Array) -> None:
-        """Look at the next rows."""
+        """Check the next rows."""
         with np.errstate(over="ignore", invalid="ignore"):
             squares = np.einsum("ij,ij->i", vectors, vectors)
-        # squares go out of range long before the numbers do: look again there
+        # squares overflow long before the numbers do: check those rows again
         odd = np.flatnonzero(~np.isfinite(squares) | (squares < 1e-30))
         norms = np.sqrt(squares.astype(np.float64))
         for i in odd.tolist():
@@ -200,11 +200,11 @@ class VectorChecks:
 
     @property
     def mean_norm(self) -> float | None:
-        """Mean length of the finite rows, if there are any."""
+        """The mean length of the finite rows, if there are any."""
         return self._sum / self._finite if self._finite else None
 
     def norms(self) -> dict[str, float] | None:
-        """Return the least, mean and greatest length, if there are any."""
+        """Return the smallest, mean and largest length, if there are any."""
         if self.mean_norm is None:
             return None
         return {"min": self.shortest, "mean": self.mean_norm, "max": self.longest}
@@ -213,22 +213,28 @@ class VectorChecks:
 #: How many rows a problem names.
 EXAMPLES = 5
 
-#: An error breaks readers or training; a warning may be meant that way.
+#: An error breaks readers or training; a warning may be intended.
 Severity = Literal["error", "warning"]
 
 
 class Problem(NamedTuple):
-    """One thing that is wrong with a file."""
+    """One problem of a file.
 
-    name: str  # for programs: the same for the same kind of problem
+    Examples
+    --------
+    >>> for problem in examine("vectors.txt").problems:  # doctest: +SKIP
+    ...     print(problem)
+    """
+
+    name: str  # for programs: equal for the same kind of problem
     severity: Severity
-    rows: int  # how many have it; 1 where it is the file's
+    rows: int  # how many rows have it; 1 if it belongs to the file
     what: str
     advice: str
     examples: tuple[str, ...]
 
 
-#: Name, severity, the rows that have it, what they have, advice.
+#: Name, severity, the rows with the problem, the problem, advice.
 _Kinds = tuple[tuple[str, Severity, Sequence[int], str, str], ...]
 
 _DROP = "`pretrained-embed convert IN OUT --drop-duplicates` keeps the first of each"
@@ -239,7 +245,7 @@ _SKIP = (
 
 
 def problems_of_file(declared: int | None, findings: Findings) -> Iterator[Problem]:
-    """Yield what is wrong with the rows and the header."""
+    """Yield the problems of the rows and the header."""
     if findings.bad_rows:
         shown = tuple(
             f"{'row' if doubt.line is None else 'line'} "
@@ -278,7 +284,7 @@ def problems_of_file(declared: int | None, findings: Findings) -> Iterator[Probl
 
 
 def problems_of_tokens(tokens: PackedTokens, checks: TokenChecks) -> Iterator[Problem]:
-    """Return what is wrong with the tokens."""
+    """Return the problems of the tokens."""
     kinds: _Kinds = (
         (
             "repeated-tokens",
@@ -339,7 +345,7 @@ def problems_of_tokens(tokens: PackedTokens, checks: TokenChecks) -> Iterator[Pr
 def problems_of_vectors(
     tokens: PackedTokens, checks: VectorChecks
 ) -> Iterator[Problem]:
-    """Return what is wrong with the vectors."""
+    """Return the problems of the vectors."""
     poison = (
         "train nothing on these rows: leave the tokens out, or give them other rows"
     )
@@ -380,17 +386,23 @@ def _example(tokens: PackedTokens, row: int) -> str:
         return f"row {row:,}: {brief(raw)}"
 
 
-#: How many of the first tokens are kept to be shown.
+#: How many of the first tokens are kept for display.
 _FIRST = 5
 
 
 @dataclass(frozen=True)
 class Examination:
-    """What a file of vectors is, and what is wrong with it.
+    """What a file of vectors has, and its problems.
 
-    ``declared_rows`` is what a header says, ``rows`` what is there. ``norms`` are the
-    least, mean and greatest Euclidean length of its finite rows. ``facts`` is what the
-    format tells of itself, ``source`` what is known of where it is from.
+    ``declared_rows`` is the number in a header, ``rows`` the number of rows in the
+    file. ``norms`` are the smallest, mean and largest Euclidean length of its finite
+    rows. ``facts`` are the facts in the file itself, ``source`` those about its origin.
+
+    Examples
+    --------
+    >>> found = examine("vectors.txt")  # doctest: +SKIP
+    >>> found.healthy, found.rows, found.dim  # doctest: +SKIP
+    (True, 400000, 50)
     """
 
     name: str
@@ -412,7 +424,13 @@ class Examination:
         return all(problem.severity != "error" for problem in self.problems)
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return everything as JSON-compatible values.
+
+        Returns
+        -------
+        dict
+            The fields.
+        """
         return {
             **{
                 name: value
@@ -438,21 +456,39 @@ def examine(
     progress: AnyProgress = None,
     **former: Any,
 ) -> Examination:
-    """Read all of a source, and tell what it is and what is wrong with it.
+    """Read all of a source, and report its content and problems.
 
-    ``source`` and the other arguments are as in `open_vectors`; the source itself is
-    read, never a store of it. Malformed rows are counted and described, as are tokens
-    that are there twice (as bytes, in Unicode's normal form NFC, without the white
-    space around them), are not UTF-8, empty, hold white space or cannot be seen;
-    vectors with NaN or infinite numbers, or of zeros; a header that is false; and a
-    file that was cut. Rows are numbered from 0, malformed ones left out.
+    The source itself is read, never a store of it. Malformed rows are counted and
+    described. Problems of tokens are duplicates (as bytes, in Unicode's normal form
+    NFC, without white space around them), invalid UTF-8, empty tokens, white space and
+    invisible characters. Problems of vectors are NaN, infinite numbers and rows of
+    zeros. Problems of the file are a wrong header and missing bytes. Rows are numbered
+    from 0, without malformed ones.
 
-    ``digest`` takes the SHA-256 of the local file, too: of the archive or compressed
-    file, where it is in one.
+    Parameters
+    ----------
+    source, layout, library, progress
+        As in `open_vectors`.
+    digest : bool, default False
+        Also compute the SHA-256 of the local file: of the archive or compressed file,
+        if it is in one.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
-    Raises `SourceError` where there is nothing to read, and `FormatError` where what
-    there is cannot be opened at all.
+    Returns
+    -------
+    Examination
+        The content and the problems.
 
+    Raises
+    ------
+    SourceError
+        If the source is missing or cannot be read.
+    FormatError
+        If it cannot be opened as vectors at all.
+
+    Examples
+    --------
     >>> print(examine("vectors.txt").problems)  # doctest: +SKIP
     ()
     """
@@ -462,7 +498,7 @@ def examine(
     opened = itself.opened(source, layout=layout, progress=progress)
     known = dict(opened.provenance)
     with opened.reader as reader:
-        # Of what was fetched or comes in a package a digest is known already.
+        # The digest of downloads and packages is known already.
         if digest and (identity := opened.identity) and not identity.digests:
             for path in identity.files[:1]:
                 known["sha256"] = sha256(path, progress=progress)
@@ -472,10 +508,10 @@ def examine(
 def _examined(
     reader: Reader, source: Mapping[str, Any], progress: Progress | None = None
 ) -> Examination:
-    """Read all rows of an open file, and return what there is to say of it.
+    """Read all rows of an open source, and return the report.
 
-    Malformed rows are counted, not raised. Holds the tokens in memory, of the vectors
-    one block at a time.
+    Malformed rows are counted, and raise no error. All tokens are in memory, and one
+    block of vectors at a time.
     """
     parts: list[PackedTokens] = []
     vectors = VectorChecks()

@@ -1,7 +1,6 @@
-"""`KeyedRows`: vectors asked by key, with the methods of gensim's ``KeyedVectors``.
+"""`KeyedRows`: vectors by key, with the methods of gensim's ``KeyedVectors``.
 
-What they return is what gensim 4 returns. Nothing of gensim is used, and vectors that
-are mapped from a file stay there.
+They return the same as gensim 4. gensim is not used, and mapped vectors stay mapped.
 """
 
 from __future__ import annotations
@@ -26,24 +25,24 @@ from pretrained_embed.vocabulary import Vocabulary
 Term: TypeAlias = str | FloatArray | tuple[str | FloatArray, float]
 Terms: TypeAlias = Term | Sequence[Term]
 
-#: Rows that are looked at together.
+#: How many rows are processed together.
 _ROWS = 1 << 16
-#: What keeps a product of similarities from being divided by zero: Levy and Goldberg.
+#: The constant that avoids a division by zero: Levy and Goldberg.
 _EPSILON = 1e-6
 
 
 class KeyedRows:
-    """The rows of a vocabulary, by key: what `EmbeddingMatrix.keyed` returns.
+    """The rows of a vocabulary, by key: the result of `EmbeddingMatrix.keyed`.
 
     Parameters
     ----------
     vocabulary : Vocabulary
-        The keys by row. Rows that no token has are there, and no key has them.
+        The keys by row. A row without a token has no key.
     vectors : float32 (rows, dim)
-        The rows, in memory or mapped; they are read only as far as they are needed.
+        The rows, in memory or mapped; only the needed ones are read.
 
-    Searches are exact. A row of zeros, such as that of padding, is near to nothing.
-    They raise `UnknownTokenError`, a ``KeyError``, for a key that is not there.
+    Searches are exact. A row of zeros, such as that of padding, is never near. Methods
+    raise `UnknownTokenError`, a ``KeyError``, for an unknown key.
 
     >>> import numpy as np
     >>> from pretrained_embed import EmbeddingMatrix, Vocabulary
@@ -60,30 +59,31 @@ class KeyedRows:
 
     @property
     def vector_size(self) -> int:
-        """Numbers of a vector."""
+        """How many numbers a vector has."""
         return int(self.vectors.shape[1])
 
     @property
     def key_to_index(self) -> Mapping[str, int]:
-        """The row of each key, read-only; a ``dict`` that is made when asked for."""
+        """The row of each key, read-only; a ``dict`` made at its first use."""
         return self._vocabulary.ids
 
     @property
     def index_to_key(self) -> Sequence[str | None]:
-        """The key of each row, ``None`` where there is none; made when asked for."""
+        """The key of each row, ``None`` for none; made at its first use."""
         return self._vocabulary.tokens
 
     def get_index(self, key: str) -> int:
         """Return the row of a key."""
         row = self._vocabulary.token_rows.get(key)
         if row is None:
-            return self._vocabulary[key]  # which raises, and names the nearest there is
+            # which raises an error that names the nearest key
+            return self._vocabulary[key]
         return row
 
     def get_vector(self, key: str, norm: bool = False) -> Float32Array:
         """Return a copy of the vector of a key, float32 (dim,).
 
-        ``norm`` makes it 1 long.
+        ``norm`` scales it to length 1.
         """
         row = self.get_index(key)
         vector = np.array(self.vectors[row])
@@ -98,8 +98,8 @@ class KeyedRows:
     def n_similarity(self, some: Sequence[str], others: Sequence[str]) -> float:
         """Return the cosine of the mean vectors of some keys and of others.
 
-        Keys that are not there are left out with a warning, as gensim leaves them out.
-        Raises `OptionError` where none of one side is left.
+        Unknown keys are left out with a warning, as in gensim. Raises `OptionError` if
+        one side has no known key.
         """
         means = [
             np.mean([self.get_vector(key) for key in self._there(keys)], axis=0)
@@ -111,8 +111,8 @@ class KeyedRows:
     def doesnt_match(self, keys: Iterable[str]) -> str:
         """Return the key that is farthest from the mean of all.
 
-        Keys that are not there are left out with a warning, as gensim leaves them out.
-        Raises `OptionError` where none is left.
+        Unknown keys are left out with a warning, as in gensim. Raises `OptionError` if
+        no key is known.
         """
         there = self._there(keys)
         units = np.stack([self.get_vector(key, norm=True) for key in there])
@@ -151,16 +151,16 @@ class KeyedRows:
         Parameters
         ----------
         positive, negative : key, vector, pair of one of them and a weight, or a list
-            What is added, and what is taken away, each made 1 long if it is a key
+            The terms to add and to subtract; vectors of keys are scaled to length 1
             (3CosAdd: Mikolov, Yih and Zweig 2013, https://aclanthology.org/N13-1090).
-            Keys that are named here are left out of the answer.
+            These keys are left out of the answer.
         topn : int, default 10, or ``None``
-            How many; ``None`` returns the cosines of all rows looked at, float32.
+            How many keys; ``None`` returns the cosines of all searched rows, float32.
         clip_start, clip_end, restrict_vocab : int, default all
-            Look at the rows from ``clip_start`` to before ``clip_end``; or at the first
+            Search the rows from ``clip_start`` to before ``clip_end``, or the first
             ``restrict_vocab``.
 
-        Raises `OptionError` where nothing is asked for.
+        Raises `OptionError` without a term.
         """
         if topn is not None and topn < 1:
             return []
@@ -186,12 +186,12 @@ class KeyedRows:
         topn: int | None = 10,
         restrict_vocab: int | None = None,
     ) -> list[tuple[str, float]] | Float32Array:
-        """Return the keys nearest by the product of similarities, not by their sum.
+        """Return the keys nearest by the product of similarities instead of their sum.
 
         As `most_similar`, by 3CosMul (Levy and Goldberg 2014,
-        https://aclanthology.org/W14-1618): cosines moved to 0 to 1, those of
-        ``positive`` multiplied, and divided by those of ``negative``. There are no
-        weights.
+        https://aclanthology.org/W14-1618): cosines are mapped to 0 to 1; those of
+        ``positive`` are multiplied, and divided by those of ``negative``. Weights are
+        not allowed.
         """
         if topn is not None and topn < 1:
             return []
@@ -238,7 +238,7 @@ class KeyedRows:
         return f"<KeyedRows: {len(self):,} x {self.vector_size}>"
 
     def _there(self, keys: Iterable[str]) -> list[str]:
-        """Return the keys that are there, and warn of the others."""
+        """Return the known keys, and warn about the others."""
         listed = [keys] if isinstance(keys, str) else list(keys)
         there = [key for key in listed if key in self]
         unknown = [key for key in listed if key not in self]
@@ -254,7 +254,7 @@ class KeyedRows:
     def _mean(
         self, terms: list[tuple[str | FloatArray, float]]
     ) -> tuple[Float32Array, set[int]]:
-        """Return the weighted sum of terms, 1 long, and the rows of its keys."""
+        """Return the weighted sum of terms, of length 1, and the rows of its keys."""
         if not terms:
             raise OptionError("there is nothing to look for; name a key or a vector")
         total: Float64Array = np.zeros(self.vector_size)
@@ -277,7 +277,7 @@ class KeyedRows:
         return vector
 
     def _cosines(self, unit: Float32Array, looked: slice) -> Float32Array:
-        """Return the cosines of rows with a vector that is 1 long; 0 of zeros."""
+        """Return the cosines of rows with a vector of length 1; 0 for rows of zeros."""
         start, stop, _ = looked.indices(len(self))
         reciprocals = self._lengths().reciprocals[start:stop]
         found = np.empty(len(reciprocals), np.float32)
@@ -301,7 +301,7 @@ class KeyedRows:
 class _Factors:
     """The similarities that 3CosMul multiplies and divides by.
 
-    ``units`` is float32 (terms, dim), of length 1; the first ``added`` are multiplied.
+    ``units`` is float32 (terms, dim), of length 1; the first ``added`` are factors.
     """
 
     def __init__(self, units: Float32Array, added: int) -> None:
@@ -310,32 +310,34 @@ class _Factors:
         self._slack = 2 * (units.shape[1] + 8) * 2.0**-24
 
     def cosines(self, rows: Float32Array, reciprocals: Float32Array) -> FloatArray:
-        """Return the cosines of the terms with rows, (terms, rows); 0 of zeros."""
+        """Return the cosines of terms with rows, (terms, rows); 0 for zeros."""
         with np.errstate(over="ignore", invalid="ignore"):
             found: FloatArray = self._units @ rows.T
             found *= reciprocals[: len(rows)]
         return found
 
     def product(self, cosines: FloatArray, wrong: float = 0.0) -> FloatArray:
-        """Return the products, (rows,), as they are or, if ``wrong``, at the most.
+        """Return the products, (rows,), exact, or with ``wrong`` an upper bound.
 
-        ``wrong`` is by how much the cosines may be, and negative for the least.
+        ``wrong`` is the largest error of the cosines; a negative one gives a lower
+        bound.
         """
         moved = (cosines + (1 + wrong)) * 0.5
-        moved[self._added :] -= wrong  # of what divides, the least gives the most
+        moved[self._added :] -= wrong  # the smallest divisors give the largest product
         np.maximum(moved, 0, out=moved)
         found: FloatArray = moved[: self._added].prod(axis=0)
         if len(moved) > self._added:
             found /= moved[self._added :].prod(axis=0) + _EPSILON
-        found *= 1 + np.sign(wrong) * (len(moved) + 4) * 2.0**-24  # what these round
+        # the rounding of these steps
+        found *= 1 + np.sign(wrong) * (len(moved) + 4) * 2.0**-24
         return found
 
     def best(
         self, vectors: Float32Array, lengths: RowLengths, count: int, own: Int64Array
     ) -> list[tuple[int, float]]:
-        """Return the best rows but ``own``, and their products, the best first.
+        """Return the best rows except ``own``, and their products, the best first.
 
-        Those that binary32 says may be among the best are measured in binary64.
+        The candidates of binary32 are measured in binary64.
         """
         rows, least = np.empty(0, np.int64), np.empty(0, np.float32)
         most = np.empty(0, np.float32)

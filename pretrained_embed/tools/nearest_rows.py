@@ -1,8 +1,8 @@
-"""The best rows so far for some query vectors, as blocks of rows pass by.
+"""The nearest rows to some query vectors, found in blocks of rows.
 
-Products of whole blocks, in binary32, say which rows may be among the best; these are
-measured again in binary64, row by row. So the answer is exact, and no row's place in a
-block, and no number of threads, changes a bit of it.
+Products of whole blocks in binary32 select the candidates, which are measured again in
+binary64, row by row. So the result is exact to the bit, and does not depend on blocks
+or threads.
 """
 
 from __future__ import annotations
@@ -20,24 +20,25 @@ from pretrained_embed.arrays import (
 )
 from pretrained_embed.errors import OptionError, suggestion
 
-#: What "near" means: the cosine of the angle, the inner product, the distance.
+#: The measure of "near": the cosine, the inner product or the distance.
 Metric = Literal["cosine", "dot", "euclidean"]
 METRICS: tuple[str, ...] = get_args(Metric)
 
-#: Squares of lengths between these are exact enough to reckon with in binary32.
+#: Squares of lengths in this range are exact enough for binary32.
 _SMALL, _LARGE = 1e-30, 1e30
 
 #: The largest number of binary32.
 _MAX = np.finfo(np.float32).max
 
-#: So many rows come first: they give a floor for those behind.
+#: The first block has this many rows, which give a lower bound for the others.
 _FIRST = 1 << 12
-#: Rows that are looked at together, and numbers that are measured again, at most.
+#: How many rows are processed together, and at most how many numbers are measured
+#: again.
 _ROWS, _NUMBERS = 1 << 16, 1 << 21
 
 
 def unit_rows(vectors: FloatArray) -> Float32Array:
-    """Return rows of length 1; rows without a direction become zeros.
+    """Return rows scaled to length 1; rows without a direction become zeros.
 
     ``vectors`` is float32 (rows, dim). Zeros, and rows with numbers that are not
     finite, have no direction.
@@ -61,11 +62,11 @@ def _directed(units: Float64Array) -> BoolArray:
 
 
 class RowLengths(NamedTuple):
-    """The lengths of rows, as a search needs them: made once for many queries.
+    """The lengths of rows for a search, computed once for many queries.
 
-    ``squares`` is float32 (rows,), ``inf`` on overflow; ``reciprocals`` is 1 through
+    ``squares`` is float32 (rows,), ``inf`` on overflow; ``reciprocals`` is 1 divided by
     the length, float32 (rows,), 1 for zeros. ``odd`` are the rows, in order, whose
-    squares leave the range in which binary32 is exact enough.
+    squares are outside the range in which binary32 is exact enough.
     """
 
     squares: Float32Array
@@ -83,14 +84,14 @@ class RowLengths(NamedTuple):
         return cls(squares, reciprocals, odd)
 
     def part(self, start: int, stop: int) -> RowLengths:
-        """Return those of the rows from ``start`` to before ``stop``."""
+        """Return the lengths of the rows from ``start`` to before ``stop``."""
         first, last = np.searchsorted(self.odd, (start, stop))
         part = slice(start, stop)
         odd = self.odd[first:last] - start
         return RowLengths(self.squares[part], self.reciprocals[part], odd)
 
     def longest(self) -> float:
-        """Return the greatest length of those that the squares tell."""
+        """Return the largest length whose square is in range."""
         squares = np.delete(self.squares, self.odd) if len(self.odd) else self.squares
         return float(np.sqrt(float(squares.max(initial=0.0))))
 
@@ -101,19 +102,19 @@ class Nearest:
     Parameters
     ----------
     queries : float32 or float64 (queries, dim)
-        The vectors to look for. One without a direction is near to no row.
+        The query vectors. One without a direction has no near rows.
     count : int
-        How many rows to find for each.
+        How many rows to find for each query.
     metric : "cosine" (default), "dot" or "euclidean"
         "cosine" and "dot" find the largest, "euclidean" the smallest distances.
     at_once : (int, int)
-        How many queries, and how many products of them and rows, are held at once, as
-        the caches of a core hold them. The result is the same for any.
+        How many queries, and how many products of queries and rows, are in memory at a
+        time, to fit the caches of a core. The result is the same for any values.
 
     After all blocks were added ``rows`` is int64 (queries, count), the nearest first,
-    -1 where there were too few; ``scores`` is float64 of the same shape, NaN there.
-    Rows without a direction (zeros, or numbers that are not finite) are near nothing.
-    Of rows that are equally near the lower one comes first.
+    -1 for missing ones; ``scores`` is float64 of the same shape, NaN for missing ones.
+    Rows without a direction (zeros, or numbers that are not finite) are never near. Of
+    equally near rows the lower one comes first.
 
     >>> best = Nearest(np.float32([[1, 0]]), 1)
     >>> best.add(np.float32([[0, 2], [3, 3]]))
@@ -146,7 +147,7 @@ class Nearest:
         self._at_once, self._products_at_once = at_once
         shape = (len(queries), count)
         self.rows: Int64Array = np.full(shape, -1, np.int64)
-        self._best: Float64Array = np.full(shape, -np.inf)  # the larger the nearer
+        self._best: Float64Array = np.full(shape, -np.inf)  # larger means nearer
 
     @property
     def scores(self) -> Float64Array:
@@ -155,9 +156,9 @@ class Nearest:
         return np.where(self.rows < 0, np.nan, signed)
 
     def add(self, vectors: Float32Array, lengths: RowLengths | None = None) -> None:
-        """Look at the next rows, float32 (rows, dim).
+        """Search the next rows, float32 (rows, dim).
 
-        ``lengths`` are theirs, where they are known.
+        ``lengths`` are their lengths, if known.
         """
         start = 0
         while start < len(vectors):
@@ -176,17 +177,17 @@ class Nearest:
             start += len(some)
 
     def _add(self, vectors: Float32Array, lengths: RowLengths, part: slice) -> None:
-        """Look at some rows for some of the queries."""
+        """Search some rows for some of the queries."""
         near, slack = self._approximate(vectors, lengths, part)
         floor = self._products(self._best[part, -1], part)
         lowest = _below(floor - slack)
-        # most blocks have nothing for most queries, and a maximum is soon found
+        # most blocks have no new row for most queries, and a maximum is fast
         asked = np.flatnonzero(near.max(axis=1, initial=-np.inf) >= lowest)
         chosen = near[asked] >= lowest[asked, None]
         hits = np.flatnonzero(chosen)
         counts = np.bincount(hits // near.shape[1], minlength=len(asked))
         many = np.flatnonzero(counts > 2 * self._count)
-        if len(many):  # the floor is low yet: the block's own rows set a better one
+        if len(many):  # the bound is still low: the block's own rows give a better one
             some = asked[many]
             last = -self._count
             floor[some] = [
@@ -202,7 +203,7 @@ class Nearest:
             self._merge(queries, rows, self._exact(vectors, queries, rows, part), part)
 
     def _products(self, best: Float64Array, part: slice) -> Float64Array:
-        """Return what `_approximate` would give for what `_exact` gives, (queries,)."""
+        """Return the results of `_exact` in the form of `_approximate`, (queries,)."""
         if self._metric == "euclidean":
             best = (self._lengths[part] ** 2 - best**2) / 2
         products: Float64Array = best / self._scales[part]
@@ -211,11 +212,12 @@ class Nearest:
     def _approximate(
         self, vectors: Float32Array, lengths: RowLengths, part: slice
     ) -> tuple[Float32Array, Float64Array]:
-        """Return how near rows are, about, and by how much that may be wrong.
+        """Return approximately how near rows are, and the largest error.
 
-        The first is (queries, rows), the larger the nearer and -inf for what is near
-        nothing, the second (queries,). Of distances it is half of what their squares
-        lack to that of the query's length. All are divided by the query's scale.
+        The first is (queries, rows), larger means nearer, and -inf for rows that are
+        never near; the second is (queries,). For distances it is half of the difference
+        between the square of the query's length and that of the distance. All are
+        divided by the query's scale.
         """
         scales = self._scales[part]
         # the bound of Higham (2002), 3.5, for the product and for the squares
@@ -242,7 +244,7 @@ class Nearest:
         return near, slack + np.finfo(np.float32).tiny
 
     def _of_odd(self, vectors: Float32Array, part: slice) -> Float64Array:
-        """Return the same of rows whose squares leave the range of binary32."""
+        """Return the same for rows whose squares are outside the range."""
         units, wide = _units(vectors), vectors.astype(np.float64)
         scales = self._scales[part][:, None]
         queries: Float64Array = self._queries[part] / scales
@@ -257,7 +259,7 @@ class Nearest:
     def _exact(
         self, vectors: Float32Array, queries: Int64Array, rows: Int64Array, part: slice
     ) -> Float64Array:
-        """Return how near each row is to the query beside it, (pairs,)."""
+        """Return how near each row is to its query, (pairs,)."""
         found = np.empty(len(rows))
         step = max(1, _NUMBERS // vectors.shape[1])
         asked = self._queries[part]
@@ -276,7 +278,7 @@ class Nearest:
     def _merge(
         self, queries: Int64Array, rows: Int64Array, near: Float64Array, part: slice
     ) -> None:
-        """Keep the best of those there were and of the new ones."""
+        """Keep the best of the old and the new rows."""
         touched = np.unique(queries)
         kept = self.rows[part][touched]
         old = kept >= 0
@@ -285,7 +287,7 @@ class Nearest:
         near = np.concatenate([self._best[part][touched][old], near])
         order = np.lexsort((rows, -near, queries))
         queries, rows, near = queries[order], rows[order], near[order]
-        first = np.searchsorted(queries, queries)  # where those of its query begin
+        first = np.searchsorted(queries, queries)  # where the rows of each query begin
         rank = np.arange(len(queries)) - first
         best = rank < self._count
         queries, rank = queries[best] + part.start, rank[best]
@@ -294,7 +296,7 @@ class Nearest:
 
 
 def _below(bound: Float64Array) -> Float32Array:
-    """Return the largest numbers of binary32 that are below, and finite."""
+    """Return the largest finite numbers of binary32 below the bound."""
     lowest = np.clip(bound, -_MAX, _MAX).astype(np.float32)
     with np.errstate(over="ignore"):
         below: Float32Array = np.nextafter(lowest, np.float32(-np.inf))
@@ -302,7 +304,7 @@ def _below(bound: Float64Array) -> Float32Array:
 
 
 def check_metric(metric: str) -> None:
-    """Raise `OptionError` for a metric that is none."""
+    """Raise `OptionError` for an unknown metric."""
     if metric not in METRICS:
         raise OptionError(
             f"metric is {metric!r}; it can be {', '.join(METRICS)}"

@@ -1,4 +1,4 @@
-"""Vectors as points in the plane: places, labels that cover no other, a picture."""
+"""Vectors as points in the plane: projection, labels without overlaps, a picture."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-#: How far apart the steps of a spiral are, in heights of a label.
+#: The distance between the turns of a spiral, in heights of a label.
 _STRIDE = 0.35
-#: The angle between steps: the golden one, which never comes round.
+#: The angle between steps: the golden angle, which never repeats a direction.
 _ANGLE = np.pi * (3 - np.sqrt(5))
 #: A label this many heights away from its point gets a line to it.
 _AWAY = 2.0
 
 
 class Placed(NamedTuple):
-    """The middle of a label, and whether it is so far off that a line should lead."""
+    """The centre of a label, and whether it needs a line to its point."""
 
     x: float
     y: float
@@ -44,17 +44,17 @@ def place_labels(
     *,
     steps: int = 2000,
 ) -> list[Placed]:
-    """Return a place for each label, in the order of importance they are given in.
+    """Return a place for each label; the first labels are placed first.
 
     ``points`` is (labels, 2), ``sizes`` the width and height of each, ``gap`` the least
-    distance between labels and to their own point, all in one unit. No two labels
-    overlap, and none covers a point. Each goes to the nearest free place on a spiral
-    around its own point, of so many ``steps``.
+    distance between labels and to their own point, all in the same unit. No two labels
+    overlap, and none covers a point. Each gets the nearest free place on a spiral of
+    ``steps`` points around its own point.
     """
     turns = np.arange(1, steps + 1)
     spiral = np.stack([np.cos(turns * _ANGLE), np.sin(turns * _ANGLE)], axis=1)
     spiral *= np.sqrt(turns)[:, None]
-    # left, bottom, right, top: of the points themselves, then of each label
+    # left, bottom, right, top: of the points, then of each label
     taken = np.concatenate([points - 0.99 * gap, points + 0.99 * gap], axis=1)
     placed = []
     for (x, y), (width, height) in zip(points.tolist(), sizes, strict=True):
@@ -65,7 +65,7 @@ def place_labels(
         centres = offsets + np.array([x, y])
         boxes = np.concatenate([centres - half, centres + half], axis=1)
         free = ~_overlap(boxes, taken)
-        # where the whole spiral is taken, further out than any label there is
+        # the whole spiral is occupied: a place beyond all labels
         at = int(np.argmax(free)) if free.any() else -1
         box, centre = boxes[at], centres[at]
         if at < 0:
@@ -90,7 +90,7 @@ def _overlap(boxes: Float64Array, taken: Float64Array) -> BoolArray:
     return np.asarray(~apart.all(axis=1))
 
 
-#: Called with what is about to be done, before each step that takes its time.
+#: Called with a description, before each step that takes time.
 Step = Callable[[str], None]
 
 _PERPLEXITY = 30.0
@@ -107,17 +107,19 @@ def project(
 ) -> Float32Array:
     """Return a place in the plane for each row, float32 (rows, 2), centred.
 
-    ``vectors`` is float32 (rows, dim); each row is made 1 long first, as neighbours are
-    those by cosine, and numbers that are not finite count as zeros. The same rows,
-    method and seed give the same places on one machine with the same versions.
+    ``vectors`` is float32 (rows, dim). Each row is first scaled to length 1, since
+    neighbours are measured by cosine; numbers that are not finite count as zeros. The
+    same rows, method and seed give the same places on one machine with the same
+    versions.
 
-    * "pca": the two directions of largest variance; each points where its largest
-      part is positive;
-    * "tsne": t-SNE (van der Maaten and Hinton 2008) of scikit-learn, begun from "pca";
+    * "pca": the two directions of largest variance, each with a sign that makes its
+      largest component positive;
+    * "tsne": t-SNE (van der Maaten and Hinton 2008) of scikit-learn, started from
+      "pca";
     * "umap": UMAP (McInnes, Healy and Melville 2018) of umap-learn.
 
-    Raises `OptionError` for another method, and `MissingPackageError` where its
-    package is not installed.
+    Raises `OptionError` for another method, and `MissingPackageError` if its package is
+    not installed.
     """
     known = get_args(Projection)
     if method not in known:
@@ -128,7 +130,7 @@ def project(
     tell = step or (lambda _: None)
     rows = _directions(vectors)
     if len(rows) < 3 and method != "pca":
-        method = "pca"  # two points have one picture
+        method = "pca"  # PCA needs more than two points
     tell("finding the main directions")
     places = _pca(rows)
     if method == "tsne":
@@ -150,7 +152,7 @@ def _directions(vectors: Float32Array) -> Float64Array:
 
 def _pca(rows: Float64Array) -> Float64Array:
     centred = rows - rows.mean(axis=0)
-    _, axes = np.linalg.eigh(centred.T @ centred)  # by rising variance
+    _, axes = np.linalg.eigh(centred.T @ centred)  # in the order of ascending variance
     main = axes[:, ::-1][:, :2]
     largest = np.abs(main).argmax(axis=0)
     main = main * np.where(main[largest, range(main.shape[1])] < 0, -1.0, 1.0)
@@ -173,7 +175,7 @@ def _tsne(rows: Float64Array, start: Float64Array, seed: int) -> Float64Array:
         init=(start / spread * 1e-4).astype(np.float32),
         random_state=seed,
     )
-    # For few rows the threads of OpenMP wait for each other longer than they work.
+    # With few rows, threads of OpenMP wait for each other longer than they work.
     with threadpool_limits(limits=1 if len(rows) < _FEW else None):
         places: Float64Array = model.fit_transform(rows.astype(np.float32))
     return places
@@ -182,14 +184,14 @@ def _tsne(rows: Float64Array, start: Float64Array, seed: int) -> Float64Array:
 def _umap(rows: Float64Array, seed: int) -> Float64Array:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of parts that need TensorFlow
+            warnings.simplefilter("ignore")  # about parts that need TensorFlow
             from umap import UMAP
     except ImportError as error:
         raise MissingPackageError(
             "UMAP needs umap-learn: pip install umap-learn"
         ) from error
     with warnings.catch_warnings():
-        # It says that one seed means one thread, which is what is wanted here.
+        # It warns that one seed means one thread, which is intended here.
         warnings.simplefilter("ignore")
         model = UMAP(
             n_neighbors=min(_NEIGHBOURS, len(rows) - 1),
@@ -203,15 +205,15 @@ def _umap(rows: Float64Array, seed: int) -> Float64Array:
 
 
 _LONGEST_LABEL = 40
-_GAP = 3.0  # pixels
+_GAP = 3.0  # in pixels
 #: Colours that people with any colour vision tell apart (Okabe and Ito 2008).
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#000000")
-#: Fonts in the order in which a character is looked for.
+#: Fonts in the order in which a character is searched.
 _FONTS = ["DejaVu Sans", "Noto Sans", "Noto Sans CJK JP", "Noto Color Emoji"]
 
 
 class Point(NamedTuple):
-    """A token's place, and which kind of row it is."""
+    """The place of a token, and the kind of its row."""
 
     token: str
     x: float
@@ -222,12 +224,12 @@ class Point(NamedTuple):
 def scatter(
     points: Sequence[Point], *, title: str = "", size: tuple[float, float] = (9, 7)
 ) -> Figure:
-    """Return a figure of points with their tokens beside them, no two overlapping.
+    """Return a figure of points with their tokens as labels that do not overlap.
 
-    Points of a kind share a colour; the first points get the nearest places for their
-    labels. ``size`` is in inches. Tokens are drawn as they are: never as
-    formulas, and characters that cannot be seen by their number. Raises
-    `MissingPackageError` where matplotlib is not installed.
+    Points of a kind share a colour; labels of the first points are placed first.
+    ``size`` is in inches. Tokens are drawn as plain text, never as formulas; invisible
+    characters are shown as numbers. Raises `MissingPackageError` if matplotlib is not
+    installed.
     """
     try:
         from matplotlib import rc_context
@@ -275,10 +277,27 @@ def _png(figure: Figure) -> bytes:
 
 
 def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
-    """Save a figure in the format that the suffix names; whole or not at all.
+    """Save a figure in the format that the suffix names, whole or not at all.
 
-    The same figure gives the same bytes. Raises `OptionError` for another suffix, and
-    `WriteError` where it cannot be written.
+    The same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        The figure of `EmbeddingMatrix.plot`.
+    path : path
+        The file; its suffix is one of ``EmbeddingMatrix.PICTURE_SUFFIXES``.
+
+    Raises
+    ------
+    OptionError
+        For another suffix.
+    WriteError
+        If the file cannot be written.
+
+    Examples
+    --------
+    >>> save_picture(matrix.plot(), "map.svg")  # doctest: +SKIP
     """
     from matplotlib import rc_context
 
@@ -288,7 +307,7 @@ def save_picture(figure: Figure, path: str | os.PathLike[str]) -> None:
             f"{os.fspath(path)!r} does not end in one of {' '.join(PICTURE_SUFFIXES)}"
         )
     undated = {".png": {}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    # Text as text, to be searched and read aloud; names in the file from one salt.
+    # Text as text, for search and screen readers; ids in the file from a fixed salt.
     style = {"svg.fonttype": "none", "svg.hashsalt": "pretrained-embed"}
     with rc_context(style), replacing(path) as file:
         figure.savefig(file, format=suffix[1:], dpi=150, metadata=undated[suffix])
@@ -329,7 +348,7 @@ def _cycle() -> Sequence[str]:
 
 
 def _fonts() -> tuple[list[str], Set[int]]:
-    """Return the fonts there are, and the characters that they can draw."""
+    """Return the available fonts, and the characters that they can draw."""
     from matplotlib import font_manager
 
     installed = set(font_manager.get_font_names())
@@ -342,7 +361,7 @@ def _fonts() -> tuple[list[str], Set[int]]:
 
 
 def _shown(text: str, drawable: Set[int]) -> str:
-    """Return text on one line, with the numbers of characters that have no picture."""
+    """Return text on one line; characters that no font can draw are numbers."""
     return "".join(
         character
         if character.isprintable() and ord(character) in drawable

@@ -1,4 +1,4 @@
-"""Queries, such as ``king - man + woman``, and the verb `similar` that answers them."""
+"""Queries, such as ``king - man + woman``, and `similar`, which answers them."""
 
 from __future__ import annotations
 
@@ -30,22 +30,28 @@ from pretrained_embed.tools.nearest_rows import (
 _SIGNS = {"+": 1, "-": -1}
 _SIGN = re.compile(r"[+-]")
 
-#: What an unknown token is looked for as, to say which spelling there is.
+#: The other spellings in which an unknown token is searched, for the message.
 _SPELLINGS = (str.lower, str.title, str.upper)
 
-#: Rows that are looked at for a spelling like that of an unknown token.
+#: How many rows are searched for a spelling similar to an unknown token.
 _LOOKED_AT = 200_000
 
 
 class Query(NamedTuple):
-    """Tokens to add, and tokens to take away."""
+    """Tokens to add, and tokens to subtract.
+
+    Examples
+    --------
+    >>> str(Query(("king", "woman"), ("man",)))
+    'king + woman - man'
+    """
 
     positive: tuple[str, ...]
     negative: tuple[str, ...] = ()
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """All its tokens."""
+        """All tokens of the query."""
         return self.positive + self.negative
 
     def __str__(self) -> str:
@@ -54,9 +60,14 @@ class Query(NamedTuple):
 
 
 class SimilarToken(NamedTuple):
-    """A token near a query, and how near: what the metric gives.
+    """A token near a query, and its score.
 
-    That is the cosine, from -1 to 1, the inner product or the Euclidean distance.
+    The score is the cosine, from -1 to 1, the inner product or the Euclidean distance.
+
+    Examples
+    --------
+    >>> similar("vectors.txt", "cat")[0].nearest[0].score  # doctest: +SKIP
+    0.92
     """
 
     token: str
@@ -64,19 +75,31 @@ class SimilarToken(NamedTuple):
 
     @property
     def cosine(self) -> float:
-        """The score, which is a cosine unless another metric was asked for."""
+        """The score, which is a cosine by default."""
         return self.score
 
 
 class Similar(NamedTuple):
-    """The answer to one query, the nearest first."""
+    """The answer to one query, the nearest tokens first.
+
+    Examples
+    --------
+    >>> similar("vectors.txt", "cat")[0].nearest[0].token  # doctest: +SKIP
+    'dog'
+    """
 
     query: Query
     nearest: tuple[SimilarToken, ...]
     metric: str = "cosine"
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the answer as JSON can hold it; scores are under the metric's name."""
+        """Return the answer as JSON-compatible values.
+
+        Returns
+        -------
+        dict
+            The query and its tokens; scores have the name of the metric.
+        """
         return {
             "query": str(self.query),
             "positive": list(self.query.positive),
@@ -87,7 +110,7 @@ class Similar(NamedTuple):
         }
 
 
-#: Keywords that `similar` had, and what is written in their place.
+#: Former keywords of `similar`, and the present ones.
 _FORMER = {**former_names.BAD_ROWS, **former_names.LIBRARY}
 
 
@@ -109,29 +132,41 @@ def similar(
     Parameters
     ----------
     source : EmbeddingMatrix, Reader, or what `open_vectors` takes
-        The vectors; of a matrix all rows, found or filled. ``layout`` and ``library``
-        are as there.
+        The vectors; of a matrix all rows, found or filled.
     queries : str, Query, or a list of them
-        Each is a token, or tokens added and taken away: ``"king - man + woman"``. The
-        vector of a sum is made of vectors of length 1 (3CosAdd: Mikolov, Yih and Zweig
-        2013, https://aclanthology.org/N13-1090), of a single token with "dot" and
-        "euclidean" the vector as it stands. A query's own tokens are left out of the
-        answer.
+        A token, or tokens added and subtracted: ``"king - man + woman"``. A sum is
+        computed from vectors of length 1 (3CosAdd: Mikolov, Yih and Zweig 2013,
+        https://aclanthology.org/N13-1090); for a single token, "dot" and "euclidean"
+        use the unchanged vector. A query's own tokens are left out of the answer.
     count : int, default 10
-        How many tokens for each query.
+        How many tokens are returned for each query.
     metric : "cosine" (default), "dot" or "euclidean"
         The largest cosines, the largest inner products, or the smallest distances.
     limits : Limits, optional
         How many malformed rows may be left out: ``Limits(bad_rows=...)``.
+    layout, library
+        As in `open_vectors`.
     progress : callable of (bytes, bytes in all), True or ``None``
+        Called while the source is read.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
-    The search is exact. A file is read twice, a block of rows at a time; beside a block
-    only the queries and their answers are in memory, whatever the size of the file.
+    Returns
+    -------
+    list of Similar
+        The answer to each query.
 
-    Raises `OptionError` where there is no query and for limits on the coverage,
-    `UnknownTokenError` for a token that is not there, `RowError` for more malformed
-    rows than ``limits`` allow, and what `open_vectors` does.
+    Raises
+    ------
+    OptionError
+        Without a query, and for limits on the coverage.
+    UnknownTokenError
+        For a token that the source lacks.
+    RowError
+        For more malformed rows than ``limits`` allow.
 
+    Examples
+    --------
     >>> for answer in similar("vectors.txt", "king - man + woman"):  # doctest: +SKIP
     ...     print(answer.query, answer.nearest[0].token)
     """
@@ -155,11 +190,11 @@ def similar(
 
 
 def parse_queries(words: Sequence[str | Query]) -> list[Query]:
-    """Return the queries that a command line asks.
+    """Return the queries in the words of a command line.
 
-    A ``+`` or ``-`` that stands alone joins its neighbours into one query, also within
-    one word with spaces in it. Any other word is a query of its own. Raises
-    `OptionError` where a sign joins nothing.
+    A separate ``+`` or ``-`` joins its neighbours into one query, also within one word
+    that has spaces. Any other word is a query. Raises `OptionError` for a sign without
+    a neighbour.
 
     >>> [str(query) for query in parse_queries(["cat", "king", "-", "man"])]
     ['cat', 'king - man']
@@ -169,7 +204,7 @@ def parse_queries(words: Sequence[str | Query]) -> list[Query]:
         parts += word.split() if _is_expression(word) else [word]
     asked = " ".join(map(str, words))
     queries: list[Query] = []
-    sign = 0  # of the word to come, if a sign stands before it
+    sign = 0  # of the next word, if a sign comes before it
     for part in parts:
         if isinstance(part, Query):
             queries.append(part)
@@ -217,7 +252,7 @@ def _answers(
         for row in wanted[wanted >= begun].tolist():
             tokens[row] = block.tokens[row - begun]
         begun += len(block.tokens)
-        if len(tokens) > 2 * best.rows.size:  # forget those that others replaced
+        if len(tokens) > 2 * best.rows.size:  # remove those that others replaced
             tokens = {row: tokens[row] for row in wanted[wanted >= 0].tolist()}
     return [
         Similar(query, _named(query, rows, scores, tokens)[:count], metric)
@@ -238,7 +273,7 @@ def _named(
 
 
 def _nearest(reader: Reader, token: str, on_bad_row: OnBadRow) -> str:
-    """Return what to say of the tokens spelled most like one that is not there."""
+    """Return advice: the tokens with a spelling most similar to an unknown one."""
     import difflib
 
     alike: list[str] = []

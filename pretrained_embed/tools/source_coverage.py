@@ -1,4 +1,4 @@
-"""`coverage`: how much of a vocabulary each of several sources has, side by side."""
+"""`coverage`: how much of a vocabulary each of several sources has."""
 
 from __future__ import annotations
 
@@ -33,18 +33,19 @@ from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
 
 class SourceCoverage(NamedTuple):
-    """How one of several sources covers a vocabulary."""
+    """The coverage of a vocabulary by one of several sources."""
 
     source: str
     format: str
     dim: int
     rows: int
     coverage: Coverage
-    only_here: tuple[str, ...]  # the most frequent tokens that no other source has
+    # the most frequent tokens that no other source has / those that all others have
+    only_here: tuple[str, ...]
     only_not_here: tuple[str, ...]  # those that all other sources have
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return everything as JSON-compatible values."""
         return self._asdict() | {
             "coverage": self.coverage.to_dict(),
             "only_here": list(self.only_here),
@@ -56,17 +57,27 @@ class SourceCoverage(NamedTuple):
 class Comparison:
     """How sources cover a vocabulary, each by itself and all ``together``.
 
-    ``str(comparison)`` has a paragraph on each.
+    ``str(comparison)`` has a paragraph for each.
+
+    Examples
+    --------
+    >>> print(coverage(["the", "cat"], ["a.txt", "b.txt"]).together)  # doctest: +SKIP
     """
 
     vocabulary: Vocabulary
     match: tuple[str, ...]
     located: tuple[Ledger, ...]  # by source, with the code and row of each token
     sources: tuple[SourceCoverage, ...]
-    together: Coverage  # of each token its first source counts
+    together: Coverage  # each token counts for its first source
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all but the ledgers as JSON can hold it."""
+        """Return everything except the ledgers as JSON-compatible values.
+
+        Returns
+        -------
+        dict
+            Vocabulary, sources and coverage.
+        """
         return {
             "match": list(self.match),
             "sources": [
@@ -79,10 +90,17 @@ class Comparison:
     def save_report(
         self, path: str | os.PathLike[str], *, spreadsheet: bool = False
     ) -> None:
-        """Write all of it to a file: ``.md``, ``.json`` or ``.csv``.
+        """Write the comparison to a file: ``.md``, ``.json`` or ``.csv``.
 
-        As `EmbeddingMatrix.save_report`, but in CSV each source has two columns, the
-        form that was found and its row.
+        It is like `EmbeddingMatrix.save_report`; in CSV each source has two columns,
+        the form that was found and its row.
+
+        Parameters
+        ----------
+        path : path
+            The file; its suffix names the form.
+        spreadsheet : bool, default False
+            As in `EmbeddingMatrix.save_report`.
         """
         write_report(
             path,
@@ -102,7 +120,7 @@ class Comparison:
         return "\n".join(lines)
 
 
-#: Keywords that `coverage` had, and what is written in their place.
+#: Former keywords of `coverage`, and the present ones.
 _FORMER = {
     "layout": former_names.RECIPE["layout"],
     "threads": former_names.WORK["threads"],
@@ -135,26 +153,29 @@ def coverage(
     sources : name, path, URL, open file or Reader, or a list of them
         The sources to compare, as `build_matrix` takes them.
     match : str, callable, or a sequence of them, default "exact"
-        The forms of a token that are looked for: see `Recipe`.
+        The forms of a token that are looked up: see `Recipe`.
     recipe : Recipe, optional
-        That of a build, of which ``match`` and ``layout`` say what is found.
+        The recipe of a build, of which ``match`` and ``layout`` are used.
     limits : Limits, optional
         How many malformed rows of a source may be left out.
     library : Library, optional
         Where the sources come from.
     work : Work, optional
-        Threads, and whether other forms are tried. Left out: they are tried.
+        Threads, and whether other forms are tried for advice; by default they are.
     progress : callable of (bytes, bytes in all or None), or True, optional
 
     Returns
     -------
     Comparison
-        What each source has, and what together. It prints as a table.
+        The coverage of each source, and of all together; printed, it is a table.
+
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
     Raises
     ------
     PretrainedEmbedError
-        As `build_matrix` does, but for `CoverageError`.
+        The errors of `build_matrix`, without `CoverageError`.
 
     Examples
     --------
@@ -190,10 +211,10 @@ def coverage(
 def _compared(
     vocabulary: Vocabulary, located: Sequence[Ledger], match: tuple[str, ...]
 ) -> Comparison:
-    """Return how sources cover a vocabulary, each of which has located it.
+    """Return how sources cover a vocabulary, given the ledger of each.
 
-    Each ledger is of one source, which its provenance tells the name, format and dim
-    of. ``match`` are the names of the chain.
+    Each ledger is of one source; its provenance has name, format and dim. ``match`` are
+    the names of the chain.
     """
     has = np.stack([each.found for each in located])
     sources = tuple(

@@ -1,10 +1,10 @@
-"""Tasks that vectors are judged by: read from the files that people publish them in.
+"""The tasks of an evaluation, read from files as they are published.
 
 =============  ===================================================================
 kind           a line of the file
 =============  ===================================================================
-similarity     two words, and a number: what people said of the two. Columns between
-               and after them, and a first line of names, are left aside.
+similarity     two words, and a number: the rating of the two. Other columns, and a
+               first line of names, are ignored.
 analogy        four words, ``Athens Greece Oslo Norway``; or two, below a line
                ``: section``: every two pairs of a section are two questions.
 odd one out    a word; words that belong together, an empty line, and words of which
@@ -12,8 +12,8 @@ odd one out    a word; words that belong together, an empty line, and words of w
 category       a word and its category, in a file without sections.
 =============  ===================================================================
 
-Fields are apart by tabs, else commas or semicolons, else blanks. Lines that begin with
-``#`` are none.
+Fields are separated by tabs, else commas or semicolons, else blanks. Lines that begin
+with ``#`` are comments.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from pretrained_embed.errors import FormatError, SourceError, brief
 
 Kind = Literal["similarity", "analogy", "odd one out", "category"]
 
-#: The package's own, and what gensim ships: name and file.
+#: The package's own tasks, and those in gensim: name and file.
 _OWN = {"categories": "categories.txt", "analogies": "analogies.txt"}
 _GENSIMS = {
     "WordSim-353": "wordsim353.tsv",
@@ -38,15 +38,15 @@ _GENSIMS = {
 }
 _ODD: Kind = "odd one out"
 
-#: Of each category: how many words belong together, and how many others are odd ones.
+#: For each category: how many words belong together, and how many are odd ones.
 _TOGETHER, _OTHERS = 8, 8
 
 
 class Item(NamedTuple):
-    """One thing to be answered."""
+    """One item of a task."""
 
     words: tuple[str, ...]
-    answer: str = ""  # the fourth word, the odd one, or the category
+    answer: str = ""  # the fourth word, the odd one, or the category / the rating
     number: float = 0.0  # what people said
     section: str = ""
 
@@ -60,7 +60,7 @@ class Task(NamedTuple):
 
     @property
     def words(self) -> Iterator[str]:
-        """All words, some of them several times."""
+        """All words, with repetitions."""
         for item in self.items:
             yield from item.words
             if self.kind == "analogy":
@@ -68,7 +68,7 @@ class Task(NamedTuple):
 
 
 def known_tasks() -> tuple[list[Task], list[str]]:
-    """Return the tasks there are on this machine, and what else there could be."""
+    """Return the tasks available on this machine, and those that are not."""
     folder = Path(__file__).parent / "own_tasks"
     tasks = [read_task(folder / file, name) for name, file in _OWN.items()]
     tasks.append(_odd_ones(tasks[0]))
@@ -94,15 +94,15 @@ def known_tasks() -> tuple[list[Task], list[str]]:
 def _is_installed(package: str) -> bool:
     try:
         return find_spec(package) is not None
-    except ValueError:  # it was put out of reach on purpose
+    except ValueError:  # it was disabled on purpose
         return False
 
 
 def read_task(path: str | os.PathLike[str], name: str = "") -> Task:
     """Return the task of a file, or of a folder of sets with an odd one out.
 
-    Raises `SourceError` where it cannot be read, and `FormatError` naming the line
-    where it is of no known form.
+    Raises `SourceError` if it cannot be read, and `FormatError`, which names the line,
+    for an unknown form.
     """
     where = Path(path)
     name = name or where.stem
@@ -173,7 +173,7 @@ def _number(field: str) -> float | None:
 
 
 def _number_column(fields: Sequence[str]) -> int | None:
-    """Return the first column behind two words that is a number, if one is."""
+    """Return the first column after two words that is a number, if there is one."""
     numbers = (
         n for n, field in enumerate(fields) if n > 1 and _number(field) is not None
     )
@@ -208,7 +208,7 @@ def _of_width(
 
 
 def _sections(rows: Sequence[tuple[int, list[str]]], where: Path) -> Iterator[Item]:
-    """Yield questions: of four words each, or made of the pairs of a section."""
+    """Yield questions of four words, also those made from the pairs of a section."""
     section = ""
     pairs: dict[str, list[list[str]]] = {}
     for line, fields in rows:

@@ -1,4 +1,4 @@
-"""`page`: the data of the map, all parts put together, and what a browser may run."""
+"""`page`: the data of the map, the document, and its content security policy."""
 
 from __future__ import annotations
 
@@ -65,23 +65,44 @@ def page(
     library: Library | None = None,
     progress: AnyProgress = None,
 ) -> None:
-    """Write a page about a matrix: one HTML file that loads nothing.
+    """Write a page about a matrix: one HTML file that loads nothing else.
 
-    On it are a map of the tokens with the nearest neighbours of each, coverage by form
-    and frequency, the most frequent OOV tokens and what would find them, norms and
-    values, warnings, the first rows, and what the matrix was built from.
+    It has a map of the tokens with the nearest neighbours of each, coverage by form and
+    frequency, the most frequent OOV tokens and the forms that would find them, norms
+    and values, warnings, the first rows, and what the matrix was built from. The same
+    matrix and options give the same bytes. The file appears whole or not at all.
 
-    ``matrix`` is one, or the file of one, which is read as ``library`` says.
-    ``projection`` places the tokens: "pca", or "tsne" and "umap", which need
-    scikit-learn and umap-learn; ``seed`` is theirs. Of more than ``limit`` tokens the
-    most frequent by the counts of the vocabulary are shown, or where there are none the
-    first; ``None`` shows all. ``progress`` is called with the bytes of vectors whose
-    neighbours were found, and the bytes of all. ``path`` ends in ``.html`` or ``.htm``.
+    Parameters
+    ----------
+    matrix : EmbeddingMatrix or path
+        The matrix, or its file.
+    path : path
+        The file to write, ``.html`` or ``.htm``.
+    projection : "pca", "tsne" or "umap", default "pca"
+        How tokens are placed; "tsne" needs scikit-learn, "umap" umap-learn.
+    seed : int, default 0
+        Seed of the projection.
+    limit : int or None
+        The most tokens on the map: the most frequent by the counts of the vocabulary,
+        or the first; ``None`` shows all.
+    title : str, optional
+        The title of the page.
+    library : Library, optional
+        How the file of a matrix is read.
+    progress : callable of (bytes, bytes in all), True or None
+        Called with the bytes of vectors whose neighbours were found.
 
-    The same matrix and options give the same bytes. The file appears whole or not at
-    all. Raises `OptionError` for options that mean nothing, `MissingPackageError`,
-    `WriteError`, and what `load_matrix` does.
+    Raises
+    ------
+    OptionError
+        For unknown options.
+    MissingPackageError
+        If the package of the projection is not installed.
+    WriteError
+        If the file cannot be written.
 
+    Examples
+    --------
     >>> page("embedding.npz", "page.html")  # doctest: +SKIP
     """
     progress = listener(progress)
@@ -131,7 +152,7 @@ def page(
         version=escape(__version__),
     )
     with replacing(path) as file:
-        # what is no UTF-8 in a text was escaped where it is shown
+        # text that is not UTF-8 was escaped before
         file.write(text.encode("utf-8", "backslashreplace"))
 
 
@@ -174,7 +195,7 @@ def _tiles(matrix: EmbeddingMatrix) -> Element:
 
 
 def _about(matrix: EmbeddingMatrix, points: Points, projection: Projection) -> str:
-    """Return what the map shows, and that it is a sample where it is one."""
+    """Return the description of the map, which may be a sample."""
     count, method = len(points.ids), _PROJECTIONS[projection]
     near = "Neighbours are by cosine among these, in all dimensions."
     if count == points.possible:
@@ -187,25 +208,25 @@ def _about(matrix: EmbeddingMatrix, points: Points, projection: Projection) -> s
     )
 
 
-#: How many neighbours a token has, and the number that stands for none.
+#: How many neighbours a token has, and the number for a missing one.
 NEIGHBOURS, NONE = 10, 2**32 - 1
 
-#: Places go from 0 to this.
+#: Places are integers from 0 to this.
 _FINEST = 2**16 - 1
-#: Rows whose neighbours are looked for at once.
+#: How many rows are searched for neighbours at a time.
 _AT_ONCE = 256
 
 
 @dataclass(frozen=True)
 class Points:
-    """Tokens on a map, the most important first, as JSON can hold them."""
+    """Tokens on a map, the most important first, as JSON-compatible values."""
 
     ids: Int64Array  # (points,)
     possible: int  # how many tokens could be there
     data: dict[str, Any]  # for the script of the page
 
     def json(self) -> str:
-        """Return the data as JSON that nothing in HTML takes for an end of it."""
+        """Return the data as JSON that cannot end the element in HTML."""
         text = json.dumps(self.data, separators=(",", ":"))
         return (
             text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -231,7 +252,7 @@ def points(
     ordered = matrix.ledger.frequent_rows()
     ids, possible = ordered[:limit], len(ordered)
     vectors = matrix.vectors[ids]
-    places = np.zeros((0, 2), np.float32)  # where there is no token
+    places = np.zeros((0, 2), np.float32)  # holes
     if len(ids):
         places = project(vectors, projection, seed=seed)
     near, cosines = _neighbours(vectors, progress)
@@ -256,9 +277,9 @@ def points(
 def _neighbours(
     vectors: Float32Array, progress: Progress | None
 ) -> tuple[Int64Array, Float32Array]:
-    """Return the nearest points of each but itself, and their cosines.
+    """Return the nearest other points of each point, and their cosines.
 
-    Both are (points, NEIGHBOURS), and `NONE` and 0 where there are too few.
+    Both are (points, NEIGHBOURS), with `NONE` and 0 for missing ones.
     """
     tell: Callable[[int, int], Any] = progress or (lambda *_: None)
     near = np.full((len(vectors), NEIGHBOURS), NONE, np.int64)
@@ -270,7 +291,7 @@ def _neighbours(
         found = Nearest(queries, NEIGHBOURS + 1)
         found.add(vectors)
         own = np.arange(start, start + len(queries))[:, None]
-        # the row itself, or the last where many rows are just as near; then the rest
+        # the row itself, or the last one if many rows are equally near; then the rest
         order = np.argsort(found.rows != own, axis=1, kind="stable")
         rows = np.take_along_axis(found.rows, order, axis=1)
         itself = np.equal(rows[:, :1], own)
@@ -287,13 +308,13 @@ def _neighbours(
 
 
 def _places(places: Float32Array) -> Float64Array:
-    """Return places in a square, the middle of all in its middle."""
+    """Return places in a square, with their centre in its centre."""
     if not len(places):
         return places.astype(np.float64)
     low, high = places.min(axis=0), places.max(axis=0)
     span = float((high - low).max()) or 1.0
     square: Float64Array = 0.5 + (places - (low + high) / 2) / span
-    square[:, 1] = 1 - square[:, 1]  # upwards on paper is downwards on a screen
+    square[:, 1] = 1 - square[:, 1]  # the y axis of a screen points down
     whole: Float64Array = np.rint(square.clip(0, 1) * _FINEST)
     return whole
 
@@ -301,7 +322,7 @@ def _places(places: Float32Array) -> Float64Array:
 def _origins(
     matrix: EmbeddingMatrix, ids: Int64Array
 ) -> tuple[Int64Array, list[dict[str, str]]]:
-    """Return which origin each point has, and the origins, of found rows first."""
+    """Return the origin of each point, and the origins, those of found rows first."""
     codes, places = np.unique(matrix.origin[ids], return_inverse=True)
     order = np.argsort(codes < Origin.EXACT, kind="stable")
     listed = [_origin(matrix, Origin(code)) for code in codes[order].tolist()]
@@ -310,7 +331,7 @@ def _origins(
 
 
 def _origin(matrix: EmbeddingMatrix, code: Origin) -> dict[str, str]:
-    """Return a name for an origin, and what it means."""
+    """Return a name for an origin, and its explanation."""
     label = shown(code.label(matrix.match))
     if code is Origin.EXACT:
         return {"name": label, "words": "found as it stands"}

@@ -1,4 +1,4 @@
-"""Elements of HTML, made of data: whatever a text holds, it stays a text."""
+"""Elements of HTML, made from data: text is always escaped."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from xml.etree.ElementTree import Element, tostring
 #: How many characters of a text are shown.
 LONGEST = 200
 
-#: What an element can hold.
+#: The content of an element.
 Node = Element | str | None
 
 
 def tag(name: str, *children: Node, **attributes: str) -> Element:
-    """Return an element; ``None`` among its children is nothing.
+    """Return an element; children that are ``None`` are left out.
 
-    In names of attributes ``_`` stands for ``-``, and one at the end for nothing:
+    In names of attributes ``_`` becomes ``-``, and one at the end is removed:
     ``class_``, ``aria_label``.
     """
     named = {key.rstrip("_").replace("_", "-"): attributes[key] for key in attributes}
@@ -37,12 +37,12 @@ def html(nodes: Iterable[Element]) -> str:
 
 
 def token(text: str) -> Element:
-    """Return a token as an element, whose direction changes nothing around it."""
+    """Return a token as an element that isolates its text direction."""
     return tag("bdi", shown(text), class_="token")
 
 
 def shown(text: str) -> str:
-    r"""Return a text with escapes for what cannot be seen, cut where it is too long.
+    r"""Return a text with escapes for invisible characters, shortened if too long.
 
     >>> shown("zero\u200bwidth")
     'zero\\u200bwidth'
@@ -63,10 +63,10 @@ def table(
     numbers: Iterable[int] = (),
     wide: bool = False,
 ) -> Element:
-    """Return a table in a box that scrolls where it is too wide.
+    """Return a table in a box that scrolls if the table is too wide.
 
-    The first cell of each row is its heading; columns ``numbers`` line up at the right.
-    ``wide`` gives the last column what width is left.
+    The first cell of each row is its heading; the columns ``numbers`` are
+    right-aligned. With ``wide`` the last column gets the remaining width.
     """
     right = set(numbers)
 
@@ -94,28 +94,28 @@ def table(
             class_="wide" if wide else "",
         ),
         class_="scrolls",
-        tabindex="0",  # so that a keyboard can scroll it
+        tabindex="0",  # so that it can be scrolled by keyboard
         role="region",
         aria_label=caption,
     )
 
 
 def facts(pairs: Iterable[tuple[str, Node]]) -> Element:
-    """Return names and what they stand for; those of ``None`` are left out."""
+    """Return names and values, without those that are ``None``."""
     known = [(name, value) for name, value in pairs if value is not None]
     rows = [tag("div", tag("dt", name), tag("dd", value)) for name, value in known]
     return tag("dl", *rows, class_="facts")
 
 
 def bar(share: float) -> Element:
-    """Return a bar that fills a share of its box, 0 to 1; text beside it says so."""
+    """Return a bar that fills a share of its box, 0 to 1, beside its text."""
     filled = tag("rect", class_="filled", width=f"{100 * share:.2f}%", height="100%")
     whole = tag("rect", class_="whole", width="100%", height="100%")
     return tag("svg", whole, filled, class_="bar", aria_hidden="true")
 
 
 def section(name: str, title: str, *content: Node) -> Element:
-    """Return a section that its heading names."""
+    """Return a section with a heading as its label."""
     heading = tag("h2", title, id=f"{name}-title")
     return tag("section", heading, *content, id=name, aria_labelledby=f"{name}-title")
 

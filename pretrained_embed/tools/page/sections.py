@@ -33,7 +33,7 @@ LISTED = 50
 
 
 def coverage_section(matrix: EmbeddingMatrix) -> Element:
-    """Return the section on what was found, by form and by frequency."""
+    """Return the section on coverage, by form and by frequency."""
     coverage = matrix.coverage
     made = ", ".join(
         f"{n:,} were filled from {name}" for name, n in coverage.made_of.items()
@@ -54,7 +54,7 @@ def coverage_section(matrix: EmbeddingMatrix) -> Element:
 
 
 def oov_section(matrix: EmbeddingMatrix) -> Element:
-    """Return the section on what was not found, with the form that would find it."""
+    """Return the section on OOV tokens, with the form that would find each."""
     coverage, advised = matrix.coverage, matrix.advice is not None
     counted = coverage.occurrences is not None
     listed = coverage.missing[:LISTED]
@@ -94,7 +94,7 @@ def _of_the_text(coverage: Coverage) -> Iterator[Node]:
 
 
 def _forms(matrix: EmbeddingMatrix, coverage: Coverage) -> Element:
-    """Return a table of bars: the tokens that each form found, and the OOV ones."""
+    """Return a table with bars: the tokens found by each form, and the OOV ones."""
     counts = matrix.vocabulary.counts
     weights = _occurrences(matrix) if counts is not None else {}
     rows: list[list[Node]] = []
@@ -116,7 +116,7 @@ def _forms(matrix: EmbeddingMatrix, coverage: Coverage) -> Element:
 
 
 def _occurrences(matrix: EmbeddingMatrix) -> dict[str, int]:
-    """Return how often the tokens occur that each form found, and the others."""
+    """Return how often the tokens of each form, and the OOV ones, occur."""
     vocabulary, origin = matrix.vocabulary, matrix.origin
     counts = vocabulary.counts
     assert counts is not None
@@ -186,14 +186,14 @@ def _forms_of(forms: tuple[str, ...]) -> Node:
     return tag("span", *pieces)
 
 
-#: Rows and numbers of each that the table of the first rows has.
+#: How many rows and numbers the table of the first rows has.
 ROWS, NUMBERS = 12, 6
 
 _OF_A_SOURCE = ("title", "corpus", "language", "format", "rows", "dim", "licence")
 
 
 def name_of_matrix(matrix: EmbeddingMatrix) -> str:
-    """Return what to call a matrix: the names of its sources, not where they lie."""
+    """Return a name for a matrix: the names of its sources, without folders."""
     names = dict.fromkeys(
         shown(_last(name_of(source))) for source in matrix.source_facts
     )
@@ -201,7 +201,7 @@ def name_of_matrix(matrix: EmbeddingMatrix) -> str:
 
 
 def _last(name: str) -> str:
-    """Return the last part of a path; a name of the catalog and a URL as they are."""
+    """Return the last part of a path; names of the catalog and URLs are unchanged."""
     return name if "://" in name else name.replace("\\", "/").rpartition("/")[2] or name
 
 
@@ -258,7 +258,7 @@ def rows_section(matrix: EmbeddingMatrix) -> Element:
 
 
 def shown_lines(text: str) -> str:
-    """Return text of several lines with escapes for what cannot be seen."""
+    """Return text of several lines with escapes for invisible characters."""
     return "\n".join(map(shown, text.split("\n")))
 
 
@@ -297,7 +297,7 @@ def _built(matrix: EmbeddingMatrix) -> Iterator[tuple[str, Node]]:
 
 
 def _words(value: Any) -> str | None:
-    """Return a value of JSON as text; ``None`` for nothing."""
+    """Return a JSON value as text; ``None`` for an empty one."""
     if value is None or value in ({}, []):
         return None
     if isinstance(value, list):
@@ -308,8 +308,8 @@ def _words(value: Any) -> str | None:
 def rebuilding(matrix: EmbeddingMatrix) -> str | None:
     """Return code that builds the same matrix from the same source.
 
-    ``None`` where the provenance does not tell all: of arrays of one's own, of a
-    matrix that was trained or extended, or one whose options were functions.
+    ``None`` if the provenance is not complete: for a user's own arrays, a trained or
+    extended matrix, or functions as options.
     """
     sources = matrix.source_facts
     if "trained_from" in matrix.provenance or not sources:
@@ -338,14 +338,15 @@ def rebuilding(matrix: EmbeddingMatrix) -> str | None:
 
 
 _BINS = 48
-#: Numbers looked at for the histogram of values, at most: rows at equal distances.
+#: At most this many numbers are in the histogram of values, from rows at equal
+#: distances.
 _VALUES = 4_000_000
-#: Shares of the rows that have less, of which a summary tells.
+#: The quantiles in a summary.
 _QUANTILES = (("least", 0.0), ("5 %", 0.05), ("median", 0.5), ("95 %", 0.95))
 
 
 def norms_of(matrix: EmbeddingMatrix) -> Float64Array:
-    """Return the length of each row, (rows,); NaN or infinite where a number is."""
+    """Return the length of each row, (rows,); NaN or infinite if a number is."""
     norms = np.empty(len(matrix))
     step = max(1, (1 << 20) // matrix.dim)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -374,7 +375,7 @@ def numbers_section(matrix: EmbeddingMatrix, norms: Float64Array) -> Element:
 
 
 def warnings_section(matrix: EmbeddingMatrix, norms: Float64Array) -> Element:
-    """Return the section on what to look at twice."""
+    """Return the section on possible problems."""
     remarks = [*_of_source(matrix), *_of_rows(matrix, norms)]
     if not remarks:
         return section(
@@ -392,7 +393,8 @@ def _histogram(title: str, what: str, numbers: FloatArray) -> Element:
     if not len(finite):
         return tag("figure", heading, paragraph("There are none.", class_="remark"))
     low, high = float(finite.min()), float(finite.max())
-    narrow = high - low <= 1e-6 * max(abs(low), abs(high))  # too near for bins
+    # too close together for bins
+    narrow = high - low <= 1e-6 * max(abs(low), abs(high))
     around = max(abs(low), abs(high), 1.0) * 0.01 if narrow else 0.0
     counts, _ = np.histogram(finite, _BINS, (low - around, high + around))
     tallest = int(counts.max())
@@ -424,7 +426,7 @@ def _histogram(title: str, what: str, numbers: FloatArray) -> Element:
 
 
 def _of_source(matrix: EmbeddingMatrix) -> Iterator[str]:
-    """Yield what reading the sources found beside vectors."""
+    """Yield the findings of the sources."""
     findings = matrix.findings
     for note in findings.notes:
         yield f"{shown(note)}."
@@ -446,7 +448,7 @@ def _of_source(matrix: EmbeddingMatrix) -> Iterator[str]:
 
 
 def _of_rows(matrix: EmbeddingMatrix, norms: Float64Array) -> Iterator[str]:
-    """Yield what is remarkable about the rows themselves."""
+    """Yield the findings about the rows."""
     tokens = matrix.origin > Origin.PAD
     not_finite = int(np.count_nonzero(tokens & ~np.isfinite(norms)))
     zeros = int(np.count_nonzero(tokens & (norms == 0)))
@@ -466,6 +468,6 @@ def _of_rows(matrix: EmbeddingMatrix, norms: Float64Array) -> Iterator[str]:
 
 
 def _repeated(matrix: EmbeddingMatrix, rows: Int64Array) -> int:
-    """Return how many rows have the vector of an earlier one."""
+    """Return how many rows repeat the vector of an earlier row."""
     seen = {matrix.vectors[row].tobytes() for row in rows.tolist()}
     return len(rows) - len(seen)

@@ -1,9 +1,9 @@
-"""The embedding of a language model, moved to another tokenizer.
+"""The embedding of a language model for another tokenizer.
 
-A model's folder and two tokenizers go in; out comes a folder in which the tables that
-have a row for each token have the rows of the new tokenizer. Data flows from
-``tokenizer`` and ``saved_model`` through ``new_rows``, which says what each new row is
-made of, to ``transplanted``, which makes it and has it written.
+From a model's folder and two tokenizers a new folder is made, in which the tables with
+a row for each token have the rows of the new tokenizer. Data flows from ``tokenizer``
+and ``saved_model`` through ``new_rows``, which decides how each new row is made, to
+``transplanted``, which makes and writes it.
 """
 
 from pretrained_embed.tools.transplant.new_rows import RowStart

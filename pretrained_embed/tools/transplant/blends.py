@@ -1,19 +1,19 @@
-"""New rows from shared tokens, by another space in which both kinds have vectors.
+"""New rows from shared tokens, by another space in which both have vectors.
 
-That is a space of static word vectors, or the table of a model that has the new tokens.
+The space has static word vectors, or is the table of a model with the new tokens.
 
 The weights of `similar` are those of FOCUS (Dobler and de Melo 2023, EMNLP,
 https://aclanthology.org/2023.emnlp-main.829): sparsemax over the cosines between a new
-token and all shared ones, so that near tokens share the weight and the others have
-none. WECHSEL (Minixhofer et al. 2022, NAACL,
-https://aclanthology.org/2022.naacl-main.293) is the same idea with a softmax over the
-nearest.
+token and all shared ones, so that only near tokens have weights. WECHSEL (Minixhofer et
+al. 2022, NAACL, https://aclanthology.org/2022.naacl-main.293) is the same idea with a
+softmax over the nearest.
 
-Those of `pursued` are found by orthogonal matching pursuit (Pati, Rezaiifar and
+The weights of `pursued` are found by orthogonal matching pursuit (Pati, Rezaiifar and
 Krishnaprasad 1993, https://doi.org/10.1109/ACSSC.1993.342465): a few shared tokens are
-chosen, one after the other, whose weighted sum comes nearest to the vector of the new
-one there; the same sum is taken of their rows here. So does tokensurgeon of mergekit
-(Goddard and Fernandes Neto 2025, https://arxiv.org/abs/2506.06607).
+chosen, one after the other, whose weighted sum is nearest to the vector of the new
+token in that space; the same sum is taken of their rows in the model. tokensurgeon of
+mergekit does the same (Goddard and Fernandes Neto 2025,
+https://arxiv.org/abs/2506.06607).
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ from pretrained_embed.matrix import EmbeddingMatrix
 from pretrained_embed.sources import Source
 from pretrained_embed.vocabulary import Vocabulary
 
-#: How many cosines are held at a time.
+#: How many cosines are in memory at a time.
 _BATCH = 1 << 24
 
-#: Of how many shared tokens matching pursuit makes a new one, at most; and one for so
-#: many dimensions, because with as many tokens as dimensions any vector can be hit.
+#: The most shared tokens that matching pursuit combines, and how many dimensions are
+#: needed for each; with as many tokens as dimensions any vector would be exact.
 _PURSUED = 64
 _DIMS_EACH = 8
 
@@ -44,7 +44,7 @@ _DIMS_EACH = 8
 def static_matrix(
     static: EmbeddingMatrix | Source, words: list[str], library: Library | None
 ) -> EmbeddingMatrix:
-    """Return the matrix given, or one that has the words of a source."""
+    """Return the given matrix, or one with the words of a source."""
     if isinstance(static, EmbeddingMatrix):
         return static
     vocabulary = Vocabulary(words, pad=None)
@@ -56,11 +56,11 @@ def static_matrix(
 def vectors_of(
     matrix: EmbeddingMatrix, words: Sequence[str | None]
 ) -> tuple[Float32Array, Int64Array]:
-    """Return the vectors of the words that are found, and which they are.
+    """Return the vectors of the words that are found, and their places.
 
-    A word is taken as it stands, else in lower case, if the matrix found it in its
-    source. Returns float32 (found, dim), none of them zeros, and int64 (found,), the
-    places in ``words``, which has ``None`` for what is no word.
+    A word is looked up unchanged, then in lower case; only rows from a source count.
+    Returns float32 (found, dim), none of them zeros, and int64 (found,), the positions
+    in ``words``, which has ``None`` for tokens that are no words.
     """
     norms = np.linalg.norm(matrix.vectors.astype(np.float64), axis=1)
     usable = (matrix.origin >= Origin.EXACT) & (norms > 0) & np.isfinite(norms)
@@ -86,9 +86,9 @@ def _units(vectors: Float32Array) -> Float32Array:
 def similar(
     new: Float32Array, shared: Float32Array
 ) -> Iterator[tuple[Int64Array, Float64Array]]:
-    """Yield, for each new vector, which shared ones it blends and how much each.
+    """Yield, for each new vector, the shared ones that make it, and their weights.
 
-    The weights are positive, float64, and their sum is 1.
+    The weights are positive, float64, with the sum 1.
     """
     new, shared = _units(new), _units(shared)
     step = max(1, _BATCH // len(shared))
@@ -102,9 +102,9 @@ def similar(
 def pursued(
     new: Float32Array, shared: Float32Array
 ) -> Iterator[tuple[Int64Array, Float64Array]]:
-    """Yield, for each new vector, the shared ones whose weighted sum comes near it.
+    """Yield, for each new vector, the shared ones whose weighted sum is near it.
 
-    At most 64, and one for every 8 dimensions. Weights are float64, of any sign.
+    At most 64, and one for every 8 dimensions. Weights are float64 of any sign.
     """
     size = min(_PURSUED, len(shared), max(1, shared.shape[1] // _DIMS_EACH))
     units = _units(shared)
@@ -117,11 +117,12 @@ def pursued(
 
 
 def _chosen(batch: Float64Array, units: Float32Array, size: int) -> list[Int64Array]:
-    """Return the places of the vectors chosen for each row of ``batch`` (rows, dim)."""
+    """Return the vectors chosen for each row of ``batch`` (rows, dim), by position."""
     rows, left = np.arange(len(batch)), batch.copy()
     basis = np.zeros((len(batch), size, batch.shape[1]))
     places = np.full((len(batch), size), -1, np.int64)
-    least = 1e-5 * np.linalg.norm(batch, axis=1)  # rounding of float32 is below it
+    # the rounding error of float32 is smaller
+    least = 1e-5 * np.linalg.norm(batch, axis=1)
     goes_on = np.ones(len(batch), np.bool_)
     for turn in range(size):
         fits = np.abs(left.astype(np.float32) @ units.T)
@@ -129,7 +130,7 @@ def _chosen(batch: Float64Array, units: Float32Array, size: int) -> list[Int64Ar
         fits[rows[:, None], np.where(before < 0, places[:, :1], before)] = -1
         best = fits.argmax(axis=1)
         axis = units[best].astype(np.float64)
-        for _ in range(2):  # once more, for what rounding left
+        for _ in range(2):  # a second time, because of rounding
             axis -= np.einsum("rk,rkd->rd", np.einsum("rkd,rd->rk", basis, axis), basis)
         lengths = np.linalg.norm(axis, axis=1)
         goes_on &= (lengths > 1e-4) & (fits[rows, best] > least)

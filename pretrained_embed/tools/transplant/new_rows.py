@@ -1,4 +1,4 @@
-"""What each row of the new table is made of, whatever the numbers in the old one."""
+"""How each row of the new table is made, independent of the values of the old one."""
 
 from __future__ import annotations
 
@@ -23,14 +23,19 @@ from pretrained_embed.tools.transplant.saved_model import (
 from pretrained_embed.tools.transplant.tokenizer import ModelTokenizer
 from pretrained_embed.vocabulary.markers import TokenText, marker_of
 
-#: What a token that is not shared can start from, beside the mean.
+#: The methods for a token that is not shared, besides the mean.
 METHODS = ("pieces", "omp", "similarity", "mean")
 
 _ROWS = 4096
 
 
 class RowStart(IntEnum):
-    """What a row of the new table starts from. One code a row."""
+    """How a row of the new table was made; one code for each row.
+
+    Examples
+    --------
+    >>> made.start == RowStart.COPIED  # doctest: +SKIP
+    """
 
     SHARED = 0  # the row of the same token, bit for bit
     SPECIAL = 1  # the row of the token that ``special`` names, or has the same part
@@ -46,7 +51,7 @@ class RowStart(IntEnum):
 class NewRows:
     """Which old rows make each new row."""
 
-    start: UInt8Array  # (new rows,), codes of `RowStart`
+    start: UInt8Array  # (new rows,), codes of `RowStart` / new id to old id
     copied: dict[int, int] = field(default_factory=dict)  # new id to old id
     blended: dict[int, tuple[Int64Array, Float64Array]] = field(default_factory=dict)
     own: dict[int, Float64Array] = field(default_factory=dict)  # of the input table
@@ -57,12 +62,12 @@ class NewRows:
     ) -> Stored:
         """Return the new table (new rows, dim) of an old one (old rows, dim).
 
-        ``old_ids`` are the rows that the mean is of: a table may have more, which no
-        token has. ``own`` says that rows of one's own go into this table.
+        ``old_ids`` are the rows for the mean, since a table may have rows without
+        tokens. With ``own`` the user's own rows go into this table.
         """
         new = np.empty((len(self.start), table.shape[1]), table.dtype)
         new[list(self.copied)] = table[list(self.copied.values())]
-        # Row by row: the number of old rows differs, and encoding took longer.
+        # Row by row: the number of old rows differs, and vectorising it was slower.
         for row, (ids, weights) in self.blended.items():
             new[row] = self._blend(to_float64(table[ids], dtype), weights, dtype)
         made = [*self.copied, *self.blended]
@@ -92,7 +97,7 @@ class NewRows:
 
 
 def _of_norm(vector: Float64Array, norm: float) -> Float64Array:
-    """Return a vector scaled to a norm; one of zeros, or not finite, as it is."""
+    """Return a vector scaled to a norm; one of zeros or not finite is unchanged."""
     own = float(np.linalg.norm(vector))
     return vector * (norm / own) if own > 0 and np.isfinite(own) else vector
 
@@ -120,17 +125,17 @@ def new_rows(
     static: Any,
     library: Library | None,
 ) -> NewRows:
-    """Decide for every new row what it starts from."""
+    """Decide for every new row how it is made."""
     made = NewRows(np.full(len(new.vocabulary), RowStart.MEAN, np.uint8))
     _copy(made, old, new, special)
-    for row in new.vocabulary.holes.tolist():  # of the old tokenizer that has grown
+    for row in new.vocabulary.holes.tolist():  # of the old tokenizer with more tokens
         made.copied[row] = row
         made.start[row] = RowStart.PADDING
     for method in methods:
         if method == "pieces":
             _from_pieces(made, old, new)
         elif method == "mean":
-            break  # the mean serves all that is left
+            break  # the mean is used for all other rows
         else:
             _from_vectors(made, new, static, library, method)
     return made
@@ -139,10 +144,10 @@ def new_rows(
 def _copy(
     made: NewRows, old: ModelTokenizer, new: ModelTokenizer, special: Mapping[str, str]
 ) -> None:
-    """Let tokens keep the rows they have in the old table.
+    """Keep the rows of tokens that the old table has.
 
-    Two tokenizers that mark words in different ways are compared by what their tokens
-    stand for: a text, or a byte. Special tokens are compared by name, then by part.
+    Tokens of tokenizers with different marks are compared by their text or byte.
+    Special tokens are compared by name, then by role.
     """
     for token, other in special.items():
         if token not in new.vocabulary or other not in old.vocabulary:
@@ -153,7 +158,7 @@ def _copy(
     same_custom = old.marker == new.marker
     by_meaning: dict[TokenText | bytes | None, int] = {}
     if not same_custom:
-        for token in reversed([*old.vocabulary]):  # so that the lowest id stays
+        for token in reversed([*old.vocabulary]):  # so that the lowest id is used
             by_meaning[old.meaning(token)] = old.vocabulary[token]
         by_meaning.pop(None, None)
     parts = {token: part for part, token in reversed([*new.roles.items()])}
@@ -176,7 +181,7 @@ def _copy(
 
 
 def _left(made: NewRows, new: ModelTokenizer) -> list[tuple[int, str]]:
-    """Return the rows, and their tokens, that no method has served yet."""
+    """Return the rows, and their tokens, that no method has made yet."""
     rows = np.flatnonzero(made.start == RowStart.MEAN).tolist()
     return [(row, str(new.vocabulary.tokens[row])) for row in rows]
 
@@ -198,7 +203,7 @@ def _from_vectors(
     library: Library | None,
     method: str,
 ) -> None:
-    """Blend shared rows as a space says in which both kinds of tokens have vectors."""
+    """Combine shared rows by a space in which both kinds of tokens have vectors."""
     if static is None:
         raise OptionError(
             f"init {method!r} needs static=, vectors of words or of the new tokens, in "
@@ -241,7 +246,7 @@ def _from_vectors(
 
 
 def _is_marked(matrix: EmbeddingMatrix, new: ModelTokenizer) -> bool:
-    """Return whether these are vectors of tokens, marked as the new tokenizer does."""
+    """Return whether these are vectors of tokens marked as in the new tokenizer."""
     if new.marker == "":
         return False
     found = matrix.origin >= pe.ledger.Origin.EXACT
@@ -250,9 +255,9 @@ def _is_marked(matrix: EmbeddingMatrix, new: ModelTokenizer) -> bool:
 
 
 def _word(tokenizer: ModelTokenizer, token: str) -> str | None:
-    """Return how a token is written in vectors of words, ``None`` if not at all.
+    """Return the word of a token in word vectors; ``None`` if it is no word.
 
-    Without its marker, and only if it begins a word: ``##ing`` is not the word "ing".
+    The marker is removed, and the token must begin a word: ``##ing`` is not "ing".
     """
     text = tokenizer.text_of(token)
     if text is None or not text.text or not text.begins_word:
@@ -263,7 +268,7 @@ def _word(tokenizer: ModelTokenizer, token: str) -> str | None:
 def own_rows(
     override: Any, new: ModelTokenizer, dim: int, library: Library | None
 ) -> dict[int, Float64Array]:
-    """Return vectors of one's own by the id of their token.
+    """Return the user's own vectors by the id of their token.
 
     ``override`` is a mapping from token to vector (dim,), a matrix or a source of
     vectors. Raises `OptionError` for tokens that the new tokenizer does not have.

@@ -1,4 +1,4 @@
-"""The folder of a Hugging Face model as a whole: read, and written with other rows."""
+"""The folder of a Hugging Face model: read, and written with other rows."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ from pretrained_embed.formats.table import write_array
 from pretrained_embed.formats.tensors import embedding as known
 from pretrained_embed.tools.transplant.tokenizer import FILES
 
-#: The dtypes of safetensors that a table can have, as numpy holds them. numpy has no
-#: bfloat16, the upper half of a float32; its bits are held.
+#: The dtypes of safetensors for a table, as numpy dtypes. numpy has no bfloat16, the
+#: upper half of a float32; its bits are used.
 STORED = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 Stored = AnyArray
 
-#: Lists of ids in configs, beside those whose names end in ``_token_id``.
+#: Lists of ids in configs, besides keys that end in ``_token_id``.
 _LISTS = ("suppress_tokens", "begin_suppress_tokens")
 
 _PARTS = ("pad", "bos", "eos")
@@ -54,15 +54,16 @@ _WEIGHTS = (SINGLE, INDEX, PICKLED, PICKLED_INDEX)
 
 @dataclass(frozen=True)
 class NewIds:
-    """What becomes of ids of tokens that a config names."""
+    """The new values of token ids in a config."""
 
-    moved: Mapping[int, int]  # from old to new, of tokens that both have
+    # from old to new, for tokens that both have / the new token for "eos" and so on
+    moved: Mapping[int, int]
     roles: Mapping[str, int]  # the new token that is "eos" and so on
 
     def renew(self, config: dict[str, Any], *, adding: bool = False) -> None:
-        """Bring ids in a config up to date; with ``adding`` those it lacks, too.
+        """Update the ids in a config; with ``adding`` also add missing ones.
 
-        An id of no token that is left becomes ``None``: no other token takes its place.
+        The id of a removed token becomes ``None``; no other token replaces it.
         """
         for name, value in config.items():
             if isinstance(value, dict):
@@ -84,7 +85,7 @@ class NewIds:
             kept = [self.moved[id] for id in value if id in self.moved]
             if role is None:
                 return kept or None
-            # One old token may have begun and ended texts; two new ones do.
+            # One old token may begin and end texts, where the new tokenizer has two.
             others = self.roles.values()
             return [role, *(id for id in dict.fromkeys(kept) if id not in others)]
         if role is not None:
@@ -93,7 +94,7 @@ class NewIds:
 
 
 def to_float64(stored: Stored, dtype: str) -> Float64Array:
-    """Return the values of stored numbers, exactly."""
+    """Return the exact values of stored numbers."""
     if dtype == "BF16":
         stored = (stored.astype(np.uint32) << 16).view(np.float32)
     with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
@@ -101,7 +102,7 @@ def to_float64(stored: Stored, dtype: str) -> Float64Array:
 
 
 def from_float64(values: Float64Array, dtype: str) -> Stored:
-    """Return values rounded to what is stored."""
+    """Return values rounded to the stored dtype."""
     if dtype == "F64":
         return values
     singles = values.astype(np.float32)
@@ -111,15 +112,16 @@ def from_float64(values: Float64Array, dtype: str) -> Stored:
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A model's folder whose headers are read and checked; no tensor is yet."""
+    """A model's folder whose headers are read and checked, but no tensors yet."""
 
     folder: Path
     config: dict[str, Any]
-    index: dict[str, Any] | None  # of a model in several files, as it is written
+    # of a model in several files, as it is written / by the name of the written file
+    index: dict[str, Any] | None
     shards: dict[str, Shard | PickledShard]  # by the name of the file that is written
 
     def tensors(self) -> dict[str, known.Described]:
-        """Return what the headers say, by name."""
+        """Return the tensors in the headers, by name."""
         return {
             name: tensor
             for shard in self.shards.values()
@@ -138,7 +140,7 @@ class SavedModel:
         return shard.load(name)
 
     def input_names(self, chosen: str | None) -> list[str]:
-        """Return the name of the input embedding, and those of copies of it."""
+        """Return the name of the input embedding, and those of its copies."""
         tensors = self.tensors()
         if chosen is not None:
             if len(tensors[chosen].shape if chosen in tensors else ()) != 2:
@@ -169,12 +171,12 @@ class SavedModel:
 
     @property
     def vocab_size(self) -> int:
-        """How many tokens the config tells of."""
+        """The number of tokens in the config."""
         size: int = _telling_vocab_size(self.config, self.folder)["vocab_size"]
         return size
 
     def config_for(self, rows: int, ids: NewIds | None) -> dict[str, Any]:
-        """Return the config of a model with another number of tokens, and other ids."""
+        """Return the config for another number of tokens and other ids."""
         config = copy.deepcopy(self.config)
         _telling_vocab_size(config, self.folder)["vocab_size"] = rows
         if ids is not None:
@@ -185,8 +187,8 @@ class SavedModel:
 def open_saved_model(folder: Path, options: ReadOptions) -> SavedModel:
     """Read and check all headers; ``options`` say how tensors are read.
 
-    A ``pytorch_model.bin`` is read, as data, where there are no safetensors files.
-    Raises `SourceError` for what cannot be read, `FormatError` for what is damaged.
+    A ``pytorch_model.bin`` is read, as data, if there are no safetensors files. Raises
+    `SourceError` if a file cannot be read, `FormatError` if it is damaged.
     """
     config = json_object(folder / CONFIG)
     single, index_name = SINGLE, INDEX
@@ -216,14 +218,14 @@ def open_saved_model(folder: Path, options: ReadOptions) -> SavedModel:
 
 
 def _written_as(name: str) -> str:
-    """Return the name of the safetensors file in the place of a file of weights."""
+    """Return the name of the safetensors file that replaces a file of weights."""
     if not name.endswith(".bin"):
         return name
     return name.removesuffix(".bin").replace("pytorch_model", "model") + ".safetensors"
 
 
 def _open_pickled(path: Path, options: ReadOptions) -> PickledShard:
-    """Read a state dict; raises `FormatError` for what would not be copied whole."""
+    """Read a state dict; raises `FormatError` if it could not be copied completely."""
     shard = open_pickled(path, options)
     root = shard.checkpoint.root
     odd = [name for name, t in shard.tensors.items() if t.dtype not in DTYPES]
@@ -237,7 +239,7 @@ def _open_pickled(path: Path, options: ReadOptions) -> PickledShard:
 
 
 def _telling_vocab_size(config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """Return the part of the config that has ``vocab_size``."""
+    """Return the part of the config with ``vocab_size``."""
     for part in (config, config.get("text_config")):
         if isinstance(part, dict) and type(part.get("vocab_size")) is int:
             return part
@@ -245,7 +247,7 @@ def _telling_vocab_size(config: dict[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def same_bits(one: Stored, other: Stored) -> bool:
-    """Return whether two tensors are the same to the bit."""
+    """Return whether two tensors have the same bits."""
     return (
         one.shape == other.shape
         and one.dtype == other.dtype
@@ -256,7 +258,7 @@ def same_bits(one: Stored, other: Stored) -> bool:
 _PIECE = 1 << 22
 _GENERATION = "generation_config.json"
 
-#: The same weights in other files, which would have the old tables: they are left out.
+#: The same weights in other files, with the old tables: they are not copied.
 _OTHER_WEIGHTS = (
     *("pytorch_model*.bin", "pytorch_model.bin.index.json", "tf_model*.h5"),
     *("flax_model*.msgpack", "*.gguf", "*.onnx", "*.onnx_data"),
@@ -271,7 +273,7 @@ def save(
     write_tokenizer: Callable[[Path], None] | None,
     target: Path,
 ) -> None:
-    """Write the folder; raises `WriteError`, and leaves nothing behind then."""
+    """Write the folder; after a `WriteError` nothing is left of it."""
     if target.exists():
         raise WriteError(
             f"cannot write {target}: it is there already; name a new folder"
@@ -316,7 +318,7 @@ def _fill(
 
 
 def _index(checkpoint: SavedModel, tables: dict[str, Stored]) -> dict[str, Any]:
-    """Return the index with its totals, where it has them, brought up to date."""
+    """Return the index with updated totals, if it has them."""
     tensors, index = checkpoint.tensors(), dict(checkpoint.index or {})
     totals = dict(index.get("metadata") or {})
     for name, table in tables.items():
@@ -335,8 +337,7 @@ def _write_shard(
 ) -> None:
     tensors = shard.tensors
     header = shard.header if isinstance(shard, Shard) else None
-    # The widest numbers first, so that each tensor begins at a multiple of its own,
-    # however many rows there are now.
+    # The widest dtypes first, so that each tensor is aligned, for any number of rows.
     names = sorted(tensors, key=lambda name: -DTYPES[tensors[name].dtype].itemsize)
     with path.open("xb") as file, shard.path.open("rb") as source:
         forms = {
@@ -358,7 +359,7 @@ def _write_shard(
 
 
 def _bits(shard: PickledShard, name: str) -> AnyArray:
-    """Return a tensor of any dtype, also of one that numpy lacks, as whole numbers."""
+    """Return a tensor as integers, of any dtype, also one that numpy lacks."""
     tensor = shard.tensors[name]
     if tensor.array is not None:
         return shard.load(name)

@@ -1,12 +1,12 @@
-"""Tokenizers of other libraries: their tokens, and how they cut up a text.
+"""Tokenizers of other libraries: their tokens, and how they split a text.
 
-A tokenizer is one of
+A tokenizer is one of:
 
 - a ``tokenizer.json`` of Hugging Face, or a folder with one. Its tokens are read
-  without any package; cutting up texts needs the package ``tokenizers``;
+  without any package; splitting texts needs the package ``tokenizers``;
 - a ``Tokenizer`` of that package, or an object with ``get_vocab()`` and
   ``tokenize(text)``, as of ``transformers``;
-- a mapping from token to id, which cuts up nothing by itself.
+- a mapping from token to id, which cannot split texts.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ from pretrained_embed.vocabulary.markers import (
 )
 
 Pieces = Callable[[str], Iterable[str]]
-Writer = Callable[[Path], None]  # of a tokenizer's files, into a folder
+Writer = Callable[[Path], None]  # writes a tokenizer's files into a folder
 AnyTokenizer = str | os.PathLike[str] | Mapping[str, int] | Any
 
-#: The files that a tokenizer consists of in a model's folder.
+#: The files of a tokenizer in a model's folder.
 FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -61,14 +61,16 @@ FILES = (
 
 @dataclass(frozen=True)
 class ModelTokenizer:
-    """A tokenizer: its tokens, which are special, and how it cuts up a text."""
+    """A tokenizer: its tokens, the special ones, and how it splits a text."""
 
     vocabulary: Vocabulary
-    special: frozenset[str] = frozenset()  # tokens that stand for no text
+    special: frozenset[str] = frozenset()  # tokens that are no text
     unk: str | None = None
     cut: Pieces | None = None  # from a text to tokens
     write: Writer | None = None
-    roles: Mapping[str, str] = field(default_factory=dict)  # from "eos" to "</s>"
+    # from "eos" to "</s>" / tokens that are written as their text / the object, or the
+    # content of its tokenizer.json
+    roles: Mapping[str, str] = field(default_factory=dict)
     added: frozenset[str] = frozenset()  # tokens written as the text they stand for
     given: Any = None  # the object, or what stands in its tokenizer.json
     marker: Marker = field(init=False)
@@ -79,7 +81,7 @@ class ModelTokenizer:
         object.__setattr__(self, "marker", marker_of(ordinary))
 
     def text_of(self, token: str) -> TokenText | None:
-        """Return what a token stands for, ``None`` if that is no text."""
+        """Return the text of a token; ``None`` for a token that is no text."""
         if token in self.special:
             return None
         if token in self.added and not (self.marker and token.startswith(self.marker)):
@@ -87,19 +89,19 @@ class ModelTokenizer:
         return text_of(token, self.marker)
 
     def meaning(self, token: str) -> TokenText | bytes | None:
-        """Return the same, or the bytes of a token that is a part of a character."""
+        """Return the text of a token, or the bytes of a part of a character."""
         text = self.text_of(token)
         if text is None and token not in self.special:
             return bytes_of(token, self.marker)
         return text
 
     def role(self, part: str) -> int | None:
-        """Return the id of the token that is pad, bos, eos or so."""
+        """Return the id of the token with a role such as pad, bos or eos."""
         token = self.roles.get(part)
         return None if token is None else self.vocabulary.get(token)
 
     def pieces(self, text: TokenText) -> list[int]:
-        """Return the ids of the tokens that a text consists of, without unk."""
+        """Return the ids of the tokens in a text, without unk."""
         if self.cut is None:
             raise OptionError(
                 "the old tokenizer is a plain mapping, which cuts up no texts; give "
@@ -115,10 +117,10 @@ class ModelTokenizer:
         return [ids[token] for token in tokens if token != self.unk and token in ids]
 
     def _marked(self, token: str, begins_word: bool) -> str:
-        """Return a first piece in the form it has within or at the start of a word.
+        """Return a first piece in its form within or at the start of a word.
 
-        A text of its own is cut up as if it began a word, which what goes on in a word
-        does not. The piece stays as it is if the other form is no token.
+        A separate text is split as if it began a word, but a continuation does not
+        begin one. The piece is unchanged if the other form is no token.
         """
         found = text_of(token, self.marker)
         if found is None or found.begins_word == begins_word or self.marker == "":
@@ -130,16 +132,16 @@ class ModelTokenizer:
 
 
 def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> ModelTokenizer:
-    """Return what there is to know; ``pieces`` takes the place of its own cutting.
+    """Return the tokenizer of any kind; ``pieces`` replaces its own splitting.
 
-    Raises `VocabularyError` if its ids are no ids, `FormatError` for a file that is no
-    tokenizer, `SourceError` if there is none and `OptionError` for another object.
+    Raises `VocabularyError` for invalid ids, `FormatError` for a file that is no
+    tokenizer, `SourceError` for a missing file and `OptionError` for another object.
     """
     if isinstance(tokenizer, str | os.PathLike):
         return _from_file(Path(tokenizer), pieces)
     if isinstance(tokenizer, Mapping):
         return ModelTokenizer(Vocabulary(tokenizer, pad=None), cut=pieces)
-    if hasattr(tokenizer, "to_str"):  # of tokenizers: tells all as its file does
+    if hasattr(tokenizer, "to_str"):  # of tokenizers: it has the content of its file
         content = json.loads(tokenizer.to_str())
         return _from_json(content, "the tokenizer", pieces or _encoding(tokenizer))
     if hasattr(tokenizer, "get_vocab"):
@@ -151,10 +153,10 @@ def read(tokenizer: AnyTokenizer, pieces: Pieces | None = None) -> ModelTokenize
 
 
 def grown(old: ModelTokenizer, tokens: Iterable[str]) -> ModelTokenizer:
-    """Return a tokenizer that has more tokens, each of them one piece of any text.
+    """Return a tokenizer with more tokens, each of which is never split.
 
-    They take the ids that follow. Raises `VocabularyError` for a token that cannot be
-    added, and `OptionError` for a tokenizer that nothing can be added to.
+    They get the next ids. Raises `VocabularyError` for a token that cannot be added,
+    and `OptionError` for a tokenizer that cannot be extended.
     """
     listed = [tokens] if isinstance(tokens, str) else list(tokens)
     for place, token in enumerate(listed):
@@ -194,7 +196,7 @@ def grown(old: ModelTokenizer, tokens: Iterable[str]) -> ModelTokenizer:
     )
 
 
-#: What `add_tokens` of transformers says of a token beside its id and content.
+#: What `add_tokens` of transformers stores for a token, beside its id and content.
 _PLAIN = {
     "single_word": False,
     "lstrip": False,
@@ -205,7 +207,7 @@ _PLAIN = {
 
 
 def _grown_files(write: Writer | None, content: Any, ids: Mapping[str, int]) -> Writer:
-    """Return what writes the files of a tokenizer with more tokens."""
+    """Return a function that writes the files of a tokenizer with more tokens."""
 
     def written(folder: Path) -> None:
         if write is not None:
@@ -230,7 +232,7 @@ def _write(path: Path, content: Any) -> None:
 
 
 def _saving(tokenizer: Any) -> Writer | None:
-    """Return what has an object write its own files, if it can."""
+    """Return the function with which an object writes its own files, if it has one."""
     if not hasattr(tokenizer, "save_pretrained"):
         return None
 
@@ -280,7 +282,7 @@ def _from_file(path: Path, pieces: Pieces | None) -> ModelTokenizer:
 
 
 def _said(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the special tokens that a tokenizer's config names."""
+    """Return the special tokens in a tokenizer's config."""
     found = {}
     for name in (f"{part}_token" for part in PARTS):
         value = config.get(name)
@@ -293,7 +295,7 @@ def _said(config: Mapping[str, Any]) -> dict[str, str]:
 def _roles(
     vocabulary: Vocabulary, special: Iterable[str], said: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the tokens that have a part such as "eos", by it."""
+    """Return the tokens with a role such as "eos", by role."""
     parts = {name.removesuffix("_token"): token for name, token in said.items()}
     found = parts_of(sorted(special), parts)
     return {p: t for p, t in found.items() if p in PARTS and t in vocabulary}
@@ -331,7 +333,7 @@ def _encoding(tokenizer: Any) -> Pieces:
 
 
 class _Cutter:
-    """Cuts up texts with the package ``tokenizers``, loaded for the first of them."""
+    """Splits texts by the package ``tokenizers``, loaded for the first text."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -353,7 +355,7 @@ class _Cutter:
         text = self._file.read_text("utf-8")
         try:
             return Loaded.from_str(text)
-        except Exception as error:  # that class itself is all that tokenizers raises
+        except Exception as error:  # tokenizers raises only this class itself
             if type(error) is not Exception:
                 raise
             raise FormatError(f"{self._file}: {error}") from error

@@ -45,20 +45,32 @@ Method = Literal["pieces", "omp", "similarity", "mean"]
 
 
 class RowOrigin(NamedTuple):
-    """What a row of a transplanted table was made of."""
+    """How a row of a transplanted table was made."""
 
     token: str
     id: int
     start: RowStart
-    parts: tuple[tuple[str, float], ...]  # old tokens, and how much of each
+    parts: tuple[tuple[str, float], ...]  # old tokens and their weights
 
 
 class Transplanted:
-    """A model's tables with the rows of a new tokenizer. Made by `transplant`.
+    """A model's tables with the rows of a new tokenizer; made by `transplant`.
 
-    ``tensors`` has them by name, in the dtype of the model (bfloat16 as uint16 bits):
-    the input embedding first, then what is stored of the output head. ``start`` is
-    uint8 (rows,), one code of `RowStart` a row, the same for all of them.
+    ``tensors`` has the tables by name, in the dtype of the model (bfloat16 as uint16
+    bits): the input embedding first, then the stored tensors of the output head.
+    ``start`` is uint8 (rows,), a code of `RowStart` for each row, the same for all
+    tables.
+
+    Parameters
+    ----------
+    checkpoint, old, new, made, tensors, dtype
+        The parts that `transplant` makes.
+
+    Examples
+    --------
+    >>> made = transplant("llama", None, "new-tokenizer")  # doctest: +SKIP
+    >>> made.vectors.shape  # doctest: +SKIP
+    (32000, 4096)
     """
 
     def __init__(
@@ -71,7 +83,7 @@ class Transplanted:
         dtype: str,
     ) -> None:
         self.tensors = tensors
-        self.dtype = dtype  # of the input embedding, as safetensors names it
+        self.dtype = dtype  # of the input embedding, as in safetensors
         self.start = made.start.copy()
         self.start[list(made.own)] = RowStart.OWN
         self.vocabulary: Vocabulary = new.vocabulary
@@ -85,15 +97,35 @@ class Transplanted:
         return to_float64(table, self.dtype).astype(np.float32)
 
     def counts(self) -> dict[str, int]:
-        """Return how many rows start from what."""
+        """Return how many rows were made in each way.
+
+        Returns
+        -------
+        dict of str to int
+            By the name of `RowStart`.
+        """
         codes = np.bincount(self.start, minlength=len(RowStart))
         return {code.name.lower(): int(codes[code]) for code in RowStart}
 
     def explain(self, token: str) -> RowOrigin:
-        """Return what the row of a token was made of.
+        """Return how the row of a token was made.
 
-        Of a row of one's own, what the row of an untied head was made of. Raises
-        `UnknownTokenError`.
+        For a row of ``override`` it says how the row of an untied head was made.
+
+        Parameters
+        ----------
+        token : str
+            A token of the new tokenizer.
+
+        Returns
+        -------
+        RowOrigin
+            The start, and the old tokens with their weights.
+
+        Raises
+        ------
+        UnknownTokenError
+            For another token.
         """
         row = self.vocabulary[token]
         parts: list[tuple[int, float]] = []
@@ -107,15 +139,31 @@ class Transplanted:
         return RowOrigin(token, row, RowStart(self.start[row]), named)
 
     def origins(self) -> Iterator[RowOrigin]:
-        """Yield what the row of each token was made of, in the order of their ids."""
+        """Yield how the row of each token was made, in the order of ids.
+
+        Yields
+        ------
+        RowOrigin
+            As in `explain`.
+        """
         for token in self.vocabulary:
             yield self.explain(token)
 
     def save_ledger(self, path: str | os.PathLike[str]) -> None:
-        """Write what each row was made of: JSON, an object for each token, a line each.
+        """Write how each row was made, as a JSON object on a line for each token.
 
-        ``{"id": 7, "token": "cats", "start": "pieces", "parts": [["cat", 0.5], ...]}``.
-        Raises `WriteError`.
+        A line is ``{"id": 7, "token": "cats", "start": "pieces", "parts": [["cat",
+        0.5], ...]}``.
+
+        Parameters
+        ----------
+        path : path
+            The file to write.
+
+        Raises
+        ------
+        WriteError
+            If it cannot be written.
         """
         with replacing(path) as file:
             for origin in self.origins():
@@ -126,13 +174,22 @@ class Transplanted:
         """Write the model with the new tables into a new folder, whole or not at all.
 
         ``vocab_size`` in ``config.json``, the totals of a sharded model's index, and
-        the ids of pad, bos, eos and other tokens in both configs are brought up to
-        date; an id of a token that is left behind becomes ``null``. In the place of
-        the old tokenizer's files come those of the new one: copies of those that were
-        given, or what the object itself saves; a plain mapping has none. Weights are
-        written as safetensors; those in other formats beside them are left out, as
-        they have the old table.
-        All else is copied byte for byte. Raises `WriteError`.
+        the ids of pad, bos, eos and other tokens in both configs are updated; the id of
+        a removed token becomes ``null``. The files of the new tokenizer replace those
+        of the old one: copies of the given files, or the files that the object saves; a
+        mapping has none. Weights are written as safetensors; weights in other formats
+        are not copied, since they have the old table. All other files are copied byte
+        for byte.
+
+        Parameters
+        ----------
+        folder : path
+            The new folder.
+
+        Raises
+        ------
+        WriteError
+            If it cannot be written.
         """
         save(
             self._checkpoint,
@@ -144,7 +201,7 @@ class Transplanted:
         )
 
     def _ids(self) -> NewIds | None:
-        """Return what becomes of ids in configs; ``None`` where all stay."""
+        """Return the new ids in configs; ``None`` if all stay."""
         if self._old.vocabulary.ids.items() <= self._new.vocabulary.ids.items():
             return None
         moved = {old: new for new, old in reversed(self._made.copied.items())}
@@ -172,13 +229,12 @@ def transplant(
     tensor: str | None = None,
     library: Library | None = None,
 ) -> Transplanted:
-    """Give a model's embedding the rows of another tokenizer, or of more tokens.
+    """Make a model's embedding fit another tokenizer, or more tokens.
 
-    Each stored tensor of the output head is given new rows in the same way, from its
-    own. A token that the old tokenizer has keeps its row, bit for bit; where the two
-    mark words differently (``Ġ``, ``▁``, ``##``) tokens are compared by the text or the
-    byte that they stand for. Special tokens are compared by name, and else by part:
-    pad, bos, eos and so on.
+    Each stored tensor of the output head gets new rows in the same way, from its own
+    rows. A token of the old tokenizer keeps its row, bit for bit. If the two mark words
+    differently (``Ġ``, ``▁``, ``##``), tokens are compared by their text or byte.
+    Special tokens are compared by name, then by role: pad, bos, eos and so on.
 
     Parameters
     ----------
@@ -186,59 +242,62 @@ def transplant(
         A folder with ``config.json`` and safetensors files, as ``save_pretrained``
         writes it, or ``pytorch_model.bin``, which is read and not run.
     old_tokenizer : tokenizer, optional
-        The one the model was made with; by default that in its folder. The path of a
+        The tokenizer of the model; by default the one in its folder. The path of a
         ``tokenizer.json`` or of its folder, a tokenizer of ``tokenizers`` or
-        ``transformers``, another object with ``get_vocab()`` and ``tokenize(text)``,
-        or a mapping from token to id.
+        ``transformers``, another object with ``get_vocab()`` and ``tokenize(text)``, or
+        a mapping from token to id.
     new_tokenizer : tokenizer, optional
-        The one it is to have.
+        The new tokenizer of the model.
     new_tokens : list of str, optional
-        Instead of a new tokenizer: tokens that the old one is to have beside its own.
-        All other rows stay, those of padding that is not needed for them, too.
+        Instead of a new tokenizer: tokens to add to the old one. All other rows stay,
+        also padding rows that are not needed for them.
     init : str or list of str, default "pieces"
-        What a new row starts from, several in the order they are tried, such as
-        "pieces,omp": "pieces", the mean of the rows of the old tokens that its text
-        consists of; "omp", the sum of shared tokens' rows that comes nearest to it in
-        ``static``, by orthogonal matching pursuit; "similarity", the mean of shared
-        tokens' rows, weighted by how near they are in ``static``; "mean", that of all
-        old tokens' rows, which serves all that is left.
+        How new rows are made, in the order they are tried, such as "pieces,omp":
+        "pieces", the mean of the rows of the old tokens in its text; "omp", the sum of
+        shared tokens' rows that is nearest to it in ``static``, by orthogonal matching
+        pursuit; "similarity", the mean of shared tokens' rows, weighted by similarity
+        in ``static``; "mean", the mean of all old tokens' rows, for all other rows.
     static : EmbeddingMatrix or source, optional
         Vectors of words, or of tokens marked as the new tokenizer marks its own, such
         as a model of the new tokenizer. For "omp" and "similarity".
     override : mapping, EmbeddingMatrix or source, optional
-        Rows of one's own by token, as long as those of the input embedding, which they
-        go into; a head that is not tied gets rows as if there were none.
+        Your own rows by token, of the dim of the input embedding, for that embedding;
+        an untied head gets rows as if there were none.
     match_norms : bool, default False
-        Scale each new row to the weighted mean norm of what it was made of. A mean of
-        rows is shorter than they are.
+        Scale each new row to the weighted mean norm of its parts. A mean of rows is
+        shorter than the rows.
     multiple_of : int, default 1
         Make the number of rows a multiple of this, with copies of the mean.
     special : mapping, optional
-        The old tokens whose rows tokens of the new tokenizer take:
-        ``{"[PAD]": "<pad>"}``.
+        The old tokens whose rows new tokens get: ``{"[PAD]": "<pad>"}``.
     pieces : callable, optional
-        From a text to tokens, in the place of the old tokenizer's own.
+        The function from a text to tokens, instead of the old tokenizer's own.
     tensor : str, optional
-        The name of the input embedding, where ``formats.tensor_names`` does not tell.
+        The name of the input embedding, if ``formats.tensor_names`` does not have it.
     library : Library, optional
-        What opens ``static`` and ``override``, and how files are read.
+        Opens ``static`` and ``override``, and says how files are read.
+
+    Returns
+    -------
+    Transplanted
+        The new tables, which `Transplanted.save` writes.
 
     Raises
     ------
     FormatError
-        For a model or tokenizer that is damaged, quantised, or without an embedding
-        that is told apart.
+        For a model or tokenizer that is damaged or quantised, and for a model without a
+        recognised embedding.
     SourceError
-        For what cannot be read.
+        If a file cannot be read.
     ShapeError
         If embedding, config and old tokenizer do not fit each other.
     VocabularyError
         If the new tokenizer's ids have holes, or a token cannot be added.
     OptionError
-        For options that mean nothing or do not go together, tokenizers that are
-        swapped, and an old one that contradicts the model's folder.
+        For unknown or contradictory options, swapped tokenizers, and an old one that
+        contradicts the model's folder.
     MissingPackageError
-        Where "pieces" of a ``tokenizer.json`` need the package ``tokenizers``.
+        If "pieces" of a ``tokenizer.json`` need the package ``tokenizers``.
 
     Examples
     --------
@@ -273,7 +332,7 @@ def transplant(
         dim = tables[inputs[0]].shape[1]
         made.own = own_rows(override, new, dim, library)
     _pad(made, multiple_of, 0 if new_tokens is None else len(tables[inputs[0]]))
-    # A head that is tied may be stored, too; it stays the same as the input.
+    # A tied head may be stored too; it stays equal to the input.
     first = tables[inputs[0]]
     same = {name for name, table in tables.items() if same_bits(first, table)}
     old_ids = sorted(old.vocabulary.ids.values())
@@ -289,17 +348,17 @@ def transplant(
 
 
 def _by_row(tensor: Stored, name: str) -> Stored:
-    """Return a tensor as a table, (rows, dim), of which a bias is one column."""
+    """Return a tensor as a table, (rows, dim); a bias has one column."""
     return tensor.reshape(-1, 1) if is_bias(name) else tensor
 
 
 def _shaped(table: Stored, before: tuple[int, ...], name: str) -> Stored:
-    """Return a table in the form of the tensor that it takes the place of."""
+    """Return a table in the shape of the tensor that it replaces."""
     return table.reshape(*before[:-1], -1) if is_bias(name) else table
 
 
 def _pad(made: NewRows, multiple_of: int, least: int) -> None:
-    """Add rows that no token has; those up to ``least`` are the old ones."""
+    """Add rows without tokens; those up to ``least`` are the old ones."""
     tokens = len(made.start)
     rows = max(tokens, least)
     rows += -rows % multiple_of
@@ -331,7 +390,7 @@ def _check_folder(
 
 
 def _contradicted(one: Vocabulary, other: Vocabulary) -> str | None:
-    """Return a token whose id another vocabulary has for another, or elsewhere."""
+    """Return a token whose id differs between two vocabularies."""
     at = {id: token for token, id in other.ids.items()}
     for token, id in one.ids.items():
         if other.ids.get(token, id) != id or at.get(id, token) != token:
