@@ -1,8 +1,7 @@
-"""From a vocabulary and sources to a matrix, in memory or beyond it.
+"""From a vocabulary and sources to a matrix, in memory or larger.
 
-`build_matrix` opens the sources. `Plan` says what is to be built, `make` makes the rows
-of one of its ranges, `build` does so for all of them and writes them where its `Output`
-says.
+`build_matrix` opens the sources. `Plan` describes the matrix, `make` makes the rows of
+one of its ranges, and `build` makes all ranges and writes them to its `Output`.
 """
 
 from pretrained_embed.build.loop import build

@@ -34,7 +34,7 @@ from pretrained_embed.recipe import Recipe
 from pretrained_embed.saved import load_matrix
 from pretrained_embed.vocabulary import AnyVocabulary, Vocabulary
 
-#: Keywords that `build_matrix` had, and what is written in their place.
+#: Former keywords of `build_matrix`, and the present ones.
 _FORMER = {
     "source": "sources=",
     "extend": "onto=",
@@ -66,79 +66,75 @@ def build_matrix(
 ) -> EmbeddingMatrix:
     """Build the matrix whose row *i* is the vector of the token with id *i*.
 
-    A row depends on the sources, the recipe and the token alone: neither other tokens
-    nor their number change it. The pad row and the rows of holes are zeros.
+    A row depends only on the sources, the recipe and the token, not on other tokens or
+    their number. The pad row and the rows of holes are zeros.
 
     Parameters
     ----------
     vocabulary : Vocabulary, or what `Vocabulary.of` takes
         The tokens, with their ids.
     sources : name, path, URL, open file, object in memory or Reader, or a list of them
-        The vectors, as `open_vectors` takes them; default "glove-6b-50d". How several
-        make one matrix says ``Recipe(combine=...)``.
+        The vectors, as in `open_vectors`; default "glove-6b-50d".
+        ``Recipe(combine=...)`` says how several are combined.
     match : str, callable, or a sequence of them, default "exact"
-        The forms of a token that are looked for, such as "exact,lower": see `Recipe`.
+        The forms of a token that are looked up, such as "exact,lower": see `Recipe`.
     oov : str, callable, or a sequence of them, default "normal"
         The policies that fill the rows of tokens that are not found, such as
         "ngram,normal": see `Recipe`.
     seed : int, default 0
-        Of the numbers that policies draw.
+        Seed for the numbers that policies draw.
     recipe : Recipe, optional
-        All that the rows depend on. It has ``match``, ``oov`` and ``seed``, too, which
-        are not given beside it.
+        All choices that the rows depend on. It includes ``match``, ``oov`` and
+        ``seed``, which cannot be given together with it.
     limits : Limits, optional
-        What makes the build fail: too few tokens that are found, malformed rows. By
-        default the first malformed row, or not a single token that is found.
+        When the build fails: too few found tokens, or malformed rows. By default it
+        fails at the first malformed row, or if no token is found.
     library : Library, optional
-        Where the sources come from: cache, catalog, network or not.
+        Cache, catalog, and whether the network may be used.
     onto : EmbeddingMatrix, path or object in memory, optional
-        A matrix, the file of one, or an object whose rows are one. Tokens that it has
-        keep its rows, to the bit; the others are built. See `EmbeddingMatrix.extend`.
-        Of a matrix of another dtype the numbers are kept or rounded, which the findings
-        note.
+        A matrix, its file, or an object in memory. Its tokens keep their rows, bit for
+        bit; only the others are built. See `EmbeddingMatrix.extend`. Rows of a matrix
+        of another dtype are rounded if needed, which the findings note.
     out : path or Shards, optional
-        The file that the rows go into as they are made, ``.npy``, ``.npz``, ``.h5`` or
-        ``.safetensors``, or ``pe.Shards(folder, files)``, see `load_shard`. The matrix
-        may be larger than the memory; the one that is returned maps the file, and reads
-        shards when its vectors are asked for. Where the rows fit the memory that is
-        free they go straight to their places; else they wait in a folder beside ``out``
-        until all of a source is read, and a build that was killed goes on from what is
-        finished there.
+        The file into which the rows are written as they are made, ``.npy``, ``.npz``,
+        ``.h5`` or ``.safetensors``, or ``pe.Shards(folder, files)``, see `load_shard`.
+        The matrix may be larger than the memory; the returned one maps the file, and
+        reads shards when its vectors are used. If the rows fit into free memory, they
+        are written directly; else they are collected in a folder beside ``out`` until a
+        source is read completely, and a killed build continues from there.
     work : Work, optional
-        How it is carried out: threads, executor, memory, advice. It changes the time,
-        never the rows.
+        Threads, executor, memory, advice. It changes the time, never the rows.
     progress : callable of (bytes, bytes in all or None), or True, optional
-        Called as a source is downloaded, and from the start again as it is read, and
-        again for what is read to fill rows. True is for lines on standard error.
+        Called while a source is downloaded, again while it is read, and again while
+        rows are filled. True prints lines on standard error.
 
     Returns
     -------
     EmbeddingMatrix
-        ``vectors`` are float32 (len(vocabulary), dim), in whatever bits the recipe's
-        ``dtype`` has them kept. Its ledger tells of each row how it was filled, from
-        which source and which row of it.
+        ``vectors`` is float32 (len(vocabulary), dim), whatever the recipe's ``dtype``.
+        The ledger says how each row was filled, from which source and which row.
 
     Raises
     ------
     VocabularyError, SourceError, FormatError, WriteError
-        For a vocabulary, a source or an output that cannot be.
+        For an invalid vocabulary, source or output.
     OptionError
-        For values that mean nothing or do not go together, and for the name that an
-        option had before; the message has the new one.
+        For unknown or contradictory values, and for a former name of an option; the
+        message has the new one.
     CoverageError
-        Where fewer tokens are found than ``limits`` ask for, or none. `OOVError`, one
-        of these, where ``oov="error"`` leaves a row that is not filled.
+        If fewer tokens are found than ``limits`` require, or none. It is an `OOVError`
+        if ``oov="error"`` leaves a row unfilled.
     RowError
         For more malformed rows than ``limits`` allow; it names the first.
     ShapeError
-        Where the rows to be kept have another dim.
+        If the rows to keep have another dim.
     WorkerError
-        Where what an executor runs keeps failing.
+        If a task of an executor fails repeatedly.
 
     Notes
     -----
-    What is known by name or URL is made into a store in the cache at its first use: the
-    next matrix of it takes milliseconds. See `index`.
+    A source with a name or URL is made into a store in the cache at its first use: the
+    next matrix from it takes milliseconds. See `index`.
 
     Examples
     --------
@@ -173,7 +169,7 @@ def build_matrix(
             listed = ()
         chain = chain_names(plan.recipe.chain) if listed else ()
         kept = Onto.of(old.stored, old.ledger, name, vocabulary, chain, len(listed))
-    if plan.composes:  # subword pieces are in the source itself
+    if plan.composes:  # only the source itself has subword vectors
         library = replace(library, stores=False)
     opened: list[OpenSource] = []
     layouts = layouts_of(plan.recipe.layout, len(listed)) if listed else []
@@ -197,7 +193,7 @@ def build_matrix(
 def _earlier(
     onto: EmbeddingMatrix | Given, library: Library
 ) -> tuple[EmbeddingMatrix, str]:
-    """Return the matrix whose rows are to be kept, and what to call it."""
+    """Return the matrix whose rows are kept, and its name."""
     if isinstance(onto, EmbeddingMatrix):
         return onto, "an earlier matrix"
     from pretrained_embed.formats import objects

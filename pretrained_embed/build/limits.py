@@ -1,4 +1,4 @@
-"""What makes a build fail: too little that is found, too much that is malformed."""
+"""The limits of a build: the least coverage, and the most malformed rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from pretrained_embed.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class Limits:
-    """What makes a build fail. The bytes of one that does not fail are the same.
+    """The conditions under which a build fails. They never change the matrix.
 
     Parameters
     ----------
     coverage : float, default 0.0
         The least share of the tokens to be found, 0 to 1.
     text_coverage : float, default 0.0
-        The least share of the text that the tokens found make up, 0 to 1, by the counts
+        The least share of the text that the found tokens make up, 0 to 1, by the counts
         of the vocabulary.
     bad_rows : int or float, default 0
         How many malformed rows of a source may be left out: a number of rows, or a
@@ -36,7 +36,7 @@ class Limits:
     Raises
     ------
     OptionError
-        For a value that means nothing.
+        For an invalid value.
 
     Examples
     --------
@@ -44,7 +44,7 @@ class Limits:
     Limits(coverage=0.8, text_coverage=0.0, bad_rows=0.001)
     """
 
-    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+    __module__ = "pretrained_embed"  # pickles use this name, so it stays
 
     coverage: float = 0.0
     text_coverage: float = 0.0
@@ -67,9 +67,10 @@ class Limits:
 
     @classmethod
     def of_rows(cls, limits: Limits | None, verb: str) -> Limits:
-        """Return the limits of a verb that reads rows and looks for no coverage.
+        """Return the limits of a function that reads rows and has no coverage.
 
-        Raises `OptionError` for what is no `Limits`, and for limits on the coverage.
+        Raises `OptionError` for a value that is no `Limits`, and for limits on the
+        coverage.
         """
         limits = given("limits", limits, cls)
         for name in ("coverage", "text_coverage"):
@@ -82,7 +83,7 @@ class Limits:
 
     @property
     def on_bad_row(self) -> OnBadRow:
-        """What a reader does with a malformed row."""
+        """The treatment of a malformed row by a reader."""
         return "skip" if self.bad_rows else "error"
 
     def check_rows(self, findings: Findings, name: str) -> None:
@@ -109,9 +110,9 @@ def _is_number(given: object) -> bool:
     return isinstance(given, int | float) and not isinstance(given, bool)
 
 
-# Nothing found at all
+# If nothing was found
 
-#: Tokens of either side that are compared, and that are shown.
+#: How many tokens of each side are compared, and how many are shown.
 _SAMPLE, _SHOWN = 200, 5
 
 _NUMBER = re.compile(r"-?\d+").fullmatch
@@ -119,7 +120,7 @@ _SPELLED = re.compile(r" ?\+?(-?)0*(\d+)(?:\.0*)?").fullmatch
 _MARKED = re.compile(r"##|\u2581|\u0120|.*(?:@@|</w>)$").match
 _SEPARATED = re.compile(r"[\t,;]|\s\S*\d$").search
 
-#: Forms of `match`, what the tokens of a source are that need them, and how to tell.
+#: Forms of `match`, the tokens of a source that need them, and a test for those.
 _FORMS: tuple[tuple[str, str, Callable[[str], object]], ...] = (
     ("conceptnet", "keys of ConceptNet", re.compile(r"/c/[a-z]+/").match),
     ("lower", "in lower case", lambda token: token == token.lower()),
@@ -134,7 +135,7 @@ def nothing_found(
     on_bad_row: OnBadRow,
     coverage: Coverage,
 ) -> CoverageError:
-    """Return the error that shows tokens of both sides, with advice that fits them."""
+    """Return the error that shows tokens of both sides, with suitable advice."""
     block = next(iter(readers[0].blocks(on_bad_row=on_bad_row)), None)
     theirs = [] if block is None else block.tokens[:_SAMPLE]
     special = set(vocabulary.special_tokens.values())
@@ -157,7 +158,7 @@ def nothing_found(
 
 
 def _advice(ours: list[str], theirs: list[str], chain: str) -> str:
-    """Return what two samples of tokens tell that have none in common."""
+    """Return the advice for two samples of tokens that have none in common."""
     if not theirs:
         return "Is it the right file?"
     if all(map(_NUMBER, ours)) and (other := _other_spelling(theirs)):
@@ -198,7 +199,7 @@ def _advice(ours: list[str], theirs: list[str], chain: str) -> str:
 
 
 def _other_spelling(tokens: list[str]) -> str | None:
-    """Return the first number that Python writes in another way: ``007``, ``7.0``."""
+    """Return the first number that Python writes differently: ``007``, ``7.0``."""
     for token in tokens:
         if (parts := _SPELLED(token)) and token != f"{parts[1]}{parts[2]}":
             return token

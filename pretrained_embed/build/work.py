@@ -1,4 +1,4 @@
-"""How a build is carried out, and where its rows go: neither changes the rows."""
+"""How a build is executed, and where its rows go: neither changes the rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.sources import Stream, open_source
 from pretrained_embed.sources.stream import rereadable
 
-#: Where nothing tells how much is free.
+#: The memory that is assumed if the system does not report it.
 _UNKNOWN = 1 << 32
 
 #: Of control groups, version 2 and version 1: the folder of the root group, the files
@@ -32,11 +32,11 @@ _VERSION_1 = (
 
 
 def free_memory(root: Path = Path("/")) -> int:
-    """Return the bytes of memory that are free, as far as that is told.
+    """Return the free memory in bytes, as far as it is known.
 
-    It is the least of what the system has and of what each control group that this
-    process is in may still take: in a container that is less. What holds files that may
-    be read again is free, too. ``root`` is where ``proc`` and ``sys`` are.
+    It is the minimum of the system's free memory and that of each control group of this
+    process, which is less in a container. Cached file content counts as free. ``root``
+    is the folder of ``proc`` and ``sys``.
 
     Sources: https://docs.kernel.org/admin-guide/cgroup-v2.html (memory.max) and
     https://docs.kernel.org/admin-guide/cgroup-v1/memory.html.
@@ -55,7 +55,7 @@ def _of_system(root: Path) -> int:
 
 
 def _of_groups(root: Path) -> Iterator[int]:
-    """Yield what each group may still take: that of the process, and those above."""
+    """Yield the free memory of the process's control group, and of those above it."""
     with suppress(OSError, ValueError):
         for line in (root / "proc/self/cgroup").read_text("utf-8").splitlines():
             _, controllers, name = line.split(":", 2)
@@ -63,14 +63,14 @@ def _of_groups(root: Path) -> Iterator[int]:
                 continue
             top, *files = _VERSION_1 if controllers else _VERSION_2
             group = (root / top).joinpath(*name.strip("/").split("/"))
-            # a container may see its own group as the root, whatever the name says
+            # a container may see its own group as the root, whatever its name is
             for folder in (group, *group.parents):
                 if folder.is_relative_to(root / top) and ".." not in folder.parts:
                     yield from _left(folder, *files)
 
 
 def _left(folder: Path, limit: str, used: str, cached: str) -> Iterator[int]:
-    """Yield what a group may still take, nothing where it has no limit."""
+    """Yield the free memory of a group; nothing if it has no limit."""
     with suppress(OSError, ValueError):  # "max" is no number
         left = int((folder / limit).read_text("ascii"))
         left -= int((folder / used).read_text("ascii"))
@@ -80,7 +80,7 @@ def _left(folder: Path, limit: str, used: str, cached: str) -> Iterator[int]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the name and the number of each line."""
+    """Yield the name and the number in each line."""
     for line in path.read_text("ascii").splitlines():
         name, number, *_ = line.split()
         yield name, number
@@ -88,34 +88,33 @@ def _lines(path: Path) -> Iterator[tuple[str, str]]:
 
 @dataclass(frozen=True, init=False)
 class Work:
-    """How a build is carried out. It changes the time that is taken, never the rows.
+    """How a build is executed. It changes the time, never the rows.
 
     Parameters
     ----------
     threads : int, optional
-        Threads that read. Left out: as many as there are CPUs that this process may
-        use.
+        How many threads read. Default: the number of CPUs that this process may use.
     executor : concurrent.futures.Executor, optional
-        What reads the sources. Its workers may be processes, or as with Dask's
-        ``client.get_executor()`` other machines, if they see the same files at the same
-        places, ``out`` too. A split of a source that fails is read again.
+        The executor that reads the sources. Its workers may be processes, or as with
+        Dask's ``client.get_executor()`` other machines, if they have the same files at
+        the same paths, ``out`` too. A split of a source that fails is read again.
     memory : int or str, optional
-        Bytes that the index of the tokens may take in each process, a number or text
-        such as ``"4GB"``. Tokens that need more are looked for in several passes over
-        the source; "parts" and "ngram" read it again for each block of rows. Left out:
-        half of the memory that is free.
+        The most bytes for the index of the tokens in each process, a number or text
+        such as ``"4GB"``. A larger index needs several passes over the source; "parts"
+        and "ngram" read it again for each block of rows. Default: half of the free
+        memory.
     advise : bool, default False
-        Whether the same pass over a source finds out which other forms of ``match``
-        would find more: see `Coverage`.
+        Also find out, in the same pass, which other forms of ``match`` would find more:
+        see `Coverage`.
     report : callable of a list, optional
-        Called at the end with what each worker did, this process first: ``worker``,
+        Called at the end with the work of each worker, this process first: ``worker``,
         which is machine and process, ``cpu_seconds``, ``bytes_read`` and
-        ``bytes_written``, what waits in between among them.
+        ``bytes_written``, which include intermediate files.
 
     Raises
     ------
     OptionError
-        For a value that means nothing.
+        For an invalid value.
 
     Examples
     --------
@@ -165,14 +164,15 @@ class Shards:
     Parameters
     ----------
     folder : path
-        The folder. It appears whole, with an index that Hugging Face's libraries read.
+        The new folder, with an index that Hugging Face's libraries read. It appears
+        whole.
     files : int
-        How many files there are, each with some of the rows; at most one a row.
+        How many files there are, each with some of the rows; at most one for each row.
 
     Raises
     ------
     OptionError
-        For a number that is none.
+        For an invalid number.
 
     Examples
     --------
@@ -190,7 +190,7 @@ class Shards:
 
 
 def _check_count(name: str, given: object) -> None:
-    """Raise `OptionError` for what is no whole number from 1."""
+    """Raise `OptionError` for a value that is no integer from 1."""
     if isinstance(given, bool) or not isinstance(given, int) or given < 1:
         raise OptionError(f"{name} is {brief(given)}; at least 1 is needed")
 
@@ -200,7 +200,7 @@ class Output(NamedTuple):
 
     path: Path | None = None
     files: int | None = None
-    read_options: ReadOptions = USUAL  # how what was written is read
+    read_options: ReadOptions = USUAL  # options for reading the result
 
     @classmethod
     def of(
@@ -209,7 +209,7 @@ class Output(NamedTuple):
         rows: int,
         read_options: ReadOptions = USUAL,
     ) -> Output:
-        """Return where so many rows go; raises `OptionError` for what is no place."""
+        """Return the output for a number of rows; raises `OptionError`."""
         if out is None:
             return cls()
         files = out.files if isinstance(out, Shards) else None
@@ -234,14 +234,14 @@ class Output(NamedTuple):
         return cls(path, files, read_options)
 
     def stream(self) -> Stream:
-        """Return what was written, to be read; there is a path."""
+        """Return the written file as a stream; there must be a path."""
         found = open_source(cast(Path, self.path), read_options=self.read_options)
         return rereadable(found)
 
     def at_once(self, size: int, work: Work) -> bool:
-        """Whether all rows are made at once, in memory or in their places in a file.
+        """Return whether all rows are made at once, in memory or in their file.
 
-        Else they are made range by range. ``size`` is the bytes that they take.
+        Else they are made range by range. ``size`` is their size in bytes.
         """
         if work.executor is not None or work.memory is not None:
             return False
@@ -249,18 +249,18 @@ class Output(NamedTuple):
 
 
 def fits_memory(size: int) -> bool:
-    """Whether so many bytes fit the memory that is free, and leave room beside them."""
+    """Return whether this many bytes fit into free memory, with room beside them."""
     return size <= half_of_memory()
 
 
 def half_of_memory() -> int:
-    """Return half of the bytes of memory that are free."""
+    """Return half of the free memory in bytes."""
     return free_memory() // 2
 
 
 @contextmanager
 def own_threads(threads: int | None) -> Iterator[Executor]:
-    """Give threads of this process; what has not been begun is dropped at the end."""
+    """Yield an executor of threads; tasks not yet begun are dropped at the end."""
     pool = ThreadPoolExecutor(thread_count(threads))
     try:
         yield pool
@@ -269,9 +269,9 @@ def own_threads(threads: int | None) -> Iterator[Executor]:
 
 
 class WholeProgress:
-    """Adds up the bytes that are done, wherever they were, for one listener.
+    """Adds up the bytes done in all places, for one listener.
 
-    ``total`` is that of the whole job, or ``None`` where it is not known.
+    ``total`` is that of the whole job, or ``None`` if unknown.
     """
 
     def __init__(self, listener: Progress | None, total: int | None) -> None:
@@ -280,11 +280,11 @@ class WholeProgress:
         self._done = 0
 
     def add(self, size: int) -> None:
-        """Tell that so many more bytes are done."""
+        """Report that this many more bytes are done."""
         self._done += size
         self.live(0, None)
 
     def live(self, done: int, _total: int | None) -> None:
-        """Tell how far a part has come that is not finished; see `Progress`."""
+        """Report the progress of an unfinished part; see `Progress`."""
         if self._listener is not None:
             self._listener(self._done + done, self._total)

@@ -1,11 +1,10 @@
 """The hot loops: looking tokens up, reading numbers, scanning buffers.
 
-Two implementations of the same functions: ``_kernel.c`` (native) and
-``_reference.py``, which defines what each function means and runs where no C
-compiler was at hand. ``PRETRAINED_EMBED_KERNEL=reference`` (or ``native``, which
-then fails if it is missing) chooses by hand; `choice` says why one of them runs.
-Neither knows files, paths, threads or vocabularies. Callers reach the functions
-through this module when they call them.
+The functions have two implementations: ``_kernel.c`` (native) and ``_reference.py``,
+which is the specification and runs if there was no C compiler.
+``PRETRAINED_EMBED_KERNEL=reference`` (or ``native``, which then fails if it is missing)
+selects one; `choice` says why one of them runs. Neither uses files, paths, threads or
+vocabularies. Callers look up the functions in this module at each call.
 """
 
 from __future__ import annotations
@@ -82,7 +81,7 @@ else:
                 raise
             choice.missing = error
 
-#: Which of the two is running: "native" or "reference".
+#: Which of the two is used: "native" or "reference".
 IMPLEMENTATION = implementation.IMPLEMENTATION
 
 TokenIndex = implementation.TokenIndex

@@ -1,8 +1,7 @@
 """The kernel in plain Python and numpy: the specification of ``_kernel.c``.
 
-What these functions do is what the kernel means. The C file is held to the same
-results, bit for bit, by the test suite; where no compiler was at hand this file does
-the work.
+These functions define the kernel. The test suite checks that the C file has the same
+results, bit for bit. Without a compiler this file is used.
 
 A line of text
     A line ends at LF (0x0A) and nowhere else. The CRs before the LF are dropped, then

@@ -1,4 +1,4 @@
-"""Which of the two kernels runs and why; a word where that is the slow one unasked."""
+"""Which of the two kernels is used and why; a warning for an unwanted slow one."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from pretrained_embed.errors import OptionError
 
 ENVIRONMENT = "PRETRAINED_EMBED_KERNEL"
 
-#: What was asked for: "native", "reference", or "" for the native one if it is there.
+#: The requested kernel: "native", "reference", or "" for the native one if it exists.
 ASKED = os.environ.get(ENVIRONMENT, "")
 if ASKED not in ("", "native", "reference"):
     raise OptionError(f"{ENVIRONMENT} is {ASKED!r}; it can be 'native' or 'reference'")
 
-#: Why the native kernel could not be imported, where it was not refused by name.
+#: Why the native kernel could not be imported, unless it was refused by name.
 missing: ImportError | None = None
 
-#: Bytes that may be read by the reference before a word is said.
+#: How many bytes the reference may read before the warning.
 _SILENT = 8 << 20
 
 _HERE = Path(__file__).parent
@@ -29,11 +29,11 @@ _read = 0
 
 
 class SlowKernelWarning(RuntimeWarning):
-    """The slow reference kernel reads much, although nobody asked for it."""
+    """The slow reference kernel reads much, although nobody selected it."""
 
 
 def reason() -> str | None:
-    """Return why the reference kernel runs; ``None`` where the native one does."""
+    """Return why the reference kernel is used; ``None`` for the native one."""
     if missing is None:
         return f"{ENVIRONMENT} asks for it" if ASKED == "reference" else None
     if _compiled(_HERE):
@@ -44,10 +44,10 @@ def reason() -> str | None:
 
 
 def remedy() -> str | None:
-    """Return the command that brings the native kernel; ``None`` where none is needed.
+    """Return the command that installs the native kernel; ``None`` if not needed.
 
-    Another installed copy is named and not used: only a build of this very C source
-    is sure to do what this package means.
+    Another installed copy is named but not used: only a build of this C source surely
+    fits this package.
     """
     if missing is None:
         return None
@@ -65,9 +65,9 @@ def remedy() -> str | None:
 
 
 def about_to_read(size: int) -> None:
-    """Say once that the slow kernel runs unasked, before it has read much.
+    """Warn once that the slow kernel is used unasked, before it has read much.
 
-    ``size`` is how many bytes it is given next.
+    ``size`` is how many bytes it reads next.
     """
     global _read
     if missing is None or _read > _SILENT:

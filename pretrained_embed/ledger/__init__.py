@@ -1,4 +1,4 @@
-"""The ledger: for every row how it was filled, from which source, from which row."""
+"""The ledger: how each row was filled, from which source and which row."""
 
 from pretrained_embed.ledger.coverage import Advice, Coverage
 from pretrained_embed.ledger.ledger import Ledger

@@ -14,15 +14,21 @@ from pretrained_embed.errors import brief
 from pretrained_embed.ledger.origin import Origin, OriginArray
 from pretrained_embed.vocabulary import Vocabulary
 
-#: How many forms advice can be about.
+#: How many forms an advice can have.
 BITS = 32
 
 
 class Advice(NamedTuple):
-    """For every row of a vocabulary, the forms that would find it."""
+    """For every row of a vocabulary, the forms that would find it.
+
+    Examples
+    --------
+    >>> matrix.advice.forms_for(7)  # doctest: +SKIP
+    ('lower',)
+    """
 
     forms: tuple[str, ...]
-    found_by: UInt32Array  # (rows,); bit i: forms[i] would; 0 unless OOV
+    found_by: UInt32Array  # (rows,); bit i: forms[i] would find it; 0 unless OOV
 
     @classmethod
     def of_rows(
@@ -30,10 +36,22 @@ class Advice(NamedTuple):
         given: Sequence[tuple[Advice | None, Int64Array]],
         oov: BoolArray,
     ) -> Advice | None:
-        """Return advice on the OOV rows of a vocabulary from that on parts of it.
+        """Return the advice on the OOV rows of a vocabulary from that on parts of it.
 
-        Each is given with its rows; what any of them says of a row counts. Of forms
-        beyond those that there are bits for nothing is said.
+        If several parts have advice on a row, all of it is used. Forms beyond the
+        number of bits are left out.
+
+        Parameters
+        ----------
+        given : iterable of (rows, Advice)
+            The advice on each part, with its rows.
+        oov : bool array (rows,)
+            The rows that were not found.
+
+        Returns
+        -------
+        Advice
+            The advice on all rows.
         """
         known = [(advice, rows) for advice, rows in given if advice is not None]
         distinct = dict.fromkeys(form for advice, _ in known for form in advice.forms)
@@ -45,7 +63,7 @@ class Advice(NamedTuple):
         return cls(forms, found_by) if known else None
 
     def _in_terms_of(self, forms: tuple[str, ...]) -> UInt32Array:
-        """Return ``found_by`` with the bits that these forms have."""
+        """Return ``found_by`` with the bits of the given forms."""
         if self.forms == forms:
             return self.found_by
         turned = np.zeros_like(self.found_by)
@@ -56,21 +74,45 @@ class Advice(NamedTuple):
         return turned
 
     def of(self, rows: Int64Array) -> Advice:
-        """Return the advice on some of the rows."""
+        """Return the advice on some of the rows.
+
+        Parameters
+        ----------
+        rows : slice or array of int
+            The rows.
+
+        Returns
+        -------
+        Advice
+            The advice on these rows.
+        """
         return self._replace(found_by=self.found_by[rows])
 
     def forms_for(self, row: int) -> tuple[str, ...]:
-        """Return the forms that would find the token of a row."""
+        """Return the forms that would find the token of a row.
+
+        Parameters
+        ----------
+        row : int
+            The row.
+
+        Returns
+        -------
+        tuple of str
+            The names of the forms.
+        """
         bits = int(self.found_by[row])
         return tuple(form for i, form in enumerate(self.forms) if bits >> i & 1)
 
 
 class Suggestion(NamedTuple):
-    """What a form that is not in the chain would find."""
+    """How many tokens a form that is not in the chain would find."""
 
     form: str
     tokens: int
-    occurrences: int | None  # of these tokens, where counts are known
+    # of these tokens, if counts are known / tokens that none of the forms suggested
+    # before would find
+    occurrences: int | None
     more: int  # tokens that none of the forms suggested before it would find
     more_occurrences: int | None
 
@@ -80,8 +122,8 @@ def suggestions(
 ) -> tuple[Suggestion, ...]:
     """Return the forms that would find OOV tokens, each with what it adds.
 
-    First comes the form that finds most of the text (most tokens, where there are no
-    counts), then the one that finds most of what is left, and so on.
+    First comes the form that finds most of the text (most tokens, without counts), then
+    the one that finds most of the remaining tokens, and so on.
     """
     # by pattern of bits, of which there are few
     patterns, places = np.unique(advice.found_by[oov], return_inverse=True)
@@ -120,13 +162,13 @@ def suggestions(
 LISTED = 100
 EXAMPLES = 10
 
-#: The least count of each band of frequency.
+#: The lowest count of each frequency band.
 _LOWS = (0, 1, 2, *(10**digits for digits in range(1, 19)), 2**63)
 
 #: How many forms the paragraph suggests.
 _SUGGESTED = 3
 
-#: What rows of OOV tokens can be made of, and how people write it.
+#: How OOV rows can be composed, and how that is written.
 _PIECES = {
     Origin.SUBWORD: "subwords",
     Origin.PARTS: "parts",
@@ -153,19 +195,42 @@ class Band(NamedTuple):
 
 @dataclass(frozen=True)
 class Coverage:
-    """Counts of the tokens looked for: all but the special ones.
+    """How many of a vocabulary's tokens were found; special tokens are not counted.
 
-    ``occurrences`` and ``occurrences_found`` weigh each token by its count in the
-    vocabulary; they are ``None``, and there are no ``bands``, where it has no counts.
-    ``advice`` is there only where it was asked for, and ``made_of`` tells of OOV tokens
-    once their rows are filled. ``str(coverage)`` is a paragraph.
+    ``occurrences`` and ``occurrences_found`` weight each token by its count in the
+    vocabulary; without counts they are ``None`` and there are no ``bands``. ``advice``
+    is there if it was asked for, and ``made_of`` once OOV rows are filled.
+    ``str(coverage)`` is a paragraph.
+
+    Parameters
+    ----------
+    tokens : int
+        How many tokens were looked up.
+    by_origin : dict of str to int
+        The tokens found by each form.
+    missing : tuple of Missing
+        OOV tokens, the most frequent first if counts are known.
+    occurrences, occurrences_found : int or None
+        The counts of all tokens, and of the found ones.
+    bands : tuple of Band
+        The tokens by frequency.
+    advice : tuple of Suggestion
+        Forms that would find more.
+    made_of : dict of str to int
+        OOV tokens composed of each kind of pieces.
+
+    Examples
+    --------
+    >>> print(matrix.coverage)  # doctest: +SKIP
+    Found 1 of 2 tokens (50.0 %). 1 is OOV. First of them: 'cat'.
     """
 
-    #: What a report on it can be saved as: see `EmbeddingMatrix.save_report`.
+    #: The suffixes of a report: see `EmbeddingMatrix.save_report`.
     REPORT_SUFFIXES: ClassVar[tuple[str, ...]] = (".md", ".json", ".csv")
 
     tokens: int
-    by_origin: dict[str, int]  # name of a form: tokens found by it
+    # name of a form: tokens found by it / the most frequent first, if counts are known
+    by_origin: dict[str, int]
     missing: tuple[Missing, ...]  # the most frequent first, where counts are known
     occurrences: int | None = None
     occurrences_found: int | None = None
@@ -185,7 +250,7 @@ class Coverage:
 
     @property
     def ratio(self) -> float:
-        """Share of the tokens that were found, 0 to 1; 1 where none was looked for."""
+        """Share of the tokens that were found, 0 to 1; 1 if none was looked up."""
         return self.found / self.tokens if self.tokens else 1.0
 
     @property
@@ -197,7 +262,7 @@ class Coverage:
 
     @property
     def percentages(self) -> tuple[str, str]:
-        """Both shares as text, of the tokens and of the text; "" where not known."""
+        """Both shares as text, of the tokens and of the text; "" if unknown."""
         text = self.occurrences_ratio
         return percent(self.ratio), "" if text is None else percent(text)
 
@@ -207,7 +272,13 @@ class Coverage:
         return tuple(each.token for each in self.missing[:EXAMPLES])
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return everything as JSON-compatible values.
+
+        Returns
+        -------
+        dict
+            The fields and shares.
+        """
         return {
             "tokens": self.tokens,
             "found": self.found,
@@ -255,7 +326,13 @@ class Coverage:
         return text
 
     def advice_text(self) -> str:
-        """Return what to add to the chain, as a sentence; "" if nothing helps."""
+        """Return the forms to add to the chain, as a sentence.
+
+        Returns
+        -------
+        str
+            "" if no form helps.
+        """
         found: list[str] = []
         for suggestion in self.advice[:_SUGGESTED]:
             if suggestion.more and self.occurrences:
@@ -272,7 +349,7 @@ class Coverage:
 
 
 def percent(ratio: float) -> str:
-    """Return a share as text that says 100 % or 0 % only where that is exact."""
+    """Return a share as text, with 100 % and 0 % only if that is exact."""
     if 0.9995 <= ratio < 1:
         return "over 99.9 %"
     if 0 < ratio < 0.0005:
@@ -294,7 +371,7 @@ def by_form(found: OriginArray, match: Sequence[str]) -> dict[str, int]:
 
 
 def made_of(oov: OriginArray) -> dict[str, int]:
-    """Return how many OOV tokens are made of each kind of pieces, given their codes."""
+    """Return how many OOV tokens are composed of each kind of pieces."""
     codes = np.bincount(oov, minlength=256)
     return {name: int(n) for code, name in _PIECES.items() if (n := codes[code])}
 

@@ -21,8 +21,8 @@ from pretrained_embed.vocabulary import Vocabulary
 def kept_ids(old: Vocabulary, vocabulary: Vocabulary) -> Int64Array:
     """Return the row that each token has in an old vocabulary, int64 (rows,).
 
-    -1 where it has none. What is padding in one of the two only is no token of the
-    other.
+    -1 for a token without one. A pad token of one vocabulary matches only the pad of
+    the other.
     """
     ids = old.token_rows.rows_of(vocabulary.packed)
     ids[vocabulary.holes] = -1
@@ -32,7 +32,7 @@ def kept_ids(old: Vocabulary, vocabulary: Vocabulary) -> Int64Array:
 
 
 def missing(old: Vocabulary, vocabulary: Vocabulary) -> Vocabulary | None:
-    """Return the tokens that an old vocabulary does not have, ``None`` for none."""
+    """Return the tokens that an old vocabulary lacks; ``None`` if there are none."""
     needed = Ledger.blank(vocabulary).missing
     ids = needed[kept_ids(old, vocabulary)[needed] < 0]
     return vocabulary.part(ids) if len(ids) else None
@@ -40,16 +40,17 @@ def missing(old: Vocabulary, vocabulary: Vocabulary) -> Vocabulary | None:
 
 @dataclass(frozen=True)
 class Onto:
-    """A source in front of all others, which has tokens as they stand.
+    """A source in front of all others, which has tokens unchanged.
 
-    It gives whole rows: nothing scales them, puts them together or changes them.
-    ``ledger`` tells of the rows of the new vocabulary that are kept; all others are
-    UNUSED there.
+    Its rows are never scaled, combined or changed. ``ledger`` has the kept rows of the
+    new vocabulary; all others are UNUSED there.
     """
 
     vectors: Stored  # (rows of the matrix, dim)
     ledger: Ledger
-    missing: BoolArray  # (rows,), tokens that it does not have
+    # (rows,), tokens that it does not have / that found kept rows and are not in the
+    # match chain / its facts in the provenance
+    missing: BoolArray
     more_forms: tuple[str, ...]  # which found kept rows and are not in the match chain
     source: dict[str, Any]  # what the provenance says of it
 
@@ -63,11 +64,10 @@ class Onto:
         chain: Sequence[str],
         sources: int,
     ) -> Self:
-        """Return the rows that a matrix called ``name`` has for a vocabulary.
+        """Return the kept rows of a matrix called ``name`` for a vocabulary.
 
-        ``chain`` are the names of the forms, and ``sources`` the number of the sources,
-        which are asked for other tokens. Raises `OptionError` for more forms than the
-        ledger has codes.
+        ``chain`` are the names of the forms, and ``sources`` the number of sources for
+        the other tokens. Raises `OptionError` for more forms than the ledger has codes.
         """
         blank = Ledger.blank(vocabulary).origin
         rows = kept_ids(old.vocabulary, vocabulary)
@@ -108,15 +108,15 @@ class Onto:
         return self.vectors.dim
 
     def put(self, rows: range, out: Float32Array) -> None:
-        """Write the rows of a range that are kept, each at its place in ``out``."""
+        """Write the kept rows of a range into their places in ``out``."""
         theirs = self.ledger.source_rows[rows.start : rows.stop]
         kept = np.flatnonzero(theirs >= 0)
         out[kept] = self.vectors.take(theirs[kept]).numbers()
 
     def put_bits(self, rows: range, made: Stored) -> Stored:
-        """Return the rows of a range, of which those kept have the bits they had.
+        """Return the rows of a range, with the old bits of kept rows.
 
-        Those of another dtype were rounded to this one, as all others.
+        Kept rows of another dtype are rounded like all others.
         """
         if made.encoding != self.vectors.encoding:
             return made
@@ -127,10 +127,10 @@ class Onto:
     def with_rest(
         self, rows: range, added: Int64Array, rest: Ledger | None, sources: int
     ) -> Ledger:
-        """Return the ledger of a range, of which sources gave ``added``.
+        """Return the ledger of a range, in which sources gave the rows ``added``.
 
-        ``rest`` is the ledger of those, if there are any; where rows are put together
-        of ``sources``, each has a part.
+        ``rest`` is the ledger of the added rows, if there are any; if rows are combined
+        from ``sources``, each has a part.
         """
         mine = self.ledger[rows.start : rows.stop]
         advised = [(mine.advice, np.arange(len(rows)))]
@@ -154,7 +154,7 @@ class Onto:
     def provenance(
         self, rest: Mapping[str, Any], sources: Sequence[Mapping[str, Any]]
     ) -> dict[str, Any]:
-        """Return how to make all rows again, given what there is to say of the rest."""
+        """Return the provenance of all rows, given the facts about the other rows."""
         forms = [*rest.get("kept_forms", ()), *self.more_forms]
         kept = {"kept_forms": forms} if forms else {}
         return {**rest, **kept, "sources": [*sources, self.source]}
@@ -172,10 +172,10 @@ def _digest(vectors: Stored) -> str:
 def _renumbered(
     codes: OriginArray, names: Sequence[str], known: Sequence[str]
 ) -> tuple[OriginArray, list[str]]:
-    """Return codes of one ledger as codes of another, and what forms that one lacks.
+    """Return codes of one ledger as codes of another, and the forms that it lacks.
 
-    ``names`` are the forms of the one, ``known`` those of the other. Raises
-    `OptionError` if together there are more of them than codes.
+    ``names`` are the forms of the first, ``known`` those of the other. Raises
+    `OptionError` if together they have more forms than there are codes.
     """
     own = np.unique(codes[codes >= OWN_FORMS]).tolist()
     named = {code: Origin(code).label(names) for code in own}

@@ -1,4 +1,4 @@
-"""`Ledger`: for every row of a matrix where it comes from, and how that is known."""
+"""`Ledger`: where each row of a matrix comes from."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from pretrained_embed.vocabulary import Vocabulary, checks
 from pretrained_embed.vocabulary.content import nearest
 from pretrained_embed.vocabulary.vocabulary import settings
 
-#: Version of what a saved ledger consists of. Raised when an older release could not
-#: read it.
+#: Version of the parts of a saved ledger, raised when an older release could not read
+#: it.
 VERSION = 1
 
 
@@ -41,8 +41,8 @@ VERSION = 1
 class Ledger:
     """Where the rows of a vocabulary come from. Row *i* is the token with id *i*.
 
-    It is all of a matrix but its vectors. Its arrays are read-only; what is given is
-    copied, unless it is read-only already.
+    It is a matrix without the vectors. Its arrays are read-only; given arrays are
+    copied unless they are read-only.
 
     Parameters
     ----------
@@ -52,24 +52,30 @@ class Ledger:
         How each row was filled: uint8 (rows,), codes of `Origin`. By default every
         token counts as found.
     provenance
-        How to build the same rows again, as JSON can hold it; by default ``{}``.
+        All that is needed to build the same rows again, as JSON-compatible values; by
+        default ``{}``.
     findings
-        What reading the sources found beside vectors; by default nothing.
+        The findings of the sources, such as duplicates and bad rows; by default none.
     source_rows
-        Which row of its source each is, from 0: int64 (rows,), -1 for none and by
+        The row in its source of each row, from 0: int64 (rows,), -1 for none and by
         default.
     sources
-        Which of the provenance's sources each row is from: int16 (rows,), -1 for none.
-        By default the first, where there is a source row.
+        The source of each row, as an index into the sources of the provenance: int16
+        (rows,), -1 for none. By default the first, if there is a source row.
     parts
-        Where rows are put together of several sources, the ledger of each of them,
-        over the same vocabulary. Of those the fields above tell of the first source
-        that has the token.
+        If rows are combined from several sources, the ledger for each source, over the
+        same vocabulary. The fields above are then those of the first source that has
+        the token.
     advice
-        For each OOV token the forms that would have found it, where that was asked.
+        For each OOV token the forms that would have found it, if advice was asked for.
 
-    Raises `ShapeError` if an array does not have one entry a row.
+    Raises
+    ------
+    ShapeError
+        If an array does not have one entry for each row.
 
+    Examples
+    --------
     >>> ledger = Ledger(Vocabulary(["the", "cat"]), [1, 16, 2], source_rows=[-1, 7, -1])
     >>> ledger["the"].how, ledger["cat"].how
     ('found as it stands', 'not found; filled')
@@ -77,7 +83,7 @@ class Ledger:
     Found 1 of 2 tokens (50.0 %). 1 is OOV. First of them: 'cat'.
     """
 
-    __module__ = "pretrained_embed"  # a pickle names it by what does not change
+    __module__ = "pretrained_embed"  # pickles use this name, so it stays
 
     vocabulary: Vocabulary
     origin: OriginArray
@@ -104,7 +110,7 @@ class Ledger:
             origin = codes_of(vocabulary, Origin.EXACT)
         if source_rows is None:
             source_rows = np.full(rows, -1)
-            source_rows.flags.writeable = False  # and so need not be copied
+            source_rows.flags.writeable = False  # so that they need not be copied
         row_of = frozen(source_rows, np.int64)
         if sources is None:  # one at most
             sources = np.where(row_of >= 0, np.int16(0), np.int16(-1))

@@ -1,4 +1,4 @@
-"""`Origin`: the codes of a ledger, one a row."""
+"""`Origin`: the codes of a ledger, one for each row."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from pretrained_embed.arrays import UInt8Array
 
 OriginArray = UInt8Array
 
-#: The code of the first form of a match chain where it is no plain named one: a
-#: composition, a form with a language, a callable. That of the second is one more.
+#: The code of the first form of a match chain that is no plain named one: a
+#: composition, a form with a language, a callable. The second has the next code.
 OWN_FORMS = 64
 
 #: As many as a chain can have, see `match_chain`.
@@ -20,10 +20,15 @@ OWN_CODES = range(OWN_FORMS, OWN_FORMS + 64)
 
 
 class Origin(IntEnum):
-    """One code a row. Codes from `EXACT` on: found in the source, by that form.
+    """How a row was filled; codes from `EXACT` on: found in the source, by that form.
 
-    Codes from ``OWN_FORMS`` on are called ``FORM_0``, ``FORM_1`` and so on: the place
-    in the match chain, whose names are in the provenance.
+    Codes from ``OWN_FORMS`` on are called ``FORM_0``, ``FORM_1`` and so on, by their
+    position in the match chain, whose names are in the provenance.
+
+    Examples
+    --------
+    >>> Origin(16).label()
+    'exact'
     """
 
     UNUSED = 0  # no token has this id; the row is zeros
@@ -54,13 +59,32 @@ class Origin(IntEnum):
 
     @classmethod
     def of_form(cls, name: str) -> Origin:
-        """Return the code of a plain named form of a match chain."""
+        """Return the code of a plain named form of a match chain.
+
+        Parameters
+        ----------
+        name : str
+            The form, such as "strip-accents".
+
+        Returns
+        -------
+        Origin
+            The code.
+        """
         return cls[name.upper().replace("-", "_")]
 
     def label(self, match: Sequence[str] = ()) -> str:
-        """Return the name as people write it: ``strip-accents``.
+        """Return the name as users write it, such as "strip-accents".
 
-        ``match`` are the names of the chain, which has names for its own forms.
+        Parameters
+        ----------
+        match : sequence of str, optional
+            The names of the chain, which has the names of its own forms.
+
+        Returns
+        -------
+        str
+            The name.
         """
         place = self - OWN_FORMS
         if 0 <= place < len(match):

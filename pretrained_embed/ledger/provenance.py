@@ -1,4 +1,4 @@
-"""Reading what a provenance says of sources, whatever made the matrix, or the file."""
+"""Reading the facts about sources from any provenance."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pretrained_embed.errors import WriteError
 from pretrained_embed.files.digests import fingerprint
 from pretrained_embed.files.reading import is_file
 
-#: The key of a provenance that tells how far rows moved when they were rounded.
+#: The provenance key for how far rows moved when they were rounded.
 ROUNDING = "rounding"
 
 _FINGERPRINT = "blake2b-128-sampled:"  # as the provenance of a file has it
 
 
 def sources_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what is known of each source, in the order in which a ledger counts them.
+    """Return the facts about each source, in the order in which a ledger counts them.
 
-    The sources of a matrix that was trained are those of the one it started from.
+    The sources of a trained matrix are those of the one it started from.
     """
     listed = provenance.get("sources", [provenance.get("source")])
     if listed == [None]:
@@ -33,12 +33,12 @@ def sources_of(provenance: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def name_of(source: Mapping[str, Any]) -> str:
-    """Return what to call a source: its name in the catalog, else that of its file."""
+    """Return the name of a source: in the catalog, or of its file."""
     return str(source.get("source") or source.get("name") or "an unnamed source")
 
 
 def digest_of(source: Mapping[str, Any]) -> str | None:
-    """Return ``"algorithm:value"`` of a source's content, the first that is known."""
+    """Return ``"algorithm:value"`` of a source's content, the first known digest."""
     digests = source.get("digests")
     for digest in digests if isinstance(digests, list) else ():
         if isinstance(digest, dict) and {"algorithm", "value"} <= digest.keys():
@@ -48,7 +48,7 @@ def digest_of(source: Mapping[str, Any]) -> str | None:
 
 
 def options_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that a matrix, or what it was trained from, was built by."""
+    """Return the build options of a matrix, or of the one it was trained from."""
     options = provenance.get("options")
     if options is None and isinstance(provenance.get("trained_from"), dict):
         return options_of(provenance["trained_from"])
@@ -56,7 +56,7 @@ def options_of(provenance: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def shown_options(provenance: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that say something: all that are not at rest."""
+    """Return the options that differ from their defaults."""
     return {
         name: value
         for name, value in options_of(provenance).items()
@@ -68,8 +68,7 @@ def shown_options(provenance: Mapping[str, Any]) -> dict[str, Any]:
 def forms_of(provenance: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the names of forms in the order of their own codes in the ledger.
 
-    Those of the match chain come first, then those of forms that are not in it, but
-    found rows which were kept.
+    Those of the match chain come first, then other forms that found kept rows.
     """
     started, kept = provenance.get("trained_from"), provenance.get("kept_forms")
     if isinstance(started, dict):
@@ -83,10 +82,10 @@ def forms_of(provenance: Mapping[str, Any]) -> tuple[str, ...]:
 def rounded(
     provenance: Mapping[str, Any], dtype: Dtype, loss: Loss | None, before: Dtype
 ) -> dict[str, Any]:
-    """Return the provenance of a matrix that is kept in the bits of another dtype.
+    """Return the provenance of a matrix that is rounded to another dtype.
 
-    ``loss`` is how far its rows moved, if they could, and ``before`` the dtype that
-    they had: of numbers that were rounded already.
+    ``loss`` is how far its rows moved, if they did, and ``before`` their former dtype,
+    if they were rounded already.
     """
     told = {key: value for key, value in provenance.items() if key != ROUNDING}
     if isinstance(told.get("options"), dict):
@@ -99,9 +98,17 @@ def rounded(
 
 
 def rounding_of(provenance: Mapping[str, Any]) -> list[tuple[str, float, float]]:
-    """Return what rounding did to the rows: what is measured, its mean and its worst.
+    """Return how rounding changed the rows.
 
-    Nothing where they were not rounded.
+    Parameters
+    ----------
+    provenance : mapping
+        The provenance of a matrix.
+
+    Returns
+    -------
+    list of (str, str, str)
+        Each measure, its mean and its worst value; empty if the rows were not rounded.
     """
     match provenance.get(ROUNDING):
         case {
@@ -118,10 +125,22 @@ def rounding_of(provenance: Mapping[str, Any]) -> list[tuple[str, float, float]]
 def check_place(
     path: str | os.PathLike[str], sources: Iterable[Mapping[str, Any]]
 ) -> None:
-    """Raise `WriteError` where ``path`` is a file that the matrix was built from.
+    """Raise an error if a path is a file that the matrix was built from.
 
-    ``sources`` is what the provenance tells of each. The content of the file counts,
-    not its name, so that another file of that name can be replaced.
+    Files are compared by content, not by name, so that another file of the same name
+    can be replaced.
+
+    Parameters
+    ----------
+    path : path
+        The file to be written.
+    sources : sequence of mapping
+        The provenance's facts about each source.
+
+    Raises
+    ------
+    WriteError
+        If the path is the file of a source.
     """
     target = Path(os.fsdecode(path))
     files = [file for source in sources for file in (source, *_parts(source))]
@@ -136,7 +155,7 @@ def check_place(
 
 
 def _parts(source: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what is known of the files of a source of several."""
+    """Return the facts about the files of a source of several files."""
     parts = source.get("parts")
     listed = parts if isinstance(parts, list) else []
     return [part for part in listed if isinstance(part, dict)]

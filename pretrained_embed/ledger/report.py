@@ -1,7 +1,7 @@
-"""Reports of coverage as files: Markdown for people, JSON and CSV for programs.
+"""Coverage reports as files: Markdown for people, JSON and CSV for programs.
 
-Markdown and JSON tell of the whole vocabulary; CSV has a line for every row of it, in
-order of id. All are UTF-8; tokens that are not have their bytes in CSV as they were.
+Markdown and JSON describe the whole vocabulary; CSV has a line for every row, in order
+of id. All are UTF-8; in CSV, tokens that are not UTF-8 keep their bytes.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ def write_report(
     facts: Callable[[], dict[str, Any]],
     cells: Callable[[], Iterable[Sequence[object]]],
 ) -> None:
-    """Write a report in the form that the suffix names; one of the three is called.
+    """Write a report in the form of the suffix; only one of the callables is used.
 
-    ``lines`` are those of Markdown, ``facts`` are for JSON, ``cells`` are the lines of
-    CSV with their head. See `EmbeddingMatrix.save_report` for the rest.
+    ``lines`` returns the lines of Markdown, ``facts`` the JSON values, ``cells`` the
+    lines of CSV with their head. See `EmbeddingMatrix.save_report` for the rest.
     """
     suffix = Path(path).suffix.lower()
     if suffix not in Coverage.REPORT_SUFFIXES:
@@ -241,12 +241,12 @@ def markdown_table(
 
 
 def plain(text: str) -> str:
-    """Return text none of which is markup, nor ends a line or a cell."""
+    """Return text without markup and without ends of lines or cells."""
     return re.sub(r"([\\`*\[<&|])", r"\\\1", " ".join(text.split()))
 
 
 def code(text: str) -> str:
-    """Return text as code that a table can hold."""
+    """Return text as code that is valid in a table."""
     longest = max(map(len, re.findall("`+", text)), default=0)
     fence = "`" * (longest + 1)
     inside = f" {text} " if text[:1] == "`" or text[-1:] == "`" else text

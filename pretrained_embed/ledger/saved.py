@@ -1,7 +1,7 @@
-"""From the table of a file back to a ledger.
+"""From the table of a file to a ledger.
 
-`Ledger.arrays` and `Ledger.metadata` are those of the table. Of a table without them,
-as other tools write it, every token counts as found.
+The table has the values of `Ledger.arrays` and `Ledger.metadata`. In a table without
+them, as other tools write it, every token counts as found.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from pretrained_embed.vocabulary import NO_HOLES, TokenRows, Vocabulary, some_ro
 from pretrained_embed.vocabulary.files.saved import tokenizer_of
 from pretrained_embed.vocabulary.number_rows import NumberRows
 
-#: The pad token that a file without metadata is asked for.
+#: The pad token that is looked for in a file without metadata.
 _PAD = "<pad>"
 
-#: The note on a matrix of a release that did not record how its vocabulary reads texts.
+#: The note on a matrix of a release that did not record how texts are split.
 _UNRECORDED = (
     "it was saved without a record of how its vocabulary reads texts: encode splits a "
     "str at white space, which is right unless a tokenizer had made the vocabulary"
@@ -38,17 +38,17 @@ def read(
 ) -> tuple[Rows, Ledger]:
     """Return the vectors and the ledger of a table; ``name`` is for messages.
 
-    One file of a matrix in several is taken as a matrix by itself: its rows are
-    numbered from 0, special tokens that are in other files are none of its own, and it
-    ends with the last row that has a token.
+    One file of a matrix in several files is a matrix by itself: its rows are numbered
+    from 0, it has only special tokens of its own rows, and it ends with the last row
+    that has a token.
 
-    Of a table of another tool every token counts as found, and a ``<pad>`` whose row is
-    zeros is the pad. Of a token that stands there twice the first row counts; the later
-    rows have no token then, and are zeros. Its ledger has the ``findings`` of the
-    reader, and how many rows repeat a token; that of a matrix has its own.
+    In a table of another tool every token counts as found, and a ``<pad>`` whose row is
+    zeros is the pad token. The first row of a duplicate token is used; later ones
+    become holes of zeros. The ledger has the ``findings`` of the reader and the number
+    of duplicates; a matrix has its own findings.
 
-    Raises `FormatError` for that of a newer version, and for a damaged one, and what
-    `Vocabulary` and `Ledger` do.
+    Raises `FormatError` for a newer version and for a damaged table, and the errors of
+    `Vocabulary` and `Ledger`.
     """
     label = table.metadata.get(SHARD)
     if isinstance(label, dict):
@@ -67,10 +67,10 @@ def read(
 
 
 def read_part(part: TablePart, name: str) -> Ledger:
-    """Return the ledger of consecutive rows of a table, maybe of none.
+    """Return the ledger of consecutive rows of a table, which may be none.
 
-    Special tokens whose rows are not here are none of its vocabulary. Of a table of
-    another tool tokens stand as they do there. Raises as `read` does.
+    The vocabulary has only the special tokens of these rows. In a table of another tool
+    the tokens keep their rows. Raises the errors of `read`.
     """
     rows = _rows(part.table)
     if _is_own(part.table):
@@ -94,7 +94,7 @@ def _rows(table: Table) -> TokenRows:
 
 
 def _own(table: Table, rows: TokenRows, name: str, *, whole: bool) -> Ledger:
-    """Return the ledger of a table, which may hold some of the rows of a ``whole``."""
+    """Return the ledger of a table, which may have only some rows of a ``whole``."""
     metadata, arrays = table.metadata, table.arrays
     codes = _codes(metadata, name)
     try:
@@ -114,13 +114,13 @@ def _own(table: Table, rows: TokenRows, name: str, *, whole: bool) -> Ledger:
 
 
 def _noted(ledger: Ledger, note: str) -> Ledger:
-    """Return a ledger with one more note."""
+    """Return a ledger with another note."""
     findings = ledger.findings
     return replace(ledger, findings=replace(findings, notes=[*findings.notes, note]))
 
 
 def _codes(metadata: Mapping[str, Any], name: str) -> set[int]:
-    """Return the codes that a ledger may hold; raises `FormatError` for others."""
+    """Return the codes that a ledger may have; raises `FormatError` for others."""
     version = metadata["pretrained_embed"]
     if version != VERSION:
         raise FormatError(
@@ -137,7 +137,7 @@ def _codes(metadata: Mapping[str, Any], name: str) -> set[int]:
 
 
 def _check(arrays: Mapping[str, AnyArray], codes: set[int], name: str) -> None:
-    """Raise `FormatError` for arrays that are not of a ledger's numbers."""
+    """Raise `FormatError` for arrays that are no valid ledger."""
     for origins, rows in (("origin", "source_rows"), ("part_origins", "part_rows")):
         if origins not in arrays and origins != "origin":
             continue
@@ -196,7 +196,7 @@ def _ending_with_a_token(table: Table) -> Table:
 
 
 def _first(vectors: Float32Array | Stored, count: int) -> Float32Array | Stored:
-    """Return the first rows, in the bits that they are in."""
+    """Return the first rows, as bits."""
     if isinstance(vectors, Stored):
         return vectors.part(slice(count))
     return vectors[:count]
@@ -206,9 +206,9 @@ def _first(vectors: Float32Array | Stored, count: int) -> Float32Array | Stored:
 
 
 def _found(table: Table, rows: TokenRows, start: int, name: str) -> Ledger:
-    """Return the ledger of tokens and vectors alone, the first of them row ``start``.
+    """Return the ledger of tokens and vectors only, the first of which is ``start``.
 
-    Every token counts as found. A ``<pad>`` whose row is zeros is the pad.
+    Every token counts as found. A ``<pad>`` whose row is zeros is the pad token.
     """
     row = rows.find([_PAD]).get(_PAD)
     is_pad = row is not None and not table.vectors[row : row + 1].any()

@@ -18,14 +18,21 @@ from pretrained_embed.vocabulary import Vocabulary
 
 @dataclass(frozen=True)
 class RowStory:
-    """How one row was filled; ``str(story)`` is for people.
+    """How one row was filled; ``str(story)`` is a description.
 
-    ``parts`` says the same of each source where the row is put together from several.
+    ``parts`` has the same for each source, if the row is combined from several.
+
+    Examples
+    --------
+    >>> print(matrix.explain("Paris"))  # doctest: +SKIP
     """
 
     token: str
     id: int
-    origin: str  # name of the code in the ledger, in lower case
+    # name of the code in the ledger, in lower case / in words / the name of its source
+    # / from 0; None without a source, or if combined / of the source: "algorithm:value"
+    # / of the source / of the vector; None in a ledger without vectors
+    origin: str
     how: str  # in words
     source: str | None  # the name of the source that it is from
     source_row: int | None  # from 0; None: from none, or put together of several
@@ -35,7 +42,13 @@ class RowStory:
     parts: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it."""
+        """Return everything as JSON-compatible values.
+
+        Returns
+        -------
+        dict
+            The fields.
+        """
         return asdict(self) | {"parts": list(self.parts)}
 
     def __str__(self) -> str:
@@ -49,32 +62,32 @@ class RowStory:
 
 
 class Teller(NamedTuple):
-    """What is known of one token of a ledger with this provenance."""
+    """The facts about one token of a ledger with this provenance."""
 
     vocabulary: Vocabulary
     token: str
     provenance: Mapping[str, Any]
-    forms: tuple[str, ...]  # of the ledger, whichever matrix a row was built for
+    forms: tuple[str, ...]  # of the ledger of any matrix for which a row was built
 
     @property
     def options(self) -> dict[str, Any]:
-        """What the rows were built by."""
+        """The options with which the rows were built."""
         return options_of(self.provenance)
 
     def since(self, source: Mapping[str, Any]) -> str:
-        """Return what became of a row after it was filled, or kept from ``source``."""
+        """Return the changes to a row after it was filled, or kept from ``source``."""
         steps = None if "provenance" in source else self.options.get("postprocess")
         told = ", ".join(map(str, steps)) if isinstance(steps, list) else ""
         then = f"; then {told}" if told else ""
         return f"{then}; trained since" if "trained_from" in self.provenance else then
 
     def source(self, number: int) -> dict[str, Any]:
-        """Return what is known of a source; nothing of none."""
+        """Return the facts about a source; none for ``None``."""
         known = sources_of(self.provenance)
         return known[number] if 0 <= number < len(known) else {}
 
     def how(self, origin: Origin, source: Mapping[str, Any], row: int) -> str:
-        """Return how a row was filled that is not put together."""
+        """Return how a row that is not combined was filled."""
         if origin is Origin.PAD:
             return "padding; zeros"
         place = f"{name_of(source)}{'' if row < 0 else f', row {row:,}'}"
@@ -82,7 +95,7 @@ class Teller(NamedTuple):
         if isinstance(earlier, dict):  # the source is a matrix whose rows were kept
             before = self._replace(provenance=earlier)
             known = sources_of(earlier)
-            # which of several, and which row, is in the ledger of that matrix alone
+            # only the ledger of that matrix has the source and the row
             first = known[0] if len(known) == 1 else {}
             then = f"{before.how(origin, first, -1)}{before.since(first)}"
             return f"kept from {place}; there {then}"
@@ -99,7 +112,7 @@ class Teller(NamedTuple):
         return how if origin is not Origin.OOV else f"{how} (from {name_of(source)})"
 
     def _form(self, origin: Origin) -> str:
-        """Return the form that was found, where it can be told, and its name."""
+        """Return the form that was found, if it is known, and its name."""
         if origin is Origin.EXACT:
             return "as it stands"
         from pretrained_embed.lookup.match import match_chain, several
@@ -108,7 +121,7 @@ class Teller(NamedTuple):
         try:
             (form,) = match_chain([name])
             variants = several(form.made(self.vocabulary, [self.token])[0])
-        except PretrainedEmbedError:  # a function, or a package is missing
+        except PretrainedEmbedError:  # a function, or a missing package
             return f"({name})"
         if form.splits or len(variants) != 1:
             return f"({name})"
@@ -128,7 +141,7 @@ class Teller(NamedTuple):
         return f"filled by {policy}" if policy else "filled"
 
     def _policy(self) -> str | None:
-        """Return the policy that fills any row, the last of its chain."""
+        """Return the policy that fills any row: the last of its chain."""
         options, chain = self.options, None
         special = options.get("special_oov")
         if isinstance(special, dict):

@@ -1,7 +1,7 @@
 """Bytes to read: of files, archives, pipes and remote files, as streams.
 
-`open_source` is the way in. A stream has an `Identity`: what its bytes are known by. No
-module here knows a format, a name of the catalog or the cache.
+`open_source` opens them. A stream has an `Identity`, by which its bytes are recognised.
+No module here uses formats, names of the catalog or the cache.
 """
 
 from pretrained_embed.files.digests import fingerprint, sha256

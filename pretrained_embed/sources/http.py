@@ -1,13 +1,12 @@
-"""HTTP: one request held to our rules, when it is made again, and files read by ranges.
+"""HTTP: requests by our rules, when they are repeated, and files read by ranges.
 
-HTTPS, with certificates checked; plain HTTP only where a published checksum covers
-what comes. Redirects are followed here, each looked at before it is asked; what a host
-sends with one, or with an error, is not read. What it says of an answer is believed
-only where it makes sense. All that can go wrong is a `Failure`.
+HTTPS with checked certificates; plain HTTP only if a published checksum covers the
+bytes. Redirects are followed here, after each is checked; the body of a redirect or of
+an error is not read. Headers of an answer are only used if they are plausible. Every
+error is a `Failure`.
 
-A file of which ranges are asked for (RFC 9110, 14) is asked by the same rules: HTTPS
-alone, for no checksum vouches for a range. Each answer has to be of the version that
-was found first.
+The same rules hold for ranges of a file (RFC 9110, 14), but only with HTTPS, since no
+checksum covers a range. Each answer must be of the version that was found first.
 """
 
 from __future__ import annotations
@@ -41,35 +40,35 @@ _PAGE = (b"<!doctype html", b"<html", b"<?xml")
 _LFS = b"version https://git-lfs.github.com/spec/"
 _REDIRECTS = (301, 302, 303, 307, 308)
 
-#: A number of bytes: below 2**63, so whatever counts them can hold it.
+#: A number of bytes: below 2**63, so that every counter can hold it.
 _COUNT = r"([0-9]{1,18})"
 #: The length of an answer; a host may repeat it (RFC 9110, 8.6).
 _LENGTH = re.compile(rf"{_COUNT}(?:\s*,\s*\1)*")
 _SPAN = re.compile(rf"bytes {_COUNT}-{_COUNT}/{_COUNT}")
-#: A strong validator: a weak one is equal in meaning only, not in bytes.
+#: A strong validator: a weak one is not equal for equal bytes only.
 _ETAG = re.compile(r'"[!#-~\x80-\xff]{0,1000}"')
-#: Characters of what somebody else says in a message.
+#: How many characters of foreign text are in a message.
 _LONGEST = 200
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a host answers: bytes from ``start`` on, of a file of ``total`` bytes."""
+    """The answer of a host: bytes from ``start`` on, of a file of ``total`` bytes."""
 
     response: requests.Response
     start: int
     total: int | None
-    validator: str | None  # names this very version of the file, for If-Range
+    validator: str | None  # names this version of the file, for If-Range
     session: Session
 
     @property
     def ends_by_itself(self) -> bool:
-        """Whether a cut answer can be told from a whole one without its length."""
+        """Whether a truncated answer can be recognised without its length."""
         return "Transfer-Encoding" in self.response.headers
 
 
 def session() -> Session:
-    """Return a session that says who is asking."""
+    """Return a session that identifies this package."""
     with needing_package("a download"):
         from pretrained_embed.sources.connections import Session
 
@@ -89,11 +88,11 @@ def get(
     span: str | None = None,
     validator: str | None = None,
 ) -> Iterator[Answer]:
-    """Ask for a file, or for the ``span`` of it (``"100-"``, ``"0-99"``, ``"-500"``).
+    """Request a file, or the ``span`` of it (``"100-"``, ``"0-99"``, ``"-500"``).
 
-    ``covered`` says that a published checksum covers what comes. With ``validator``
-    the span is asked for only if the file has not changed. A host may always send the
-    whole file instead: see ``start``. Raises `Failure`.
+    ``covered`` says that a published checksum covers the bytes. With ``validator`` the
+    span is only sent if the file has not changed. A host may always send the whole file
+    instead: see ``start``. Raises `Failure`.
     """
     headers = {}
     if span is not None:
@@ -113,7 +112,7 @@ def _followed(
     retry: Retry,
     covered: bool,
 ) -> Iterator[requests.Response]:
-    """Ask, and follow redirects; one deadline is for all of that."""
+    """Send a request and follow redirects, all with one deadline."""
     if url.is_shortened:
         raise Failure("what it is signed with was left out; give the whole URL")
     _check_way(url, covered)
@@ -136,7 +135,7 @@ def _followed(
 
 
 def _target(url: Url, location: str) -> Url:
-    # Read as Latin-1, as all headers are; what browsers send and take is UTF-8.
+    # Headers are read as Latin-1; browsers send and accept UTF-8.
     text = location.encode("latin-1", "replace").decode(errors="replace")
     try:
         return url.leads_to(text)
@@ -161,7 +160,7 @@ def _asked(
     seconds: float,
     is_named: bool,
 ) -> Iterator[requests.Response]:
-    """Ask a host for the headers of its answer, which may be a redirect.
+    """Request the headers of an answer, which may be a redirect.
 
     Credentials, which come from ~/.netrc, are sent only where ``is_named``.
     """
@@ -192,14 +191,14 @@ def _asked(
 
 
 def _root(url: Url, error: BaseException) -> str:
-    """Return the words of the innermost cause, which are those that tell something."""
+    """Return the text of the innermost cause, which is the informative one."""
     reason = error.args[0] if error.args else None
     reason = getattr(reason, "reason", reason)
     return _brief(url.hide(str(reason or error)))
 
 
 def _brief(text: str) -> str:
-    """Return what a host may have said, in part, on one line and harmless."""
+    """Return text of a host, shortened, on one line and without control characters."""
     shown = "".join(c if c.isprintable() else " " for c in text[: _LONGEST + 1])
     return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
 
@@ -213,7 +212,7 @@ def _check_status(response: requests.Response) -> None:
         f"the host answers {status} {responses.get(status, '')}".rstrip(),
         again=again,
         wait=_retry_after(response.headers.get("Retry-After")) if again else None,
-        start_over=status == 416,  # there are no such bytes: the file is another one
+        start_over=status == 416,  # the file has no such bytes, so it has changed
     )
 
 
@@ -224,7 +223,7 @@ def _retry_after(value: str | None) -> float | None:
     if value is None:
         return None
     if re.fullmatch(r"[0-9]+", value):
-        return float(value[:18])  # longer ones are for ever, too
+        return float(value[:18])  # longer waits count as infinite
     try:
         return max(0.0, parsedate_to_datetime(value).timestamp() - time.time())
     except (ValueError, OverflowError, OSError):
@@ -250,7 +249,7 @@ def _part(response: requests.Response, session: Session) -> Answer:
 
 
 def _validator(response: requests.Response) -> str | None:
-    """Return what names this version of the file, if the host says it rightly."""
+    """Return the validator of this version of the file, if it is valid."""
     from email.utils import parsedate_to_datetime
 
     etag = response.headers.get("ETag", "")
@@ -267,13 +266,13 @@ def _validator(response: requests.Response) -> str | None:
 def body(part: Answer, retry: Retry) -> Iterator[bytes]:
     """Yield the bytes of an answer as they come.
 
-    Raises `Failure` where the connection breaks or the bytes come too slowly.
+    Raises `Failure` if the connection breaks or the bytes come too slowly.
     """
     from urllib3.exceptions import HTTPError
 
     since, got = retry.clock(), 0
     while True:
-        # Once, and not for all: of what frames the bytes a host may send without end.
+        # For one read, not for all: a host may send chunk headers without end.
         part.session.deadline.set(retry.clock, retry.read, retry.read)
         try:
             chunk = part.response.raw.read1(_CHUNK, decode_content=False)
@@ -292,7 +291,7 @@ def body(part: Answer, retry: Retry) -> Iterator[bytes]:
 
 
 def not_vectors(head: bytes) -> str | None:
-    """Return what bytes beginning with ``head`` are instead of vectors, if known."""
+    """Return what bytes that begin with ``head`` are instead of vectors, if known."""
     if head.startswith(_LFS):
         return "a git-lfs pointer instead of the file it points to"
     if head.lstrip().lower().startswith(_PAGE):
@@ -305,7 +304,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Retry:
-    """How long to wait for a host, and how often to ask. Times are in seconds."""
+    """How long to wait for a host, and how often to try. Times are in seconds."""
 
     connect: float = 10.0
     read: float = 30.0  # for the next bytes
@@ -331,7 +330,9 @@ class Failure(Exception):
         start_over: bool = False,
     ) -> None:
         super().__init__(reason)
-        self.again = again  # whether another try may help
+        # whether another try may help / the wait that the host asks for, in seconds /
+        # whether earlier bytes are useless
+        self.again = again
         self.wait = wait  # what the host asks for, in seconds
         self.start_over = start_over  # whether what came before is of no use
 
@@ -343,10 +344,10 @@ def persist(
     got: Callable[[], int] = lambda: 0,
     start_over: Callable[[], None] = lambda: None,
 ) -> Result:
-    """Call ``ask`` until it returns or another try is of no use.
+    """Call ``ask`` until it returns or another try is useless.
 
-    ``got`` tells how many bytes are there: a try that brought new ones is no failed
-    one. Raises the last `Failure`.
+    ``got`` returns the number of received bytes: a try that received new ones does not
+    count as failed. Raises the last `Failure`.
     """
     most, tries = got(), 0
     while True:
@@ -365,14 +366,14 @@ def persist(
         retry.sleep(pause)
 
 
-#: Bytes by which a page that is sent in place of the file is told.
+#: How a page that is sent instead of the file begins.
 _HEAD = 512
 
 
 class HttpFile:
     """A file at an ``https://`` URL, at the version it has when it is found.
 
-    See `remote.Remote`. A session is used by one thread at a time.
+    See `remote.Remote`. Each session is used by one thread at a time.
     """
 
     def __init__(self, url: str, name: str, retry: Retry) -> None:
@@ -389,7 +390,7 @@ class HttpFile:
             raise SourceError(f"{name}: the host sends {what}")
 
     def get(self, start: int, stop: int) -> bytes:
-        """Return these bytes, from any thread."""
+        """Return a range of bytes; may be called from any thread."""
         data = bytearray()
         with self._same(start, stop) as part:
             for chunk in http.body(part, self._patience):
@@ -399,19 +400,19 @@ class HttpFile:
         return bytes(data)
 
     def check(self) -> None:
-        """Raise `SourceError` if the file is another one now."""
+        """Raise `SourceError` if the file has changed."""
         with self._same(0, 1):
             return
 
     def whole(self) -> io.RawIOBase:
-        """Open all bytes, to be read from the first to the last."""
+        """Open all bytes, to be read in order."""
         return _Whole(self.name, self._body())
 
     @contextmanager
     def _asked(
         self, span: str | None, validator: str | None = None
     ) -> Iterator[Answer]:
-        """Ask for a span, or for all. Raises `Failure`; see `http.get`."""
+        """Request a span, or everything. Raises `Failure`; see `http.get`."""
         try:
             session = self._sessions.popleft()
         except IndexError:
@@ -429,7 +430,7 @@ class HttpFile:
 
     @contextmanager
     def _same(self, start: int, stop: int) -> Iterator[Answer]:
-        """Ask for these bytes of the version that was found."""
+        """Request a range of the version that was found first."""
         with self._asked(f"{start}-{stop - 1}", self.version) as part:
             found = (part.response.status_code, part.total, part.validator)
             if found != (206, self.size, self.version):
@@ -442,7 +443,7 @@ class HttpFile:
         return SourceError(f"{self.name}: was changed while it was read; read it again")
 
     def _body(self) -> Generator[bytes]:
-        """Yield all bytes as they come."""
+        """Yield all bytes in order."""
         with self._asked(None) as part:
             if (part.total, part.validator) != (self.size, self.version):
                 raise self._changed()
@@ -454,12 +455,13 @@ class HttpFile:
             for chunk in http.body(part, self._patience):
                 yield chunk
                 came += len(chunk)
-            if part.total is not None and came != part.total:  # of chunks nobody counts
+            # the length of a chunked body is unknown
+            if part.total is not None and came != part.total:
                 raise Failure(f"{part.total:,} bytes were announced, and {came:,} came")
 
 
 class _Whole(io.RawIOBase):
-    """All bytes of a file, of which the host gives no ranges."""
+    """All bytes of a file whose host does not support ranges."""
 
     def __init__(self, name: str, chunks: Generator[bytes]) -> None:
         self._name = name

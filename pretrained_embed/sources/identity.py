@@ -1,7 +1,7 @@
-"""What a source is known by: before it is read, and by all of its bytes.
+"""The identity of a source: before it is read, and of all its bytes.
 
-The first tells whether a source is still what it was, the second whether two sources
-are the same. By both the store of a source is found again.
+The first shows whether a source has changed, the second whether two sources are equal.
+The store of a source is found by both.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ if TYPE_CHECKING:
 
 
 class Mark(NamedTuple):
-    """What a source is found again by, without reading it."""
+    """The mark by which a source is found again, without reading it."""
 
-    source: str  # the name, URL or path it was asked for by
+    source: str  # the requested name, URL or path
     key: str
-    state: list[object] | None  # differs where its bytes may; None: nothing to compare
+    # differs if the bytes may differ; None: nothing to compare
+    state: list[object] | None
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What a stream is known by; made where the stream is made."""
+    """The identity of a stream, made together with the stream."""
 
     source: str  # the name, URL or path it was asked for by
     size: int | None = None  # bytes of the file, as it lies there
@@ -37,18 +38,18 @@ class Identity:
     #: Each has ``algorithm`` and ``value``; ``of`` what, and ``by`` whom it is vouched
     #: for. They are verified, but for those of a package.
     digests: tuple[Mapping[str, str], ...] = ()
-    #: The local files: of the vectors, and of the tokens where these are in another.
+    #: The local files: of the vectors, and of the tokens if these are in another file.
     files: tuple[Path, ...] = ()
-    #: Whether an installed package vouches for the digests: nobody has compared them.
+    #: Whether the digests are from an installed package and were not checked.
     is_package: bool = False
     member: str | None = None  # of the archive that the file is
     in_parts: bool = False  # whether the files are parts of one source, in this order
 
     def mark(self) -> Mark | None:
-        """Return what a local file is found again by; ``None`` for what is none.
+        """Return the mark of a local file; ``None`` for other sources.
 
-        Its state is size, times of change, inode and fingerprint: they all stay as
-        they are only while nobody writes to it. They are looked up now.
+        Its state is size, times of change, inode and fingerprint, of which at least one
+        changes when the file is written. They are read now.
         """
         if self.fingerprint is None or self.digests:
             return None
@@ -65,7 +66,7 @@ class Identity:
         return Mark(self.source, key, state)
 
     def content(self) -> list[str] | None:
-        """Return what identifies content that was verified; ``None``: none was."""
+        """Return the identity of verified content; ``None`` if there is none."""
         if not self.digests:
             return None
         named: dict[str, str | None] = {}
@@ -74,7 +75,7 @@ class Identity:
                 return None
             named[f"{known['algorithm']}:{known['value']}"] = known.get("of")
         digests = [*named]
-        if self.is_package:  # its files are not hashed each time
+        if self.is_package:  # the files of a package are not hashed each time
             digests.append(str(self.fingerprint))
         for tokens in self.files[1:]:
             if tokens.name not in named.values():

@@ -1,14 +1,14 @@
-"""Files on other machines that are read where they are, by ranges.
+"""Files on other machines that are read remotely, by ranges.
 
-``s3://``, ``gs://``, ``hf://``, ``az://`` and what else fsspec has a package for; and
+``s3://``, ``gs://``, ``hf://``, ``az://`` and other protocols of fsspec; and
 ``remote+https://``, which is ``https://`` without the download: a library downloads a
-bare ``https://`` URL once, and keeps the file. ``remote+`` is a part of the URL, not an
-option, so that one source of several can be read so, and a worker process that is given
-the address does the same.
+plain ``https://`` URL once, and keeps the file. ``remote+`` is a part of the URL, not
+an option, so that it can be chosen for one of several sources, and is the same in a
+worker process.
 
-Several ranges are asked for at once, and again where one fails. An answer takes time,
-so the next bytes are asked for before they are read: all of a range that was named,
-else more and more, the longer the file is read in order.
+Several ranges are requested at a time, and failed ones again. An answer takes time, so
+the next bytes are requested before they are read: all of a named range, else more and
+more, the longer the file is read in order.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 
-#: Requests for one file at a time. One connection brings some 50 MB/s from a usual
+#: Concurrent requests for one file. One connection brings some 50 MB/s from a usual
 #: object store, so ten fill most networks; botocore keeps as many connections.
 AT_ONCE = 10
 
 
 class RequestSizes(NamedTuple):
-    """How many bytes are asked for at a time."""
+    """How many bytes are requested at a time."""
 
-    #: In one request: its way there and back is then the smaller part of its time.
+    #: In one request: large enough that latency is the smaller part of its time.
     most: int = 1 << 22
-    #: In the first request, where it is not known how much will be read.
+    #: In the first request, when it is unknown how much will be read.
     first: int = 1 << 16
-    #: Behind the end of a named range, asked for with it: the rest of a row.
+    #: After the end of a named range, requested with it: the rest of a row.
     slack: int = 1 << 14
 
 
@@ -55,22 +55,22 @@ USUAL = RequestSizes()
 
 
 class Far(Protocol):
-    """A file on another machine, at some version of it."""
+    """A file on another machine, in one version."""
 
     name: str
 
     def get(self, start: int, stop: int) -> bytes:
-        """Return these bytes, from any thread.
+        """Return a range of bytes; may be called from any thread.
 
-        Raises `Failure` where they do not come, `SourceError` where they never will.
+        Raises `Failure` if they do not come, `SourceError` if another try is useless.
         """
 
     def check(self) -> None:
-        """Raise `SourceError` if the file is another one now."""
+        """Raise `SourceError` if the file has changed."""
 
 
 class Requests:
-    """The requests for one file, in threads of their own."""
+    """The requests for one file, in their own threads."""
 
     def __init__(
         self, far: Far, size: int, retry: Retry, sizes: RequestSizes = USUAL
@@ -104,7 +104,7 @@ class Requests:
         return self._persist(ask)
 
     def head(self, size: int) -> bytes:
-        """Return the first bytes, which are asked for once."""
+        """Return the first bytes, which are requested once."""
         size = min(size, self.size)
         if size > len(self._head):
             stop = min(max(size, self.sizes.first), self.size)
@@ -112,25 +112,25 @@ class Requests:
         return self._head[:size]
 
     def submit(self, start: int, stop: int) -> Future[bytes]:
-        """Ask for bytes of the file, and do not wait for them."""
+        """Request bytes of the file without waiting for them."""
         return self._threads.submit(self.get, start, stop)
 
     def confirm(self) -> None:
-        """Raise `SourceError` if the file is another one now."""
+        """Raise `SourceError` if the file has changed."""
         self._persist(self._far.check)
 
     @property
     def share(self) -> int:
-        """How many requests each of the open files may have under way."""
+        """Return how many requests each open file may have at a time."""
         return max(2, AT_ONCE // max(1, self._files))
 
     def opened(self) -> None:
-        """Note that a file was opened."""
+        """Record that a file was opened."""
         with self._lock:
             self._files += 1
 
     def closed(self) -> bool:
-        """Note that a file was closed; return whether it was the last one open."""
+        """Record that a file was closed; return whether it was the last open one."""
         with self._lock:
             self._files -= 1
             return self._files == 0
@@ -151,10 +151,10 @@ class _Asked(NamedTuple):
 
 
 class RangedFile(io.RawIOBase):
-    """A binary file that can seek and asks for the next bytes in time.
+    """A binary file that can seek and requests the next bytes early.
 
-    The file that is the last to be closed finds out whether the bytes were all of one
-    version: leaving a ``with`` block raises `SourceError` if not.
+    Closing the last open file checks whether all bytes were of one version: if not,
+    leaving a ``with`` block raises `SourceError`.
     """
 
     def __init__(self, requests: Requests, begin: int, end: int | None) -> None:
@@ -177,7 +177,7 @@ class RangedFile(io.RawIOBase):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to ``offset``; return the place in the file."""
+        """Move to ``offset``; return the position in the file."""
         offset += (0, self._place, self._size)[whence]
         if offset < 0:
             raise ValueError(f"negative place {offset} in a file")
@@ -185,7 +185,7 @@ class RangedFile(io.RawIOBase):
         return offset
 
     def tell(self) -> int:
-        """Return the place in the file."""
+        """Return the position in the file."""
         return self._place
 
     def readinto(self, buffer: WriteableBuffer) -> int:
@@ -202,12 +202,13 @@ class RangedFile(io.RawIOBase):
         return len(data)
 
     def _ask_ahead(self) -> None:
-        """See to it that the first answer has the next byte, and others follow."""
+        """Make sure that the first answer has the next byte, and others follow."""
         while self._asked and self._asked[0].stop <= self._place:
             self._asked.popleft()
         if not (self._asked and self._asked[0].start <= self._place):
             self._forget()
-            if self._next != self._place:  # it was moved: nothing is known of the order
+            # after a move, the order of reading is unknown
+            if self._next != self._place:
                 self._start = self._next = self._place
         while self._next < self._size and len(self._asked) < self._requests.share:
             step = self._next_step()
@@ -219,7 +220,7 @@ class RangedFile(io.RawIOBase):
             self._next = stop
 
     def _next_step(self) -> int:
-        """Return how many bytes to ask for now; 0 for none before more were read."""
+        """Return how many bytes to request now; 0 for none before more were read."""
         if self._next < self._goal:
             return min(self._step, self._goal - self._next)
         in_order = max(0, self._place - max(self._start, self._goal))
@@ -232,7 +233,7 @@ class RangedFile(io.RawIOBase):
             self._asked.pop().answer.cancel()
 
     def close(self) -> None:
-        """Ask for nothing more."""
+        """Request nothing more."""
         self._close()
 
     def __exit__(
@@ -241,12 +242,12 @@ class RangedFile(io.RawIOBase):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close the file, and see whether the bytes were of one version."""
+        """Close the file, and check that the bytes were of one version."""
         if self._close() and kind is None:
             self._requests.confirm()
 
     def _close(self) -> bool:
-        """Close the file; return whether it was the last one open."""
+        """Close the file; return whether it was the last open one."""
         if self.closed:
             return False
         super().close()
@@ -258,14 +259,16 @@ DIRECT = "remote+"
 
 
 class Remote(Far, Protocol):
-    """A file on another machine, as its protocol gives it."""
+    """A file on another machine, as its protocol describes it."""
 
     size: int | None
-    version: str | None  # another one is another file; None: it cannot be told
+    # a different one is a different file; None if unknown / whether `get` works, if the
+    # size is known
+    version: str | None
     ranges: bool  # whether `get` can be asked, where the size is known
 
     def whole(self) -> RawIOBase:
-        """Open all bytes, to be read from the first to the last."""
+        """Open all bytes, to be read in order."""
 
 
 @dataclass(frozen=True)
@@ -291,12 +294,12 @@ class RemoteStream(Stream):
 def open_remote(
     words: str, *, offline: bool, retry: Retry | None = None
 ) -> tuple[AnyStream, str | None]:
-    """Return the bytes at a URL, and the member that is named behind a ``#``.
+    """Return the bytes at a URL, and the member named after a ``#``.
 
-    Where the host gives no ranges the stream is read from front to back. Where it names
-    no versions it is read once, for two answers may be of two versions. Raises
-    `UnknownSourceError` where there is no such file, `MissingPackageError` where the
-    package for its protocol is not installed, and `SourceError` where it cannot be had.
+    Without ranges the stream is read from front to back. Without versions it is read
+    once, since two answers may be of two versions. Raises `UnknownSourceError` if there
+    is no such file, `MissingPackageError` if the package for its protocol is not
+    installed, and `SourceError` if it cannot be read.
     """
     words = Url(words)
     url, member = words.parted()
@@ -318,10 +321,10 @@ def open_remote(
 
 
 def parts_of(words: str, retry: Retry | None = None) -> list[Url] | None:
-    """Return the files that the URL of a folder, or of a pattern, stands for.
+    """Return the files of the URL of a folder or of a pattern.
 
-    ``None`` for the URL of one file. A member behind a ``#`` is not looked at. Raises
-    as `open_remote` does.
+    ``None`` for the URL of one file. A member after a ``#`` is ignored. Raises the
+    errors of `open_remote`.
     """
     url, _ = Url(words).parted()
     if url.scheme.startswith(DIRECT) or not object_store.names_several(url):

@@ -1,7 +1,7 @@
 """One member of a zip archive on a host, without the rest of the archive.
 
-The archive's directory, which is at its end, tells where the member lies; only that
-piece is downloaded. `zipfile` then reads the archive as if all of it were here.
+The directory at the end of the archive has the place of the member; only that part is
+downloaded. `zipfile` then reads the archive as if it were complete.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _LARGEST_READ = 1 << 26
 
 
 class _Remote:
-    """A file on a host that can seek; what was read of it is kept."""
+    """A file on a host that can seek and keeps the bytes it has read."""
 
     def __init__(self, get: Callable[[str], tuple[int, bytes, int]]) -> None:
         self._get = get
@@ -41,7 +41,7 @@ class _Remote:
         self._place = 0
 
     def add(self, start: int, size: int, file: IO[bytes]) -> None:
-        """Say that the bytes from ``start`` on are in a local file."""
+        """Record that the bytes from ``start`` on are in a local file."""
         self._pieces.append((start, start + size, file))
 
     def seekable(self) -> bool:
@@ -93,10 +93,10 @@ def download_member(
     retry: Retry,
     progress: Progress | None = None,
 ) -> Hashes:
-    """Bring one member of the archive at ``url`` to ``target``; return its digests.
+    """Download a member of the archive at ``url`` to ``target``; return its digests.
 
-    Its CRC is checked and then ``check`` asked. Raises `NotPiecewise` where only the
-    whole archive can be had, another `Failure` where the member cannot.
+    Its CRC is checked, then ``check`` is called. Raises `NotPiecewise` if only the
+    whole archive can be downloaded, another `Failure` if the member cannot.
     """
     import zipfile
 
@@ -165,7 +165,7 @@ def _found(archive: zipfile.ZipFile, member: str) -> zipfile.ZipInfo:
 
 
 def _extent(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> tuple[int, int]:
-    """Return where a member with its header begins, and how long it is at most."""
+    """Return where a member with its header begins, and its largest size."""
     start = info.header_offset
     later = [i.header_offset for i in archive.infolist() if i.header_offset > start]
     return start, min([*later, archive.start_dir]) - start

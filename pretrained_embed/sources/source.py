@@ -1,7 +1,6 @@
-"""From a path, an open file or the URL of a remote file to a stream of bytes.
+"""From a path, an open file or the URL of a remote file to a stream.
 
-What has a name, and what is downloaded first, is the business of
-`pretrained_embed.library`.
+Names and downloads are in `pretrained_embed.library`.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Readable(Protocol):
-    """An open binary file, or what is enough of one."""
+    """An open binary file, or a similar object."""
 
     def read(self, size: int, /) -> bytes:
         """Return up to ``size`` bytes; none at the end."""
@@ -56,15 +55,15 @@ _REMOTE = re.compile(
 )
 
 
-#: What is special in a pattern of names.
+#: The special characters in a pattern of names.
 _MAGIC = re.compile(r"[*?\[]")
 
 
 def words_of(source: Source) -> str | None:
-    """Return what a user has written, a `Url` where it is one; ``None`` for a file.
+    """Return the text of a user, as a `Url` if it is one; ``None`` for a file.
 
-    Raises `OptionError` for what can be no source, `SourceError` for a URL with a
-    password in it.
+    Raises `OptionError` for a value that is no source, `SourceError` for a URL with a
+    password.
     """
     if hasattr(source, "read"):
         return None
@@ -77,7 +76,7 @@ def words_of(source: Source) -> str | None:
 
 
 def is_remote(words: str) -> bool:
-    """Whether this is the URL of a file that is read where it is."""
+    """Return whether this is the URL of a file that is read remotely."""
     return _REMOTE.match(words) is not None
 
 
@@ -88,16 +87,16 @@ def open_source(
     retry: Retry | None = None,
     read_options: ReadOptions = USUAL,
 ) -> AnyStream:
-    """Return the bytes of a path, of an open file or of a remote file, unpacked.
+    """Return the bytes of a path, an open file or a remote file, decompressed.
 
-    ``s3://`` and the like, and ``remote+https://``, are read where they are, unless
+    ``s3://`` and the like, and ``remote+https://``, are read remotely, unless
     ``offline``. Compression and archives are recognised by content and read as streams.
     ``read_options`` are those of the stream. A pattern of names that is no file, such
     as ``part-*.txt``, is one source of all files that it matches; so are, in an object
-    store, a pattern with ``*``, and a folder whose URL ends with a slash.
-    Raises `UnknownSourceError` where there is no such file, `SourceError` where it
-    cannot be read, `MissingPackageError` where a package for it is not installed, and
-    `FormatError` where an archive is damaged.
+    store, a pattern with ``*``, and a folder whose URL ends with a slash. Raises
+    `UnknownSourceError` if there is no such file, `SourceError` if it cannot be read,
+    `MissingPackageError` if a package for it is not installed, and `FormatError` if an
+    archive is damaged.
     """
     stream, member = _raw(source, offline, retry, read_options)
     return unpacked(with_options(stream, read_options), member)
@@ -106,7 +105,7 @@ def open_source(
 def _raw(
     source: Source, offline: bool, retry: Retry | None, read_options: ReadOptions
 ) -> tuple[AnyStream, str | None]:
-    """Return the bytes as they are, and the member that is asked for."""
+    """Return the bytes before decompression, and the requested member."""
     words = words_of(source)
     if words is None:
         return from_handle(source), None
@@ -126,7 +125,7 @@ def _raw(
 
 
 def _from_path(words: str, read_options: ReadOptions) -> tuple[AnyStream, str | None]:
-    """Take ``words`` as a path, else as ``archive#member``, else as a pattern."""
+    """Interpret ``words`` as a path, else as ``archive#member``, else as a pattern."""
     if words[:7].lower() == "file://":
         words = _path_of(words)
     path = Path(words).expanduser()
@@ -144,10 +143,10 @@ def _from_path(words: str, read_options: ReadOptions) -> tuple[AnyStream, str | 
 def of_folder(stream: Stream) -> Stream:
     """Return the files of a folder as one stream in parts.
 
-    Raises `UnknownSourceError` where there is no file, and `SourceError` where a folder
-    is among them.
+    Raises `UnknownSourceError` if there is no file, and `SourceError` if a folder is
+    among them.
     """
-    from pretrained_embed.sources.folder import files_in  # most sources are none
+    from pretrained_embed.sources.folder import files_in  # most sources do not need it
 
     folder = cast(Path, stream.path)
     words, paths = str(stream.provenance["source"]), files_in(folder)
@@ -158,7 +157,8 @@ def of_folder(stream: Stream) -> Stream:
 def of_pattern(words: str, read_options: ReadOptions) -> Stream:
     """Return the files that a pattern of names matches as one stream in parts.
 
-    What stands behind a ``#`` is wanted of each file. Raises as `files_matching` does.
+    The text after a ``#`` is the fragment of each file. Raises the errors of
+    `files_matching`.
     """
     from pretrained_embed.sources.folder import files_matching  # as above
 
@@ -188,7 +188,7 @@ def _in_parts(
 
 
 def _path_of(url: str) -> str:
-    """Return the path that a ``file://`` URL names; raises `SourceError` for no own."""
+    """Return the path of a ``file://`` URL; raises `SourceError` for another host."""
     from urllib.parse import unquote
     from urllib.request import url2pathname
 
@@ -202,7 +202,7 @@ def _path_of(url: str) -> str:
 
 
 class FolderStream(Stream):
-    """A folder: it has a path and no bytes."""
+    """A folder: a path without bytes."""
 
     def head(self, size: int) -> bytes:
         """Return no bytes."""
@@ -212,9 +212,9 @@ class FolderStream(Stream):
 def from_path(path: Path, words: str) -> AnyStream:
     """Return the stream of a file, a folder or a named pipe.
 
-    ``words`` are the user's own for it. A folder cannot be opened; its ``path`` is
-    for formats that are folders. Raises `UnknownSourceError` where there is nothing,
-    `SourceError` where it cannot be read.
+    ``words`` is the text of the user. A folder cannot be opened; its ``path`` is for
+    formats that are folders. Raises `UnknownSourceError` if it does not exist,
+    `SourceError` if it cannot be read.
     """
     name = str(path)
     facts: dict[str, object] = {"source": words, "name": name}
@@ -249,9 +249,9 @@ def from_stdin() -> OneShot:
 
 
 def from_handle(handle: Any) -> AnyStream:
-    """Return the stream of an open binary file, from where it stands.
+    """Return the stream of an open binary file, from its position.
 
-    One that can seek may be read again and again, one that cannot once. It is never
+    A file that can seek may be read any number of times, another one once. It is never
     closed here. Raises `SourceError` for a text file or a closed one.
     """
     name = str(getattr(handle, "name", f"<{type(handle).__name__}>"))
@@ -301,7 +301,7 @@ def _open_pipe(path: Path) -> BinaryIO:
 
 
 class _Unclosed(Guarded):
-    """A handle that somebody else owns and closes."""
+    """A handle that its owner closes."""
 
     def readinto(self, buffer: WriteableBuffer) -> int:
         """Read up to ``len(buffer)`` bytes; 0 is the end."""
@@ -320,7 +320,7 @@ class _Unclosed(Guarded):
 
 
 class _View(_Unclosed):
-    """A handle that can seek, read from ``start`` on, with a place of its own."""
+    """A handle that can seek, read from ``start`` on, with its own position."""
 
     def __init__(self, file: BinaryIO, name: str, start: int) -> None:
         super().__init__(file, name)
@@ -332,7 +332,7 @@ class _View(_Unclosed):
         return True
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move to ``offset``; return the place relative to ``start``."""
+        """Move to ``offset``; return the position relative to ``start``."""
         if whence == io.SEEK_CUR:
             offset += self._place
         elif whence == io.SEEK_END:
@@ -349,21 +349,21 @@ class _View(_Unclosed):
 
 
 def unpacked(stream: AnyStream, member: str | None = None) -> AnyStream:
-    """Return the bytes of ``stream`` without compression, and of one member only.
+    """Return the bytes of ``stream`` decompressed, and of one member only.
 
-    That is: of a compressed file, an archive, a compressed archive, each with a member
-    that may be compressed once more. What is no archive keeps the name of the member as
-    its ``fragment``. Raises `SourceError` where there is
-    no such member or no single one, `MissingPackageError` where a package that
-    decompresses it is not installed, and `FormatError` where an archive is damaged.
+    It may be a compressed file, an archive or a compressed archive, each with a member
+    that may be compressed again. A file that is no archive keeps the name of the member
+    as its ``fragment``. Raises `SourceError` if there is no such member or no single
+    one, `MissingPackageError` if a package for decompression is not installed, and
+    `FormatError` if an archive is damaged.
     """
-    if stream.parts:  # each is unpacked
+    if stream.parts:  # each is decompressed
         return stream
     stream = _decompressed(stream)
     expected = member is not None or stream.name.lower().endswith((".zip", ".exe"))
     kind = archive.archive_kind(stream, expected=expected)
     if kind is not None:
-        # what is in an archive has to be seen before it is read
+        # the content of an archive must be known before it is read
         stream = rereadable(stream)
         found = archive.extracted(stream, kind, member)
         if found is not None:

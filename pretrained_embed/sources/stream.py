@@ -1,11 +1,10 @@
-"""Runs of bytes with a name: what the sources hand to the formats.
+"""Streams: named bytes, which sources pass to formats.
 
-`Stream` can be opened as often as one likes; `OneShot` (standard input, a pipe, a
-handle that cannot seek) once; `pretrained_embed.sources.remote` has a stream that is
-read by ranges over the network. None knows a format. Everything they open is an
-unbuffered binary file object whose ``readinto`` works and that raises `SourceError`,
-`FormatError` or `TruncatedError` with the name of the file, whatever a decompressor or
-a handle raises.
+`Stream` can be opened any number of times; `OneShot` (standard input, a pipe, a handle
+that cannot seek) once; `pretrained_embed.sources.remote` has a stream that is read by
+ranges over the network. They open unbuffered binary files with ``readinto``. Errors of
+decompressors and handles become `SourceError`, `FormatError` or `TruncatedError` with
+the name of the file.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ if TYPE_CHECKING:
 
 
 class Guarded(io.RawIOBase):
-    """A binary file that reads another one and translates its failures.
+    """A binary file that reads another one and translates its errors.
 
-    ``closing`` closes ``file`` and what it reads from.
+    ``closing`` closes ``file`` and its source.
     """
 
     def __init__(
@@ -65,7 +64,7 @@ class Guarded(io.RawIOBase):
                 self._closing.close()
 
 
-#: Opens some bytes for reading from the start.
+#: Opens bytes for reading from the beginning.
 Opener = Callable[[], IO[bytes] | io.RawIOBase]
 
 
@@ -73,14 +72,14 @@ Opener = Callable[[], IO[bytes] | io.RawIOBase]
 class Stream:
     """Bytes that can be opened any number of times.
 
-    ``size`` is the number of bytes ``open`` gives, where that is known; ``path`` the
-    plain local file that holds exactly these bytes; ``provenance`` holds what JSON
-    can hold. `open_source` of ``address`` gives the same bytes in another process;
-    ``None`` where that is not so. ``identity`` is what they are known by, if anything.
-    ``packed`` is the size of the file that they are unpacked from. ``read_options`` say
-    how whoever reads them does it. ``fragment`` is what stands behind the ``#`` of its
-    name and is no member of an archive: what is wanted of the file is for its format. A
-    source of several files has ``parts``, and no bytes of its own.
+    ``size`` is the number of bytes, if known; ``path`` the plain local file with
+    exactly these bytes; ``provenance`` has JSON-compatible values. `open_source` of
+    ``address`` opens the same bytes in another process; ``None`` if that is impossible.
+    ``identity`` identifies the bytes, if they can be recognised again. ``packed`` is
+    the size of the file before decompression. ``read_options`` are for readers.
+    ``fragment`` is the text after the ``#`` of the name, if it is no member of an
+    archive: formats interpret it. A source of several files has ``parts``, and no bytes
+    of its own.
     """
 
     name: str
@@ -98,12 +97,12 @@ class Stream:
 
     @property
     def packed_size(self) -> int | None:
-        """The number of bytes of the file that these were unpacked from, or are."""
+        """The size in bytes before decompression."""
         return self.size if self.packed is None else self.packed
 
     @property
     def ranges(self) -> bool:
-        """Whether the size is known and any range can be opened, by several at once."""
+        """Whether the size is known and any range can be opened, several at a time."""
         return self.path is not None and self.size is not None
 
     def head(self, size: int) -> bytes:
@@ -114,8 +113,8 @@ class Stream:
     def open(self, begin: int = 0, end: int | None = None) -> BinaryIO:
         """Open the bytes for reading from ``begin`` on, which is 0 without `ranges`.
 
-        Behind ``end`` little will be read. That is a hint, and no end of the file.
-        Raises `SourceError` if they cannot be opened.
+        ``end`` is a hint: little will be read after it. Raises `SourceError` if they
+        cannot be opened.
         """
         file = cast(BinaryIO, self.opener())
         if begin:
@@ -124,7 +123,7 @@ class Stream:
 
 
 class OneShot:
-    """Bytes that can be read once. ``open`` also gives those that ``head`` has read."""
+    """Bytes that can be read once. ``open`` also yields the bytes of ``head``."""
 
     size: int | None = None
     packed_size: int | None = None
@@ -170,7 +169,7 @@ class OneShot:
     def open(self, begin: int = 0, end: int | None = None) -> BinaryIO:
         """Open the bytes for reading from the start: once.
 
-        ``begin`` is 0, and ``end`` of no use. Raises `SourceError` the second time.
+        ``begin`` is 0, and ``end`` is ignored. Raises `SourceError` the second time.
         """
         file = self._started()
         self._taken = True
@@ -181,7 +180,7 @@ AnyStream = Stream | OneShot
 
 
 def with_options(stream: AnyStream, options: ReadOptions) -> AnyStream:
-    """Return a stream of the same bytes that is read as is said."""
+    """Return a stream of the same bytes with other options for reading."""
     if isinstance(stream, OneShot):
         stream.read_options = options
         return stream
@@ -189,7 +188,7 @@ def with_options(stream: AnyStream, options: ReadOptions) -> AnyStream:
 
 
 def with_fragment(stream: AnyStream, fragment: str) -> AnyStream:
-    """Return a stream of the same bytes of which so much is wanted; see `Stream`."""
+    """Return a stream of the same bytes with a fragment; see `Stream`."""
     name = f"{stream.name}#{fragment}"
     if isinstance(stream, OneShot):
         stream.name, stream.fragment = name, fragment
@@ -213,7 +212,7 @@ def derived(
     member: str | None = None,
     **facts: object,
 ) -> AnyStream:
-    """Return a stream of other bytes made from those of ``stream``.
+    """Return a stream of other bytes that are derived from those of ``stream``.
 
     ``opener`` opens ``stream``; ``facts`` are added to the provenance, and so is
     ``member``, that of an archive; ``address`` is as in `Stream`.
@@ -238,7 +237,7 @@ def derived(
 
 
 class _Replay(Guarded):
-    """First the bytes that were looked at, then the rest of the file."""
+    """The bytes that were read already, then the rest of the file."""
 
     def __init__(self, name: str, head: bytes, file: BinaryIO) -> None:
         super().__init__(file, name)
@@ -256,10 +255,10 @@ class _Replay(Guarded):
 
 
 def rereadable(stream: AnyStream) -> Stream:
-    """Return a stream of the same bytes that can be opened as often as one likes.
+    """Return a stream of the same bytes that can be opened any number of times.
 
-    A `OneShot` is copied to the disk; its copy goes with the stream that is returned.
-    Raises `SourceError` where the disk has no room.
+    A `OneShot` is copied to the disk; the copy is deleted with the returned stream.
+    Raises `SourceError` if the disk has no room.
     """
     if not isinstance(stream, OneShot):
         return stream
