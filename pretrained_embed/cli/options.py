@@ -212,8 +212,9 @@ sources = click.option(
     show_default=True,
     help="The vectors: a name that 'list' shows, a URL, a path, archive.zip#member, a "
     "folder of parts or a pattern of their names in quotes ('part-*.txt'), or - for "
-    "standard input. An https:// URL is downloaded once and kept; s3://, gs://, "
-    "hf:// and remote+https:// are read where they are. Of several, each is named.",
+    "standard input. An https:// URL and files of hf:// are downloaded once and "
+    "kept; s3://, gs:// and remote+https:// are read where they are. Of several, each "
+    "is named.",
 )
 
 _LAYOUT_HELP = (

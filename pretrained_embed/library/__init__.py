@@ -70,8 +70,9 @@ def open_vectors(
         input, or an open file; compressed files are decompressed. A folder of files, or
         a pattern such as ``"part-*.txt"``, is one source; its parts are sorted by name,
         and numbers in names by value. Names and ``http(s)://`` URLs are downloaded into
-        the cache first. Other URLs, such as ``s3://``, ``gs://``, ``hf://`` and
-        ``remote+https://``, are read remotely, only as far as needed; they must not
+        the cache first, files of ``hf://`` into that of ``huggingface_hub``. Other
+        URLs, such as ``s3://``, ``gs://`` and ``remote+https://``, are read remotely,
+        only as far as needed; they must not
         change during that time. If the cache has a store of the source (see `index`),
         the store is read instead. An object in memory with tokens and vectors is read
         without a copy if its arrays allow that: ``{token: vector}``, ``(tokens,

@@ -360,7 +360,7 @@ class Library:
         if (place := _hub_place(url_or_words(source))) is not None:
             from pretrained_embed.library.hub import fetch_place
 
-            return fetch_place(place, offline=self.is_offline).path
+            return fetch_place(place, self._root, offline=self.is_offline).path
         return fetch_entry(
             self._downloadable(source),
             self._root,
@@ -591,7 +591,8 @@ class Library:
 
                 return _Named(
                     lambda: with_options(
-                        open_place(place, offline=self.is_offline), self.read_options
+                        open_place(place, self._root, offline=self.is_offline),
+                        self.read_options,
                     )
                 )
             if _URL.match(words):

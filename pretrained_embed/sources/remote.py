@@ -1,6 +1,6 @@
 """Files on other machines that are read remotely, by ranges.
 
-``s3://``, ``gs://``, ``hf://``, ``az://`` and other protocols of fsspec; and
+``s3://``, ``gs://``, ``az://`` and other protocols of fsspec; and
 ``remote+https://``, which is ``https://`` without the download: a library downloads a
 plain ``https://`` URL once, and keeps the file. ``remote+`` is a part of the URL, not
 an option, so that it can be chosen for one of several sources, and is the same in a

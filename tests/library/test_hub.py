@@ -43,6 +43,7 @@ class Hub(ThreadingHTTPServer):
         self.commits = iter([COMMIT] * 1000)
         self.extra: list[str] = []  # names that are listed and not there
         self.status = 200
+        self.token = ""  # without which nothing is given out
         self.lists = False  # whether it lists files, whatever the status
 
 
@@ -62,6 +63,8 @@ class _Asked(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0].strip("/")
         headers: dict[str, str] = {}
         code, raw = self.server.status, b"{}"
+        if self.headers.get("Authorization") != self.server.token and self.server.token:
+            code = 401
         if path.startswith("api/"):
             code = 200 if self.server.lists else code
             organisation, name = path.split("/")[2:4]
@@ -69,6 +72,7 @@ class _Asked(BaseHTTPRequestHandler):
             if not folder.is_dir() or path.split("/")[4:] not in (
                 ["revision", "main"],
                 ["revision", "v1"],
+                ["revision", "refs%2Fpr%2F1"],
             ):
                 code, headers = 404, {"X-Error-Code": "RepoNotFound"}
             held = [path for path in folder.rglob("*") if path.is_file()]
@@ -221,6 +225,115 @@ def test_the_parts_of_a_data_set_are_one_source(hub, library):
         library.open("hf://datasets/org/name")
 
 
+def parts_of(hub, names: list[str], name: str = "org/name") -> Path:
+    """Publish files of Parquet, each with a row of its own."""
+    folder = hub.folder / name
+    for number, part in enumerate(names):
+        path = folder / part
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = pa.table({"w": [f"w{number}"], "v": [[float(number), 1.0]]})
+        parquet.write_table(table, path)
+    (folder / "README.md").write_text("---\nlicense: mit\n---\n")
+    return folder
+
+
+PARTS = ["d/p2.parquet", "d/p10.parquet", "d/_old.parquet", "other/x.parquet"]
+
+
+@pytest.mark.parametrize(
+    ("place", "tokens"),
+    [
+        ("@v1/d/*.parquet", ["w0", "w1"]),
+        ("/d/p?.parquet", ["w0"]),
+        ("/d/p[0-9]*", ["w0", "w1"]),
+        ("/d/p2.parquet", ["w0"]),
+        ("@refs%2Fpr%2F1/d", ["w0", "w1"]),
+        ("/d/", ["w0", "w1"]),
+        ("/**/*.parquet", ["w0", "w1", "w3"]),
+        ("/**/[ox]*.parquet#token=w,vector=v", ["w3"]),
+    ],
+)
+@pytest.mark.parametrize("kind", ["", "datasets/"])
+def test_files_a_folder_or_a_pattern_are_read_from_the_cache_of_the_hub(
+    place, tokens, kind, hub, library, tmp_path
+):
+    parts_of(hub, PARTS)
+    words = f"hf://{kind}org/name{place}"
+
+    matrix = pe.build_matrix(["w0", "w3"], words, library=library)
+    asked = len(hub.fetched)
+    with pe.Library(tmp_path / "cache", offline=True).open(words) as reader:
+        assert all_rows(reader)[0] == tokens
+
+    source = matrix.provenance["source"]
+    assert source["source"] == words
+    assert source["url"] == f"hf://{kind}org/name"
+    assert (source["revision"], source["licence"]) == (COMMIT, "mit")
+    assert len(hub.fetched) == asked == len(tokens)
+
+
+def test_an_offline_pattern_is_not_read_in_part(hub, library, tmp_path):
+    """Of a repository whose list is not known, some parts may be missing."""
+    parts_of(hub, PARTS)
+    library.open("hf://org/name/d/p2.parquet").close()
+    offline = pe.Library(tmp_path / "another", offline=True)
+
+    with offline.open("hf://org/name/d/p2.parquet") as reader:
+        assert reader.count == 1
+    for place in ("d/*.parquet", "d"):
+        with pytest.raises(SourceError, match="not known whether all files") as told:
+            offline.open(f"hf://org/name/{place}")
+        pattern = str(told.value).rpartition(": ")[2]
+        assert pe.open_vectors(pattern).count == 1
+    with pytest.raises(SourceError, match="is not in the cache of huggingface_hub"):
+        offline.open("hf://org/name/other/*.parquet")
+    with pytest.raises(SourceError, match="is not in the cache of huggingface_hub"):
+        pe.Library(tmp_path / "cache", offline=True).open("hf://org/name/d/*.parquet")
+
+
+def test_the_list_of_files_is_in_the_cache(hub, library):
+    parts_of(hub, PARTS)
+    library.open("hf://org/name/d/p2.parquet").close()
+
+    (kept,) = library.cache.entries()
+
+    assert kept.source == "hf://org/name"
+    assert all(one.is_right for one in library.cache.verify())
+    assert library.cache.remove("hf://org/name").freed > 0
+
+
+@pytest.mark.parametrize("place", ["/d/*.vec", "/e/", "/p2.parquet"])
+def test_what_a_repository_does_not_hold_is_an_error(place, hub, library):
+    parts_of(hub, PARTS)
+
+    with pytest.raises(UnknownSourceError, match=r"\n  d/p10\.parquet"):
+        library.open(f"hf://org/name{place}")
+
+
+def test_a_folder_of_different_files_is_not_joined(hub, library):
+    folder = parts_of(hub, PARTS)
+    (folder / "d" / "y.vec").write_text("the 1 2\n")
+
+    with pytest.raises(SourceError, match=r"hf://org/name/d/FILE:\n"):
+        library.open("hf://org/name/d")
+
+
+def test_the_token_of_the_user_is_sent(hub, library, monkeypatch):
+    parts_of(hub, PARTS)
+    hub.token = "Bearer hf_of_somebody"
+
+    with pytest.raises(SourceError, match="the hub answers 401"):
+        library.open("hf://org/name/d/*.parquet")
+    monkeypatch.setenv("HF_TOKEN", "hf_of_somebody")
+
+    assert library.open("hf://org/name/d/*.parquet").count == 2
+
+
+def test_what_is_no_repository_says_how_one_is_named(library):
+    with pytest.raises(UnknownSourceError, match="names no repository of the hub"):
+        library.open("hf://*/name/x.vec")
+
+
 def test_the_provenance_has_revision_and_licence(hub, library):
     published(hub, DATA / "hugging_face" / "bert")
 
@@ -340,27 +453,35 @@ def test_without_the_package_the_extra_is_named(library, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ("hf://a/b", ("a/b", "model", "main", None)),
-        ("hf://gpt2", ("gpt2", "model", "main", None)),
-        ("hf://a/b@v1/", ("a/b", "model", "v1", None)),
-        ("hf://a/b@refs/pr/1", ("a/b", "model", "refs/pr/1", None)),
-        ("hf://datasets/a/b", ("a/b", "dataset", "main", None)),
-        ("hf://spaces/a/b", ("a/b", "space", "main", None)),
-        ("https://huggingface.co/spaces/a/b", ("a/b", "space", "main", None)),
-        ("https://huggingface.co/a/b?library=x", ("a/b", "model", "main", None)),
+        ("hf://a/b", ("a/b", "model", "main", "")),
+        ("hf://gpt2", ("gpt2", "model", "main", "")),
+        ("hf://a/b@v1/", ("a/b", "model", "v1", "")),
+        ("hf://a/b@refs/pr/1", ("a/b", "model", "refs/pr/1", "")),
+        ("hf://datasets/a/b", ("a/b", "dataset", "main", "")),
+        ("hf://spaces/a/b", ("a/b", "space", "main", "")),
+        ("https://huggingface.co/spaces/a/b", ("a/b", "space", "main", "")),
+        ("https://huggingface.co/a/b?library=x", ("a/b", "model", "main", "")),
         (
             "https://huggingface.co/a/b/tree/refs%2Fpr%2F1",
-            ("a/b", "model", "refs/pr/1", None),
+            ("a/b", "model", "refs/pr/1", ""),
         ),
         ("https://huggingface.co/models/a", None),
-        ("https://huggingface.co/a/b", ("a/b", "model", "main", None)),
-        ("https://huggingface.co/a/b/tree/v1", ("a/b", "model", "v1", None)),
-        ("https://hf.co/datasets/a/b/", ("a/b", "dataset", "main", None)),
+        ("https://huggingface.co/a/b", ("a/b", "model", "main", "")),
+        ("https://huggingface.co/a/b/tree/v1", ("a/b", "model", "v1", "")),
+        ("https://hf.co/datasets/a/b/", ("a/b", "dataset", "main", "")),
         (
             "https://huggingface.co/a/b/blob/main/c/d%20e.vec",
             ("a/b", "model", "main", "c/d e.vec"),
         ),
-        ("hf://a/b/c.vec", None),
+        ("hf://a/b/c.vec", ("a/b", "model", "main", "c.vec")),
+        ("hf://a@v1/c.vec", ("a", "model", "v1", "c.vec")),
+        ("hf://datasets/a/b/d/*.x", ("a/b", "dataset", "main", "d/*.x")),
+        (
+            "hf://datasets/a/b@refs/convert/parquet/d/",
+            ("a/b", "dataset", "refs/convert/parquet", "d/"),
+        ),
+        ("hf://a/b@x%2Fy/c.vec", ("a/b", "model", "x/y", "c.vec")),
+        ("hf://buckets/a/b/c.vec", None),
         ("https://huggingface.co/a/b/resolve/main/c.vec", None),
         ("https://huggingface.co/docs/hub", None),
         ("https://huggingface.co/", None),
@@ -371,6 +492,6 @@ def test_without_the_package_the_extra_is_named(library, monkeypatch):
 def test_places_are_told_from_other_words(words, expected):
     place = place_of(words)
 
-    assert (place and (place.name, place.kind, place.revision, place.file)) == (
+    assert (place and (place.name, place.kind, place.revision, place.inside)) == (
         expected
     )
