@@ -1,8 +1,8 @@
 """File formats: from bytes to rows of vectors, and back.
 
 A format is a value, `Format`, in the table `FORMATS`, and a folder of code that is
-loaded when it is used. What formats share stands above the folders. Packages of others
-add formats by entry points: see `plugins`.
+loaded when it is used. Code that formats share is in this folder. Other packages add
+formats by entry points: see `plugins`.
 """
 
 from pretrained_embed.formats.blocks import Block, PackedBlock, RowStream

@@ -1,4 +1,4 @@
-"""Blocks: some consecutive rows of a file, on their way through."""
+"""Blocks of consecutive rows."""
 
 from __future__ import annotations
 
@@ -23,37 +23,60 @@ if TYPE_CHECKING:
 
 
 class Block(NamedTuple):
-    """Some consecutive rows of a file."""
+    """Some consecutive rows of a file.
 
-    tokens: list[str]  # bytes that are not UTF-8 are kept as surrogate escapes
-    vectors: Float32Array  # (len(tokens), dim), the caller's to keep
+    Examples
+    --------
+    >>> for tokens, vectors in reader.blocks():  # doctest: +SKIP
+    ...     print(len(tokens), vectors.shape)
+    """
+
+    tokens: list[str]  # invalid UTF-8 becomes surrogate escapes
+    vectors: Float32Array  # (len(tokens), dim), owned by the caller
 
 
 class PackedBlock(NamedTuple):
-    """The same, with the tokens as bytes."""
+    """Some consecutive rows of a file, with the tokens as bytes.
+
+    Examples
+    --------
+    >>> for block in reader.packed_blocks():  # doctest: +SKIP
+    ...     print(len(block.tokens), block.vectors.shape)
+    """
 
     tokens: PackedTokens
-    vectors: Float32Array  # (len(tokens), dim), the caller's to keep
+    vectors: Float32Array  # (len(tokens), dim), owned by the caller
 
     @property
     def raw(self) -> AnyArray:
-        """What a file holds of the vectors."""
+        """The bits of the vectors in a file."""
         return self.vectors
 
     def part(self, rows: slice) -> PackedBlock:
-        """Return some consecutive rows."""
+        """Return some consecutive rows.
+
+        Parameters
+        ----------
+        rows : slice
+            The rows.
+
+        Returns
+        -------
+        PackedBlock
+            These rows.
+        """
         return PackedBlock(self.tokens[rows], self.vectors[rows])
 
 
 class StoredBlock(NamedTuple):
-    """The same, with the vectors in the bits that a file keeps."""
+    """Some consecutive rows of a file, with the vectors in the bits of the file."""
 
     tokens: PackedTokens
     vectors: Stored  # (len(tokens), dim)
 
     @property
     def raw(self) -> AnyArray:
-        """What a file holds of the vectors, beside their scales: (rows, width)."""
+        """The bits of the vectors in a file, without scales: (rows, width)."""
         return self.vectors.values[:]
 
     def part(self, rows: slice) -> StoredBlock:
@@ -66,12 +89,26 @@ AnyBlock = PackedBlock | StoredBlock
 
 @dataclass(frozen=True)
 class RowStream:
-    """Rows to write. ``blocks`` can be read once.
+    """Rows to write.
 
-    ``count`` is the true number of rows, or ``None`` where only the end will tell.
-    ``dtype`` is what the vectors become in the file. ``tokens`` are those of all rows,
-    where they are at hand. ``arrays`` and ``metadata`` are what else goes into formats
-    that hold it, as in `Table`.
+    Parameters
+    ----------
+    dim : int
+        The length of a vector.
+    blocks : iterator of PackedBlock
+        The rows, which can be read once.
+    count : int or None
+        The number of rows, if known.
+    dtype : str
+        The dtype of the vectors in the file.
+    tokens : PackedTokens, optional
+        All tokens, if known.
+    arrays, metadata : mapping
+        As in `Table`.
+
+    Examples
+    --------
+    >>> write_rows("copy.npy", reader.rows())  # doctest: +SKIP
     """
 
     dim: int

@@ -1,8 +1,7 @@
-"""What went wrong where something stands that is nearly a number, or nearly a row.
+"""The probable cause of an error in a number or a row.
 
-One table of causes, for a field that should be a number, and one for a whole row. The
-layout of a text file, its malformed rows and files that no format recognises are
-explained by them.
+There is one table of causes for a field that should be a number, and one for a whole
+row. They explain layouts of text files, malformed rows and unrecognised files.
 """
 
 from __future__ import annotations
@@ -10,15 +9,15 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-#: Bytes of a field that may be meant as a number: no number has more.
+#: The most bytes of a field that may be meant as a number.
 _LONGEST_FIELD = 200
 _NUMBER = rb"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 
 
-#: Bytes that no text holds.
+#: Bytes that text does not have.
 CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 
-#: What separates fields in other tools' files, and what to say of it.
+#: Separators of other tools' files, and their descriptions.
 SEPARATORS = [
     (mark, f"{name} separate the fields; write spaces or tabs")
     for mark, name in (
@@ -146,20 +145,20 @@ _MIXED = _table(
 
 
 def cause_of_field(field: bytes) -> str | None:
-    """Return what is wrong with a field that is no number but meant to be one."""
+    """Return what is wrong with a field that should be a number."""
     if len(field) > _LONGEST_FIELD:
         return None
     return next((cause for mark, cause in _FIELDS if mark.match(field)), None)
 
 
 def cause_of_row(row: bytes) -> str | None:
-    """Return what probably went wrong with a malformed row, or ``None``."""
+    """Return the probable fault of a malformed row, or ``None``."""
     found = next((cause for mark, cause in _ROWS if mark.search(row)), None)
     return found or cause_of_numbers(row)
 
 
 def cause_of_numbers(row: bytes) -> str | None:
-    """Return what is wrong with the numbers of a row, or what is between them."""
+    """Return what is wrong with the numbers of a row, or with their separators."""
     fields = row.replace(b"\t", b" ").rstrip(b"\r ").split(b" ")
     found = most_common(cause_of_field(field) for field in fields[1:])
     if found is None:
@@ -168,6 +167,6 @@ def cause_of_numbers(row: bytes) -> str | None:
 
 
 def most_common(causes: Iterable[str | None]) -> str | None:
-    """Return the cause that is there most often, or ``None`` if there is none."""
+    """Return the most common cause, or ``None`` if there is none."""
     known = [cause for cause in causes if cause is not None]
     return max(dict.fromkeys(known), key=known.count, default=None)

@@ -1,4 +1,4 @@
-"""Which row of a file serves which wanted row."""
+"""Which row of a file is used for each wanted row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_SPLITS = 1 << (kernel.RANK_SHIFT - _SPLIT_SHIFT)
 
 
 def position_of(split: int, row: int) -> int:
-    """Return the position of a row that is counted from the begin of its split."""
+    """Return the position of a row that is counted from the beginning of its split."""
     assert 0 <= split < MOST_SPLITS, "the number of a split would reach the rank"
     assert 0 <= row < 1 << _SPLIT_SHIFT, "the row would reach the number of the split"
     return split << _SPLIT_SHIFT | row
@@ -48,7 +48,7 @@ class Claims:
         base: int,
         out: Float32Array,
     ) -> None:
-        """Write hits into the rows they win; positions count from ``base``."""
+        """Write hits into the rows they win; positions are counted from ``base``."""
         with self._lock:
             kernel.place(
                 self.index, hits, count, vectors, base, self._best, self._seen, out
@@ -90,11 +90,11 @@ class Claims:
 
     @property
     def duplicates(self) -> int:
-        """How many hits were later occurrences of a token already met."""
+        """Return how many hits were later occurrences of a token."""
         return self.hits - int(np.count_nonzero(self._seen))
 
     def positions(self) -> Int64Array:
-        """Return the position of each row's winner, -1 where there is none."""
+        """Return the position of each row's winner, -1 for none."""
         return np.where(self._best == kernel.UNCLAIMED, -1, self._best & _POSITION_MASK)
 
     def rows(self, starts: Int64Array) -> Int64Array:
@@ -108,6 +108,6 @@ class Claims:
         return np.where(positions < 0, -1, rows)
 
     def ranks(self) -> UInt8Array:
-        """Return the rank of each row's winner, 0 where there is none."""
+        """Return the rank of each row's winner, 0 for none."""
         unclaimed = self._best == kernel.UNCLAIMED
         return np.where(unclaimed, 0, self._best >> kernel.RANK_SHIFT).astype(np.uint8)

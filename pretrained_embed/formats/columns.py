@@ -1,10 +1,10 @@
-"""Tables of columns: which one has the tokens, which ones the vectors, and their rows.
+"""Tables of columns: which columns have tokens and vectors, and their rows.
 
 The tokens are in the only column of text. Else, beside a column of lists, they may be
-numbers: the only column of whole ones. Vectors are a column of lists, or all columns of
-numbers, or those of them that are numbered. Whoever reads says what each column holds;
-no library is known here. A row whose vector is missing, or has another length than
-most, is malformed: see `TableReader`.
+the only column of integers. Vectors are a column of lists, or all columns of numbers,
+or those with numbered names. The reader says what each column has; no library is used
+here. A row whose vector is missing, or has another length than most, is malformed: see
+`TableReader`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from pretrained_embed.errors import BY_READER, FormatError, RowError, brief
 from pretrained_embed.formats.findings import Doubt
 from pretrained_embed.formats.table import Rows
 
-#: What a column holds: text, one list of numbers a row, numbers with a fraction, whole
-#: numbers, or what is of no use here.
+#: The content of a column: text, one list of numbers for each row, fractional numbers,
+#: integers, or other values.
 Holds = Literal["text", "lists", "floats", "whole", "other"]
 
 #: The name of one of many columns: ``0``, ``d0``, ``dim_0``, ``emb.0``.
 _NUMBER_AT_THE_END = re.compile(r"(.*?)([0-9]{1,7})", re.DOTALL)
-#: What pandas calls the numbers of rows in a file, where they have no name.
+#: The names of pandas for row numbers in a file.
 _INDEX = ("", "Unnamed: 0", "__index_level_0__")
-_SHOWN = 10  # columns that a message names
+_SHOWN = 10  # how many columns a message names
 _ROWS_AT_ONCE = 4096
 
 
@@ -37,24 +37,24 @@ class Column(NamedTuple):
 
     name: str
     holds: Holds
-    type: str = ""  # what whoever has written it calls that, where it is of no use
+    type: str = ""  # the writer's name for a type that is not used
 
 
 class Chosen(NamedTuple):
-    """Which columns are read, by their places."""
+    """Which columns are read, by position."""
 
-    token: int | None  # None: what the table is indexed by
+    token: int | None  # None: the index of the table
     vectors: list[int]
     listed: bool  # whether it is one column of lists, and not columns of numbers
-    notes: list[str]  # what is left behind
+    notes: list[str]  # the columns that are left out
 
 
 class TokensAndRows(NamedTuple):
-    """What a table of columns holds, for a `TableReader`."""
+    """The content of a table of columns, for a `TableReader`."""
 
     tokens: PackedTokens
     rows: Rows
-    faults: list[Doubt]  # malformed rows, rising
+    faults: list[Doubt]  # malformed rows, ascending
     notes: list[str]
 
 
@@ -67,11 +67,11 @@ def choose(
     index: Holds = "other",
     remedy: str,
 ) -> Chosen:
-    """Return which columns hold the tokens and which the vectors.
+    """Return which columns have the tokens and the vectors.
 
-    ``token`` and ``vector`` are the names that the user gave, ``index`` is what the
-    table is indexed by. Raises `FormatError` where that cannot be seen, with what the
-    columns are and with the ``remedy``, a sentence on how to name them.
+    ``token`` and ``vector`` are the names that the user gave, ``index`` is the index of
+    the table. Raises `FormatError`, with the columns and the ``remedy``, a sentence on
+    how to name them, if the choice is unclear.
     """
     place: int | None = None
     if token is not None:
@@ -106,7 +106,7 @@ def _token_column(
     where: str,
     remedy: str,
 ) -> int | None:
-    """Return the column of the tokens; ``numbers`` are those that may hold ids."""
+    """Return the column of the tokens; ``numbers`` are those that may have ids."""
     texts = _places(columns, "text")
     if len(texts) > 1:
         names = _names(columns[place] for place in texts)
@@ -131,7 +131,7 @@ def _token_column(
 def _number_columns(
     columns: Sequence[Column], token: int | None, where: str, remedy: str
 ) -> list[int]:
-    """Return the columns of numbers; whole ones among others are ids or counts."""
+    """Return the columns of numbers; integers among others are ids or counts."""
     floats = [place for place in _places(columns, "floats") if place != token]
     if numbered := _numbered(columns, floats):
         return numbered
@@ -156,9 +156,9 @@ def _number_columns(
 
 
 def _numbered(columns: Sequence[Column], places: list[int]) -> list[int]:
-    """Return the columns whose names number them, such as ``d0``, in that order.
+    """Return the columns with numbered names, such as ``d0``, in that order.
 
-    Nothing where they are not most of the columns, or a number is missing.
+    None if they are not most of the columns, or a number is missing.
     """
     groups: dict[str, dict[int, int]] = {}
     for place in places:
@@ -224,9 +224,9 @@ class ColumnRows:
 
 
 class ListRows:
-    """Rows that begin anywhere in one run of numbers. See `Rows`.
+    """Rows that begin anywhere in one array of numbers. See `Rows`.
 
-    ``sound`` tells which rows there are; the others are zeros.
+    ``sound`` is the mask of valid rows; the others are zeros.
     """
 
     def __init__(
@@ -255,12 +255,12 @@ def rows_of_lists(
     where: str,
     dim: int | None = None,
 ) -> tuple[Rows, list[Doubt]]:
-    """Return the rows that lists make, and what is wrong with some.
+    """Return the rows made from lists, and the faults of malformed ones.
 
     List ``i`` is ``numbers[starts[i] : starts[i] + lengths[i]]``. ``present``, bool
-    (rows,), tells which are there with all their numbers. ``dim``, where it is not
-    given, is the length that most of these have. Where all are there and lie one behind
-    the other it is a view. Raises `FormatError` where no row tells the dim.
+    (rows,), is the mask of complete lists. The default of ``dim`` is the most common
+    length. If all are valid and contiguous, the result is a view. Raises `FormatError`
+    if no row has a dim.
     """
     sound = np.ones(len(starts), np.bool_) if present is None else present
     if dim is None:
@@ -298,7 +298,7 @@ def refuse_rows(faults: Sequence[Doubt], where: str) -> NoReturn:
 
 
 def with_missing_tokens(faults: list[Doubt], missing: Int64Array) -> list[Doubt]:
-    """Return the malformed rows, with those among them that have no token."""
+    """Return the malformed rows, with those that have no token."""
     absent = {
         row: Doubt(row, None, "no token", "table.bad-row") for row in missing.tolist()
     }

@@ -1,8 +1,8 @@
-"""What reading a file finds beside its vectors, and the code of each finding.
+"""The findings of a reader: notes, bad rows, duplicates, each with a code.
 
-Codes are stable words for programs. A code stands in JSON beside the sentence for
-people, and in ``FormatError.code``. Codes that begin with "assumed" are about what no
-reader could know.
+Codes are stable words for programs. JSON has the code beside the text, and so has
+``FormatError.code``. Codes that begin with "assumed" are about facts that a reader
+cannot know.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pretrained_embed.errors import RowError
 #: How many malformed or suspicious rows are described; all of them are counted.
 EXAMPLES = 10
 
-#: Each code, and what it means.
+#: Each code, and its meaning.
 CODES = {
     "header.count-differs": "the header declares another number of rows than there are",
     "header.dim-first": "the header gives dim before count",
@@ -81,7 +81,7 @@ CODES = {
 
 
 class Note(str):
-    """A remark on a file as a whole: a sentence, with its code."""
+    """A remark on a file as a whole: a text with its code."""
 
     __slots__ = ("code",)
     code: str
@@ -93,12 +93,12 @@ class Note(str):
         return note
 
     def __reduce__(self) -> tuple[type[Note], tuple[str, str]]:
-        """Let it go to other processes."""
+        """Pickle with the code."""
         return Note, (self.code, str(self))
 
 
 def gathered_notes(noted: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
-    """Return the notes of files, each once, with the first file that has it."""
+    """Return the notes of several files, each once, with the first file that has it."""
     names: dict[tuple[str | None, str], list[str]] = {}
     for name, notes in noted:
         for note in notes:
@@ -113,7 +113,13 @@ def gathered_notes(noted: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
 
 
 class Doubt(NamedTuple):
-    """A row that is malformed and was left out, or was read but is suspicious."""
+    """A row that is malformed and was left out, or was read but is suspicious.
+
+    Examples
+    --------
+    >>> for doubt in reader.findings.doubts:  # doctest: +SKIP
+    ...     print(doubt.line, doubt)
+    """
 
     row: int  # 0-based, in file order, malformed rows included
     line: int | None  # 1-based; None in a binary file
@@ -123,18 +129,24 @@ class Doubt(NamedTuple):
 
 @dataclass
 class Findings:
-    """What reading a file found beside its vectors. Nothing is lost in silence."""
+    """What a reader found in a file besides vectors.
+
+    Examples
+    --------
+    >>> Findings(rows=3, duplicates=1).duplicates
+    1
+    """
 
     rows: int = 0  # rows in the file, malformed ones included
     bad_rows: int = 0  # malformed rows that were left out
-    suspicious_rows: int = 0  # rows that were read but look one value too long
-    duplicates: int = 0  # later occurrences of a token whose first one was taken
-    doubts: list[Doubt] = field(default_factory=list)  # the first few of these rows
+    suspicious_rows: int = 0  # rows that were read but seem one value too long
+    duplicates: int = 0  # later occurrences of tokens
+    doubts: list[Doubt] = field(default_factory=list)  # the first of these rows
     notes: list[str] = field(default_factory=list)  # remarks on the file as a whole
 
     @property
     def codes(self) -> dict[str, int]:
-        """What was found, by its code, and in how many rows; a note counts once."""
+        """The findings by code, with the number of rows; a note counts once."""
         counts = {
             "text.bad-row": self.bad_rows,
             "text.surplus-number": self.suspicious_rows,
@@ -145,11 +157,22 @@ class Findings:
 
     @property
     def note_codes(self) -> list[str | None]:
-        """The code of each note, ``None`` of one that has none."""
+        """The code of each note, ``None`` for one without."""
         return [getattr(note, "code", None) for note in self.notes]
 
     def of_file(self, name: str) -> Self:
-        """Return the same, with the file's name in all that is said of it."""
+        """Return the findings with the file's name in all texts.
+
+        Parameters
+        ----------
+        name : str
+            The name of the file.
+
+        Returns
+        -------
+        Findings
+            The same findings.
+        """
         texts = (f"{name}: {note}" for note in self.notes)
         coded = zip(self.note_codes, texts, strict=True)
         return replace(
@@ -162,7 +185,7 @@ class Findings:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Everything, with the codes, as JSON for other programs has it."""
+        """Everything with the codes, as JSON-compatible values for other programs."""
         return vars(self) | {
             "doubts": [doubt._asdict() for doubt in self.doubts],
             "notes": [*map(str, self.notes)],
@@ -171,9 +194,12 @@ class Findings:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """Return everything as files hold it: `from_dict` returns the same findings.
+        """Return everything as JSON-compatible values, for `from_dict`.
 
-        A note that has a code is a pair of code and text there.
+        Returns
+        -------
+        dict
+            The fields; a note with a code is a pair of code and text.
         """
         return vars(self) | {
             "doubts": [list(doubt) for doubt in self.doubts],
@@ -185,9 +211,22 @@ class Findings:
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Return saved findings, of former releases as well.
+        """Return the findings for the result of `to_dict`, also of earlier releases.
 
-        Raises ``TypeError`` or ``KeyError`` for what is none.
+        Parameters
+        ----------
+        saved : mapping
+            The saved findings.
+
+        Returns
+        -------
+        Findings
+            The same findings.
+
+        Raises
+        ------
+        TypeError, KeyError
+            For a value that is no saved findings.
         """
         doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
         notes = [n if isinstance(n, str) else Note(*n) for n in saved["notes"]]
@@ -209,11 +248,11 @@ _NAMED = 3
 
 
 def check_bad_rows(findings: Findings, most: int | float, name: str) -> None:
-    """Raise `RowError`, which names the first few, if a file has more than allowed.
+    """Raise `RowError`, which names the first rows, if a file has too many bad rows.
 
-    ``most`` is a number of rows, or as a ``float`` a share of them.
+    ``most`` is a number of rows, or as a ``float`` a share of the rows.
     """
-    # 0.29 of 100 rows are 28.999..., and are 29 rows to whoever asked for them
+    # 0.29 of 100 rows is 28.999..., but a user means 29 rows
     share = int(most * findings.rows + 1e-6)
     allowed = most if isinstance(most, int) else share
     if findings.bad_rows <= allowed:

@@ -6,8 +6,8 @@
     header = bucket dim minn maxn hashCount hashSeed BOW EOW LF
     row    = number SP dim x number [SP] LF       rows are numbered from 0
 
-There are no tokens in it: any token is the mean of the buckets that it and its n-grams
-are hashed to. So a reader has no rows, `select` finds nothing, and everything is
+It has no tokens: the vector of a token is the mean of the buckets to which it and its
+n-grams are hashed. So a reader has no rows, `select` finds nothing, and all vectors are
 composed. Defined by ``FastText::saveFloretVectors``,
 https://github.com/explosion/floret/blob/main/src/fasttext.cc
 """
@@ -45,8 +45,8 @@ def open_reader(stream: ByteStream) -> BucketReader:
     """Read all buckets.
 
     Raises `UnknownFormatError` if the first line is no header, `TruncatedError` if
-    there are fewer buckets than it declares, `FormatError` and `RowError` if they are
-    not as it declares.
+    there are fewer buckets than declared, `FormatError` and `RowError` if they differ
+    from the header.
     """
     where, head = stream.name, stream.head(HEAD_SIZE)
     header = re.match(FLORET, head)

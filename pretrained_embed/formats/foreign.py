@@ -1,8 +1,8 @@
-"""Which array of another writer's file has the vectors, and which the tokens.
+"""Which arrays of a file of another program have the vectors and the tokens.
 
-Names tell, in whatever group they are. Where none does, the only matrix of numbers is
-the vectors and the only row of strings the tokens. An array that gensim keeps beside a
-model has its tokens there.
+They are recognised by name, in any group. Without a known name, the only matrix of
+numbers has the vectors and the only row of strings the tokens. The tokens of an array
+that gensim keeps beside a model are in the model.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pretrained_embed.errors import FormatError
 from pretrained_embed.files.reading import is_file
 from pretrained_embed.formats.reader import ByteStream
 
-#: Names that vectors and tokens have, the most telling first.
+#: Names of vectors and tokens, the most specific first.
 VECTORS = (
     *("vectors", "embeddings", "embedding", "matrix", "weights", "weight"),
     *("syn0", "emb", "data", "block0_values"),  # the last is of pandas
@@ -25,7 +25,7 @@ TOKENS = (
     *("token", "word", "keys", "labels", "index", "axis1"),  # the last is of pandas
 )
 
-#: What packs a pickle of gensim's; its other files are .npz.
+#: Compressions of a gensim pickle; its other files are .npz.
 PACKED = (".gz", ".bz2")
 #: The name of the model, and that of the array.
 _BESIDE = re.compile(
@@ -34,14 +34,14 @@ _BESIDE = re.compile(
 
 
 class ArrayForm(NamedTuple):
-    """What is known of an array before it is read."""
+    """The facts about an array before it is read."""
 
     shape: tuple[int, ...]
     strings: bool
 
 
 class Pair(NamedTuple):
-    """The arrays of a file that are read, and a note on those that are not."""
+    """The arrays of a file that are read, and a note on the others."""
 
     vectors: str
     tokens: str
@@ -55,9 +55,9 @@ def pick_pair(
     kind: str,
     hint: str = "",
 ) -> Pair:
-    """Choose among the arrays of a file; ``kind`` is what its format calls an array.
+    """Choose among the arrays of a file; ``kind`` is the format's word for an array.
 
-    Raises `FormatError` that lists what there is, and ends in the ``hint``.
+    Raises `FormatError`, which lists the arrays and ends with the ``hint``.
     """
     forms = {name: form(name) for name in sorted(names)}
 
@@ -69,7 +69,7 @@ def pick_pair(
             if len(form.shape) == dims and form.strings == (dims == 1)
         ]
         chosen = [name for name in named if name in fitting]
-        if not chosen:  # else what is named so, whoever reads it is told what it is
+        if not chosen:  # otherwise the reader reports an array of this name
             chosen = fitting if len(fitting) == 1 else named
         if not chosen:
             raise FormatError(
@@ -85,7 +85,7 @@ def pick_pair(
 
 
 def refuse_part(stream: ByteStream) -> None:
-    """Raise `FormatError` for an array that gensim keeps beside a model, by its name.
+    """Raise `FormatError` for an array that gensim keeps beside a model.
 
     The message names the model, which has the tokens.
     """

@@ -1,7 +1,7 @@
-"""What a format is: a value, with the functions that read and write it by name.
+"""The type `Format`: a value that names the functions to read and write a format.
 
-A format is added by one such value and one folder of code, which is loaded when a file
-of the format is read or written, and not before.
+A format is added by one such value and one folder of code, which is only loaded when a
+file of the format is read or written.
 """
 
 from __future__ import annotations
@@ -26,64 +26,70 @@ from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.reader import ByteStream, Reader
 from pretrained_embed.formats.table import Annotations, Span, TablePart
 
-#: Errors of the system where a disk cannot map a file that is written to, or a process
-#: may have no more addresses.
+#: Errors of the system if a disk cannot map a file that is written, or a process has no
+#: more address space.
 _CANNOT_MAP = (
     *(errno.ENODEV, errno.EINVAL, errno.EACCES, errno.ENOSYS, errno.ENOTSUP),
     errno.ENOMEM,
 )
 
-#: Tells by the first bytes of a file, `HEAD_SIZE` or all, whether it has a format.
+#: Recognises a format by the first bytes of a file, `HEAD_SIZE` or all.
 SniffFile = Callable[[bytes, ByteStream], bool]
 
-#: Tells whether a folder has a format.
+#: Recognises the format of a folder.
 SniffFolder = Callable[[Path], bool]
 
 
 class OpenReader(Protocol):
-    """Opens a file or a folder for reading: the function that `Format.reader` names."""
+    """Opens a file or a folder for reading: the type of `Format.reader`."""
 
     def __call__(self, stream: ByteStream, **layout: KnownLayout) -> Reader | None:
-        """Return a reader, or ``None`` where the bytes are of another format.
+        """Return a reader, or ``None`` if the bytes are of another format.
 
-        ``layout`` is given where the user told one and `Format.layout` is not empty.
-        Raises `FormatError` where the bytes are damaged.
+        ``layout`` is passed if the user gave one and `Format.layout` is not empty.
+        Raises `FormatError` if the bytes are damaged.
         """
 
 
 class ReadPart(Protocol):
-    """Reads some rows of a folder: the function that `Format.part` names."""
+    """Reads some rows of a folder: the type of the function `Format.part`."""
 
     def __call__(self, stream: ByteStream, span: Span) -> TablePart | None:
-        """Return the rows, or ``None`` where the folder is of another format."""
+        """Return the rows, or ``None`` if the folder is of another format."""
 
 
 class Listing(NamedTuple):
-    """The files of a folder that is elsewhere, of which few are to be fetched."""
+    """The files of a remote folder, of which few are to be fetched."""
 
     names: Sequence[str]  # with slashes, in order
     get: Callable[[str], Path]  # fetches one
-    asked: str | None  # the part of it that is named
+    asked: str | None  # the named part of it
     where: str
 
 
-#: Fetches what the reader of a folder needs: the function that `Format.fetch` names. It
-#: returns the folder, or ``None`` where the names are not those of the format.
+#: Fetches the files that the reader of a folder needs: the type of the function
+#: `Format.fetch`. It returns the folder, or ``None`` for a folder of another format.
 FetchFolder = Callable[[Listing], Path | None]
 
 
 class Announced(NamedTuple):
-    """What is known of rows before the first of them comes."""
+    """The facts about rows before the first of them is written.
 
-    rows: int | None  # how many, or ``None``: only the end will tell
+    Examples
+    --------
+    >>> Announced(2, 3).size
+    24
+    """
+
+    rows: int | None  # how many, or ``None`` if unknown
     dim: int
-    dtype: Dtype = "float32"  # what the vectors become in the file
-    tokens: PackedTokens | None = None  # of all rows, where they are at hand
-    annotations: Annotations | None = None  # all that belongs to the rows, likewise
-    beside: int = 0  # about how many bytes that takes, where it is not
+    dtype: Dtype = "float32"  # the dtype in the file
+    tokens: PackedTokens | None = None  # of all rows, if known
+    annotations: Annotations | None = None  # the arrays and metadata, if known
+    beside: int = 0  # the approximate size of these in bytes, if unknown
     format: str = ""  # the name of the format
-    shards: int | None = None  # how many files, where one is not enough
-    growing: Path | None = None  # the folder that it grows in, see `replacing`
+    shards: int | None = None  # how many files, if more than one
+    growing: Path | None = None  # the folder in which it grows, see `replacing`
 
     @property
     def storage(self) -> np.dtype[Any]:
@@ -92,32 +98,32 @@ class Announced(NamedTuple):
 
     @property
     def width(self) -> int:
-        """How many numbers of that dtype a row has."""
+        """How many elements of that dtype a row has."""
         return bits.width(self.dtype, self.dim)
 
     @property
     def size(self) -> int:
-        """How many bytes that array takes; 0 while the rows are not counted."""
+        """The size of that array in bytes; 0 if the number of rows is unknown."""
         return (self.rows or 0) * bits.row_bytes(self.dtype, self.dim)
 
 
 @dataclass
 class Place:
-    """Where the rows of a new file lie, in the bits of its dtype."""
+    """The place of the rows in a new file, in the bits of its dtype."""
 
-    path: Path  # of the file, which gets its own name at the end
+    path: Path  # of the file, which is renamed at the end
     begin: int  # of the first row, in bytes
-    reserved: bool  # whether the room for them was taken: then they can be mapped
-    #: What the rows are known by, from whoever wrote them there, where that is known.
+    reserved: bool  # whether room was reserved, so that they can be mapped
+    #: The digest of the rows from their writer, if known.
     crc32: int | None = None
     digests: tuple[str, ...] = ()
-    scales: Float32Array | None = None  # float32 (rows,), where the dtype has such
+    scales: Float32Array | None = None  # float32 (rows,), if the dtype has scales
 
     def map(self, shape: tuple[int, int]) -> Float32Array | None:
-        """Return the rows of binary32, to be filled; they are zeros so far.
+        """Map the rows of binary32, which are zeros, to be filled.
 
-        ``None`` where the disk cannot map them, or a limit of the process does not let
-        it: then they are written.
+        ``None`` if the disk or a limit of the process prevents it: then they are
+        written instead.
         """
         try:
             if self.reserved:
@@ -130,33 +136,32 @@ class Place:
 
 
 class FormatSink(Protocol):
-    """How one format takes rows. What it is given is checked; raises `OSError`.
+    """How one format takes rows, which are checked before; raises `OSError`.
 
-    That of a format whose rows lie in the file as they do in memory has ``place()``,
-    too, which returns their `Place`: from then on others write them there.
+    If the rows lie in the file as they do in memory, it also has ``place()``, which
+    returns their `Place`: then others write them there.
     """
 
     def append(self, block: AnyBlock) -> None:
-        """Write rows of the announced dtype and dim behind those before.
+        """Write rows of the announced dtype and dim after the earlier ones.
 
-        ``block.raw`` is what is to be written of the vectors. Scales come at the end,
-        among the arrays. Only a format whose `Format.dtypes` ask for it is given a
-        `StoredBlock`.
+        ``block.raw`` has the bits of the vectors. Scales come at the end, among the
+        arrays. Only a format with such a dtype in `Format.dtypes` gets a `StoredBlock`.
         """
 
     def finish(self, annotations: Annotations) -> None:
-        """Write what belongs to all rows, which are there."""
+        """Write the arrays and metadata, after all rows."""
 
 
 class OpenSink(Protocol):
-    """Opens a new file for writing: the function that `Format.sink` names."""
+    """Opens a new file for writing: the type of the function `Format.sink`."""
 
     def __call__(
         self, path: str | os.PathLike[str], announced: Announced
     ) -> AbstractContextManager[FormatSink]:
-        """Give a sink. At the end what it wrote takes its place, whole or not at all.
+        """Yield a sink. At the end its file replaces the old one, whole or not at all.
 
-        Raises `WriteError` for what the format cannot hold, and `OSError`.
+        Raises `WriteError` for values that the format cannot hold, and `OSError`.
         """
 
 
@@ -166,7 +171,14 @@ class Format:
 
     Functions are named as ``"package.module:function"``: their modules are loaded when
     they are used. A format without ``reader`` is only written, one without ``sink`` is
-    only read. Where neither sniff is given, the reader itself is asked.
+    only read. Without ``sniff`` and ``sniff_folder``, the reader itself recognises the
+    format.
+
+    Examples
+    --------
+    >>> from pretrained_embed.formats import find_format
+    >>> find_format("npz").suffixes
+    ('.npz',)
     """
 
     name: str
@@ -195,13 +207,28 @@ class Format:
 
     @property
     def whole(self) -> bool:
-        """Whether it holds all of a table: arrays and metadata, too."""
+        """Whether it holds all of a table, with arrays and metadata."""
         return self.holds == "table"
 
     def open(self, stream: ByteStream, known: KnownLayout | None) -> Reader | None:
-        """Return a reader, or ``None`` where the bytes are of another format.
+        """Open a file for reading.
 
-        Raises `OptionError` for a layout that the format has no use for.
+        Parameters
+        ----------
+        stream : ByteStream
+            The file or folder.
+        known : KnownLayout, optional
+            The known facts about its layout.
+
+        Returns
+        -------
+        Reader or None
+            ``None`` if the bytes are of another format.
+
+        Raises
+        ------
+        OptionError
+            For a layout that the format does not use.
         """
         asked = self.sniff is None and self.sniff_folder is None
         opened = cast(OpenReader, code(self.reader))
@@ -215,17 +242,54 @@ class Format:
         return reader
 
     def part_of(self, stream: ByteStream, span: Span) -> TablePart | None:
-        """Read some rows of a folder; ``None`` where `open` has to be used for that."""
+        """Read some rows of a folder.
+
+        Parameters
+        ----------
+        stream : ByteStream
+            The folder.
+        span : callable
+            Takes the number of rows and returns the wanted range.
+
+        Returns
+        -------
+        TablePart or None
+            ``None`` if `open` must be used instead.
+        """
         return cast(ReadPart, code(self.part))(stream, span) if self.part else None
 
     def open_sink(
         self, path: str | os.PathLike[str], announced: Announced
     ) -> AbstractContextManager[FormatSink]:
-        """Give a sink for a new file; see ``OpenSink``."""
+        """Yield a sink for a new file; see ``OpenSink``.
+
+        Parameters
+        ----------
+        path : path
+            The file to write.
+        announced : Announced
+            The facts about the rows.
+
+        Returns
+        -------
+        context manager of FormatSink
+            The sink.
+        """
         return cast(OpenSink, code(self.sink))(path, announced)
 
     def check_dtype(self, dtype: Dtype) -> None:
-        """Raise `OptionError` for vectors that the format cannot hold."""
+        """Check that the format can hold a dtype.
+
+        Parameters
+        ----------
+        dtype : str
+            The name of the dtype.
+
+        Raises
+        ------
+        OptionError
+            If it cannot.
+        """
         if dtype not in self.dtypes:
             raise OptionError(
                 f"dtype is {dtype!r}; {self.name} holds {' or '.join(self.dtypes)}"
@@ -233,6 +297,6 @@ class Format:
 
 
 def code(path: str) -> object:
-    """Return the function that ``"package.module:function"`` names."""
+    """Return the function with the name ``"package.module:function"``."""
     module, _, function = path.partition(":")
     return getattr(import_module(module), function)

@@ -45,10 +45,10 @@ _VERSIONS, _ALIGNMENT = (2, 3), 32
 _EMBEDDING, _TOKENS = "token_embd.weight", "tokenizer.ggml.tokens"
 _KEPT = ("general.alignment", "general.architecture", "general.name", _TOKENS)
 _STRING, _ARRAY = 8, 9
-#: Bytes of the numbers of each kind.
+#: The size of a number of each kind in bytes.
 _WIDTHS = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _DEEPEST, _LISTED = 4, 10
-#: Types of tensors that are numbers as numpy has them, BF16 as the bits.
+#: Types of tensors that numpy can hold, BF16 as its bits.
 _PLAIN = {0: "<f4", 1: "<f2", 28: "<f8", 30: "<u2"}
 _BF16 = 30
 
@@ -62,8 +62,8 @@ class _Tensor(NamedTuple):
 def open_reader(stream: ByteStream) -> TableReader:
     """Open a model for reading.
 
-    Raises `FormatError` where it is damaged, has no such tensor or no tokens, and
-    `MissingPackageError` where a tensor is quantised and ``gguf`` is not installed.
+    Raises `FormatError` if it is damaged or lacks the tensor or the tokens, and
+    `MissingPackageError` if a tensor is quantised and ``gguf`` is not installed.
     """
     where = stream.name
     with open_local(stream) as file:
@@ -130,7 +130,7 @@ def open_reader(stream: ByteStream) -> TableReader:
 def _rows(
     tensor: _Tensor, file: Any, place: int, size: int, where: str
 ) -> tuple[Rows, list[str]]:
-    """Return the rows of a tensor that begins at a place, and what is told of them."""
+    """Return the rows of a tensor that begins at a position, and their facts."""
     count, dim = tensor.shape
     plain = _PLAIN.get(tensor.type)
     if plain is not None:
@@ -166,7 +166,7 @@ def _rows(
 
 
 class _Quantised:
-    """Rows that are restored as they are asked for."""
+    """Rows that are dequantised on demand."""
 
     dtype = np.dtype(np.float32)
 
@@ -187,7 +187,7 @@ def _text(cursor: Cursor) -> str:
 
 
 def _value(cursor: Cursor, kind: int, depth: int, *, keep: bool) -> Any:
-    """Pass a value; return it if it is to be kept: bytes, a number, or a list."""
+    """Skip a value; return it if ``keep``: bytes, a number, or a list."""
     if kind == _STRING:
         held = cursor.take(cursor.unsigned(8))
         return bytes(held) if keep else None

@@ -1,7 +1,7 @@
-"""The readers of several files, joined to one of all their rows, file after file.
+"""Readers of several files, joined into one of all their rows.
 
-All are of one format and of one dim. A row keeps its place behind the rows of the files
-before, and the first of duplicates over all of them wins.
+All files have the same format and dim. Rows are in the order of the files, and the
+first of duplicates in all files is used.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ from pretrained_embed.formats.reader import (
 from pretrained_embed.formats.table_reader import TableReader, join_tables
 from pretrained_embed.kernel import TokenIndex
 
-#: Formats that hold vectors alone, and the ends of files that have their tokens.
+#: Formats that hold only vectors, and the endings of files with their tokens.
 _ALONE = (".npy", ".safetensors")
 _BESIDE = (".rows.safetensors", ".tokens", ".vocab", ".parquet", ".json", ".txt")
 
-#: Bytes in which a part without a row has its only line, a header at most.
+#: The longest header of a part without rows, in bytes.
 _FIRST_LINE = 1 << 12
 _LF, _BLANKS = b"\n", b" \t\r\n"
-#: The header of word2vec's text and binary for a file of no rows.
+#: The header of word2vec's text and binary for a file without rows.
 _NO_ROWS = re.compile(rb"0[ \t]+[0-9]+")
 
 _LARGEST_SPLIT = 1 << 25
@@ -55,10 +55,10 @@ _LARGEST_SPLIT = 1 << 25
 def open_parts(stream: ByteStream, open_part: Callable[[ByteStream], Reader]) -> Reader:
     """Open the parts of a source, each by ``open_part``, as one reader.
 
-    Parts without a row are left out, with a note: those without a byte, with nothing
-    but a header, and tables of no rows. Raises `FormatError` for parts that differ in
-    format or dim, which names two of them, and where all are empty; and what opening
-    one raises.
+    Parts without rows are left out, with a note: empty files, files with only a header,
+    and tables without rows. Raises `FormatError`, which names two parts, if parts
+    differ in format or dim; `FormatError` if all are empty; and the errors of opening a
+    part.
     """
     readers: list[Reader] = []
     sizes: list[int] = []
@@ -95,7 +95,7 @@ def open_parts(stream: ByteStream, open_part: Callable[[ByteStream], Reader]) ->
 def _joined(
     name: str, readers: Sequence[Reader], sizes: Sequence[int], notes: Sequence[str]
 ) -> Reader:
-    """Return one reader of all rows, in the way that suits its files."""
+    """Return one reader of all rows, of the type that suits its files."""
     tables = [reader for reader in readers if isinstance(reader, TableReader)]
     if len(tables) == len(readers):
         if all(type(table) is TableReader for table in tables):
@@ -107,7 +107,7 @@ def _joined(
 
 
 def _without_lists(parts: Sequence[ByteStream]) -> list[ByteStream]:
-    """Return parts without the files that have the tokens of others."""
+    """Return parts without the files that have the tokens of other parts."""
     paths = [part.path for part in parts if part.path is not None]
     lists = {
         path.with_name(path.stem + end)
@@ -133,9 +133,9 @@ def _opened(
     *,
     shared: bool,
 ) -> Reader | None:
-    """Open a part that begins with ``head``; ``None`` for one without a row.
+    """Open a part that begins with ``head``; ``None`` for one without rows.
 
-    ``shared`` is whether other parts have its first line, too.
+    ``shared`` says whether other parts have the same first line.
     """
     one_line = len(head) < _FIRST_LINE and _LF not in head.strip(_BLANKS)
     line = head.strip(_BLANKS)
@@ -163,7 +163,7 @@ _PATTERN = (
 
 
 def _check_alike(first: Reader, other: Reader, stream: ByteStream) -> None:
-    """Raise `FormatError` unless two parts can be parts of one source."""
+    """Raise `FormatError` unless two parts fit together."""
     if first.format != other.format:
         what = f"{other.name} is {other.format}, {first.name} is {first.format}"
     elif first.dim != other.dim:
@@ -210,7 +210,7 @@ class JoinedReader(Reader):
 
     @property
     def findings(self) -> Findings:
-        """What the last complete pass over all files found."""
+        """The findings of the last complete pass over all files."""
         return self._findings
 
     def packed_blocks(
@@ -242,8 +242,8 @@ class JoinedReader(Reader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`.
 
-        All rows are read: an index of a file does not tell which of its tokens stand in
-        another file, too.
+        All rows are read, since the index of a file does not show which of its tokens
+        are also in another file.
         """
         claims = Claims(index, len(out))
         read = 0
@@ -259,12 +259,12 @@ class JoinedReader(Reader):
         return Selection(claims.positions(), claims.ranks(), self._findings)
 
     def close(self) -> None:
-        """Release what the readers hold open."""
+        """Close the readers."""
         for reader in self._readers:
             reader.close()
 
     def _told(self, part: int, progress: Progress | None) -> Progress | None:
-        """Return what is told of the progress in a part."""
+        """Return the progress function for a part."""
         if progress is None:
             return None
         listener, start, size = progress, self._starts[part], self._sizes[part]
@@ -293,7 +293,8 @@ class JoinedReader(Reader):
             total.suspicious_rows += one.suspicious_rows
             total.duplicates += one.duplicates
             notes = one.notes
-            if reader.count == rows:  # one file was cut up, and this has its header
+            # one file was divided, and this part has its header
+            if reader.count == rows:
                 codes = zip(notes, one.note_codes, strict=True)
                 notes = [note for note, code in codes if code != _OTHER_COUNT]
             noted.append((reader.name, notes))
@@ -305,7 +306,7 @@ _OTHER_COUNT = "header.count-differs"
 
 
 class LookedUpReader(JoinedReader):
-    """Tables whose tokens are at hand, and of which any rows are read. See `Reader`."""
+    """Tables with known tokens, of which any rows can be read. See `Reader`."""
 
     def __init__(
         self,
@@ -328,8 +329,8 @@ class LookedUpReader(JoinedReader):
     ) -> Selection:
         """Write the vector of each wanted token into its row. See `Reader`.
 
-        The tokens of all files are looked up first; so of each file only the rows are
-        read that win over those of all others.
+        The tokens of all files are looked up first, so that only the winning rows of
+        each file are read.
         """
         claims = Claims(index, len(out))
         positions, start, before = list[Int64Array](), 0, 0
@@ -361,7 +362,7 @@ class LookedUpReader(JoinedReader):
 
 
 class ScannedReader(JoinedReader):
-    """Files that are read from front to back, several at once. See `Reader`."""
+    """Files that are read from front to back, several at a time. See `Reader`."""
 
     def select(
         self,
@@ -399,7 +400,7 @@ class ScannedReader(JoinedReader):
         return Selection(rows, claims.ranks(), self._findings)
 
     def splits(self, size: int | None = None) -> list[Split]:
-        """Return the splits of all files. One that cannot be cut is one split."""
+        """Return the splits of all files; an indivisible file is one split."""
         return [
             split._replace(end=split.end or self._sizes[part], part=part)
             for part, reader in enumerate(self._readers)
@@ -434,5 +435,5 @@ class _PartScan:
         return self._scan.run(progress)
 
     def report(self) -> SplitReport:
-        """Return what was found, after the last of the hits."""
+        """Return the results, after the last of the hits."""
         return replace(self._scan.report(), part=self._part)

@@ -1,4 +1,4 @@
-"""What the config of a Keras model says: vocabularies, and the layers they belong to.
+"""The config of a Keras model: vocabularies, and the layers they belong to.
 
 ::
 
@@ -6,10 +6,10 @@
              "output_layers": [[NAME, ...], ...]}}
     layer = {"class_name": NAME, "config": {...}, "name": NAME, "inbound_nodes": [...]}
 
-A node names the layers that feed one: ``{"config": {"keras_history": [NAME, 0, 0]}}``
-in whatever is around it, ``[NAME, 0, 0, ...]`` in Keras 2. In a ``Sequential`` each is
-fed by the one before. Assets are named by classes: the second ``StringLookup`` of a
-model has its files in ``layers/string_lookup_1``.
+A node names the input layers of a layer: ``{"config": {"keras_history": [NAME, 0,
+0]}}`` at any depth, ``[NAME, 0, 0, ...]`` in Keras 2. In a ``Sequential`` the input is
+the layer before. Assets are named by classes: the second ``StringLookup`` of a model
+has its files in ``layers/string_lookup_1``.
 
 https://keras.io/guides/serialization_and_saving/
 """
@@ -22,21 +22,21 @@ from typing import Any, NamedTuple
 
 LOOKUPS = ("StringLookup", "TextVectorization")
 
-_Door = tuple[str, str]  # what a model is fed by, which no layer has for a name
+_Door = tuple[str, str]  # the input of a model, which is no name of a layer
 
 
 class KerasConfig(NamedTuple):
-    """What was found, by the names of layers."""
+    """The content of a config, by the names of layers."""
 
-    vocabularies: dict[str, list[str]]  # that were given to layers, with what precedes
-    lookups: set[str]  # layers that have a vocabulary, in the config or in an asset
-    fed: dict[str | _Door, set[str | _Door]]  # by which others each layer is fed
+    vocabularies: dict[str, list[str]]  # given to layers, with the tokens in front
+    lookups: set[str]  # layers with a vocabulary, in the config or in an asset
+    fed: dict[str | _Door, set[str | _Door]]  # the input layers of each layer
     paths: dict[str, str]  # of assets, to the names of layers
 
     def lookups_before(self, layer: str) -> set[str]:
-        """Return the layers with a vocabulary that come first on the ways to a layer.
+        """Return the nearest layers with a vocabulary before a layer.
 
-        These are those whose ids it is given.
+        Their ids are the input of the layer.
         """
         found: set[str] = set()
         seen: set[str | _Door] = {layer}
@@ -52,7 +52,7 @@ class KerasConfig(NamedTuple):
 
 
 def read_config(config: Any) -> KerasConfig:
-    """Return what a config says; what is of another form is passed over."""
+    """Return the content of a config; parts of another form are ignored."""
     found = KerasConfig({}, set(), {}, {})
     for layer in _objects(config):
         name = _name(layer)
@@ -96,7 +96,7 @@ def read_config(config: Any) -> KerasConfig:
 
 
 def _objects(value: Any) -> Iterator[dict[str, Any]]:
-    """Yield all objects of JSON, wherever they stand."""
+    """Yield all JSON objects, at any depth."""
     left = [value]
     while left:
         value = left.pop()
@@ -122,7 +122,7 @@ def _layers(model: Any) -> list[Any] | None:
 
 
 def _named(nodes: Any) -> Iterator[str]:
-    """Yield the names of layers that nodes, or lists of outputs, name."""
+    """Yield the names of layers in nodes, or in lists of outputs."""
     left = [nodes]
     while left:
         match left.pop():
@@ -144,7 +144,7 @@ def _snake(name: str) -> str:
 
 
 def _vocabulary(layer: dict[str, Any]) -> list[str] | None:
-    """Return the vocabulary that a layer was given, with what is put in front."""
+    """Return the vocabulary that was given to a layer, with the tokens in front."""
     inner = _config(layer)
     tokens = inner.get("vocabulary")
     if not isinstance(tokens, list) or not all(type(t) is str for t in tokens):

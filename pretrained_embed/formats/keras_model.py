@@ -1,4 +1,4 @@
-"""Models that Keras saved: files, folders, and weights alone, of Keras 3 and before.
+"""Models saved by Keras 3 and earlier: files, folders, and weights alone.
 
 ::
 
@@ -11,17 +11,16 @@
     PATH/vars/0, PATH/vars/1, ...     in HDF5: the variables of a layer
     PATH/vars, attribute "name"       the name of the layer
 
-    MODEL.h5                          before, in HDF5:
+    MODEL.h5                          before Keras 3, in HDF5:
       attribute "model_config"        as config.json, where the model was saved
       [model_weights/]LAYER/.../NAME  variables, of an embedding "embeddings"
 
-A layer is known by its name, ``FILE#NAME``, or its path where two have one name. Its
-tokens are those of the vocabulary that feeds it, else of the only one that fits the
-rows. A vocabulary has the mask and the OOV tokens first, as ``get_vocabulary`` has
-them; of several OOV tokens, all alike, those behind the first are told apart by a
-number. One that was given to its layer, not adapted, is in the config. A
-`SplitEmbedding` of this package has two tables and a mask. Nothing is imported from
-Keras, and nothing run.
+A layer is named by its name, ``FILE#NAME``, or by its path if two have one name. Its
+tokens are those of the vocabulary at its input, else of the only one that fits the
+rows. A vocabulary begins with the mask and the OOV tokens, as in ``get_vocabulary``; of
+several equal OOV tokens, those after the first get a number. A vocabulary that was
+given to its layer, not adapted, is in the config. A `SplitEmbedding` of this package
+has two tables and a mask. Keras is not imported, and no code is run.
 
 https://keras.io/guides/serialization_and_saving/
 """
@@ -65,22 +64,22 @@ NAME = "keras"
 
 _VARS, _FIRST = "vars", "/vars/0"
 _DEPTH = 24  # of layers in layers
-_TOKENS = ".tokens"  # of the name of a list that comes before vocabularies
+_TOKENS = ".tokens"  # of the name of a list before vocabularies
 _ASSETS, _VOCABULARY = "assets/", "/vocabulary.txt"
 _DTYPES = {"float64": "F64", "float32": "F32", "float16": "F16"}
-_BEFORE = "model_weights"  # the group of the weights in a model that is one HDF5 file
+_BEFORE = "model_weights"  # the group of the weights in a model in one HDF5 file
 
 
 class _Layer(NamedTuple):
     dtype: str
     shape: tuple[int, ...]
     path: str
-    data: DataFile  # the file that it is in
+    data: DataFile  # the file with it
     variables: bool = True  # whether the path has these below it, else it is one
 
 
 class _Saved(NamedTuple):
-    """What a model consists of."""
+    """The parts of a saved model."""
 
     weights: list[LocalFile]
     config: Any = None
@@ -92,8 +91,8 @@ def open_reader(
 ) -> TableReader | None:
     """Open a model for reading; ``None`` for HDF5 that Keras did not write.
 
-    Raises `FormatError` where it is damaged, where several layers could be meant, or
-    none, and where no tokens are found.
+    Raises `FormatError` if it is damaged, if several layers could be meant or none, and
+    if no tokens are found.
     """
     where = stream.name
     with ExitStack() as held:
@@ -124,14 +123,14 @@ def open_reader(
 
 
 def _has_list(stream: ByteStream) -> bool:
-    """Return whether a list of tokens was named, or lies beside a model as one."""
+    """Return whether a list of tokens was named, or lies beside a model."""
     if stream.path is None or stream.tokens_path is not None:
         return stream.tokens_path is not None
     return stream.path.with_suffix(_TOKENS).is_file()
 
 
 def _saved(stream: ByteStream, held: ExitStack) -> tuple[_Saved, Budget]:
-    """Open the parts of a model, and the budget for all of them."""
+    """Open the parts of a model, with one budget for all."""
     where = stream.name
     if stream.path is not None and stream.path.is_dir():
         return _of_folder(stream, stream.path, held)
@@ -183,7 +182,7 @@ def _config(raw: bytes, budget: Budget) -> Any:
 def _of_folder(
     stream: ByteStream, folder: Path, held: ExitStack
 ) -> tuple[_Saved, Budget]:
-    """Open the parts of a model that was saved unzipped."""
+    """Open the parts of a model that was saved as a folder."""
     where = stream.name
     try:
         file = held.enter_context(
@@ -208,7 +207,7 @@ def _of_folder(
 
 
 def _sharded(stream: ByteStream, path: Path, held: ExitStack) -> tuple[_Saved, Budget]:
-    """Open all shards that a file names, which lie beside it."""
+    """Open all shards in the index, which are files beside it."""
     shards = json_object(path).get("weight_map")
     names: set[str] = set()
     for held_in in shards.values() if isinstance(shards, dict) else ():
@@ -239,7 +238,7 @@ def _old_config(data: DataFile, where: str, budget: Budget) -> Any:
 
 
 def _adapted(assets: Mapping[str, str], said: KerasConfig) -> dict[str, list[str]]:
-    """Return the vocabularies that layers were adapted to, by their names."""
+    """Return the vocabularies that layers were adapted to, by name."""
     found = {}
     for name, text in assets.items():
         path = name.removeprefix(_ASSETS).removesuffix(_VOCABULARY)
@@ -249,7 +248,7 @@ def _adapted(assets: Mapping[str, str], said: KerasConfig) -> dict[str, list[str
 
 
 def _layers(data: DataFile) -> dict[str, _Layer]:
-    """Return the layers whose first variable is a matrix, by their names."""
+    """Return the layers whose first variable is a matrix, by name."""
     found: dict[str, _Layer] = {}
     for name in data.names:
         variables = f"/{name}".endswith(_FIRST)
@@ -267,9 +266,9 @@ def _layers(data: DataFile) -> dict[str, _Layer]:
 
 
 def _before(name: str, data: DataFile) -> str | None:
-    """Return what a variable of a file of before Keras 3 is known by.
+    """Return the name of a variable in a file of Keras before version 3.
 
-    An embedding has the name of its layer, others that and their own.
+    An embedding has the name of its layer, other variables both names.
     """
     steps = name.removesuffix(":0").split("/")
     if steps[0] == _BEFORE:
@@ -282,7 +281,7 @@ def _before(name: str, data: DataFile) -> str | None:
 
 
 def _table(layer: _Layer, where: str, budget: Budget) -> AnyArray:
-    """Return the rows of a layer: those of both tables, where it has two.
+    """Return the rows of a layer: those of both tables, if it has two.
 
     The mask is bool, or int32 of an earlier release of this package, ``j >= 0`` for row
     ``j`` of the first table and ``~k < 0`` for row ``k`` of the second.
@@ -325,7 +324,7 @@ def _with_tokens(
     said: KerasConfig,
     budget: Budget,
 ) -> TableReader:
-    """Return a reader with the vocabulary that feeds a layer, or the one that fits."""
+    """Return a reader with the vocabulary at a layer's input, or the one that fits."""
     rows = table.rows.shape[0]
     feeding = said.lookups_before(layer)
     possible = {n: t for n, t in vocabularies.items() if n in feeding or not feeding}
@@ -363,7 +362,7 @@ def _with_tokens(
 
 
 def _apart(tokens: list[str]) -> list[str]:
-    """Return tokens, of equal ones at the front or behind the mask one as it is."""
+    """Return tokens in which equal ones at the front get a number."""
     for start, first in enumerate(tokens[:2]):
         end = start + 1
         while end < len(tokens) and tokens[end] == first:

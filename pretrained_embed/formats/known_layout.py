@@ -1,4 +1,4 @@
-"""What a user knows of how a file is laid out, and has it read by.
+"""The facts about the layout of a file that a user gives.
 
 ::
 
@@ -8,8 +8,8 @@
            | "separator=" ("space" | "tab" | "tab-space" | "space-tab")
            | "token=" column | "vector=" column
 
-A format uses what is given instead of finding it out, and checks it against the file.
-Which of it a format can use stands in its reader, as ``LAYOUT``.
+A format uses the given facts instead of recognising them, and checks them against the
+file. ``Format.layout`` lists the facts that a format uses.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pretrained_embed.errors import OptionError, suggestion
 if TYPE_CHECKING:
     from pretrained_embed.formats.reader import ByteStream
 
-#: What stands between the numbers, and what stands between token and numbers.
+#: The separator between the numbers, and the one between token and numbers.
 SEPARATORS = {
     "space": (b" ", b" "),
     "tab": (b"\t", b"\t"),
-    "tab-space": (b" ", b"\t"),  # a tab behind the token, spaces between the numbers
+    "tab-space": (b" ", b"\t"),  # a tab after the token, spaces between the numbers
     "space-tab": (b"\t", b" "),
 }
 
@@ -36,20 +36,30 @@ _ANSWERS = {"yes": True, "no": False}
 
 @dataclass(frozen=True)
 class KnownLayout:
-    """What is known of a layout; ``None`` is to be found out.
+    """The known facts about a layout; ``None`` means that it is recognised.
 
     Parameters
     ----------
     dim : int, optional
-        Numbers of a row, at least 1.
+        How many numbers a row has, at least 1.
     header : bool, optional
-        Whether the first line is none of the rows.
+        Whether the first line is a header.
     separator : str, optional
         A key of ``SEPARATORS``.
     rows : int, optional
-        Rows that have a token, at least 1; what stands behind them is left out.
+        How many rows have a token, at least 1; later rows are left out.
     token, vector : str, optional
-        The columns of a table, such as one of Parquet, that have tokens and vectors.
+        The columns with tokens and vectors of a table, such as Parquet.
+
+    Raises
+    ------
+    OptionError
+        For an invalid value.
+
+    Examples
+    --------
+    >>> str(KnownLayout(dim=300, header=True))
+    'dim=300,header=yes'
     """
 
     dim: int | None = None
@@ -70,12 +80,30 @@ class KnownLayout:
 
     @property
     def given(self) -> tuple[str, ...]:
-        """The names of what is known."""
+        """The names of the given facts."""
         names = (field.name for field in fields(self))
         return tuple(name for name in names if getattr(self, name) is not None)
 
     def check_use(self, used: tuple[str, ...], format: str, where: str) -> Self:
-        """Return the layout; `OptionError` if a format does not use all of it."""
+        """Return the layout, if a format uses all of it.
+
+        Parameters
+        ----------
+        used : collection of str
+            The names of the facts that the format uses.
+        format, where : str
+            The names of format and file, for the message.
+
+        Returns
+        -------
+        KnownLayout
+            The same layout.
+
+        Raises
+        ------
+        OptionError
+            For a fact that the format does not use.
+        """
         unused = [name for name in self.given if name not in used]
         if unused:
             can = f"can be told {' and '.join(used)} alone" if used else "needs none"
@@ -91,10 +119,25 @@ AnyLayout = KnownLayout | Mapping[str, Any] | str | None
 
 
 def parse_layout(given: AnyLayout) -> KnownLayout | None:
-    """Return a layout that was given in any form, ``None`` if nothing is known.
+    """Return a layout that was given in any form.
 
-    Raises `OptionError` for a name or a value that there is none of.
+    Parameters
+    ----------
+    given : str, mapping, KnownLayout or None
+        The facts, such as "dim=300,header=yes".
 
+    Returns
+    -------
+    KnownLayout or None
+        ``None`` if nothing is given.
+
+    Raises
+    ------
+    OptionError
+        For an unknown name or an invalid value.
+
+    Examples
+    --------
     >>> parse_layout("dim=300,header=yes").dim
     300
     >>> str(parse_layout({"separator": "tab", "rows": 5}))
@@ -125,7 +168,7 @@ def parse_layout(given: AnyLayout) -> KnownLayout | None:
 def with_columns(layout: KnownLayout | None, stream: ByteStream) -> KnownLayout:
     """Return a layout with the columns that a source names: ``FILE#token=word``.
 
-    Raises `OptionError` where it names other things, or the layout other columns.
+    Raises `OptionError` if it names anything else, or the layout has other columns.
     """
     layout = layout or KnownLayout()
     if stream.fragment is None:

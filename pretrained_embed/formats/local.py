@@ -1,6 +1,6 @@
-"""Local files: mapped, taken piece by piece, or one JSON object.
+"""Local files: mapped, read piece by piece, or one JSON object.
 
-Formats that are not read from front to back need a file that the system can map.
+Formats that are not read from front to back need a file that can be mapped.
 """
 
 from __future__ import annotations
@@ -51,9 +51,9 @@ def open_file(path: Path, options: ReadOptions) -> LocalFile:
 def open_local(stream: ByteStream) -> LocalFile:
     """Open the stream's bytes as a local file.
 
-    Bytes that are not one already (packed, or from a pipe) are copied into a temporary
-    file that goes when it is closed and no longer mapped. Raises `SourceError` where
-    the system refuses, and `FormatError` where they are more than the budget allows.
+    Bytes of another kind (compressed, or from a pipe) are copied into a temporary file,
+    which is deleted when it is closed and no longer mapped. Raises `SourceError` if the
+    system refuses, and `FormatError` if they exceed the budget.
     """
     try:
         if stream.path is not None:
@@ -79,7 +79,7 @@ def _copy(stream: ByteStream) -> LocalFile:
 def copied(file: IO[bytes], budget: Budget | None, options: ReadOptions) -> LocalFile:
     """Return the bytes of a file as a temporary one; raises `FormatError`, `OSError`.
 
-    It goes when it is closed and no longer mapped.
+    It is deleted when it is closed and no longer mapped.
     """
     import tempfile
 
@@ -109,20 +109,20 @@ def budget_of(stream: ByteStream, file: BinaryIO) -> Budget:
 
 
 def array_bytes(shape: tuple[int, ...], itemsize: int, where: str) -> int:
-    """Return the bytes an array takes; `FormatError` if no array has that shape."""
+    """Return the size of an array in bytes; `FormatError` for an impossible shape."""
     if len(shape) > _MOST_DIMS:
         raise FormatError(
             f"{where}: an array of {len(shape):,} dimensions cannot exist; the file is "
             "damaged"
         )
-    # numpy bounds the product even of shapes that hold a zero
+    # numpy limits the product even of shapes with a zero
     if math.prod(max(size, 1) for size in shape) * itemsize > np.iinfo(np.intp).max:
         raise FormatError(f"{where}: an array of shape {shape} cannot exist")
     return math.prod(shape) * itemsize
 
 
 def map_file(file: LocalFile) -> mmap.mmap | bytes:
-    """Map a whole file to be read, or read it: see `ReadOptions`.
+    """Map a whole file for reading, or read it: see `ReadOptions`.
 
     Raises `OSError`.
     """
@@ -142,10 +142,10 @@ def map_array(
 ) -> AnyArray:
     """Map a part of the file as a read-only array, or read it: see `ReadOptions`.
 
-    The caller has checked that the part lies within the file. The array stays good
+    The caller has checked that the part lies within the file. The array stays valid
     when the file is closed.
     """
-    if not math.prod(shape):  # nothing cannot be mapped
+    if not math.prod(shape):  # an empty range cannot be mapped
         return np.empty(shape, dtype)
     try:
         if not file.options.mmap:
@@ -163,10 +163,10 @@ def map_array(
 
 
 class ReadRows:
-    """Rows of a file that is not mapped, (rows, dim), read when they are asked for.
+    """Rows of a file that is not mapped, (rows, dim), read on demand.
 
-    Whatever is asked for, no more is in memory. The file stays open as long as this
-    lives, so what was checked is what is read later. Any threads may ask.
+    Only the requested rows are in memory. The file stays open as long as this object
+    exists, so the checked file is the one that is read. It may be used from any thread.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class ReadRows:
 
 
 def native_integers(array: AnyArray) -> AnyArray:
-    """Return whole numbers in the byte order of this machine; others as they are."""
+    """Return integers in the byte order of this machine; other arrays unchanged."""
     if array.dtype.kind not in "iu" or array.dtype.isnative:
         return array
     return array.astype(array.dtype.newbyteorder("="))
@@ -217,7 +217,7 @@ def _read_array(
 
 
 class Cursor:
-    """A position in some bytes. What is taken are views of them, not copies.
+    """A position in some bytes; results are views of them, not copies.
 
     ``what`` names the whole in messages: "the pickle", "chunk 3".
     """
@@ -232,7 +232,7 @@ class Cursor:
 
     @property
     def left(self) -> int:
-        """How many bytes follow."""
+        """The number of bytes that follow."""
         return len(self._data) - self.at
 
     def take(self, count: int) -> memoryview:
@@ -247,7 +247,7 @@ class Cursor:
         return self._data[begin:end]
 
     def part(self, count: int) -> Cursor:
-        """Return a cursor that stops after the next ``count`` bytes, and pass them."""
+        """Return a cursor over the next ``count`` bytes, and skip them."""
         inner = Cursor(self._data[: self.at + count], self.where, self._what)
         inner.at = self.at
         self.take(count)
@@ -262,7 +262,7 @@ class Cursor:
         return layout.unpack(self.take(layout.size))
 
     def line(self, longest: int) -> bytes:
-        """Return what stands before the next LF, and pass over that."""
+        """Return the bytes before the next LF, and skip both."""
         head = bytes(self._data[self.at : self.at + longest])
         line, feed, _ = head.partition(b"\n")
         if not feed:
@@ -271,7 +271,7 @@ class Cursor:
         return line
 
     def damaged(self, fault: str) -> FormatError:
-        """Return the error that tells of a fault at this place."""
+        """Return the error for a fault at this position."""
         return FormatError(
             f"{self.where}, offset {self.at:,} of {self._what}: {fault}; the file is "
             "damaged, or is none of its format"
@@ -279,9 +279,9 @@ class Cursor:
 
 
 def name_beside(name: object, path: Path) -> str:
-    """Return the name that a file gives of one beside it.
+    """Return the name of another file that a file gives.
 
-    Raises `FormatError` for what is no such name.
+    Raises `FormatError` for an invalid name.
     """
     if isinstance(name, str) and Path(name).name == name and "\0" not in name:
         try:
@@ -328,7 +328,7 @@ _LOCAL_HEADER = 30  # bytes, before the name and the extra fields
 class Zipped:
     """An open zip archive, whose directory is checked against the file.
 
-    No two members lie in the same bytes, and no two have one name.
+    No two members overlap, and no two have the same name.
     """
 
     def __init__(self, file: LocalFile, where: str) -> None:
@@ -354,7 +354,7 @@ class Zipped:
         self.zip.close()
 
     def place(self, info: zipfile.ZipInfo) -> int:
-        """Return where the bytes of a stored member begin; all of them are there."""
+        """Return where the bytes of a stored member begin; all of them exist."""
         if info.flag_bits & 1:
             raise self.damaged(f"member {info.filename!r} is encrypted")
         if not 0 <= info.header_offset <= self._size:
@@ -372,5 +372,5 @@ class Zipped:
         return start
 
     def damaged(self, what: str) -> FormatError:
-        """Return the error that tells what is wrong with the archive."""
+        """Return the error for a fault of the archive."""
         return FormatError(f"{self.where}: {what}; get the file again")

@@ -5,11 +5,10 @@
     magnitude(key TEXT, dim_0 INTEGER, ..., dim_N INTEGER, magnitude REAL)
     magnitude_format(key TEXT, value INTEGER)     "precision", "version", ...
 
-Row after row, a key and its vector: the integers are its numbers times
-10 ** precision. Vectors are of unit length, as pymagnitude gives them unless asked for
-others; the norm that each had is in column ``magnitude`` and is not multiplied back in;
-the facts and a note speak of it. Tables of n-grams, search trees and language models
-are not read.
+Each row has a key and its vector: the integers are its numbers times 10 ** precision.
+Vectors have length 1, as pymagnitude returns them by default; the original norm is in
+column ``magnitude`` and is not multiplied in, which the facts and a note say. Tables of
+n-grams, search trees and language models are not read.
 
 The database is opened read-only and as one that cannot change: no journal is replayed,
 and no file is opened beside it. Views, virtual tables and computed columns are refused,
@@ -45,7 +44,7 @@ _HIGHEST_PRECISION = 18  # decimal digits; more do not fit into 64 bits
 
 
 def open_reader(stream: ByteStream) -> SubwordTableReader:
-    """Open a file for reading; raises `FormatError` where it is damaged."""
+    """Open a file for reading; raises `FormatError` if it is damaged."""
     where = stream.name
     database = Database(stream)
     try:
@@ -83,7 +82,7 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
 
 
 class _Rows(ComputedRows):
-    """Vectors, taken out of the database when they are asked for."""
+    """Vectors that are read from the database on demand."""
 
     def __init__(self, database: Database, numbers: Int64Array, scale: int) -> None:
         self.shape = (len(numbers), database.dim)
@@ -106,13 +105,13 @@ class DatabaseKeys(NamedTuple):
     """The keys of all rows."""
 
     tokens: PackedTokens
-    numbers: Int64Array  # by which the database knows each row
-    least: float  # length that a vector had before it was scaled to 1
+    numbers: Int64Array  # the database's id of each row
+    least: float  # length of a vector before it was scaled to 1
     most: float
 
 
 class Database:
-    """An open file: its keys, its vectors, and what it says of itself."""
+    """An open file: its keys, its vectors, and its metadata."""
 
     def __init__(self, stream: ByteStream) -> None:
         import sqlite3
@@ -145,7 +144,7 @@ class Database:
         self._held.close()
 
     def numbers(self) -> dict[str, int]:
-        """Return what the file says of itself, where that is a number."""
+        """Return the metadata that are numbers."""
         with self._refusing_damage():
             query = (
                 "SELECT key, value FROM magnitude_format WHERE typeof(value) = "
@@ -166,7 +165,7 @@ class Database:
         with self._refusing_damage():
             query = f"SELECT rowid, key, magnitude FROM {_TABLE} ORDER BY rowid"
             for number, key, length in self._sql.execute(query):
-                # Where they do not ascend, damaged pages are met again and again.
+                # If they do not ascend, damaged pages are read again and again.
                 if numbers and number <= numbers[-1]:
                     raise self._damaged(f"row {number:,} comes twice")
                 if type(key) is not bytes:
@@ -174,7 +173,7 @@ class Database:
                 self._budget.take(len(key) + OBJECT)  # keys can share their pages
                 keys.append(key)
                 numbers.append(number)
-                if type(length) is float:  # NULL stands for what is no number
+                if type(length) is float:  # NULL stands for a value that is no number
                     least, most = min(least, length), max(most, length)
         packed = PackedTokens.join(keys)
         return DatabaseKeys(packed, np.array(numbers, np.int64), least, most)
@@ -198,7 +197,7 @@ class Database:
         head, size = file.read(_HEAD), file_size(file)
         page = int.from_bytes(head[16:18], "big")
         pages = int.from_bytes(head[28:32], "big")
-        # A page of 64 KiB is written as 1; old versions of SQLite count no pages.
+        # A page of 64 KiB is written as 1; old versions of SQLite do not count pages.
         needed = pages * (0x10000 if page == 1 else page)
         if len(head) < _HEAD or (head[24:28] == head[92:96] and size < needed):
             raise TruncatedError(
@@ -232,7 +231,7 @@ class Database:
 
 @contextmanager
 def _named(stream: ByteStream) -> Iterator[Path]:
-    """Give the path of the bytes, of a copy where they are no file of their own."""
+    """Yield the path of the bytes, or of a copy if they are no separate file."""
     import tempfile
 
     if stream.path is not None:

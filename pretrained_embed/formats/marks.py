@@ -1,8 +1,8 @@
-"""By which bytes, or which files of a folder, each format is recognised.
+"""The bytes, or the files of a folder, by which each format is recognised.
 
-All of it is cheap, and needs no code of a format: a file is asked for the marks of all
-formats before the one that it has is loaded. What looks like a format may still be
-damaged, or none of it: then the reader says so.
+The tests are cheap, and need no code of a format: they run for all formats before the
+code of one is loaded. A file that passes a test may still be damaged or of another
+format: then the reader reports it.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ ARROW = b"ARROW1"
 ARROW_STREAM = b"\xff\xff\xff\xff"  # before each message
 TORCH = 0x1950A86A20F9469CFC6C
 
-#: Bytes that the header of a safetensors file may have.
+#: The largest header of a safetensors file in bytes.
 SAFETENSORS_HEADER = 100_000_000
 
-#: A pattern of the first line of a floret table.
+#: The pattern of the first line of a floret table.
 FLORET = rb"([0-9]{1,10} ){4}[1-4] [0-9]{1,10} [^ \n]+ [^ \n]+\r?\n"
 
 #: Files of a Hugging Face model.
@@ -39,10 +39,10 @@ MODULES = "modules.json"
 SINGLE = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 
-#: The same, as they were before safetensors.
+#: The same, before safetensors.
 PICKLED, PICKLED_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 
-#: Files of which a model's tokenizer has one, in the order they are looked for.
+#: Files of a model's tokenizer, in the order they are looked for.
 TOKENIZERS = (
     "tokenizer.json",
     "vocab.json",
@@ -53,27 +53,27 @@ TOKENIZERS = (
 ADDED_TOKENS, TOKENIZER_CONFIG = "added_tokens.json", "tokenizer_config.json"
 TOKENIZER_FILES = (*TOKENIZERS, ADDED_TOKENS, TOKENIZER_CONFIG)
 
-#: Ends of the name that a list of tokens has beside a file of vectors.
+#: The endings of a list of tokens beside a file of vectors.
 TOKEN_LISTS = (".tokens", ".vocab", ".parquet", ".json", ".txt")
 
-#: Ends of the names of weights that are not read, but named in an error.
+#: The endings of weights that are not read, but named in an error.
 OTHER_WEIGHTS = (
     *(".pt", ".pth", ".gguf"),
     *(".onnx", "tf_model.h5", "flax_model.msgpack", "adapter_model.safetensors"),
 )
 
-#: Members of a model of Keras that have its layers and its weights.
+#: Members of a Keras model with its layers and its weights.
 KERAS_CONFIG, KERAS_WEIGHTS = "config.json", "model.weights.h5"
 
-#: The key under which this package writes into files of others.
+#: The key under which this package writes into other formats.
 OWN = "pretrained_embed"
 
 #: Files of the vectors of a spaCy pipeline.
 SPACY_VECTORS, SPACY_KEYS, SPACY_CONFIG = "vectors", "key2row", "vectors.cfg"
 SPACY_STRINGS = "strings.json"
 
-#: Of a fastText model from before 2017, which has no first mark: ``dim`` and eleven
-#: more numbers, of which the seventh and the eighth are its loss and its kind.
+#: A fastText model from before 2017 has no magic number: ``dim`` and eleven more
+#: numbers, of which the seventh and the eighth are its loss and its kind.
 _OLD_FASTTEXT = struct.Struct("<12i")
 _LARGEST_DIM, _LOSSES, _KINDS = 1 << 20, range(1, 5), range(1, 4)
 
@@ -83,11 +83,11 @@ _JSON = re.compile(
 )
 #: A quoted field at the start, or a tab before a name or a quoted field.
 _NAMES_OR_QUOTES = re.compile(rb'"|[^\t]*\t["A-Za-z_]')
-#: Bytes that the schema of a stream of Arrow may have.
+#: The largest schema of an Arrow stream in bytes.
 _ARROW_SCHEMA = 1 << 28
 
-#: What torch.save begins with: before PyTorch 1.6 a pickle of a number, since then a
-#: zip, whose members lie in one folder.
+#: The beginning of a file of torch.save: before PyTorch 1.6 a pickle of a number, since
+#: then a zip, whose members lie in one folder.
 _OLD_TORCH = b"\x80\x02\x8a\x0a" + TORCH.to_bytes(10, "little") + b"."
 _OF_TORCH = re.compile(
     rb"PK\x03\x04.{26}[^/]{1,255}/"
@@ -116,18 +116,18 @@ def npz(head: bytes, stream: ByteStream) -> bool:
 
 
 def npy(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes start as a ``.npy`` array does."""
+    """Return whether the bytes begin like a ``.npy`` array."""
     return head.startswith(NPY)
 
 
 def hdf5(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes are HDF5, also behind a user block."""
+    """Return whether the bytes are HDF5, also after a user block."""
     starts = [0, *(512 << i for i in range(len(head).bit_length()))]
     return any(head.startswith(HDF5, start) for start in starts)
 
 
 def keras(head: bytes, stream: ByteStream) -> bool:
-    """Return whether this may be a model of Keras, or HDF5 with a name it writes."""
+    """Return whether this may be a Keras model, or HDF5 with a name of Keras."""
     if _OF_KERAS.match(head) or _KERAS_SHARDS.match(head):
         return True
     return any(name in head for name in _KERAS_NAMES) and hdf5(head, stream)
@@ -153,14 +153,14 @@ def fasttext(head: bytes, stream: ByteStream) -> bool:
 
 
 def torch(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes start as what torch.save writes does."""
+    """Return whether the bytes begin like a file of torch.save."""
     return head.startswith(_OLD_TORCH) or _OF_TORCH.match(head) is not None
 
 
 def gensim(head: bytes, stream: ByteStream) -> bool:
     """Return whether this is a pickle whose first object is one of gensim's.
 
-    A class of the user's that is made from one has another name, but what it holds.
+    A user's subclass has another name, but the same fields.
     """
     if not head.startswith(_PICKLE):
         return False
@@ -168,22 +168,22 @@ def gensim(head: bytes, stream: ByteStream) -> bool:
 
 
 def pickled(head: bytes, stream: ByteStream) -> bool:
-    """Return whether this is another pickle, or a ``.npy`` that is one inside."""
+    """Return whether this is another pickle, or a ``.npy`` with a pickle inside."""
     if head.startswith(NPY):
         return b"'descr': '|O'" in head[:_CLASS]
     if not head.startswith(_PICKLE) or head[1:2] not in (b"\2", b"\3", b"\4", b"\5"):
         return False
-    others = (safetensors, torch, gensim)  # whose first bytes may be the same
+    others = (safetensors, torch, gensim)  # which may have the same first bytes
     return not any(known(head, stream) for known in others)
 
 
 def gguf(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes start as a model of llama.cpp does."""
+    """Return whether the bytes begin like a model of llama.cpp."""
     return head.startswith(GGUF)
 
 
 def finalfusion(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes start as a file of finalfusion does."""
+    """Return whether the bytes begin like a file of finalfusion."""
     return head.startswith(FINALFUSION)
 
 
@@ -193,7 +193,7 @@ def magnitude(head: bytes, stream: ByteStream) -> bool:
 
 
 def parquet(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes are Parquet, and no text with such a token."""
+    """Return whether the bytes are Parquet, and not text with such a token."""
     return head.startswith(PARQUET) and head[4:5] not in (b" ", b"\t")
 
 
@@ -206,12 +206,12 @@ def arrow(head: bytes, stream: ByteStream) -> bool:
 
 
 def json(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the bytes begin as an object with a key, or a list of objects."""
+    """Return whether the bytes begin like a JSON object or a list of objects."""
     return _JSON.match(head, 0, _LOOKED_AT) is not None
 
 
 def csv(head: bytes, stream: ByteStream) -> bool:
-    """Return whether the first line may be of CSV: its reader looks again."""
+    """Return whether the first line may be CSV; its reader checks it again."""
     first = head[:_LOOKED_AT].partition(b"\n")[0]
     if b"\0" in first:
         return False
@@ -246,19 +246,20 @@ def hugging_face(folder: Path) -> bool:
 
 
 def keras_folder(folder: Path) -> bool:
-    """Return whether a folder has the weights of Keras in it, beside a config."""
+    """Return whether a folder has Keras weights and a config."""
     return all((folder / name).is_file() for name in (KERAS_WEIGHTS, KERAS_CONFIG))
 
 
 def spacy(folder: Path) -> bool:
-    """Return whether a folder has the vectors of a spaCy pipeline in it."""
+    """Return whether a folder has the vectors of a spaCy pipeline."""
     return spacy_folder(folder) is not None
 
 
 def snapshot(folder: Path) -> Path:
-    """Return the folder of the model, if this is where the hub's cache keeps it.
+    """Return the folder of the model in a folder of the hub's cache.
 
-    There, ``refs/main`` names one of the folders in ``snapshots``.
+    There, ``refs/main`` names one of the folders in ``snapshots``. Other folders are
+    returned unchanged.
     """
     reference = folder / "refs" / "main"
     if not reference.is_file():
@@ -269,7 +270,7 @@ def snapshot(folder: Path) -> Path:
 
 
 def spacy_folder(path: Path) -> Path | None:
-    """Return the folder that has the vectors of a spaCy pipeline."""
+    """Return the folder with the vectors of a spaCy pipeline."""
     inside = sorted(path.glob(f"*/vocab/{SPACY_VECTORS}"))
     for file in (path / SPACY_VECTORS, path / "vocab" / SPACY_VECTORS, *inside):
         others = (file.parent / SPACY_KEYS, file.parent / SPACY_CONFIG)

@@ -1,4 +1,4 @@
-"""Numbered parts of work: threads do them, their results come in order."""
+"""Numbered parts of work, done by threads, with results in order."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Result = TypeVar("Result")
 
 
 def thread_count(threads: int | None, *, least: int = 1) -> int:
-    """Return ``threads``, or by default the number of CPUs this process may use.
+    """Return ``threads``, or by default the number of CPUs for this process.
 
     The default is at least ``least``, for threads that mostly wait.
     """
@@ -40,7 +40,7 @@ def per_thread(make: Callable[[], Result]) -> Callable[[], Result]:
 
 
 def started(thread: threading.Thread) -> bool:
-    """Start a thread; tell whether the system has let it."""
+    """Start a thread; return whether the system has allowed it."""
     try:
         thread.start()
     except RuntimeError:  # "can't start new thread": a limit of the process, or memory
@@ -51,10 +51,10 @@ def started(thread: threading.Thread) -> bool:
 def run_in_order(
     work: Callable[[int], Result], parts: int, threads: int
 ) -> Iterator[Result]:
-    """Yield ``work(0)``, ``work(1)``, ... in order, done by ``threads`` threads.
+    """Yield ``work(0)``, ``work(1)``, ... in order, computed by ``threads`` threads.
 
-    The threads are at most twice their number ahead of the consumer. An exception of
-    a part comes out in that part's turn, so the first one in order is the one seen.
+    The threads are at most twice their number ahead of the consumer. An exception is
+    raised in the turn of its part, so the first one in order is raised.
     """
     if threads == 1 or parts == 1:
         yield from map(work, range(parts))
@@ -79,18 +79,18 @@ def run_in_order(
 
 
 class _OrderedRun(Generic[Result]):
-    """What the threads of one run share."""
+    """The shared state of the threads of one run."""
 
     def __init__(self, work: Callable[[int], Result], parts: int, threads: int) -> None:
         self._work = work
-        self._end = parts  # parts from here on are not begun
+        self._end = parts  # later parts are not begun
         self._ahead = 2 * threads
         self._begun = self._taken = 0
         self._done: dict[int, tuple[Result | None, BaseException | None]] = {}
         self._change = threading.Condition()
 
     def work(self) -> None:
-        """Do parts in order of number until there are no more."""
+        """Do parts in order until there are no more."""
         while (part := self._begin()) is not None:
             outcome: tuple[Result | None, BaseException | None]
             try:
@@ -103,7 +103,7 @@ class _OrderedRun(Generic[Result]):
                 self._change.notify_all()
 
     def take(self, part: int) -> Result:
-        """Wait for a part, and return its result or raise its exception."""
+        """Wait for a part; return its result or raise its exception."""
         with self._change:
             self._change.wait_for(lambda: part in self._done)
             result, error = self._done.pop(part)

@@ -6,9 +6,9 @@ value is a `Format`::
     [project.entry-points."pretrained_embed.formats"]
     mine = "my_package.formats:MINE"
 
-Entry points are looked up only where no format of this package recognises a file or has
-a name. Code of others may raise anything: here that becomes an error of ours, which
-names the package. No `except` of this package is as wide as those of this module.
+Entry points are only loaded if no format of this package recognises a file or has a
+name. Code of others may raise any exception: here it becomes an error of ours, which
+names the package. Only this module has such wide `except` clauses.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from pretrained_embed.kernel import TokenIndex
 
 GROUP = "pretrained_embed.formats"
 
-_LONGEST = 200  # characters of a message of others
+_LONGEST = 200  # how many characters of a foreign message are shown
 _WORDS = {
     "holds": ("rows", "subwords", "table"),
     "lies_in": ("file", "files", "folder"),
@@ -44,7 +44,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Plugins:
-    """The formats of plug-ins, and what is wrong with those that were left out."""
+    """The formats of plug-ins, and the faults of those that were left out."""
 
     formats: tuple[Format, ...]
     faults: tuple[str, ...]
@@ -55,7 +55,7 @@ class Plugins:
 
 
 def load(taken: Collection[str]) -> Plugins:
-    """Load the formats of all installed plug-ins, in the order of their names.
+    """Load the formats of all installed plug-ins, sorted by name.
 
     ``taken`` are the names that no plug-in may have.
     """
@@ -108,7 +108,7 @@ def _name(entry: EntryPoint) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """Return an exception in one line."""
+    """Return an exception as one line."""
     try:
         text = " ".join(str(error).split())
     except Exception:  # noqa: BLE001  (an exception of others)
@@ -118,7 +118,7 @@ def _said(error: BaseException) -> str:
 
 @contextmanager
 def guarded(format: Format, where: str, *, writes: bool = False) -> Iterator[None]:
-    """Turn what the code of a plug-in raises into an error of this package."""
+    """Turn exceptions of a plug-in into errors of this package."""
     try:
         yield
     except PretrainedEmbedError:
@@ -134,7 +134,7 @@ def guarded(format: Format, where: str, *, writes: bool = False) -> Iterator[Non
 def guarded_reader(reader: object, format: Format, where: str) -> Reader:
     """Return a reader of a plug-in, whose exceptions are errors of this package.
 
-    Raises `FormatError` where it is no reader.
+    Raises `FormatError` for an object that is no reader.
     """
     if isinstance(reader, Reader):
         with guarded(format, where):
@@ -146,7 +146,7 @@ def guarded_reader(reader: object, format: Format, where: str) -> Reader:
 
 
 class _GuardedReader(Reader):
-    """The reader of a plug-in. What it gives is checked; it has no splits."""
+    """The reader of a plug-in. Its results are checked; it has no splits."""
 
     def __init__(self, inner: Reader, format: Format, where: str) -> None:
         self._inner, self._format, self._where = inner, format, where
@@ -162,7 +162,7 @@ class _GuardedReader(Reader):
 
     @property
     def findings(self) -> Findings:
-        """What the last complete pass over the file found."""
+        """The findings of the last complete pass over the file."""
         with self._guarded():
             found = self._inner.findings
             return found if isinstance(found, Findings) else _refuse("findings", found)
@@ -254,7 +254,7 @@ def _refuse(what: str, given: object) -> Any:
 def guarded_sink(
     format: Format, path: str | os.PathLike[str], announced: Announced
 ) -> Iterator[FormatSink]:
-    """Give the sink of a plug-in, whose exceptions are errors of this package."""
+    """Yield the sink of a plug-in, whose exceptions are errors of this package."""
     where = os.fspath(path)
     with ExitStack() as held:
         with guarded(format, where, writes=True):

@@ -2,9 +2,9 @@
 
 ::
 
-    vectors.tsv            a row a line, numbers separated by tabs
-    metadata.tsv           a token a line, without a header, as one column has none
-    projector_config.pbtxt which belongs to which, for a log folder of TensorBoard
+    vectors.tsv            one row a line, numbers separated by tabs
+    metadata.tsv           one token a line, without a header for one column
+    projector_config.pbtxt the names of both, for a log folder of TensorBoard
 
 The two tables load in https://projector.tensorflow.org too.
 https://www.tensorflow.org/tensorboard/tensorboard_projector_plugin
@@ -39,9 +39,9 @@ _CONFIG = """embeddings {
   metadata_path: "metadata.tsv"
 }
 """
-#: Names of columns that hold tokens.
+#: Names of columns with tokens.
 _COLUMNS = ("token", "tokens", "word", "words", "label", "name")
-# What JavaScript trims from both ends of a line.
+# The characters that JavaScript trims at both ends of a line.
 _BLANKS = (
     "\t\n\v\f\r \xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008"
     "\u2009\u200a\u2028\u2029\u202f\u205f\u3000\ufeff"
@@ -52,7 +52,7 @@ _BLANKS = (
 def open_sink(
     path: str | os.PathLike[str], announced: Announced
 ) -> Iterator[ProjectorSink]:
-    """Give a sink whose folder is a new one."""
+    """Yield a sink for a new folder."""
     with new_folder(path) as folder:
         (folder / "projector_config.pbtxt").write_text(_CONFIG, "ascii")
         with (
@@ -65,8 +65,8 @@ def open_sink(
 class ProjectorSink:
     """Takes rows as lines of two open files; see `FormatSink`.
 
-    Raises `WriteError` naming the token that the projector would show as another, or
-    not at all, or whose vector has a number that it cannot read (``nan``, ``inf``).
+    Raises `WriteError`, which names the token, for a token that the projector would
+    change or not show, and for a number that it cannot read (``nan``, ``inf``).
     """
 
     def __init__(self, numbers: BinaryIO, labels: BinaryIO) -> None:
@@ -74,7 +74,7 @@ class ProjectorSink:
         self._labels = labels
 
     def append(self, block: PackedBlock) -> None:
-        """Write rows behind those before."""
+        """Write rows after the earlier ones."""
         tokens, vectors = block
         finite = np.logical_and.reduce(np.isfinite(vectors), axis=1)
         for row, token in enumerate(tokens.unpack()):
@@ -86,7 +86,7 @@ class ProjectorSink:
             self._numbers.write(b"\n".join([*lines, b""]))
 
     def finish(self, annotations: Annotations) -> None:
-        """Write nothing: what else there is has no place here."""
+        """Write nothing: the format has no place for arrays and metadata."""
 
 
 def _check(token: str, is_finite: bool) -> None:
@@ -109,10 +109,10 @@ def _check(token: str, is_finite: bool) -> None:
 
 
 def joined(numbers: Reader, path: Path, options: ReadOptions) -> TableReader:
-    """Return the rows of ``numbers``, whose tokens are first numbers, with true tokens.
+    """Return the rows of ``numbers``, whose tokens are numbers, with tokens.
 
-    These are in the file at ``path``.
-    Raises `FormatError` where there are not as many tokens as rows.
+    The tokens are in the file at ``path``. Raises `FormatError` if the numbers of
+    tokens and rows differ.
     """
     first, vectors = [], []
     for block in numbers.packed_blocks():

@@ -1,13 +1,13 @@
-"""What every format gives and takes: the border between files and matrices.
+"""The interface of formats: streams go in, readers come out.
 
-A format turns a `ByteStream` into a `Reader`. A reader gives all its rows in order
-(`Reader.blocks`) or only the wanted ones (`Reader.select`), and tells what it found
-(`Findings`). What a reader cannot do, it answers with ``None``. Nothing here knows
-where the bytes came from.
+A format turns a `ByteStream` into a `Reader`. A reader returns all its rows in order
+(`Reader.blocks`) or only the wanted ones (`Reader.select`), and its `Findings`. A
+method that a reader does not support returns ``None``. The origin of the bytes is
+unknown here.
 
-A split is a run of a file's rows that can be scanned apart from the others: by another
-thread, process or machine. What its scan tells is counted from the split's own first
-row; `Reader.total` puts the splits together, in order.
+A split is a range of a file's rows that can be scanned separately: by another thread,
+process or machine. Its scan counts rows from the first row of the split; `Reader.total`
+combines the reports of splits in order.
 """
 
 from __future__ import annotations
@@ -46,81 +46,108 @@ if TYPE_CHECKING:
     from pretrained_embed.formats.table import Span, Table, TablePart
 
 
-#: What a reader does with a malformed row: raise, or leave it out and count it.
+#: How a reader treats a malformed row: raise an error, or leave it out and count it.
 OnBadRow = Literal["error", "skip"]
 
-#: Bytes at the start of a file by which its format and layout are found out.
+#: How many bytes at the start of a file are used to recognise format and layout.
 HEAD_SIZE = 1 << 20
 
-#: Rows that statistics are taken of at a time.
+#: How many rows statistics process at a time.
 _STATISTICS_BLOCK = 1024
 
 
 class ByteStream(Protocol):
-    """A run of bytes with a name, as the sources layer hands it over."""
+    """A range of bytes with a name, as the sources layer passes it on.
+
+    Examples
+    --------
+    >>> stream.head(4)  # doctest: +SKIP
+    b'PK\x03\x04'
+    """
 
     @property
     def name(self) -> str:
-        """The name to use in messages."""
+        """The name for messages."""
 
     @property
     def size(self) -> int | None:
-        """Number of bytes, where that is known before reading."""
+        """The number of bytes, if known before reading."""
 
     @property
     def packed_size(self) -> int | None:
-        """Number of bytes of the file they were unpacked from, where that is known."""
+        """The size in bytes before decompression, if known."""
 
     @property
     def path(self) -> Path | None:
-        """The plain local file that holds exactly these bytes, if there is one."""
+        """The plain local file with exactly these bytes, if there is one."""
 
     @property
     def tokens_path(self) -> Path | None:
-        """A file that lists the tokens, for formats that hold vectors alone."""
+        """A file with the tokens, for formats that hold only vectors."""
 
     @property
     def fragment(self) -> str | None:
-        """What is wanted of the file, for formats that hold several things."""
+        """The part of the file that is wanted, for formats that hold several tables."""
 
     @property
     def read_options(self) -> ReadOptions:
-        """How its file, and those beside it, are read: whenever, by whatever thread."""
+        """The options for reading its file, and those beside it."""
 
     @property
     def provenance(self) -> Mapping[str, object]:
-        """Facts about the source that go with its vectors; JSON holds them all."""
+        """Facts about the source for the provenance, as JSON-compatible values."""
 
     @property
     def parts(self) -> Sequence[ByteStream]:
-        """The files in order, of a source of several that has no bytes of its own."""
+        """The files, in order, of a source of several files."""
 
     @property
     def ranges(self) -> bool:
-        """Whether the size is known and any range can be opened, by several at once."""
+        """Whether the size is known and any range can be opened, several at a time."""
 
     @property
     def address(self) -> str | None:
-        """The source to name in another process to open the same bytes there."""
+        """The source that opens the same bytes in another process."""
 
     def head(self, size: int) -> bytes:
-        """Return the first ``size`` bytes, or all if there are fewer."""
+        """Return the first bytes.
+
+        Parameters
+        ----------
+        size : int
+            How many bytes.
+
+        Returns
+        -------
+        bytes
+            All bytes, if there are fewer.
+        """
 
     def open(self, begin: int = 0, end: int | None = None) -> BinaryIO:
-        """Open the bytes for reading from ``begin`` on, which is 0 without `ranges`.
+        """Open the bytes for reading.
 
-        Behind ``end`` little will be read. That is a hint, and no end of the file.
+        Parameters
+        ----------
+        begin : int, default 0
+            Where to begin; 0 without `ranges`.
+        end : int, optional
+            A hint: little will be read after it.
+
+        Returns
+        -------
+        BinaryIO
+            The open bytes.
         """
 
 
 class Split(NamedTuple):
-    """A byte range of a file; a row belongs to that in which it begins."""
+    """A byte range of a file; it has the rows that begin in it."""
 
     begin: int
     end: int
     first: bool
     last: bool
-    part: int = 0  # which file, of a source of several
+    part: int = 0  # which file, for a source of several
 
 
 #: A whole file in one split.
@@ -129,19 +156,19 @@ WHOLE = Split(0, 0, first=True, last=True)
 
 @dataclass
 class SplitReport:
-    """What scanning a split has found, its rows counted from its first."""
+    """The result of scanning a split; rows are counted from its first."""
 
     findings: Findings = field(default_factory=Findings)
     stopped_by: Fault | None = None  # a bad row that may not be left out
-    blank_end: int = 0  # lines at the end that are blank: bad rows if more rows follow
+    blank_end: int = 0  # blank lines at the end: bad rows if more rows follow
     skips: bool = True  # whether bad rows may be left out
-    read: int = 0  # place in the file up to which was read
-    part: int = 0  # which file, of a source of several
-    odd_tokens: int = 0  # rows whose token holds what no text has
+    read: int = 0  # position in the file up to which was read
+    part: int = 0  # which file, for a source of several
+    odd_tokens: int = 0  # rows whose token has bytes that are not text
     first_odd: int = 0  # the first of them
 
     def add_to(self, findings: Findings, first_line: int | None) -> None:
-        """Add what was found to the findings of the splits before this one.
+        """Add the results to the findings of the splits before this one.
 
         ``first_line`` is that of the file's first row, ``None`` in a binary file.
         """
@@ -156,10 +183,10 @@ class SplitReport:
 
 
 def first_rows(reports: Iterable[SplitReport]) -> list[int]:
-    """Return the row of the source at which each split begins, then how many there are.
+    """Return the row of the source at which each split begins, then the total.
 
-    Blank lines at the end of a file are no rows, whatever splits they are in: else
-    those of the files behind it would be counted from another place.
+    Blank lines at the end of a file are no rows, in any split; otherwise the rows of
+    later files would be counted differently.
     """
     firsts, row, blank, part = [], 0, 0, 0
     for report in reports:
@@ -179,20 +206,26 @@ class SplitScan(Protocol):
         """Yield the hits of the split in order."""
 
     def report(self) -> SplitReport:
-        """Return what was found, after the last of the hits."""
+        """Return the results, after the last of the hits."""
 
 
 class Selection(NamedTuple):
-    """Where the rows of a selection came from."""
+    """The origin of the rows of a selection."""
 
-    # As many rows as ``out`` or ``index.row_count`` has, whichever is more.
+    # The arrays are as long as ``out`` or ``index.row_count``, whichever is longer.
     source_rows: Int64Array  # (rows,) 0-based row in the file; -1: not found
     ranks: UInt8Array  # (rows,) rank of the wanted form that was found
     findings: Findings
 
 
 class Statistics(NamedTuple):
-    """Of the first rows of a file, dimension by dimension."""
+    """Mean and standard deviation of each dimension of the first rows of a file.
+
+    Examples
+    --------
+    >>> Statistics.of(np.float32([[1, 2], [3, 2]])).mean
+    array([2., 2.])
+    """
 
     mean: Float64Array  # (dim,)
     std: Float64Array  # (dim,), of the population
@@ -200,11 +233,20 @@ class Statistics(NamedTuple):
 
     @classmethod
     def of(cls, vectors: FloatArray) -> Statistics:
-        """Return the statistics of rows, (rows, dim).
+        """Return the statistics of rows.
 
         The sums run row by row in binary64, so that they are the same on any machine,
-        over a block of rows at a time, so that they take little memory.
-        Numbers that are not finite are left out of them.
+        and over blocks of rows, so that they take little memory.
+
+        Parameters
+        ----------
+        vectors : array of float, shape (rows, dim)
+            The rows. Numbers that are not finite are ignored.
+
+        Returns
+        -------
+        Statistics
+            Mean and standard deviation of each dimension.
         """
         dim = vectors.shape[1]
         count = np.zeros(dim, np.int64)
@@ -222,7 +264,7 @@ class Statistics(NamedTuple):
 
 
 class _Sum:
-    """A sum of rows, block by block, with the bits of one over all of them."""
+    """A sum of rows in blocks, with the same bits as one sum of all rows."""
 
     def __init__(self, dim: int) -> None:
         self.of_rows = np.zeros(dim)
@@ -239,7 +281,7 @@ class _Sum:
 def _in_binary64(
     vectors: FloatArray,
 ) -> Iterator[tuple[Float64Array, BoolArray]]:
-    """Yield rows, and which of their numbers are finite, a block at a time."""
+    """Yield rows, and a mask of their finite numbers, a block at a time."""
     for start in range(0, len(vectors), _STATISTICS_BLOCK):
         with np.errstate(invalid="ignore"):  # a signalling NaN becomes a quiet one
             sample = vectors[start : start + _STATISTICS_BLOCK].astype(np.float64)
@@ -247,14 +289,18 @@ def _in_binary64(
 
 
 class Reader(ABC):
-    """An open file of vectors.
+    """An open file of vectors, a context manager.
 
-    ``count`` is the number of rows the file declares or is known to have, or
-    ``None``; a declared count is a hint and may be false. ``statistics`` are those that
-    the file holds itself, or ``None``. ``dtype`` is what the numbers are stored as: the
-    name of a dtype, or "text". ``composes`` says that tokens which the file
-    does not hold can have vectors made of its subword pieces (see `compose`). ``facts``
-    is what else the file tells of itself, for people to read; JSON holds it all.
+    ``count`` is the declared or known number of rows, or ``None``; a declared count may
+    be wrong. ``statistics`` are those saved in the file, or ``None``. ``dtype`` is the
+    stored dtype of the numbers, or "text". ``composes`` says whether vectors of other
+    tokens can be composed from subword vectors (see `compose`). ``facts`` are other
+    facts in the file, for display, as JSON-compatible values.
+
+    Examples
+    --------
+    >>> with open_vectors("vectors.txt") as reader:  # doctest: +SKIP
+    ...     print(reader.format, reader.dim)
     """
 
     format: str
@@ -273,7 +319,18 @@ class Reader(ABC):
         on_bad_row: OnBadRow = "error",
         progress: Progress | None = None,
     ) -> Iterator[Block]:
-        """Yield all rows as `packed_blocks` does, with a ``str`` for each token."""
+        """Yield all rows in file order, with a ``str`` for each token.
+
+        Parameters
+        ----------
+        threads, on_bad_row, progress
+            As in `packed_blocks`.
+
+        Yields
+        ------
+        Block
+            Some consecutive rows.
+        """
         packed = self.packed_blocks(
             threads=threads, on_bad_row=on_bad_row, progress=progress
         )
@@ -288,11 +345,30 @@ class Reader(ABC):
         on_bad_row: OnBadRow = "error",
         progress: Progress | None = None,
     ) -> Iterator[PackedBlock]:
-        """Yield all rows in file order, duplicates included, tokens as bytes.
+        """Yield all rows in file order, duplicates included, with tokens as bytes.
 
-        Raises `RowError` at the first malformed row unless ``on_bad_row="skip"``,
-        and `TruncatedError` where the bytes end inside a row. After the last block
-        `findings` is complete.
+        After the last block `findings` is complete.
+
+        Parameters
+        ----------
+        threads : int, optional
+            How many threads read; by default one for each CPU.
+        on_bad_row : "raise" or "skip", default "raise"
+            Raise an error for a malformed row, or leave it out and count it.
+        progress : callable of (bytes, bytes in all or None), optional
+            Called while the file is read.
+
+        Yields
+        ------
+        PackedBlock
+            Some consecutive rows.
+
+        Raises
+        ------
+        RowError
+            At the first malformed row, unless it is skipped.
+        TruncatedError
+            If the bytes end inside a row.
         """
 
     @abstractmethod
@@ -307,11 +383,23 @@ class Reader(ABC):
     ) -> Selection:
         """Write the vector of each wanted token into its row of ``out``.
 
-        ``out`` is float32 (rows, dim), C-contiguous; rows whose token is not in the
-        file keep what they hold. Where several rows of the file serve one row of
-        ``out``, the lowest rank wins, then the first in the file, whatever the
-        number of threads. Rows that ``index`` wants beyond the end of ``out`` are
-        looked for as the others are, but their vectors are not read.
+        If several rows of the file fit one row of ``out``, the lowest rank wins, then
+        the first in the file, with any number of threads.
+
+        Parameters
+        ----------
+        index : TokenIndex
+            The wanted tokens with their rows and ranks. Rows beyond the end of ``out``
+            are located, but not read.
+        out : array of float32, shape (rows, dim)
+            C-contiguous; rows whose token is not found are not changed.
+        threads, on_bad_row, progress
+            As in `packed_blocks`.
+
+        Returns
+        -------
+        Selection
+            The row of the file for each row.
         """
 
     def locate(
@@ -322,9 +410,21 @@ class Reader(ABC):
         on_bad_row: OnBadRow = "error",
         progress: Progress | None = None,
     ) -> Selection:
-        """Return where `select` would find each wanted token, and read no vector.
+        """Return where `select` would find each wanted token, without reading vectors.
 
         A file without an index is still read from front to back.
+
+        Parameters
+        ----------
+        index : TokenIndex
+            The wanted tokens.
+        threads, on_bad_row, progress
+            As in `packed_blocks`.
+
+        Returns
+        -------
+        Selection
+            The row of the file for each row.
         """
         return self.select(
             index,
@@ -337,56 +437,117 @@ class Reader(ABC):
     def table(self) -> Table | None:
         """Return all rows at once, with the arrays and metadata of the file.
 
-        ``None`` where the file has to be read from front to back: see `blocks`.
+        Returns
+        -------
+        Table or None
+            ``None`` if the file must be read from front to back: see `blocks`.
         """
         return None
 
     def unread(self) -> Table | None:
-        """Return the same as `table`, whose vectors are read as they are asked for.
+        """Return the same as `table`, with vectors that are read on demand.
 
-        ``None`` where the file has no metadata, or is no table of several files.
+        Returns
+        -------
+        Table or None
+            ``None`` if the file has no metadata, or is no table in several files.
         """
         return None
 
     def find_faults(self) -> None:  # noqa: B027  (most readers need not do anything)
-        """Find the malformed rows that only their vectors tell of, where it matters."""
+        """Find the malformed rows that are only known from their vectors."""
 
     def rows(self, progress: Progress | None = None) -> RowStream | None:
-        """Return the same as `table`, a block at a time; ``None`` likewise.
+        """Return the same as `table`, a block at a time.
 
-        Rows without a token are among them.
+        Parameters
+        ----------
+        progress : callable, optional
+            Called while rows are read.
+
+        Returns
+        -------
+        RowStream or None
+            All rows, also those without a token; ``None`` as in `table`.
         """
         return None
 
     def rows_in(self, span: Span) -> TablePart | None:
-        """Return some consecutive rows, as `table` returns all; ``None`` likewise.
+        """Return some consecutive rows, with the arrays and metadata of the file.
 
-        ``span`` is given the number of rows and returns the range that is wanted.
+        Parameters
+        ----------
+        span : callable
+            Takes the number of rows and returns the wanted range.
+
+        Returns
+        -------
+        TablePart or None
+            ``None`` as in `table`.
         """
         return None
 
     def splits(self, size: int | None = None) -> list[Split] | None:
-        """Cut a file that is read from front to back into splits of ``size`` bytes.
+        """Divide a file that is read from front to back into splits.
 
-        By default, and where the format cannot be cut, there is one of all rows.
-        ``None`` where tokens are looked up in an index: use `select`.
+        Parameters
+        ----------
+        size : int, optional
+            The size of a split in bytes; by default, and if the format cannot be
+            divided, there is one split.
+
+        Returns
+        -------
+        list of Split or None
+            ``None`` if the file has an index of its tokens: use `select`.
         """
         return None
 
     def scan(
         self, split: Split, index: TokenIndex | None, on_bad_row: OnBadRow
     ) -> SplitScan:
-        """Return a scan of one of `splits` for the tokens of ``index``, or for all.
+        """Return a scan of one of `splits`.
 
-        Raises `OptionError` for a reader without splits.
+        Parameters
+        ----------
+        split : Split
+            The split.
+        index : TokenIndex or None
+            The wanted tokens; ``None`` for all rows.
+        on_bad_row : "raise" or "skip"
+            As in `packed_blocks`.
+
+        Returns
+        -------
+        SplitScan
+            The scan, to be run once.
+
+        Raises
+        ------
+        OptionError
+            If the reader has no splits.
         """
         raise self._without_splits()
 
     def total(self, reports: Iterable[SplitReport]) -> Findings:
-        """Return the findings of a pass, given the reports of `splits` in order.
+        """Return the findings of a pass, without the number of duplicates.
 
-        Duplicates are not counted. Raises `RowError` for the bad row by which a split
-        was stopped, and `OptionError` for a reader without splits.
+        Parameters
+        ----------
+        reports : sequence of SplitReport
+            The reports of all `splits`, in order.
+
+        Returns
+        -------
+        Findings
+            The findings of the whole file.
+
+        Raises
+        ------
+        RowError
+            For the bad row at which a split stopped.
+        OptionError
+            If the reader has no splits.
         """
         raise self._without_splits()
 
@@ -396,26 +557,34 @@ class Reader(ABC):
         )
 
     def compose(self, tokens: Sequence[str], out: Float32Array) -> BoolArray:
-        """Write vectors made of the file's subword pieces; return which could be.
+        """Compose vectors of tokens from the file's subword vectors.
 
-        ``out`` is float32 (len(tokens), dim). What is returned is bool (len(tokens),);
-        rows of tokens that no piece of the file is in keep what they hold. Only where
-        ``composes`` is true can there be any.
+        Parameters
+        ----------
+        tokens : sequence of str
+            The tokens.
+        out : array of float32, shape (len(tokens), dim)
+            Gets the vectors; rows of tokens without any subword are not changed.
+
+        Returns
+        -------
+        bool array (len(tokens),)
+            Which vectors were composed; none unless ``composes`` is true.
         """
         return np.zeros(len(tokens), np.bool_)
 
     @property
     def whole(self) -> Reader:
-        """The reader of all tokens, where this one is of some."""
+        """The reader of all tokens, if this one has only some."""
         return self
 
     @property
     @abstractmethod
     def findings(self) -> Findings:
-        """What the last complete pass over the file found."""
+        """The findings of the last complete pass over the file."""
 
     def close(self) -> None:  # noqa: B027  (most readers hold nothing open)
-        """Release what the reader holds open."""
+        """Close the files that the reader holds open."""
 
     def __enter__(self) -> Self:
         return self

@@ -1,6 +1,6 @@
-"""The table of formats, and files that are opened by it.
+"""The table of formats, and functions that open files by it.
 
-Packages of others add formats by entry points: see `plugins`.
+Other packages add formats by entry points: see `plugins`.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _OURS = "pretrained_embed.formats"
 _FLOAT32 = FLOATS[:1]
 _TOKENS = tuple("{stem}" + end for end in marks.TOKEN_LISTS)
 _TOKENIZER = (marks.CONFIG, *marks.TOKENIZER_FILES)
-#: Of names: how files are packed, and what is about a repository, not in it.
+#: Endings of compressed files, and files about a repository.
 _PACKED = re.compile(r"\.(?:gz|bz2|xz|zst)$")
 _ABOUT = re.compile(
     r"(?:.*/)?(?:readme|licen[cs]e|notice|requirements|vocab|merges|special_tokens)"
@@ -360,6 +360,16 @@ def known_formats() -> tuple[Format, ...]:
     """Return all formats: those of this package, then those of installed plug-ins.
 
     Plug-ins that cannot be used are left out.
+
+    Returns
+    -------
+    tuple of Format
+        The formats.
+
+    Examples
+    --------
+    >>> known_formats()[0].name
+    'npz'
     """
     from pretrained_embed.formats import plugins
 
@@ -367,15 +377,43 @@ def known_formats() -> tuple[Format, ...]:
 
 
 def find_format(name: str) -> Format | None:
-    """Return the format of this name, ``None`` if there is none."""
+    """Return the format of a name.
+
+    Parameters
+    ----------
+    name : str
+        The name, such as "npz".
+
+    Returns
+    -------
+    Format or None
+        ``None`` for an unknown name.
+
+    Examples
+    --------
+    >>> find_format("npz").suffixes
+    ('.npz',)
+    """
     if name in _BY_NAME:
         return _BY_NAME[name]
     return next((each for each in known_formats() if each.name == name), None)
 
 
 def table_of_formats(formats: tuple[Format, ...] = FORMATS) -> str:
-    """Return the table of formats as Markdown: the documentation has it from here.
+    """Return a table of formats as Markdown, which the documentation contains.
 
+    Parameters
+    ----------
+    formats : sequence of Format
+        The formats.
+
+    Returns
+    -------
+    str
+        The table.
+
+    Examples
+    --------
     >>> print(table_of_formats(FORMATS[:1]))  # doctest: +ELLIPSIS
     | format | name | read | written as | holds |
     | --- | --- | --- | --- | --- |
@@ -397,13 +435,35 @@ def table_of_formats(formats: tuple[Format, ...] = FORMATS) -> str:
 
 
 def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
-    """Open a file or a folder of vectors, its format recognised by its content.
+    """Open a file or a folder of vectors; its content tells the format.
 
-    ``layout`` is what is known of how it is laid out: see `KnownLayout`.
+    Parameters
+    ----------
+    stream : ByteStream
+        The file or folder.
+    layout : KnownLayout, optional
+        The known facts about its layout.
 
-    Raises `UnknownFormatError` if no format recognises it, `FormatError` if the one
-    that does finds it damaged, or not laid out as it is said to be, and `OptionError`
-    for a layout that the format has no use for.
+    Returns
+    -------
+    Reader
+        The open file.
+
+    Raises
+    ------
+    UnknownFormatError
+        If no format recognises it.
+    FormatError
+        If it is damaged or does not fit ``layout``.
+    SourceError
+        If it cannot be read.
+    OptionError
+        For a layout that the format does not use.
+
+    Examples
+    --------
+    >>> open_reader(stream).format  # doctest: +SKIP
+    'text'
     """
     known = parse_layout(layout)
     if stream.parts:
@@ -444,10 +504,25 @@ def open_reader(stream: ByteStream, layout: AnyLayout = None) -> Reader:
 
 
 def is_folder_format(stream: ByteStream) -> bool:
-    """Return whether a folder looks like a format that is a folder, of a plug-in too.
+    """Return whether a folder is in a format that is a folder, also of a plug-in.
 
-    So does one of another program that is known, and not read. Else it may have files
-    of vectors in it.
+    A known folder of another program that cannot be read counts too. Any other folder
+    may have files of vectors in it.
+
+    Parameters
+    ----------
+    stream : ByteStream
+        The folder.
+
+    Returns
+    -------
+    bool
+        Whether it is one.
+
+    Examples
+    --------
+    >>> is_folder_format(stream)  # doctest: +SKIP
+    False
     """
     if any(_may_be(format, b"", stream) for format in FORMATS):
         return True
@@ -463,7 +538,7 @@ def is_folder_format(stream: ByteStream) -> bool:
 
 
 def fetch_folder(listing: Listing) -> Path | None:
-    """Fetch what a reader needs of a folder; ``None`` where no format knows it."""
+    """Fetch the files of a folder that a reader needs; ``None`` if unknown."""
     for format in FORMATS:
         if format.fetch:
             folder = cast(FetchFolder, code(format.fetch))(listing)
@@ -473,9 +548,10 @@ def fetch_folder(listing: Listing) -> Path | None:
 
 
 def files_of_vectors(names: Sequence[str]) -> list[str]:
-    """Return the names of files that hold vectors, as far as names tell.
+    """Return the names of files that have vectors, judging by the names.
 
-    Arrays that lie beside one of them, as of ``w.kv`` ``w.kv.vectors.npy``, are not.
+    Arrays that belong to one of them, such as ``w.kv.vectors.npy`` to ``w.kv``, are
+    left out.
     """
     endings = tuple({ending for format in FORMATS for ending in format.endings})
     held = [
@@ -487,14 +563,14 @@ def files_of_vectors(names: Sequence[str]) -> list[str]:
 
 
 def fetch_file(listing: Listing, name: str) -> Path:
-    """Fetch a file, and what a reader looks for beside it."""
+    """Fetch a file, and the files that its reader looks for beside it."""
     for other in _beside(name, listing.names):
         listing.get(other)
     return listing.get(name)
 
 
 def _beside(name: str, names: Sequence[str]) -> list[str]:
-    """Return those names that a reader of a file looks for beside it."""
+    """Return the names that a reader of a file looks for beside it."""
     folder, slash, own = name.rpartition("/")
     stem = escape(own.rpartition(".")[0])
     patterns = [
@@ -511,7 +587,7 @@ def _beside(name: str, names: Sequence[str]) -> list[str]:
 
 
 def _may_be(format: Format, head: bytes, stream: ByteStream) -> bool:
-    """Return whether a file or a folder looks like a format: see `Format.open`."""
+    """Return whether a file or a folder may have a format: see `Format.open`."""
     path = stream.path
     is_folder = path is not None and path.is_dir()
     if not format.reader or (format.lies_in == "folder") != is_folder:
@@ -522,10 +598,27 @@ def _may_be(format: Format, head: bytes, stream: ByteStream) -> bool:
 
 
 def read_table(stream: ByteStream) -> Table:
-    """Read a whole file. Formats without arrays and metadata give none.
+    """Read a whole file.
 
-    Raises `FormatError` as `open_reader` does, for malformed rows, and for a file
-    without any.
+    Parameters
+    ----------
+    stream : ByteStream
+        The file.
+
+    Returns
+    -------
+    Table
+        All rows; arrays and metadata are empty in formats without them.
+
+    Raises
+    ------
+    FormatError
+        As `open_reader`; for malformed rows; and for a file without rows.
+
+    Examples
+    --------
+    >>> read_table(stream).vectors.shape  # doctest: +SKIP
+    (400000, 50)
     """
     with open_reader(stream) as reader:
         return table_of(reader)
@@ -533,7 +626,27 @@ def read_table(stream: ByteStream) -> Table:
 
 @left_out(BY_COPY)
 def table_of(reader: Reader) -> Table:
-    """Return all that an open reader has, as `read_table` does."""
+    """Return all rows of an open reader, as `read_table` does.
+
+    Parameters
+    ----------
+    reader : Reader
+        The open file.
+
+    Returns
+    -------
+    Table
+        All rows.
+
+    Raises
+    ------
+    FormatError
+        For malformed rows, and for a file without rows.
+
+    Examples
+    --------
+    >>> table_of(reader).tokens[:2]  # doctest: +SKIP
+    """
     if (table := reader.table()) is not None:
         return table
     tokens, vectors = [], []
@@ -546,10 +659,32 @@ def table_of(reader: Reader) -> Table:
 
 
 def read_part(stream: ByteStream, span: Span) -> TablePart:
-    """Read the consecutive rows that ``span`` wants of a table.
+    """Read consecutive rows of a table.
 
-    Their vectors stay mapped, where one file has them all just so. Raises `OptionError`
-    for a format that is read from front to back, and `FormatError` as `open_reader`.
+    Vectors stay mapped if they lie in one file as they are needed.
+
+    Parameters
+    ----------
+    stream : ByteStream
+        The file or folder.
+    span : callable
+        Takes the number of rows and returns the wanted range.
+
+    Returns
+    -------
+    TablePart
+        The rows.
+
+    Raises
+    ------
+    OptionError
+        For a format that is read from front to back.
+    FormatError
+        As `open_reader`.
+
+    Examples
+    --------
+    >>> read_part(stream, lambda rows: range(rows // 2))  # doctest: +SKIP
     """
     for format in FORMATS:
         if format.part and _may_be(format, b"", stream):

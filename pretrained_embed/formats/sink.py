@@ -1,8 +1,8 @@
-"""New files of vectors: blocks of rows one after the other, then all else.
+"""New files of vectors: blocks of rows in order, then everything else.
 
-Every format is written this way: by a matrix that is saved, a source that is converted,
-a build with more rows than memory holds. Where a format has to know all rows before its
-first byte, they wait in a temporary file.
+Every format is written this way: when a matrix is saved, a source converted, or a
+matrix built that is larger than the memory. If a format needs all rows before its first
+byte, they are kept in a temporary file.
 """
 
 from __future__ import annotations
@@ -45,15 +45,15 @@ from pretrained_embed.formats.table import (
     refuse_holes,
 )
 
-#: Names of the formats of this package that `write_table` and `write_rows` write.
+#: Names of this package's formats that `write_table` and `write_rows` write.
 WRITABLE_FORMATS = tuple(format.name for format in FORMATS if format.sink)
 
 _BY_SUFFIX = {suffix: format for format in FORMATS for suffix in format.suffixes}
 
-#: Suffixes by which they choose the format where none is named.
+#: Suffixes that choose a format if none is named.
 WRITABLE_SUFFIXES = tuple(_BY_SUFFIX)
 
-#: Those of files that a reader maps: `new_sink` writes them before all is known.
+#: The suffixes of mappable files: `new_sink` writes them row by row.
 TARGET_SUFFIXES = tuple(s for s, format in _BY_SUFFIX.items() if format.mapped)
 
 _SHARDED = "sharded"
@@ -62,7 +62,23 @@ _BLOCK_BYTES = 1 << 22
 
 
 class FileSink:
-    """Takes the rows of a new file in order, then what belongs to them."""
+    """Takes the rows of a new file in order, then everything else; `new_sink` makes it.
+
+    Parameters
+    ----------
+    inner : FormatSink
+        The sink of the format.
+    announced : Announced
+        The facts about the rows.
+    whole : bool
+        Whether the format holds arrays and metadata.
+
+    Examples
+    --------
+    >>> with new_sink("v.npy", Announced(2, 3)) as sink:  # doctest: +SKIP
+    ...     sink.append(block)
+    ...     sink.finish({}, {})
+    """
 
     def __init__(self, inner: FormatSink, announced: Announced, *, whole: bool) -> None:
         self.written = 0  # rows
@@ -70,17 +86,25 @@ class FileSink:
         self._inner = inner
         self._announced = announced
         self._whole = whole
-        self._placed: Place | None = None  # where others write the rows
-        self._tokens: list[PackedTokens] = []  # where nobody else keeps them
-        self._scales: list[Float32Array] = []  # of the rows, where they have some
+        self._placed: Place | None = None  # if others write the rows
+        self._tokens: list[PackedTokens] = []  # if nobody else keeps them
+        self._scales: list[Float32Array] = []  # of the rows, if they have scales
 
     def append(self, block: AnyBlock) -> None:
-        """Write rows behind those before; their vectors are float32 (k, dim).
+        """Write rows after the earlier ones.
 
-        Those that are in the bits of the file already are written as they are.
+        Vectors that are already in the bits of the file are written unchanged.
 
-        Raises `WriteError` for another dtype or dim, for more rows than announced, and
-        naming the token whose number, or which itself, the format cannot hold.
+        Parameters
+        ----------
+        block : PackedBlock
+            The rows; vectors are float32 (k, dim).
+
+        Raises
+        ------
+        WriteError
+            For another dtype or dim, for more rows than announced, and for a token or
+            number that the format cannot hold; the message names the token.
         """
         announced, (tokens, vectors) = self._announced, block
         if vectors.dtype not in (np.float32, announced.dtype) or (
@@ -102,9 +126,14 @@ class FileSink:
         self.written += len(vectors)
 
     def place(self) -> Place | None:
-        """Return where the rows of the new file lie, which others write there.
+        """Return where the rows of the new file lie, for other writers.
 
-        Takes the place of `append`. ``None`` for a format that cannot do that.
+        It replaces `append`.
+
+        Returns
+        -------
+        Place or None
+            ``None`` if the format cannot do that.
         """
         get = getattr(self._inner, "place", None)
         place: Place | None = get() if get is not None else None
@@ -116,11 +145,23 @@ class FileSink:
     def finish(
         self, arrays: Mapping[str, AnyArray], metadata: Mapping[str, Any]
     ) -> None:
-        """Write what belongs to all rows, as in `Table`.
+        """Write the arrays and metadata of all rows, as in `Table`.
 
-        Scales of the rows are added to the arrays, and what the vectors are to the
-        metadata. Raises `WriteError` for fewer rows than announced, and where tokens
-        and arrays would not read back as they are.
+        Scales of the rows are added to the arrays, and the dtype of the vectors to the
+        metadata.
+
+        Parameters
+        ----------
+        arrays : mapping from str to array
+            Arrays beside the vectors.
+        metadata : mapping
+            JSON-compatible values.
+
+        Raises
+        ------
+        WriteError
+            For fewer rows than announced, and if tokens and arrays would not read back
+            unchanged.
         """
         announced = self._announced
         check_count(announced.rows, self.written)
@@ -147,12 +188,37 @@ class FileSink:
 def new_sink(
     path: str | os.PathLike[str], announced: Announced, format: str | None = None
 ) -> Iterator[FileSink]:
-    """Give a sink for rows; put what it wrote in the place of ``path`` at the end.
+    """Yield a sink for rows; its file replaces ``path`` at the end.
 
-    The suffix chooses the format, if ``format`` does not. Room on the disk for all that
-    is announced is taken first. Raises `WriteError` where the system refuses, where
-    there is too little room on the disk, and where the block ends and the sink is not
-    finished; `OptionError` for a format or a dtype that there is none of.
+    Room for the announced rows is reserved on the disk first.
+
+    Parameters
+    ----------
+    path : path
+        The file to write.
+    announced : Announced
+        The facts about the rows.
+    format : str, optional
+        The name of the format; by default the suffix chooses it.
+
+    Yields
+    ------
+    FileSink
+        Takes the rows; its `FileSink.finish` must be called.
+
+    Raises
+    ------
+    WriteError
+        If the system refuses or the disk has too little room, and if the sink is not
+        finished at the end of the block.
+    OptionError
+        For an unknown format or dtype.
+
+    Examples
+    --------
+    >>> with new_sink("v.npy", Announced(2, 3)) as sink:  # doctest: +SKIP
+    ...     sink.append(block)
+    ...     sink.finish({}, {})
     """
     chosen = choose(path, format)
     chosen.check_dtype(announced.dtype)
@@ -175,15 +241,15 @@ def new_sink(
 
 
 def _told(announced: Announced, metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return metadata that say what the vectors are, too."""
+    """Return metadata with the dtype of the vectors."""
     return {**metadata, **bits.facts(announced.dtype, announced.dim)}
 
 
 def block_of(block: AnyBlock, dtype: Dtype) -> AnyBlock:
     """Return a block in the bits of a dtype, as a `FormatSink` takes it.
 
-    Vectors that are of that dtype are kept as they are. Raises `WriteError` naming the
-    token with a number that it cannot hold.
+    Vectors of that dtype are not changed. Raises `WriteError`, which names the token,
+    for a number that it cannot hold.
     """
     tokens, vectors = block
     if isinstance(vectors, Stored):
@@ -216,14 +282,33 @@ def write_table(
     format: str | None = None,
     shards: int | None = None,
 ) -> None:
-    """Write a table in a format of `WRITABLE_FORMATS`, by default as the suffix says.
+    """Write a table, whole or not at all.
 
-    ``shards`` is in how many files, for the format ``"sharded"``, and means it where
-    none is named. What is written appears whole or not at all. Raises `OptionError` for
-    a format that there is none of, and for shards of another, and `WriteError` for a
-    suffix that names none, where the format cannot hold the table, and where the system
-    refuses. A format that cannot hold the bits of a `Stored` has its numbers, as
+    If the format cannot hold the bits of a `Stored`, its numbers are written as
     float32.
+
+    Parameters
+    ----------
+    path : path
+        The file or folder to write.
+    table : Table
+        The rows and everything else.
+    format : str, optional
+        One of `WRITABLE_FORMATS`; by default the suffix of ``path`` chooses it.
+    shards : int, optional
+        The number of files of the format "sharded", which is then the default.
+
+    Raises
+    ------
+    OptionError
+        For an unknown format, and for shards of another format.
+    WriteError
+        For an unknown suffix, if the format cannot hold the table, and if the system
+        refuses.
+
+    Examples
+    --------
+    >>> write_table("copy.npz", read_table(stream))  # doctest: +SKIP
     """
     if shards is not None and format not in (None, _SHARDED):
         raise OptionError(f"shards is {shards}, but {format} has none")
@@ -244,12 +329,33 @@ def write_rows(
     format: str | None = None,
     progress: Progress | None = None,
 ) -> None:
-    """Write rows as `write_table` does a table.
+    """Write rows as `write_table` writes a table.
 
-    Memory holds a block of vectors at a time. Where a format has to know the number of
-    rows first, the vectors wait in a temporary file beside ``path`` and the tokens in
-    memory; ``progress`` is called while they come from there. Raises also `OptionError`
-    for a dtype that the format has not.
+    One block of vectors is in memory at a time. If a format needs the number of rows
+    first, the vectors are kept in a temporary file beside ``path``, and the tokens in
+    memory.
+
+    Parameters
+    ----------
+    path : path
+        The file or folder to write.
+    rows : RowStream
+        The rows and everything else.
+    format : str, optional
+        As in `write_table`.
+    progress : callable, optional
+        Called while rows are copied from the temporary file.
+
+    Raises
+    ------
+    OptionError
+        For an unknown format, and for a dtype that it cannot hold.
+    WriteError
+        As in `write_table`.
+
+    Examples
+    --------
+    >>> write_rows("copy.bin", rows)  # doctest: +SKIP
     """
     chosen = choose(path, format)
     chosen.check_dtype(rows.dtype)
@@ -280,10 +386,10 @@ def _write(
 
 
 def choose(path: str | os.PathLike[str], format: str | None) -> Format:
-    """Return the format of a new file, which has a sink.
+    """Return the format of a new file; it has a sink.
 
-    Plug-ins are looked up for names and suffixes that no format of this package has.
-    Raises `OptionError` for a name that is none, `WriteError` for such a suffix.
+    Plug-ins are searched for names and suffixes that no format of this package has.
+    Raises `OptionError` for an unknown name, `WriteError` for an unknown suffix.
     """
     if format is not None:
         found = find_format(format)
@@ -308,7 +414,18 @@ def choose(path: str | os.PathLike[str], format: str | None) -> Format:
 
 
 def writable_formats() -> tuple[str, ...]:
-    """Return the names of all formats that are written, those of plug-ins, too."""
+    """Return the names of all formats that can be written, with those of plug-ins.
+
+    Returns
+    -------
+    tuple of str
+        The names.
+
+    Examples
+    --------
+    >>> "npz" in writable_formats()
+    True
+    """
     return tuple(format.name for format in known_formats() if format.sink)
 
 
@@ -344,10 +461,10 @@ def stream_of(table: Table, progress: Progress | None = None) -> RowStream:
 
 
 class Spool:
-    """Takes rows, and gives them back as a table once all are there.
+    """Takes rows, and returns them as a table at the end.
 
-    Its tokens are in memory, its vectors in a temporary file in ``folder`` that goes
-    when nothing refers to them any more. Raises `OSError`.
+    Its tokens are in memory, its vectors in a temporary file in ``folder``, which is
+    deleted when nothing refers to it. Raises `OSError`.
     """
 
     def __init__(self, folder: Path, dim: int, dtype: Dtype) -> None:
@@ -358,11 +475,11 @@ class Spool:
         self._scales: list[Float32Array] = []
         file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  (closed by __exit__)
         self._file = cast(BinaryIO, file)
-        # Nobody else can cut it short: it may be mapped.
+        # No other program can cut it short, so it may be mapped.
         self._kept = LocalFile(self._file, USUAL)
 
     def append(self, block: AnyBlock) -> None:
-        """Take rows of the spool's dtype behind those before."""
+        """Add rows of the spool's dtype."""
         kind = bits.storage(self._dtype)
         self._file.write(np.ascontiguousarray(block.raw, kind).data)
         self._tokens.append(block.tokens)
@@ -372,7 +489,7 @@ class Spool:
     def table(
         self, arrays: Mapping[str, AnyArray], metadata: Mapping[str, Any]
     ) -> Table:
-        """Return all rows, with what belongs to them."""
+        """Return all rows, with arrays and metadata."""
         self._file.flush()
         packed = joined(self._tokens)
         shape = len(packed), bits.width(self._dtype, self._dim)
@@ -393,8 +510,8 @@ class Spool:
 def spooled(rows: RowStream, folder: Path) -> Table:
     """Read a stream to its end and return it as a table; see `Spool`.
 
-    Raises `WriteError` where there is no row, other rows than announced, no room, or a
-    number that the dtype cannot hold.
+    Raises `WriteError` for an empty stream, another number of rows than announced, a
+    full disk, and a number that the dtype cannot hold.
     """
     with writing(folder), Spool(folder, rows.dim, rows.dtype) as spool:
         count = 0
@@ -406,7 +523,7 @@ def spooled(rows: RowStream, folder: Path) -> Table:
 
 
 def check_count(announced: int | None, came: int) -> None:
-    """Raise `WriteError` where not as many rows came as were announced, or none."""
+    """Raise `WriteError` for another number of rows than announced, and for none."""
     if not came:
         raise WriteError("there are no rows to write")
     if announced not in (None, came):

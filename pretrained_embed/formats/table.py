@@ -1,8 +1,8 @@
-"""A table: all tokens and all vectors in matching order, and some rows of it.
+"""A table: all tokens and vectors in matching order, and parts of it.
 
-An array of a table has one entry a row where its last axis is as long as the table;
-`HOLES` lists rows, counted from the table's first. Any other array stays as it is when
-rows are cut from the table. Knows no file format.
+An array of a table has one entry for each row if its last axis is as long as the table;
+`HOLES` lists rows, counted from the table's first. Any other array is not changed when
+rows are cut from the table.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from pretrained_embed.bits import Stored
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, WriteError
 
-#: Name of the extra array (int64, ascending) that lists the rows without a token. A
-#: row without a token is not the row of the empty token.
+#: The name of the extra array (int64, ascending) of the rows without a token, which
+#: differ from the row of the empty token.
 HOLES = "holes"
 
-#: Where the metadata of a shard's file says what part of which matrix it is.
+#: The metadata key for the part of a matrix that is in a shard's file.
 SHARD = "shard"
 
 _PIECE_BYTES = 1 << 24
-_JOINED_BYTES = 1 << 26  # that are copied from one file to joined rows at a time
+_JOINED_BYTES = 1 << 26  # that are copied at a time when files are joined
 _FLOATS = (np.float16, np.float32, np.float64)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class Rows(Protocol):
-    """Vectors as they are stored: an array, also a mapped one, or a data set."""
+    """Vectors as they are stored: an array, which may be mapped, or a data set."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -48,14 +48,14 @@ class Rows(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """What the numbers are stored as."""
+        """The stored dtype of the numbers."""
 
     def __getitem__(self, rows: slice, /) -> AnyArray:
         """Return some consecutive rows."""
 
 
 class JoinedRows:
-    """Rows of several files that follow each other, as `Rows`."""
+    """Rows of several files in order, as `Rows`."""
 
     def __init__(self, parts: Sequence[Rows]) -> None:
         self._parts = parts
@@ -64,7 +64,7 @@ class JoinedRows:
         self.dtype: np.dtype[Any] = np.result_type(*(part.dtype for part in parts))
 
     def __getitem__(self, rows: slice) -> AnyArray:
-        """Return some consecutive rows, mapped where one file has them."""
+        """Return some consecutive rows, mapped if one file has them."""
         start, stop, _ = rows.indices(self.shape[0])
         place = max(0, bisect_right(self._starts, start, hi=len(self._parts)) - 1)
         if stop <= self._starts[place + 1]:
@@ -74,7 +74,7 @@ class JoinedRows:
         row_bytes = max(1, joined.nbytes // len(joined))
         step = max(1, _JOINED_BYTES // row_bytes)
         at = start
-        while at < stop:  # piece by piece: a part may be read for this
+        while at < stop:  # piece by piece: reading may be needed
             begin = self._starts[place]
             end = min(at + step, stop, self._starts[place + 1])
             joined[at - start : end - start] = self._parts[place][
@@ -82,23 +82,30 @@ class JoinedRows:
             ]
             at = end
             place += at == self._starts[place + 1]
-        joined.flags.writeable = False  # nobody else has it: it need not be copied
+        joined.flags.writeable = False  # it is not shared, so it need not be copied
         return joined
 
 
 class Table(NamedTuple):
-    """A whole table of tokens and vectors, and what belongs to it."""
+    """All tokens and vectors, with arrays and metadata.
+
+    Examples
+    --------
+    >>> table = read_table(stream)  # doctest: +SKIP
+    >>> table.vectors.shape == (len(table.tokens), 50)  # doctest: +SKIP
+    True
+    """
 
     tokens: PackedTokens
-    # (rows, dim); may be mapped from a file, read-only. What is written may be float16
-    # or float64 as well. Where the file keeps other bits, they are there.
+    # (rows, dim); may be mapped from a file, read-only. Vectors to be written may also
+    # be float16 or float64. If the file keeps another dtype, they are a `Stored`.
     vectors: Float32Array | Stored
     arrays: dict[str, AnyArray]  # numbers only; see HOLES
-    metadata: dict[str, Any]  # what JSON can hold
+    metadata: dict[str, Any]  # JSON-compatible values
 
 
 class Annotations(NamedTuple):
-    """What a table holds beside its vectors, which may be elsewhere, or still to come.
+    """The content of a table besides its vectors, which may come later.
 
     As in `Table`.
     """
@@ -109,7 +116,7 @@ class Annotations(NamedTuple):
 
 
 def check_table(table: Table) -> None:
-    """Raise `WriteError` if the table would not read back as it is."""
+    """Raise `WriteError` if the table would not read back unchanged."""
     vectors = table.vectors
     shape = vectors.shape
     if len(shape) != 2 or vectors.dtype not in _FLOATS or 0 in shape:
@@ -123,7 +130,7 @@ def check_table(table: Table) -> None:
 
 
 def check_annotations(annotations: Annotations, rows: int) -> None:
-    """Raise `WriteError` if they would not read back as those of so many rows."""
+    """Raise `WriteError` if they would not read back unchanged for these rows."""
     tokens, arrays, _ = annotations
     if len(tokens) != rows:
         raise WriteError(
@@ -149,7 +156,7 @@ def check_annotations(annotations: Annotations, rows: int) -> None:
 def check_holes(
     tokens: PackedTokens, arrays: Mapping[str, AnyArray], where: str
 ) -> Int64Array:
-    """Return the numbers of the rows without a token, or raise `FormatError`."""
+    """Return the rows without a token, or raise `FormatError`."""
     holes = arrays.get(HOLES, np.empty(0, np.int64))
     fine = holes.ndim == 1 and holes.dtype == np.int64
     if fine and len(holes):
@@ -168,7 +175,7 @@ def check_holes(
 
 
 def refuse_holes(arrays: Mapping[str, AnyArray], format: str) -> None:
-    """Raise `WriteError` if a row has no token, for formats that need one a row."""
+    """Raise `WriteError` if a row has no token, for formats that require one."""
     holes = arrays.get(HOLES)
     if holes is not None and len(holes):
         raise WriteError(
@@ -206,7 +213,7 @@ def _refuse_constant(name: str) -> NoReturn:
 
 
 def in_pieces(array: AnyArray) -> Iterator[memoryview]:
-    """Yield the bytes of an array in C order, without a copy of the whole."""
+    """Yield the bytes of an array in C order, without a copy of all."""
     if not array.size:
         return
     rows = array.reshape(1) if not array.ndim else array
@@ -223,20 +230,27 @@ def write_array(file: BinaryIO, array: AnyArray) -> None:
 
 Arrays = Mapping[str, AnyArray]
 
-#: Which rows of so many are wanted; they are consecutive.
+#: Returns the wanted consecutive rows for a number of rows.
 Span = Callable[[int], range]
 
 
 class TablePart(NamedTuple):
-    """Some consecutive rows of a table."""
+    """Some consecutive rows of a table.
 
-    table: Table  # of these rows alone, maybe of none
-    start: int  # the row of the whole that is the first of them
-    rows: int  # of the whole
+    Examples
+    --------
+    >>> part = read_part(stream, lambda rows: range(10))  # doctest: +SKIP
+    >>> part.start, len(part.table.tokens)  # doctest: +SKIP
+    (0, 10)
+    """
+
+    table: Table  # of these rows only, which may be none
+    start: int  # the row of the whole table that is the first of them
+    rows: int  # of the whole table
 
 
 def bounds(rows: int, parts: int) -> list[tuple[int, int]]:
-    """Return where each of so many parts begins and ends; they differ by a row at most.
+    """Return where each part begins and ends; their lengths differ by at most 1.
 
     >>> bounds(8, 3)
     [(0, 2), (2, 5), (5, 8)]
@@ -246,7 +260,7 @@ def bounds(rows: int, parts: int) -> list[tuple[int, int]]:
 
 
 def cut_arrays(arrays: Arrays, rows: int, start: int, stop: int) -> dict[str, Any]:
-    """Return the arrays of a table of so many rows for some of them."""
+    """Return the arrays of a table for some of its rows."""
     cut = dict(arrays)
     for name, array in arrays.items():
         if name == HOLES:
@@ -258,7 +272,7 @@ def cut_arrays(arrays: Arrays, rows: int, start: int, stop: int) -> dict[str, An
 
 
 def check_cuttable(arrays: Arrays, rows: int) -> None:
-    """Raise `WriteError` for an array that cannot be cut with the rows."""
+    """Raise `WriteError` for an array that cannot be cut together with the rows."""
     for name, array in arrays.items():
         if name != HOLES and not (array.ndim and array.shape[-1] == rows):
             raise WriteError(
@@ -270,9 +284,9 @@ def check_cuttable(arrays: Arrays, rows: int) -> None:
 def join_annotations(
     parts: Sequence[Annotations], where: str
 ) -> tuple[PackedTokens, dict[str, AnyArray]]:
-    """Return tokens and arrays of parts that follow each other, as those of one.
+    """Return tokens and arrays of consecutive parts as those of one.
 
-    Raises `FormatError` where the parts do not have the same arrays.
+    Raises `FormatError` if the parts have different arrays.
     """
     if len(parts) == 1:
         return parts[0].tokens, dict(parts[0].arrays)

@@ -1,4 +1,4 @@
-"""The reader of every format that holds a whole table."""
+"""The reader of all formats that hold a whole table."""
 
 from __future__ import annotations
 
@@ -52,15 +52,14 @@ _BLOCK_BYTES = 1 << 24
 
 
 class TableReader(Reader):
-    """Reads rows out of packed tokens and vectors of any dtype that float32 can hold.
+    """Reads rows from packed tokens and vectors of any dtype that float32 can hold.
 
-    Vectors are handed out as float32; the findings' notes say what they were stored
-    as. float64 is rounded; integers, of 16 bits at most, are the numbers they are,
-    unless the metadata say that they stand for others: see `bits`.
-    Rows without a token (`HOLES`) match nothing and are left out of `blocks`. So are
-    malformed rows, ``faults``, where they are to be skipped; most files can have none.
-    ``threads`` decode rows, where that is needed.
-    Raises `FormatError` if tokens and vectors do not belong together.
+    Vectors are returned as float32; the notes of the findings have the stored dtype.
+    float64 is rounded; integers of at most 16 bits are converted, unless the metadata
+    say that they are encoded: see `bits`. Rows without a token (`HOLES`) match nothing
+    and are left out of `blocks`, and so are malformed rows, ``faults``, if they are
+    skipped. ``threads`` decode rows if needed. Raises `FormatError` if tokens and
+    vectors do not belong together.
     """
 
     def __init__(
@@ -115,7 +114,7 @@ class TableReader(Reader):
 
     @property
     def findings(self) -> Findings:
-        """What the last complete pass over the table found."""
+        """The findings of the last complete pass over the table."""
         return self._findings
 
     @property
@@ -125,19 +124,19 @@ class TableReader(Reader):
 
     @property
     def stored(self) -> Rows:
-        """The vectors as they are stored, read as far as they are asked for."""
+        """The vectors as they are stored, read on demand."""
         return self._vectors
 
     @property
     def annotations(self) -> Annotations:
-        """What there is beside the vectors."""
+        """Everything besides the vectors."""
         return Annotations(self._tokens, self._arrays, self._metadata)
 
     def table(self) -> Table | None:
         """Return the whole table, its vectors as float32 (rows, dim) in C order.
 
-        They stay mapped where they are stored just so. Where this package wrote them in
-        other bits they are a `Stored`. ``None`` where rows are malformed.
+        They stay mapped if they are stored as they are needed. If this package wrote
+        them in another dtype, they are a `Stored`. ``None`` if rows are malformed.
         """
         if self._faults:
             return None
@@ -177,9 +176,9 @@ class TableReader(Reader):
         self._findings = self._found(0)
 
     def rows(self, progress: Progress | None = None) -> RowStream | None:
-        """Return all there is, to be written again: rows without a token, too.
+        """Return everything, to be written again: also rows without a token.
 
-        ``None`` where rows are malformed.
+        ``None`` if rows are malformed.
         """
         if self._faults:
             return None
@@ -227,7 +226,7 @@ class TableReader(Reader):
         on_bad_row: OnBadRow = "error",
         progress: Progress | None = None,
     ) -> Selection:
-        """Return the row of each wanted token; no vector is touched."""
+        """Return the row of each wanted token, without reading vectors."""
         self.check_rows(on_bad_row)
         claims = Claims(index, 0)
         source_rows = self._looked_up(claims)
@@ -243,7 +242,7 @@ class TableReader(Reader):
     def check_rows(self, on_bad_row: OnBadRow) -> None:
         """Raise `RowError` for the first malformed row, unless they are skipped.
 
-        Then it is known from here on which they are.
+        If they are skipped, they are known from then on.
         """
         if on_bad_row == "skip":
             self.find_faults()
@@ -259,7 +258,7 @@ class TableReader(Reader):
         return Table(tokens, vectors, dict(arrays), dict(metadata))
 
     def _leave_out(self, faults: Sequence[Doubt]) -> None:
-        """Take rows, which rise, for malformed: in all that is skipped they are holes.
+        """Treat rows, which ascend, as malformed: like holes in all results.
 
         `HOLES`, which lists the rows without a token, stays as it is.
         """
@@ -272,7 +271,7 @@ class TableReader(Reader):
     def find(self, claims: Claims, before: int = 0) -> Int64Array | None:
         """Claim rows for all tokens, by their positions, counted from ``before`` on.
 
-        Returns the row of the table at each position; ``None``: they are the same. Rows
+        Returns the row of the table at each position; ``None`` if they are equal. Rows
         that are left out have no position.
         """
         if not len(self._holes):
@@ -292,18 +291,18 @@ class TableReader(Reader):
     ) -> None:
         """Write rows, by their numbers in the table, into those of ``out``.
 
-        ``source_rows`` is int64, as long as ``out``; -1 leaves a row as it is. What
-        `select` or `locate` of the same table has found is looked up no more: of a
-        file in parts, only those with rows asked for are read.
+        ``source_rows`` is int64, as long as ``out``; a row with -1 is not changed.
+        Tokens need no second look-up after `select` or `locate` of the same table. Of a
+        file in parts, only those with wanted rows are read.
         """
         self._gather(source_rows, out, progress, threads)
 
     def found(self, duplicates: int) -> Findings:
-        """Return the findings of a pass that has met so many duplicates."""
+        """Return the findings of a pass with this number of duplicates."""
         return self._found(duplicates)
 
     def _looked_up(self, claims: Claims) -> Int64Array:
-        """Return the row of the table that each wanted row gets, -1 for none."""
+        """Return the row of the table for each wanted row, -1 for none."""
         rows = self.find(claims)
         places = claims.positions()
         return places if rows is None else np.append(rows, -1)[places]
@@ -311,7 +310,7 @@ class TableReader(Reader):
     def _whole(self, start: int, stop: int) -> Float32Array | Stored:
         if self._keeps_bits and isinstance(self._vectors, Stored):
             if stop - start == len(self._vectors):
-                return self._vectors  # nothing is read of it yet
+                return self._vectors  # nothing of it has been read yet
             return self._vectors.part(slice(start, stop))
         return self._plain(start, stop)
 
@@ -341,9 +340,9 @@ class TableReader(Reader):
         progress: Progress | None,
         threads: int | None,
     ) -> None:
-        """Copy the rows found, in the order of the file, a slab at a time.
+        """Copy the found rows, in the order of the file, some at a time.
 
-        A slab of an array is a view, so only the wanted rows of it are touched.
+        A slice of an array is a view, so only its wanted rows are read.
         """
         targets = np.argsort(source_rows, kind="stable")
         wanted = source_rows[targets]
@@ -380,7 +379,7 @@ class TableReader(Reader):
 
 
 def _emptied(tokens: PackedTokens, rows: Int64Array) -> PackedTokens:
-    """Return the tokens, of which those of some rows have no bytes."""
+    """Return the tokens, with empty ones for some rows."""
     lengths = np.diff(tokens.offsets)
     kept = np.ones(len(tokens), np.bool_)
     kept[rows] = False
@@ -393,8 +392,8 @@ def join_tables(
 ) -> TableReader:
     """Return a reader of the rows of several files of one format, file after file.
 
-    ``notes`` are what else is to be said of them. Of what the files say of their rows
-    only which have no token is kept.
+    ``notes`` are added to the findings. Of the arrays of the files only the rows
+    without a token are kept.
     """
     labels = [one._metadata.get(SHARD) for one in tables]
     wanted = [label.get("rows") for label in labels if isinstance(label, dict)]

@@ -1,9 +1,8 @@
-r"""What ``torch.save`` writes: a pickle, and the storages it refers to.
+r"""Files of ``torch.save``: a pickle, and the storages it refers to.
 
-Read is a table of a tensor, a state dict, a checkpoint, a module: `holdings` has what
-is looked for. Of several tables the input embedding is taken where names tell which
-that is, else the one that the source names, ``FILE#NAME``. Its tokens are in the file,
-or beside it.
+The table is read from a tensor, a state dict, a checkpoint or a module; `holdings`
+finds it. Of several tables the input embedding is taken if the names show it, else the
+one that the source names, ``FILE#NAME``. The tokens are in the file, or beside it.
 
 Since PyTorch 1.6 the file is a zip, of which no member is packed::
 
@@ -13,18 +12,18 @@ Since PyTorch 1.6 the file is a zip, of which no member is packed::
     NAME/version
     id = ("storage", class, KEY, device, count)
 
-Before, and with ``_use_new_zipfile_serialization=False``, it is one thing behind the
-other, in little-endian order whatever machine wrote it::
+Before, and with ``_use_new_zipfile_serialization=False``, the parts follow each other,
+in little-endian order on any machine::
 
     file = pickle:0x1950a86a20f9469cfc6c pickle:1001 pickle:machine pickle:object
            pickle:[KEY, ...] *(count:int64 numbers)      in the order of the keys
     id   = ("storage", class, KEY, device, count, None)
 
-A tensor is a call of a function of ``torch._utils``: a storage, at which of its numbers
-the tensor begins, its shape, and by how many numbers each step along an axis leads on.
-Several may lie in the same numbers, as tied weights and views do. Nothing is called: a
-call is a name with what it is given. Checksums of members that are read are compared,
-but those that are 0: PyTorch can be told to write none.
+A tensor is a call of a function of ``torch._utils`` with a storage, the offset of the
+tensor in it, its shape, and its strides in numbers. Several tensors may share numbers,
+as tied weights and views do. No function is called: a call is read as a name with its
+arguments. Checksums of members are compared, except those that are 0, since PyTorch can
+omit them.
 
 https://github.com/pytorch/pytorch/blob/main/torch/serialization.py, torch/_utils.py
 """
@@ -68,9 +67,9 @@ from pretrained_embed.formats.table_reader import TableReader
 NAME = "torch"
 
 _PICKLE, _VERSION, _ORDER = "data.pkl", "version", "byteorder"
-_PROTOCOL = 1001  # of the file before it was a zip
+_PROTOCOL = 1001  # of the file format before zip
 
-#: Classes of storages: dtypes as safetensors has them, and the bytes of a number.
+#: Classes of storages: dtypes as in safetensors, and the size of a number in bytes.
 _STORAGES = {
     "Float": ("F32", 4),
     "Double": ("F64", 8),
@@ -91,7 +90,7 @@ _STORAGES = {
     "QUInt4x2": ("quantised uint4", 1),
     "QUInt2x4": ("quantised uint2", 1),
 }
-#: dtypes that a tensor names itself, for want of a class of storage.
+#: dtypes that a tensor names itself, since there is no storage class.
 _NAMED = {
     "float32": "F32",
     "float64": "F64",
@@ -115,7 +114,7 @@ _TYPED = {
     "torch._tensor._rebuild_from_type",
     "torch.tensor._rebuild_from_type",
 }
-#: Functions of tensors that are no table of plain numbers, and what these are.
+#: Functions of tensors that are no table of plain numbers, with descriptions.
 _OTHERS = {
     "_rebuild_qtensor": "quantised",
     "_rebuild_sparse_tensor": "sparse",
@@ -128,10 +127,10 @@ _WRAPPED = 4  # parameters in parameters
 
 
 def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableReader:
-    """Open a file for reading; ``rows`` of a layout is how many have a token.
+    """Open a file for reading; ``rows`` of a layout says how many rows have a token.
 
-    Raises `FormatError` where it is damaged, where several tensors could be the table,
-    or none, and where no tokens are found.
+    Raises `FormatError` if it is damaged, if several tensors could be the table or
+    none, and if no tokens are found.
     """
     with open_local(stream) as file:
         budget = budget_of(stream, file)
@@ -141,24 +140,24 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
 
 
 class StoredTensor(NamedTuple):
-    """What a pickle says of a tensor. Two that are equal have the same numbers."""
+    """The facts about a tensor in a pickle. Equal ones have the same numbers."""
 
-    dtype: str  # as safetensors has it, or in words
+    dtype: str  # as in safetensors, or in words
     shape: tuple[int, ...]
     storage: str = ""
-    start: int = 0  # number of the storage that is the first
+    start: int = 0  # the number of the storage that is the first
     strides: tuple[int, ...] = ()  # in numbers
     array: PickledObject | None = None  # of NumPy, which lies in the pickle
 
 
 class _Storage(NamedTuple):
-    begin: int  # place in the file
+    begin: int  # position in the file
     size: int  # bytes
     crc32: int = 0  # if one was written
 
 
 class TorchFile:
-    """An open file of ``torch.save``; raises `FormatError` where it is damaged."""
+    """An open file of ``torch.save``; raises `FormatError` if it is damaged."""
 
     def __init__(self, file: LocalFile, where: str, budget: Budget) -> None:
         self._file = file
@@ -168,12 +167,12 @@ class TorchFile:
         is_zip = file.read(2) == b"PK"
         self._data = map_array(file, np.uint8, (file_size(file),), 0)
         self._storages: dict[str, _Storage] = {}
-        self._compared: set[str] = set()  # whose checksums were right
+        self._compared: set[str] = set()  # those with correct checksums
         pickle = self._of_zip(budget) if is_zip else self._of_old(budget)
         self.root, self.names = pickle.value, pickle.names
 
     def describe(self, value: Any) -> StoredTensor | None:
-        """Return what is said of a tensor or an array, ``None`` for what is neither."""
+        """Return the description of a tensor or an array; ``None`` for others."""
         if type(value) is not PickledObject:
             return None
         for _ in range(_WRAPPED):
@@ -195,16 +194,16 @@ class TorchFile:
         if name in _OTHERS and value.kind.module == "torch._utils":
             args = value.args
             if name == "_rebuild_meta_tensor_no_storage":
-                args = args[:1] + args  # shape after the dtype
+                args = args[:1] + args  # the shape after the dtype
             if name == "_rebuild_sparse_tensor" and args and type(args[-1]) is tuple:
                 args = args[-1]
             return StoredTensor(_OTHERS[name], _sizes(args[2:3]) or ())
         return None
 
     def load(self, tensor: StoredTensor) -> AnyArray:
-        """Return a tensor as it lies in the file, the bits of BF16 as uint16.
+        """Return a tensor as in the file, with the bits of BF16 as uint16.
 
-        Raises `FormatError` where it does not lie there.
+        Raises `FormatError` if it is not in the file.
         """
         where = f"{self._where}, a tensor of shape {tensor.shape}"
         if tensor.array is not None:
@@ -335,7 +334,7 @@ class TorchFile:
 
 
 def _storage(id: Any) -> tuple[str, str, int]:
-    """Return the key, the dtype and the bytes of a number of a storage."""
+    """Return the key, the dtype and the size in bytes of a number of a storage."""
     match id:
         case ("storage", Global() as kind, str(key), _, int(), *rest) if rest in (
             [],
@@ -349,7 +348,7 @@ def _storage(id: Any) -> tuple[str, str, int]:
 
 
 def _tensor(args: tuple[Any, ...], *, own_dtype: bool) -> StoredTensor | None:
-    """Return what the arguments of a call say; ``None`` where no call has them."""
+    """Return the tensor of a call with these arguments; ``None`` for others."""
     match args:
         case (PickledObject() as storage, int(start), tuple(), tuple(), *rest):
             shape, strides = _sizes(args[2:3]), _sizes(args[3:4])
@@ -370,7 +369,7 @@ def _tensor(args: tuple[Any, ...], *, own_dtype: bool) -> StoredTensor | None:
 
 
 def _sizes(held: tuple[Any, ...]) -> tuple[int, ...] | None:
-    """Return a tuple of sizes; ``None`` where it is none."""
+    """Return a tuple of sizes; ``None`` for another value."""
     if len(held) == 1 and type(held[0]) is PickledObject:  # torch.Size
         held = held[0].args
     if len(held) != 1 or type(held[0]) is not tuple:

@@ -1,4 +1,4 @@
-"""Readers of files that are read in one go: no byte tells where a row begins."""
+"""Readers of files that are read in one piece, since rows have no delimiter."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from pretrained_embed.formats.reader import (
 )
 from pretrained_embed.kernel import TokenIndex
 
-#: About how many bytes of vectors a block has.
+#: The approximate size of a block's vectors in bytes.
 BLOCK_BYTES = 1 << 22
 
 
 class UndividedReader(Reader):
-    """Reads all rows by one scan, which `scan` gives. See `Reader`."""
+    """Reads all rows by one scan, which `scan` returns. See `Reader`."""
 
     _findings: Findings
 
     @property
     def findings(self) -> Findings:
-        """What the last complete pass over the file found."""
+        """The findings of the last complete pass over the file."""
         return self._findings
 
     def packed_blocks(

@@ -1,4 +1,4 @@
-"""Saying what a file or a folder is that no format recognises."""
+"""The diagnosis of a file or folder that no format recognises."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _PIPELINE = (
     "{path}/text_encoder, name that"
 )
 
-# First bytes, and what they mean to somebody who expected vectors.
+# First bytes, and their meaning for a user who expected vectors.
 _MARKS = {
     b"\x80": f"{_PICKLE}; as a source its arrays are read, if there are some",
     b"ccopy_reg\n_reconstructor\n": f"{_PICKLE}; of gensim's those of pickle protocol "
@@ -85,13 +85,13 @@ _MARKS = {
     "frame.to_parquet(path) writes it again",
     b"SQLite format 3": "an SQLite database",
 }
-#: First lines that are looked at, and the bytes at their ends.
+#: How many first lines are checked, and how many bytes at their ends.
 _LINES, _LINE_END = 8, 200
-#: Doubles looked at, and the sizes that the numbers of vectors have.
+#: How many doubles are checked, and the usual sizes of numbers in vectors.
 _DOUBLES, _SMALLEST, _LARGEST = 64, 1e-9, 1e4
 
 _HTML = re.compile(rb"\s*(<!doctype html|<html|<head|<\?xml)", re.IGNORECASE)
-#: Lines of a word each, at least two.
+#: Lines of one word each, at least two.
 _WORDS = re.compile(rb"[^\s\x00-\x1f]+\r?\n[^\s\x00-\x1f]+\r?(?:\n|$)")
 _SWAPPED = (
     ". A list of words, one a line, is a vocabulary: give it as that (--vocab), and "
@@ -100,9 +100,9 @@ _SWAPPED = (
 
 
 def folder_diagnosis(folder: Path) -> str | None:
-    """Say what a folder is that is known and not read, and the lines that convert it.
+    """Return what a known folder is that is not read, and code that converts it.
 
-    ``None`` for any other.
+    ``None`` for an unknown folder.
     """
     if (folder / "_versions").is_dir() and (folder / "data").is_dir():
         return f"this is a data set of {_LANCE.format(path=folder)}"
@@ -120,7 +120,7 @@ def folder_diagnosis(folder: Path) -> str | None:
 
 
 def diagnosis(head: bytes, stream: ByteStream) -> str:
-    """Say in a sentence what a file with this head is, and what to do."""
+    """Return a sentence on what a file with these first bytes is, and what to do."""
     if not head:
         return "the file is empty"
     if (path := stream.path) is not None:
@@ -153,16 +153,16 @@ def diagnosis(head: bytes, stream: ByteStream) -> str:
 
 
 def mark_of(head: bytes) -> str | None:
-    """Return what the first bytes say a file is, and what to do; ``None`` if nothing.
+    """Return what the first bytes say a file is, and what to do; ``None`` if unknown.
 
-    For files whose format has been told otherwise: by a name, or by another file.
+    It is for files whose format is known by a name or another file.
     """
     known = (what for mark, what in _MARKS.items() if head.startswith(mark))
     return next(known, None)
 
 
 def _end(path: Path, size: int) -> bytes:
-    """Return the last bytes of a file; none where it cannot be read."""
+    """Return the last bytes of a file; none if it cannot be read."""
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - size))
@@ -172,8 +172,8 @@ def _end(path: Path, size: int) -> bytes:
 
 
 def _cause(head: bytes) -> str | None:
-    """Return what is wrong with the numbers of half of the first lines or more."""
-    # most files need none of it
+    """Return the fault of the numbers in at least half of the first lines."""
+    # most files do not need it
     from pretrained_embed.formats.causes import CONTROLS, cause_of_row, most_common
 
     lines = [line[-_LINE_END:] for line in head.split(b"\n", _LINES)[:_LINES]]
@@ -186,7 +186,7 @@ def _cause(head: bytes) -> str | None:
 
 
 def _raw_numbers(head: bytes) -> bool:
-    """Whether these are doubles, all of a size that numbers of vectors have."""
+    """Return whether these are doubles of the usual sizes in vectors."""
     doubles = np.frombuffer(head[: len(head) // 8 * 8], "<f8")[:_DOUBLES]
     sizes = np.abs(doubles)
     return bool(len(sizes) and np.all((sizes > _SMALLEST) & (sizes < _LARGEST)))

@@ -1,8 +1,8 @@
 """A window that moves over a file's bytes in large, even reads.
 
-The scanning functions of the kernel take a buffer and say how far they got. A
-`Window` keeps what they left, reads on behind it, and can let a second thread do
-the reading (and decompressing) meanwhile. It knows nothing of rows.
+The scanning functions of the kernel take a buffer and return how far they came. A
+`Window` keeps the remaining bytes, reads on after them, and can use a second thread for
+reading and decompressing. It does not know rows.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import BinaryIO, Protocol, Self
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats.parallel import started
 
-#: Bytes of one read: few enough to be scanned from a cache, and enough that threads
-#: seldom wait for each other between calls.
+#: The size of one read: small enough for a cache, and large enough that threads seldom
+#: wait for each other between calls.
 READ_SIZE = 1 << 21
-#: Room kept before each read for what the last scan left.
+#: Room before each read for the bytes that the last scan left.
 HEADROOM = 1 << 16
-#: A row may be this long. More without an end is no row of any embedding.
+#: The longest row. More bytes without an end are no row of an embedding.
 LONGEST_ROW = 1 << 26
-#: Buffers that a reading thread may be ahead by.
+#: How many buffers a reading thread may be ahead.
 AHEAD = 3
 
 
@@ -33,17 +33,17 @@ AHEAD = 3
 #: long (measured on an AMD Zen 3), hence memory that begins at a page, too.
 ALIGNMENT = mmap.PAGESIZE
 
-#: What a window shows: pages of our own, or a copy of a row that outgrew them.
+#: The data of a window: our own pages, or a copy of a row that is larger.
 Buffer = mmap.mmap | bytearray
 
 
 def new_buffer() -> mmap.mmap:
-    """Return memory for a window, to be used again for the next one."""
+    """Return memory for a window, which can be used again for the next one."""
     return mmap.mmap(-1, HEADROOM + READ_SIZE)
 
 
 class _Reads(Protocol):
-    """Gives one read after another: a buffer, filled from HEADROOM to the number."""
+    """Returns one read after another: a buffer, filled from HEADROOM to the number."""
 
     def next(self, size: int) -> tuple[mmap.mmap, int]: ...
 
@@ -51,7 +51,7 @@ class _Reads(Protocol):
 
 
 class _HereAndNow:
-    """Reads when asked, always into the same buffer."""
+    """Reads on demand, always into the same buffer."""
 
     def __init__(self, file: BinaryIO, buffer: mmap.mmap) -> None:
         self._readinto: Callable[[memoryview], int | None] = file.readinto  # type: ignore[attr-defined]  # every binary stream has it; BinaryIO does not say so
@@ -66,7 +66,7 @@ class _HereAndNow:
 
 
 class _Ahead:
-    """Reads in a thread of its own, a few buffers ahead."""
+    """Reads in its own thread, some buffers ahead."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
@@ -103,17 +103,17 @@ class _Ahead:
 
     def close(self) -> None:
         self._free.put(None)
-        self._thread.join(timeout=1.0)  # a stalled pipe must not hold up an interrupt
+        self._thread.join(timeout=1.0)  # a stalled pipe must not delay an interrupt
 
 
 class Window:
     """Whole rows of ``file`` from its present position, a buffer at a time.
 
-    After each `fill`, ``data[start:stop]`` waits to be scanned; the caller moves
-    ``start`` past what it has dealt with. ``offset`` is the place of ``data[0]`` in
-    the file, counted from ``begin``. ``final`` says that the file ends at ``stop``.
-    Bytes behind ``end`` are read in small steps: only a row's rest is wanted of them.
-    Without a ``buffer`` a second thread reads ahead into buffers of its own.
+    After each `fill`, ``data[start:stop]`` is to be scanned; the caller moves ``start``
+    past the scanned bytes. ``offset`` is the position of ``data[0]`` in the file,
+    counted from ``begin``. ``final`` says that the file ends at ``stop``. Bytes after
+    ``end`` are read in small steps, since only the rest of a row is needed. Without a
+    ``buffer`` a second thread reads ahead into its own buffers.
     """
 
     def __init__(
@@ -130,19 +130,19 @@ class Window:
         self.offset = begin
         self.final = False
         self._name = name
-        self._read = begin  # place in the file of the next byte to read
+        self._read = begin  # position in the file of the next byte to read
         self._end = end
         ahead = _Ahead(file) if buffer is None else None
         self._reads: _Reads
         if ahead is not None and ahead.reads:
             self._reads = ahead
-        else:  # also where no more threads may be started
+        else:  # also if no more threads can be started
             self._reads = _HereAndNow(file, buffer or new_buffer())
 
     def fill(self) -> bool:
         """Read on. Returns False when all has been read and handed out.
 
-        Raises `FormatError` if what was left over grows beyond any row's length.
+        Raises `FormatError` if the remaining bytes are longer than any row.
         """
         if self.final:
             return False
@@ -162,14 +162,14 @@ class Window:
             self.start = HEADROOM - len(rest)
             data[self.start : HEADROOM] = rest
             self.data, self.stop = data, stop
-        else:  # a row longer than the headroom: rare enough for a buffer of its own
+        else:  # a row longer than the headroom, which is rare: it gets its own buffer
             self.data = bytearray(rest) + memoryview(data)[HEADROOM:stop]
             self.start, self.stop = 0, len(self.data)
         self.offset = self._read - self.stop
         return True
 
     def discard(self, count: int) -> bool:
-        """Pass over bytes at the start. Returns False if the file ends within them."""
+        """Skip bytes at the start. Returns False if the file ends within them."""
         while self.stop - self.start < count:
             if not self.fill():
                 return False
@@ -178,7 +178,7 @@ class Window:
 
     @property
     def read(self) -> int:
-        """Place in the file up to which bytes have been read."""
+        """The position in the file up to which bytes have been read."""
         return self._read
 
     def __enter__(self) -> Self:

@@ -110,10 +110,8 @@ class Suggestion(NamedTuple):
 
     form: str
     tokens: int
-    # of these tokens, if counts are known / tokens that none of the forms suggested
-    # before would find
-    occurrences: int | None
-    more: int  # tokens that none of the forms suggested before it would find
+    occurrences: int | None  # of these tokens, if counts are known
+    more: int  # tokens that none of the forms suggested before would find
     more_occurrences: int | None
 
 
@@ -229,9 +227,8 @@ class Coverage:
     REPORT_SUFFIXES: ClassVar[tuple[str, ...]] = (".md", ".json", ".csv")
 
     tokens: int
-    # name of a form: tokens found by it / the most frequent first, if counts are known
-    by_origin: dict[str, int]
-    missing: tuple[Missing, ...]  # the most frequent first, where counts are known
+    by_origin: dict[str, int]  # name of a form: tokens found by it
+    missing: tuple[Missing, ...]  # the most frequent first, if counts are known
     occurrences: int | None = None
     occurrences_found: int | None = None
     bands: tuple[Band, ...] = ()

@@ -48,11 +48,9 @@ class Onto:
 
     vectors: Stored  # (rows of the matrix, dim)
     ledger: Ledger
-    # (rows,), tokens that it does not have / that found kept rows and are not in the
-    # match chain / its facts in the provenance
-    missing: BoolArray
-    more_forms: tuple[str, ...]  # which found kept rows and are not in the match chain
-    source: dict[str, Any]  # what the provenance says of it
+    missing: BoolArray  # (rows,), tokens that it does not have
+    more_forms: tuple[str, ...]  # that found kept rows and are not in the match chain
+    source: dict[str, Any]  # its facts in the provenance
 
     @classmethod
     def of(

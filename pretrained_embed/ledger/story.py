@@ -29,16 +29,13 @@ class RowStory:
 
     token: str
     id: int
-    # name of the code in the ledger, in lower case / in words / the name of its source
-    # / from 0; None without a source, or if combined / of the source: "algorithm:value"
-    # / of the source / of the vector; None in a ledger without vectors
-    origin: str
+    origin: str  # name of the code in the ledger, in lower case
     how: str  # in words
-    source: str | None  # the name of the source that it is from
-    source_row: int | None  # from 0; None: from none, or put together of several
+    source: str | None  # the name of its source
+    source_row: int | None  # from 0; None without a source, or if combined
     digest: str | None  # of the source: "algorithm:value"
     licence: str | None  # of the source
-    norm: float | None = None  # of the vector; None: only the ledger was asked
+    norm: float | None = None  # of the vector; None in a ledger without vectors
     parts: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:

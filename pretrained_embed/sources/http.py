@@ -330,11 +330,9 @@ class Failure(Exception):
         start_over: bool = False,
     ) -> None:
         super().__init__(reason)
-        # whether another try may help / the wait that the host asks for, in seconds /
-        # whether earlier bytes are useless
-        self.again = again
-        self.wait = wait  # what the host asks for, in seconds
-        self.start_over = start_over  # whether what came before is of no use
+        self.again = again  # whether another try may help
+        self.wait = wait  # the wait that the host asks for, in seconds
+        self.start_over = start_over  # whether earlier bytes are useless
 
 
 def persist(

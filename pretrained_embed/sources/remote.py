@@ -262,10 +262,8 @@ class Remote(Far, Protocol):
     """A file on another machine, as its protocol describes it."""
 
     size: int | None
-    # a different one is a different file; None if unknown / whether `get` works, if the
-    # size is known
-    version: str | None
-    ranges: bool  # whether `get` can be asked, where the size is known
+    version: str | None  # a different one is a different file; None if unknown
+    ranges: bool  # whether `get` works, if the size is known
 
     def whole(self) -> RawIOBase:
         """Open all bytes, to be read in order."""

@@ -47,7 +47,7 @@ class Precision(NamedTuple):
 
     cosine: float
     csls: float
-    words: int  # source words whose pairs were held out / rows of the target
+    words: int  # source words whose pairs were held out
     candidates: int  # rows of the target
 
     def __str__(self) -> str:

@@ -57,11 +57,9 @@ class FrequencyBand:
     first: int
     end: int
     tokens: int
-    # mean cosine / share of the neighbours that stayed, mean / norm after divided by
-    # that before, median
-    cosine: float
-    kept: float  # share of the neighbours that stayed, the mean
-    norm: float  # the norm after, of that before, the median
+    cosine: float  # mean cosine
+    kept: float  # share of the neighbours that stayed, mean
+    norm: float  # norm after divided by that before, median
 
 
 @dataclass(frozen=True)

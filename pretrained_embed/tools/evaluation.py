@@ -76,7 +76,7 @@ class Score:
     task: str
     kind: str
     measure: str
-    items: int  # in the task / all of whose words have a vector
+    items: int  # in the task
     answered: int  # all of whose words have a vector
     value: float | None
     low: float | None = None
@@ -271,9 +271,7 @@ class _Known(NamedTuple):
 class _Answers(NamedTuple):
     """The answers of a source to the items of a task."""
 
-    # (items,) whether it has all words / (items,) a cosine, or 1 for right and 0 for
-    # wrong
-    there: BoolArray
+    there: BoolArray  # (items,) whether it has all words
     values: Float64Array  # (items,) a cosine, or 1 for right and 0 for wrong
 
 

@@ -47,7 +47,7 @@ class TokenChecks:
     repeated_after_trimming: list[int] = field(default_factory=list)
     not_utf8: list[int] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
-    # some white space, or nothing else / control and format characters
+    # some white space, or nothing else
     white_space: list[int] = field(default_factory=list)
     invisible: list[int] = field(default_factory=list)  # control and format characters
 

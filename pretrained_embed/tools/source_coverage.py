@@ -40,9 +40,8 @@ class SourceCoverage(NamedTuple):
     dim: int
     rows: int
     coverage: Coverage
-    # the most frequent tokens that no other source has / those that all others have
-    only_here: tuple[str, ...]
-    only_not_here: tuple[str, ...]  # those that all other sources have
+    only_here: tuple[str, ...]  # the most frequent tokens that no other source has
+    only_not_here: tuple[str, ...]  # those that all others have
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-compatible values."""

@@ -46,8 +46,8 @@ class Item(NamedTuple):
     """One item of a task."""
 
     words: tuple[str, ...]
-    answer: str = ""  # the fourth word, the odd one, or the category / the rating
-    number: float = 0.0  # what people said
+    answer: str = ""  # the fourth word, the odd one, or the category
+    number: float = 0.0  # the rating
     section: str = ""
 
 

@@ -51,7 +51,7 @@ class RowStart(IntEnum):
 class NewRows:
     """Which old rows make each new row."""
 
-    start: UInt8Array  # (new rows,), codes of `RowStart` / new id to old id
+    start: UInt8Array  # (new rows,), codes of `RowStart`
     copied: dict[int, int] = field(default_factory=dict)  # new id to old id
     blended: dict[int, tuple[Int64Array, Float64Array]] = field(default_factory=dict)
     own: dict[int, Float64Array] = field(default_factory=dict)  # of the input table

@@ -56,9 +56,8 @@ _WEIGHTS = (SINGLE, INDEX, PICKLED, PICKLED_INDEX)
 class NewIds:
     """The new values of token ids in a config."""
 
-    # from old to new, for tokens that both have / the new token for "eos" and so on
-    moved: Mapping[int, int]
-    roles: Mapping[str, int]  # the new token that is "eos" and so on
+    moved: Mapping[int, int]  # from old to new, for tokens that both have
+    roles: Mapping[str, int]  # the new token for "eos" and so on
 
     def renew(self, config: dict[str, Any], *, adding: bool = False) -> None:
         """Update the ids in a config; with ``adding`` also add missing ones.
@@ -116,9 +115,8 @@ class SavedModel:
 
     folder: Path
     config: dict[str, Any]
-    # of a model in several files, as it is written / by the name of the written file
-    index: dict[str, Any] | None
-    shards: dict[str, Shard | PickledShard]  # by the name of the file that is written
+    index: dict[str, Any] | None  # of a model in several files, as it is written
+    shards: dict[str, Shard | PickledShard]  # by the name of the written file
 
     def tensors(self) -> dict[str, known.Described]:
         """Return the tensors in the headers, by name."""

@@ -68,11 +68,9 @@ class ModelTokenizer:
     unk: str | None = None
     cut: Pieces | None = None  # from a text to tokens
     write: Writer | None = None
-    # from "eos" to "</s>" / tokens that are written as their text / the object, or the
-    # content of its tokenizer.json
-    roles: Mapping[str, str] = field(default_factory=dict)
-    added: frozenset[str] = frozenset()  # tokens written as the text they stand for
-    given: Any = None  # the object, or what stands in its tokenizer.json
+    roles: Mapping[str, str] = field(default_factory=dict)  # from "eos" to "</s>"
+    added: frozenset[str] = frozenset()  # tokens that are written as their text
+    given: Any = None  # the object, or the content of its tokenizer.json
     marker: Marker = field(init=False)
 
     def __post_init__(self) -> None:
