@@ -30,6 +30,7 @@ from pretrained_embed.errors import (
     brief,
 )
 from pretrained_embed.formats import Findings, Table, TablePart, write_table
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.table import Rows
 from pretrained_embed.ledger import kept, saved
 from pretrained_embed.ledger.coverage import Advice, Coverage
@@ -542,7 +543,8 @@ class EmbeddingMatrix:
             if more is not None and giver.dtype == self.dtype:
                 stored = bits.replaced(stored, added, giver.stored.take(ids))
             elif more is not None:
-                said = f"rows of {giver.dtype} were added, and rounded to {self.dtype}"
+                what = f"rows of {giver.dtype} were added, and rounded to {self.dtype}"
+                said = Note("vectors.rounded", what)
                 findings = replace(findings, notes=[*findings.notes, said])
         ledger = replace(
             onto.with_rest(every, added, more, len(given.parts)),

@@ -270,7 +270,7 @@ def test_a_file_of_another_tool_keeps_what_its_reader_found(tmp_path):
     assert pe.load_matrix(tmp_path / "saved.npz").findings.codes == expected
     with pe.open_vectors(path) as reader:
         opened = pe.load_matrix(reader)
-        reader.findings.notes.append("later")
+        reader.findings.notes.append(formats.Note("other", "later"))
     assert opened.findings.codes == expected
     assert len(opened.findings.notes) == 1
 

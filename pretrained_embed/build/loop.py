@@ -58,6 +58,7 @@ from pretrained_embed.build.workers import (
 from pretrained_embed.errors import OOVError, WriteError
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import Findings
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.ledger import Ledger
 from pretrained_embed.matrix import EmbeddingMatrix
 
@@ -253,10 +254,11 @@ class _Ranges:
             try:
                 executor.submit(_nothing, plan.recipe).result()
             except (pickle.PicklingError, AttributeError, TypeError):
-                plan.sources[0].notes.append(
+                what = (
                     "rows were made by one process: no other can be sent a function "
                     "of the recipe; one that stands in a module can be"
                 )
+                plan.sources[0].notes.append(Note("build.one-process", what))
                 return False
             except RuntimeError:  # it is broken, or was shut down; see `Tasks`
                 pass

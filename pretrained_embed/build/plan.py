@@ -19,6 +19,7 @@ from pretrained_embed.build.work import Work
 from pretrained_embed.errors import OptionError, ShapeError, given
 from pretrained_embed.fill import PolicyChain, special_chains
 from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.reader import OnBadRow
 from pretrained_embed.formats.table import bounds
 from pretrained_embed.ledger import Ledger
@@ -291,7 +292,9 @@ class Plan:
         if self.onto is not None and self.onto.vectors.encoding != self.dtype:
             old, new = self.onto.vectors.encoding, self.dtype
             what = "have its numbers" if new == "float32" else f"were rounded to {new}"
-            total.notes.append(f"rows kept of a matrix of {old} {what}")
+            total.notes.append(
+                Note("vectors.rounded", f"rows kept of a matrix of {old} {what}")
+            )
         return total
 
 

@@ -51,6 +51,7 @@ from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import Reader
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.local import crc32
 from pretrained_embed.formats.reader import OnBadRow, Split
 from pretrained_embed.kernel import TokenIndex
@@ -334,7 +335,8 @@ class Scan:
         """Read a source in one pass or several, and keep what each has found."""
         plan, means, ranges = self._plan, self._means, len(self._plan.ranges)
         if means.executor is not None and source.address is None:
-            source.notes.append("was read by one process: no other can open it")
+            what = "was read by one process: no other can open it"
+            source.notes.append(Note("build.one-process", what))
         wanted = [len(asked(place)) for place in range(ranges)]
         numbers_of = passes(plan, wanted, means.memory) if any(wanted) else []
         if spared := planned_passes(plan, means.memory) - len(numbers_of):

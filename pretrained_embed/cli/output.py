@@ -253,9 +253,8 @@ def remarks(findings: Findings) -> Iterator[str]:
 
 
 def layout_notes(findings: Findings) -> list[str]:
-    """Return the remarks on the layout of a file: those with a code."""
-    coded = zip(findings.notes, findings.note_codes, strict=True)
-    return [note for note, code in coded if code is not None]
+    """Return the remarks on the layout of a file."""
+    return [note for note in findings.notes if note.on_layout]
 
 
 def rounding(matrix: EmbeddingMatrix) -> Iterator[str]:

@@ -6,7 +6,7 @@ formats by entry points: see `plugins`.
 """
 
 from pretrained_embed.formats.blocks import Block, PackedBlock, RowStream
-from pretrained_embed.formats.findings import Doubt, Findings
+from pretrained_embed.formats.findings import Doubt, Findings, Note
 from pretrained_embed.formats.format import Announced, Format
 from pretrained_embed.formats.known_layout import AnyLayout, KnownLayout, parse_layout
 from pretrained_embed.formats.reader import ByteStream, Reader, Statistics
@@ -48,6 +48,7 @@ __all__ = [
     "Findings",
     "Format",
     "KnownLayout",
+    "Note",
     "PackedBlock",
     "Reader",
     "RowStream",

@@ -17,7 +17,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, BoolArray, Int64Array, PackedTokens
 from pretrained_embed.errors import BY_READER, FormatError, RowError, brief
-from pretrained_embed.formats.findings import Doubt
+from pretrained_embed.formats.findings import Doubt, Note
 from pretrained_embed.formats.table import Rows
 
 #: The content of a column: text, one list of numbers for each row, fractional numbers,
@@ -46,7 +46,7 @@ class Chosen(NamedTuple):
     token: int | None  # None: the index of the table
     vectors: list[int]
     listed: bool  # whether it is one column of lists, and not columns of numbers
-    notes: list[str]  # the columns that are left out
+    notes: list[Note]  # the columns that are left out
 
 
 class TokensAndRows(NamedTuple):
@@ -55,7 +55,7 @@ class TokensAndRows(NamedTuple):
     tokens: PackedTokens
     rows: Rows
     faults: list[Doubt]  # malformed rows, ascending
-    notes: list[str]
+    notes: list[Note]
 
 
 def choose(
@@ -95,7 +95,8 @@ def choose(
         for number, column in enumerate(columns)
         if number != place and number not in vectors
     ]
-    notes = [f"other columns were left behind: {_names_of(left)}"] if left else []
+    what = f"other columns were left behind: {_names_of(left)}"
+    notes = [Note("file.left-out", what)] if left else []
     return Chosen(place, vectors, listed, notes)
 
 

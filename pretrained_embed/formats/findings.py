@@ -62,6 +62,7 @@ CODES = {
     "binary.byte-order-unknown": "a few numbers are of sizes that vectors hardly have, "
     "and would be usual with their bytes in the other order",
     "binary.blank-in-token": "tokens hold a blank, which the format does not know",
+    "binary.cut-row": "the file ends within a row",
     "table.no-rows": "a table has no rows",
     "assumed.first-number": "(i) without a header: all tokens may end in a number; the "
     "first of each row is taken for the vector's",
@@ -77,7 +78,31 @@ CODES = {
     "for its vector",
     "assumed.numbers-are-tokens": "(vii) without a header: all fields are numbers, and "
     "the first ones are taken for tokens",
+    "build.one-process": "one process worked, as others cannot open what it was given",
+    "file.cut": "a part of the file is missing that is not needed",
+    "file.empty": "files without a row were left out",
+    "file.left-out": "a part of the file was not read: columns, arrays, labels",
+    "file.shards": "the rows are in several files",
+    "matrix.part": "the rows are some of a matrix",
+    "matrix.tokenizer-unknown": "nothing was saved of how the vocabulary reads texts",
+    "rows.without-token": "rows have no token, such as padding",
+    "store.fault": "a store could not be used or made, or was made anew",
+    "tokens.digits": "tokens were saved as numbers",
+    "tokens.from": "from which file, layer or array the tokens are",
+    "tokens.no-subwords": "no other tokens can be made of the n-grams",
+    "tokens.numbers-spelled": "the source spells numbers in another way than the "
+    "vocabulary",
+    "tokens.replaced": "added tokens took the rows of others",
+    "vectors.from": "from which tensor or mapping the vectors are",
+    "vectors.norms": "the norms of the vectors are kept apart, and not multiplied in",
+    "vectors.rounded": "rows of another dtype were put together",
+    "vectors.shared": "tokens share vectors",
+    "vectors.stored-as": "the numbers are stored in another dtype than float32",
+    "vectors.weighted": "each vector was multiplied by the weight of its token",
+    "other": "a plug-in, or a former release, said it without a code",
 }
+#: With what the codes begin that are about how a file is laid out.
+_ON_LAYOUT = ("assumed.", "binary.", "header.", "table.", "text.")
 
 
 class Note(str):
@@ -92,23 +117,26 @@ class Note(str):
         note.code = code
         return note
 
+    @property
+    def on_layout(self) -> bool:
+        """Whether it is about how the file is laid out."""
+        return self.code.startswith(_ON_LAYOUT)
+
     def __reduce__(self) -> tuple[type[Note], tuple[str, str]]:
         """Pickle with the code."""
         return Note, (self.code, str(self))
 
 
-def gathered_notes(noted: Iterable[tuple[str, Iterable[str]]]) -> list[str]:
+def gathered_notes(noted: Iterable[tuple[str, Iterable[Note]]]) -> list[Note]:
     """Return the notes of several files, each once, with the first file that has it."""
-    names: dict[tuple[str | None, str], list[str]] = {}
+    names: dict[tuple[str, str], list[str]] = {}
     for name, notes in noted:
         for note in notes:
-            code = note.code if isinstance(note, Note) else None
-            names.setdefault((code, str(note)), []).append(name)
+            names.setdefault((note.code, str(note)), []).append(name)
     gathered = []
     for (code, text), where in names.items():
         more = f" and {len(where) - 1:,} more" if len(where) > 1 else ""
-        told = f"{where[0]}{more}: {text}"
-        gathered.append(told if code is None else Note(code, told))
+        gathered.append(Note(code, f"{where[0]}{more}: {text}"))
     return gathered
 
 
@@ -124,7 +152,7 @@ class Doubt(NamedTuple):
     row: int  # 0-based, in file order, malformed rows included
     line: int | None  # 1-based; None in a binary file
     what: str
-    code: str | None = None  # of `findings.CODES`
+    code: str = "text.bad-row"  # a key of `CODES`
 
 
 @dataclass
@@ -142,7 +170,18 @@ class Findings:
     suspicious_rows: int = 0  # rows that were read but seem one value too long
     duplicates: int = 0  # later occurrences of tokens
     doubts: list[Doubt] = field(default_factory=list)  # the first of these rows
-    notes: list[str] = field(default_factory=list)  # remarks on the file as a whole
+    notes: list[Note] = field(default_factory=list)  # remarks on the file as a whole
+
+    def __post_init__(self) -> None:
+        """Give a code to what plug-ins and former releases say without one."""
+        self.notes = [
+            note if isinstance(note, Note) else Note("other", note)
+            for note in self.notes
+        ]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what was pickled, by former releases as well."""
+        vars(self).update(vars(Findings(**state)))
 
     @property
     def codes(self) -> dict[str, int]:
@@ -153,12 +192,7 @@ class Findings:
             "text.repeated-tokens": self.duplicates,
         }
         found = {code: count for code, count in counts.items() if count}
-        return found | {code: 1 for code in self.note_codes if code is not None}
-
-    @property
-    def note_codes(self) -> list[str | None]:
-        """The code of each note, ``None`` for one without."""
-        return [getattr(note, "code", None) for note in self.notes]
+        return found | {note.code: 1 for note in self.notes}
 
     def of_file(self, name: str) -> Self:
         """Return the findings with the file's name in all texts.
@@ -173,14 +207,12 @@ class Findings:
         Findings
             The same findings.
         """
-        texts = (f"{name}: {note}" for note in self.notes)
-        coded = zip(self.note_codes, texts, strict=True)
         return replace(
             self,
             doubts=[
                 doubt._replace(what=f"{name}: {doubt.what}") for doubt in self.doubts
             ],
-            notes=[text if code is None else Note(code, text) for code, text in coded],
+            notes=[Note(note.code, f"{name}: {note}") for note in self.notes],
         )
 
     @property
@@ -189,7 +221,7 @@ class Findings:
         return vars(self) | {
             "doubts": [doubt._asdict() for doubt in self.doubts],
             "notes": [*map(str, self.notes)],
-            "note_codes": self.note_codes,
+            "note_codes": [note.code for note in self.notes],
             "codes": self.codes,
         }
 
@@ -199,14 +231,11 @@ class Findings:
         Returns
         -------
         dict
-            The fields; a note with a code is a pair of code and text.
+            The fields; a note is a pair of code and text.
         """
         return vars(self) | {
             "doubts": [list(doubt) for doubt in self.doubts],
-            "notes": [
-                str(note) if code is None else [code, str(note)]
-                for code, note in zip(self.note_codes, self.notes, strict=True)
-            ],
+            "notes": [[note.code, str(note)] for note in self.notes],
         }
 
     @classmethod
@@ -228,15 +257,17 @@ class Findings:
         TypeError, KeyError
             For a value that is no saved findings.
         """
-        doubts = [Doubt(*doubt) for doubt in saved["doubts"]]
+        doubts = [
+            Doubt(*doubt[: 3 if doubt[3:] == [None] else None])
+            for doubt in saved["doubts"]
+        ]
         notes = [n if isinstance(n, str) else Note(*n) for n in saved["notes"]]
         found = cls(**{**saved, "doubts": doubts, "notes": notes})
         numbers = [found.rows, found.bad_rows, found.suspicious_rows, found.duplicates]
         numbers += [doubt.row for doubt in doubts]
         numbers += [doubt.line for doubt in doubts if doubt.line is not None]
-        texts = [doubt.what for doubt in doubts]
-        codes = [*found.note_codes, *(doubt.code for doubt in doubts)]
-        texts += [code for code in codes if code is not None]
+        texts = [text for doubt in doubts for text in (doubt.what, doubt.code)]
+        texts += [note.code for note in found.notes]
         if not all(type(number) is int and number >= 0 for number in numbers):
             raise TypeError("findings with a number that is none")
         if not all(isinstance(text, str) for text in texts):

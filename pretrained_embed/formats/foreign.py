@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from pretrained_embed.errors import FormatError
 from pretrained_embed.files.reading import is_file
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.reader import ByteStream
 
 #: Names of vectors and tokens, the most specific first.
@@ -45,7 +46,7 @@ class Pair(NamedTuple):
 
     vectors: str
     tokens: str
-    notes: list[str]
+    notes: list[Note]
 
 
 def pick_pair(
@@ -80,7 +81,8 @@ def pick_pair(
 
     vectors, tokens = pick(VECTORS, "vectors", 2), pick(TOKENS, "tokens", 1)
     left = sorted({*names} - {vectors, tokens})
-    notes = [f"{kind}s left out: {', '.join(left[:10])}"] if left else []
+    what = f"{kind}s left out: {', '.join(left[:10])}"
+    notes = [Note("file.left-out", what)] if left else []
     return Pair(vectors, tokens, notes)
 
 

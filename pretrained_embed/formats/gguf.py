@@ -27,6 +27,7 @@ from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.bits import Stored
 from pretrained_embed.budget import OBJECT
 from pretrained_embed.errors import FormatError, needing_package
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.local import (
     Cursor,
     array_bytes,
@@ -116,7 +117,7 @@ def open_reader(stream: ByteStream) -> TableReader:
         packed,
         rows,
         arrays=holes,
-        notes=[f"vectors from tensor {asked}", *told],
+        notes=[Note("vectors.from", f"vectors from tensor {asked}"), *told],
     )
     facts = (("general.architecture", "model"), ("general.name", "title"))
     reader.facts = {
@@ -129,7 +130,7 @@ def open_reader(stream: ByteStream) -> TableReader:
 
 def _rows(
     tensor: _Tensor, file: Any, place: int, size: int, where: str
-) -> tuple[Rows, list[str]]:
+) -> tuple[Rows, list[Note]]:
     """Return the rows of a tensor that begins at a position, and their facts."""
     count, dim = tensor.shape
     plain = _PLAIN.get(tensor.type)
@@ -159,9 +160,11 @@ def _rows(
         raise FormatError(f"{where}: it does not lie within the file; get it again")
     array = map_array(file, dtype, shape, place)
     if plain is None:
-        return _Quantised(array, kind, dim), [f"stored as {kind.name}, restored"]
+        note = Note("vectors.stored-as", f"stored as {kind.name}, restored")
+        return _Quantised(array, kind, dim), [note]
     if tensor.type == _BF16:
-        return Stored("bfloat16", array, None, dim, where), ["stored as bfloat16"]
+        note = Note("vectors.stored-as", "stored as bfloat16")
+        return Stored("bfloat16", array, None, dim, where), [note]
     return array, []
 
 

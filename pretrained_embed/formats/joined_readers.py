@@ -23,7 +23,7 @@ from pretrained_embed.arrays import (
 from pretrained_embed.errors import FormatError, UnknownFormatError
 from pretrained_embed.formats.blocks import Hits, PackedBlock
 from pretrained_embed.formats.claims import MOST_SPLITS, Claims, position_of
-from pretrained_embed.formats.findings import EXAMPLES, Findings, gathered_notes
+from pretrained_embed.formats.findings import EXAMPLES, Findings, Note, gathered_notes
 from pretrained_embed.formats.parallel import run_in_order, thread_count
 from pretrained_embed.formats.reader import (
     WHOLE,
@@ -85,15 +85,15 @@ def open_parts(stream: ByteStream, open_part: Callable[[ByteStream], Reader]) ->
         for reader in readers:
             reader.close()
         raise
-    notes = []
+    notes: list[Note] = []
     if empty:
         more = f" and {len(empty) - 1:,} more" if len(empty) > 1 else ""
-        notes = [f"{empty[0]}{more}: empty, and left out"]
+        notes = [Note("file.empty", f"{empty[0]}{more}: empty, and left out")]
     return _joined(stream.name, readers, sizes, notes)
 
 
 def _joined(
-    name: str, readers: Sequence[Reader], sizes: Sequence[int], notes: Sequence[str]
+    name: str, readers: Sequence[Reader], sizes: Sequence[int], notes: Sequence[Note]
 ) -> Reader:
     """Return one reader of all rows, of the type that suits its files."""
     tables = [reader for reader in readers if isinstance(reader, TableReader)]
@@ -191,7 +191,7 @@ class JoinedReader(Reader):
         name: str,
         readers: Sequence[Reader],
         sizes: Sequence[int],
-        notes: Sequence[str],
+        notes: Sequence[Note],
     ) -> None:
         first = readers[0]
         self.name, self.format, self.dim = name, first.format, first.dim
@@ -282,7 +282,7 @@ class JoinedReader(Reader):
         """
         total = Findings()
         rows = sum(one.rows for one in found)
-        noted: list[tuple[str, Sequence[str]]] = []
+        noted: list[tuple[str, Sequence[Note]]] = []
         for reader, one in zip(self._readers, found, strict=True):
             for doubt in one.doubts[: EXAMPLES - len(total.doubts)]:
                 what = f"{reader.name}: {doubt.what}"
@@ -295,8 +295,7 @@ class JoinedReader(Reader):
             notes = one.notes
             # one file was divided, and this part has its header
             if reader.count == rows:
-                codes = zip(notes, one.note_codes, strict=True)
-                notes = [note for note, code in codes if code != _OTHER_COUNT]
+                notes = [note for note in notes if note.code != _OTHER_COUNT]
             noted.append((reader.name, notes))
         total.notes = [*gathered_notes(noted), *self._notes]
         return total
@@ -313,7 +312,7 @@ class LookedUpReader(JoinedReader):
         name: str,
         tables: Sequence[TableReader],
         sizes: Sequence[int],
-        notes: Sequence[str],
+        notes: Sequence[Note],
     ) -> None:
         super().__init__(name, tables, sizes, notes)
         self._tables = tables

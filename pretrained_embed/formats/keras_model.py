@@ -39,6 +39,7 @@ from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.hdf5.data import DataFile
 from pretrained_embed.formats.keras_config import KerasConfig, read_config
 from pretrained_embed.formats.known_layout import KnownLayout
@@ -112,7 +113,9 @@ def open_reader(
         by_path = {layer.path: name for name, layer in layers.items()}
         name = choose(layers, where, by_path.get(asked or "", asked))
         rows = _table(layers[name], f"{where}, layer {name!r}", budget)
-        told = EmbeddingTensor(rows, [f"vectors from layer {name}"])
+        told = EmbeddingTensor(
+            rows, [Note("vectors.from", f"vectors from layer {name}")]
+        )
         vocabularies = {**said.vocabularies, **_adapted(saved.assets, said)}
         if vocabularies and not _has_list(stream):
             reader = _with_tokens(stream, name, told, vocabularies, said, budget)
@@ -357,7 +360,7 @@ def _with_tokens(
         PackedTokens.join([*raw, *[b""] * (rows - len(raw))]),
         table.rows,
         arrays=holes,
-        notes=[*table.notes, f"tokens from layer {name}"],
+        notes=[*table.notes, Note("tokens.from", f"tokens from layer {name}")],
     )
 
 

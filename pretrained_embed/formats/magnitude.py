@@ -34,6 +34,7 @@ from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens
 from pretrained_embed.budget import OBJECT
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.local import budget_of, file_size, open_local
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.subwords.readers import ComputedRows, SubwordTableReader
@@ -63,10 +64,11 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
         notes = []
         if least <= most and not least == most == 1:
             facts["norms"] = [least, most]
-            notes.append(
+            what = (
                 f"vectors are of unit length; the norms they had, {least:.4g} to "
                 f"{most:.4g}, are kept apart in the file and not multiplied in"
             )
+            notes.append(Note("vectors.norms", what))
         return SubwordTableReader(
             NAME,
             where,

@@ -165,7 +165,9 @@ class _GuardedReader(Reader):
         """The findings of the last complete pass over the file."""
         with self._guarded():
             found = self._inner.findings
-            return found if isinstance(found, Findings) else _refuse("findings", found)
+            if not isinstance(found, Findings):
+                return _refuse("findings", found)
+            return replace(found)  # a note may have been put in without a code
 
     def packed_blocks(
         self,
@@ -210,7 +212,7 @@ class _GuardedReader(Reader):
             rows = max(len(out), index.row_count)
             if len(found.source_rows) != rows or len(found.ranks) != rows:
                 raise ValueError(f"a selection of {len(found.source_rows)} rows")
-            return found
+            return found._replace(findings=replace(found.findings))
 
     def table(self) -> Table | None:
         """Return all rows at once. See `Reader`."""

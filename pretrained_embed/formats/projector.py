@@ -26,6 +26,7 @@ from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import WriteError, brief
 from pretrained_embed.files.replacement import new_folder
 from pretrained_embed.formats.blocks import PackedBlock
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.format import Announced
 from pretrained_embed.formats.reader import Reader
 from pretrained_embed.formats.table import Annotations
@@ -124,7 +125,10 @@ def joined(numbers: Reader, path: Path, options: ReadOptions) -> TableReader:
         numbers.name,
         _tokens(read_tokens(path, options)),
         np.hstack([column, np.concatenate(vectors)]),
-        notes=[f"tokens from {path.name}", *numbers.findings.notes],
+        notes=[
+            Note("tokens.from", f"tokens from {path.name}"),
+            *numbers.findings.notes,
+        ],
     )
 
 

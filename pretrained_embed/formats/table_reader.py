@@ -29,6 +29,7 @@ from pretrained_embed.formats.findings import (
     EXAMPLES,
     Doubt,
     Findings,
+    Note,
     gathered_notes,
 )
 from pretrained_embed.formats.reader import OnBadRow, Reader, Selection
@@ -71,7 +72,7 @@ class TableReader(Reader):
         *,
         arrays: dict[str, AnyArray] | None = None,
         metadata: dict[str, Any] | None = None,
-        notes: Sequence[str] = (),
+        notes: Sequence[Note] = (),
         faults: Sequence[Doubt] = (),
         release: Callable[[], None] | None = None,
     ) -> None:
@@ -107,7 +108,8 @@ class TableReader(Reader):
         self._holes = check_holes(tokens, self._arrays, name)
         self._notes = [*notes, *_storage_note(vectors)]
         if len(self._holes):
-            self._notes.append(f"{len(self._holes):,} rows without a token")
+            what = f"{len(self._holes):,} rows without a token"
+            self._notes.append(Note("rows.without-token", what))
         self._leave_out(faults)
         self._release = release
         self._findings = Findings()
@@ -388,7 +390,7 @@ def _emptied(tokens: PackedTokens, rows: Int64Array) -> PackedTokens:
 
 
 def join_tables(
-    name: str, tables: Sequence[TableReader], notes: Sequence[str]
+    name: str, tables: Sequence[TableReader], notes: Sequence[Note]
 ) -> TableReader:
     """Return a reader of the rows of several files of one format, file after file.
 
@@ -406,7 +408,7 @@ def join_tables(
     told = gathered_notes((one.name, one._notes) for one in tables)
     if any(one._metadata or one._arrays.keys() - {HOLES} for one in tables):
         what = "tokens and vectors were taken; what else they say of rows was left out"
-        told.append(f"{name}: {what}")
+        told.append(Note("file.left-out", f"{name}: {what}"))
     holes = [
         {HOLES: one._arrays[HOLES]} if HOLES in one._arrays else {} for one in tables
     ]
@@ -445,13 +447,14 @@ def _dtype_name(vectors: Rows) -> str:
     return vectors.encoding if isinstance(vectors, Stored) else vectors.dtype.name
 
 
-def _storage_note(vectors: Rows) -> list[str]:
+def _storage_note(vectors: Rows) -> list[Note]:
+    more = ""
     if isinstance(vectors, Stored):
-        each = ", with a scale a row" if bits.has_scales(vectors.encoding) else ""
-        return [f"stored as {vectors.encoding}{each}"]
-    dtype = vectors.dtype
-    if dtype.kind != "f":
-        return [f"stored as {dtype.name}, without a scale: whole numbers as they are"]
-    if dtype.itemsize > 4:
-        return [f"stored as {dtype.name}; rounded to float32"]
-    return [f"stored as {dtype.name}"] if dtype.itemsize < 4 else []
+        more = ", with a scale a row" if bits.has_scales(vectors.encoding) else ""
+    elif vectors.dtype.kind != "f":
+        more = ", without a scale: whole numbers as they are"
+    elif vectors.dtype.itemsize > 4:
+        more = "; rounded to float32"
+    elif vectors.dtype.itemsize == 4:
+        return []
+    return [Note("vectors.stored-as", f"stored as {_dtype_name(vectors)}{more}")]

@@ -16,6 +16,7 @@ from pretrained_embed.arrays import AnyArray, Float32Array
 from pretrained_embed.bits import Stored
 from pretrained_embed.errors import FormatError
 from pretrained_embed.formats import HOLES, Findings, Table, TablePart
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.table import SHARD, Rows, cut_arrays
 from pretrained_embed.ledger.ledger import VERSION, Ledger
 from pretrained_embed.ledger.origin import OWN_CODES, Origin
@@ -27,9 +28,10 @@ from pretrained_embed.vocabulary.number_rows import NumberRows
 _PAD = "<pad>"
 
 #: The note on a matrix of a release that did not record how texts are split.
-_UNRECORDED = (
+_UNRECORDED = Note(
+    "matrix.tokenizer-unknown",
     "it was saved without a record of how its vocabulary reads texts: encode splits a "
-    "str at white space, which is right unless a tokenizer had made the vocabulary"
+    "str at white space, which is right unless a tokenizer had made the vocabulary",
 )
 
 
@@ -62,7 +64,8 @@ def read(
     )
     if isinstance(label, dict):
         start, rows = label.get("start"), label.get("rows")
-        ledger = _noted(ledger, f"rows {start:,} on, of a matrix of {rows:,}")
+        what = f"rows {start:,} on, of a matrix of {rows:,}"
+        ledger = _noted(ledger, Note("matrix.part", what))
     return table.vectors, ledger
 
 
@@ -113,7 +116,7 @@ def _own(table: Table, rows: TokenRows, name: str, *, whole: bool) -> Ledger:
     return ledger if recorded else _noted(ledger, _UNRECORDED)
 
 
-def _noted(ledger: Ledger, note: str) -> Ledger:
+def _noted(ledger: Ledger, note: Note) -> Ledger:
     """Return a ledger with another note."""
     findings = ledger.findings
     return replace(ledger, findings=replace(findings, notes=[*findings.notes, note]))

@@ -30,6 +30,7 @@ from pretrained_embed.errors import (
 from pretrained_embed.files.digests import json_digest
 from pretrained_embed.files.reading import exists
 from pretrained_embed.formats import AnyLayout, KnownLayout, Reader
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.library import DEFAULT_SOURCE, cache_folder, stores
 from pretrained_embed.sources import Source, open_source
 from pretrained_embed.sources.identity import Identity, Mark
@@ -77,7 +78,7 @@ class OpenSource(NamedTuple):
 
     reader: Reader
     provenance: dict[str, Any]  # what is known of it
-    notes: list[str]  # on how it was opened
+    notes: list[Note]  # on how it was opened
     address: str | None = None  # by which another process opens the same
     size: int | None = None  # bytes, where they are known
     layout: KnownLayout | None = None  # as it was given
@@ -686,7 +687,7 @@ class Library:
                 )
             except PretrainedEmbedError as error:
                 fault = f"no store could be made, so the source was read: {error}"
-        notes = [] if fault is None else [fault]
+        notes = [] if fault is None else [Note("store.fault", fault)]
         if reader is None:
             return _plain(stream, notes, layout)
         provenance = dict(stream.provenance)
@@ -813,7 +814,7 @@ def _held(source: Held, layout: KnownLayout | None, *, digest: bool) -> OpenSour
 
 
 def _plain(
-    stream: AnyStream, notes: Sequence[str], layout: KnownLayout | None
+    stream: AnyStream, notes: Sequence[Note], layout: KnownLayout | None
 ) -> OpenSource:
     given = {} if layout is None else {"layout": str(layout)}
     found = stream.path, *(part.path for part in stream.parts)
@@ -832,7 +833,7 @@ def _plain(
 def _stored(
     reader: StoreReader,
     provenance: dict[str, Any],
-    notes: Sequence[str],
+    notes: Sequence[Note],
     identity: Identity | None,
     layout: KnownLayout | None,
 ) -> OpenSource:

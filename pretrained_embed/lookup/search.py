@@ -27,6 +27,7 @@ from pretrained_embed.arrays import (
     joined,
 )
 from pretrained_embed.errors import OptionError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.reader import Selection
 from pretrained_embed.ledger.coverage import Advice
 from pretrained_embed.ledger.ledger import Ledger, asked_of, codes_of
@@ -241,17 +242,18 @@ class Respelled:
             self.texts.of(sign + digits.zfill(width) for width in padded)
             self.texts.of([f"{number}.0", f" {number}", f"+{number}"])
 
-    def note(self, found: BoolArray) -> str | None:
+    def note(self, found: BoolArray) -> Note | None:
         """Return the note for the rows that were found."""
         names = [name for name, row in self.texts.items() if found[row]]
         if not names:
             return None
         plain = int(float(names[0]))
-        return (
+        return Note(
+            "tokens.numbers-spelled",
             f"the source has tokens such as {names[0]!r}, which are not the number "
             f"{plain}: whole numbers are matched as they are written, without zeros in "
             "front, +, blanks or a fraction. A form of one's own tries them, as "
-            f'match=["exact", lambda token: token.zfill({len(names[0])})]'
+            f'match=["exact", lambda token: token.zfill({len(names[0])})]',
         )
 
 
@@ -340,7 +342,7 @@ class Search:
             self.texts, _joined(all_rows), _joined(all_ranks)
         )
 
-    def notes(self, selection: Selection) -> list[str]:
+    def notes(self, selection: Selection) -> list[Note]:
         """Return the notes on tokens that were found but do not match."""
         if self._respelled is None:
             return []

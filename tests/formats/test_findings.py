@@ -1,6 +1,7 @@
 """Findings: what is saved of them comes back with its codes, in whatever holds it."""
 
 import json
+import pickle
 
 import pytest
 
@@ -31,12 +32,16 @@ def path(tmp_path):
 @pytest.fixture
 def findings():
     doubts = [Doubt(3, 5, "half a row", "text.short-row"), Doubt(4, None, "one")]
-    notes = [Note("text.blank-end", "two blank lines"), "of another program"]
+    notes = [Note("text.blank-end", "two blank lines"), Note("tokens.from", "from a")]
     return Findings(9, 1, 1, 2, doubts, notes)
 
 
 def same(left: Findings, right: Findings) -> bool:
-    return left == right and left.note_codes == right.note_codes
+    return left == right and codes_of(left) == codes_of(right)
+
+
+def codes_of(findings: Findings) -> list[str]:
+    return [note.code for note in findings.notes]
 
 
 def test_what_is_saved_comes_back(findings):
@@ -50,8 +55,21 @@ def test_what_former_releases_saved_comes_back(findings):
 
     found = Findings.from_dict(saved)
 
-    assert (found.notes, found.note_codes) == (["a", "b"], [None, None])
-    assert found.doubts == [Doubt(3, 5, "half")]
+    assert (found.notes, codes_of(found)) == (["a", "b"], ["other", "other"])
+    assert found.doubts == [Doubt(3, 5, "half", "text.bad-row")]
+
+
+def test_what_has_no_code_gets_one_wherever_it_comes_from(findings):
+    uncoded = {"notes": [["text.dim-1", "a"], "b"], "doubts": [[3, None, "half", None]]}
+    saved = Findings.from_dict(findings.to_dict() | uncoded)
+    former = Findings.__new__(Findings)
+    former.__setstate__(vars(Findings()) | {"notes": ["a"]})
+    of_a_plugin = Findings(notes=["a"])
+
+    assert codes_of(saved) == ["text.dim-1", "other"]
+    assert saved.doubts[0].code == "text.bad-row"
+    assert codes_of(former) == codes_of(of_a_plugin) == ["other"]
+    assert same(pickle.loads(pickle.dumps(findings)), findings)  # noqa: S301 (own)
 
 
 @pytest.mark.parametrize(
@@ -79,16 +97,17 @@ def test_other_programs_get_the_code_of_each(findings):
     facts = json.loads(json.dumps(findings.facts))
 
     assert facts["notes"] == findings.notes
-    assert facts["note_codes"] == ["text.blank-end", None]
-    assert [doubt["code"] for doubt in facts["doubts"]] == ["text.short-row", None]
+    assert facts["note_codes"] == ["text.blank-end", "tokens.from"]
+    shown = [doubt["code"] for doubt in facts["doubts"]]
+    assert shown == ["text.short-row", "text.bad-row"]
     assert facts["codes"] == findings.codes
 
 
 def test_findings_of_a_file_name_it_and_keep_their_codes(findings):
     named = findings.of_file("a.txt")
 
-    assert named.note_codes == findings.note_codes
-    assert named.notes == ["a.txt: two blank lines", "a.txt: of another program"]
+    assert codes_of(named) == codes_of(findings)
+    assert named.notes == ["a.txt: two blank lines", "a.txt: from a"]
     assert named.doubts[0] == Doubt(3, 5, "a.txt: half a row", "text.short-row")
 
 
@@ -110,7 +129,7 @@ def test_a_matrix_of_several_files_keeps_codes(path, tmp_path):
 
     matrix = pe.build_matrix(["the", "more"], [path, other])
 
-    assert [code for code in matrix.findings.note_codes if code] == [
+    assert codes_of(matrix.findings) == [
         "text.blank-end",
         "header.count-differs",
         "header.count-differs",

@@ -12,7 +12,7 @@ from vectors import reader_of
 
 import pretrained_embed as pe
 from pretrained_embed import formats
-from pretrained_embed.formats import Doubt
+from pretrained_embed.formats import Doubt, Note
 from pretrained_embed.matrix import from_table
 
 WHOLE = [".npz", ".h5", ".safetensors"]
@@ -40,7 +40,7 @@ def example() -> pe.EmbeddingMatrix:
     matrix.provenance["note"] = {"\udcff": [1, 0.5, None, "é"]}
     matrix.findings.bad_rows = 1
     matrix.findings.doubts.append(Doubt(3, None, "half a row"))
-    matrix.findings.notes.append("cut")
+    matrix.findings.notes.append(Note("other", "cut"))
     return matrix
 
 

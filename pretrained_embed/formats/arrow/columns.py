@@ -35,7 +35,7 @@ from pretrained_embed.formats.columns import (
     rows_of_lists,
     with_missing_tokens,
 )
-from pretrained_embed.formats.findings import Doubt
+from pretrained_embed.formats.findings import Doubt, Note
 from pretrained_embed.formats.table import JoinedRows, Rows
 
 if TYPE_CHECKING:
@@ -276,7 +276,7 @@ class Projection(NamedTuple):
     vectors: tuple[str, ...]
     lists: bool  # one column of lists, not one column a number
     dim: int | None  # ``None`` where only the rows tell
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
     @property
     def names(self) -> list[str]:

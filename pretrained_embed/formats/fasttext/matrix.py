@@ -24,6 +24,7 @@ import numpy as np
 
 from pretrained_embed.arrays import Float32Array, UInt8Array
 from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.subwords.sums import (
     MappedRows,
     QuantisedRows,
@@ -40,7 +41,7 @@ class Matrices(NamedTuple):
     source: RowSource
     rows: int
     quantised: bool
-    notes: tuple[str, ...]
+    notes: tuple[Note, ...]
 
 
 def read_matrices(
@@ -56,11 +57,13 @@ def read_matrices(
     rows, source = cut.matrix(quantised, dim)
     notes = []
     if cut.left == 0:
-        notes.append("ends behind its input matrix; the output matrix was left out")
+        what = "ends behind its input matrix; the output matrix was left out"
+        notes.append(Note("file.cut", what))
     else:
         cut.matrix((flags and cut.flag("a matrix is quantised")) and quantised, dim)
         if cut.left:
-            notes.append(f"{cut.left:,} bytes behind its last matrix were not read")
+            what = f"{cut.left:,} bytes behind its last matrix were not read"
+            notes.append(Note("file.left-out", what))
     return Matrices(source, rows, quantised, tuple(notes))
 
 

@@ -35,7 +35,7 @@ from pretrained_embed.formats.fasttext.dictionary import (
 )
 from pretrained_embed.formats.fasttext.header import HEAD_LIMIT, Head, parse_head
 from pretrained_embed.formats.fasttext.matrix import Matrices, read_matrices
-from pretrained_embed.formats.findings import Findings
+from pretrained_embed.formats.findings import Findings, Note
 from pretrained_embed.formats.local import map_file, open_local
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.reader import ByteStream, OnBadRow, Reader, Selection
@@ -111,7 +111,8 @@ class FastTextReader(Reader):
         }
         self._notes = list(matrices.notes)
         if head.labels:
-            self._notes.append(f"{head.labels:,} labels, which are no tokens")
+            what = f"{head.labels:,} labels, which are no tokens"
+            self._notes.append(Note("file.left-out", what))
         self._findings = Findings()
 
     @property

@@ -39,6 +39,7 @@ from pretrained_embed.formats.finalfusion.vocabulary import (
     WordList,
     read_vocabulary,
 )
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.local import Cursor, file_size, map_array, open_local
 from pretrained_embed.formats.marks import FINALFUSION
 from pretrained_embed.formats.reader import ByteStream
@@ -83,10 +84,11 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     if _NORMS in chunks:
         least, most = _norms(chunks[_NORMS], words)
         facts["norms"] = [least, most]
-        notes.append(
+        what = (
             f"the norms of the vectors, {least:.4g} to {most:.4g}, are kept apart in "
             "the file; they are not multiplied in"
         )
+        notes.append(Note("vectors.norms", what))
     return SubwordTableReader(
         NAME,
         where,

@@ -29,6 +29,7 @@ import numpy as np
 from pretrained_embed.arrays import Int64Array, PackedTokens, joined
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.gensim.arrays import KNOWN, Arrays
 from pretrained_embed.formats.gensim.fasttext import (
     WordRows,
@@ -86,21 +87,24 @@ def open_reader(stream: ByteStream) -> SubwordTableReader:
     owner, prefix = (inner, ".wv") if type(inner) is PickledObject else (root, "")
     arrays = Arrays(stream, owner, prefix)
     tokens, holes, numbered = _tokens(owner, where, budget)
-    notes = []
+    notes: list[Note] = []
     if numbered:
-        notes.append("tokens that were saved as numbers are read as their digits")
+        what = "tokens that were saved as numbers are read as their digits"
+        notes.append(Note("tokens.digits", what))
 
     if others := sorted(pickle.names - KNOWN):
-        notes.append(
+        what = (
             f"it names {', '.join(others[:_SHOWN])}"
             f"{f' and {len(others) - _SHOWN} more' if len(others) > _SHOWN else ''}, "
             "which word vectors do not need: nothing of that was imported or run"
         )
+        notes.append(Note("file.left-out", what))
 
     buckets = buckets_of(owner, arrays, where)
     old_hash = buckets is None and hashed_as_before(owner)
     if old_hash:
-        notes.append(f"{_OLD_HASH}, so that no other tokens can be made of them")
+        what = f"{_OLD_HASH}, so that no other tokens can be made of them"
+        notes.append(Note("tokens.no-subwords", what))
     vectors: Any = next(
         (array for name in _VECTORS if (array := arrays.get(name)) is not None), None
     )

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.errors import FormatError, TruncatedError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.foreign import refuse_part
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import LocalFile, file_size, map_array, open_local
@@ -62,7 +63,7 @@ def _open(stream: ByteStream, layout: KnownLayout | None) -> TableReader:
                 vectors,
                 arrays=dict(arrays),
                 metadata=dict(metadata),
-                notes=[f"tokens from {rows.name}"],
+                notes=[Note("tokens.from", f"tokens from {rows.name}")],
             )
     stem = stream.path.stem if stream.path is not None else stream.name
     path = find_tokens(stream, [stem + suffix for suffix in TOKEN_LISTS])

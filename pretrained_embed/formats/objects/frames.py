@@ -19,7 +19,7 @@ from pretrained_embed.formats.columns import (
     choose,
     with_missing_tokens,
 )
-from pretrained_embed.formats.findings import Doubt
+from pretrained_embed.formats.findings import Doubt, Note
 from pretrained_embed.formats.objects.classes import is_a
 from pretrained_embed.formats.objects.held import Held, table
 from pretrained_embed.formats.objects.tokens import is_missing, packed_list
@@ -101,7 +101,7 @@ def _holds(series: Any) -> Holds:
     return {"f": "floats", "i": "whole", "u": "whole"}.get(dtype.kind, "other")  # type: ignore[return-value]  # mypy makes str of the values
 
 
-def _tokens(series: Any, name: str) -> tuple[PackedTokens, Int64Array, list[str]]:
+def _tokens(series: Any, name: str) -> tuple[PackedTokens, Int64Array, list[Note]]:
     dtype = series.dtype
     given = getattr(series.array, "__arrow_array__", None)
     if given is not None and "pyarrow" in sys.modules and _is_extension(dtype):
@@ -109,7 +109,9 @@ def _tokens(series: Any, name: str) -> tuple[PackedTokens, Int64Array, list[str]
     return packed_list(series.tolist(), name)
 
 
-def _rows(frame: Any, chosen: Chosen, name: str) -> tuple[Rows, list[Doubt], list[str]]:
+def _rows(
+    frame: Any, chosen: Chosen, name: str
+) -> tuple[Rows, list[Doubt], list[Note]]:
     places = chosen.vectors
     if chosen.listed:
         column = frame.iloc[:, places[0]]

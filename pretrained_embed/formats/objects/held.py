@@ -9,6 +9,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.formats.columns import TokensAndRows
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.local import crc32
 from pretrained_embed.formats.reader import Reader
 from pretrained_embed.formats.table import Rows
@@ -50,7 +51,7 @@ class Held(NamedTuple):
 
 
 def table(
-    format: str, name: str, found: TokensAndRows, notes: Sequence[str] = ()
+    format: str, name: str, found: TokensAndRows, notes: Sequence[Note] = ()
 ) -> Held:
     """Return what a table of tokens and rows comes to."""
     reader = TableReader(

@@ -9,6 +9,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.budget import USUAL
 from pretrained_embed.errors import FormatError, OptionError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.gensim.fasttext import BucketRows
 from pretrained_embed.formats.objects.classes import is_a, named
 from pretrained_embed.formats.objects.held import Held
@@ -60,10 +61,11 @@ def of_gensim(value: Any, name: str) -> Held:
             table = vectors.vectors_ngrams
             buckets = BucketRows(table, vectors.min_n, vectors.max_n)
         else:
-            notes.append(
+            what = (
                 "its n-grams are hashed as gensim before 3.8 did, so that no other "
                 "tokens can be made of them"
             )
+            notes.append(Note("tokens.no-subwords", what))
     reader = SubwordTableReader(
         "gensim",
         name,

@@ -15,6 +15,7 @@ import numpy as np
 
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens, digits_of
 from pretrained_embed.errors import FormatError, brief
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.objects.classes import is_a
 from pretrained_embed.formats.table import HOLES
 from pretrained_embed.vocabulary import Vocabulary
@@ -34,7 +35,7 @@ class TokensOfRows(NamedTuple):
     packed: PackedTokens
     arrays: dict[str, AnyArray]  # `HOLES`, if there are any
     missing: Int64Array  # rows whose token is missing, rising
-    notes: list[str]
+    notes: list[Note]
 
 
 def holds_tokens(value: object) -> bool:
@@ -52,14 +53,14 @@ def tokens_of(value: Any, rows: int, where: str) -> TokensOfRows:
     """
     numbers = _whole_numbers(value)
     if numbers is not None:
-        notes = [f"{len(numbers):,} tokens are numbers, read as their digits"]
+        notes = _read_as_digits(len(numbers))
         return TokensOfRows(digits_of(numbers), {}, np.empty(0, np.int64), notes)
     if is_a(value, *_LISTS):
         packed, missing, notes = packed_list(_listed(value), where)
         return TokensOfRows(packed, {}, missing, notes)
     given = isinstance(value, Vocabulary)
     vocabulary = value if given else Vocabulary.of(value, pad=None, unk=None)
-    packed, holes, notes = vocabulary.packed, vocabulary.holes, []
+    packed, holes, notes = vocabulary.packed, vocabulary.holes, list[Note]()
     count = len(packed)
     if count > rows:
         raise FormatError(
@@ -71,7 +72,8 @@ def tokens_of(value: Any, rows: int, where: str) -> TokensOfRows:
         ends = np.full(rows - count, packed.offsets[-1])
         packed = PackedTokens(packed.data, np.concatenate([packed.offsets, ends]))
         holes = np.concatenate([holes, np.arange(count, rows)])
-        notes = [f"no tokens for the last {rows - count:,} rows"]
+        what = f"no tokens for the last {rows - count:,} rows"
+        notes = [Note("rows.without-token", what)]
     arrays: dict[str, AnyArray] = {HOLES: holes} if len(holes) else {}
     return TokensOfRows(packed, arrays, np.empty(0, np.int64), notes)
 
@@ -88,7 +90,7 @@ def _whole_numbers(value: Any) -> AnyArray | None:
 
 def packed_list(
     tokens: Sequence[Any], where: str
-) -> tuple[PackedTokens, Int64Array, list[str]]:
+) -> tuple[PackedTokens, Int64Array, list[Note]]:
     """Return tokens packed, the rows whose token is missing, and notes.
 
     Tokens are ``str``, ``bytes`` in UTF-8, or whole numbers, which become their digits.
@@ -117,8 +119,13 @@ def packed_list(
                 f"{where}, row {row:,}: the token is {brief(token)}, of type "
                 f"{type(token).__name__}; a token is a str, bytes or a whole number"
             )
-    notes = [f"{numbers:,} tokens are numbers, read as their digits"] if numbers else []
+    notes = _read_as_digits(numbers)
     return PackedTokens.join(packed), np.array(missing, np.int64), notes
+
+
+def _read_as_digits(numbers: int) -> list[Note]:
+    what = f"{numbers:,} tokens are numbers, read as their digits"
+    return [Note("tokens.digits", what)] if numbers else []
 
 
 def is_missing(token: Any) -> bool:

@@ -17,7 +17,7 @@ from pretrained_embed.arrays import AnyArray
 from pretrained_embed.bits import Stored
 from pretrained_embed.errors import FormatError, brief
 from pretrained_embed.formats.columns import rows_of_lists
-from pretrained_embed.formats.findings import Doubt
+from pretrained_embed.formats.findings import Doubt, Note
 from pretrained_embed.formats.objects.classes import is_a, named
 from pretrained_embed.formats.table import Rows
 
@@ -27,7 +27,7 @@ class RowsInMemory(NamedTuple):
 
     rows: Rows
     faults: list[Doubt]
-    notes: list[str]
+    notes: list[Note]
 
 
 #: Classes of layers and models, by how their table is asked for.
@@ -71,7 +71,7 @@ def rows_of(value: Any, where: str) -> RowsInMemory:
     return RowsInMemory(*of_array(array, where))
 
 
-def of_array(array: AnyArray, where: str) -> tuple[Rows, list[Doubt], list[str]]:
+def of_array(array: AnyArray, where: str) -> tuple[Rows, list[Doubt], list[Note]]:
     """Return the rows of an array (rows, dim).
 
     Raises `FormatError` for another shape and for what are no numbers.
@@ -167,7 +167,7 @@ def _vector(given: Any) -> AnyArray | None:
     return array if array.dtype.itemsize <= 8 else None
 
 
-def _of_tensor(tensor: Any, where: str) -> tuple[Rows, list[Doubt], list[str]]:
+def _of_tensor(tensor: Any, where: str) -> tuple[Rows, list[Doubt], list[Note]]:
     if tensor.ndim != 2:
         raise FormatError(
             f"{where}: vectors of shape {tuple(tensor.shape)}; expected (rows, dim)"

@@ -20,6 +20,7 @@ from pretrained_embed.arrays import AnyArray, PackedTokens
 from pretrained_embed.bits import Stored
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.foreign import TOKENS
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.npy.header import ROWS_TO_NPZ
@@ -258,7 +259,8 @@ def open_table(
         )
         if held.dtype == "BF16":
             rows = Stored("bfloat16", rows, None, rows.shape[1], where)
-        notes = [f"vectors from the mapping {named!r}"] if named else []
+        what = f"vectors from the mapping {named!r}"
+        notes = [Note("vectors.from", what)] if named else []
         return TableReader(
             format, where, packed_texts([*map(str, held.vectors)]), rows, notes=notes
         )
@@ -276,7 +278,10 @@ def open_table(
                 own.packed,
                 embedding.rows,
                 arrays=own.arrays,
-                notes=[*embedding.notes, f"tokens from {own.name!r} of the file"],
+                notes=[
+                    *embedding.notes,
+                    Note("tokens.from", f"tokens from {own.name!r} of the file"),
+                ],
             )
     return tokens_beside(format, stream, embedding, layout)
 

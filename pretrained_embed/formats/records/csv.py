@@ -68,7 +68,7 @@ class CsvLayout(NamedTuple):
     vectors: list[int]
     lists: bool
     dim: int
-    notes: list[str]
+    notes: list[Note]
 
 
 def open_reader(
@@ -287,7 +287,7 @@ def _layout_of(
             "fields; write points",
             code="text.bad-number",
         )
-    notes: list[str] = [*chosen.notes]
+    notes: list[Note] = [*chosen.notes]
     if numbers:
         what = (
             "all fields are numbers, and the first of each row is taken for its token"

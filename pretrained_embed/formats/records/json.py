@@ -24,6 +24,7 @@ from pretrained_embed.arrays import Progress
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, TruncatedError, brief
 from pretrained_embed.formats.columns import Column, Holds, choose
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.known_layout import KnownLayout, with_columns
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.records.reader import (
@@ -59,7 +60,7 @@ class Fields(NamedTuple):
     vectors: list[str]
     lists: bool
     dim: int
-    notes: list[str]
+    notes: list[Note]
 
 
 def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> JsonReader:

@@ -18,7 +18,7 @@ from pretrained_embed.arrays import Float64Array, Progress
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import BY_READER, OptionError, RowError
 from pretrained_embed.formats.blocks import Hits
-from pretrained_embed.formats.findings import EXAMPLES, Doubt, Findings
+from pretrained_embed.formats.findings import EXAMPLES, Doubt, Findings, Note
 from pretrained_embed.formats.reader import (
     ByteStream,
     OnBadRow,
@@ -65,7 +65,7 @@ class RecordReader(UndividedReader):
     """Reads records: what stands in quotes or brackets may go over lines."""
 
     def __init__(
-        self, stream: ByteStream, format: str, dim: int, notes: Sequence[str]
+        self, stream: ByteStream, format: str, dim: int, notes: Sequence[Note]
     ) -> None:
         self.format = format
         self.name = stream.name

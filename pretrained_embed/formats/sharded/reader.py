@@ -21,6 +21,7 @@ from typing import NamedTuple
 from pretrained_embed import bits
 from pretrained_embed.budget import ReadOptions
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.hugging_face import model_folder
 from pretrained_embed.formats.reader import ByteStream
 from pretrained_embed.formats.safetensors.own_tensors import (
@@ -150,7 +151,7 @@ def _reader(
         JoinedRows([one.vectors for one in opened]),
         arrays=arrays,
         metadata=index.metadata,
-        notes=[f"in {len(index.files):,} shards"],
+        notes=[Note("file.shards", f"in {len(index.files):,} shards")],
     )
 
 

@@ -33,6 +33,7 @@ from pretrained_embed.arrays import (
 from pretrained_embed.budget import OBJECT, Budget
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.format import Listing
 from pretrained_embed.formats.local import open_file
 from pretrained_embed.formats.marks import (
@@ -194,13 +195,15 @@ def table_reader(
     shared = rows[named].astype(np.int64)
     notes = []
     if len(named) < len(keys):
-        notes.append(
+        what = (
             f"{len(keys) - len(named):,} of {len(keys):,} keys belong to no known "
             "string and were left out"
         )
+        notes.append(Note("file.left-out", what))
     unused = len(matrix) - len(np.unique(shared))
     if unused:
-        notes.append(f"{unused:,} of {len(matrix):,} rows have no token")
+        what = f"{unused:,} of {len(matrix):,} rows have no token"
+        notes.append(Note("rows.without-token", what))
     return SharingReader(format, name, tokens, SharedRows(matrix, shared), notes)
 
 
@@ -228,7 +231,7 @@ class SharingReader(TableReader):
         name: str,
         tokens: PackedTokens,
         vectors: SharedRows,
-        notes: Sequence[str],
+        notes: Sequence[Note],
     ) -> None:
         super().__init__(format, name, tokens, vectors, notes=notes)
         self.facts = {"mode": "default", "distinct_rows": len(vectors.matrix)}

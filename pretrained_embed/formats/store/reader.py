@@ -27,6 +27,7 @@ from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.formats import Findings
 from pretrained_embed.formats.claims import Claims
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.local import (
     LocalFile,
     array_bytes,
@@ -104,9 +105,8 @@ class StoreReader(TableReader):
     def _found(self, duplicates: int) -> Findings:
         found = Findings.from_dict(self._known | {"duplicates": duplicates})
         if self.dtype != "float32":
-            found.notes.append(
-                f"read from a store that keeps the vectors as {self.dtype}"
-            )
+            what = f"read from a store that keeps the vectors as {self.dtype}"
+            found.notes.append(Note("vectors.stored-as", what))
         return found
 
 

@@ -19,7 +19,7 @@ from pretrained_embed.arrays import (
 )
 from pretrained_embed.formats.blocks import PackedBlock
 from pretrained_embed.formats.claims import Claims
-from pretrained_embed.formats.findings import Findings
+from pretrained_embed.formats.findings import Findings, Note
 from pretrained_embed.formats.parallel import thread_count
 from pretrained_embed.formats.reader import OnBadRow, Reader, Selection, Statistics
 from pretrained_embed.formats.subwords.sums import (
@@ -154,7 +154,7 @@ class SubwordTableReader(TableReader):
         compose: Compose | None = None,
         facts: Mapping[str, object],
         arrays: dict[str, AnyArray] | None = None,
-        notes: Sequence[str] = (),
+        notes: Sequence[Note] = (),
         release: Callable[[], None] | None = None,
     ) -> None:
         super().__init__(

@@ -40,6 +40,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray
 from pretrained_embed.bits import Stored
 from pretrained_embed.errors import FormatError
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.table import Rows
 
 _STATIC = ("embedding.weight", "embeddings")
@@ -76,7 +77,7 @@ class EmbeddingTensor(NamedTuple):
     """Rows of a model's tokens, and what there is to say of them."""
 
     rows: Rows
-    notes: list[str]
+    notes: list[Note]
 
 
 def pick(names: Collection[str], where: str) -> str:
@@ -183,7 +184,8 @@ def load_embedding(
 
     Raises `FormatError` where what goes with it does not fit.
     """
-    notes = [f"vectors from tensor {name}"] if name else []
+    named = [Note("vectors.from", f"vectors from tensor {name}")]
+    notes = named if name else []
     rows: Rows = load(name)
     if tensors[name].dtype == "BF16":
         rows = Stored("bfloat16", rows, None, rows.shape[1], where)
@@ -209,7 +211,8 @@ def shared_rows(
     notes = []
     if mapping is not None:
         _check_mapping(mapping, rows.shape[0], where)
-        notes.append(f"{len(mapping):,} tokens share {rows.shape[0]:,} vectors")
+        what = f"{len(mapping):,} tokens share {rows.shape[0]:,} vectors"
+        notes.append(Note("vectors.shared", what))
     if weights is not None:
         count = rows.shape[0] if mapping is None else len(mapping)
         if weights.shape != (count,) or weights.dtype.kind != "f":
@@ -217,7 +220,8 @@ def shared_rows(
                 f"{where}, tensor 'weights': {weights.dtype} of shape {weights.shape}; "
                 f"expected {count:,} floats, one for each token"
             )
-        notes.append("each vector times the weight of its token")
+        what = "each vector times the weight of its token"
+        notes.append(Note("vectors.weighted", what))
     return EmbeddingTensor(_TokenRows(rows, mapping, weights), notes)
 
 

@@ -39,6 +39,7 @@ from pretrained_embed.budget import ReadOptions
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, OptionError, SourceError, brief
 from pretrained_embed.files.reading import is_file
+from pretrained_embed.formats.findings import Note
 from pretrained_embed.formats.known_layout import KnownLayout
 from pretrained_embed.formats.local import json_object
 from pretrained_embed.formats.marks import (
@@ -139,13 +140,14 @@ def model_reader(
     ends = np.zeros(rows + 1, np.int64)
     ends[1:][~hole] = np.diff(packed.offsets)
     packed = PackedTokens(packed.data, np.cumsum(ends))
-    notes = [*embedding.notes, f"tokens from {path.name}"]
+    notes = [*embedding.notes, Note("tokens.from", f"tokens from {path.name}")]
     if bare:
         count = int(np.flatnonzero(~hole)[-1]) + 1 if not hole.all() else 0
         declared = _declared_rows(path.parent)
         notes += padding(count, path, embedding.rows, name, layout, declared)
     if replaced := _replaced(ids, spelled) if len(ids) > len(tokens) else 0:
-        notes.append(f"{replaced:,} tokens gave their rows to added ones")
+        what = f"{replaced:,} tokens gave their rows to added ones"
+        notes.append(Note("tokens.replaced", what))
     return TableReader(
         format,
         name,
@@ -255,7 +257,7 @@ def fitted(
     vectors: Rows,
     stream: ByteStream,
     layout: KnownLayout | None,
-) -> tuple[PackedTokens, dict[str, AnyArray], list[str]]:
+) -> tuple[PackedTokens, dict[str, AnyArray], list[Note]]:
     """Return a token for each row of a table, its holes, and notes.
 
     Where the tokens are from is a note, unless who opened the stream said it.
@@ -265,7 +267,9 @@ def fitted(
     `FormatError` where tokens and rows differ else.
     """
     count, rows = len(tokens), vectors.shape[0]
-    notes = [] if path == stream.tokens_path else [f"tokens from {path.name}"]
+    notes = []
+    if path != stream.tokens_path:
+        notes.append(Note("tokens.from", f"tokens from {path.name}"))
     notes += padding(count, path, vectors, stream.name, layout)
     if count == rows:
         return tokens, {}, notes
@@ -281,7 +285,7 @@ def padding(
     where: str,
     layout: KnownLayout | None,
     declared: int | None = None,
-) -> list[str]:
+) -> list[Note]:
     """Return what is to be said of rows behind those of ``count`` tokens.
 
     They are padding where they are zeros, where ``rows`` of the layout is the number of
@@ -310,7 +314,8 @@ def padding(
             f"{where} has {rows:,} rows, but {path} has {count:,} tokens; the two do "
             f"not belong together{remedy if 0 < count < rows else ''}"
         )
-    return [f"no tokens for the last {rows - count:,} rows, {why}"]
+    what = f"no tokens for the last {rows - count:,} rows, {why}"
+    return [Note("rows.without-token", what)]
 
 
 def refuse_layout(layout: KnownLayout | None, where: str, what: str) -> None:

@@ -55,14 +55,15 @@ _LF, _SPACE = b"\n", b" "
 #: Biased exponents as `kernel.scan_binary` takes them, of which none is usual, and what
 #: the exponents of `numpy.frexp` are less. Of few numbers none is so odd that it tells.
 _NONE_USUAL, _BIAS, _FEW = (1, 0), 126, 8
+_CUT = "binary.cut-row"
 _STORAGE_NOTES = {
     ">f2": Note("binary.big-endian", "stored as big-endian float16"),
     ">f4": Note("binary.big-endian", "stored as big-endian float32"),
     ">f8": Note(
         "binary.big-endian", "stored as big-endian float64; rounded to float32"
     ),
-    "<f8": "stored as float64; rounded to float32",
-    "<f2": "stored as float16",
+    "<f8": Note("vectors.stored-as", "stored as float64; rounded to float32"),
+    "<f2": Note("vectors.stored-as", "stored as float16"),
 }
 
 
@@ -267,9 +268,10 @@ class BinaryPass:
         if self._on_bad_row != "skip":
             raise TruncatedError(
                 f"{self._stream.name}, {what}. Probably a cut download: fetch it again",
+                code=_CUT,
                 way=BY_READER,
             )
-        findings.doubts.append(Doubt(findings.rows, None, what))
+        findings.doubts.append(Doubt(findings.rows, None, what, _CUT))
         findings.bad_rows = 1
         findings.rows += 1
 
