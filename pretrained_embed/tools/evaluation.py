@@ -43,7 +43,7 @@ from pretrained_embed.errors import (
     left_out,
 )
 from pretrained_embed.tools.nearest_rows import Nearest, unit_rows
-from pretrained_embed.tools.tasks import Task, known_tasks, read_task
+from pretrained_embed.tools.tasks import Item, Task, known_tasks, read_task
 
 _MEASURES = {
     "similarity": "Spearman",
@@ -184,7 +184,8 @@ def evaluate(
         Your own tasks, a file for each: lines of two words and a number (similarity),
         four words (analogies; also pairs below lines ``: section``), a word and its
         category, or words, an empty line, and the odd ones (a folder with a file for
-        each set). The default are three small English tasks of this package, and
+        each set), or a folder with a file of pairs for each section of analogies
+        (BATS). The default are three small English tasks of this package, and
         WordSim-353, SimLex-999 and Google's analogies if gensim, which contains them,
         is installed.
     samples, seed : int, default 1000 and 0
@@ -324,7 +325,7 @@ def _answered(task: Task, known: _Known, seed: int) -> _Answers:
     there = np.array(
         [
             all(word.upper() in known.rows for word in item.words)
-            and (task.kind != "analogy" or item.answer.upper() in known.rows)
+            and (task.kind != "analogy" or bool(_right(item) & known.rows.keys()))
             for item in task.items
         ],
         np.bool_,
@@ -342,7 +343,7 @@ def _answered(task: Task, known: _Known, seed: int) -> _Answers:
             pairs = known.units[rows].astype(np.float64)
             values[places] = np.einsum("ij,ij->i", pairs[:, 0], pairs[:, 1])
         elif task.kind == "analogy":
-            values[places] = _analogies(rows, [item.answer for item in items], known)
+            values[places] = _analogies(rows, items, known)
         elif task.kind == "category":
             labels = [item.answer for item in items]
             values[places] = _clusters(known.units[rows[:, 0]], labels, seed)
@@ -351,19 +352,22 @@ def _answered(task: Task, known: _Known, seed: int) -> _Answers:
     return _Answers(there, values)
 
 
-def _analogies(rows: Int64Array, answers: list[str], known: _Known) -> list[bool]:
-    """Return whether the nearest token that is not in the question is the answer."""
+def _right(item: Item) -> set[str]:
+    """Return the right answers, in upper case."""
+    return {answer.upper() for answer in (item.answer, *item.others)}
+
+
+def _analogies(rows: Int64Array, items: list[Item], known: _Known) -> list[bool]:
+    """Return whether the nearest token that is not in the question is an answer."""
     first, second, third = (known.units[rows[:, n]] for n in range(3))
     best = Nearest(second - first + third, 3 + _SPARE)
     best.add(known.units)
     right = []
-    for asked, near, answer in zip(
-        rows.tolist(), best.rows.tolist(), answers, strict=True
-    ):
+    for asked, near, item in zip(rows.tolist(), best.rows.tolist(), items, strict=True):
         own = {known.names[row] for row in asked}
         names = (known.names[row] for row in near if row >= 0)
         found = next((name for name in names if name not in own), None)
-        right.append(found == answer.upper())
+        right.append(found in _right(item))
     return right
 
 

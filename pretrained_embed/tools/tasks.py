@@ -6,7 +6,9 @@ kind           a line of the file
 similarity     two words, and a number: the rating of the two. Other columns, and a
                first line of names, are ignored.
 analogy        four words, ``Athens Greece Oslo Norway``; or two, below a line
-               ``: section``: every two pairs of a section are two questions.
+               ``: section``: every two pairs of a section are two questions. In
+               a folder, as BATS is, each file of pairs is a section, and a second
+               word may be several that are right: ``big<TAB>bigger/larger``.
 odd one out    a word; words that belong together, an empty line, and words of which
                each is the odd one among them. A folder has a file for each set.
 category       a word and its category, in a file without sections.
@@ -18,6 +20,7 @@ with ``#`` are comments.
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -49,6 +52,7 @@ class Item(NamedTuple):
     answer: str = ""  # the fourth word, the odd one, or the category
     number: float = 0.0  # the rating
     section: str = ""
+    others: tuple[str, ...] = ()  # other fourth words that are right
 
 
 class Task(NamedTuple):
@@ -64,7 +68,7 @@ class Task(NamedTuple):
         for item in self.items:
             yield from item.words
             if self.kind == "analogy":
-                yield item.answer
+                yield from (item.answer, *item.others)
 
 
 def known_tasks() -> tuple[list[Task], list[str]]:
@@ -99,38 +103,68 @@ def _is_installed(package: str) -> bool:
 
 
 def read_task(path: str | os.PathLike[str], name: str = "") -> Task:
-    """Return the task of a file, or of a folder of sets with an odd one out.
+    """Return the task of a file, or of a folder of sets or of pairs.
 
     Raises `SourceError` if it cannot be read, and `FormatError`, which names the line,
     for an unknown form.
     """
     where = Path(path)
     name = name or where.stem
-    if where.is_dir():
-        files = sorted(file for file in where.iterdir() if file.suffix == ".txt")
-        items = [item for file in files for item in _odd_one_out(_lines(file), file)]
-        if not items:
-            raise FormatError(f"{where}: no .txt file in it has a set of words")
-        return Task(name, _ODD, tuple(items))
+    kind, items = _folder(where) if where.is_dir() else _file(where)
+    if not items:
+        raise FormatError(
+            f"{where}: it has no question: an analogy is made of four words, or of two "
+            "pairs in one section"
+        )
+    return Task(name, kind, tuple(items))
+
+
+def _folder(where: Path) -> tuple[Kind, list[Item]]:
+    """Return the items of a folder and of the folders in it, which are of one kind."""
+    kinds: dict[Kind, list[Item]] = {}
+    for file in sorted(where.rglob("*.txt")):
+        lines = _lines(file)
+        rows = _rows(lines, file)
+        if all(len(fields) > 1 for _, fields in rows):
+            kinds.setdefault("analogy", []).extend(_paired(rows, file))
+        else:
+            kinds.setdefault(_ODD, []).extend(_odd_one_out(lines, file))
+    if len(kinds) != 1:
+        raise FormatError(
+            f"{where}: {'files of two kinds' if kinds else 'no .txt file'} in it; give "
+            "a folder of sets with an odd one out, or of pairs (analogies, as BATS)"
+        )
+    ((kind, items),) = kinds.items()
+    return kind, items
+
+
+def _file(where: Path) -> tuple[Kind, list[Item]]:
     lines = _lines(where)
-    rows = [(n, _fields(line)) for n, line in enumerate(lines, 1) if _counts(line)]
-    if not rows:
-        raise FormatError(f"{where}: no line of it has a word")
+    rows = _rows(lines, where)
     if any(fields[0].startswith(":") for _, fields in rows):
-        return Task(name, "analogy", tuple(_sections(rows, where)))
+        return "analogy", [*_sections(rows, where)]
     width = len(rows[0][1])
     if width == 1:
-        return Task(name, _ODD, tuple(_odd_one_out(lines, where)))
-    column = _number_column(rows[-1][1])
+        return _ODD, [*_odd_one_out(lines, where)]
+    first = _first_word(rows)
+    # the first line may be the names of the columns
+    columns = [_number_column(fields, first + 2) for _, fields in rows[1::-1]]
+    column = next((one for one in columns if one is not None), None)
     if column is not None:
-        return Task(name, "similarity", tuple(_judged(rows, column, where)))
+        return "similarity", [*_judged(rows, first, column, where)]
     if width == 4:
-        return Task(name, "analogy", tuple(_sections(rows, where)))
+        return "analogy", [*_sections(rows, where)]
     if width == 2:
         items = [
             Item((fields[0],), fields[1]) for _, fields in _of_width(rows, (2,), where)
         ]
-        return Task(name, "category", tuple(items))
+        if len({item.answer for item in items}) == len(items) > 1:
+            raise FormatError(
+                f"{where}: no two of its {len(items):,} words are of one category; for "
+                "analogies of these pairs write ': section' on the first line, or give "
+                "the folder that the file is in"
+            )
+        return "category", items
     raise FormatError(
         f"{where}:{rows[0][0]}: a line of {width} fields without a number; give two "
         "words and a number (similarity), four words (analogy), a word and its "
@@ -153,6 +187,14 @@ def _lines(path: Path) -> list[str]:
         ) from error
 
 
+def _rows(lines: Sequence[str], where: Path) -> list[tuple[int, list[str]]]:
+    """Return the fields of the lines that count, and the numbers of these lines."""
+    rows = [(n, _fields(line)) for n, line in enumerate(lines, 1) if _counts(line)]
+    if not rows:
+        raise FormatError(f"{where}: no line of it has a word")
+    return rows
+
+
 def _counts(line: str) -> bool:
     return bool(line.strip()) and not line.startswith("#")
 
@@ -160,39 +202,51 @@ def _counts(line: str) -> bool:
 def _fields(line: str) -> list[str]:
     if line.startswith(":"):
         return [line.strip()]
-    for sign in ("\t", ";", ","):
+    if "\t" in line.strip():
+        return [field.strip() for field in line.strip().split("\t")]
+    for sign in (";", ","):
         if sign in line.strip():
-            return [field.strip() for field in line.strip().split(sign)]
+            (fields,) = csv.reader([line], delimiter=sign, skipinitialspace=True)
+            return [field.strip() for field in fields]
     return line.split()
 
 
 def _number(field: str) -> float | None:
-    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)", field):
+    if not re.fullmatch(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d{1,2})?", field, re.I):
         return None
     return float(field)
 
 
-def _number_column(fields: Sequence[str]) -> int | None:
-    """Return the first column after two words that is a number, if there is one."""
-    numbers = (
-        n for n, field in enumerate(fields) if n > 1 and _number(field) is not None
-    )
-    return next(numbers, None)
+def _first_word(rows: Sequence[tuple[int, list[str]]]) -> int:
+    """Return the column of the first word: 1 if the rows are numbered, else 0."""
+    for _, fields in rows[1:] or rows:
+        numbers = [_number(field) is not None for field in fields[:3]]
+        if len(fields) < 4 or numbers != [True, False, False]:
+            return 0
+    return 1
+
+
+def _number_column(fields: Sequence[str], start: int) -> int | None:
+    """Return the first column from ``start`` on that is a number, if there is one."""
+    numbers = (n for n, field in enumerate(fields) if _number(field) is not None)
+    return next((n for n in numbers if n >= start), None)
 
 
 def _judged(
-    rows: Sequence[tuple[int, list[str]]], column: int, where: Path
+    rows: Sequence[tuple[int, list[str]]], first: int, column: int, where: Path
 ) -> Iterator[Item]:
     for place, (line, fields) in enumerate(rows):
-        number = _number(fields[column]) if len(fields) > column else None
+        field = fields[column] if len(fields) > column else ""
+        number = _number(field)
+        words = fields[first : first + 2]
         if number is None:
-            if place == 0:  # the names of the columns
+            if place == 0 and not re.match(r"[+-]?\.?\d", field):  # names of columns
                 continue
             raise FormatError(
                 f"{where}:{line}: field {column + 1} is no number: it is to be what "
-                f"people said of {brief(' and '.join(fields[:2]))}"
+                f"people said of {brief(' and '.join(words))}"
             )
-        yield Item((fields[0], fields[1]), number=number)
+        yield Item(tuple(words), number=number)
 
 
 def _of_width(
@@ -205,6 +259,15 @@ def _of_width(
                 f"{' or '.join(map(str, widths))}, as in the lines before"
             )
         yield line, fields
+
+
+def _paired(rows: Sequence[tuple[int, list[str]]], where: Path) -> Iterator[Item]:
+    """Yield the questions of a file of pairs; a second word may be one of several."""
+    pairs = [(a, b.split("/")) for _, (a, b) in _of_width(rows, (2,), where)]
+    for a, (b, *_) in pairs:
+        for c, (d, *others) in pairs:
+            if a != c:
+                yield Item((a, b, c), d, section=where.stem, others=tuple(others))
 
 
 def _sections(rows: Sequence[tuple[int, list[str]]], where: Path) -> Iterator[Item]:

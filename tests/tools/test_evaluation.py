@@ -262,6 +262,10 @@ def test_tasks_of_ones_own(tmp_path):
         ("a\nb\n", r"1 groups of lines"),
         ("# nothing\n", r"no line of it has a word"),
         (b"\xff\xfe", r"byte 0 is not UTF-8"),
+        ("a b 1\nc d 2\nmade by e\n", r"t.txt:3: field 3 is no number"),
+        ("a b 7\x00\nc d 2\n", r"t.txt:1: field 3 is no number"),
+        ("a\tb/x\nc\td\n", r"no two of its 2 words are of one category; for analog"),
+        (": s\na b\n", r"has no question"),
     ],
 )
 def test_a_file_of_no_known_form_is_an_error_of_its_place(tmp_path, text, message):
@@ -327,3 +331,37 @@ def test_without_gensim_the_packages_own_tasks_are_there(tmp_path):
     assert run.stdout.splitlines()[0] == "analogies, odd one out"
     assert "'pretrained-embed[sklearn]'" in run.stdout
     assert "'pretrained-embed[gensim]'" in run.stdout
+
+
+def test_a_folder_of_pairs_is_analogies_of_which_several_answers_are_right(tmp_path):
+    folder = tmp_path / "BATS" / "2_Derivational"
+    folder.mkdir(parents=True)
+    (folder / "D01 [noun].txt").write_text("a\tb/x\nc\ty/d/z\n")
+    (folder / "D02 [verb].txt").write_text("a\tb\nc\tnone\n")
+    vectors = {"a": [1, 0, 0], "b": [1, 0.1, 0], "c": [0, 0, 1], "d": [0, 0.1, 1]}
+
+    score = pe.evaluate(matrix_of(vectors), tmp_path / "BATS", samples=0)["BATS"]
+
+    # a is to b as c is to d, which is the second that is right; y is not known, so
+    # nothing is asked from c to a, nor of the second file
+    assert (score.kind, score.items, score.answered) == ("analogy", 4, 1)
+    assert score.value == 1
+    assert [part.task for part in score.parts] == ["D01 [noun]", "D02 [verb]"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"Word 1","Word 2","Human (mean)"\n"a","b","9.5"\n"a","c","1"\n',
+        ",word1,word2,score\n0,a,b,9.5\n1,a,c,1\n",
+        "7;a;b;9.5\n8;a;c;1\n",
+        "a b 9.5e0\na c 1E-1\n",
+    ],
+)
+def test_a_table_of_judgements_may_be_quoted_or_numbered(tmp_path, text):
+    (tmp_path / "pairs.csv").write_text(text)
+    vectors = {"a": [1, 0], "b": [1, 0.1], "c": [0, 1]}
+
+    score = pe.evaluate(matrix_of(vectors), tmp_path / "pairs.csv", samples=0)["pairs"]
+
+    assert (score.items, score.answered, score.value) == (2, 2, pytest.approx(1))
