@@ -328,6 +328,33 @@ def fuzz_gather(random: Random) -> None:
     compare((dim, count, out_rows, numbers, summed), [run(k) for k in BOTH])
 
 
+def fuzz_average(random: Random) -> None:
+    dim, count, means = (
+        random.randrange(1, 5),
+        random.randrange(1, 6),
+        random.randrange(6),
+    )
+    numbers = [float(random.choice(FIELDS)) for _ in range(dim * count)]
+    with np.errstate(over="ignore"):
+        vectors = np.array(numbers, np.float64).astype(np.float32)
+    counts = [random.choice((0, 1, 2, 7)) for _ in range(means)]
+    offsets = np.cumsum([0, *counts], dtype=np.int64)
+    rows = np.array([random.randrange(count) for _ in range(sum(counts))], np.int64)
+    if len(rows) and random.randrange(4) == 0:
+        rows[random.randrange(len(rows))] = random.choice((-1, count, 2**62))
+    if random.randrange(6) == 0:
+        offsets[random.randrange(len(offsets))] = random.choice((-1, 0, 1, 99, 2**62))
+
+    def run(implementation: ModuleType) -> object:
+        out = np.full((means, dim), BLANK, np.float32)
+        given = vectors.reshape(count, dim), rows, offsets, out
+        averaged = outcome(lambda: implementation.average(*given), ValueError)
+        out[np.isnan(out)] = np.nan  # of two of them, either may come out
+        return "refused" if isinstance(averaged, tuple) else bits(out)
+
+    compare((dim, numbers, rows, offsets), [run(k) for k in BOTH])
+
+
 def fuzz_measure_text(random: Random) -> None:
     gap = random.choice((b" ", b" ", b"\t", b"  "))
     rows = [
@@ -449,6 +476,7 @@ ENTRIES: dict[str, tuple[int, Callable[[Random], None]]] = {
     "TokenIndex": (500, fuzz_token_index),
     "place, spread, find_rows": (1200, fuzz_claims),
     "gather": (1200, fuzz_gather),
+    "average": (800, fuzz_average),
     "pack": (1200, fuzz_pack),
     "hash_tokens, look_up": (400, fuzz_hashes),
     "open_reader": (80, fuzz_readers),

@@ -56,6 +56,7 @@ __all__ = [
     "UNCLAIMED",
     "WIDE",
     "TokenIndex",
+    "average",
     "find_rows",
     "gather",
     "hash_tokens",
@@ -85,6 +86,7 @@ else:
 IMPLEMENTATION = implementation.IMPLEMENTATION
 
 TokenIndex = implementation.TokenIndex
+average = implementation.average
 find_rows = implementation.find_rows
 gather = implementation.gather
 hash_tokens = implementation.hash_tokens

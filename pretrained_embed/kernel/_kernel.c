@@ -9,8 +9,8 @@
  *   Token index     wanted tokens, an open-addressing table
  *   Scanning        text, binary
  *   Measuring       the lines of a text
- *   Placing         hits into rows, first come first served
- *   Hashes          rows copied by number, tokens found by an index of their hashes
+ *   Placing         hits into rows, first come first served; rows copied and averaged
+ *   Hashes          of tokens, and tokens found by an index of them
  *   Module
  */
 #include "_index.h"
@@ -1005,6 +1005,64 @@ without_rows:
     return result;
 }
 
+/* Rows lie anywhere: while one is added, the next one is on its way from memory. */
+static void add_row(float *restrict sum, const float *restrict row,
+                    const float *next, Py_ssize_t dim) {
+    for (Py_ssize_t i = 0; next && i < dim; i += 16) prefetch(next + i);
+    for (Py_ssize_t i = 0; i < dim; i++) sum[i] += row[i];
+}
+
+static PyObject *average(PyObject *Py_UNUSED(module), PyObject *args) {
+    PyObject *vectors_object, *rows_object, *offsets_object, *out_object;
+    PyObject *result = NULL;
+    Py_buffer vectors, rows, offsets, out;
+    if (!PyArg_ParseTuple(args, "OOOO:average", &vectors_object, &rows_object,
+                          &offsets_object, &out_object))
+        return NULL;
+    if (borrow(vectors_object, &vectors, "f", 2, 0, "vectors")) return NULL;
+    if (borrow(rows_object, &rows, "q", 1, 0, "rows")) goto without_rows;
+    if (borrow(offsets_object, &offsets, "q", 1, 0, "offsets")) goto without_offsets;
+    if (borrow(out_object, &out, "f", 2, 1, "out")) goto without_out;
+
+    const int64_t *row = rows.buf, *offset = offsets.buf;
+    const Py_ssize_t dim = out.shape[1];
+    int fits = offsets.shape[0] == out.shape[0] + 1 && vectors.shape[1] == dim &&
+               offset[0] >= 0 && offset[0] <= rows.shape[0];
+    PyThreadState *thread = PyEval_SaveThread();
+    for (Py_ssize_t i = 0; fits && i < out.shape[0]; i++) {
+        int64_t begin = offset[i], end = offset[i + 1];
+        fits = begin >= 0 && begin <= end && end <= rows.shape[0];
+        if (!fits || begin == end) continue;
+        float *sum = (float *)out.buf + i * dim;
+        memset(sum, 0, (size_t)dim * sizeof(float));
+        for (int64_t k = begin; fits && k < end; k++) {
+            int64_t from = row[k];
+            fits = from >= 0 && from < vectors.shape[0];
+            if (!fits) break;
+            const float *base = vectors.buf, *next = NULL;
+            if (k + 1 < rows.shape[0] && row[k + 1] >= 0 &&
+                row[k + 1] < vectors.shape[0])
+                next = base + row[k + 1] * dim;
+            add_row(sum, base + from * dim, next, dim);
+        }
+        const float share = (float)(1.0 / (double)(end - begin));
+        for (Py_ssize_t k = 0; k < dim; k++) sum[k] *= share;
+    }
+    PyEval_RestoreThread(thread);
+    if (fits)
+        result = Py_NewRef(Py_None);
+    else
+        PyErr_SetString(PyExc_ValueError, "rows or offsets do not fit vectors or out");
+    PyBuffer_Release(&out);
+without_out:
+    PyBuffer_Release(&offsets);
+without_offsets:
+    PyBuffer_Release(&rows);
+without_rows:
+    PyBuffer_Release(&vectors);
+    return result;
+}
+
 /* ----------------------------------------------------------------- Hashes ------ */
 
 static PyObject *hash_tokens(PyObject *Py_UNUSED(module), PyObject *args) {
@@ -1205,6 +1263,8 @@ PyDoc_STRVAR(find_rows_doc, "find_rows(index, data, offsets, base, best, seen)\n
 
 PyDoc_STRVAR(gather_doc, "gather(source, rows, targets, out, weights, sums)\n--\n\n"
                          "Copy rows of source to rows of out, and sum their bits up.");
+PyDoc_STRVAR(average_doc, "average(vectors, rows, offsets, out)\n--\n\n"
+                          "Write the mean of some rows to each row of out.");
 PyDoc_STRVAR(hash_tokens_doc, "hash_tokens(data, offsets, out)\n--\n\n"
                               "Write the hash of each packed token to out.");
 PyDoc_STRVAR(look_up_doc,
@@ -1221,6 +1281,7 @@ static PyMethodDef methods[] = {
     {"pack", pack, METH_VARARGS, pack_doc},
     {"find_rows", find_rows, METH_VARARGS, find_rows_doc},
     {"gather", gather, METH_VARARGS, gather_doc},
+    {"average", average, METH_VARARGS, average_doc},
     {"hash_tokens", hash_tokens, METH_VARARGS, hash_tokens_doc},
     {"look_up", look_up, METH_VARARGS, look_up_doc},
     {NULL, NULL, 0, NULL}};

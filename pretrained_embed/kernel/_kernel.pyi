@@ -86,6 +86,9 @@ def gather(
     weights: UInt32Array | None,
     sums: UInt32Array | None,
 ) -> None: ...
+def average(
+    vectors: Float32Array, rows: Int64Array, offsets: Int64Array, out: Float32Array
+) -> None: ...
 def hash_tokens(data: Bytes, offsets: Int64Array, out: UInt64Array) -> None: ...
 def look_up(
     index: TokenIndex,

@@ -583,6 +583,33 @@ def gather(
         sums[:] = np.einsum("ij,j->i", source[rows].view(np.uint32), weights)
 
 
+def average(
+    vectors: Float32Array, rows: Int64Array, offsets: Int64Array, out: Float32Array
+) -> None:
+    """Write means: row ``i`` of ``out`` is that of ``rows[offsets[i]:offsets[i + 1]]``.
+
+    In binary32: the rows of ``vectors`` are added one by one to zero, and the sum is
+    multiplied by one over their number. Where there are none, the row stays as it is.
+    """
+    if len(offsets) != len(out) + 1 or vectors.shape[1] != out.shape[1]:
+        raise ValueError("offsets do not fit out, or vectors do not")
+    _check_offsets(offsets, len(rows))
+    used = rows[offsets[0] : offsets[-1]]
+    if not np.all((used >= 0) & (used < len(vectors))):
+        raise ValueError("a row does not exist")
+    counts = np.diff(offsets)
+    longest = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    have, live = counts[longest], len(longest)
+    sums = np.zeros((live, out.shape[1]), np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for number in range(int(have.max(initial=0))):
+            while have[live - 1] <= number:
+                live -= 1
+            sums[:live] += vectors[rows[offsets[longest[:live]] + number]]
+        sums *= (1.0 / have).astype(np.float32)[:, None]
+    out[longest] = sums
+
+
 def hash_tokens(data: Bytes, offsets: Int64Array, out: UInt64Array) -> None:
     """Write the hash of each packed token to ``out``, uint64 (tokens,).
 

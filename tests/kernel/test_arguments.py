@@ -133,6 +133,15 @@ def gather_arguments(native: ModuleType) -> dict[str, object]:
     }
 
 
+def average_arguments(native: ModuleType) -> dict[str, object]:
+    return {
+        "vectors": np.zeros((4, 2), np.float32),
+        "rows": np.array([3, 0], np.int64),
+        "offsets": np.array([0, 1, 2], np.int64),
+        "out": np.zeros((2, 2), np.float32),
+    }
+
+
 ARGUMENTS = {
     "scan_text": text_arguments,
     "scan_binary": binary_arguments,
@@ -142,6 +151,7 @@ ARGUMENTS = {
     "hash_tokens": hash_arguments,
     "look_up": look_up_arguments,
     "gather": gather_arguments,
+    "average": average_arguments,
     "TokenIndex": index_arguments,
 }
 
@@ -277,6 +287,14 @@ MORE = {  # of the right type, but of the wrong length
         np.full(2, -1, np.int64),
         np.full(2, 2**62, np.int64),
     ],
+    ("average", "rows"): [np.zeros(1, np.int64), np.full(2, -1), np.full(2, 4)],
+    ("average", "offsets"): [
+        np.zeros(2, np.int64),
+        np.array([0, 2, 1]),
+        np.array([-1, 0, 1]),
+    ],
+    ("average", "vectors"): [np.zeros((0, 2), np.float32)],
+    ("average", "out"): [np.zeros((3, 2), np.float32)],
     ("place", "hits"): [np.zeros((1, 4), np.int64)],
     ("place", "out"): [np.zeros((5, 2), np.float32)],
     ("scan_text", "vectors"): [np.zeros((1, 2), np.float32)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from itertools import pairwise
 from types import ModuleType
 
 import numpy as np
@@ -232,6 +233,26 @@ def test_rows_that_are_not_there_are_not_copied(both_kernels, rows, targets, wid
             None,
             None,
         )
+
+
+@pytest.mark.parametrize("dim", [1, 7, 8, 300])
+def test_rows_are_averaged_in_their_order(both_kernels, dim):
+    vectors = np.random.default_rng(dim).standard_normal((50, dim), np.float32)
+    vectors[7] *= np.float32(1e8)  # so that the order shows
+    rows = np.random.default_rng(0).integers(0, 50, 40)
+    offsets = np.array([0, 1, 1, 20, 40])
+    out = np.full((4, dim), -7, np.float32)
+
+    both_kernels.average(vectors, rows, offsets, out)
+
+    for i, (begin, end) in enumerate(pairwise(offsets.tolist())):
+        expected = np.full(dim, -7, np.float32)
+        if begin < end:
+            total = np.zeros(dim, np.float32)
+            for row in rows[begin:end]:
+                total = total + vectors[row]
+            expected = total * np.float32(1 / (end - begin))
+        assert out[i].tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("dim", [1, 7, 8, 300])

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol, cast
 
 import numpy as np
 
+from pretrained_embed import kernel
 from pretrained_embed.arrays import (
     BoolArray,
     Float32Array,
@@ -140,7 +141,7 @@ class QuantisedRows:
 
 #: Tokens that are cut into pieces at once; bytes of rows that are held at once, many,
 #: because the whole table is gone through for them; and tokens that a thread adds up
-#: at a time, few, so that the sums stay in its cache.
+#: at a time.
 TOKENS_AT_ONCE, _ROOM, _PART_TOKENS = 1 << 14, 3 << 26, 256
 
 #: Characters of an n-gram beyond which a file is taken to be damaged: a token has as
@@ -278,24 +279,12 @@ def _add_up(
     threads: int,
 ) -> None:
     """Write the means; a token's rows are those at so many of ``places`` in turn."""
-    firsts = np.cumsum(counts) - counts
-    longest = np.argsort(-counts, kind="stable")
-    longest = longest[: np.count_nonzero(counts)]
+    offsets = np.append(0, np.cumsum(counts))
 
     def work(part: int) -> None:
-        chosen = longest[part * _PART_TOKENS : (part + 1) * _PART_TOKENS]
-        have, first = counts[chosen], firsts[chosen]
-        sums = np.zeros((len(chosen), out.shape[1]), np.float32)
-        buffer = np.empty_like(sums)
-        live = len(chosen)
-        with np.errstate(over="ignore", invalid="ignore"):
-            for number in range(int(have[0])):
-                while have[live - 1] <= number:
-                    live -= 1
-                of, into = places[first[:live] + number], buffer[:live]
-                sums[:live] += np.take(vectors, of, axis=0, out=into, mode="clip")
-            sums *= (1.0 / have).astype(np.float32)[:, None]
-        out[chosen] = sums
+        first = part * _PART_TOKENS
+        last = min(first + _PART_TOKENS, len(out))
+        kernel.average(vectors, places, offsets[first : last + 1], out[first:last])
 
-    for _ in run_in_order(work, -(-len(longest) // _PART_TOKENS), threads):
+    for _ in run_in_order(work, -(-len(out) // _PART_TOKENS), threads):
         pass
