@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import os
 import re
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from pretrained_embed.errors import FormatError, OptionError
@@ -88,12 +91,36 @@ class Budget:
         else:
             self.total = FIXED + TIMES * size
         self.left = self.total
+        self._lent = 0
+        self._change = threading.Condition()
 
     def take(self, count: int) -> None:
         """Take a number of bytes before they are allocated; raises `FormatError`."""
-        self.left -= count
-        if self.left < 0:
+        with self._change:
+            self.left -= count
+            spent = self.left < 0
+        if spent:
             raise self.spent()
+
+    @contextmanager
+    def lend(self, count: int) -> Iterator[None]:
+        """Lend a number of bytes to one of several threads until it is done.
+
+        Threads wait for each other, so that together they hold no more than is left. A
+        thread that asks for more than that is let in when it is alone. A thread must
+        not ask again before it is done.
+        """
+        with self._change:
+            self._change.wait_for(
+                lambda: not self._lent or self._lent + count <= self.left
+            )
+            self._lent += count
+        try:
+            yield
+        finally:
+            with self._change:
+                self._lent -= count
+                self._change.notify_all()
 
     def spent(self) -> FormatError:
         """Return the error for a file that needs more memory than is allowed."""

@@ -10,6 +10,7 @@ import zipfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import h5py
 import numpy as np
@@ -46,6 +47,31 @@ def peak_of_refusal(path: Path) -> int:
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
+
+
+def test_two_threads_take_from_one_budget():
+    """The second takes while the first has read what is left, and not yet written."""
+    shared = budget.Budget("x", 0, 100)
+    asked, taken = Event(), Event()
+
+    class Pausing(int):
+        def __rsub__(self, left: int) -> int:
+            asked.set()
+            taken.wait(0.05)  # in vain: the second has to wait for the first
+            return left - int(self)
+
+    def second() -> None:
+        asked.wait()
+        shared.take(30)
+        taken.set()
+
+    with ThreadPoolExecutor() as threads:
+        threads.submit(second)
+        shared.take(Pausing(30))
+
+    assert shared.left == 40
+    with pytest.raises(FormatError, match=KIND):
+        shared.take(41)
 
 
 def tokens_of(path: Path) -> int:

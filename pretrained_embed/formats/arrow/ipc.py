@@ -7,8 +7,8 @@ https://arrow.apache.org/docs/format/Columnar.html
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any
 
 import numpy as np
@@ -27,11 +27,11 @@ from pretrained_embed.formats.arrow.columns import (
 from pretrained_embed.formats.arrow.headers import blocks_of_file, unpacked_size
 from pretrained_embed.formats.arrow.parts import (
     BLOCK_BYTES,
+    Decoded,
     Decoder,
     PartedTable,
     TableFile,
 )
-from pretrained_embed.formats.findings import Doubt
 from pretrained_embed.formats.marks import ARROW
 
 
@@ -78,7 +78,7 @@ class IpcTable(PartedTable):
                     found[name].append(numbers_of(array, self.where))
             return {name: np.concatenate(parts) for name, parts in found.items()}
 
-    def decoder(self) -> Decoder:
+    def decoder(self, *, shares: bool = False) -> Decoder:
         """Return what yields vectors; see `PartedTable`."""
         names = list(self.columns.vectors)
         step = max(1, BLOCK_BYTES // (self.dim * self.dtype.itemsize))
@@ -89,8 +89,10 @@ class IpcTable(PartedTable):
         else:
             get = batches.get
 
-        def blocks(part: int) -> Iterator[tuple[AnyArray, list[Doubt]]]:
-            with self._refusing():
+        def blocks(part: int) -> Generator[Decoded]:
+            with self._refusing(), ExitStack() as held:
+                if shares:
+                    held.enter_context(self._budget.lend(self._largest))
                 batch = get(part)
                 start, stop = self.bounds[part : part + 2].tolist()
                 if batch.num_rows != stop - start:
@@ -134,8 +136,10 @@ class IpcTable(PartedTable):
 
     def _check_sizes(self) -> None:
         """Raise `FormatError` for messages that unpack to more than there may be."""
+        self._largest = 0
         for metadata, body in self._messages():
-            if unpacked_size(metadata, body) > self._budget.total:
+            self._largest = max(self._largest, unpacked_size(metadata, body))
+            if self._largest > self._budget.total:
                 raise self._budget.spent()
 
     def _messages(self) -> Iterator[tuple[memoryview, memoryview]]:

@@ -9,8 +9,8 @@ https://parquet.apache.org/docs/file-format/
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Generator, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,12 +29,12 @@ from pretrained_embed.formats.arrow.columns import (
 from pretrained_embed.formats.arrow.headers import DELTA_LENGTHS, DELTA_STRINGS, pages
 from pretrained_embed.formats.arrow.parts import (
     BLOCK_BYTES,
+    Decoded,
     Decoder,
     FileBytes,
     PartedTable,
     TableFile,
 )
-from pretrained_embed.formats.findings import Doubt
 
 _MAGIC = b"PAR1"
 #: Bytes of one call in which strings are unfolded that refer to the ones before.
@@ -159,23 +159,24 @@ class ParquetTable(PartedTable):
             read = self._file(self._content).read(names)
             return {name: numbers_of(read.column(name), self.where) for name in names}
 
-    def decoder(self) -> Decoder:
-        """Return a function of the number of a part that yields its vectors in order.
-
-        It has a place of its own in the file: a thread has one for itself.
-        """
+    def decoder(self, *, shares: bool = False) -> Decoder:
+        """Return what yields vectors; see `PartedTable`."""
         content = self._source.again(self._content)
         names = list(self.columns.vectors)
         size = BLOCK_BYTES if self.columns.lists else _BLOCK_OF_COLUMNS * BLOCK_BYTES
         rows = max(1, size // (self.dim * self.dtype.itemsize))
 
-        def blocks(group: int) -> Iterator[tuple[AnyArray, list[Doubt]]]:
-            with self.refusing():
+        def blocks(group: int) -> Generator[Decoded]:
+            with self.refusing(), ExitStack() as held:
                 start, stop = self.bounds[group : group + 2].tolist()
                 if not self._chunks[group]:
                     return
-                for place in range(len(names)):
+                need = sum(
                     self._check_pages(content, group, 1 + place)
+                    for place in range(len(names))
+                )
+                if shares:
+                    held.enter_context(self.budget.lend(need))
                 file = self._file(content, metadata=self._metadata)
                 for batch in file.iter_batches(
                     rows, [group], names, use_threads=not self.columns.lists
@@ -238,13 +239,18 @@ class ParquetTable(PartedTable):
         start, size = self._chunks[group][place]
         return (content or self._content).view(start, size)
 
-    def _check_pages(self, content: FileBytes, group: int, place: int) -> None:
-        """Raise `FormatError` for pages that ask for more memory than there may be."""
-        values = 0
+    def _check_pages(self, content: FileBytes, group: int, place: int) -> int:
+        """Return how much memory the pages of a column ask for while they are read.
+
+        Raises `FormatError` where that is more than there may be.
+        """
+        values = largest = 0
         for page in pages(self._view(group, place, content), self.where):
             values += page.values
-            if max(page.size, values * self.dtype.itemsize) > self.budget.total:
+            largest = max(largest, page.size)
+            if max(largest, values * self.dtype.itemsize) > self.budget.total:
                 raise self.budget.spent()
+        return largest + values * self.dtype.itemsize
 
     def _leaf(self, name: str) -> int:
         """Return which column of the file has a column of the table."""

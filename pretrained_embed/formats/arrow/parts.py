@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import io
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -173,10 +173,13 @@ def _mapped(file: LocalFile, where: str) -> MappedBytes:
 BLOCK_BYTES = 1 << 22
 
 #: Yields the vectors of a part in order, (k, dim) at a time.
-Blocks = Callable[[int], Iterator[AnyArray]]
+Blocks = Callable[[int], Generator[AnyArray]]
 
-#: The same, each with those of its rows that are malformed.
-Decoder = Callable[[int], Iterator[tuple[AnyArray, list[Doubt]]]]
+#: Some vectors, and those of their rows that are malformed.
+Decoded = tuple[AnyArray, list[Doubt]]
+
+#: Yields these of a part in order.
+Decoder = Callable[[int], Generator[Decoded]]
 
 
 class PartedTable(ABC):
@@ -218,21 +221,26 @@ class PartedTable(ABC):
         return columns if self.own is None else columns._replace(notes=())
 
     @abstractmethod
-    def decoder(self) -> Decoder:
-        """Return what yields vectors; a thread has one for itself."""
+    def decoder(self, *, shares: bool = False) -> Decoder:
+        """Return what yields vectors; a thread has one for itself.
 
-    def reader(self, *, skips: bool = False) -> Blocks:
+        One that ``shares`` takes its memory out of what several threads may hold
+        together. Then what it yields has to be closed, and no thread asks for two.
+        """
+
+    def reader(self, *, skips: bool = False, shares: bool = False) -> Blocks:
         """Return the same without the malformed rows, which it raises unless it skips.
 
         Raises `RowError`, which names the first of them.
         """
-        decode = self.decoder()
+        decode = self.decoder(shares=shares)
 
-        def blocks(part: int) -> Iterator[AnyArray]:
-            for vectors, faults in decode(part):
-                if faults and not skips:
-                    refuse_rows(faults, self.where)
-                yield vectors
+        def blocks(part: int) -> Generator[AnyArray]:
+            with closing(decode(part)) as found:
+                for vectors, faults in found:
+                    if faults and not skips:
+                        refuse_rows(faults, self.where)
+                    yield vectors
 
         return blocks
 

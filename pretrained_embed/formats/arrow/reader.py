@@ -7,6 +7,7 @@ the columns. A column of tokens without vectors is read, too.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -127,10 +128,11 @@ class ArrowReader(TableReader):
         """Read all vectors, once: only so it is known which rows are malformed."""
         if self._searched:
             return
-        decoder_of = per_thread(self._parts.decoder)
+        decoder_of = per_thread(lambda: self._parts.decoder(shares=True))
 
         def work(part: int) -> list[Doubt]:
-            return [one for _, faults in decoder_of()(part) for one in faults]
+            with closing(decoder_of()(part)) as found:
+                return [one for _, faults in found for one in faults]
 
         parts = len(self._parts.bounds) - 1
         found = {fault.row: fault for fault in self._faults}
@@ -139,8 +141,8 @@ class ArrowReader(TableReader):
         self._leave_out([found[row] for row in sorted(found)])
         self._searched = True
 
-    def _reader(self) -> Blocks:
-        return self._parts.reader(skips=self._searched)
+    def _reader(self, *, shares: bool = False) -> Blocks:
+        return self._parts.reader(skips=self._searched, shares=shares)
 
     def _stored_slabs(
         self, progress: Progress | None
@@ -186,13 +188,13 @@ class ArrowReader(TableReader):
         bounds = self._parts.bounds
         cuts = np.searchsorted(wanted, bounds)
         needed = np.flatnonzero(np.diff(cuts)).tolist()
-        blocks_of = per_thread(self._reader)
+        blocks_of = per_thread(lambda: self._reader(shares=True))
 
         def work(number: int) -> None:
             part = needed[number]
             at = int(bounds[part])
-            blocks = blocks_of()(part)
-            with np.errstate(over="ignore", invalid="ignore"):
+            ignored = np.errstate(over="ignore", invalid="ignore")
+            with closing(blocks_of()(part)) as blocks, ignored:
                 for block in blocks:
                     low, high = np.searchsorted(wanted, (at, at + len(block)))
                     if high > low:

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import io
+from contextlib import AbstractContextManager
 from pathlib import Path
+from threading import Semaphore
 
 import numpy as np
 import pandas as pd
@@ -15,6 +17,7 @@ from tables import example, stream_of
 import pretrained_embed as pe
 from pretrained_embed import formats
 from pretrained_embed.arrays import PackedTokens
+from pretrained_embed.budget import Budget
 from pretrained_embed.errors import (
     FormatError,
     OptionError,
@@ -23,6 +26,8 @@ from pretrained_embed.errors import (
     VocabularyError,
 )
 from pretrained_embed.formats import marks
+from pretrained_embed.formats.arrow import ipc as ours_ipc
+from pretrained_embed.formats.arrow import parquet as ours_parquet
 from pretrained_embed.formats.arrow import parts, sink
 from pretrained_embed.formats.table import HOLES, Table
 
@@ -311,8 +316,8 @@ def test_only_row_groups_with_wanted_rows_are_read(tmp_path, monkeypatch):
 
     plain = ParquetTable.decoder
 
-    def counted(self):
-        blocks = plain(self)
+    def counted(self, **options):
+        blocks = plain(self, **options)
         return lambda part: read.append(part) or blocks(part)
 
     monkeypatch.setattr(ParquetTable, "decoder", counted)
@@ -613,6 +618,43 @@ def test_numbers_that_are_packed_to_nothing_are_refused_before_they_are_made(tmp
             budget.open(tmp_path / name) as reader,
         ):
             all_rows(reader)
+
+
+@pytest.mark.parametrize("name", ["x.parquet", "x.arrow"])
+def test_threads_together_hold_what_one_may(name, tmp_path, monkeypatch):
+    """Two parts of 4 MB each, packed to nothing, and 6 MB that may be unpacked."""
+    zeros = np.zeros(2 << 20, np.float32)
+    offsets = np.arange(0, len(zeros) + 1, 1 << 20, dtype=np.int32)
+    vectors = pa.ListArray.from_arrays(offsets, zeros)
+    table = pa.table({"w": ["a", "b"], "v": vectors})
+    parquet.write_table(table, tmp_path / "x.parquet", row_group_size=1)
+    feather.write_feather(table, tmp_path / "x.arrow", "zstd", chunksize=1)
+    module = {"x.parquet": ours_parquet, "x.arrow": ours_ipc}[name]
+    decoded, lend = module.decoded, Budget.lend
+    asked, inside = Semaphore(0), Semaphore(0)
+    met: list[bool] = []
+
+    def lent(budget: Budget, count: int) -> AbstractContextManager[None]:
+        asked.release()
+        return lend(budget, count)
+
+    def waiting(*given: object) -> object:
+        if not met:
+            met.append(False)
+            assert all(asked.acquire(timeout=60) for _ in range(2))
+            met[0] = inside.acquire(timeout=0.3)
+        inside.release()
+        return decoded(*given)
+
+    monkeypatch.setattr(module, "decoded", waiting)
+    monkeypatch.setattr(Budget, "lend", lent)
+    library = pe.Library(stores=False, read_budget="6MB")
+    with library.open(tmp_path / name) as reader:
+        out = np.ones((2, 1 << 20), np.float32)
+        reader.take(np.arange(2), out, threads=2)
+
+    assert not out.any()
+    assert met == [False]
 
 
 def test_offsets_of_a_batch_that_leave_its_data_are_refused(tmp_path):
