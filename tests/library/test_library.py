@@ -64,7 +64,10 @@ def test_paths_and_sizes_are_compared_by_what_they_mean():
         ({"offline": 1}, "offline is 1; it is True or False or None"),
         ({"stores": None}, "stores is None; it is True or False"),
         ({"mmap": 0}, "mmap is 0; it is True or False"),
-        ({"read_budget": "much"}, "read_budget is 'much', which is not a number of bytes"),
+        (
+            {"read_budget": "much"},
+            "read_budget is 'much', which is not a number of bytes",
+        ),
         ({"read_budget": 0}, "read_budget is 0, which is not a number of bytes"),
     ],
 )
