@@ -57,9 +57,15 @@ class UnknownTokenError(VocabularyError, KeyError):
 class FormatError(PretrainedEmbedError, ValueError):
     """The bytes of a file do not fit its format.
 
-    ``code`` names the cause for programs, where it has one; the reference lists them.
-    ``way`` is what leaves malformed rows out, as a caller writes it; ``None`` where
-    nothing does. It ends the message.
+    Parameters
+    ----------
+    message : str
+        What is wrong, where, and how to fix it.
+    code : str, optional
+        The cause, for programs; the reference lists the codes.
+    way : str, optional
+        How a caller leaves malformed rows out, which ends the message; ``None`` if
+        there is no way.
     """
 
     def __init__(
@@ -83,8 +89,16 @@ class UnknownFormatError(FormatError):
 class RowError(FormatError):
     """One row of a file is malformed.
 
-    ``line`` is the 1-based number of the row's line, or ``None`` in a binary file;
-    ``found`` says what stands there.
+    Parameters
+    ----------
+    message : str
+        What is wrong, where, and how to fix it.
+    line : int, optional
+        The number of the row's line, from 1; ``None`` in a binary file.
+    found : str, default ""
+        The content of the row.
+    code, way : str, optional
+        As in `FormatError`.
     """
 
     def __init__(

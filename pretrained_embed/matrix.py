@@ -638,7 +638,13 @@ class EmbeddingMatrix:
         report_rows(self.ledger, self.shape, path, spreadsheet=spreadsheet)
 
     def table(self) -> Table:
-        """Return vectors, ledger and provenance as the table that a file holds."""
+        """Return vectors, ledger and provenance as the table that a file holds.
+
+        Returns
+        -------
+        Table
+            The table that `save` writes.
+        """
         ledger = self.ledger
         kept = self._stored if isinstance(self._stored, Stored) else self.vectors
         return Table(self.vocabulary.packed, kept, ledger.arrays(), ledger.metadata())
@@ -670,6 +676,8 @@ class EmbeddingMatrix:
             Seed for the projections that draw random numbers.
         title : str, optional
             The title of the figure.
+        **former
+            Keywords of earlier releases, which raise `OptionError` with the new name.
 
         Returns
         -------
@@ -897,6 +905,12 @@ class EmbeddingShard:
 
     Encode texts with the vocabulary of the whole matrix: in the vocabulary of the
     ledger the ids begin at 0.
+
+    Examples
+    --------
+    >>> shard = pe.load_shard("m.npz", rank=0, world_size=4)  # doctest: +SKIP
+    >>> shard.shape  # doctest: +SKIP
+    (5001, 50)
     """
 
     __module__ = "pretrained_embed"  # pickles use this name, so it stays

@@ -281,6 +281,11 @@ class Recipe:
         saved : mapping
             The result of `to_dict`. A missing field has its default.
 
+        Returns
+        -------
+        Recipe
+            The recipe.
+
         Raises
         ------
         FormatError

@@ -7,6 +7,7 @@ import doctest
 import importlib
 import inspect
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -131,6 +132,118 @@ def test_everything_public_says_what_it_is(name):
 
     assert len(doc) > 10
     assert not doc.startswith(f"{name}(")  # what dataclasses write by themselves
+
+
+def source_of(item: object) -> Path:
+    """Return the file of a class or a function, whatever module it names."""
+    functions = [item, *vars(item).values()] if inspect.isclass(item) else [item]
+    for function in map(inspect.unwrap, functions):
+        path = Path(getattr(getattr(function, "__code__", None), "co_filename", "<>"))
+        if path.is_file():
+            return path
+    return Path(sys.modules[item.__module__].__file__)
+
+
+def definitions() -> dict[str, tuple[ast.AST, bool]]:
+    """Return what is public as it is written, by file and name; and if in a class."""
+    found: set[tuple[Path, str]] = set()
+    for module in (pe, pe.formats, pe.ledger):
+        for name in module.__all__:
+            item = getattr(module, name)
+            if inspect.isclass(item) or inspect.isfunction(item):
+                found.add((source_of(item), item.__name__))
+    errors = Path(pe.errors.__file__)
+    for node in ast.parse(errors.read_text("utf-8")).body:
+        if isinstance(node, ast.ClassDef) and node.name.endswith("Error"):
+            found.add((errors, node.name))
+    for path in Path(pe.__file__).parent.joinpath("adapters").glob("[a-z]*.py"):
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                found.add((path, node.name))
+    trees = {path: ast.parse(path.read_text("utf-8")) for path, _ in found}
+    written: dict[str, tuple[ast.AST, bool]] = {}
+    for path, name in sorted(found):
+        for node in trees[path].body:
+            if getattr(node, "name", "_") != name or name.startswith("_"):
+                continue
+            written[f"{path.stem}.{name}"] = node, False
+            for part in node.body if isinstance(node, ast.ClassDef) else ():
+                if isinstance(part, ast.FunctionDef) and not part.name.startswith("_"):
+                    written[f"{path.stem}.{name}.{part.name}"] = part, True
+    return {
+        name: found
+        for name, found in written.items()
+        if not any(
+            re.search("overload|property|setter", ast.unparse(decorator))
+            for decorator in found[0].decorator_list
+        )
+    }
+
+
+DEFINITIONS = definitions()
+
+
+def sections(doc: str) -> dict[str, str]:
+    """Return the sections of a docstring in the style of numpy, by their titles."""
+    parts = re.split(r"^(\w+)\n-+\n", doc, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def missing_of(node: ast.AST, is_method: bool) -> set[str]:
+    """Return what the docstring of a definition does not say."""
+    told = sections(ast.get_docstring(node) or "")
+    made = node
+    if isinstance(node, ast.ClassDef):  # fields are described where they are declared
+        made = next(
+            (n for n in node.body if getattr(n, "name", "") == "__init__"), None
+        )
+    missing = set()
+    if made is not None:
+        of = made.args
+        names = [arg.arg for arg in (*of.posonlyargs, *of.args, *of.kwonlyargs)]
+        names += [f"{arg.arg}" for arg in (of.vararg, of.kwarg) if arg]
+        heads = re.findall(r"^\S.*", told.get("Parameters", ""), re.MULTILINE)
+        known = set(re.findall(r"\w+", " ".join(h.partition(" : ")[0] for h in heads)))
+        missing |= set(names) - known - {"self", "cls"}
+    if isinstance(node, ast.FunctionDef):
+        kind = ast.unparse(node.returns) if node.returns else "None"
+        if kind not in ("None", "Never", "NoReturn") and not told.keys() & {
+            "Returns",
+            "Yields",
+        }:
+            missing.add("Returns")
+        for raised in ast.walk(node):
+            if isinstance(raised, ast.Raise) and isinstance(raised.exc, ast.Call):
+                error = ast.unparse(raised.exc.func).rpartition(".")[2]
+                if error.endswith("Error") and error not in told.get("Raises", ""):
+                    missing.add(error)
+    is_error = getattr(node, "name", "").endswith("Error")
+    if not (is_method or is_error or "Examples" in told):
+        missing.add("Examples")
+    return missing
+
+
+@pytest.mark.parametrize("name", DEFINITIONS)
+def test_a_public_docstring_has_parameters_results_errors_and_examples(name):
+    assert missing_of(*DEFINITIONS[name]) == set()
+
+
+def test_a_docstring_without_them_is_found():
+    written = """
+        def read(path: str, *, rows: int) -> int:
+            '''Read rows.
+
+            Parameters
+            ----------
+            path : str
+                The file, not its rows : int.
+            '''
+            raise OptionError("no")
+    """
+    (node,) = ast.parse(inspect.cleandoc(written)).body
+
+    assert missing_of(node, False) == {"rows", "Returns", "OptionError", "Examples"}
+    assert missing_of(node, True) == {"rows", "Returns", "OptionError"}
 
 
 @pytest.mark.parametrize("name", MODULES)

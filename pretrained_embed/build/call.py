@@ -107,6 +107,8 @@ def build_matrix(
     progress : callable of (bytes, bytes in all or None), or True, optional
         Called while a source is downloaded, again while it is read, and again while
         rows are filled. True prints lines on standard error.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
     Returns
     -------

@@ -69,8 +69,22 @@ class Limits:
     def of_rows(cls, limits: Limits | None, verb: str) -> Limits:
         """Return the limits of a function that reads rows and has no coverage.
 
-        Raises `OptionError` for a value that is no `Limits`, and for limits on the
-        coverage.
+        Parameters
+        ----------
+        limits : Limits or None
+            A ``limits=`` argument.
+        verb : str
+            The name of the function, for the message.
+
+        Returns
+        -------
+        Limits
+            The limits; by default no malformed row.
+
+        Raises
+        ------
+        OptionError
+            For a value that is no `Limits`, and for limits on the coverage.
         """
         limits = given("limits", limits, cls)
         for name in ("coverage", "text_coverage"):
@@ -87,12 +101,36 @@ class Limits:
         return "skip" if self.bad_rows else "error"
 
     def check_rows(self, findings: Findings, name: str) -> None:
-        """Raise `RowError` if a source called ``name`` has too many malformed rows."""
+        """Raise an error if a source has too many malformed rows.
+
+        Parameters
+        ----------
+        findings : Findings
+            The findings of the source.
+        name : str
+            The name of the source.
+
+        Raises
+        ------
+        RowError
+            If it has too many.
+        """
         if not (self._share and self.bad_rows == 1):
             check_bad_rows(findings, self.bad_rows, name)
 
     def check(self, coverage: Coverage) -> None:
-        """Raise `CoverageError` if too little was found."""
+        """Raise an error if too little was found.
+
+        Parameters
+        ----------
+        coverage : Coverage
+            What was found.
+
+        Raises
+        ------
+        CoverageError
+            If it is less than the limits require.
+        """
         if coverage.ratio < self.coverage:
             raise CoverageError(
                 f"{percent(coverage.ratio)} of the tokens were found, "

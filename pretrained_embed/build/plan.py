@@ -299,7 +299,18 @@ class Plan:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions that a matrix may depend on."""
+    """Return the versions that a matrix may depend on.
+
+    Returns
+    -------
+    dict of str to str
+        The versions of "pretrained_embed" and "numpy".
+
+    Examples
+    --------
+    >>> sorted(versions())
+    ['numpy', 'pretrained_embed']
+    """
     return {"pretrained_embed": __version__, "numpy": np.__version__}
 
 

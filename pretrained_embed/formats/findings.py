@@ -106,7 +106,19 @@ _ON_LAYOUT = ("assumed.", "binary.", "header.", "table.", "text.")
 
 
 class Note(str):
-    """A remark on a file as a whole: a text with its code."""
+    """A remark on a file as a whole: a text with its code.
+
+    Parameters
+    ----------
+    code : str
+        A key of `CODES`.
+    text : str
+        The text for people.
+
+    Examples
+    --------
+    >>> [note.code for note in reader.findings.notes]  # doctest: +SKIP
+    """
 
     __slots__ = ("code",)
     code: str

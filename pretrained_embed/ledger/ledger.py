@@ -133,7 +133,18 @@ class Ledger:
 
     @classmethod
     def blank(cls, vocabulary: Vocabulary) -> Self:
-        """Return the ledger of rows that have not been filled."""
+        """Return the ledger of rows that have not been filled.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+            The tokens of the rows.
+
+        Returns
+        -------
+        Ledger
+            The ledger.
+        """
         return cls(vocabulary, codes_of(vocabulary, Origin.OOV))
 
     @classmethod
@@ -144,14 +155,26 @@ class Ledger:
         provenance: dict[str, Any] | None = None,
         findings: Findings | None = None,
     ) -> Self:
-        """Return the ledger of all rows from those of consecutive ones, in order.
+        """Return the ledger of all rows from those of consecutive parts, in order.
 
-        ``vocabulary``, ``provenance`` and ``findings`` are those of the whole; what the
-        pieces have of these is left aside. Advice on any row counts. A piece need not
-        have parts where others have some, if it has no token: only a pad or holes.
+        Parameters
+        ----------
+        vocabulary, provenance, findings
+            Those of all rows; those of the parts are ignored.
+        pieces : sequence of Ledger
+            The ledgers of the parts. One without tokens, with only a pad or holes, need
+            not have ``parts`` if others do. Advice on any row counts.
 
-        Raises `ShapeError` if the pieces together do not have the rows of the
-        vocabulary, or not the same parts.
+        Returns
+        -------
+        Ledger
+            The ledger of all rows.
+
+        Raises
+        ------
+        ShapeError
+            If the parts do not have the rows of the vocabulary, or have different
+            ``parts``.
         """
         rows = sum(map(len, pieces))
         if not pieces or rows != len(vocabulary):
@@ -187,9 +210,23 @@ class Ledger:
     def with_rows(
         self, rows: Int64Array, other: Ledger, its_rows: Int64Array
     ) -> Ledger:
-        """Return a ledger whose ``rows``, (n,), come from where ``its_rows`` do.
+        """Return a ledger in which some rows come from rows of another one.
 
-        These are rows of ``other``. Parts and advice stay as they are.
+        ``parts`` and ``advice`` are not changed.
+
+        Parameters
+        ----------
+        rows : array of int64, shape (n,)
+            The rows to change.
+        other : Ledger
+            The other ledger.
+        its_rows : array of int64, shape (n,)
+            The row of ``other`` for each.
+
+        Returns
+        -------
+        Ledger
+            The new ledger.
         """
         origin, sources = self.origin.copy(), self.sources.copy()
         source_rows = self.source_rows.copy()
@@ -199,9 +236,17 @@ class Ledger:
         return replace(self, origin=origin, sources=sources, source_rows=source_rows)
 
     def numbered(self, number: int) -> Ledger:
-        """Return a ledger all of whose vectors are from one source, of this number.
+        """Return a ledger whose vectors are all from one source.
 
-        It is -1 for rows that are from none: drawn, the pad, holes.
+        Parameters
+        ----------
+        number : int
+            The number of the source. Rows without a source (drawn, pad, holes) have -1.
+
+        Returns
+        -------
+        Ledger
+            The new ledger.
         """
         return replace(self, sources=np.where(self.origin > Origin.OOV, number, -1))
 
@@ -216,12 +261,34 @@ class Ledger:
         provenance: dict[str, Any] | None = None,
         findings: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Return the ledger of arrays as `arrays` gives them.
+        """Return the ledger for the results of `arrays`, which pickles use.
 
-        ``forms`` are those that the array ``advice`` is about, and ``findings`` what
-        `Findings.to_dict` returned. A pickle names nothing but this function. Raises
-        ``KeyError`` for an array that is missing, ``TypeError`` for what does not fit
-        each other, and `ShapeError` as the constructor does.
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+            The tokens of the rows.
+        arrays : mapping from str to array
+            The result of `arrays`.
+        forms : sequence of str
+            The forms of the array ``advice``.
+        provenance : mapping
+            The provenance.
+        findings : mapping
+            The result of `Findings.to_dict`.
+
+        Returns
+        -------
+        Ledger
+            The ledger.
+
+        Raises
+        ------
+        KeyError
+            For a missing array.
+        TypeError
+            For values that do not fit each other.
+        ShapeError
+            As the constructor.
         """
         parts: list[Ledger] = []
         if "part_origins" in arrays:
@@ -248,9 +315,13 @@ class Ledger:
         )
 
     def arrays(self) -> dict[str, AnyArray]:
-        """Return what a file holds of the ledger as arrays, most with an entry a row.
+        """Return the arrays of the ledger in a file, most with an entry for each row.
 
-        ``part_origins`` and ``part_rows`` are (sources, rows); ``HOLES`` lists rows.
+        Returns
+        -------
+        dict of str to array
+            ``part_origins`` and ``part_rows`` are (sources, rows); ``HOLES`` lists
+            rows.
         """
         arrays: dict[str, AnyArray] = {
             "origin": self.origin,
@@ -269,7 +340,13 @@ class Ledger:
         return arrays
 
     def metadata(self) -> dict[str, Any]:
-        """Return what a file holds of the ledger beside tokens and `arrays`."""
+        """Return the metadata of the ledger in a file, besides tokens and `arrays`.
+
+        Returns
+        -------
+        dict
+            JSON-compatible values.
+        """
         return {
             "pretrained_embed": VERSION,
             "vocabulary": settings(self.vocabulary),
@@ -300,7 +377,18 @@ class Ledger:
         return self.covered(self.match)
 
     def covered(self, match: Sequence[str]) -> Coverage:
-        """Return the coverage, given the names of the chain."""
+        """Return the coverage, given the names of the chain.
+
+        Parameters
+        ----------
+        match : sequence of str or None
+            The names of the match chain.
+
+        Returns
+        -------
+        Coverage
+            How much of the vocabulary was found.
+        """
         vocabulary, counts = self.vocabulary, self.vocabulary.counts
         asked = self.asked
         found = asked & self.found
@@ -336,12 +424,26 @@ class Ledger:
         return np.flatnonzero(self.origin == Origin.OOV)
 
     def frequent_rows(self, count: int | None = None) -> Int64Array:
-        """Return the rows of tokens, int64 (count,), the most frequent first.
+        """Return the rows of tokens, the most frequent first.
 
-        By the vocabulary's counts; without them in the order of ids, as vocabularies
-        mostly begin with the most frequent. The pad and ids that no token has are left
-        out. All are returned by default, and where there are fewer; raises
-        `OptionError` for a count below 1.
+        They are ordered by the counts of the vocabulary; without counts by id, since
+        most vocabularies begin with the most frequent tokens. The pad and holes are
+        left out.
+
+        Parameters
+        ----------
+        count : int, optional
+            The largest number of rows; by default all.
+
+        Returns
+        -------
+        ndarray of int64, shape (rows,)
+            The rows.
+
+        Raises
+        ------
+        OptionError
+            For a count below 1.
         """
         if count is not None and count < 1:
             raise OptionError(f"count is {count}; at least 1 is needed")
@@ -380,7 +482,18 @@ class Ledger:
         return self._of_rows(self.vocabulary.part(ids), ids)
 
     def with_vocabulary(self, vocabulary: Vocabulary) -> Ledger:
-        """Return the same of an equal vocabulary, such as one without an index yet."""
+        """Return the ledger with an equal vocabulary, such as one without an index.
+
+        Parameters
+        ----------
+        vocabulary : Vocabulary
+            The equal vocabulary.
+
+        Returns
+        -------
+        Ledger
+            The ledger.
+        """
         return self._of_rows(vocabulary, slice(None))
 
     def _of_rows(self, vocabulary: Vocabulary, rows: slice | Int64Array) -> Ledger:

@@ -109,6 +109,11 @@ def rounding_of(provenance: Mapping[str, Any]) -> list[tuple[str, float, float]]
     -------
     list of (str, str, str)
         Each measure, its mean and its worst value; empty if the rows were not rounded.
+
+    Examples
+    --------
+    >>> rounding_of({})
+    []
     """
     match provenance.get(ROUNDING):
         case {
@@ -141,6 +146,10 @@ def check_place(
     ------
     WriteError
         If the path is the file of a source.
+
+    Examples
+    --------
+    >>> check_place("new.npz", [])
     """
     target = Path(os.fsdecode(path))
     files = [file for source in sources for file in (source, *_parts(source))]

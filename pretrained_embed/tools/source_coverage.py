@@ -161,7 +161,10 @@ def coverage(
         Where the sources come from.
     work : Work, optional
         Threads, and whether other forms are tried for advice; by default they are.
-    progress : callable of (bytes, bytes in all or None), or True, optional
+    progress : callable of (bytes, bytes in all or None), True or None
+        Called while the sources are read.
+    **former
+        Keywords of earlier releases, which raise `OptionError` with the new name.
 
     Returns
     -------
