@@ -67,6 +67,7 @@ from pretrained_embed.formats.table_reader import TableReader
 NAME = "torch"
 
 _PICKLE, _VERSION, _ORDER = "data.pkl", "version", "byteorder"
+_CONSTANTS = "constants.pkl"  # of a TorchScript module
 _PROTOCOL = 1001  # of the file format before zip
 
 #: Classes of storages: dtypes as in safetensors, and the size of a number in bytes.
@@ -136,7 +137,15 @@ def open_reader(stream: ByteStream, layout: KnownLayout | None = None) -> TableR
         budget = budget_of(stream, file)
         held = TorchFile(file, stream.name, budget)
         found = find(held.root, held.describe, stream.name, budget)
-        return open_table(NAME, stream, layout, found, held.load, budget)
+        try:
+            return open_table(NAME, stream, layout, found, held.load, budget)
+        except FormatError as error:
+            if not held.is_script:
+                raise
+            raise FormatError(
+                f"{error}. This is a TorchScript module: its tensors are read, and its "
+                "code is not run"
+            ) from error
 
 
 class StoredTensor(NamedTuple):
@@ -166,6 +175,7 @@ class TorchFile:
         file.seek(0)
         is_zip = file.read(2) == b"PK"
         self._data = map_array(file, np.uint8, (file_size(file),), 0)
+        self.is_script = False
         self._storages: dict[str, _Storage] = {}
         self._compared: set[str] = set()  # those with correct checksums
         pickle = self._of_zip(budget) if is_zip else self._of_old(budget)
@@ -261,6 +271,7 @@ class TorchFile:
                     "torch.save has one"
                 )
             folder = pickles[0]
+            self.is_script = folder + _CONSTANTS in archive.members
             order = archive.members.get(folder + _ORDER)
             if order is not None:
                 said = bytes(self._member(archive, order))[:8].strip()

@@ -290,6 +290,7 @@ def _pairs():
             lambda path: np.savez(path, **dict(zip("abc", VECTORS, strict=True))),
         ),
         ("b.npz", lambda path: np.savez(path, pairs=_pairs())),
+        ("b2.npz", lambda path: np.savez(path, np.array(dict(_pairs())))),
         ("c.npy", lambda path: np.save(path, _pairs(), allow_pickle=True)),
         (
             "d.npy",

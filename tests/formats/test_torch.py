@@ -204,6 +204,19 @@ def test_a_file_without_tokens_says_what_to_do(tmp_path):
         rows_of(path)
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_a_torchscript_module_is_named_and_read(tmp_path):
+    module = torch.jit.trace(torch.nn.Embedding(2, 3), torch.tensor([0]))
+    module.save(tmp_path / "script.pt")
+
+    with pytest.raises(FormatError, match=r"beside it as script\.txt\. .*TorchScript"):
+        pe.open_vectors(tmp_path / "script.pt")
+    (tmp_path / "script.txt").write_text("the\nof\n")
+
+    with pe.open_vectors(tmp_path / "script.pt") as reader:
+        assert all_rows(reader)[1].tolist() == module.weight.tolist()
+
+
 def test_rows_of_padding_are_left_out_where_that_is_said(tmp_path):
     path = saved(torch.cat([TABLE, TABLE]), tmp_path)
 

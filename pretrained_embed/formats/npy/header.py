@@ -87,7 +87,8 @@ def _dtype(descr: str, where: str) -> np.dtype[Any]:
         raise FormatError(
             f"{where}: an array of Python objects or records; reading it could run "
             "code. If you trust it, read it with allow_pickle=True and save it again: "
-            "tokens as array.astype(str), vectors as numpy.stack(array)"
+            "tokens as array.astype(str), or of a dict from token to row as "
+            "sorted(array.item(), key=array.item().get), vectors as numpy.stack(array)"
         )
     try:
         if _DTYPE.fullmatch(descr):

@@ -111,8 +111,10 @@ def _refuse_rows(archive: Archive, where: str) -> None:
     if form == ArrayForm((0,), strings=True) and len(forms) == 1:
         raise FormatError(
             f"{where}: its array is of Python objects; reading it could run code. If "
-            "you trust it, and each row is a token and a vector, write it anew:\n"
+            "you trust it, and it is a dict of vectors, or each row is a token and a "
+            "vector, write it anew:\n"
             f"    rows = numpy.load({where!r}, allow_pickle=True)[{name!r}]\n"
+            "    rows = rows if rows.ndim else list(rows.item().items())\n"
             f"    {ROWS_TO_NPZ}"
         )
 
