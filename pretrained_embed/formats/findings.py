@@ -113,7 +113,7 @@ class Note(str):
     Parameters
     ----------
     code : str
-        A key of `CODES`.
+        A key of ``CODES``.
     text : str
         The text for people.
 

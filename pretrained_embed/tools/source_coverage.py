@@ -171,9 +171,6 @@ def coverage(
     Comparison
         The coverage of each source, and of all together; printed, it is a table.
 
-    **former
-        Keywords of earlier releases, which raise `OptionError` with the new name.
-
     Raises
     ------
     PretrainedEmbedError
