@@ -247,7 +247,12 @@ class WordVectors(TransformerMixin, BaseEstimator):
                 f"a table of shape {tuple(shape)} is given ({kind}); give one column "
                 "of texts, as in table['text']"
             )
-        return list(given)
+        if not isinstance(given, Iterable) and not hasattr(given, "__len__"):
+            raise OptionError(
+                f"X is of type {type(given).__name__}; give a list or a column of texts"
+            )
+        # a column of lists has a Series of polars for each of them
+        return list(given.to_list() if hasattr(given, "to_list") else given)
 
     def _words(self, listed: list[Any]) -> _Words:
         """Return the words of texts."""
@@ -256,7 +261,7 @@ class WordVectors(TransformerMixin, BaseEstimator):
         read = self.tokenizer or str.split
         texts = []
         for text in listed:
-            if not isinstance(text, str | list | tuple):
+            if not isinstance(text, str | list | tuple | np.ndarray):
                 raise OptionError(
                     f"{brief(text)} is of type {type(text).__name__}; a text is a str "
                     "or a list of words; a missing one is to be filled, with '' say"

@@ -336,6 +336,9 @@ def _trains(
             train = array[:size]
         elif array is None and not isinstance(train, Iterable):
             raise OptionError(f"train={brief(train)}: {_TRAIN}")
+        for token in () if array is not None else (train := list(train)):
+            if not isinstance(token, str):
+                raise OptionError(f"train lists {brief(token)}: {_TRAIN}")
         mask[:size] = chosen(Ledger.blank(vocabulary), train, "train")
     if looked_up and asked is None and vocabulary.pad_id is not None:
         mask[vocabulary.pad_id] = False

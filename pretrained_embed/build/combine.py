@@ -140,20 +140,24 @@ def procrustes(x: Float64Array, y: Float64Array) -> Float64Array:
 
 
 def read_pairs(path: Path) -> list[tuple[str, str]]:
-    """Return the pairs of tokens of a file, two a line.
+    """Return the pairs of tokens of a file, two a line, each pair once.
 
     Raises `SourceError` where it cannot be read, and `FormatError` naming the line that
     is no pair.
     """
     try:
-        text = path.read_text("utf-8", errors="surrogateescape")
+        text = path.read_text("utf-8-sig", errors="surrogateescape")
     except OSError as error:
         raise SourceError(
             f"{path}: the pairs cannot be read: {error.strerror or error}; give "
             "'shared' for the tokens that both have, or a file of two words a line"
         ) from error
+    if "\0" in text:
+        raise FormatError(
+            f"{path}: it has bytes of zero, as UTF-16 has; save the file as UTF-8"
+        )
     found = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         fields = line.split("\t") if "\t" in line else line.split()
         if not fields:
             continue
@@ -163,7 +167,7 @@ def read_pairs(path: Path) -> list[tuple[str, str]]:
                 "tab between where they hold blanks"
             )
         found.append((fields[0], fields[1]))
-    return found
+    return list(dict.fromkeys(found))
 
 
 def _begin(reader: Reader, on_bad_row: OnBadRow) -> tuple[list[str], Float32Array]:

@@ -55,7 +55,7 @@ def explain(
     "--file",
     "-f",
     "lines",
-    type=click.File(encoding="utf-8", errors="surrogateescape"),
+    type=click.File(encoding="utf-8-sig", errors="surrogateescape"),
     metavar="FILE",
     help="A file with a token or a sum a line; - is standard input.",
 )
@@ -105,7 +105,8 @@ def similar(
     """
     queries = [*tokens, *(_queries(lines) if lines else ())]
     if not queries:
-        raise click.UsageError("name a TOKEN, or a --file of them")
+        name = f"{lines.name} has no line with a token; " if lines else ""
+        raise click.UsageError(f"{name}name a TOKEN, or a --file of them")
     with Bar(quiet=quiet) as bar:
         opened = pe.open_vectors(
             source,
@@ -135,7 +136,7 @@ def similar(
 
 def _queries(lines: TextIO) -> list[str | pe.Query]:
     """Return the queries of a file, one a line, without empty lines."""
-    given = [line for text in lines if (line := text.rstrip("\r\n")).strip()]
+    given = [line for text in lines if (line := text.strip(" \t\r\n"))]
     # a sign alone on a line is a token, not an operator
     return [pe.Query((line,)) if line in ("+", "-") else line for line in given]
 

@@ -76,8 +76,16 @@ class Alignment:
     score: Precision | None
 
     def apply(self, vectors: FloatArray) -> Float32Array:
-        """Return rows of the source's space, (rows, dim), in the target's space."""
+        """Return rows of the source's space, (rows, dim), in the target's space.
+
+        Raises `ShapeError` for an array of another shape.
+        """
         wide = np.asarray(vectors, np.float64)
+        if wide.ndim != 2 or wide.shape[1] != len(self.map):
+            raise ShapeError(
+                f"an array of shape {wide.shape}; give rows of {len(self.map)} "
+                "numbers, (rows, dim)"
+            )
         lengths = np.ones((len(wide), 1))
         if self.unit:
             units = unit_rows(np.asarray(vectors)).astype(np.float64)
@@ -187,6 +195,8 @@ def align(
         )
     if not 0 <= holdout < 1:
         raise OptionError(f"holdout is {holdout}; it is a share from 0 to below 1")
+    if not isinstance(pairs, str | os.PathLike | Mapping):
+        pairs = _listed_pairs(pairs)  # once: an iterator serves all of a chain
     how = _How(unit, center, refine, limit, holdout, seed)
     to = _Space.of(target, library)
     listed = listed_sources(source)
@@ -248,9 +258,18 @@ def _aligned(source: _Space, target: _Space, pairs: Pairs, how: _How) -> Alignme
     held = set(drawn[: int(how.holdout * len(drawn))].tolist())
     fitted = np.array([pair for pair in listed if pair[0] not in held], np.int64)
     if len(fitted) < 2:
+        turned = 0 if len(listed) > 1 else len(_pairs(pairs, target, source))
+        why = (
+            f", {len(held)} of which are held out: give a smaller holdout"
+            if held
+            else f", but {turned} with the two sides exchanged: write the token of the "
+            "source first"
+            if turned > 1
+            else ""
+        )
         raise VocabularyError(
-            f"{len(fitted)} pairs of tokens are in both; a map needs two at least, and "
-            "good ones as many as there are dimensions"
+            f"{len(listed)} pairs of tokens are in both{why}; a map needs two at "
+            "least, and good ones as many as there are dimensions"
         )
     x, y = (_prepared(space, how.unit) for space in (source, target))
     means = (np.zeros(x.shape[1]), np.zeros(x.shape[1]))
@@ -311,15 +330,31 @@ def _pairs(pairs: Pairs, source: _Space, target: _Space) -> list[tuple[int, int]
     elif isinstance(pairs, Mapping):
         given = pairs.items()
     else:
-        given = list(pairs)
-        for pair in given:
-            if isinstance(pair, str) or len(pair) != 2:
-                raise OptionError(f"{brief(pair)} is no pair of tokens")
-    return [
+        given = pairs
+    found = [
         (source.places[one], target.places[other])
         for one, other in given
         if one in source.places and other in target.places
     ]
+    return list(dict.fromkeys(found))
+
+
+def _listed_pairs(pairs: Any) -> list[tuple[str, str]]:
+    """Return pairs as a list; raises `OptionError` for what is not two tokens."""
+    if not isinstance(pairs, Iterable):
+        raise OptionError(
+            f"pairs is {brief(pairs)}; give 'shared', a file, a mapping or a list of "
+            "pairs of tokens"
+        )
+    listed = []
+    for pair in pairs:
+        both: Any = pair
+        if isinstance(pair, str) or not hasattr(pair, "__len__"):
+            both = ()
+        if len(both) != 2 or not all(isinstance(token, str) for token in both):
+            raise OptionError(f"{brief(pair)} is no pair of tokens")
+        listed.append((both[0], both[1]))
+    return listed
 
 
 def _mutual(x: Float64Array, y: Float64Array) -> Int64Array:

@@ -77,6 +77,8 @@ class Drift:
     neighbours: int  # how many neighbours of each token were compared
     bands: tuple[FrequencyBand, ...]
     moved: tuple[Moved, ...]
+    comparable: int = 0  # tokens that have a direction in both, before the limit
+    one_sided: int = 0  # of the others, those that have a direction in one
 
     def to_dict(self) -> dict[str, Any]:
         """Return everything as JSON-compatible values."""
@@ -125,9 +127,15 @@ class Drift:
         return plot.scatter(points, title="Cosine, over the norm's growth (log2)")
 
     def __str__(self) -> str:
+        of = f" of {self.comparable:,}" if self.comparable > self.tokens else ""
+        lost = (
+            f" {self.one_sided:,} more have a direction in one only: the vector in the "
+            "other is zeros, or not finite."
+        )
         lines = [
-            f"{self.tokens:,} tokens in both, {self.unchanged:,} of them unchanged; "
-            f"{self.only_before:,} only before, {self.only_after:,} only after."
+            f"{self.tokens:,}{of} tokens in both, {self.unchanged:,} of them "
+            f"unchanged; {self.only_before:,} only before, {self.only_after:,} only "
+            f"after.{lost if self.one_sided else ''}"
         ]
         for band in self.bands:
             lines.append(
@@ -197,7 +205,7 @@ def compare(
             f"{one.dim} dimensions before and {other.dim} after; vectors of two dims "
             "have no cosine"
         )
-    tokens, rows, theirs = _shared(one, other, limit)
+    tokens, rows, theirs, counted = _shared(one, other, limit)
     old, new = one.vectors[rows], other.vectors[theirs]
     units = unit_rows(old), unit_rows(new)
     cosines = np.einsum("ij,ij->i", units[0], units[1], dtype=np.float64)
@@ -233,13 +241,17 @@ def compare(
         *(len(tokens), int(same.sum()), len(list(one.vocabulary)) - in_both),
         len(list(other.vocabulary)) - in_both,
         *(wanted, tuple(bands), moved),
+        *counted,
     )
 
 
 def _shared(
     one: pe.EmbeddingMatrix, other: pe.EmbeddingMatrix, limit: int
-) -> tuple[list[str], Int64Array, Int64Array]:
-    """Return the tokens of both, the most frequent first, and their rows in each."""
+) -> tuple[list[str], Int64Array, Int64Array, tuple[int, int]]:
+    """Return the tokens of both, the most frequent first, and their rows in each.
+
+    The last are the numbers that `Drift` has of tokens that are not compared.
+    """
     pairs = [
         (row, theirs)
         for token, row in one.vocabulary.ids.items()
@@ -252,14 +264,15 @@ def _shared(
     )
     rows = rows[order]
     directed = unit_rows(one.vectors[rows[:, 0]]).any(axis=1)
-    directed &= unit_rows(other.vectors[rows[:, 1]]).any(axis=1)
-    rows = rows[directed][:limit]
+    theirs_too = unit_rows(other.vectors[rows[:, 1]]).any(axis=1)
+    counted = int((directed & theirs_too).sum()), int((directed ^ theirs_too).sum())
+    rows = rows[directed & theirs_too][:limit]
     if not len(rows):
         raise VocabularyError(
             "no token has a vector in both; compare matrices of one vocabulary, or of "
             "vocabularies that share tokens"
         )
-    return one.vocabulary.strings(rows[:, 0]), rows[:, 0], rows[:, 1]
+    return one.vocabulary.strings(rows[:, 0]), rows[:, 0], rows[:, 1], counted
 
 
 def _near(units: Float32Array, count: int) -> Int64Array:

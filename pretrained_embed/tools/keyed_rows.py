@@ -23,7 +23,7 @@ from pretrained_embed.vocabulary import Vocabulary
 
 #: A key, a vector, or one of the two with a weight.
 Term: TypeAlias = str | FloatArray | tuple[str | FloatArray, float]
-Terms: TypeAlias = Term | Sequence[Term]
+Terms: TypeAlias = Term | Sequence[Term] | None
 
 #: How many rows are processed together.
 _ROWS = 1 << 16
@@ -226,7 +226,8 @@ class KeyedRows:
         """Return the vector of a key, (dim,), or of several, (keys, dim)."""
         if isinstance(keys, str):
             return self.get_vector(keys)
-        return np.stack([self.get_vector(key) for key in keys])
+        rows = np.array([self.get_index(key) for key in keys], np.int64)
+        return np.array(self.vectors[rows])
 
     def __contains__(self, key: object) -> bool:
         return key in self._vocabulary
@@ -369,6 +370,10 @@ def _blocks(vectors: Float32Array) -> Iterator[tuple[int, Float32Array]]:
 
 def _terms(given: Terms, sign: float) -> Iterator[tuple[str | FloatArray, float]]:
     """Yield keys and vectors with their weights."""
+    if given is None:  # as gensim has it for nothing
+        return
+    if not isinstance(given, Iterable):
+        raise OptionError(f"{brief(given)} is no key; give a token or a vector")
     for term in [given] if _is_term(given) else cast(Sequence[Term], given):
         if isinstance(term, tuple):
             yield term

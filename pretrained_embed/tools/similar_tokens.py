@@ -313,7 +313,12 @@ def _vectors(
                 apart = _SIGN.sub(" \\g<0> ", token).strip()
                 hint = f"; if a sum is meant, write blanks around its signs: {apart!r}"
             hint = hint or _nearest(reader, token, on_bad_row)
-            raise UnknownTokenError(f"{reader.name} has no token {brief(token)}{hint}")
+            rest = [tokens[j] for j in range(i + 1, len(tokens)) if rows[j] < 0]
+            more = f", nor {', '.join(map(brief, rest[:5]))}" if rest else ""
+            more += f" and {len(rest) - 5:,} others" if len(rest) > 5 else ""
+            raise UnknownTokenError(
+                f"{reader.name} has no token {brief(token)}{more}{hint}"
+            )
     places = {token: i for i, token in enumerate(tokens)}
     units = dict(zip(tokens, unit_rows(found), strict=True))
     vectors = np.zeros((len(queries), reader.dim), np.float32)

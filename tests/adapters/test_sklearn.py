@@ -256,3 +256,17 @@ def test_sklearns_own_transformers_of_texts_fail_them_all(vectorizer):
 def test_what_means_nothing_is_refused(source, options, texts, message):
     with pytest.raises(pe.errors.OptionError, match=message):
         WordVectors(source, **options).fit(texts)
+
+
+def test_a_column_of_lists_of_words_is_taken(source):
+    polars = pytest.importorskip("polars")
+    lists = [["hope", "to"], ["see"]]
+    wanted = WordVectors(source).fit_transform(lists)
+
+    frame = column_vectors(polars.Series("words", lists), source)
+
+    assert (frame.to_numpy() == wanted).all()
+    arrays = pd.Series([np.array(words, object) for words in lists])
+    assert (column_vectors(arrays, source).to_numpy() == wanted).all()
+    with pytest.raises(pe.errors.OptionError, match="of type Expr; give a list"):
+        WordVectors(source).fit(polars.col("words"))

@@ -751,3 +751,10 @@ def test_a_table_that_was_flattened_is_told_of(model, source, words, kept):
 
 def test_every_word_of_these_tests_is_one_token(words):
     assert words.tokenize(" ".join(WORDS)) == TOKENS[4:]
+
+
+def test_ids_are_no_tokens_to_train(model, words):
+    with pytest.raises(
+        pe.errors.OptionError, match="train lists 1: give 'all', 'new', 'found'"
+    ):
+        initialise(model, words, train=[1, 2])

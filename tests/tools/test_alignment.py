@@ -215,3 +215,48 @@ def test_the_command_writes_the_turned_vectors(truth, tmp_path):
         *("--pairs", tmp_path / "pairs.txt", "-o", tmp_path / "out.npz"),
     )
     assert (result.exit_code, "pairs.txt:1: 3 fields" in result.stderr) == (1, True)
+
+
+def test_a_file_of_pairs_may_have_a_mark_of_utf8_and_pairs_twice(truth, tmp_path):
+    words = WORDS[:40]
+    plain = "".join(f"{word} {word}\n" for word in words)
+    source, target = space(truth[0]), space(truth[0])
+    (tmp_path / "pairs.txt").write_text("\ufeff" + plain + plain, "utf-8")
+
+    made = pe.align(source, target, tmp_path / "pairs.txt", holdout=0.1)
+
+    assert (made.pairs, made.score.words) == (36, 4)
+    (tmp_path / "wide.txt").write_text(plain, "utf-16")
+    with pytest.raises(pe.errors.FormatError, match="save the file as UTF-8"):
+        pe.align(source, target, tmp_path / "wide.txt")
+
+
+def test_pairs_that_cannot_be_used_say_why(truth):
+    other = [f"x{word}" for word in WORDS]
+    source, target = space(truth[0]), space(truth[0], other)
+    pairs = list(zip(WORDS, other, strict=True))
+
+    with pytest.raises(pe.errors.VocabularyError, match="the two sides exchanged"):
+        pe.align(source, target, [(b, a) for a, b in pairs])
+    with pytest.raises(pe.errors.VocabularyError, match="held out: give a smaller"):
+        pe.align(source, target, pairs[:10], holdout=0.99)
+    for wrong in (None, [1], [(1, 2)], ["ab"]):
+        with pytest.raises(pe.errors.OptionError, match="pair"):
+            pe.align(source, target, wrong)
+
+
+def test_an_iterator_of_pairs_serves_a_whole_chain(truth):
+    pairs = ((word, word) for word in WORDS)
+    year = space(truth[0])
+
+    assert [one.pairs for one in pe.align([year, year], year, pairs, holdout=0)] == [
+        len(WORDS)
+    ] * 2
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 3)])
+def test_a_map_takes_rows_of_its_dim(truth, shape):
+    made = pe.align(space(truth[0]), space(truth[0]))
+
+    with pytest.raises(pe.errors.ShapeError, match="give rows of"):
+        made.apply(np.zeros(shape))

@@ -113,3 +113,15 @@ def test_the_command_says_it_in_text_json_a_page_and_a_picture(tmp_path):
     assert (drawn.exit_code, drawn.stderr) == (0, "")
     assert (tmp_path / "map.svg").read_text().startswith("<?xml")
     assert (wrong.exit_code, "does not end in .html" in wrong.stderr) == (2, True)
+
+
+def test_tokens_that_are_not_compared_are_counted():
+    before = {token: [1, place + 1] for place, token in enumerate("abcdef")}
+    after = before | {"b": [0, 0], "c": [np.nan, 1]}
+
+    drift = pe.compare(matrix(before), matrix(after), limit=3)
+
+    assert (drift.tokens, drift.comparable, drift.one_sided) == (3, 4, 2)
+    first = str(drift).partition("\n")[0]
+    assert first.startswith("3 of 4 tokens in both")
+    assert "2 more have a direction in one only" in first

@@ -218,3 +218,13 @@ def test_no_near_tie_of_products_is_lost_among_blocks_of_thousands():
     exact[1:4] = -1
     worst = min(exact[int(token[1:])] for token, _ in found)
     assert worst >= np.sort(exact)[-5] * (1 - 1e-14)
+
+
+def test_nothing_may_be_none_as_in_gensim(keyed):
+    key = keyed.index_to_key[0]
+
+    assert keyed.most_similar(key, None) == keyed.most_similar(key)
+    assert keyed[[]].shape == (0, keyed.vector_size)
+    for nothing in (None, 3):
+        with pytest.raises(pe.errors.OptionError, match="key"):
+            keyed.most_similar(nothing)

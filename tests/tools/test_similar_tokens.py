@@ -295,3 +295,23 @@ def test_a_sign_that_joins_nothing_is_refused(words):
 
 def test_a_query_is_shown_as_it_was_asked():
     assert str(Query(("king", "woman"), ("man",))) == "king + woman - man"
+
+
+def test_all_tokens_that_are_not_there_are_named_at_once(file):
+    unknown = [f"nix{n}" for n in range(8)]
+
+    with pytest.raises(pe.errors.UnknownTokenError, match=r"nor 'nix1'.* and 2 others"):
+        pe.similar(file, unknown)
+
+
+def test_lines_of_queries_may_have_a_mark_and_blanks(file, words, tmp_path):
+    lines = f"\ufeff{words[0]}  \r\n \t\n  {words[1]}\n"
+    (tmp_path / "queries.txt").write_bytes(lines.encode())
+    (tmp_path / "none.txt").write_text("\n \n")
+
+    result = run("similar", file, "--file", tmp_path / "queries.txt", "--json")
+    none = run("similar", file, "--file", tmp_path / "none.txt")
+
+    assert [one["query"] for one in json.loads(result.stdout)] == words[:2]
+    assert none.exit_code == 2
+    assert "has no line with a token" in none.stderr

@@ -295,5 +295,10 @@ def own_rows(
                 f"override has for {brief(token)} an array of {vector.dtype} of shape "
                 f"{vector.shape}; the table of the model has rows of {dim} numbers"
             )
+        if not np.isfinite(vector).all():
+            raise OptionError(
+                f"override has for {brief(token)} numbers that are not finite; leave "
+                "the token out, or give it another row"
+            )
         rows[new.vocabulary[token]] = vector.astype(np.float64)
     return rows

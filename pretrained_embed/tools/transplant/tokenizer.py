@@ -161,8 +161,10 @@ def grown(old: ModelTokenizer, tokens: Iterable[str]) -> ModelTokenizer:
         if not isinstance(token, str) or not token.strip():
             raise VocabularyError(f"{brief(token)} is no token that can be added")
         if token in old.vocabulary or token in listed[:place]:
-            where = "the tokenizer has already" if token in old.vocabulary else "twice"
-            raise VocabularyError(f"token {brief(token)} is to be added: {where}")
+            why = "the tokenizer has" if token in old.vocabulary else "the list has"
+            raise VocabularyError(
+                f"token {brief(token)} cannot be added: {why} it already; leave it out"
+            )
     if not listed:
         raise VocabularyError("there is no token to add: list one at least")
     size = len(old.vocabulary)

@@ -261,8 +261,8 @@ def test_tokenizers_that_are_swapped_or_of_another_model(folder):
     ("options", "error", "said"),
     [
         ({}, "OptionError", "one of the two"),
-        ({"new_tokens": ["Ġcat"]}, "VocabularyError", "has already"),
-        ({"new_tokens": ["x", "x"]}, "VocabularyError", "twice"),
+        ({"new_tokens": ["Ġcat"]}, "VocabularyError", "has it already; leave it out"),
+        ({"new_tokens": ["x", "x"]}, "VocabularyError", "list has it already"),
         ({"new_tokens": [" "]}, "VocabularyError", "no token that can be"),
         ({"new_tokens": []}, "VocabularyError", "no token to add"),
         ({"new_tokens": ["x"], "multiple_of": 0}, "OptionError", "multiple_of=0"),
@@ -277,6 +277,11 @@ def test_tokenizers_that_are_swapped_or_of_another_model(folder):
             {"new_tokens": ["x"], "override": {"x": np.ones(3)}},
             "ShapeError",
             "rows of 16 numbers",
+        ),
+        (
+            {"new_tokens": ["x"], "override": {"x": np.full(DIM, np.nan)}},
+            "OptionError",
+            "'x' numbers that are not finite",
         ),
     ],
 )
