@@ -244,15 +244,23 @@ class Combination:
             )
         return max(dims)
 
+    def _change(self, number: int) -> tuple[Turn | None, float]:
+        """Return what turns the rows of a source, and their factor."""
+        factor = 1.0 if self.scale is None else self.scale[number]
+        return self.turns[number] if self.turns else None, factor
+
+    def keeps(self, number: int) -> bool:
+        """Whether the rows of a source stay as they are."""
+        return not self.normalize_each and self._change(number) == (None, 1.0)
+
     def prepare(self, vectors: Float32Array, rows: Int64Array, number: int) -> None:
         """Turn, normalise and scale rows from a source in place, if asked to.
 
         The arithmetic is in float64, rounded once.
         """
-        factor = 1.0 if self.scale is None else self.scale[number]
-        turn = self.turns[number] if self.turns else None
-        if turn is None and not self.normalize_each and factor == 1.0:
+        if self.keeps(number):
             return
+        turn, factor = self._change(number)
         for block in blocks(len(rows), vectors.shape[1]):
             wide = vectors[rows[block]].astype(np.float64)
             with np.errstate(over="ignore", invalid="ignore"):

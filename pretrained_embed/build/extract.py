@@ -17,17 +17,19 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, pairwise
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, cast
 
 import numpy as np
 
 from pretrained_embed import kernel
 from pretrained_embed.arrays import Float32Array, Int64Array, PackedTokens, Progress
+from pretrained_embed.build.placed import InPlace, Placing
 from pretrained_embed.build.workers import NOTHING, Spent
 from pretrained_embed.damage import refusing_damage
 from pretrained_embed.errors import FormatError, SourceError
@@ -53,11 +55,23 @@ _FULL = 1 << 24
 
 
 class Gathering:
-    """Collects hits until they are made into an extract."""
+    """Collects hits until they are made into an extract.
 
-    def __init__(self, index: kernel.TokenIndex, ranges: int, dim: int) -> None:
+    The rows of ``index`` are the numbers of ranges; with ``out``, (rows, dim), they are
+    those of ``out``, in which such hits are placed at once, and ranges come behind.
+    """
+
+    def __init__(
+        self,
+        index: kernel.TokenIndex,
+        ranges: int,
+        dim: int,
+        out: Float32Array | None = None,
+    ) -> None:
         self._index = index
         self._ranges = ranges
+        self._placed_rows = 0 if out is None else len(out)
+        self.placing = None if out is None else Placing(out)
         self._room = max(1, _FULL // (4 * dim))
         self._pairs = np.empty((0, 2), np.int64)
         self._clear()
@@ -74,10 +88,24 @@ class Gathering:
         return self._count > 0 and self._count + found.size > self._room
 
     def add(self, found: Hits) -> None:
-        """Take a copy of hits."""
+        """Take a copy of hits, or place them."""
+        pairs = self._spread(found)
+        if self.placing is not None:
+            here = pairs[:, 1] < self._placed_rows
+            hits, rows = pairs[here].T.copy()
+            self.placing.add(found, hits, rows)
+            pairs = pairs[~here] - np.array([0, self._placed_rows])
+            if not len(pairs):
+                return
+            chosen = np.unique(pairs[:, 0])
+            pairs[:, 0] = np.searchsorted(chosen, pairs[:, 0])
+            found = found._replace(
+                size=len(chosen),
+                hits=found.hits[chosen],
+                vectors=found.vectors[chosen],
+            )
         self._blocks.append(found.block())
         self._positions.append(found.hits[: found.size, 0] + found.rows_before)
-        pairs = self._spread(found)
         self._hits.append(pairs[:, 0] + self._count)
         self._wanted_by.append(pairs[:, 1].copy())
         self._count += found.size
@@ -235,11 +263,15 @@ class Extract:
 
 @dataclass(frozen=True)
 class Outcome:
-    """The report of a split, its extracts in order, and what it took to find them."""
+    """The report of a split, its extracts in order, and what it took to find them.
+
+    The extracts lack what was ``placed``.
+    """
 
     report: SplitReport
     extracts: list[Extract]
     spent: Spent = NOTHING
+    placed: bool = False  # whether there is a `Placed`
 
     def to_record(self, key: str) -> bytes:
         """Return the record that is kept of a split of a job, unless it was stopped."""
@@ -252,6 +284,7 @@ class Outcome:
             "skips": self.report.skips,
             "odd_tokens": [self.report.odd_tokens, self.report.first_odd],
             "extracts": [[one.size, one.crc32] for one in self.extracts],
+            "placed": self.placed,
         }
         text = json.dumps(facts).encode("ascii")
         return b"%08x\n" % crc32(text) + text
@@ -291,8 +324,9 @@ def _outcome(facts: Any, paths: Iterator[SafePath]) -> Outcome:
         odd_tokens=odd,
         first_odd=first_odd,
     )
-    placed = zip(pairs, paths, strict=False)
-    return Outcome(report, [Extract(size, crc, path) for (size, crc), path in placed])
+    each = zip(pairs, paths, strict=False)
+    extracts = [Extract(size, crc, path) for (size, crc), path in each]
+    return Outcome(report, extracts, placed=bool(facts.get("placed")))
 
 
 class Pass:
@@ -300,8 +334,9 @@ class Pass:
 
     ``numbers`` are those of its ranges, of which there are ``ranges`` in all,
     ``findings`` those of the pass, without duplicates, and ``extracts`` what was found,
-    each with the first row of its split in the source. Raises `RowError` for the bad
-    row that the pass was stopped by.
+    each with the first row of its split in the source. ``in_place`` are rows that need
+    no extract, and ``again`` splits, by number, that were looked through for the others
+    once more. Raises `RowError` for the bad row that the pass was stopped by.
     """
 
     def __init__(
@@ -311,12 +346,16 @@ class Pass:
         ranges: int,
         on_bad_row: OnBadRow,
         outcomes: Sequence[Outcome],
+        in_place: InPlace | None = None,
+        again: Mapping[int, Outcome] = MappingProxyType({}),
     ) -> None:
         self.reader, self.numbers, self.ranges = reader, numbers, ranges
+        self.in_place = in_place
         self._on_bad_row = on_bad_row
         self.findings = reader.total([outcome.report for outcome in outcomes])
-        firsts = first_rows(outcome.report for outcome in outcomes)
-        folders = {e.path.parent for one in outcomes for e in one.extracts if e.path}
+        self.firsts = first_rows(outcome.report for outcome in outcomes)
+        every = [*enumerate(outcomes), *again.items()]
+        folders = {e.path.parent for _, one in every for e in one.extracts if e.path}
         looked = {folder: folder.checked() for folder in folders}
 
         def looked_at(extract: Extract) -> Extract:
@@ -324,8 +363,8 @@ class Pass:
             return replace(extract, folder=looked[path.parent]) if path else extract
 
         self.extracts = [
-            (looked_at(extract), first_row)
-            for outcome, first_row in zip(outcomes, firsts, strict=False)
+            (looked_at(extract), self.firsts[number])
+            for number, outcome in every
             for extract in outcome.extracts
         ]
 
@@ -361,6 +400,15 @@ class RangeReader(Reader):
     def whole(self) -> Reader:
         """The source itself."""
         return self._source
+
+    @cached_property
+    def place(self) -> Float32Array | None:
+        """The rows of the range where they lie, of which some are there already.
+
+        Float32 (rows, dim), what `select` has to be given; ``None`` where none are.
+        """
+        placed = self._pass.in_place
+        return None if placed is None else placed.map(self._number)
 
     def packed_blocks(
         self,
@@ -398,7 +446,17 @@ class RangeReader(Reader):
             sections.append(tokens)
             in_file.append(positions + first_row)
             bases.append(bases[-1] + len(positions))
-        entries = claims.positions()
+        entries, ranks = claims.positions(), claims.ranks()
+        rows_of = np.concatenate([*in_file, [-1]])  # -1 is the last
+        source_rows = rows_of[entries]
+        if self._pass.in_place is not None:
+            assert not len(out) or out is self.place, "rows are there already"
+            placed = self._pass.in_place.of(number)[: len(entries)]
+            there = np.flatnonzero(placed >= 0)
+            source_rows[there], ranks[there] = placed[there], 0
+            entries[there] = -1
+            if len(out):
+                out[placed < 0] = 0.0
         found = np.flatnonzero(entries[: len(out)] >= 0)
         found = found[np.argsort(entries[found])]
         cuts = pairwise(np.searchsorted(entries[found], bases).tolist())
@@ -412,16 +470,20 @@ class RangeReader(Reader):
                 numbers = entries[rows] - base
                 kernel.gather(vectors, numbers, rows, out, None, None)
         counts: Counter[bytes] = Counter()
-        if claims.duplicates:
-            counts.update(chain.from_iterable(map(PackedTokens.split, sections)))
+        if claims.duplicates:  # what was looked for again may be there twice
+            for token, _ in {
+                (token, row)
+                for tokens, rows in zip(sections, in_file, strict=True)
+                for token, row in zip(tokens.split(), rows.tolist(), strict=True)
+            }:
+                counts[token] += 1
         self.met_again = {
             token: count - 1
             for token, count in counts.items()
             if count > 1 and index.key(token) >= 0
         }
         findings = replace(self.findings, duplicates=claims.duplicates)
-        rows_of = np.concatenate([*in_file, [-1]])  # -1 is the last
-        return Selection(rows_of[entries], claims.ranks(), findings)
+        return Selection(source_rows, ranks, findings)
 
     @property
     def findings(self) -> Findings:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import cache
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any, cast
@@ -34,7 +35,7 @@ from pretrained_embed.build.ranges import (
 )
 from pretrained_embed.build.rows import locate, make
 from pretrained_embed.build.scan import Means, Scan, planned_passes
-from pretrained_embed.build.sinks import RowSink, Target, sink_of
+from pretrained_embed.build.sinks import FileRows, RowSink, Target, sink_of
 from pretrained_embed.build.work import (
     Output,
     WholeProgress,
@@ -50,6 +51,7 @@ from pretrained_embed.build.workers import (
     Tasks,
     by_worker,
     look,
+    machine,
     mark,
     same_file,
     scatters,
@@ -150,6 +152,11 @@ class _Ranges:
         rows = len(self._plan.vocabulary)
         return total + (4 * self._plan.dim * rows if self._folder else 0)
 
+    def _made(self, number: int) -> None:
+        """Tell that the rows of a range are made."""
+        if self._folder is not None:
+            self._progress.add(4 * self._plan.dim * len(self._plan.ranges[number]))
+
     def built(self) -> tuple[RowSink, Ledger, list[Spent]]:
         """Return the rows, which have their names, their ledger, and who did what."""
         plan, folder = self._plan, self._folder
@@ -172,22 +179,30 @@ class _Ranges:
                 name = held.enter_context(tempfile.TemporaryDirectory())
                 shown = SafePath.at(name, WriteError, "remove the link")
             openings = [Opening.of(source) for source in plan.sources]
-            elsewhere = self._executor is not None and self._look(shown, openings)
+            target = sink.mapped if isinstance(sink, FileRows) else None
+            if not self._output.in_memory(4 * plan.dim * len(plan.vocabulary)):
+                target = None
+            elsewhere = False
+            if self._executor is not None:
+                elsewhere, near = self._look(shown, openings)
+                target = target if near else None
             means = Means(
                 *(self._threads, self._executor, self._memory),
                 *(folder, shown, self._progress),
             )
-            scan = Scan(plan, means)
+            scan = Scan(plan, means, target)
             self._tasks += scan.spent
-            order = None
-            if records is not None and elsewhere:
-                order = self._order(records, cast(Target, sink.keeper), scan, openings)
+
+            @cache
+            def order() -> Order | None:
+                if records is None or not elsewhere:
+                    return None
+                return self._order(records, cast(Target, sink.keeper), scan, openings)
 
             def done(number: int, part: RangePart) -> None:
                 joined.add(number, part)
                 self._tasks.append(part.spent)
-                if folder is not None:
-                    self._progress.add(4 * plan.dim * len(plan.ranges[number]))
+                self._made(number)
 
             def made(number: int) -> RangePart:
                 record = None if records is None else record_of(records, number)
@@ -197,12 +212,21 @@ class _Ranges:
                 seen = scan.readers(number)
                 return RangePart.of(locate(plan, number, seen), seen, None)
 
-            if plan.needs_coverage:
-                joined = Joined(plan)
-                self._run(located, locate_elsewhere, order, joined.add)
-                plan.check(joined.ledger(scan))
+            def left() -> list[int]:
+                every = range(len(plan.ranges))
+                there = scan.first_pass
+                return [n for n in every if not joined.add_in_place(n, there(n))]
+
             joined = Joined(plan)
-            self._run(made, finish_elsewhere, order, done)
+            numbers = left()
+            if plan.needs_coverage:
+                self._run(numbers, located, locate_elsewhere, order, joined.add)
+                plan.check(joined.ledger(scan))
+                joined = Joined(plan)
+                numbers = left()
+            for number in {*range(len(plan.ranges))} - {*numbers}:
+                self._made(number)
+            self._run(numbers, made, finish_elsewhere, order, done)
             ledger = joined.ledger(scan)
             plan.check(ledger)
             _check_filled(plan, joined.unfilled())
@@ -211,13 +235,14 @@ class _Ranges:
 
     def _run(
         self,
+        numbers: Sequence[int],
         here: Callable[[int], RangePart],
         elsewhere: Callable[[Order, int, int], RangePart],
-        order: Order | None,
+        ordered: Callable[[], Order | None],
         done: Callable[[int, RangePart], None],
     ) -> None:
-        """Do something with all ranges: here, or with an order by workers."""
-        numbers = range(len(self._plan.ranges))
+        """Do something with some ranges: here, or with an order by workers."""
+        order = ordered() if numbers else None
         if order is None:
             for number in numbers:
                 done(number, here(number))
@@ -234,22 +259,32 @@ class _Ranges:
         )
         tasks.run(numbers, cast(Executor, self._executor), self._threads)
 
-    def _look(self, shown: SafePath | None, openings: Sequence[Opening | None]) -> bool:
-        """Ask some workers whether they see what they need; whether they make rows.
+    def _look(
+        self, shown: SafePath | None, openings: Sequence[Opening | None]
+    ) -> tuple[bool, bool]:
+        """Ask some workers whether they see what they need.
 
-        Raises `SourceError` where one does not.
+        Returns whether they make rows, and whether those asked are of this machine.
+        Raises `SourceError` where one does not see it.
         """
+        machines: set[str] = set()
+
+        def told(_: int, where: str) -> bool:
+            machines.add(where)
+            return False
+
         executor, plan = cast(Executor, self._executor), self._plan
         if shown is not None and self._folder is None and scatters(executor):
             shown = None  # nothing goes there
         known = tuple(one for one in openings if one is not None)
         text = "" if shown is None else mark(shown)
-        tasks = Tasks[None](
+        tasks = Tasks[str](
             lambda number, attempt: (look, shown, text, known, number, attempt),
             lambda number: "a look at what workers see",
-            lambda number, result: False,
+            told,
         )
         tasks.run(range(_LOOKS), executor, self._threads)
+        near = machines == {machine()} != {""}
         if plan.calls:
             try:
                 executor.submit(_nothing, plan.recipe).result()
@@ -259,10 +294,10 @@ class _Ranges:
                     "of the recipe; one that stands in a module can be"
                 )
                 plan.sources[0].notes.append(Note("build.one-process", what))
-                return False
+                return False, near
             except RuntimeError:  # it is broken, or was shut down; see `Tasks`
                 pass
-        return len(known) == len(openings)
+        return len(known) == len(openings), near
 
     def _order(
         self,
@@ -293,12 +328,16 @@ def _nothing(_: object) -> None:
 
 @contextmanager
 def _records(folder: WorkFolder, key: str) -> Iterator[SafePath]:
-    """Give the folder of what becomes of ranges; it stays if something did."""
+    """Give the folder of what becomes of ranges; it stays if something did.
+
+    So it does if a scan has placed rows in what grows there.
+    """
     made = folder.of_job("rows", key)
     try:
         yield made
     except BaseException:
-        if not any(child.name.startswith(RECORD) for child in made.children()):
+        ranges = any(child.name.startswith(RECORD) for child in made.children())
+        if not ranges and not folder.has_placed:
             made.remove_folder()
         raise
 

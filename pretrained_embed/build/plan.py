@@ -26,7 +26,7 @@ from pretrained_embed.ledger import Ledger
 from pretrained_embed.ledger.kept import Onto
 from pretrained_embed.ledger.provenance import ROUNDING
 from pretrained_embed.library import OpenSource
-from pretrained_embed.lookup.match import chain_names
+from pretrained_embed.lookup.match import EXACT, chain_names
 from pretrained_embed.recipe import Recipe, Step, facts, parse_steps
 from pretrained_embed.vocabulary import Vocabulary
 
@@ -181,6 +181,18 @@ class Plan:
         """Whether a hit is the row itself, but for what `Combination.prepare` does."""
         how = self.combination.how
         return how == "fill" and not self.steps and self.onto is None
+
+    @property
+    def places_hits(self) -> bool:
+        """Whether a token of the first source, as it was asked for, is a row of a file.
+
+        Then only the same token further ahead in that source can win the row.
+        """
+        chain, native = self.recipe.chain, np.dtype("<f4").isnative
+        plain = self.in_place and self.dtype == "float32" and native
+        first = bool(self.sources) and self.combination.keeps(0)
+        splits = any(form.splits for form in chain)
+        return plain and first and chain[0] == EXACT and not splits
 
     @property
     def needs_coverage(self) -> bool:

@@ -16,6 +16,7 @@ import numpy as np
 from pretrained_embed.arrays import AnyArray, Int64Array, PackedTokens
 from pretrained_embed.bits import SCALES, Loss, Stored
 from pretrained_embed.build.combine import Turn
+from pretrained_embed.build.extract import Pass, RangeReader
 from pretrained_embed.build.limits import Limits
 from pretrained_embed.build.plan import Contribution, Plan
 from pretrained_embed.build.rows import Made, locate, make
@@ -32,9 +33,10 @@ from pretrained_embed.build.workers import NOTHING, Meter, Opening, Spent, opene
 from pretrained_embed.errors import FormatError, SourceError
 from pretrained_embed.files.safe_path import SafePath
 from pretrained_embed.formats import Findings, Reader
+from pretrained_embed.formats.local import crc32
 from pretrained_embed.ledger import Advice, Ledger
 from pretrained_embed.ledger.kept import Onto
-from pretrained_embed.ledger.ledger import codes_of
+from pretrained_embed.ledger.ledger import asked_of, codes_of
 from pretrained_embed.ledger.origin import Origin
 from pretrained_embed.ledger.saved import vocabulary_of
 from pretrained_embed.library import OpenSource
@@ -52,7 +54,7 @@ class RangePart:
     unfilled: Int64Array  # ids whose rows the policy "error" leaves
     met: tuple[Mapping[bytes, int], ...]  # of each source, see `RangeReader`
     loss: Loss
-    written: Written = Written()  # noqa: RUF009  (a tuple)
+    written: Written | None = Written()  # noqa: RUF009  (a tuple); None: nobody looked
     spent: Spent = NOTHING
 
     @classmethod
@@ -88,7 +90,7 @@ class RangePart:
     def load(cls, path: SafePath) -> Self | None:
         """Return what `save` wrote; ``None`` for what is not there, or damaged."""
         try:
-            (forms, told, met, loss, (crc32, digests)), arrays = read_arrays(path)
+            (forms, told, met, loss, (crc, digests)), arrays = read_arrays(path)
         except (OSError, FormatError):
             return None
         return cls(
@@ -98,7 +100,7 @@ class RangePart:
             arrays["unfilled"],
             tuple({bytes.fromhex(k): n for k, n in each.items()} for each in met),
             Loss(*loss),
-            Written(crc32, tuple(digests)),
+            Written(crc, tuple(digests)),
         )
 
 
@@ -117,15 +119,20 @@ def finish(
     """
     rows, meter = plan.ranges[number], meter or Meter()
     known = None if record is None else RangePart.load(record)
-    if known is not None and keeper.crc32(rows) == known.written.crc32:
+    there = None if known is None or known.written is None else known.written.crc32
+    if known is not None and there is not None and keeper.crc32(rows) == there:
         return known
     seen = readers(number)
-    made = make(plan, number, seen)
+    place = seen[0].place if seen and isinstance(seen[0], RangeReader) else None
+    made = make(plan, number, seen, out=place)
     part = RangePart.of(made.ledger, seen, made)
     if not len(made.unfilled):
-        written = keeper.write(rows, made.vectors)
+        if place is None:
+            written = keeper.write(rows, made.vectors)
+            meter.written = int(made.vectors.nbytes)
+        else:  # they are there
+            written = Written(crc32(place.data))
         meter.read = sum(getattr(reader, "bytes_read", 0) for reader in seen)
-        meter.written = int(made.vectors.nbytes)
         part = replace(part, written=written, spent=meter.spent())
         if record is not None:
             try:
@@ -153,6 +160,7 @@ class Joined:
         self._parts: list[RangePart] = [NO_PART] * len(plan.ranges)  # without arrays
         self._plan = plan
         self._blank = codes_of(plan.vocabulary, Origin.OOV)
+        self._asked = asked_of(plan.vocabulary, self._blank)
         self._arrays: dict[str, AnyArray] = {}
         self._advice: dict[int, Advice] = {}
 
@@ -168,6 +176,35 @@ class Joined:
                 self._arrays[name] = self._of_all(name, array)
             self._arrays[name][..., place] = array
         self._parts[number] = replace(part, arrays={})
+
+    def add_in_place(self, number: int, found: Pass | None) -> bool:
+        """Take a range whose tokens a pass has all put into their places.
+
+        Returns whether it is one: then there is nothing else to do for it.
+        """
+        plan, rows = self._plan, self._plan.ranges[number]
+        if found is None or found.in_place is None or plan.work.advise:
+            return False
+        origin = self._blank[rows.start : rows.stop].copy()
+        source_rows = np.array(found.in_place.of(number))
+        wanted = origin == Origin.OOV
+        if not wanted.any() or (source_rows[wanted] < 0).any():
+            return False
+        plan.limits.check_rows(found.findings, found.reader.name)
+        origin[wanted] = Origin.EXACT
+        if not wanted.all():  # a build that was killed may have left something there
+            found.in_place.map(number)[~wanted] = 0.0
+        asked = int(np.count_nonzero(self._asked[rows.start : rows.stop]))
+        others = [Contribution(Findings()) for _ in plan.sources[1:]]
+        sources = np.where(wanted, np.int16(0), np.int16(-1))
+        part = replace(
+            NO_PART,
+            arrays={"origin": origin, "sources": sources, "source_rows": source_rows},
+            contributions=(Contribution(found.findings, asked, asked), *others),
+            written=None,
+        )
+        self.add(number, part)
+        return True
 
     def _of_all(self, name: str, array: AnyArray) -> AnyArray:
         """Return an array for all rows; a range without a token may lack its own."""
@@ -210,7 +247,7 @@ class Joined:
         return plan.told(ledger, found, loss)
 
     @property
-    def written(self) -> list[Written]:
+    def written(self) -> list[Written | None]:
         """What is known of the bytes of the ranges, in order."""
         return [part.written for part in self._parts]
 
@@ -252,7 +289,7 @@ class Order:
                 "folder that the output is in, at the same place"
             ) from error
         passes = [
-            [pass_again(reader, *left) for left in each]
+            [pass_again(reader, left, plan.ranges) for left in each]
             for reader, each in zip(plan.readers, self.left, strict=True)
         ]
         return plan, lambda number: readers_of(plan, passes, number)

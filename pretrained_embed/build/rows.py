@@ -161,6 +161,8 @@ def _whole(
 ) -> Float32Array:
     """Return all rows of a range, given those that were asked for; others are kept."""
     whole = np.zeros((len(rows), plan.dim), np.float32) if out is None else out
+    if vectors is None:
+        whole[:] = 0.0  # a build that was killed may have left something there
     if vectors is not None:
         whole[asked - rows.start] = vectors
     if plan.onto is not None:

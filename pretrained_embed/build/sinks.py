@@ -91,6 +91,12 @@ class Target:
         first = rows.start - bounds(self.rows, self.files)[number][0]
         return folder / file_name(number, self.files), HEADER + self.row_bytes * first
 
+    def map(self, rows: range) -> Float32Array:
+        """Return rows of binary32 of one file where they lie, to be written to."""
+        path, begin = self.place(rows)
+        shape = len(rows), self.dim
+        return np.asarray(np.memmap(path, np.float32, "r+", begin, shape))
+
     def write(self, rows: range, vectors: Finished) -> Written:
         """Write the rows of a range at their place."""
         raw = vectors.checked() if isinstance(vectors, Stored) else vectors
@@ -133,12 +139,16 @@ class RowSink(ABC):
         return None
 
     def finish(
-        self, ledger: Ledger, written: Sequence[Written], scales: AnyArray | None
+        self,
+        ledger: Ledger,
+        written: Sequence[Written | None],
+        scales: AnyArray | None,
     ) -> None:
         """Write what belongs to all rows, which are there.
 
-        ``written`` is that of the ranges, unless all was made at once, and ``scales``
-        those of the rows, where their dtype has such.
+        ``written`` is that of the ranges, unless all was made at once, ``None`` of one
+        that was put there as it was found; ``scales`` are those of the rows, where
+        their dtype has such.
         """
         return
 
@@ -193,6 +203,8 @@ class FileRows(RowSink):
         folder = str(path.parent.absolute())
         self._dtype = plan.dtype
         self.keeper = Target(folder, *self._shape, plan.dtype, path.name, begin)
+        #: Where any process of this machine may place rows, if it can.
+        self.mapped = self.keeper if self._place.reserved and plan.places_hits else None
 
     def place(self) -> Float32Array | None:
         """Return the rows of the file, mapped, where that can be done."""
@@ -201,13 +213,17 @@ class FileRows(RowSink):
         return self._place.map(self._shape)
 
     def finish(
-        self, ledger: Ledger, written: Sequence[Written], scales: AnyArray | None
+        self,
+        ledger: Ledger,
+        written: Sequence[Written | None],
+        scales: AnyArray | None,
     ) -> None:
         """Write what belongs to all rows."""
-        if written:
+        known = [one.crc32 for one in written if one is not None]
+        if written and len(known) == len(written):
             crc, row = 0, row_bytes(self._dtype, self._shape[1])
-            for one, rows in zip(written, self._ranges, strict=True):
-                crc = crc32_joined(crc, one.crc32, row * len(rows))
+            for one, rows in zip(known, self._ranges, strict=True):
+                crc = crc32_joined(crc, one, row * len(rows))
             self._place.crc32 = crc
         self._place.scales = scales
         self._sink.finish(ledger.arrays(), ledger.metadata())
@@ -261,7 +277,10 @@ class ShardRows(RowSink):
                 reserve(file, HEADER + size * (stop - start), path)
 
     def finish(
-        self, ledger: Ledger, written: Sequence[Written], scales: AnyArray | None
+        self,
+        ledger: Ledger,
+        written: Sequence[Written | None],
+        scales: AnyArray | None,
     ) -> None:
         """Write what belongs to the rows of each file, and the index."""
         arrays, metadata = ledger.arrays(), ledger.metadata()
@@ -270,7 +289,9 @@ class ShardRows(RowSink):
                 first, end = np.searchsorted(self._starts, (start, stop)).tolist()
                 place = cast(Place, shard.place())
                 place.digests = tuple(
-                    digest for one in written[first:end] for digest in one.digests
+                    digest
+                    for one in filter(None, written[first:end])
+                    for digest in one.digests
                 )
                 place.scales = None if scales is None else scales[start:stop]
                 cut = cut_arrays(arrays, len(ledger), start, stop)

@@ -245,7 +245,11 @@ class Output(NamedTuple):
         """
         if work.executor is not None or work.memory is not None:
             return False
-        return self.path is None or (self.files is None and fits_memory(size))
+        return self.path is None or self.in_memory(size)
+
+    def in_memory(self, size: int) -> bool:
+        """Whether rows go into one file, and their ``size`` fits the memory."""
+        return self.path is not None and self.files is None and fits_memory(size)
 
 
 def fits_memory(size: int) -> bool:

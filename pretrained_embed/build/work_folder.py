@@ -121,6 +121,11 @@ class WorkFolder:
         extracts = self.path.path.glob("*/*.extract")
         return sum(file.lstat().st_size for file in extracts)
 
+    @property
+    def has_placed(self) -> bool:
+        """Whether a scan has placed rows in the output that grows there."""
+        return any(self.path.path.glob("*/*.placed"))
+
     def of_job(self, name: str, key: str) -> SafePath:
         """Make the folder of a job, and remove those of others of the name.
 

@@ -164,8 +164,11 @@ def look(
     openings: Sequence[Opening],
     number: int,
     attempt: int,
-) -> None:
-    """Raise `SourceError` where this process sees another folder, or other sources."""
+) -> str:
+    """Return the machine of this process: see `machine`.
+
+    Raises `SourceError` where it sees another folder, or other sources.
+    """
     seen = b""
     with suppress(OSError):
         seen = b"" if folder is None else (folder / _MARK).read()
@@ -176,6 +179,17 @@ def look(
         )
     for opening in openings:
         opening.stream()
+    return machine()
+
+
+def machine() -> str:
+    """Return what tells the system that runs from all others, "" where nothing does.
+
+    Source: https://man7.org/linux/man-pages/man5/proc_sys_kernel.5.html (boot_id).
+    """
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
+    return ""
 
 
 Result = TypeVar("Result")

@@ -265,7 +265,7 @@ class Search:
     a token counts as exact, if the chain has that. Parts of compounds are looked up by
     the whole chain, and unchanged.
 
-    ``texts`` has all texts to look up; a text may be there twice. ``index`` is for
+    ``wanted`` has all texts to look up; a text may be there twice. ``index`` is for
     `Reader.select`, with an array of ``rows`` rows: those of the vocabulary, then those
     of parts. With an array without rows, tokens are only located. With the chain
     "exact" alone, no ``str`` objects are made. Raises `OptionError` if a form gives a
@@ -337,10 +337,8 @@ class Search:
             packed = PackedTokens.pack(respelled)
             wanted.append(Wanted.as_they_stand(packed, respelled.rows(), 0))
         all_texts, all_rows, all_ranks = zip(*wanted, strict=True)
-        self.texts = joined(all_texts)
-        self.index = kernel.TokenIndex(
-            self.texts, _joined(all_rows), _joined(all_ranks)
-        )
+        self.wanted = Wanted(joined(all_texts), _joined(all_rows), _joined(all_ranks))
+        self.index = kernel.TokenIndex(*self.wanted)
 
     def notes(self, selection: Selection) -> list[Note]:
         """Return the notes on tokens that were found but do not match."""

@@ -310,5 +310,7 @@ def test_rows_of_an_earlier_matrix_are_not_looked_for(
     built = pe.build_matrix(words, source, onto=old, out=pe.Shards(tmp_path / "m", 2))
 
     assert_same(built, expected)
-    tokens = [word for plan, ids in wanted for word in plan.vocabulary.strings(ids)]
+    tokens = [
+        word for plan, _, ids, _ in wanted for word in plan.vocabulary.strings(ids)
+    ]
     assert tokens == [f"w{n}" for n in range(30, 50)]

@@ -234,11 +234,11 @@ def test_a_range_that_fails_is_made_again(
     failed: list[int] = []
     make = ranges.make
 
-    def again(plan: Any, number: int, readers: Any) -> Any:
+    def again(plan: Any, number: int, readers: Any, **more: Any) -> Any:
         if number == 2 and len(failed) < 2:
             failed.append(number)
             raise OSError("the disk was busy")
-        return make(plan, number, readers)
+        return make(plan, number, readers, **more)
 
     monkeypatch.setattr(ranges, "make", again)
     expected = pe.build_matrix(tokens(), source)
