@@ -3,7 +3,8 @@
     python tests/kills.py --kills 200              # what a release gets
     python tests/kills.py --kills 20 --seconds 60  # a look
 
-Each round runs one of: ``build`` into a file, ``build`` into shards, both by a pool of
+Each round runs one of: ``build`` into a file that fits the memory, as the package sees
+it, or does not, ``build`` into shards, both by a pool of
 processes and by an executor with a process for each task, ``convert``, ``index``,
 ``fetch`` and ``cache clear``, in a process of its own, and kills it (SIGKILL) before a
 random call of the package or of one that is made by it. Where workers build, that may
@@ -49,6 +50,7 @@ import h5py  # noqa: E402, F401
 import requests  # noqa: E402, F401
 
 import pretrained_embed as pe  # noqa: E402
+from pretrained_embed.build import work as work_room  # noqa: E402
 from tests import servers  # noqa: E402
 from tests.large import DIM, make_parts_small, tokens, write_source  # noqa: E402
 
@@ -213,6 +215,10 @@ class Works:
         self._folder = folder
         self._choose = choose
         self._source = write_source(folder / "v.txt", ROWS)
+        self._twice = folder / "twice.txt"  # splits of it have the same tokens
+        text = self._source.read_text()
+        again = (row.split()[0] + " 1" * DIM + "\n" for row in text.splitlines()[::2])
+        self._twice.write_text(text + "".join(again))
         self._url = host.url + "v.txt"
         host.files["v.txt"] = self._source.read_bytes()
         self._library = pe.Library(folder / "work" / "cache")
@@ -222,7 +228,8 @@ class Works:
 
     def build(self, engine: Engine = nobody) -> Callable[[], None]:
         out = self._folder / "work" / f"m{self._choose.choice(SUFFIXES[:4])}"
-        return lambda: self._build(engine, out=out)
+        fits = self._choose.random() < 0.5
+        return lambda: self._build(engine, fits, out=out)
 
     def build_by_workers(self) -> Callable[[], None]:
         return self.build(self._choose.choice(ENGINES))
@@ -233,7 +240,7 @@ class Works:
 
         def work() -> None:
             try:
-                self._build(engine, out=out, files=count)
+                self._build(engine, False, out=out, files=count)
             except pe.errors.WriteError as error:  # of one that was finished before
                 if "a matrix is there already" not in str(error):
                     raise
@@ -243,11 +250,13 @@ class Works:
     def shards_by_workers(self) -> Callable[[], None]:
         return self.shards(self._choose.choice(ENGINES))
 
-    def _build(self, engine: Engine, **options: Any) -> None:
+    def _build(self, engine: Engine, fits: bool, **options: Any) -> None:
+        """Build in this process, which is one of its own, as if the output fits."""
+        work_room.fits_memory = lambda size: fits
         library = pe.Library(stores=False)
         with engine() as executor:
             options = grouped(**options, executor=executor)
-            pe.build_matrix(WORDS, self._source, library=library, **options)
+            pe.build_matrix(WORDS, self._twice, library=library, **options)
 
     def convert(self) -> Callable[[], None]:
         out = self._folder / "work" / f"v{self._choose.choice(SUFFIXES)}"
