@@ -62,9 +62,7 @@ CODES = {
     "binary.byte-order-unknown": "a few numbers are of sizes that vectors hardly have, "
     "and would be usual with their bytes in the other order",
     "binary.blank-in-token": "tokens hold a blank, which the format does not know",
-    "binary.blank-perhaps": "tokens are taken to end at a blank, and may go on",
     "binary.cut-row": "the file ends within a row",
-    "binary.no-rows": "nothing makes rows of the bytes that can be read",
     "table.no-rows": "a table has no rows",
     "assumed.first-number": "(i) without a header: all tokens may end in a number; the "
     "first of each row is taken for the vector's",

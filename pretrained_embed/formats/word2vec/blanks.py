@@ -2,125 +2,89 @@
 
 A blank ends a token, so `new york` reads as `new`, with a vector that begins with
 ``york`` and ends too early; the next token begins with what is left of the vector. The
-kernel finds the rows that may be such: their vector begins with text. Each blank of
-that text can be the end of the token. All bytes up to the end of the next token are
-either of the two tokens or of the vector; how likely they are as these, by the bytes
-that tokens and numbers of the first rows have, tells the readings apart.
+kernel finds the rows that may be such: their vector begins with text, and has numbers
+of a size that is not usual in the file. Each blank of that text can be the end of the
+token. A reading fits if its numbers are usual and if what follows it looks like a
+token, and is taken only where it is the one that does.
 """
 
 from __future__ import annotations
 
+import re
+from typing import NamedTuple
+
 import numpy as np
 
-from pretrained_embed.arrays import Float64Array
-from pretrained_embed.formats.word2vec.layout import (
-    LONGEST_TOKEN,
-    UNLIKELY,
-    Layout,
-    blanks_of,
-    byte_chances,
-    no_utf_8,
-)
+from pretrained_embed.formats.word2vec.layout import Layout, is_token
 
+#: Bytes that a token may have, of those that are looked at, and blanks tried.
+_LONGEST_TOKEN, _MOST_BLANKS = 1024, 64
+_TEXT = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]{0,%d}" % _LONGEST_TOKEN)
 _LF, _SPACE = b"\n", b" "
-#: How many times likelier than any other a reading has to be: for one with a blank in
-#: the token, for one without, and for that to need no note.
-_SURE, _LIKELY, _PLAIN = 100, 8, 1e5
-#: How many bytes of numbers, of each value, and of tokens are taken for seen before any
-#: is; and the part of rows whose token holds a blank, where no row has told of one.
-_NUMBERS, _TEXT, _BLANKS = 0.25, 16, 0.02
-#: The same of bytes that are no UTF-8, of those that are no ASCII.
-_ODD = 0.02
+#: How many times fewer numbers of unusual size tell that they are others, and how many
+#: such numbers need no other sign.
+_FEWER, _PLAIN = 4, 3
+
+
+class _TokenEnd(NamedTuple):
+    """One place where a token may end."""
+
+    end: int
+    odd: int  # numbers of unusual size
+    token: bool  # what ends there looks like a token
+    clean: bool  # what follows does
+
+    def fits(self, here: _TokenEnd) -> bool:
+        """Whether far fewer of the numbers are odd than at the first blank."""
+        return _FEWER * self.odd <= here.odd
 
 
 def bytes_needed(layout: Layout) -> int:
     """Return how many bytes from the start of a row tell where its token ends."""
-    return 4 * layout.slots + 3 * LONGEST_TOKEN
+    return 4 * layout.slots + 3 * _LONGEST_TOKEN
 
 
-class TokenEnds:
-    """Where tokens of one file end, by what its first rows are like."""
+def find_end(raw: bytes, layout: Layout, *, whole: bool, rows_after: int) -> int | None:
+    """Return where the token at the start ends, ``None`` if nothing tells.
 
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-        sample, width = layout.sample, int(layout.dtype[-1])
-        numbers = np.frombuffer(sample.vectors, np.uint8).reshape(-1, width)
-        places = [np.bincount(place, minlength=256) for place in numbers.T]
-        self._numbers = _logarithms(np.array(places, np.float64) + _NUMBERS)
-        expected = _TEXT * byte_chances()
-        tokens = [token for token in sample.tokens if token]
-        firsts = np.array([token[0] for token in tokens], np.int64)
-        self._first = _logarithms(np.bincount(firsts, minlength=256) + expected)
-        others = np.frombuffer(b"".join(token[1:] for token in tokens), np.uint8)
-        self._text = _logarithms(np.bincount(others, minlength=256) + expected)
-        invalid = sum(map(no_utf_8, tokens))
-        high = sum(byte > 0x7F for token in tokens for byte in token)
-        self._invalid = float(np.log((invalid + _ODD) / (high + 1)))
-        rows = len(sample.tokens)
-        blanks = sum(_SPACE in token for token in tokens)
-        self._text[ord(" ")] = np.log((blanks + _BLANKS) / (rows + 1))
-        ended = (sample.line_ends + 0.5) / (rows + 1)
-        self._line_end = float(np.log(ended)), float(np.log(1 - ended))
-
-    def find(
-        self, raw: bytes, *, whole: bool, rows_after: int
-    ) -> tuple[int | None, bool]:
-        """Return where the token at the start ends, and whether that is sure.
-
-        ``None`` if nothing tells.
-
-        ``raw`` begins with a row that is whole, and has `bytes_needed` of the file or,
-        if ``whole``, all the rest. The header declares ``rows_after`` rows behind it.
-        """
-        vector = 4 * self._layout.slots
-        behind = rows_after * (vector + len(_SPACE)) if whole else 0  # they need it
-        begin = len(raw) - len(raw.lstrip(_LF))
-        first, *others = blanks_of(raw, begin)
-        ends = [end for end in others if end + 1 + vector + behind <= len(raw)]
-        if not ends:
-            return first, True
-        ends = [first, *ends]
-        until = raw.find(_SPACE, ends[-1] + 1 + vector)
-        if not 0 <= until <= ends[-1] + 1 + vector + LONGEST_TOKEN:
-            until = min(len(raw), ends[-1] + 1 + vector + LONGEST_TOKEN)
-        readings = [(self._likelihood(raw, begin, end, until), end) for end in ends]
-        (best, end), (second, _), *_ = sorted(readings, reverse=True)
-        times = float(np.exp(min(best - second, 99)))
-        if end == first:
-            return (end if times > _LIKELY else None), times > _PLAIN
-        return (end if times > _SURE else None), True
-
-    def _likelihood(self, raw: bytes, begin: int, end: int, until: int) -> float:
-        """Return the logarithm of how likely bytes are, if a token ends there."""
-        after = end + 1 + 4 * self._layout.slots
-        found = np.frombuffer(raw[end + 1 : after], np.uint8)
-        numbers = self._numbers[np.arange(len(found)) % len(self._numbers), found]
-        token = self._of_token(raw[begin:end])
-        return token + float(numbers.sum()) + self._of_rest(raw, after, until)
-
-    def _of_rest(self, raw: bytes, after: int, until: int) -> float:
-        """Return the same of what follows a row: a token, or more rows and a token."""
-        if after >= until:
-            return 0.0 if after == len(raw) else self._of_token(b"")
-        rest = raw[after:until]
-        token = rest.lstrip(_LF)
-        ended = self._line_end[len(token) == len(rest)]
-        begin = until - len(token)
-        found = ended + self._of_token(token)
-        space = token.find(_SPACE)
-        if space < 0 or begin + space + 1 + 4 * self._layout.slots > until:
-            return found
-        return max(found, ended + self._likelihood(raw, begin, begin + space, until))
-
-    def _of_token(self, token: bytes) -> float:
-        if not token:
-            return float(np.log(UNLIKELY))
-        found = np.frombuffer(token, np.uint8)
-        text = float(self._first[found[0]] + self._text[found[1:]].sum())
-        return text + no_utf_8(token) * self._invalid
+    ``raw`` begins with a row that is whole, and has `bytes_needed` of the file or,
+    if ``whole``, all the rest. The header declares ``rows_after`` rows behind it.
+    """
+    vector = 4 * layout.slots
+    behind = rows_after * (vector + len(_SPACE)) if whole else 0  # they need so much
+    begin = len(raw) - len(raw.lstrip(_LF))
+    first = raw.index(_SPACE, begin)
+    match = _TEXT.match(raw, first + 1)
+    text = b"" if match is None else match[0]
+    blanks = [first + 1 + m.start() for m in re.finditer(rb" ", text)][:_MOST_BLANKS]
+    here = _read(raw, first, layout, whole)
+    others = [
+        _read(raw, blank, layout, whole)
+        for blank in blanks
+        if blank + 1 + vector + behind <= len(raw)
+    ]
+    if not others:
+        return first
+    best = min(others, key=lambda r: (not r.fits(here), not r.token, r.odd))
+    if here.odd and best.fits(here):
+        rivals = [
+            r
+            for r in others
+            if r is not best and r.fits(here) and r.clean and r.token >= best.token
+        ]
+        # Numbers moved by whole ones are as usual as before, but for those of text.
+        whole_numbers = (best.end - first) % int(layout.dtype[-1]) == 0
+        sure = whole_numbers or here.odd >= _PLAIN or not here.clean
+        return best.end if best.clean and sure and not rivals else None
+    tempting = not here.clean and any(r.clean and r.odd <= here.odd for r in others)
+    return None if tempting else first
 
 
-def _logarithms(counts: Float64Array) -> Float64Array:
-    """Return the logarithms of shares, float64 as counts are."""
-    shares: Float64Array = np.log(counts / counts.sum(-1, keepdims=True))
-    return shares
+def _read(raw: bytes, end: int, layout: Layout, whole: bool) -> _TokenEnd:
+    after = end + 1 + 4 * layout.slots
+    numbers = np.frombuffer(raw[end + 1 : after], layout.dtype)
+    odd = 0 if layout.usual is None else layout.usual.odd(numbers)
+    rest = raw[after:].lstrip(_LF)
+    space = rest.find(_SPACE, 0, _LONGEST_TOKEN)
+    clean = is_token(rest[:space]) if space > 0 else whole and not rest
+    return _TokenEnd(end, odd, is_token(raw[:end].lstrip(_LF)), clean)

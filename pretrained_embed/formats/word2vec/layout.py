@@ -8,14 +8,12 @@ assumed where nothing tells.
 
 from __future__ import annotations
 
-import heapq
 import re
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from pretrained_embed.arrays import AnyArray, Float64Array, Int64Array
+from pretrained_embed.arrays import AnyArray, Int64Array
 
 #: What numbers can be, in the order of likelihood.
 DTYPES = ("<f4", "<f8", "<f2")
@@ -23,25 +21,7 @@ DTYPES = ("<f4", "<f8", "<f2")
 #: Rows looked at to find out what the numbers are, how few of them tell nothing of
 #: that, and what part of their tokens may be odd: those with a blank are read wrongly.
 _SAMPLE_ROWS, _TELLING_ROWS, _ODD_TOKENS = 64, 2, 0.1
-_SENSELESS = 4
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")
-_ESCAPED = re.compile("[\udc80-\udcff]")
-_NO_TEXT = re.compile(rb"[\x00-\x09\x0b-\x1f\x7f]")
-#: Bytes that a token may have, of those that are looked at, and blanks tried; how many
-#: ways of rows are gone at most.
-LONGEST_TOKEN, MOST_BLANKS = 1024, 64
-_TRIED = re.compile(rb"[^\x00-\x08\x0a-\x1f\x7f]{0,%d}" % LONGEST_TOKEN)
-_MOST_WAYS = 512
-#: How often bytes stand in tokens: a control hardly ever, a blank seldom.
-_OFTEN = (
-    *((b"abcdefghijklmnopqrstuvwxyz", 0.5), (b"0123456789", 0.1)),
-    *((b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", 0.1), (bytes(range(0xC0, 0x100)), 0.2)),
-    (b"!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~", 0.099),
-    *((b" ", 1e-6), (bytes(range(0x20)) + b"\x7f", 1e-4)),
-    (bytes(range(0x80, 0xC0)), 0.9),  # behind another of UTF-8
-)
-#: How many times less likely is a token that is no UTF-8, and one without a byte.
-UNLIKELY = 1e-4
 _LONGEST_HEADER = 64
 #: Bytes looked at to tell numbers from text; how few of them tell nothing, of those
 #: that could be text of any encoding and of those that are UTF-8.
@@ -80,16 +60,6 @@ class Usual(NamedTuple):
         return int(np.count_nonzero((exponents < self.low) | (exponents > self.high)))
 
 
-class Sample(NamedTuple):
-    """The first rows of a file, taken apart."""
-
-    tokens: list[bytes]
-    vectors: bytes  # of those whose token can end at one blank alone, if there are any
-    doubtful: bool  # not all of them are such
-    end: int  # of the last of them
-    line_ends: int  # rows that an LF stands before
-
-
 class Layout(NamedTuple):
     """How the rows of one binary file are built."""
 
@@ -98,26 +68,12 @@ class Layout(NamedTuple):
     skip: int  # bytes of the header
     dtype: str  # of the numbers; nothing in the file tells
     usual: Usual | None  # sizes of the numbers; None: they have any
-    sample: Sample
     unsure: bool = False  # the numbers may have their highest byte first
-    widths: int = 1  # that numbers may have, by the count of rows and the end
 
     @property
     def slots(self) -> int:
         """Bytes of a vector, counted in those of a float32."""
         return self.dim * int(self.dtype[-1]) // 4
-
-    @property
-    def is_odd(self) -> bool:
-        """Whether a vector is no whole number of float32, as of halves it may be."""
-        return bool(self.dim * int(self.dtype[-1]) % 4)
-
-    @property
-    def is_senseless(self) -> bool:
-        """Whether most tokens hold bytes of numbers, whatever these are taken for."""
-        tokens = self.sample.tokens
-        odd = sum(_NO_TEXT.search(token) is not None for token in tokens)
-        return len(tokens) >= _SENSELESS and 2 * odd > len(tokens)
 
 
 def is_binary(head: bytes) -> bool:
@@ -169,22 +125,16 @@ def find_layout(head: bytes, *, whole: bool = False) -> Layout | None:
     if header is None:
         return None
     count, dim, skip = header
-    found, samples = [], []
+    found = []
     for dtype in DTYPES:
         size = dim * int(dtype[-1])
-        sample = _sample(head, skip, size, count if whole else 0)
-        samples.append(sample)
-        exact = whole and len(sample.tokens) == count
-        exact = exact and not head[sample.end :].strip(_LF)
-        if _are_tokens(sample.tokens, 1 if exact else _TELLING_ROWS):
-            odd = size % 4 > 0  # which is no way to write them, but one to say so
-            told = sum(map(gain_of, sample.tokens)) / max(1, sample.end - skip)
-            found.append(((odd, not exact, -told), dtype, sample))
-    widths = sum(not inexact for (_, inexact, _), _, _ in found)
-    found.append(((True, True, 0.0), DTYPES[0], samples[0]))
-    _, dtype, sample = min(found, key=lambda each: each[0])
-    layout = _with_numbers(Layout(count, dim, skip, dtype, None, sample))
-    return layout._replace(widths=widths)
+        tokens, vectors, end = _sample(head, skip, size)
+        exact = whole and len(tokens) == count and not head[end:].strip(_LF)
+        if size % 4 == 0 and _are_tokens(tokens, 1 if exact else _TELLING_ROWS):
+            found.append((not exact, dtype, vectors))
+    found.append((True, DTYPES[0], _sample(head, skip, 4 * dim)[1]))
+    _, dtype, vectors = min(found, key=lambda each: each[0])
+    return _with_numbers(Layout(count, dim, skip, dtype, None), vectors)
 
 
 def _header(head: bytes) -> tuple[int, int, int] | None:
@@ -197,117 +147,26 @@ def _header(head: bytes) -> tuple[int, int, int] | None:
     return (count, dim, len(line) + 1) if dim >= 1 else None
 
 
-def _sample(head: bytes, position: int, size: int, count: int) -> Sample:
-    """Return the first rows, if their vectors have ``size`` bytes.
+def _sample(head: bytes, position: int, size: int) -> tuple[list[bytes], bytes, int]:
+    """Return the first tokens and their vectors, if these have ``size`` bytes.
 
-    Each token ends at its first blank, unless there may be others, or some look like
-    none: then at those blanks that make the likeliest tokens of all rows. ``count`` is
-    how many rows there are, if this is all of the file, or else 0.
+    And where they end.
     """
-    plain = _taken_apart(head, position, size, None)
-    if not plain.doubtful and all(map(is_token, plain.tokens)):
-        return plain
-    return _taken_apart(
-        head, position, size, _likeliest_ends(head, position, size, count)
-    )
-
-
-def _taken_apart(
-    head: bytes, position: int, size: int, ends: dict[int, int] | None
-) -> Sample:
-    """Return rows whose tokens end at ``ends``, by where the rows begin."""
-    tokens, vectors, sure, line_ends = [], [], [], 0
+    tokens, vectors = [], []
     for _ in range(_SAMPLE_ROWS):
-        space = head.find(_SPACE, position) if ends is None else ends.get(position, -1)
+        space = head.find(_SPACE, position)
         end = space + 1 + size
         if space < 0 or end > len(head):
             break
-        raw = head[position:space]
-        tokens.append(token := raw.lstrip(_LF))
-        line_ends += len(token) < len(raw)
+        tokens.append(head[position:space].lstrip(_LF))
         vectors.append(head[space + 1 : end])
-        if len(blanks_of(head, position)) == 1:
-            sure.append(vectors[-1])
         position = end
-    doubtful = len(sure) < len(tokens)
-    return Sample(tokens, b"".join(sure or vectors), doubtful, position, line_ends)
-
-
-def blanks_of(raw: bytes, begin: int) -> list[int]:
-    """Return where the token at ``begin`` may end: at blanks with text before them."""
-    first = raw.find(_SPACE, begin)
-    if first < 0:
-        return []
-    text = _TRIED.match(raw, first + 1)
-    behind = b"" if text is None else text[0]
-    more = [first + 1 + m.start() for m in re.finditer(rb" ", behind)]
-    return [first, *more[:MOST_BLANKS]]
-
-
-def _likeliest_ends(
-    head: bytes, position: int, size: int, count: int
-) -> dict[int, int]:
-    """Return where tokens end in the likeliest way to take rows apart.
-
-    Of all ways the one counts whose tokens are, in all, the likeliest as text, beside
-    bytes of any kind.
-    """
-    ways = {position: (0.0, 0, -1, -1)}  # by where a row begins
-    waiting, seen, last = [position], 0, position
-    while waiting and seen < _MOST_WAYS:
-        here = heapq.heappop(waiting)
-        seen += 1
-        gain, rows, _, _ = ways[here]
-        if rows == count and not head[here:].strip(_LF):  # as the header says
-            last = here
-            break
-        if gain > ways[last][0]:
-            last = here
-        if rows == _SAMPLE_ROWS:
-            continue
-        for space in blanks_of(head, here):
-            behind = space + 1 + size
-            if behind > len(head):
-                break
-            more = gain + gain_of(head[here:space].lstrip(_LF))
-            if behind not in ways:
-                heapq.heappush(waiting, behind)
-            if behind not in ways or more > ways[behind][0]:
-                ways[behind] = more, rows + 1, here, space
-    ends = {}
-    while last != position:
-        _, _, before, space = ways[last]
-        ends[before] = space
-        last = before
-    return ends
-
-
-@cache
-def byte_chances() -> Float64Array:
-    """Return how likely each byte is in a token, float64 (256,)."""
-    chances = np.empty(256)
-    for some, share in _OFTEN:
-        chances[[*some]] = share / len(some)
-    return chances
-
-
-def gain_of(token: bytes) -> float:
-    """Return how much likelier bytes are as a token than as any, as a logarithm."""
-    token = token[:LONGEST_TOKEN]
-    found = np.frombuffer(token + b"e", np.uint8)  # e: as often as tokens end
-    odd = no_utf_8(token) if token else 1
-    return float(np.log(256 * byte_chances()[found]).sum() + odd * np.log(UNLIKELY))
-
-
-def no_utf_8(token: bytes) -> int:
-    """Return how many bytes of a token are no UTF-8."""
-    text = token.decode("utf-8", "surrogateescape")
-    return 0 if text.isascii() else len(_ESCAPED.findall(text))
+    return tokens, b"".join(vectors), position
 
 
 def _are_tokens(sample: list[bytes], least: int) -> bool:
     """Whether these are tokens: bytes of numbers are seldom UTF-8 twice in a row."""
-    odd = sum(not token or not is_token(token) for token in sample)
+    odd = sum(not is_token(token) for token in sample)
     return len(sample) >= least and odd <= _ODD_TOKENS * len(sample)
 
 
@@ -319,9 +178,9 @@ def is_token(raw: bytes) -> bool:
         return False
 
 
-def _with_numbers(layout: Layout) -> Layout:
-    """Return the layout with what the numbers of the sample tell of all of them."""
-    numbers = np.frombuffer(layout.sample.vectors, layout.dtype)
+def _with_numbers(layout: Layout, vectors: bytes) -> Layout:
+    """Return the layout with what the numbers of a sample tell of all of them."""
+    numbers = np.frombuffer(vectors, layout.dtype)
     swapped = numbers.view(layout.dtype.replace("<", ">"))
     is_swapped = _are_halves_swapped if layout.dtype == "<f2" else _is_swapped
     first = is_swapped(numbers, swapped)

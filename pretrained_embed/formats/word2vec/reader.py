@@ -40,7 +40,7 @@ from pretrained_embed.formats.reader import (
 )
 from pretrained_embed.formats.undivided import UndividedReader
 from pretrained_embed.formats.window import READ_SIZE, Window
-from pretrained_embed.formats.word2vec.blanks import TokenEnds, bytes_needed
+from pretrained_embed.formats.word2vec.blanks import bytes_needed, find_end
 from pretrained_embed.formats.word2vec.layout import (
     DTYPES,
     Layout,
@@ -90,12 +90,6 @@ def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
             f"{stream.name}: the first line is not 'count dim', so this is no word2vec "
             "binary file"
         )
-    if (what := _cannot_be(layout)) is not None:
-        raise FormatError(
-            f"{stream.name}: {what}, and float32, float64 and pairs of float16 are "
-            "read. Write it again as float32, or get it again if it is damaged",
-            code="binary.no-rows",
-        )
     behind = len(head) - layout.skip
     if behind < 1 + 4 * layout.slots:
         what = f"{stream.name}: the header declares rows of {layout.dim:,} values"
@@ -106,17 +100,6 @@ def open_reader(stream: ByteStream) -> Word2VecBinaryReader:
             )
         raise FormatError(f"{what}. No embedding has so many: this is another format.")
     return Word2VecBinaryReader(stream, layout)
-
-
-def _cannot_be(layout: Layout) -> str | None:
-    """Say why there are no rows that can be read; ``None`` if there are."""
-    if layout.is_odd:
-        return f"it has an odd number of halves a row ({layout.dim:,})"
-    if layout.is_senseless:
-        return "it has rows that make no tokens, whatever their numbers are taken for"
-    if layout.widths > 1:
-        return "its rows may have numbers of several widths, with a blank in a token"
-    return None
 
 
 class Word2VecBinaryReader(UndividedReader):
@@ -157,25 +140,11 @@ class Word2VecBinaryReader(UndividedReader):
             )
             findings.notes.append(Note("binary.byte-order-unknown", what))
         if findings.rows != self.count:
-            self._check_count(findings)
             what = (
                 f"the header declares {self.count:,} rows, there are {findings.rows:,}"
             )
             findings.notes.append(Note("header.count-differs", what))
         return findings
-
-    def _check_count(self, findings: Findings) -> None:
-        """Raise `FormatError` where a wrong count shows that rows were taken amiss."""
-        judged = findings.codes.keys() & {"binary.blank-in-token"}
-        if findings.bad_rows or not (judged or self.layout.dtype[1:] == "f2"):
-            return
-        raise FormatError(
-            f"{self.name}: its header declares {self.count:,} rows, and as "
-            f"{self.layout.dtype[1:]} with blanks in tokens there are "
-            f"{findings.rows:,}: where tokens end cannot be told. Write the file again "
-            "as float32, with '_' for the blanks in its tokens",
-            code="binary.blank-in-token",
-        )
 
 
 class BinaryPass:
@@ -194,11 +163,8 @@ class BinaryPass:
         self._on_bad_row = on_bad_row
         self._findings = Findings()
         self._read = 0
-        self._ends: TokenEnds | None = None  # made for the first doubtful row
         self._blanks = 0
         self._first_blank = ""
-        self._unsure = 0  # tokens that end at their first blank, and may go on
-        self._first_unsure = ""
 
     def run(self, progress: Progress | None = None) -> Iterator[Hits]:
         """Yield the hits in order.
@@ -261,9 +227,7 @@ class BinaryPass:
         whole = window.final and window.stop - window.start <= needed
         row = self._findings.rows
         after = max(0, self._layout.rows - row - 1)
-        if self._ends is None:
-            self._ends = TokenEnds(self._layout)
-        end, sure = self._ends.find(raw, whole=whole, rows_after=after)
+        end = find_end(raw, self._layout, whole=whole, rows_after=after)
         if end is None:
             start = raw.lstrip(_LF).partition(_SPACE)[0]
             raise FormatError(
@@ -275,12 +239,6 @@ class BinaryPass:
                 code="binary.blank-in-token",
             )
         token = raw[:end].lstrip(_LF)
-        if not sure:
-            self._unsure += 1
-            if self._unsure == 1:
-                self._first_unsure = (
-                    f"{brief(token)} in row {row:,} (of rows from 0 on)"
-                )
         if _SPACE in token:
             self._blanks += 1
             if self._blanks == 1:
@@ -294,14 +252,7 @@ class BinaryPass:
                 f"tokens that hold a blank: {self._blanks:,}, the first "
                 f"{self._first_blank}; where each ends was seen by its vector"
             )
-            self._findings.notes.append(Note("binary.blank-in-token", what))
-        if self._unsure:
-            what = (
-                f"tokens that may go on behind a blank: {self._unsure:,}, the first "
-                f"{self._first_unsure}; each is taken to end at its first blank, which "
-                "is likelier"
-            )
-            self._findings.notes.append(Note("binary.blank-perhaps", what))
+            self._findings.notes = [Note("binary.blank-in-token", what)]
         return SplitReport(self._findings, read=self._read)
 
     def _end(self, rest: bytes) -> None:
