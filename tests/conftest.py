@@ -24,7 +24,7 @@ from tests.slow import (  # noqa: F401  (hooks)
     pytest_sessionfinish,
 )
 
-settings.register_profile("default", deadline=None, database=None, max_examples=60)
+settings.register_profile("default", deadline=None, database=None, max_examples=40)
 settings.register_profile(
     "ci", parent=settings.get_profile("default"), derandomize=True
 )
